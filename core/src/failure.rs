@@ -1,0 +1,169 @@
+//! The one error that travels between processes, is kept in a job's history, and is shown to people.
+
+use std::{error::Error, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::WorkerId;
+
+/// Whose fault a failure is, as far as can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Domain {
+    /// The program or its input.
+    User,
+    /// Machines, networks, disks, quotas: what surrounds Flott.
+    Environment,
+    /// Flott itself.
+    Internal,
+}
+
+/// Whether trying the same again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Retry {
+    /// The restart strategy decides.
+    Restart,
+    /// It would fail the same way: the job ends at once.
+    Never,
+}
+
+/// Where a failure happened.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Location {
+    /// Task name, for example `Source: lines -> words`.
+    pub task: Option<String>,
+    /// Subtask, from 0, and the parallelism of its vertex.
+    pub subtask: Option<(u32, u32)>,
+    /// Attempt, from 0.
+    pub attempt: Option<u32>,
+    /// Operator within the task.
+    pub operator: Option<String>,
+    /// Host and data port of the job process, or the host alone.
+    pub host: Option<String>,
+    /// TaskManager.
+    pub worker: Option<WorkerId>,
+}
+
+/// A failure with its domain, its retry hint, its place and its chain of causes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Whose fault.
+    pub domain: Domain,
+    /// Whether a restart can help.
+    pub retry: Retry,
+    /// What happened, in one line.
+    pub message: String,
+    /// Why, outermost cause first.
+    pub causes: Vec<String>,
+    /// Where. Boxed to keep results small.
+    pub location: Box<Location>,
+}
+
+impl Failure {
+    /// A failure of `domain` that the restart strategy may retry.
+    pub fn new(domain: Domain, message: impl Into<String>) -> Self {
+        Self {
+            domain,
+            retry: Retry::Restart,
+            message: message.into(),
+            causes: Vec::new(),
+            location: Box::default(),
+        }
+    }
+
+    /// The program's or its input's fault.
+    pub fn user(message: impl Into<String>) -> Self {
+        Self::new(Domain::User, message)
+    }
+
+    /// The surroundings' fault.
+    pub fn environment(message: impl Into<String>) -> Self {
+        Self::new(Domain::Environment, message)
+    }
+
+    /// Flott's fault.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(Domain::Internal, message)
+    }
+
+    /// Marks the failure as one that a restart cannot mend.
+    #[must_use]
+    pub fn fatal(mut self) -> Self {
+        self.retry = Retry::Never;
+        self
+    }
+
+    /// Adds a cause below those already there.
+    #[must_use]
+    pub fn because(mut self, cause: impl fmt::Display) -> Self {
+        self.causes.push(cause.to_string());
+        self
+    }
+
+    /// Adds `error` and everything under it as causes.
+    #[must_use]
+    pub fn caused_by(mut self, error: &(dyn Error + 'static)) -> Self {
+        let mut next = Some(error);
+        while let Some(cause) = next {
+            self.causes.push(cause.to_string());
+            next = cause.source();
+        }
+        self
+    }
+
+    /// Fills in the place with `fill`.
+    #[must_use]
+    pub fn at(mut self, fill: impl FnOnce(&mut Location)) -> Self {
+        fill(&mut self.location);
+        self
+    }
+
+    /// Message, place and causes on several lines, as in exception histories and on the command line.
+    pub fn report(&self) -> String {
+        let mut text = self.to_string();
+        for cause in &self.causes {
+            text.push_str("\nCaused by: ");
+            text.push_str(cause);
+        }
+        text
+    }
+}
+
+impl fmt::Display for Failure {
+    /// One line: the place, where known, then the message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Location {
+            task,
+            subtask,
+            attempt,
+            operator,
+            host,
+            worker,
+        } = &*self.location;
+        if let Some(task) = task {
+            write!(f, "{task}")?;
+            if let Some((index, of)) = subtask {
+                write!(f, " ({}/{of})", index + 1)?;
+            }
+            if let Some(attempt) = attempt {
+                write!(f, " attempt {attempt}")?;
+            }
+            if let Some(operator) = operator.as_ref().filter(|operator| *operator != task) {
+                write!(f, " in {operator}")?;
+            }
+        }
+        match (worker, host) {
+            (Some(worker), Some(host)) => write!(f, " on {worker} @ {host}")?,
+            (Some(worker), None) => write!(f, " on {worker}")?,
+            (None, Some(host)) => write!(f, " on {host}")?,
+            (None, None) => {}
+        }
+        if task.is_some() || worker.is_some() || host.is_some() {
+            write!(f, ": ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Failure {}
