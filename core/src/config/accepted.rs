@@ -1,0 +1,130 @@
+/// Keys of other systems: what begins like this is accepted without effect.
+pub(super) struct WithoutEffect {
+    /// A key, or the beginning of keys when it ends in `.` or `-`.
+    pub pattern: &'static str,
+    pub reason: &'static str,
+}
+
+/// Keys of Flink's that ask for something which must not be left out silently.
+pub(super) struct Refused {
+    pub prefix: &'static str,
+    pub reason: &'static str,
+}
+
+const JVM: &str = "there is no JVM to set up";
+const YARN: &str = "there is no YARN; the cluster backend starts the workers";
+const ONE_PORT: &str = "everything goes through the REST port (`rest.port`)";
+const ONE_MEMORY: &str = "memory is one number per process (`taskmanager.memory.process.size`)";
+const STATE_DIR: &str = "files lie under the state directory (`--state-dir`)";
+const NETWORK: &str = "batches and credits adapt by themselves";
+
+macro_rules! without_effect {
+    ($($reason:ident: $($pattern:literal),+;)+) => {
+        &[$($(WithoutEffect { pattern: $pattern, reason: $reason }),+),+]
+    };
+}
+
+const REPORTERS: &str = "metric reporters are Java classes";
+const KUBERNETES: &str = "only a Kubernetes backend would read it";
+
+pub(super) static WITHOUT_EFFECT: &[WithoutEffect] = without_effect! {
+    JVM: "env.java.", "env.hadoop.", "env.hbase.", "env.ssh.", "env.stdout-err.", "env.pid.dir", "classloader.",
+        "akka.", "pekko.", "pipeline.jars", "pipeline.classpaths", "pipeline.object-reuse", "pipeline.generic-types",
+        "pipeline.force-avro", "pipeline.force-kryo", "pipeline.serialization-config", "pipeline.registered-kryo-types",
+        "pipeline.registered-pojo-types", "jobmanager.memory.jvm-", "taskmanager.memory.jvm-", "fs.hdfs.";
+    YARN: "yarn.", "containerized.", "external-resource.";
+    KUBERNETES: "kubernetes.";
+    REPORTERS: "metrics.";
+    ONE_PORT: "jobmanager.rpc.port", "jobmanager.bind-host", "jobmanager.rpc.bind-port", "rest.bind-port", "blob.",
+        "taskmanager.rpc.port", "taskmanager.rpc.bind-port", "taskmanager.data.bind-port", "queryable-state.",
+        "metrics.internal.query-service.port";
+    ONE_MEMORY: "jobmanager.memory.flink.size", "jobmanager.memory.heap.size", "jobmanager.memory.off-heap.size",
+        "jobmanager.memory.enable-jvm-direct-memory-limit", "taskmanager.memory.flink.size",
+        "taskmanager.memory.framework.heap.size", "taskmanager.memory.framework.off-heap.size",
+        "taskmanager.memory.framework.off-heap.batch-shuffle.size", "taskmanager.memory.task.heap.size",
+        "taskmanager.memory.task.off-heap.size", "taskmanager.memory.managed.size",
+        "taskmanager.memory.managed.fraction", "taskmanager.memory.managed.consumer-weights",
+        "taskmanager.memory.network.min", "taskmanager.memory.network.max", "taskmanager.memory.network.fraction",
+        "taskmanager.memory.segment-size", "taskmanager.memory.min-segment-size";
+    NETWORK: "taskmanager.network.", "execution.buffer-timeout", "execution.buffer-timeout.";
+    STATE_DIR: "io.tmp.dirs", "web.tmpdir", "env.log.dir", "env.log.level", "env.log.max", "web.log.path",
+        "process.working-dir", "process.jobmanager.working-dir", "process.taskmanager.working-dir",
+        "taskmanager.log.path";
+};
+
+const CHECKPOINTS: &str = "this version takes no checkpoints; a restarted region starts over from its sources";
+const HIGH_AVAILABILITY: &str =
+    "this version runs one JobManager; it recovers its jobs from the state directory when it is started again";
+const TLS: &str = "this version has no TLS; keep to loopback, or put a TLS proxy in front";
+const KERBEROS: &str = "there is no Kerberos login";
+const SQL: &str = "this version has no SQL";
+
+pub(super) static REFUSED: &[Refused] = &[
+    Refused {
+        prefix: "execution.checkpointing.",
+        reason: CHECKPOINTS,
+    },
+    Refused {
+        prefix: "execution.savepoint.",
+        reason: CHECKPOINTS,
+    },
+    Refused {
+        prefix: "execution.state-recovery.",
+        reason: CHECKPOINTS,
+    },
+    Refused {
+        prefix: "state.",
+        reason: CHECKPOINTS,
+    },
+    Refused {
+        prefix: "high-availability.",
+        reason: HIGH_AVAILABILITY,
+    },
+    Refused {
+        prefix: "security.ssl.",
+        reason: TLS,
+    },
+    Refused {
+        prefix: "security.kerberos.",
+        reason: KERBEROS,
+    },
+    Refused {
+        prefix: "table.",
+        reason: SQL,
+    },
+    Refused {
+        prefix: "sql-gateway.",
+        reason: SQL,
+    },
+    Refused {
+        prefix: "sql-client.",
+        reason: SQL,
+    },
+];
+
+/// Why a key has no effect, if it is one of those that are accepted all the same.
+pub(super) fn without_effect(key: &str) -> Option<&'static str> {
+    WITHOUT_EFFECT
+        .iter()
+        .find(|entry| entry.covers(key))
+        .map(|entry| entry.reason)
+}
+
+/// Why a key is refused, if it is one of those that are refused by name.
+pub(super) fn refused(key: &str) -> Option<&'static str> {
+    REFUSED
+        .iter()
+        .find(|entry| key.starts_with(entry.prefix))
+        .map(|entry| entry.reason)
+}
+
+impl WithoutEffect {
+    /// Whether this covers all keys that begin like it.
+    pub fn is_prefix(&self) -> bool {
+        self.pattern.ends_with(['.', '-'])
+    }
+
+    fn covers(&self, key: &str) -> bool {
+        key == self.pattern || (self.is_prefix() && key.starts_with(self.pattern))
+    }
+}

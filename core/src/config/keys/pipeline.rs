@@ -1,0 +1,31 @@
+//! The shape of a job: parallelism, chaining, parameters.
+
+use crate::config::option::{ConfigMap, key, section};
+
+section! {
+    "Pipeline",
+    "The shape of a job. What a program sets in its code is stronger.";
+
+    /// Subtasks of an operator that sets no parallelism.
+    DEFAULT_PARALLELISM: u32 = key("parallelism.default").default("1").range("1", "32768");
+
+    /// Name of the job for people. Unset, the program gives it one.
+    NAME: Option<String> = key("pipeline.name");
+
+    /// Number of key groups, and so the most subtasks that a keyed operator can ever have. It is part of the state of a
+    /// job and cannot change later. Unset, it is derived from the parallelism.
+    MAX_PARALLELISM: Option<u32> = key("pipeline.max-parallelism").range("1", "32768");
+
+    /// Whether operators connected by a forward edge run as one task. Off, each runs alone, which helps to find where
+    /// time goes.
+    OPERATOR_CHAINING: bool =
+        key("pipeline.operator-chaining.enabled").default("true").fallback(&["pipeline.operator-chaining"]);
+}
+
+/// Parameters for the program itself, one key each: `pipeline.global-job-parameters.threshold: 5`. Flott does not read
+/// them; they are shown with the job's configuration.
+pub static GLOBAL_JOB_PARAMETERS: ConfigMap = ConfigMap::new(
+    "pipeline.global-job-parameters",
+    "Parameters for the program itself, one key each: `pipeline.global-job-parameters.threshold: 5`. Flott does not read \
+     them; they are shown with the job's configuration.",
+);

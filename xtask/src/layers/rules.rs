@@ -1,0 +1,93 @@
+/// What a crate of the workspace may know of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// These crates alone.
+    Only(&'static [&'static str]),
+    /// Every crate but tools and tests.
+    AnyLower,
+}
+
+/// Crates by name, from the ground up.
+const CRATES: &[(&str, Rule)] = &[
+    ("flott-core", Rule::Only(&[])),
+    ("flott-rpc", Rule::Only(&["flott-core"])),
+    ("flott-runtime", Rule::Only(&["flott-core", "flott-rpc"])),
+    ("flott-jobmaster", Rule::Only(&["flott-core"])),
+    ("flott-resource-manager", Rule::Only(&["flott-core"])),
+    ("flott-worker", Rule::Only(&["flott-core", "flott-rpc"])),
+    ("flott", Rule::Only(&["flott-core", "flott-runtime", "flott-jobmaster"])),
+    (
+        "flott-dispatcher",
+        Rule::Only(&["flott-core", "flott-rpc", "flott-jobmaster", "flott-resource-manager"]),
+    ),
+    (
+        "flott-cli",
+        Rule::Only(&[
+            "flott-core",
+            "flott-rpc",
+            "flott-dispatcher",
+            "flott-resource-manager",
+            "flott-worker",
+        ]),
+    ),
+    ("flott-tests", Rule::AnyLower),
+    ("xtask", Rule::AnyLower),
+];
+
+/// Crates by folder: programs are written against the user's library alone.
+const FOLDERS: &[(&str, Rule)] = &[
+    ("examples", Rule::Only(&["flott"])),
+    ("benchmarks", Rule::Only(&["flott"])),
+];
+
+/// Crates that nothing may know.
+pub const TOPS: &[&str] = &["flott-tests", "xtask"];
+
+/// The crate that users link, and what must not come with it.
+pub const LIGHT: &str = "flott";
+/// An HTTP server or client, a cluster's client, a database, a query engine, TLS: they belong to the daemons.
+pub const HEAVY: &[&str] = &[
+    "axum",
+    "datafusion",
+    "h2",
+    "hyper",
+    "hyper-util",
+    "kube",
+    "kube-client",
+    "native-tls",
+    "openssl",
+    "reqwest",
+    "rustls",
+    "sled",
+    "tonic",
+    "tower-http",
+    "utoipa",
+];
+
+/// The rule for a crate that lies in `folder` of the workspace; `None` if nobody thought of it.
+pub fn rule(name: &str, folder: &str) -> Option<Rule> {
+    let by_name = CRATES.iter().find(|(known, _)| *known == name);
+    let top = folder.split('/').next().unwrap_or(folder);
+    by_name
+        .or_else(|| FOLDERS.iter().find(|(known, _)| *known == top))
+        .map(|(_, rule)| *rule)
+}
+
+impl Rule {
+    /// Whether `other`, a crate of the workspace, may be known.
+    pub fn allows(self, other: &str) -> bool {
+        match self {
+            Self::Only(allowed) => allowed.contains(&other),
+            Self::AnyLower => !TOPS.contains(&other),
+        }
+    }
+
+    /// The rule in words.
+    pub fn describe(self) -> String {
+        match self {
+            Self::Only([]) => "may know no other crate of the workspace".to_owned(),
+            Self::Only(allowed) => format!("may know only {}", allowed.join(", ")),
+            Self::AnyLower => format!("may know every crate but {}", TOPS.join(", ")),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Checks, generated references and generated input: `cargo xtask`.
+//!
+//! # Layout
+//! - [`layers`]: whether the crates keep to the floors of the house
+//! - [`docs`]: reference pages that are made from declarations
+//! - [`words`]: synthetic text of any size
+//! - [`workspace`]: where the workspace is, and what Cargo says of it
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use flott_core::units::ByteSize;
+
+mod docs;
+mod layers;
+mod words;
+mod workspace;
+
+/// Checks, generated references and generated input.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check that the crates of the workspace depend on one another as the floors allow
+    Layers,
+    /// Write the generated reference pages
+    Docs {
+        /// Write nothing; fail if a page is not what would be written
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write synthetic text: words of a Zipf distribution, ten to a line
+    Words {
+        /// File to write; it appears when it is whole
+        #[arg(long)]
+        out: PathBuf,
+        /// Most bytes to write, as a number or as `100 mb`; the text ends with the last whole line below
+        #[arg(long)]
+        bytes: ByteSize,
+        /// Another seed gives another text
+        #[arg(long, default_value_t = 42)]
+        seed: u64,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Layers => layers::run(),
+        Task::Docs { check } => docs::run(check),
+        Task::Words { out, bytes, seed } => words::run(&out, bytes, seed),
+    }
+}

@@ -1,0 +1,79 @@
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, bail, ensure};
+use serde::Deserialize;
+
+/// The folder of the workspace's manifest.
+pub fn root() -> anyhow::Result<PathBuf> {
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`, so that Cargo says where")?;
+    let root = Path::new(&own).parent().context("xtask lies in no workspace")?;
+    ensure!(root.join("Cargo.lock").exists(), "{} is no workspace", root.display());
+    Ok(root.to_owned())
+}
+
+/// What `cargo metadata` says, as far as it is needed here.
+#[derive(Debug, Deserialize)]
+pub struct Metadata {
+    pub packages: Vec<Package>,
+    pub workspace_members: Vec<String>,
+    pub workspace_root: PathBuf,
+    pub resolve: Resolve,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Package {
+    pub id: String,
+    pub name: String,
+    pub manifest_path: PathBuf,
+    pub dependencies: Vec<Dependency>,
+}
+
+/// A dependency as a manifest declares it.
+#[derive(Debug, Deserialize)]
+pub struct Dependency {
+    pub name: String,
+    /// `None` is a normal one; else `build` or `dev`.
+    pub kind: Option<String>,
+    /// Set for a crate that lies on this disk.
+    pub path: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Resolve {
+    pub nodes: Vec<Node>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Node {
+    pub id: String,
+    pub deps: Vec<NodeDependency>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct NodeDependency {
+    pub pkg: String,
+    pub dep_kinds: Vec<DependencyKind>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct DependencyKind {
+    pub kind: Option<String>,
+}
+
+/// Asks Cargo about the workspace.
+pub fn metadata(root: &Path) -> anyhow::Result<Metadata> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1"])
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo metadata cannot be run")?;
+    if !output.status.success() {
+        bail!("cargo metadata failed: {}", output.status);
+    }
+    serde_json::from_slice(&output.stdout).context("cargo metadata says what is not understood")
+}
