@@ -1,0 +1,19 @@
+//! Channels from one task to another.
+//!
+//! A consumer has a [`gate`](gate::InputGate) per input with a queue per channel; a producer has a [`writer`] per edge
+//! with a partial batch per channel. Each channel has a few credits, one per batch in flight, so queues are bounded and
+//! a slow consumer holds its producers back.
+//!
+//! **Batches adapt.** A partial batch is sent as soon as its receiver has nothing left of this channel, and fills up
+//! while the receiver is busy. There is no flush timer: an idle pipeline has the latency of a hand-over, and a loaded
+//! one has full batches.
+
+pub mod gate;
+pub mod merge;
+pub mod partition;
+pub mod writer;
+
+pub use partition::Partitioner;
+
+/// Batches of one channel that may be on their way or waiting at the receiver.
+pub const CREDITS: u32 = 4;

@@ -1,0 +1,364 @@
+//! Many tasks of one job in one process: under a TaskManager, or inside a program that runs by itself.
+//!
+//! The host takes what a JobMaster says ([`JobToHost`]) from any thread, and reports back ([`HostToJob`]) from any
+//! thread. Tasks, data connections and user code run on an executor of its own, sized to the slots; nothing here waits
+//! for user code, so that even a task that spins can be reported on and its process be ended from outside.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use flott_core::{
+    failure::Failure,
+    id::{AttemptId, OperatorId, ProcessId, WorkerId},
+    job_graph::JobGraph,
+    message::{Committable, Deployment, HostToJob, JobSetup, JobToHost, ProcessLocation, TaskStateChange},
+    status::ExecutionState,
+};
+use parking_lot::Mutex;
+use tokio::{runtime::Runtime, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    error::TaskResult,
+    net::Exchange,
+    program::JobProgram,
+    task::{Prepared, TaskFigures, TaskHead, TaskInfo, TaskWiring, wiring::Report},
+};
+
+mod guard;
+
+/// How often figures of running tasks are reported.
+const METRICS_INTERVAL: Duration = Duration::from_secs(1);
+/// Ended attempts that are remembered, so that a repeated message about them is answered.
+const ENDED_MAX: usize = 65_536;
+
+/// What a host is given.
+pub struct HostOptions {
+    /// Which life of the process this is.
+    pub process: ProcessId,
+    /// The job.
+    pub setup: JobSetup,
+    /// Its graph.
+    pub graph: Arc<JobGraph>,
+    /// The TaskManager, by name.
+    pub worker: WorkerId,
+    /// How many tasks do CPU work at once.
+    pub slots: u32,
+    /// Address to listen on for data (port 0 is any), and the host name or address that peers reach it at.
+    pub data: Option<(SocketAddr, String)>,
+}
+
+struct Running {
+    info: Arc<TaskInfo>,
+    cancel: CancellationToken,
+    splits: mpsc::UnboundedSender<Option<bytes::Bytes>>,
+}
+
+#[derive(Default)]
+struct Attempts {
+    running: HashMap<AttemptId, Running>,
+    ended: BTreeMap<AttemptId, ExecutionState>,
+}
+
+struct Shared {
+    options: HostOptions,
+    location: ProcessLocation,
+    program: Arc<dyn JobProgram>,
+    report: Report,
+    exchange: Arc<Exchange>,
+    attempts: Mutex<Attempts>,
+}
+
+/// A running host. Dropping it ends its tasks without waiting for them.
+pub struct Host {
+    shared: Arc<Shared>,
+    runtime: Option<Runtime>,
+}
+
+impl Host {
+    /// Starts the executor and the data port. `report` never blocks.
+    pub fn start(options: HostOptions, program: Arc<dyn JobProgram>, report: Report) -> Result<Self, Failure> {
+        guard::note_panics();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads((options.slots as usize).clamp(1, cores.max(2)))
+            .thread_name("flott-task")
+            // A turn of a task is long beside a poll of the network, so look at the network every few turns.
+            .event_interval(7)
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::environment("the executor for tasks cannot be started").because(error))?;
+        let exchange =
+            Exchange::new(options.setup.job, options.setup.secret, options.process, runtime.handle().clone());
+        let data_address = match &options.data {
+            None => SocketAddr::from(([127, 0, 0, 1], 0)),
+            Some((bind, host)) => {
+                let bound = runtime.block_on(exchange.listen(*bind)).map_err(|error| {
+                    Failure::environment(format!("the data port {bind} cannot be opened")).because(error)
+                })?;
+                reachable(bound, host)?
+            }
+        };
+        let location = ProcessLocation {
+            process: options.process,
+            worker: options.worker.clone(),
+            data_address,
+            pid: std::process::id(),
+        };
+        let shared =
+            Arc::new(Shared { options, location, program, report, exchange, attempts: Mutex::default() });
+        runtime.spawn(report_metrics(Arc::downgrade(&shared)));
+        Ok(Self { shared, runtime: Some(runtime) })
+    }
+
+    /// Where this host is.
+    pub fn location(&self) -> ProcessLocation {
+        self.shared.location.clone()
+    }
+
+    /// Takes a message of the JobMaster. Never blocks; answers come by the report.
+    pub fn deliver(&self, message: JobToHost) {
+        let Some(runtime) = &self.runtime else { return };
+        let shared = self.shared.clone();
+        match message {
+            JobToHost::Deploy(deployment) => {
+                let tasks = shared.accept(*deployment);
+                // Opening an operator may block, and must not hold up the executor.
+                runtime.spawn_blocking(move || shared.build(tasks));
+            }
+            JobToHost::Cancel(attempts) => attempts.into_iter().for_each(|attempt| shared.cancel(attempt)),
+            JobToHost::EnumerateSplits { attempt, source, parallelism } => {
+                runtime.spawn_blocking(move || shared.enumerate(attempt, source, parallelism));
+            }
+            JobToHost::AssignSplit { attempt, split, .. } => {
+                if let Some(running) = shared.attempts.lock().running.get(&attempt) {
+                    // A task that has just ended does not need it.
+                    let _ = running.splits.send(split);
+                }
+            }
+            JobToHost::Commit { round, committables } => {
+                runtime.spawn_blocking(move || {
+                    let result = guard::catch(|| shared.program.commit(committables)).map_err(|failure| *failure);
+                    (shared.report)(HostToJob::Committed { round, result });
+                });
+            }
+            JobToHost::Abort => {
+                runtime.spawn_blocking(move || {
+                    let result = guard::catch(|| shared.program.abort()).map_err(|failure| *failure);
+                    (shared.report)(HostToJob::Aborted { result });
+                });
+            }
+        }
+    }
+
+    /// Ends every task and connection without waiting for user code.
+    pub fn shutdown(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.shared.exchange.close();
+        for running in self.shared.attempts.lock().running.values() {
+            running.cancel.cancel();
+        }
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The address that peers use: the bound port at the host they know.
+fn reachable(bound: SocketAddr, host: &str) -> Result<SocketAddr, Failure> {
+    use std::net::ToSocketAddrs;
+    let found = (host, bound.port()).to_socket_addrs().and_then(|mut addresses| {
+        addresses.next().ok_or_else(|| std::io::Error::other("the name has no address"))
+    });
+    found.map_err(|error| {
+        Failure::environment(format!("the host {host:?} of this TaskManager cannot be resolved")).because(error)
+    })
+}
+
+struct Accepted {
+    info: Arc<TaskInfo>,
+    wiring: TaskWiring,
+    cancel: CancellationToken,
+    offered: crate::task::wiring::Offered,
+}
+
+impl Shared {
+    /// Notes the new attempts of a deployment; consumers come before their producers.
+    fn accept(&self, mut deployment: Deployment) -> Vec<Accepted> {
+        let place = |attempt: &AttemptId| self.options.graph.vertices.iter().position(|v| v.id == attempt.vertex);
+        let mut tasks = std::mem::take(&mut deployment.tasks);
+        tasks.sort_by_key(|task| (std::cmp::Reverse(place(&task.attempt)), task.attempt));
+        let deployment = Arc::new(deployment);
+        let mut attempts = self.attempts.lock();
+        let mut accepted = Vec::new();
+        for task in tasks {
+            if attempts.running.contains_key(&task.attempt) || attempts.ended.contains_key(&task.attempt) {
+                continue;
+            }
+            let setup = &self.options.setup;
+            let vertex = self.options.graph.vertex(task.attempt.vertex);
+            let info = Arc::new(TaskInfo {
+                job: setup.job,
+                job_name: setup.name.clone(),
+                vertex: task.attempt.vertex,
+                task_name: vertex.map_or_else(|| task.attempt.vertex.to_string(), |vertex| vertex.name.clone()),
+                attempt: task.attempt,
+                parallelism: task.parallelism,
+                max_parallelism: task.max_parallelism,
+                worker: self.options.worker.clone(),
+                configuration: setup.configuration.clone(),
+                accumulators: Mutex::default(),
+                figures: TaskFigures::default(),
+            });
+            let cancel = CancellationToken::new();
+            let (splits, answers) = mpsc::unbounded_channel();
+            let running = Running { info: info.clone(), cancel: cancel.clone(), splits };
+            attempts.running.insert(task.attempt, running);
+            let wiring = TaskWiring::new(
+                info.clone(),
+                self.options.graph.clone(),
+                deployment.clone(),
+                self.exchange.clone(),
+                self.report.clone(),
+                answers,
+            );
+            let offered = wiring.offered();
+            accepted.push(Accepted { info, wiring, cancel, offered });
+        }
+        accepted
+    }
+
+    fn build(self: &Arc<Self>, tasks: Vec<Accepted>) {
+        let mut built = Vec::new();
+        for Accepted { info, wiring, cancel, offered } in tasks {
+            self.say(&info, ExecutionState::Initializing, None, Prepared::new());
+            match guard::catch(|| self.program.build_task(wiring)) {
+                Ok(head) => built.push((info, head, cancel, offered)),
+                Err(failure) => self.ended(&info, Err(failure), &offered),
+            }
+        }
+        for (info, head, cancel, offered) in built {
+            let shared = self.clone();
+            tokio::spawn(async move { shared.run(info, head, cancel, offered).await });
+        }
+    }
+
+    async fn run(
+        &self,
+        info: Arc<TaskInfo>,
+        head: Box<dyn TaskHead>,
+        cancel: CancellationToken,
+        offered: crate::task::wiring::Offered,
+    ) {
+        if !cancel.is_cancelled() {
+            self.say(&info, ExecutionState::Running, None, Prepared::new());
+        }
+        let outcome = tokio::select! {
+            biased;
+            () = cancel.cancelled() => None,
+            result = guard::catch_future(head.run()) => Some(result),
+        };
+        match outcome {
+            Some(result) => self.ended(&info, result, &offered),
+            None => {
+                self.exchange.withdraw(&offered.lock());
+                self.finish(&info, ExecutionState::Canceled, None, Prepared::new());
+            }
+        }
+    }
+
+    fn ended(&self, info: &Arc<TaskInfo>, result: TaskResult<Prepared>, offered: &crate::task::wiring::Offered) {
+        self.exchange.withdraw(&offered.lock());
+        match result {
+            Ok(prepared) => self.finish(info, ExecutionState::Finished, None, prepared),
+            Err(failure) => {
+                let failure = failure.at(|place| {
+                    place.task = Some(info.task_name.clone());
+                    place.subtask = Some((info.subtask(), info.parallelism));
+                    place.attempt = Some(info.attempt.attempt.0);
+                    place.host = Some(self.location.data_address.to_string());
+                    place.worker = Some(info.worker.clone());
+                });
+                self.finish(info, ExecutionState::Failed, Some(failure), Prepared::new());
+            }
+        }
+    }
+
+    fn finish(&self, info: &Arc<TaskInfo>, state: ExecutionState, failure: Option<Failure>, prepared: Prepared) {
+        let mut attempts = self.attempts.lock();
+        attempts.running.remove(&info.attempt);
+        attempts.ended.insert(info.attempt, state);
+        if attempts.ended.len() > ENDED_MAX {
+            attempts.ended.pop_first();
+        }
+        drop(attempts);
+        self.say(info, state, failure, prepared);
+    }
+
+    fn say(&self, info: &TaskInfo, state: ExecutionState, failure: Option<Failure>, prepared: Prepared) {
+        let committable = |(sink, data)| Committable { sink, attempt: info.attempt, data };
+        let finished = state == ExecutionState::Finished;
+        (self.report)(HostToJob::TaskState(TaskStateChange {
+            attempt: info.attempt,
+            state,
+            failure,
+            metrics: info.figures.read(),
+            committables: prepared.into_iter().map(committable).collect(),
+            accumulators: if finished { info.accumulators.lock().clone() } else { BTreeMap::new() },
+        }));
+    }
+
+    fn cancel(&self, attempt: AttemptId) {
+        let mut attempts = self.attempts.lock();
+        if let Some(running) = attempts.running.get(&attempt) {
+            running.cancel.cancel();
+            return;
+        }
+        // Never heard of it: should its deployment still come, it is answered as ended.
+        let state = *attempts.ended.entry(attempt).or_insert(ExecutionState::Canceled);
+        drop(attempts);
+        if state == ExecutionState::Canceled {
+            (self.report)(HostToJob::TaskState(TaskStateChange {
+                attempt,
+                state,
+                failure: None,
+                metrics: Default::default(),
+                committables: Vec::new(),
+                accumulators: BTreeMap::new(),
+            }));
+        }
+    }
+
+    fn enumerate(&self, attempt: AttemptId, source: OperatorId, parallelism: u32) {
+        let result = guard::catch(|| self.program.enumerate_splits(source, parallelism)).map_err(|failure| *failure);
+        (self.report)(HostToJob::SplitsEnumerated { attempt, source, result });
+    }
+}
+
+async fn report_metrics(shared: std::sync::Weak<Shared>) {
+    let mut interval = tokio::time::interval(METRICS_INTERVAL);
+    loop {
+        interval.tick().await;
+        let Some(shared) = shared.upgrade() else { return };
+        let figures: Vec<_> = {
+            let attempts = shared.attempts.lock();
+            attempts.running.iter().map(|(attempt, running)| (*attempt, running.info.figures.read())).collect()
+        };
+        if !figures.is_empty() {
+            (shared.report)(HostToJob::Metrics(figures));
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The dialling side: one connection per peer process, many channels, credits per channel.
+
+use std::{
+    collections::VecDeque,
+    io::IoSlice,
+    sync::Arc,
+    task::Waker,
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use flott_core::{
+    codec,
+    failure::Failure,
+    message::{ChannelId, ProcessLocation},
+};
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
+    sync::Notify,
+};
+
+use super::frame::{self, Hello, Kind};
+use crate::{channel::CREDITS, error::TaskResult, event::Event};
+
+/// How long dialling and the greeting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Most frames given to the kernel in one call.
+const FRAMES_PER_WRITE: usize = 64;
+
+struct ChannelState {
+    /// The receiver is there: it has given credit once.
+    open: bool,
+    credit: u32,
+    waker: Option<Waker>,
+}
+
+struct State {
+    queue: VecDeque<Bytes>,
+    channels: Vec<ChannelState>,
+    failed: Option<Box<Failure>>,
+}
+
+/// A connection to one peer process, shared by all channels towards it.
+pub struct Connection {
+    peer: ProcessLocation,
+    state: Mutex<State>,
+    queued: Notify,
+}
+
+impl Connection {
+    /// A connection that has yet to be [`run`](Self::run).
+    pub fn new(peer: ProcessLocation) -> Arc<Self> {
+        let state = State { queue: VecDeque::new(), channels: Vec::new(), failed: None };
+        Arc::new(Self { peer, state: Mutex::new(state), queued: Notify::new() })
+    }
+
+    /// Whether it has broken.
+    pub fn is_broken(&self) -> bool {
+        self.state.lock().failed.is_some()
+    }
+
+    /// Opens a channel. Without credit until the receiver is there.
+    pub fn open(self: &Arc<Self>, channel: ChannelId) -> TaskResult<RemoteSender> {
+        let id = codec::to_vec(&channel).map_err(|error| Failure::internal("a channel id cannot be encoded").because(error))?;
+        let mut state = self.state.lock();
+        let number = state.channels.len() as u32;
+        state.channels.push(ChannelState { open: false, credit: 0, waker: None });
+        let mut bytes = frame::begin(Kind::Open, number, 0, false, id.len());
+        bytes.extend_from_slice(&id);
+        state.queue.push_back(finish(bytes)?);
+        drop(state);
+        self.queued.notify_one();
+        Ok(RemoteSender { connection: self.clone(), channel: number })
+    }
+
+    fn push(&self, bytes: Bytes) {
+        let mut state = self.state.lock();
+        let idle = state.queue.is_empty();
+        state.queue.push_back(bytes);
+        drop(state);
+        if idle {
+            self.queued.notify_one();
+        }
+    }
+
+    /// Dials, then moves frames and credits until the connection breaks; then every channel fails.
+    pub async fn run(self: Arc<Self>, hello: Hello) {
+        let error = match tokio::time::timeout(CONNECT_TIMEOUT, dial(&self.peer, hello)).await {
+            Ok(Ok(stream)) => {
+                let (read, write) = stream.into_split();
+                tokio::select! {
+                    error = self.send_frames(write) => error,
+                    error = self.take_credits(read) => error,
+                }
+            }
+            Ok(Err(error)) => error,
+            Err(_) => format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()),
+        };
+        let (worker, address) = (&self.peer.worker, self.peer.data_address);
+        let failure = Failure::environment(format!("lost the data connection to {worker} at {address}")).because(error);
+        let mut state = self.state.lock();
+        state.failed = Some(Box::new(failure));
+        state.queue.clear();
+        let wakers: Vec<_> = state.channels.iter_mut().filter_map(|channel| channel.waker.take()).collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    async fn send_frames(&self, mut stream: OwnedWriteHalf) -> String {
+        let mut frames: VecDeque<Bytes> = VecDeque::new();
+        loop {
+            if frames.is_empty() {
+                std::mem::swap(&mut frames, &mut self.state.lock().queue);
+            }
+            if frames.is_empty() {
+                self.queued.notified().await;
+                continue;
+            }
+            let slices: Vec<_> = frames.iter().take(FRAMES_PER_WRITE).map(|frame| IoSlice::new(frame)).collect();
+            let mut written = match stream.write_vectored(&slices).await {
+                Ok(0) => return "the peer takes no more bytes".into(),
+                Ok(written) => written,
+                Err(error) => return error.to_string(),
+            };
+            while let Some(first) = frames.front_mut() {
+                if written < first.len() {
+                    first.advance(written);
+                    break;
+                }
+                written -= first.len();
+                frames.pop_front();
+            }
+        }
+    }
+
+    async fn take_credits(&self, mut stream: OwnedReadHalf) -> String {
+        let mut buffer = BytesMut::with_capacity(4096);
+        loop {
+            match stream.read_buf(&mut buffer).await {
+                Ok(0) => return "the peer closed it".into(),
+                Ok(_) => {}
+                Err(error) => return error.to_string(),
+            }
+            loop {
+                match frame::take(&mut buffer) {
+                    Ok(Some(frame)) if frame.kind == Kind::Credit => self.credit(frame.channel, frame.count),
+                    Ok(Some(frame)) => return format!("the peer sent {:?}, which only diallers send", frame.kind),
+                    Ok(None) => break,
+                    Err(error) => return error.to_string(),
+                }
+            }
+            buffer.reserve(4096);
+        }
+    }
+
+    fn credit(&self, channel: u32, more: u32) {
+        let mut state = self.state.lock();
+        let Some(channel) = state.channels.get_mut(channel as usize) else { return };
+        channel.open = true;
+        channel.credit = channel.credit.saturating_add(more).min(CREDITS);
+        let waker = channel.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+async fn dial(peer: &ProcessLocation, hello: Hello) -> Result<TcpStream, String> {
+    let mut stream = TcpStream::connect(peer.data_address).await.map_err(|error| error.to_string())?;
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    stream.write_all(&hello.to_bytes()).await.map_err(|error| error.to_string())?;
+    match stream.read_u8().await {
+        Ok(frame::WELCOME) => Ok(stream),
+        Ok(code) => Err(format!("the peer refused with code {code}")),
+        Err(error) => Err(format!("the peer hung up on the greeting: {error}")),
+    }
+}
+
+fn finish(bytes: Vec<u8>) -> TaskResult<Bytes> {
+    frame::finish(bytes).map_err(|error| {
+        Box::new(Failure::user("a record is too large to be sent to another process").because(error).fatal())
+    })
+}
+
+/// The sending end of one channel.
+pub struct RemoteSender {
+    connection: Arc<Connection>,
+    channel: u32,
+}
+
+impl RemoteSender {
+    fn with_channel<R>(&self, f: impl FnOnce(&mut ChannelState) -> R) -> TaskResult<R> {
+        let mut state = self.connection.state.lock();
+        if let Some(failure) = &state.failed {
+            return Err(failure.clone());
+        }
+        Ok(f(&mut state.channels[self.channel as usize]))
+    }
+
+    /// Uses up a credit if there is one; else `waker` is called when there is.
+    pub fn take_credit(&self, waker: Option<&Waker>) -> TaskResult<bool> {
+        self.with_channel(|channel| {
+            if channel.credit == 0 {
+                channel.waker = waker.cloned().or(channel.waker.take());
+                return false;
+            }
+            channel.credit -= 1;
+            true
+        })
+    }
+
+    /// Whether the receiver has taken everything. If it has not, `waker` is called when it may have.
+    pub fn starved(&self, waker: &Waker) -> TaskResult<bool> {
+        self.with_channel(|channel| {
+            if channel.credit == CREDITS {
+                return true;
+            }
+            channel.waker = Some(waker.clone());
+            false
+        })
+    }
+
+    /// A frame to append encoded records to.
+    pub fn frame(&self, records: usize, timestamps: bool, capacity: usize) -> Vec<u8> {
+        frame::begin(Kind::Data, self.channel, records as u32, timestamps, capacity)
+    }
+
+    /// Sends a frame for which a credit was taken.
+    pub fn send(&self, frame: Vec<u8>) -> TaskResult {
+        self.connection.push(finish(frame)?);
+        Ok(())
+    }
+
+    /// Sends an event. It needs no credit, but a receiver: false if there is none yet, and `waker` is called when there
+    /// is.
+    pub fn try_send_event(&self, event: Event, waker: Option<&Waker>) -> TaskResult<bool> {
+        let open = self.with_channel(|channel| {
+            if !channel.open {
+                channel.waker = waker.cloned().or(channel.waker.take());
+            }
+            channel.open
+        })?;
+        if !open {
+            return Ok(false);
+        }
+        let mut bytes = frame::begin(Kind::Event, self.channel, 0, false, 16);
+        codec::encode(&event, &mut bytes)
+            .map_err(|error| Failure::internal("an event cannot be encoded").because(error))?;
+        self.connection.push(finish(bytes)?);
+        Ok(true)
+    }
+}

@@ -1,0 +1,207 @@
+//! The face of everything that takes records: the next operator of a chain, the writers at its end, a test's list.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use flott_core::failure::Failure;
+
+use crate::{
+    batch::Batch,
+    error::{TaskResult, enter_operator},
+    event::Event,
+    task::TaskInfo,
+};
+
+/// Takes batches and events, in order.
+///
+/// `collect` and `event` never block. What cannot be sent for lack of credit is held back inside, and
+/// [`poll_settle`](Self::poll_settle) says when it is gone; the task feeds nothing in until then, so at most the output
+/// of one input batch is held back.
+pub trait Output<T>: Send {
+    /// Takes all records out of `batch` and leaves it empty; it keeps or swaps the allocation.
+    fn collect(&mut self, batch: &mut Batch<T>) -> TaskResult;
+
+    /// Takes an event.
+    fn event(&mut self, event: Event) -> TaskResult;
+
+    /// Sends what a starved receiver waits for and retries what was held back. Ready when nothing is held back; the
+    /// waker is also called when a receiver becomes starved while a partial batch is kept for it.
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
+
+    /// Called once after the end: collects what sinks of the chain have prepared for the commit.
+    fn prepared(&mut self, into: &mut Vec<(flott_core::id::OperatorId, Bytes)>) -> TaskResult;
+}
+
+/// One operator of a chain. Instances belong to one subtask and are used by one thread at a time.
+pub trait Operator<In, Out>: Send {
+    /// Called once before the first record.
+    fn open(&mut self, _task: &Arc<TaskInfo>) -> TaskResult {
+        Ok(())
+    }
+
+    /// Takes all records out of `input`, gives results to `out` in batches of about
+    /// [`BATCH_RECORDS`](crate::batch::BATCH_RECORDS).
+    fn process(&mut self, input: &mut Batch<In>, out: &mut dyn Output<Out>) -> TaskResult;
+
+    /// Takes an event; passes it on unless it has a reason not to. Not called for [`Event::End`].
+    fn event(&mut self, event: Event, out: &mut dyn Output<Out>) -> TaskResult {
+        out.event(event)
+    }
+
+    /// The input has ended: gives what is left. The end itself is passed on by the chain.
+    fn finish(&mut self, _out: &mut dyn Output<Out>) -> TaskResult {
+        Ok(())
+    }
+
+    /// After `finish` of the whole chain: what a commit will make visible.
+    fn prepare_commit(&mut self) -> TaskResult<Option<Bytes>> {
+        Ok(None)
+    }
+}
+
+/// Operators with one name and identity in the graph.
+#[derive(Debug, Clone)]
+pub struct OperatorName {
+    /// Identity.
+    pub id: flott_core::id::OperatorId,
+    /// Name, for failures.
+    pub name: Arc<str>,
+}
+
+/// An operator with what comes after it: itself an output.
+pub struct Chained<Op, Out> {
+    name: OperatorName,
+    operator: Op,
+    next: Box<dyn Output<Out>>,
+}
+
+impl<Op, Out> Chained<Op, Out> {
+    /// Puts `operator` before `next` and opens it.
+    pub fn open<In>(
+        name: OperatorName,
+        mut operator: Op,
+        next: Box<dyn Output<Out>>,
+        task: &Arc<TaskInfo>,
+    ) -> TaskResult<Self>
+    where
+        Op: Operator<In, Out>,
+    {
+        enter_operator(&name.name);
+        operator.open(task).map_err(|failure| named(failure, &name))?;
+        Ok(Self { name, operator, next })
+    }
+}
+
+/// Adds the operator's name unless one nearer to the fault is there already.
+pub fn named(mut failure: Box<Failure>, name: &OperatorName) -> Box<Failure> {
+    failure.location.operator.get_or_insert_with(|| name.name.to_string());
+    failure
+}
+
+impl<In, Out, Op> Output<In> for Chained<Op, Out>
+where
+    Op: Operator<In, Out>,
+{
+    fn collect(&mut self, batch: &mut Batch<In>) -> TaskResult {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        enter_operator(&self.name.name);
+        let result = self.operator.process(batch, &mut *self.next);
+        debug_assert!(result.is_err() || batch.is_empty(), "{} left records behind", self.name.name);
+        result.map_err(|failure| named(failure, &self.name))
+    }
+
+    fn event(&mut self, event: Event) -> TaskResult {
+        enter_operator(&self.name.name);
+        match event {
+            Event::End => self.operator.finish(&mut *self.next).map_err(|failure| named(failure, &self.name))?,
+            Event::Watermark(_) | Event::Idle | Event::Active => {
+                return self.operator.event(event, &mut *self.next).map_err(|failure| named(failure, &self.name));
+            }
+        }
+        self.next.event(event)
+    }
+
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        self.next.poll_settle(cx)
+    }
+
+    fn prepared(&mut self, into: &mut Vec<(flott_core::id::OperatorId, Bytes)>) -> TaskResult {
+        enter_operator(&self.name.name);
+        if let Some(data) = self.operator.prepare_commit().map_err(|failure| named(failure, &self.name))? {
+            into.push((self.name.id, data));
+        }
+        self.next.prepared(into)
+    }
+}
+
+/// Gives every record and event to several outputs.
+pub struct Tee<T> {
+    outputs: Vec<Box<dyn Output<T>>>,
+    copy: Batch<T>,
+}
+
+impl<T: Clone + Send> Tee<T> {
+    /// One output stays itself; several become a tee; none discards.
+    pub fn of(mut outputs: Vec<Box<dyn Output<T>>>) -> Box<dyn Output<T>>
+    where
+        T: 'static,
+    {
+        match outputs.len() {
+            1 => outputs.remove(0),
+            _ => Box::new(Self { outputs, copy: Batch::default() }),
+        }
+    }
+}
+
+impl<T: Clone + Send> Output<T> for Tee<T> {
+    fn collect(&mut self, batch: &mut Batch<T>) -> TaskResult {
+        let Some((last, others)) = self.outputs.split_last_mut() else {
+            batch.clear();
+            return Ok(());
+        };
+        for output in others {
+            self.copy.records.extend_from_slice(&batch.records);
+            self.copy.timestamps.extend_from_slice(&batch.timestamps);
+            output.collect(&mut self.copy)?;
+            self.copy.clear();
+        }
+        last.collect(batch)
+    }
+
+    fn event(&mut self, event: Event) -> TaskResult {
+        self.outputs.iter_mut().try_for_each(|output| output.event(event))
+    }
+
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        let mut settled = true;
+        for output in &mut self.outputs {
+            match output.poll_settle(cx) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => settled = false,
+            }
+        }
+        if settled { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn prepared(&mut self, into: &mut Vec<(flott_core::id::OperatorId, Bytes)>) -> TaskResult {
+        self.outputs.iter_mut().try_for_each(|output| output.prepared(into))
+    }
+}
+
+/// Settles two outputs of different types: a main output and what stands beside it.
+pub fn poll_settle_both<A, B>(
+    first: &mut dyn Output<A>,
+    second: &mut dyn Output<B>,
+    cx: &mut Context<'_>,
+) -> Poll<TaskResult> {
+    let one = first.poll_settle(cx)?;
+    let two = second.poll_settle(cx)?;
+    ready!(one);
+    ready!(two);
+    Poll::Ready(Ok(()))
+}

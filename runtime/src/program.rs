@@ -1,0 +1,24 @@
+//! What the runtime asks of a planned program. The planning API implements it; the host calls it.
+
+use bytes::Bytes;
+use flott_core::{id::OperatorId, message::Committable};
+
+use crate::{
+    error::TaskResult,
+    task::{TaskHead, TaskWiring},
+};
+
+/// A program after planning: it can build any of its tasks, any number of times.
+pub trait JobProgram: Send + Sync + 'static {
+    /// Builds the task that `wiring` describes, and opens its operators.
+    fn build_task(&self, wiring: TaskWiring) -> TaskResult<Box<dyn TaskHead>>;
+
+    /// Lists the splits of a source, encoded. May block.
+    fn enumerate_splits(&self, source: OperatorId, parallelism: u32) -> TaskResult<Vec<Bytes>>;
+
+    /// Makes prepared results visible: all of them or, on an error, as many as could be; a repeat is harmless. May block.
+    fn commit(&self, committables: Vec<Committable>) -> TaskResult;
+
+    /// The job ends without its results: removes what its sinks have prepared or left half-written. May block.
+    fn abort(&self) -> TaskResult;
+}

@@ -1,0 +1,27 @@
+//! Keyed state: what an operator remembers per key.
+//!
+//! All states of an operator live in its [`KeyedStates`], which knows the key at hand; user functions hold light
+//! handles ([`ValueState`], [`ListState`], [`MapState`]) that were resolved by name once, when the function was opened.
+//! Behind the handles stands one trait, [`StateTable`]: the heap implements it now, and a backend on disk can later,
+//! without a change to operators. Snapshots are cut by key group, so that state can be rescaled.
+//!
+//! # Layout
+//! - `table`: what a backend implements
+//! - `heap`: tables in memory
+//! - `entry_map`: the map within a key
+//! - `keyed`: the states of one operator
+//! - `handle`: what user functions hold
+
+mod entry_map;
+mod handle;
+mod heap;
+mod keyed;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use entry_map::EntryMap;
+pub use handle::{ListState, MapState, ValueState};
+pub use heap::HeapTable;
+pub use keyed::{KeyScope, KeyedStates};
+pub use table::{GroupSpace, KeyHash, Snapshot, StateTable};

@@ -1,0 +1,191 @@
+//! Tables in memory.
+
+use std::mem;
+
+use flott_core::{codec, failure::Failure, key_group::KeyGroup};
+use hashbrown::{HashTable, hash_table::Entry};
+
+use super::table::{GroupSpace, KeyHash, Snapshot, StateTable};
+use crate::{
+    batch::{Data, Key},
+    error::TaskResult,
+};
+
+/// An open table of keys and values, addressed by the keys' stable hash, which is not stored: for integer keys working
+/// it out again while the table grows is cheaper than half again the memory.
+#[derive(Debug, Clone)]
+pub struct HeapTable<K, V> {
+    entries: HashTable<(K, V)>,
+}
+
+impl<K, V> Default for HeapTable<K, V> {
+    fn default() -> Self {
+        Self { entries: HashTable::new() }
+    }
+}
+
+impl<K: Key, V> HeapTable<K, V> {
+    /// Keys that have a value.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no key has a value.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The value of `key`, made by `create` where there is none. The hot path of aggregations: no dynamic call, and the
+    /// key is copied only when it is new.
+    #[inline(always)]
+    pub fn upsert(&mut self, hash: KeyHash, key: &K, create: impl FnOnce() -> V) -> &mut V {
+        match self.entries.entry(hash.for_table(), |(known, _)| known == key, rehash) {
+            Entry::Occupied(entry) => &mut entry.into_mut().1,
+            Entry::Vacant(entry) => &mut entry.insert((key.clone(), create())).into_mut().1,
+        }
+    }
+
+    /// Adds `item` to the value of `key`: `first` makes a value of it where there is none, `add` changes one that is
+    /// there. Both get `with`.
+    #[inline(always)]
+    pub fn fold<C, T>(
+        &mut self,
+        hash: KeyHash,
+        key: &K,
+        item: T,
+        with: &mut C,
+        first: impl FnOnce(&mut C, T) -> V,
+        add: impl FnOnce(&mut C, &mut V, T),
+    ) -> &mut V {
+        match self.entries.entry(hash.for_table(), |(known, _)| known == key, rehash) {
+            Entry::Occupied(entry) => {
+                let value = &mut entry.into_mut().1;
+                add(with, value, item);
+                value
+            }
+            Entry::Vacant(entry) => &mut entry.insert((key.clone(), first(with, item))).into_mut().1,
+        }
+    }
+
+    /// The value of `key`.
+    #[inline]
+    pub fn find(&self, hash: KeyHash, key: &K) -> Option<&V> {
+        self.entries.find(hash.for_table(), |(known, _)| known == key).map(|(_, value)| value)
+    }
+
+    /// The value of `key`, to be changed in place.
+    #[inline]
+    pub fn find_mut(&mut self, hash: KeyHash, key: &K) -> Option<&mut V> {
+        self.entries.find_mut(hash.for_table(), |(known, _)| known == key).map(|(_, value)| value)
+    }
+
+    /// Sets the value of `key`.
+    #[inline]
+    pub fn set(&mut self, hash: KeyHash, key: &K, value: V) {
+        match self.entries.entry(hash.for_table(), |(known, _)| known == key, rehash) {
+            Entry::Occupied(entry) => entry.into_mut().1 = value,
+            Entry::Vacant(entry) => {
+                entry.insert((key.clone(), value));
+            }
+        }
+    }
+
+    /// Takes the value of `key` out.
+    #[inline]
+    pub fn take(&mut self, hash: KeyHash, key: &K) -> Option<V> {
+        let entry = self.entries.find_entry(hash.for_table(), |(known, _)| known == key).ok()?;
+        Some(entry.remove().0.1)
+    }
+
+    /// Keys and values, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter().map(|(key, value)| (key, value))
+    }
+
+    /// All entries, in no order.
+    pub fn into_entries(self) -> impl Iterator<Item = (K, V)> {
+        self.entries.into_iter()
+    }
+
+    /// Takes all entries out and keeps the room they had.
+    pub fn drain_entries(&mut self) -> impl Iterator<Item = (K, V)> {
+        self.entries.drain()
+    }
+}
+
+#[inline(always)]
+fn rehash<K: Key, V>((key, _): &(K, V)) -> u64 {
+    KeyHash::of(key).for_table()
+}
+
+impl<K: Key, V: Data> Snapshot for HeapTable<K, V> {
+    fn keys(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn snapshot(
+        &self,
+        groups: GroupSpace,
+        sink: &mut dyn FnMut(KeyGroup, usize, &[u8]) -> TaskResult,
+    ) -> TaskResult {
+        let mut ordered: Vec<_> = self.entries.iter().map(|entry| (KeyHash::of(&entry.0).group(groups.max), entry)).collect();
+        ordered.sort_unstable_by_key(|(group, _)| *group);
+        let mut bytes = Vec::new();
+        for run in ordered.chunk_by(|(a, _), (b, _)| a == b) {
+            let Some((group, _)) = run.first() else { continue };
+            if !groups.held.contains(*group) {
+                return Err(Box::new(Failure::internal(format!(
+                    "keyed state holds a key of group {group}, but the subtask has groups {}",
+                    groups.held
+                ))));
+            }
+            bytes.clear();
+            for (_, entry) in run {
+                codec::encode(entry, &mut bytes).map_err(|error| {
+                    Box::new(Failure::user("keyed state cannot be encoded").caused_by(&error))
+                })?;
+            }
+            sink(*group, run.len(), &bytes)?;
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, entries: usize, mut bytes: &[u8]) -> TaskResult {
+        let broken = |error: codec::CodecError| Box::new(Failure::user("keyed state cannot be decoded").caused_by(&error));
+        for _ in 0..entries {
+            let (key, value): (K, V) = codec::decode_prefix(&mut bytes).map_err(broken)?;
+            self.set(KeyHash::of(&key), &key, value);
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        Err(Box::new(Failure::user(format!("{} bytes follow the last entry of a keyed state", bytes.len()))))
+    }
+}
+
+impl<K: Key, V: Data> StateTable<K, V> for HeapTable<K, V> {
+    fn get(&mut self, hash: KeyHash, key: &K) -> TaskResult<Option<&V>> {
+        Ok(self.find(hash, key))
+    }
+
+    fn get_mut(&mut self, hash: KeyHash, key: &K) -> TaskResult<Option<&mut V>> {
+        Ok(self.find_mut(hash, key))
+    }
+
+    fn entry(&mut self, hash: KeyHash, key: &K, create: &mut dyn FnMut() -> V) -> TaskResult<&mut V> {
+        Ok(self.upsert(hash, key, create))
+    }
+
+    fn insert(&mut self, hash: KeyHash, key: &K, value: V) -> TaskResult {
+        self.set(hash, key, value);
+        Ok(())
+    }
+
+    fn remove(&mut self, hash: KeyHash, key: &K) -> TaskResult<Option<V>> {
+        Ok(self.take(hash, key))
+    }
+
+    fn drain(&mut self, visit: &mut dyn FnMut(K, V) -> TaskResult) -> TaskResult {
+        mem::take(&mut self.entries).into_iter().try_for_each(|(key, value)| visit(key, value))
+    }
+}

@@ -1,0 +1,138 @@
+use std::collections::{BTreeMap, HashMap};
+
+use flott_core::key_group::{KeyGroupRange, MaxParallelism};
+use proptest::prelude::*;
+
+use super::*;
+
+fn all(max: u32) -> GroupSpace {
+    let max = MaxParallelism::new(max).unwrap();
+    GroupSpace { max, held: KeyGroupRange::all(max) }
+}
+
+fn with_key<K: crate::batch::Key>(states: &mut KeyedStates<K>, key: K) -> &mut KeyedStates<K> {
+    states.set_key(KeyHash::of(&key), key);
+    states
+}
+
+#[test]
+fn each_key_has_its_own_value() {
+    let mut states = KeyedStates::default();
+    let last = states.value::<u64>("last").unwrap();
+    last.set(with_key(&mut states, "a".to_owned()), 1).unwrap();
+    last.set(with_key(&mut states, "b".to_owned()), 2).unwrap();
+    assert_eq!(last.get(with_key(&mut states, "a".to_owned())).unwrap(), Some(&1));
+    last.clear(&mut states).unwrap();
+    assert_eq!(last.get(&mut states).unwrap(), None);
+    assert_eq!(last.get(with_key(&mut states, "b".to_owned())).unwrap(), Some(&2));
+}
+
+#[test]
+fn lists_and_maps_that_become_empty_are_forgotten() {
+    let mut states = KeyedStates::default();
+    let list = states.list::<u8>("list").unwrap();
+    let map = states.map::<u8, u8>("map").unwrap();
+    with_key(&mut states, 7u64);
+    list.add(&mut states, 1).unwrap();
+    list.add(&mut states, 2).unwrap();
+    assert_eq!(list.get(&mut states).unwrap(), [1, 2]);
+    map.insert(&mut states, &1, 10).unwrap();
+    *map.get_or_insert_with(&mut states, &1, || 0).unwrap() += 1;
+    assert_eq!(map.remove(&mut states, &1).unwrap(), Some(11));
+    assert!(map.entries(&mut states).unwrap().is_none());
+    list.set(&mut states, Vec::new()).unwrap();
+    let mut groups = 0;
+    states.snapshot(all(128), &mut |_, _, _, _| { groups += 1; Ok(()) }).unwrap();
+    assert_eq!(groups, 0);
+}
+
+#[test]
+fn misuse_is_told() {
+    let mut states = KeyedStates::<u64>::default();
+    let last = states.value::<u64>("last").unwrap();
+    assert!(last.get(&mut states).unwrap_err().message.contains("while a record is processed"));
+    with_key(&mut states, 1);
+    assert!(ValueState::<u64>::default().get(&mut states).unwrap_err().message.contains("not bound"));
+    let error = states.value::<String>("last").unwrap_err();
+    assert_eq!(error.message, "keyed state \"last\" is registered with another type than alloc::string::String");
+}
+
+#[test]
+fn a_state_of_the_same_name_and_type_is_shared() {
+    let mut states = KeyedStates::default();
+    let (one, two) = (states.value::<u64>("x").unwrap(), states.value::<u64>("x").unwrap());
+    one.set(with_key(&mut states, 1u8), 5).unwrap();
+    assert_eq!(two.get(&mut states).unwrap(), Some(&5));
+}
+
+#[test]
+fn foreign_groups_are_refused() {
+    let mut table = HeapTable::default();
+    for key in 0..100u64 {
+        table.set(KeyHash::of(&key), &key, key);
+    }
+    let max = MaxParallelism::new(128).unwrap();
+    let held = KeyGroupRange::all(max).iter().next().map(|group| KeyGroupRange::new(group, group).unwrap()).unwrap();
+    assert!(table.snapshot(GroupSpace { max, held }, &mut |_, _, _| Ok(())).is_err());
+}
+
+#[test]
+fn broken_snapshots_are_errors() {
+    let mut table = HeapTable::<u64, u64>::default();
+    assert!(table.restore(1, &[1, 2, 3]).is_err());
+    assert!(table.restore(0, &[1]).is_err());
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Set(u8, u32),
+    Add(u8, u32),
+    Take(u8),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (0..40u8, 0..1000u32).prop_map(|(key, value)| Step::Set(key, value)),
+        (0..40u8, 0..1000u32).prop_map(|(key, value)| Step::Add(key, value)),
+        (0..40u8).prop_map(Step::Take),
+    ];
+    prop::collection::vec(step, 0..200)
+}
+
+proptest! {
+    #[test]
+    fn heap_is_a_map_and_survives_a_snapshot(steps in steps(), groups in 1u32..300) {
+        let mut model = HashMap::new();
+        let mut table = HeapTable::<String, u32>::default();
+        for step in steps {
+            match step {
+                Step::Set(key, value) => {
+                    let key = format!("key {key}");
+                    table.insert(KeyHash::of(&key), &key, value).unwrap();
+                    model.insert(key, value);
+                }
+                Step::Add(key, value) => {
+                    let key = format!("key {key}");
+                    *table.entry(KeyHash::of(&key), &key, &mut || 0).unwrap() += value;
+                    *model.entry(key).or_insert(0) += value;
+                }
+                Step::Take(key) => {
+                    let key = format!("key {key}");
+                    prop_assert_eq!(table.remove(KeyHash::of(&key), &key).unwrap(), model.remove(&key));
+                }
+            }
+        }
+        prop_assert_eq!(table.keys(), model.len());
+        let mut restored = HeapTable::<String, u32>::default();
+        let mut last = None;
+        table.snapshot(all(groups), &mut |group, entries, bytes| {
+            assert!(last < Some(group));
+            last = Some(group);
+            restored.restore(entries, bytes)
+        }).unwrap();
+        let mut drained = BTreeMap::new();
+        restored.drain(&mut |key, value| { drained.insert(key, value); Ok(()) }).unwrap();
+        prop_assert_eq!(drained, model.into_iter().collect());
+        prop_assert_eq!(restored.keys(), 0);
+    }
+}

@@ -1,0 +1,61 @@
+//! One subtask of a chain: what it knows about itself, how it is wired, and the loop that drives it.
+
+use std::{collections::BTreeMap, future::Future, pin::Pin};
+
+use flott_core::{
+    id::{AttemptId, JobId, OperatorId, VertexId, WorkerId},
+    view::Accumulator,
+};
+
+use crate::error::TaskResult;
+
+pub mod figures;
+pub mod head;
+pub mod wiring;
+
+pub use figures::TaskFigures;
+pub use head::{OneInputHead, SourceHead, TwoInputHead, TwoInputOperator};
+pub use wiring::TaskWiring;
+
+/// What a task knows about itself; user functions see it too.
+#[derive(Debug)]
+pub struct TaskInfo {
+    /// The job.
+    pub job: JobId,
+    /// Its name.
+    pub job_name: String,
+    /// The vertex.
+    pub vertex: VertexId,
+    /// Name of the chain.
+    pub task_name: String,
+    /// Which attempt.
+    pub attempt: AttemptId,
+    /// Subtasks of the vertex.
+    pub parallelism: u32,
+    /// Key groups of the vertex.
+    pub max_parallelism: u32,
+    /// The TaskManager, by name.
+    pub worker: WorkerId,
+    /// The job's effective configuration.
+    pub configuration: BTreeMap<String, String>,
+    /// Results by name, filled by user functions.
+    pub accumulators: parking_lot::Mutex<BTreeMap<String, Accumulator>>,
+    /// Cumulative figures.
+    pub figures: TaskFigures,
+}
+
+impl TaskInfo {
+    /// Which subtask this is, from 0.
+    pub fn subtask(&self) -> u32 {
+        self.attempt.subtask.0
+    }
+}
+
+/// A task that is ready to run.
+pub trait TaskHead: Send {
+    /// Runs to the end of the input; what sinks have prepared comes back. Dropping the future cancels the task.
+    fn run(self: Box<Self>) -> Pin<Box<dyn Future<Output = TaskResult<Prepared>> + Send>>;
+}
+
+/// What the sinks of a task have prepared, by sink.
+pub type Prepared = Vec<(OperatorId, bytes::Bytes)>;

@@ -1,0 +1,180 @@
+//! From a deployment to gates and writers: which channels a task has, and where they lead.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flott_core::{
+    failure::Failure,
+    id::{EdgeIndex, OperatorId, SubtaskIndex},
+    job_graph::{JobEdge, JobGraph, ShipStrategy},
+    key_group::{KeyGroupAssignment, MaxParallelism, Router},
+    message::{ChannelId, Deployment, EdgeDeployment, HostToJob, Peer, ProcessLocation},
+    topology,
+};
+use tokio::sync::mpsc;
+
+use super::TaskInfo;
+use crate::{
+    batch::Data,
+    channel::{
+        Partitioner,
+        gate::InputGate,
+        writer::{ChannelWriter, Target},
+    },
+    error::TaskResult,
+    net::Exchange,
+    output::Output,
+};
+
+/// Where the host's reports go. Called from any thread; never blocks.
+pub type Report = Arc<dyn Fn(HostToJob) + Send + Sync>;
+
+/// Channels that a task receives from, kept by the host to withdraw them.
+pub(crate) type Offered = Arc<parking_lot::Mutex<Vec<ChannelId>>>;
+
+/// What a task is given to wire itself with.
+pub struct TaskWiring {
+    info: Arc<TaskInfo>,
+    graph: Arc<JobGraph>,
+    deployment: Arc<Deployment>,
+    exchange: Arc<Exchange>,
+    report: Report,
+    splits: Option<mpsc::UnboundedReceiver<Option<Bytes>>>,
+    offered: Offered,
+}
+
+impl TaskWiring {
+    /// Wiring for the task of `info`, which is part of `deployment`. Answers to split requests come by `splits`.
+    pub fn new(
+        info: Arc<TaskInfo>,
+        graph: Arc<JobGraph>,
+        deployment: Arc<Deployment>,
+        exchange: Arc<Exchange>,
+        report: Report,
+        splits: mpsc::UnboundedReceiver<Option<Bytes>>,
+    ) -> Self {
+        Self { info, graph, deployment, exchange, report, splits: Some(splits), offered: Offered::default() }
+    }
+
+    /// The task.
+    pub fn info(&self) -> &Arc<TaskInfo> {
+        &self.info
+    }
+
+    /// Channels that this task offered to receive from; withdrawn when it ends.
+    pub(crate) fn offered(&self) -> Offered {
+        self.offered.clone()
+    }
+
+    /// The gate of input number `input`: all edges into it together.
+    pub fn input_gate<T: Data>(&mut self, input: u32) -> TaskResult<InputGate<T>> {
+        let graph = self.graph.clone();
+        let subtask = self.info.subtask();
+        let mut channels: Vec<(ChannelId, bool)> = Vec::new();
+        for (index, edge) in graph.inputs_of(self.info.vertex).filter(|(_, edge)| edge.target_input == input) {
+            let deployed = self.deployed(index)?;
+            let producers = deployed.producers.len() as u32;
+            for producer in topology::producers_of(edge.ship, subtask, producers, self.info.parallelism) {
+                let peer = peer(&deployed.producers, producer)?;
+                let local = self.location(peer)?.process == self.exchange.process();
+                let own = (self.info.attempt.subtask, self.info.attempt.attempt);
+                let id = ChannelId { edge: index, producer: (SubtaskIndex(producer), peer.attempt), consumer: own };
+                channels.push((id, local));
+            }
+        }
+        if channels.is_empty() {
+            return Err(Box::new(Failure::internal(format!("input {input} of {} has no edge", self.info.task_name))));
+        }
+        let gate = InputGate::new(channels.len(), self.info.clone());
+        for (number, (id, local)) in (0..).zip(channels) {
+            if local {
+                self.exchange.offer_local(id, &gate, number);
+            } else {
+                self.exchange.offer_remote(id, &gate, number);
+            }
+            self.offered.lock().push(id);
+        }
+        Ok(gate)
+    }
+
+    /// The writer of an edge out of this task.
+    pub fn writer<T: Data>(
+        &mut self,
+        edge: EdgeIndex,
+        partitioner: Partitioner<T>,
+    ) -> TaskResult<Box<dyn Output<T>>> {
+        let JobEdge { ship, .. } = *self.edge(edge)?;
+        let deployed = self.deployed(edge)?;
+        let subtask = self.info.subtask();
+        let consumers = deployed.consumers.len() as u32;
+        let mut targets = Vec::new();
+        for consumer in topology::consumers_of(ship, subtask, self.info.parallelism, consumers) {
+            let peer = peer(&deployed.consumers, consumer)?;
+            let location = self.location(peer)?;
+            let own = (self.info.attempt.subtask, self.info.attempt.attempt);
+            let id = ChannelId { edge, producer: own, consumer: (SubtaskIndex(consumer), peer.attempt) };
+            targets.push(if location.process == self.exchange.process() {
+                Target::Local(self.exchange.take_local(id)?)
+            } else {
+                Target::Remote(self.exchange.open_remote(location, id)?)
+            });
+        }
+        if ship == ShipStrategy::Global {
+            targets.truncate(1);
+        }
+        let router = router(deployed, consumers)?;
+        Ok(Box::new(ChannelWriter::new(targets, partitioner, router, self.info.clone())))
+    }
+
+    /// Splits for a source of this task. Once per task.
+    pub(crate) fn splits(&mut self, source: OperatorId) -> TaskResult<Splits> {
+        let answers = self.splits.take();
+        let answers = answers.ok_or_else(|| Failure::internal("a task has more than one source at its head"))?;
+        Ok(Splits { source, info: self.info.clone(), report: self.report.clone(), answers })
+    }
+
+    fn edge(&self, index: EdgeIndex) -> TaskResult<&JobEdge> {
+        let edge = self.graph.edges.get(index.0 as usize);
+        Ok(edge.ok_or_else(|| Failure::internal(format!("edge {index} is not in the job graph")))?)
+    }
+
+    fn deployed(&self, index: EdgeIndex) -> TaskResult<&EdgeDeployment> {
+        let edge = self.deployment.edges.iter().find(|deployed| deployed.edge == index);
+        Ok(edge.ok_or_else(|| Failure::internal(format!("edge {index} is not in the deployment")))?)
+    }
+
+    fn location(&self, peer: Peer) -> TaskResult<&ProcessLocation> {
+        let location = self.deployment.processes.get(peer.process as usize);
+        Ok(location.ok_or_else(|| Failure::internal("a peer's process is not in the deployment"))?)
+    }
+}
+
+fn peer(peers: &[Peer], subtask: u32) -> TaskResult<Peer> {
+    let peer = peers.get(subtask as usize).copied();
+    Ok(peer.ok_or_else(|| Failure::internal(format!("peer subtask {subtask} is not in the deployment")))?)
+}
+
+fn router(deployed: &EdgeDeployment, consumers: u32) -> TaskResult<Router> {
+    let refused = |error: &dyn std::fmt::Display| Failure::internal("a deployment has impossible key groups").because(error);
+    let max = MaxParallelism::new(deployed.max_parallelism).map_err(|error| refused(&error))?;
+    Ok(KeyGroupAssignment::new(max, consumers).map_err(|error| refused(&error))?.router())
+}
+
+/// Asks the JobMaster for splits, one at a time.
+pub struct Splits {
+    source: OperatorId,
+    info: Arc<TaskInfo>,
+    report: Report,
+    answers: mpsc::UnboundedReceiver<Option<Bytes>>,
+}
+
+impl Splits {
+    /// The next split; `None` when there are no more. Pends for ever when the host is going down.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        (self.report)(HostToJob::RequestSplit { attempt: self.info.attempt, source: self.source });
+        match self.answers.recv().await {
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
+    }
+}
