@@ -1,0 +1,169 @@
+//! The document around a job graph: the `job.graph` file, the body of a submission and the stored copy.
+//!
+//! ```json
+//! {"format":"flott.job-graph","version":1,"engine":"0.1.0","checksum":"<64 hex digits>","graph":{…}}
+//! ```
+//!
+//! It is JSON, so that any language can write one. `checksum` is the BLAKE3 of the very bytes of the value of `graph`,
+//! from its first brace to its last, so nobody has to agree on a canonical form. `engine` says who wrote it and is not
+//! compared. Fields that are unknown, missing or there twice are errors, because a setting that is silently dropped
+//! would change what the job does.
+
+mod entries;
+mod mistaken;
+mod position;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+pub(super) use entries::{no_fields, unique_entries};
+
+use super::{
+    JobGraph,
+    check::{GraphError, check},
+};
+use crate::id::Digest;
+
+/// What `format` says.
+pub const FORMAT: &str = "flott.job-graph";
+/// What `version` says: the version of the format that is written, and the only one that is read.
+pub const VERSION: u64 = 1;
+/// Size above which a document is refused unread, in bytes.
+pub const SIZE_MAX: usize = 16 << 20;
+
+const ENGINE: &str = env!("CARGO_PKG_VERSION");
+
+/// Why bytes are not a job graph that can run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DocumentError {
+    /// More than [`SIZE_MAX`].
+    #[error("job graph has {0} bytes, expected at most {SIZE_MAX}")]
+    TooLarge(usize),
+    /// Some other, well-known kind of file.
+    #[error("not a job graph but {0}; expected what `flott plan` writes")]
+    Mistaken(&'static str),
+    /// JSON of another format.
+    #[error("format: {0:?}, expected {FORMAT:?}")]
+    Format(String),
+    /// A version that this build does not read.
+    #[error("version: {0}, expected {VERSION}, the one that flott {ENGINE} reads")]
+    Version(u64),
+    /// Not JSON, or not of the right shape.
+    #[error("{}{problem} (line {line}, column {column})", prefix(field))]
+    Malformed {
+        /// Path of the field, as `graph.vertices[3].name`; empty where there is none.
+        field: String,
+        /// What is wrong.
+        problem: String,
+        /// Line in the document, from 1.
+        line: usize,
+        /// Column in that line in bytes, from 1; 0 where the document ended just after a line break.
+        column: usize,
+    },
+    /// The graph is not the one that was written.
+    #[error("checksum: {stated}, but the graph's is {actual}: the document is damaged")]
+    Checksum {
+        /// What the document says.
+        stated: Digest,
+        /// What its graph has.
+        actual: Digest,
+    },
+    /// A graph that makes no sense.
+    #[error("graph.{0}")]
+    Graph(#[from] GraphError),
+}
+
+fn prefix(field: &str) -> String {
+    if field.is_empty() {
+        String::new()
+    } else {
+        format!("{field}: ")
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document<'a> {
+    #[serde(borrow)]
+    format: Cow<'a, str>,
+    version: u64,
+    #[serde(borrow)]
+    engine: Cow<'a, str>,
+    checksum: Digest,
+    #[serde(borrow)]
+    graph: &'a RawValue,
+}
+
+/// The part of [`Document`] that every version has.
+#[derive(Deserialize)]
+struct Heading {
+    format: String,
+    version: Option<u64>,
+}
+
+/// Writes the document of `graph`. Nothing is checked: [`read`] refuses what a graph must not be.
+pub fn write(graph: &JobGraph) -> Vec<u8> {
+    let graph = serde_json::value::to_raw_value(graph).expect("all keys of a job graph are strings");
+    let document = Document {
+        format: FORMAT.into(),
+        version: VERSION,
+        engine: ENGINE.into(),
+        checksum: Digest::of(graph.get().as_bytes()),
+        graph: &graph,
+    };
+    serde_json::to_vec(&document).expect("all keys of a document are strings")
+}
+
+/// Reads a document and [checks](check) its graph.
+///
+/// # Errors
+/// The first problem, by name. Takes memory in proportion to the bytes, and never panics.
+pub fn read(bytes: &[u8]) -> Result<JobGraph, DocumentError> {
+    if bytes.len() > SIZE_MAX {
+        return Err(DocumentError::TooLarge(bytes.len()));
+    }
+    if let Some(kind) = mistaken::recognise(bytes) {
+        return Err(DocumentError::Mistaken(kind));
+    }
+    let document: Document<'_> = match serde_json::from_slice(bytes) {
+        Ok(document) => document,
+        Err(error) => return Err(other_kind(bytes).unwrap_or_else(|| position::locate(bytes, 0..bytes.len(), &error))),
+    };
+    check_heading(&document.format, document.version)?;
+    let text = document.graph.get();
+    let actual = Digest::of(text.as_bytes());
+    if actual != document.checksum {
+        return Err(DocumentError::Checksum {
+            stated: document.checksum,
+            actual,
+        });
+    }
+    let graph: JobGraph = serde_json::from_str(text).map_err(|error| {
+        // The raw value is a piece of the document, so its place there is the distance of the two beginnings.
+        let start = text.as_ptr().addr().saturating_sub(bytes.as_ptr().addr());
+        position::locate(bytes, start..start + text.len(), &error)
+    })?;
+    check(&graph)?;
+    Ok(graph)
+}
+
+fn check_heading(format: &str, version: u64) -> Result<(), DocumentError> {
+    if format != FORMAT {
+        return Err(DocumentError::Format(format.chars().take(80).collect()));
+    }
+    if version != VERSION {
+        return Err(DocumentError::Version(version));
+    }
+    Ok(())
+}
+
+/// A document of a later version may have other fields: its version is the better thing to complain about.
+fn other_kind(bytes: &[u8]) -> Option<DocumentError> {
+    let heading: Heading = serde_json::from_slice(bytes).ok()?;
+    check_heading(&heading.format, heading.version.unwrap_or(VERSION)).err()
+}

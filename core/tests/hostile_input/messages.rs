@@ -1,0 +1,251 @@
+//! One control message of each interesting shape.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use flott_core::{
+    codec,
+    failure::Failure,
+    id::{
+        AllocationId, AttemptId, AttemptNumber, Digest, EdgeIndex, InstanceId, JobId, JobMasterEpoch, JobSecret,
+        LeaderEpoch, OperatorId, ProcessId, SlotIndex, SubtaskIndex, VertexId, WorkerId,
+    },
+    message::{
+        Committable, Deployment, EdgeDeployment, FromWorker, Heartbeat, HostToJob, HostToWorker, JobSetup, JobToHost,
+        JobToWorker, LogAnswer, LogChunk, LogRequest, Peer, ProcessLocation, Registration, SlotGrant, TaskDeployment,
+        TaskStateChange, ToWorker, WorkerToHost, WorkerToJob,
+    },
+    resource::ResourceProfile,
+    status::ExecutionState,
+    view::{Accumulator, TaskMetrics, WorkerMetrics},
+};
+use serde::Serialize;
+
+const JOB: JobId = JobId::from_bytes([1; 16]);
+const EPOCH: JobMasterEpoch = JobMasterEpoch(3);
+const PROCESS: ProcessId = ProcessId::from_bytes([2; 16]);
+
+fn attempt() -> AttemptId {
+    AttemptId {
+        vertex: VertexId::from_bytes([3; 16]),
+        subtask: SubtaskIndex(1),
+        attempt: AttemptNumber(2),
+    }
+}
+
+fn grant() -> SlotGrant {
+    SlotGrant {
+        slot: SlotIndex(0),
+        allocation: AllocationId::from_bytes([4; 16]),
+        job: JOB,
+        epoch: EPOCH,
+        profile: ResourceProfile {
+            cpu_millicores: 1000,
+            memory_bytes: 1 << 30,
+        },
+    }
+}
+
+fn location() -> ProcessLocation {
+    ProcessLocation {
+        process: PROCESS,
+        worker: WorkerId("worker-1".to_owned()),
+        data_address: ([127, 0, 0, 1], 4711).into(),
+        pid: 42,
+    }
+}
+
+fn failure() -> Failure {
+    Failure::user("the word is too long")
+        .because("it has 70 letters")
+        .at(|place| place.subtask = Some((1, 4)))
+}
+
+fn committable() -> Committable {
+    Committable {
+        sink: OperatorId::from_uid("sink"),
+        attempt: attempt(),
+        data: Bytes::from_static(b"part-0"),
+    }
+}
+
+fn from_job(message: WorkerToJob) -> FromWorker {
+    FromWorker::Job {
+        job: JOB,
+        epoch: EPOCH,
+        message,
+    }
+}
+
+fn from_host(message: HostToJob) -> FromWorker {
+    from_job(WorkerToJob::Host {
+        process: PROCESS,
+        message,
+    })
+}
+
+fn to_job(message: JobToWorker) -> ToWorker {
+    ToWorker::Job {
+        job: JOB,
+        epoch: EPOCH,
+        message,
+    }
+}
+
+fn to_host(message: JobToHost) -> ToWorker {
+    to_job(JobToWorker::Host {
+        process: PROCESS,
+        message,
+    })
+}
+
+fn registration() -> Registration {
+    Registration {
+        worker: WorkerId("worker-1".to_owned()),
+        instance: InstanceId::from_bytes([5; 16]),
+        pid: 41,
+        host: "127.0.0.1".to_owned(),
+        cpu_cores: 2,
+        physical_memory: 8 << 30,
+        memory: 1 << 30,
+        slots: vec![ResourceProfile::ANY; 2],
+        allocated: vec![grant()],
+        started_at: 1_700_000_000_000,
+        version: "0.1.0".to_owned(),
+    }
+}
+
+fn setup() -> JobSetup {
+    JobSetup {
+        job: JOB,
+        name: "word count".to_owned(),
+        graph: Digest::of(b"graph"),
+        program: Digest::of(b"program"),
+        program_name: "wordcount".to_owned(),
+        arguments: vec!["--input".to_owned(), "text".to_owned()],
+        secret: JobSecret::from_bytes([6; 16]),
+        configuration: BTreeMap::from([("parallelism.default".to_owned(), "2".to_owned())]),
+    }
+}
+
+fn state_change() -> TaskStateChange {
+    TaskStateChange {
+        attempt: attempt(),
+        state: ExecutionState::Failed,
+        failure: Some(failure()),
+        metrics: TaskMetrics {
+            records_in: 7,
+            ..TaskMetrics::default()
+        },
+        committables: vec![committable()],
+        accumulators: BTreeMap::from([
+            ("words".to_owned(), Accumulator::LongCounter(-1)),
+            ("mean".to_owned(), Accumulator::DoubleCounter(0.5)),
+            ("lines".to_owned(), Accumulator::List(vec!["{}".to_owned()])),
+        ]),
+    }
+}
+
+fn deployment() -> Deployment {
+    let peer = Peer {
+        attempt: AttemptNumber(2),
+        process: 0,
+    };
+    Deployment {
+        tasks: vec![TaskDeployment {
+            attempt: attempt(),
+            allocation: AllocationId::from_bytes([4; 16]),
+            parallelism: 2,
+            max_parallelism: 128,
+        }],
+        edges: vec![EdgeDeployment {
+            edge: EdgeIndex(0),
+            producers: vec![peer; 2],
+            consumers: vec![peer; 2],
+            max_parallelism: 128,
+        }],
+        processes: vec![location()],
+    }
+}
+
+fn encode(message: &impl Serialize) -> Vec<u8> {
+    codec::to_vec(message).expect("control messages can be encoded")
+}
+
+/// Messages by name.
+pub fn encoded() -> Vec<(String, Vec<u8>)> {
+    let piece = LogAnswer::Piece {
+        offset: 3,
+        size: 9,
+        bytes: Bytes::from_static(b"line\n"),
+    };
+    let heartbeat = Heartbeat {
+        leader: LeaderEpoch(1),
+        allocated: vec![grant(); 2],
+        metrics: WorkerMetrics::default(),
+    };
+    let splits = vec![Bytes::from_static(b"split"), Bytes::new()];
+    let source = OperatorId::from_uid("source");
+    let log = LogRequest {
+        request: 1,
+        file: Some("worker.log".to_owned()),
+        offset: -10,
+        length_max: 100,
+    };
+    [
+        ("register", encode(&FromWorker::Register(registration()))),
+        ("heartbeat", encode(&FromWorker::Heartbeat(heartbeat))),
+        (
+            "log",
+            encode(&FromWorker::Log(LogChunk {
+                request: 1,
+                result: Ok(piece),
+            })),
+        ),
+        ("offer-slots", encode(&from_job(WorkerToJob::OfferSlots(vec![grant()])))),
+        (
+            "process-ready",
+            encode(&from_job(WorkerToJob::ProcessReady(location()))),
+        ),
+        (
+            "process-lost",
+            encode(&from_job(WorkerToJob::ProcessLost {
+                process: PROCESS,
+                failure: failure(),
+            })),
+        ),
+        ("task-state", encode(&from_host(HostToJob::TaskState(state_change())))),
+        (
+            "splits-enumerated",
+            encode(&from_host(HostToJob::SplitsEnumerated {
+                attempt: attempt(),
+                source,
+                result: Ok(splits),
+            })),
+        ),
+        ("allocate-slot", encode(&ToWorker::AllocateSlot(grant()))),
+        ("read-log", encode(&ToWorker::ReadLog(log))),
+        (
+            "start-process",
+            encode(&to_job(JobToWorker::StartProcess(Box::new(setup())))),
+        ),
+        ("deploy", encode(&to_host(JobToHost::Deploy(Box::new(deployment()))))),
+        (
+            "commit",
+            encode(&to_host(JobToHost::Commit {
+                round: 1,
+                committables: vec![committable()],
+            })),
+        ),
+        (
+            "host-ready",
+            encode(&HostToWorker::Ready {
+                process: PROCESS,
+                data_address: location().data_address,
+            }),
+        ),
+        ("cancel", encode(&WorkerToHost::Job(JobToHost::Cancel(vec![attempt()])))),
+    ]
+    .map(|(name, bytes)| (name.to_owned(), bytes))
+    .into()
+}
