@@ -1,0 +1,125 @@
+//! The end of a job: prepared results are made visible by a commit, or removed.
+//!
+//! When every subtask has finished, what the sinks have prepared is written into a durable manifest first. From then on
+//! the job has decided: it only ends when the commit is through, or has failed too often. Committing twice is harmless, so
+//! a process that is lost meanwhile is simply followed by another one in the next round, and so is the whole JobMaster.
+
+use std::collections::BTreeSet;
+
+use flott_core::{
+    failure::Failure,
+    id::{ProcessId, WorkerKey},
+    message::Committable,
+};
+
+use crate::time::Millis;
+
+/// Rounds after which a commit has failed.
+pub const ROUNDS_MAX: u32 = 10;
+
+/// A process that has been asked something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Its TaskManager.
+    pub worker: WorkerKey,
+    /// Which life.
+    pub process: ProcessId,
+}
+
+/// Where a commit stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitState {
+    /// The manifest is being written.
+    Persisting,
+    /// No process is up that could commit.
+    Seeking,
+    /// A process commits.
+    Asked {
+        /// Which.
+        asked: Asked,
+        /// When the round counts as failed.
+        until: Millis,
+    },
+    /// A round has failed, and the next begins at this time.
+    Waiting {
+        /// When.
+        until: Millis,
+    },
+}
+
+/// A commit.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// What is to become visible.
+    pub committables: Vec<Committable>,
+    /// Where it stands.
+    pub state: CommitState,
+    /// The current round, or the last one; 0 before the first.
+    pub round: u32,
+    /// Tries that failed, those to start a process included.
+    failed: u32,
+}
+
+impl Commit {
+    /// A commit whose manifest is to be written.
+    pub fn to_persist(committables: Vec<Committable>) -> Self {
+        Self { committables, state: CommitState::Persisting, round: 0, failed: 0 }
+    }
+
+    /// A commit whose manifest has been written by an earlier JobMaster.
+    pub fn restored(committables: Vec<Committable>) -> Self {
+        Self { state: CommitState::Seeking, ..Self::to_persist(committables) }
+    }
+
+    /// Begins the next round.
+    pub fn ask(&mut self, asked: Asked, until: Millis) -> u32 {
+        self.round += 1;
+        self.state = CommitState::Asked { asked, until };
+        self.round
+    }
+
+    /// Whether this process has been asked and has not answered.
+    pub fn is_asked(&self, worker: &WorkerKey) -> bool {
+        match &self.state {
+            CommitState::Asked { asked, .. } => asked.worker == *worker,
+            CommitState::Persisting | CommitState::Seeking | CommitState::Waiting { .. } => false,
+        }
+    }
+
+    /// Counts a try that failed; `true` if there may be another.
+    pub fn try_failed(&mut self) -> bool {
+        self.failed += 1;
+        self.state = CommitState::Seeking;
+        self.failed < ROUNDS_MAX
+    }
+
+    /// When something is to be done without further news.
+    pub fn deadline(&self) -> Option<Millis> {
+        match &self.state {
+            CommitState::Persisting | CommitState::Seeking => None,
+            CommitState::Asked { until, .. } | CommitState::Waiting { until } => Some(*until),
+        }
+    }
+}
+
+/// The removal of prepared results. It is tried once per TaskManager, within one bounded time.
+#[derive(Debug, Clone)]
+pub struct Abort {
+    /// When the job ends anyway.
+    pub until: Millis,
+    /// Who removes.
+    pub asked: Option<Asked>,
+    /// TaskManagers whose processes were asked.
+    pub tried: BTreeSet<WorkerKey>,
+    /// TaskManagers on which a process was started for this.
+    pub started: BTreeSet<WorkerKey>,
+}
+
+/// How a job ends that does not finish.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// By a failure.
+    Failed(Box<Failure>),
+    /// On request.
+    Canceled,
+}

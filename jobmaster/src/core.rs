@@ -1,0 +1,282 @@
+//! The JobMaster's decisions: one pure machine over the execution graph, regions, slots, processes and splits.
+//!
+//! [`JobMasterCore::handle`] takes an event and the time, and returns what is to be done. It does no I/O, reads no clock
+//! and draws no random numbers, so a cluster of thousands of TaskManagers runs in one test.
+//!
+//! An event is worked off in three steps: what is due by now, then the event itself, then what follows from the new state
+//! ([`JobMasterCore::settle`]): regions whose slots and processes are all there are deployed in one batch, a job whose
+//! tasks are all done goes on to its commit, needs that have changed are declared. A handler only ever writes down; it
+//! does not deploy or end things in the middle of a change.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use flott_core::{
+    failure::Failure,
+    id::{AttemptId, JobMasterEpoch, ProcessId, WorkerKey},
+    message::{JobSetup, JobToHost, JobToWorker},
+    resource::ResourceProfile,
+    status::JobStatus,
+    view::{JobView, PendingReason},
+};
+
+mod due;
+mod ending;
+mod event;
+mod failing;
+mod messages;
+mod regions;
+mod scheduling;
+mod view;
+
+pub use event::{Action, Event, Wait};
+
+use crate::{
+    commit::{Abort, Commit, Ending},
+    error::JobMasterError,
+    execution_graph::{ExecutionGraph, job_transition, job_transition::JobStep},
+    failover::{History, RestartBackoff},
+    index::{ExecutionIndex, RegionIndex, VertexIndex},
+    processes::Processes,
+    region::Regions,
+    slot_pool::{SlotPool, SlotSharing},
+    spec::JobSpec,
+    splits::SplitCoordinator,
+    time::Millis,
+};
+use regions::RegionStates;
+
+/// What the job as a whole is doing.
+#[derive(Debug, Clone)]
+enum Phase {
+    /// Not started.
+    New,
+    /// Regions are scheduled, run, and start over.
+    Executing,
+    /// All tasks have finished; their results are being made visible.
+    Committing(Commit),
+    /// The job ends early; tasks are being cancelled.
+    Stopping(Ending),
+    /// No task is left; prepared results are being removed.
+    Aborting(Ending, Abort),
+    /// Over, or given up.
+    Done,
+}
+
+/// One job's mind.
+#[derive(Debug, Clone)]
+pub struct JobMasterCore {
+    spec: JobSpec,
+    setup: JobSetup,
+    phase: Phase,
+    status: JobStatus,
+    entered: BTreeMap<JobStatus, Millis>,
+    graph: ExecutionGraph,
+    regions: Regions,
+    states: RegionStates,
+    slots: SlotPool,
+    processes: Processes,
+    splits: Vec<SplitCoordinator>,
+    splits_of: BTreeMap<VertexIndex, Vec<usize>>,
+    backoff: RestartBackoff,
+    history: History,
+    /// What ended the job, or the failure it last restarted from.
+    failure: Option<Failure>,
+    restarts: u32,
+    /// Attempts that were told to stop, longest wait first.
+    canceling: BTreeSet<(Millis, ExecutionIndex)>,
+    /// Whether a subtask with a sink was ever deployed, so that there may be something to remove.
+    prepared: bool,
+    pending: Vec<PendingReason>,
+    now: Millis,
+    /// What this event has led to so far.
+    actions: Vec<Action>,
+    /// Cancellations of this event, to be sent together.
+    cancels: BTreeMap<(WorkerKey, ProcessId), Vec<AttemptId>>,
+    /// Sources whose list of splits may have to be asked for.
+    unlisted: BTreeSet<usize>,
+    declared: BTreeMap<ResourceProfile, u32>,
+    wake: Option<Millis>,
+    /// How the job ended, until it has been told.
+    last_view: Option<Box<JobView>>,
+}
+
+impl JobMasterCore {
+    /// The machine for one job. It does nothing before [`Event::Start`].
+    ///
+    /// # Errors
+    /// When the graph is inconsistent, or does not fit the configuration.
+    pub fn new(spec: JobSpec) -> Result<Self, JobMasterError> {
+        let graph = ExecutionGraph::of_job(&spec.graph, spec.default_parallelism, spec.accepted_at)?;
+        let resolved = graph.resolved();
+        let regions = Regions::new(resolved);
+        let sharing = SlotSharing::new(resolved);
+        let states = RegionStates::new(&regions, &sharing);
+        let mut splits = Vec::new();
+        let mut splits_of: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (index, vertex) in resolved.vertices.iter() {
+            for source in &vertex.sources {
+                splits_of.entry(index).or_default().push(splits.len());
+                splits.push(SplitCoordinator::new(*source, index));
+            }
+        }
+        Ok(Self {
+            setup: spec.setup(),
+            phase: Phase::New,
+            status: JobStatus::Initializing,
+            entered: BTreeMap::from([(JobStatus::Initializing, spec.accepted_at)]),
+            slots: SlotPool::new(sharing),
+            processes: Processes::default(),
+            backoff: RestartBackoff::new(spec.restart(), spec.seed),
+            history: History::default(),
+            failure: None,
+            restarts: 0,
+            canceling: BTreeSet::new(),
+            prepared: spec.restored_commit.is_some(),
+            pending: Vec::new(),
+            now: spec.accepted_at,
+            actions: Vec::new(),
+            cancels: BTreeMap::new(),
+            unlisted: BTreeSet::new(),
+            declared: BTreeMap::new(),
+            wake: None,
+            last_view: None,
+            graph,
+            regions,
+            states,
+            splits,
+            splits_of,
+            spec,
+        })
+    }
+
+    /// What the job was started with.
+    pub fn spec(&self) -> &JobSpec {
+        &self.spec
+    }
+
+    /// The state of the job.
+    pub fn status(&self) -> JobStatus {
+        self.status
+    }
+
+    /// Whether the job has ended or was given up, so that nothing more will come of it.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Done)
+    }
+
+    /// Takes in `event`, which happens at `now`, and says what is to be done about it.
+    ///
+    /// Time that goes back is taken as standing still. Costs grow with what changes, not with the size of the job: a
+    /// report of a task is a matter of logarithms.
+    pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Action> {
+        self.now = self.now.max(now);
+        if !self.is_over() {
+            self.run_due();
+        }
+        match event {
+            Event::Start => self.start(),
+            Event::Worker { worker, epoch, message } => self.worker_message(&worker, epoch, message),
+            Event::WorkerLost { worker, failure } => self.worker_lost(&worker, failure),
+            Event::WorkerResumed(worker) => self.worker_resumed(&worker),
+            Event::Pending(reasons) => self.pending = reasons,
+            Event::Cancel => self.cancel(),
+            Event::CommitPersisted(result) => self.commit_persisted(result),
+            Event::Suspend => self.suspend(),
+            Event::Wake => {}
+        }
+        self.settle();
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When [`Event::Wake`] is wanted; as in the last [`Action::WakeAt`].
+    pub fn next_wake(&self) -> Option<Millis> {
+        self.wake
+    }
+
+    fn start(&mut self) {
+        if !matches!(self.phase, Phase::New) {
+            return;
+        }
+        self.step_job(JobStep::Start);
+        match self.spec.restored_commit.clone() {
+            Some(committables) => self.restore(committables),
+            None => {
+                self.phase = Phase::Executing;
+                for region in self.regions.keys() {
+                    self.schedule_if_ready(region);
+                }
+            }
+        }
+    }
+
+    fn suspend(&mut self) {
+        if self.is_over() {
+            return;
+        }
+        self.step_job(JobStep::Suspend);
+        self.phase = Phase::Done;
+    }
+
+    /// Draws the consequences of what has been written down.
+    fn settle(&mut self) {
+        if !self.is_over() {
+            // A restart without delay is due at once.
+            self.restart_due();
+            self.deploy_ready();
+            self.ask_for_splits();
+            self.send_cancels();
+            self.advance_ending();
+        }
+        if self.declared != *self.slots.needs() && self.status != JobStatus::Suspended {
+            self.declared = self.slots.needs().clone();
+            self.actions.push(Action::Declare(self.declared.clone()));
+        }
+        let wake = self.next_due();
+        if wake != self.wake {
+            self.wake = wake;
+            self.actions.push(Action::WakeAt(wake));
+        }
+        if let Some(view) = self.last_view.take() {
+            self.actions.push(Action::Ended(view));
+        }
+    }
+
+    fn step_job(&mut self, step: JobStep) -> bool {
+        let Some(status) = job_transition::step(self.status, step) else { return false };
+        self.status = status;
+        self.entered.insert(status, self.now);
+        self.actions.push(Action::StatusChanged(status));
+        true
+    }
+
+    fn send(&mut self, worker: &WorkerKey, message: JobToWorker) {
+        self.actions.push(Action::Send { worker: worker.clone(), message });
+    }
+
+    fn send_host(&mut self, host: &crate::execution_graph::Host, message: JobToHost) {
+        self.send(&host.worker, JobToWorker::Host { process: host.location.process, message });
+    }
+
+    fn send_cancels(&mut self) {
+        for ((worker, process), attempts) in std::mem::take(&mut self.cancels) {
+            self.send(&worker, JobToWorker::Host { process, message: JobToHost::Cancel(attempts) });
+        }
+    }
+
+    fn is_ours(&self, epoch: JobMasterEpoch) -> bool {
+        epoch == self.spec.epoch
+    }
+
+    /// The process that an attempt was deployed to.
+    fn host_of(&self, execution: ExecutionIndex) -> Option<Arc<crate::execution_graph::Host>> {
+        self.graph.execution(execution).placement.as_ref().map(|placement| Arc::clone(&placement.host))
+    }
+
+    /// Regions that have a subtask in what was deployed, without repeats.
+    fn regions_of(&self, executions: impl IntoIterator<Item = ExecutionIndex>) -> BTreeSet<RegionIndex> {
+        executions.into_iter().map(|execution| self.regions.of(execution)).collect()
+    }
+}

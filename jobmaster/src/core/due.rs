@@ -1,0 +1,127 @@
+//! Waits that have an end.
+
+use std::collections::BTreeSet;
+
+use flott_core::failure::Failure;
+
+use super::{JobMasterCore, Phase};
+use crate::{commit::CommitState, time::Millis};
+
+impl JobMasterCore {
+    /// When something is to be done without further news.
+    pub(super) fn next_due(&self) -> Option<Millis> {
+        let timeouts = &self.spec.timeouts;
+        let slots = || self.slots.missing_since().map(|since| since.plus(timeouts.slot_request));
+        let process = || self.processes.starting().next().map(|(since, _)| since.plus(timeouts.process_start));
+        let cancel = || self.canceling.first().map(|(since, _)| since.plus(timeouts.cancellation));
+        let restart = || self.states.backoff.first().map(|(at, _)| *at);
+        let waits = match &self.phase {
+            Phase::New | Phase::Done => [None, None, None, None],
+            Phase::Executing => [slots(), process(), cancel(), restart()],
+            Phase::Committing(commit) => [slots(), process(), commit.deadline(), None],
+            Phase::Stopping(_) => [cancel(), None, None, None],
+            Phase::Aborting(_, abort) => [Some(abort.until), None, None, None],
+        };
+        waits.into_iter().flatten().min()
+    }
+
+    /// Does what is due by now.
+    pub(super) fn run_due(&mut self) {
+        self.cancellations_due();
+        self.processes_due();
+        self.slots_due();
+        self.commit_due();
+        self.abort_due();
+    }
+
+    fn cancellations_due(&mut self) {
+        let timeout = self.spec.timeouts.cancellation;
+        let late = self.canceling.iter().take_while(|(since, _)| since.plus(timeout) <= self.now);
+        let workers: BTreeSet<_> =
+            late.filter_map(|(_, execution)| self.host_of(*execution)).map(|host| host.worker.clone()).collect();
+        for worker in workers {
+            self.give_up_stuck(&worker);
+        }
+    }
+
+    fn processes_due(&mut self) {
+        if !matches!(self.phase, Phase::Executing | Phase::Committing(_)) {
+            return;
+        }
+        let timeout = self.spec.timeouts.process_start;
+        let late: Vec<_> = self
+            .processes
+            .starting()
+            .take_while(|(since, _)| since.plus(timeout) <= self.now)
+            .map(|(_, worker)| worker.clone())
+            .collect();
+        for worker in late {
+            let executions = self.processes.drop_process(&worker);
+            let failure = Failure::environment(format!("the job process did not come up within {timeout} ms"));
+            self.process_down(&worker, executions, failure, false);
+        }
+    }
+
+    fn slots_due(&mut self) {
+        let due = self.slots.missing_since().is_some_and(|since| since.plus(self.spec.timeouts.slot_request) <= self.now);
+        if due && matches!(self.phase, Phase::Executing | Phase::Committing(_)) {
+            let failure = self.slots_not_there();
+            self.fail_job(failure);
+        }
+    }
+
+    /// Names what was asked for, what there is, and what the ResourceManager says of the rest.
+    fn slots_not_there(&self) -> Failure {
+        let asked: Vec<_> = self.slots.needs().iter().map(|(profile, count)| format!("{count} of {profile}")).collect();
+        let missing: Vec<_> = self.slots.missing().map(|(profile, count)| format!("{count} of {profile}")).collect();
+        let held: usize = self.slots.workers().map(|(_, count)| count).sum();
+        let mut on: Vec<_> =
+            self.slots.workers().take(8).map(|(worker, count)| format!("{count} on {worker}")).collect();
+        let more = self.slots.workers().count().saturating_sub(8);
+        if more > 0 {
+            on.push(format!("and more on {more} other TaskManagers"));
+        }
+        let there = if held == 0 { "none".to_owned() } else { format!("{held} ({})", on.join(", ")) };
+        let message = format!(
+            "not enough slots within {} ms: asked for {}; there were {there}; still missing {}",
+            self.spec.timeouts.slot_request,
+            asked.join(" and "),
+            missing.join(" and "),
+        );
+        let mut failure = Failure::environment(message).fatal();
+        for reason in self.pending.iter().take(8) {
+            failure = failure.because(format_args!(
+                "{} slots of {} are missing: {}",
+                reason.slots_missing, reason.profile, reason.reason
+            ));
+        }
+        failure
+    }
+
+    fn commit_due(&mut self) {
+        let Phase::Committing(commit) = &mut self.phase else { return };
+        match &commit.state {
+            CommitState::Persisting | CommitState::Seeking => {}
+            CommitState::Waiting { until } => {
+                if *until <= self.now {
+                    commit.state = CommitState::Seeking;
+                }
+            }
+            CommitState::Asked { until, .. } => {
+                if *until <= self.now {
+                    let message = format!("the commit was not through within {} ms", self.spec.timeouts.commit);
+                    self.committed(Err(Failure::environment(message)));
+                }
+            }
+        }
+    }
+
+    fn abort_due(&mut self) {
+        if let Phase::Aborting(_, abort) = &self.phase
+            && abort.until <= self.now
+        {
+            let message = format!("prepared results were not removed within {} ms", self.spec.timeouts.abort);
+            self.aborted(Err(Failure::environment(message)));
+        }
+    }
+}

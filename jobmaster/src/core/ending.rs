@@ -1,0 +1,286 @@
+//! How a job ends: by a commit, or by removing what was prepared.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use flott_core::{
+    failure::{Failure, Retry},
+    id::WorkerKey,
+    message::{Committable, JobToHost, JobToWorker},
+};
+
+use super::{Action, JobMasterCore, Phase, regions::RegionPhase};
+use crate::{
+    commit::{Abort, Asked, Commit, CommitState, Ending},
+    execution_graph::{Host, job_transition::JobStep, transition::ExecutionStep},
+    failover::Decision,
+    index::{ExecutionIndex, SharedSlotIndex},
+    processes::ProcessState,
+};
+
+impl JobMasterCore {
+    /// Someone asks to cancel. Once the commit has begun it is too late: the job has decided to finish.
+    pub(super) fn cancel(&mut self) {
+        match &mut self.phase {
+            Phase::New | Phase::Executing => self.stop_job(JobStep::Cancel, Ending::Canceled),
+            Phase::Stopping(ending) | Phase::Aborting(ending, _) => {
+                *ending = Ending::Canceled;
+                self.step_job(JobStep::Cancel);
+            }
+            Phase::Committing(_) | Phase::Done => {}
+        }
+    }
+
+    /// An earlier JobMaster has seen all tasks finish; what is left is the commit.
+    pub(super) fn restore(&mut self, committables: Vec<Committable>) {
+        // Nothing of it is scheduled again.
+        for region in self.regions.keys() {
+            self.states.regions[region].phase = RegionPhase::Finished;
+        }
+        let executions: Vec<ExecutionIndex> = self.graph.resolved().executions().collect();
+        for execution in executions {
+            self.apply(execution, ExecutionStep::Restore);
+            self.mark_done(execution);
+        }
+        self.step_job(JobStep::Run);
+        if committables.is_empty() {
+            self.conclude(JobStep::Finish);
+        } else {
+            self.phase = Phase::Committing(Commit::restored(committables));
+        }
+    }
+
+    /// Goes on with the end of the job as far as it can.
+    pub(super) fn advance_ending(&mut self) {
+        match &self.phase {
+            Phase::New | Phase::Done => {}
+            Phase::Executing => {
+                if self.graph.is_done() {
+                    self.begin_commit();
+                }
+            }
+            Phase::Committing(commit) => {
+                if commit.state == CommitState::Seeking {
+                    self.seek_committer();
+                }
+            }
+            Phase::Stopping(_) => {
+                if self.graph.deployed() == 0 {
+                    self.begin_abort();
+                }
+            }
+            Phase::Aborting(_, abort) => {
+                if abort.asked.is_none() {
+                    self.seek_remover();
+                }
+            }
+        }
+    }
+
+    // ------------------------------------------------------------ commit
+
+    fn begin_commit(&mut self) {
+        self.step_job(JobStep::Run);
+        let resolved = self.graph.resolved();
+        let committables: Vec<Committable> = resolved
+            .executions()
+            .flat_map(|execution| self.graph.execution(execution).committables.iter().cloned())
+            .collect();
+        if committables.is_empty() {
+            self.conclude(JobStep::Finish);
+            return;
+        }
+        self.actions.push(Action::PersistCommit(committables.clone()));
+        self.phase = Phase::Committing(Commit::to_persist(committables));
+    }
+
+    pub(super) fn commit_persisted(&mut self, result: Result<(), Failure>) {
+        let Phase::Committing(commit) = &mut self.phase else { return };
+        if commit.state != CommitState::Persisting {
+            return;
+        }
+        match result {
+            Ok(()) => commit.state = CommitState::Seeking,
+            Err(failure) => self.fail_job(failure),
+        }
+    }
+
+    /// Finds a process to commit, or brings one up, or asks for a slot for one.
+    fn seek_committer(&mut self) {
+        let Phase::Committing(commit) = &mut self.phase else { return };
+        let hosts: Vec<&Arc<Host>> = self.processes.hosts().collect();
+        // Another process than last time, if there is one.
+        let host = hosts.get(commit.round as usize % hosts.len().max(1)).map(|host| Arc::clone(host));
+        if let Some(host) = host {
+            let asked = Asked { worker: host.worker.clone(), process: host.location.process };
+            let round = commit.ask(asked, self.now.plus(self.spec.timeouts.commit));
+            let committables = commit.committables.clone();
+            self.send_host(&host, JobToHost::Commit { round, committables });
+            return;
+        }
+        if self.processes.starting().next().is_some() {
+            return;
+        }
+        let held = self.slots.workers().next().map(|(worker, _)| worker.clone());
+        match held {
+            Some(worker) => self.ensure_process(&worker),
+            None => {
+                let slot = self.commit_slot();
+                self.slots.want(slot, self.now);
+            }
+        }
+    }
+
+    /// The slot that is asked for when there is none left to commit in: that of the first sink.
+    fn commit_slot(&self) -> SharedSlotIndex {
+        let vertices = &self.graph.resolved().vertices;
+        let first = vertices.values().find(|vertex| vertex.has_sink).map_or(ExecutionIndex(0), |vertex| vertex.first);
+        self.slots.sharing().of(first)
+    }
+
+    /// A round of the commit is over.
+    pub(super) fn committed(&mut self, result: Result<(), Failure>) {
+        let Phase::Committing(commit) = &mut self.phase else { return };
+        let failure = match result {
+            Ok(()) => {
+                self.conclude(JobStep::Finish);
+                return;
+            }
+            Err(failure) => failure,
+        };
+        let may_retry = commit.try_failed() && failure.retry == Retry::Restart;
+        let decision = self.backoff.on_failure(self.now);
+        match decision {
+            Decision::Restart { delay } if may_retry => {
+                commit.state = CommitState::Waiting { until: self.now.plus(delay) };
+                self.history.record(self.now, failure.clone());
+                self.failure = Some(failure);
+            }
+            Decision::Restart { .. } | Decision::GiveUp { .. } => self.fail_job(failure),
+        }
+    }
+
+    /// A process is gone. If the end of the job hangs on it, another has to take over.
+    pub(super) fn ending_lost_process(&mut self, worker: &WorkerKey, failure: &Failure) {
+        match &mut self.phase {
+            Phase::New | Phase::Executing | Phase::Stopping(_) | Phase::Done => {}
+            Phase::Committing(commit) => {
+                let counts = match &commit.state {
+                    CommitState::Asked { .. } => commit.is_asked(worker),
+                    // It did not come up.
+                    CommitState::Seeking => true,
+                    CommitState::Persisting | CommitState::Waiting { .. } => false,
+                };
+                if !counts {
+                    return;
+                }
+                if failure.retry == Retry::Never || !commit.try_failed() {
+                    self.fail_job(failure.clone());
+                } else {
+                    self.history.record(self.now, failure.clone());
+                }
+            }
+            Phase::Aborting(_, abort) => {
+                if abort.asked.as_ref().is_some_and(|asked| asked.worker == *worker) {
+                    abort.asked = None;
+                }
+            }
+        }
+    }
+
+    // ------------------------------------------------------------ abort
+
+    fn begin_abort(&mut self) {
+        let Phase::Stopping(ending) = &self.phase else { return };
+        if !self.prepared {
+            self.conclude(JobStep::End);
+            return;
+        }
+        let abort = Abort {
+            until: self.now.plus(self.spec.timeouts.abort),
+            asked: None,
+            tried: BTreeSet::new(),
+            started: BTreeSet::new(),
+        };
+        self.phase = Phase::Aborting(ending.clone(), abort);
+        self.seek_remover();
+    }
+
+    /// Finds a process to remove what was prepared, or brings one up. If there is none to be had, the job ends.
+    fn seek_remover(&mut self) {
+        let Phase::Aborting(_, abort) = &mut self.phase else { return };
+        let host = self.processes.hosts().find(|host| !abort.tried.contains(&host.worker)).cloned();
+        if let Some(host) = host {
+            abort.tried.insert(host.worker.clone());
+            abort.asked = Some(Asked { worker: host.worker.clone(), process: host.location.process });
+            self.send_host(&host, JobToHost::Abort);
+            return;
+        }
+        if self.processes.starting().any(|(_, worker)| !abort.tried.contains(worker)) {
+            return;
+        }
+        let startable = self.slots.workers().map(|(worker, _)| worker).find(|worker| {
+            *self.processes.state(worker) == ProcessState::Absent
+                && !abort.started.contains(*worker)
+                && !abort.tried.contains(*worker)
+        });
+        match startable.cloned() {
+            Some(worker) => {
+                abort.started.insert(worker.clone());
+                self.ensure_process(&worker);
+            }
+            None => self.conclude(JobStep::End),
+        }
+    }
+
+    /// The removal is over, one way or the other.
+    pub(super) fn aborted(&mut self, result: Result<(), Failure>) {
+        if let Err(failure) = result {
+            let entry = self.history.latest();
+            match entry {
+                Some(entry) => self.history.concurrent(entry, failure),
+                None => {
+                    self.history.record(self.now, failure);
+                }
+            }
+        }
+        self.conclude(JobStep::End);
+    }
+
+    /// Repeats what a process may have missed of the end.
+    pub(super) fn repeat_ending(&mut self, host: &Host) {
+        let message = match &self.phase {
+            Phase::New | Phase::Executing | Phase::Stopping(_) | Phase::Done => return,
+            Phase::Committing(commit) => {
+                if !commit.is_asked(&host.worker) {
+                    return;
+                }
+                JobToHost::Commit { round: commit.round, committables: commit.committables.clone() }
+            }
+            Phase::Aborting(_, abort) => {
+                if abort.asked.as_ref().is_none_or(|asked| asked.worker != host.worker) {
+                    return;
+                }
+                JobToHost::Abort
+            }
+        };
+        self.send_host(host, message);
+    }
+
+    /// The job is over: nothing of it is left anywhere.
+    fn conclude(&mut self, step: JobStep) {
+        let mut workers: BTreeSet<WorkerKey> = self.processes.workers().cloned().collect();
+        workers.extend(self.slots.workers().map(|(worker, _)| worker.clone()));
+        for worker in workers {
+            self.send(&worker, JobToWorker::Forget);
+        }
+        self.slots.clear();
+        self.pending.clear();
+        self.canceling.clear();
+        self.phase = Phase::Done;
+        if step == JobStep::Finish {
+            self.failure = None;
+        }
+        self.step_job(step);
+        self.last_view = Some(Box::new(self.view()));
+    }
+}

@@ -1,0 +1,110 @@
+//! What a JobMaster is told, and what it wants done.
+
+use std::collections::BTreeMap;
+
+use flott_core::{
+    failure::Failure,
+    id::{JobMasterEpoch, WorkerKey},
+    message::{Committable, JobToWorker, WorkerToJob},
+    resource::ResourceProfile,
+    status::JobStatus,
+    view::{JobView, PendingReason},
+};
+
+use crate::time::Millis;
+
+/// Something that happened. Events may be late, repeated and out of order; what is stale changes nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Begin. Comes first, and counts once.
+    Start,
+    /// A TaskManager says something.
+    Worker {
+        /// Which.
+        worker: WorkerKey,
+        /// The JobMaster that it means.
+        epoch: JobMasterEpoch,
+        /// What.
+        message: WorkerToJob,
+    },
+    /// A TaskManager is gone for good, in this life.
+    WorkerLost {
+        /// Which.
+        worker: WorkerKey,
+        /// Why.
+        failure: Failure,
+    },
+    /// The connection to a TaskManager broke and is there again; messages to it may have been lost meanwhile.
+    WorkerResumed(WorkerKey),
+    /// The ResourceManager's reasons why declared slots are missing, all of them.
+    Pending(Vec<PendingReason>),
+    /// Someone asks to cancel the job.
+    Cancel,
+    /// The commit manifest is durable; or it is not, and never will be.
+    CommitPersisted(Result<(), Failure>),
+    /// The JobManager gives the job up, and leaves its processes to a later JobMaster.
+    Suspend,
+    /// The time of [`Action::WakeAt`] has come.
+    Wake,
+}
+
+/// Something to be done, in the order given.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Declare these needs to the ResourceManager, in place of those declared before.
+    Declare(BTreeMap<ResourceProfile, u32>),
+    /// Send a message to a TaskManager.
+    Send {
+        /// Which.
+        worker: WorkerKey,
+        /// What.
+        message: JobToWorker,
+    },
+    /// Send [`Event::Wake`] at this time, and not at one asked for earlier; `None`: not at all.
+    WakeAt(Option<Millis>),
+    /// Write the commit manifest durably, and answer with [`Event::CommitPersisted`].
+    PersistCommit(Vec<Committable>),
+    /// The job has another state.
+    StatusChanged(JobStatus),
+    /// The job has ended for good. Comes once, and nothing after it.
+    Ended(Box<JobView>),
+}
+
+/// Something that a job which has not ended waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// Slots that were declared.
+    Slots {
+        /// How many.
+        missing: u32,
+    },
+    /// Job processes that were asked for.
+    Processes {
+        /// On these TaskManagers.
+        workers: Vec<WorkerKey>,
+    },
+    /// Tasks that are deployed, to finish or to end.
+    Tasks {
+        /// How many.
+        deployed: u32,
+    },
+    /// The delay before a restart.
+    Restart {
+        /// When it is over.
+        until: Millis,
+    },
+    /// The commit manifest, to be durable.
+    Manifest,
+    /// A process that commits, or the time of its next try.
+    Commit {
+        /// When it is tried again at the latest.
+        until: Millis,
+    },
+    /// A process that removes prepared results.
+    Abort {
+        /// When the job ends anyway.
+        until: Millis,
+    },
+    /// The first event.
+    Start,
+}

@@ -1,0 +1,321 @@
+//! What TaskManagers and job processes say.
+
+use flott_core::{
+    failure::Failure,
+    id::{AttemptId, JobMasterEpoch, OperatorId, ProcessId, WorkerKey},
+    message::{HostToJob, JobToHost, JobToWorker, ProcessLocation, TaskStateChange, WorkerToJob},
+    status::ExecutionState,
+    view::TaskMetrics,
+};
+
+use super::{JobMasterCore, Phase, regions::RegionPhase};
+use crate::{
+    commit::{Asked, CommitState},
+    execution_graph::transition::ExecutionStep,
+    index::ExecutionIndex,
+    processes::{ProcessState, Up},
+    splits::Assignment,
+};
+
+impl JobMasterCore {
+    pub(super) fn worker_message(&mut self, worker: &WorkerKey, epoch: JobMasterEpoch, message: WorkerToJob) {
+        if !self.is_ours(epoch) || self.processes.is_lost(worker) {
+            return;
+        }
+        if self.is_over() {
+            self.answer_after_end(worker, &message);
+            return;
+        }
+        match message {
+            WorkerToJob::OfferSlots(grants) => self.offered(worker, &grants),
+            WorkerToJob::SlotLost { allocation, reason } => self.slot_lost(worker, allocation, &reason),
+            WorkerToJob::ProcessReady(location) => self.process_ready(worker, location),
+            WorkerToJob::ProcessLost { process, failure } => {
+                if let Some(executions) = self.processes.down(worker, process) {
+                    self.process_down(worker, executions, failure, false);
+                }
+            }
+            WorkerToJob::Host { process, message } => self.host_message(worker, process, message),
+        }
+    }
+
+    /// A TaskManager that still offers something to a job that has ended has missed that.
+    fn answer_after_end(&mut self, worker: &WorkerKey, message: &WorkerToJob) {
+        match message {
+            WorkerToJob::OfferSlots(_) | WorkerToJob::ProcessReady(_) => {
+                if self.status.is_terminal() {
+                    self.send(worker, JobToWorker::Forget);
+                }
+            }
+            WorkerToJob::SlotLost { .. } | WorkerToJob::ProcessLost { .. } | WorkerToJob::Host { .. } => {}
+        }
+    }
+
+    fn process_ready(&mut self, worker: &WorkerKey, location: ProcessLocation) {
+        match self.processes.up(worker, location.clone()) {
+            Up::New(_) => {}
+            Up::Stale => return,
+            Up::Replaces => {
+                let executions = self.processes.drop_process(worker);
+                let failure = Failure::environment("the job process was replaced by another one");
+                self.process_down(worker, executions, failure, false);
+                if self.processes.up(worker, location) == Up::Stale {
+                    return;
+                }
+            }
+        }
+        self.set_worker_ready(worker, true);
+    }
+
+    fn host_message(&mut self, worker: &WorkerKey, process: ProcessId, message: HostToJob) {
+        match message {
+            HostToJob::TaskState(change) => {
+                if let Some(execution) = self.reported(worker, process, change.attempt) {
+                    self.task_state(execution, change);
+                }
+            }
+            HostToJob::Metrics(figures) => {
+                for (attempt, metrics) in figures {
+                    self.metrics(worker, process, attempt, metrics);
+                }
+            }
+            HostToJob::RequestSplit { attempt, source } => {
+                if let Some(execution) = self.reported(worker, process, attempt) {
+                    self.request_split(execution, source);
+                }
+            }
+            HostToJob::SplitsEnumerated { attempt, source, result } => {
+                if let Some(execution) = self.reported(worker, process, attempt) {
+                    self.splits_listed(execution, source, result);
+                }
+            }
+            HostToJob::Committed { round, result } => {
+                let is_answer = matches!(
+                    &self.phase,
+                    Phase::Committing(commit) if commit.round == round && matches!(
+                        &commit.state,
+                        CommitState::Asked { asked: Asked { worker: who, process: life }, .. }
+                            if who == worker && *life == process
+                    )
+                );
+                if is_answer {
+                    self.committed(result);
+                }
+            }
+            HostToJob::Aborted { result } => {
+                let is_answer = matches!(
+                    &self.phase,
+                    Phase::Aborting(_, abort) if abort.asked.as_ref().is_some_and(|asked| {
+                        asked.worker == *worker && asked.process == process
+                    })
+                );
+                if is_answer {
+                    self.aborted(result);
+                }
+            }
+        }
+    }
+
+    /// The subtask that a process speaks of, if the attempt is the current one and was deployed to that very process.
+    fn reported(&self, worker: &WorkerKey, process: ProcessId, attempt: AttemptId) -> Option<ExecutionIndex> {
+        let execution = self.graph.current(attempt)?;
+        let host = &self.graph.execution(execution).placement.as_ref()?.host;
+        (host.worker == *worker && host.location.process == process).then_some(execution)
+    }
+
+    fn metrics(&mut self, worker: &WorkerKey, process: ProcessId, attempt: AttemptId, metrics: TaskMetrics) {
+        if let Some(execution) = self.reported(worker, process, attempt)
+            && !self.graph.execution(execution).state.is_terminal()
+        {
+            self.graph.execution_mut(execution).metrics = metrics;
+        }
+    }
+
+    fn task_state(&mut self, execution: ExecutionIndex, change: TaskStateChange) {
+        let Some(step) = ExecutionStep::report(change.state) else { return };
+        if self.graph.execution(execution).state.is_terminal() {
+            return;
+        }
+        self.graph.execution_mut(execution).metrics = change.metrics;
+        let Some(transition) = self.apply(execution, step) else { return };
+        match transition.to {
+            ExecutionState::Running => self.want_listing(execution),
+            ExecutionState::Finished => {
+                // A task that finishes while its region is being stopped has to run again with it.
+                let region = self.regions.of(execution);
+                if self.states.phase(region) == RegionPhase::Deployed {
+                    let entry = self.graph.execution_mut(execution);
+                    entry.committables = change.committables;
+                    entry.accumulators = change.accumulators;
+                    self.mark_done(execution);
+                }
+            }
+            ExecutionState::Failed => {
+                let failure = change.failure.unwrap_or_else(|| match change.state {
+                    ExecutionState::Canceled => Failure::internal("the task stopped without being told to"),
+                    ExecutionState::Created
+                    | ExecutionState::Scheduled
+                    | ExecutionState::Deploying
+                    | ExecutionState::Initializing
+                    | ExecutionState::Running
+                    | ExecutionState::Finished
+                    | ExecutionState::Canceling
+                    | ExecutionState::Failed
+                    | ExecutionState::Reconciling => Failure::internal("the task failed without saying why"),
+                });
+                self.task_failed(execution, failure);
+            }
+            ExecutionState::Created
+            | ExecutionState::Scheduled
+            | ExecutionState::Deploying
+            | ExecutionState::Initializing
+            | ExecutionState::Canceling
+            | ExecutionState::Canceled
+            | ExecutionState::Reconciling => {}
+        }
+    }
+
+    pub(super) fn task_failed(&mut self, execution: ExecutionIndex, failure: Failure) {
+        let failure = self.graph.locate(execution, failure);
+        self.graph.execution_mut(execution).failure = Some(failure.clone());
+        self.fail_regions(self.regions_of([execution]), failure);
+    }
+
+    // ------------------------------------------------------------ splits
+
+    fn coordinator(&self, execution: ExecutionIndex, source: OperatorId) -> Option<usize> {
+        let vertex = self.graph.execution(execution).vertex;
+        let mut candidates = self.splits_of.get(&vertex)?.iter().copied();
+        candidates.find(|place| self.splits[*place].source == source)
+    }
+
+    /// A reader runs: if nobody has listed its sources' splits, it could.
+    fn want_listing(&mut self, execution: ExecutionIndex) {
+        let vertex = self.graph.execution(execution).vertex;
+        for &place in self.splits_of.get(&vertex).into_iter().flatten() {
+            if self.splits[place].wants_listing() {
+                self.unlisted.insert(place);
+            }
+        }
+    }
+
+    /// Asks the lowest subtask that runs for the list of splits, of each source that has none.
+    pub(super) fn ask_for_splits(&mut self) {
+        for place in std::mem::take(&mut self.unlisted) {
+            let coordinator = &self.splits[place];
+            if !coordinator.wants_listing() {
+                continue;
+            }
+            let vertex = &self.graph.resolved().vertices[coordinator.vertex];
+            let in_state = |wanted| {
+                vertex.executions().find(|execution| self.graph.execution(*execution).state == wanted)
+            };
+            let lister = in_state(ExecutionState::Running).or_else(|| in_state(ExecutionState::Initializing));
+            let Some(lister) = lister else { continue };
+            self.splits[place].asked(self.graph.attempt_id(lister));
+            self.send_listing(place, lister);
+        }
+    }
+
+    fn send_listing(&mut self, place: usize, lister: ExecutionIndex) {
+        let source = self.splits[place].source;
+        let (attempt, parallelism) = (self.graph.attempt_id(lister), self.graph.vertex_of(lister).parallelism);
+        if let Some(host) = self.host_of(lister) {
+            self.send_host(&host, JobToHost::EnumerateSplits { attempt, source, parallelism });
+        }
+    }
+
+    fn request_split(&mut self, execution: ExecutionIndex, source: OperatorId) {
+        let reads = match self.graph.execution(execution).state {
+            ExecutionState::Deploying | ExecutionState::Initializing | ExecutionState::Running => true,
+            ExecutionState::Created
+            | ExecutionState::Scheduled
+            | ExecutionState::Finished
+            | ExecutionState::Canceling
+            | ExecutionState::Canceled
+            | ExecutionState::Failed
+            | ExecutionState::Reconciling => false,
+        };
+        let Some(place) = self.coordinator(execution, source).filter(|_| reads) else { return };
+        let attempt = self.graph.attempt_id(execution);
+        match self.splits[place].request(attempt) {
+            Some(assignment) => self.send_split(source, assignment),
+            None => {
+                self.unlisted.insert(place);
+            }
+        }
+    }
+
+    fn send_split(&mut self, source: OperatorId, assignment: Assignment) {
+        let Assignment { attempt, split } = assignment;
+        if let Some(host) = self.graph.current(attempt).and_then(|execution| self.host_of(execution)) {
+            self.send_host(&host, JobToHost::AssignSplit { attempt, source, split });
+        }
+    }
+
+    fn splits_listed(
+        &mut self,
+        execution: ExecutionIndex,
+        source: OperatorId,
+        result: Result<Vec<bytes::Bytes>, Failure>,
+    ) {
+        let Some(place) = self.coordinator(execution, source) else { return };
+        let attempt = self.graph.attempt_id(execution);
+        match self.splits[place].listed(attempt, result) {
+            Ok(assignments) => {
+                for assignment in assignments {
+                    self.send_split(source, assignment);
+                }
+            }
+            Err(failure) => self.task_failed(execution, failure),
+        }
+    }
+
+    /// An attempt has ended: it neither lists nor waits for splits any more.
+    pub(super) fn end_reader(&mut self, execution: ExecutionIndex) {
+        let attempt = self.graph.attempt_id(execution);
+        for &place in self.splits_of.get(&self.graph.execution(execution).vertex).into_iter().flatten() {
+            if self.splits[place].ended(attempt) {
+                self.unlisted.insert(place);
+            }
+        }
+    }
+
+    // ------------------------------------------------------------ resumed connections
+
+    /// Repeats to a TaskManager what it may have missed. All of it may be repeated without harm.
+    pub(super) fn worker_resumed(&mut self, worker: &WorkerKey) {
+        if self.is_over() || self.processes.is_lost(worker) {
+            return;
+        }
+        let allocations = self.slots.allocations_on(worker);
+        if !allocations.is_empty() {
+            self.send(worker, JobToWorker::AcceptSlots(allocations));
+        }
+        let host = match self.processes.state(worker) {
+            ProcessState::Absent => return,
+            ProcessState::Starting { .. } => {
+                self.send(worker, JobToWorker::StartProcess(Box::new(self.setup.clone())));
+                return;
+            }
+            ProcessState::Ready(host) => std::sync::Arc::clone(host),
+        };
+        let deployed: Vec<_> = self.processes.executions(worker).collect();
+        let in_state = |wanted| -> Vec<ExecutionIndex> {
+            deployed.iter().copied().filter(|execution| self.graph.execution(*execution).state == wanted).collect()
+        };
+        let (deploying, canceling) = (in_state(ExecutionState::Deploying), in_state(ExecutionState::Canceling));
+        self.send_deployments(&deploying);
+        if !canceling.is_empty() {
+            let attempts = canceling.into_iter().map(|execution| self.graph.attempt_id(execution)).collect();
+            self.send_host(&host, JobToHost::Cancel(attempts));
+        }
+        for place in 0..self.splits.len() {
+            let lister = self.splits[place].lister().and_then(|attempt| self.graph.current(attempt));
+            if let Some(lister) = lister.filter(|lister| deployed.binary_search(lister).is_ok()) {
+                self.send_listing(place, lister);
+            }
+        }
+        self.repeat_ending(&host);
+    }
+}

@@ -1,0 +1,64 @@
+//! The failures of a job, newest first, bounded.
+
+use std::collections::VecDeque;
+
+use flott_core::{failure::Failure, view::ExceptionView};
+
+use crate::time::Millis;
+
+/// Failures that are kept, as in Flink.
+pub const ENTRIES_MAX: usize = 16;
+/// Failures that are kept beside each of them.
+pub const CONCURRENT_MAX: usize = 32;
+
+/// Names an entry for as long as it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EntryId(u64);
+
+/// What has failed so far.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// Newest at the back.
+    entries: VecDeque<ExceptionView>,
+    recorded: u64,
+    truncated: bool,
+}
+
+impl History {
+    /// Writes down a failure.
+    pub fn record(&mut self, at: Millis, failure: Failure) -> EntryId {
+        if self.entries.len() == ENTRIES_MAX {
+            self.entries.pop_front();
+            self.truncated = true;
+        }
+        self.entries.push_back(ExceptionView { at: at.0, failure, concurrent: Vec::new() });
+        self.recorded += 1;
+        EntryId(self.recorded - 1)
+    }
+
+    /// Writes down a failure that came while what `entry` had broken was being cleared up.
+    pub fn concurrent(&mut self, entry: EntryId, failure: Failure) {
+        let newest = self.recorded;
+        let kept = self.entries.len() as u64;
+        let place = entry.0.checked_sub(newest - kept);
+        match place.and_then(|place| self.entries.get_mut(place as usize)) {
+            Some(entry) if entry.concurrent.len() < CONCURRENT_MAX => entry.concurrent.push(failure),
+            Some(_) | None => self.truncated = true,
+        }
+    }
+
+    /// The latest entry.
+    pub fn latest(&self) -> Option<EntryId> {
+        self.recorded.checked_sub(1).map(EntryId)
+    }
+
+    /// All that is kept, newest first.
+    pub fn views(&self) -> Vec<ExceptionView> {
+        self.entries.iter().rev().cloned().collect()
+    }
+
+    /// Whether something was dropped.
+    pub fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+}

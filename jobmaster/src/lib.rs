@@ -1,0 +1,51 @@
+//! One job's mind: execution graph, pipelined regions, slot pool, scheduling, failover, splits and the commit.
+//!
+//! A JobMaster runs one job from its graph to its end. It declares slots to a ResourceManager, has job processes started
+//! beside the slots it gets, deploys subtasks to them, hands out the splits of sources, restarts what fails, and makes
+//! results visible when all is done. It knows nothing of REST, of stores or of cluster backends, and never runs user code;
+//! so it runs the same in a JobManager and inside a user's own program.
+//!
+//! All decisions are in [`core`], a pure machine; [`service`] is the mailbox loop around it.
+//!
+//! # Layout
+//! - [`core`]: the machine: events in, actions out
+//! - [`execution_graph`]: vertices, subtasks and attempts; the two transition tables
+//! - [`region`]: what runs, fails and restarts together
+//! - [`slot_pool`]: slot sharing, and the slots that the job has
+//! - [`processes`]: the job processes, each in one of its lives
+//! - [`deployment`]: what each process is told to run
+//! - [`failover`]: restart strategies and the history of failures
+//! - [`splits`]: who reads what
+//! - [`commit`]: the end of a job
+//! - [`spec`]: what a JobMaster is started with
+//! - [`service`]: the running JobMaster, its handle, and what its owner implements
+//! - [`testing`]: an in-memory cluster that plays the other side, for tests and simulations
+//! - [`time`], [`index`], [`error`]: small things that all of them use
+
+mod bounded;
+pub mod commit;
+pub mod core;
+pub mod deployment;
+pub mod error;
+pub mod execution_graph;
+pub mod failover;
+pub mod index;
+pub mod processes;
+pub mod region;
+pub mod service;
+pub mod slot_pool;
+pub mod spec;
+pub mod splits;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+pub mod time;
+
+pub use crate::{
+    core::{Action, Event, JobMasterCore, Wait},
+    error::{JobMasterError, Stopped},
+    service::{ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, Options},
+    spec::{JobSpec, Timeouts},
+    time::Millis,
+};

@@ -1,0 +1,151 @@
+//! What others hold of a running JobMaster.
+
+use std::{fmt, sync::Arc};
+
+use flott_core::{
+    failure::Failure,
+    id::{JobId, JobMasterEpoch, WorkerKey},
+    message::WorkerToJob,
+    status::JobStatus,
+    view::{JobView, PendingReason},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Mail, Shared};
+use crate::{core::Event, error::Stopped};
+
+/// A running JobMaster. Clones are cheap and speak to the same one.
+///
+/// What is told to a JobMaster whose job has ended is dropped. Calls are handled in the order in which they are made.
+#[derive(Clone)]
+pub struct JobMasterHandle {
+    mailbox: mpsc::UnboundedSender<Mail>,
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for JobMasterHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobMasterHandle")
+            .field("job", &self.shared.job)
+            .field("epoch", &self.shared.epoch)
+            .field("status", &self.status())
+            .finish()
+    }
+}
+
+impl JobMasterHandle {
+    pub(super) fn new(mailbox: mpsc::UnboundedSender<Mail>, shared: Arc<Shared>) -> Self {
+        Self { mailbox, shared }
+    }
+
+    /// The job.
+    pub fn job(&self) -> JobId {
+        self.shared.job
+    }
+
+    /// Which JobMaster of the job this is.
+    pub fn epoch(&self) -> JobMasterEpoch {
+        self.shared.epoch
+    }
+
+    /// The state of the job.
+    pub fn status(&self) -> JobStatus {
+        *self.shared.status.borrow()
+    }
+
+    fn tell(&self, event: Event) {
+        // A closed mailbox means that the job has ended.
+        let _ = self.mailbox.send(Mail::Event { event, _permit: None });
+    }
+
+    /// A TaskManager says something to the JobMaster of `epoch`. Waits while too many messages are unhandled.
+    ///
+    /// Cancel-safe: if dropped, the message was not taken.
+    pub async fn worker_message(&self, worker: WorkerKey, epoch: JobMasterEpoch, message: WorkerToJob) {
+        let Ok(permit) = Arc::clone(&self.shared.permits).acquire_owned().await else { return };
+        let event = Event::Worker { worker, epoch, message };
+        let _ = self.mailbox.send(Mail::Event { event, _permit: Some(permit) });
+    }
+
+    /// As [`Self::worker_message`] without the wait, for owners that bound what is on its way by other means.
+    pub fn tell_worker_message(&self, worker: WorkerKey, epoch: JobMasterEpoch, message: WorkerToJob) {
+        self.tell(Event::Worker { worker, epoch, message });
+    }
+
+    /// A TaskManager is gone for good, in this life of it.
+    pub fn worker_lost(&self, worker: WorkerKey, failure: Failure) {
+        self.tell(Event::WorkerLost { worker, failure });
+    }
+
+    /// The connection to a TaskManager was broken and is there again. The JobMaster repeats what may have been lost on the
+    /// way there.
+    pub fn worker_resumed(&self, worker: WorkerKey) {
+        self.tell(Event::WorkerResumed(worker));
+    }
+
+    /// Why declared slots are missing: all reasons, in place of earlier ones.
+    pub fn pending(&self, reasons: Vec<PendingReason>) {
+        self.tell(Event::Pending(reasons));
+    }
+
+    /// Cancels the job, unless its commit has begun. That it is over is told by [`Self::ended`].
+    pub fn cancel(&self) {
+        self.tell(Event::Cancel);
+    }
+
+    /// The commit manifest is durable, or surely does not exist.
+    pub fn commit_persisted(&self, result: Result<(), Failure>) {
+        self.tell(Event::CommitPersisted(result));
+    }
+
+    /// Stops the JobMaster without ending the job: it is SUSPENDED, and its processes are left to a later JobMaster.
+    pub fn stop(&self) {
+        self.shared.shutdown.cancel();
+    }
+
+    /// The job as it is now, or as it ended.
+    ///
+    /// # Errors
+    /// When the JobMaster was stopped before the job had ended.
+    pub async fn view(&self) -> Result<Arc<JobView>, Stopped> {
+        let (answer, view) = oneshot::channel();
+        if self.mailbox.send(Mail::View(answer)).is_ok()
+            && let Ok(view) = view.await
+        {
+            return Ok(view);
+        }
+        self.last_view()
+    }
+
+    fn last_view(&self) -> Result<Arc<JobView>, Stopped> {
+        self.shared.last_view.get().cloned().ok_or(Stopped { job: self.shared.job })
+    }
+
+    /// Waits for a state that `wanted` accepts, and returns it; states that last but a moment may be missed. Cancel-safe.
+    ///
+    /// # Errors
+    /// When the job is over, or its JobMaster was stopped, and `wanted` does not accept how.
+    pub async fn wait_for_status(&self, mut wanted: impl FnMut(JobStatus) -> bool) -> Result<JobStatus, Stopped> {
+        let mut changes = self.shared.status.subscribe();
+        loop {
+            let status = *changes.borrow_and_update();
+            if wanted(status) {
+                return Ok(status);
+            }
+            let is_over = status.is_terminal() || status == JobStatus::Suspended;
+            // The sender lives in what this handle shares, so it is not closed.
+            if is_over || changes.changed().await.is_err() {
+                return Err(Stopped { job: self.shared.job });
+            }
+        }
+    }
+
+    /// Waits until the job has ended, and returns how. Cancel-safe.
+    ///
+    /// # Errors
+    /// When the JobMaster is stopped before.
+    pub async fn ended(&self) -> Result<Arc<JobView>, Stopped> {
+        self.wait_for_status(JobStatus::is_terminal).await?;
+        self.last_view()
+    }
+}

@@ -1,0 +1,61 @@
+//! What the owner of a JobMaster implements.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use flott_core::{
+    id::{JobId, JobMasterEpoch, WorkerKey},
+    message::{Committable, JobToWorker},
+    resource::ResourceProfile,
+    status::JobStatus,
+    view::JobView,
+};
+
+/// Everything that a job needs, whole and idempotent: it takes the place of what was declared before. Slots that the job
+/// already has are counted. Without needs, the job is withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declaration {
+    /// The job.
+    pub job: JobId,
+    /// The JobMaster that declares; an older one's declarations are stale.
+    pub epoch: JobMasterEpoch,
+    /// How many slots of each profile.
+    pub needs: BTreeMap<ResourceProfile, u32>,
+}
+
+/// The JobMaster's way to the cluster.
+///
+/// # Contract
+/// - Calls come from the JobMaster's loop, one at a time and in order; they must return at once and never block, wait or
+///   call back into the JobMaster's handle in a way that waits.
+/// - Both may be repeated with equal content. Calls for one TaskManager arrive in order, or are dropped.
+/// - `send` to a TaskManager that is not connected is dropped. Whether it ever comes back is told by
+///   [`JobMasterHandle::worker_resumed`](crate::JobMasterHandle::worker_resumed) or
+///   [`JobMasterHandle::worker_lost`](crate::JobMasterHandle::worker_lost): one of the two follows every broken
+///   connection.
+pub trait ClusterPort: Send + Sync + 'static {
+    /// Tells the ResourceManager what the job needs from now on.
+    fn declare(&self, declaration: Declaration);
+
+    /// Sends a message to a TaskManager.
+    fn send(&self, worker: &WorkerKey, epoch: JobMasterEpoch, message: JobToWorker);
+}
+
+/// Who is told about the job.
+///
+/// # Contract
+/// - Calls come from the JobMaster's loop, one at a time and in order; they must return at once.
+/// - `persist_commit` is answered by [`JobMasterHandle::commit_persisted`](crate::JobMasterHandle::commit_persisted):
+///   with `Ok` when the manifest will survive a crash, with an error only when it is sure that it does not exist. It is
+///   called at most once, and never by a JobMaster that was given a restored manifest.
+/// - `ended` is called at most once, after the last `status_changed`; no other call of the job follows it. It is not called
+///   when the JobMaster is stopped before the job has ended.
+pub trait JobListener: Send + Sync + 'static {
+    /// The job has another state.
+    fn status_changed(&self, job: JobId, status: JobStatus);
+
+    /// Write this down durably.
+    fn persist_commit(&self, job: JobId, epoch: JobMasterEpoch, committables: Vec<Committable>);
+
+    /// The job has ended for good.
+    fn ended(&self, view: Arc<JobView>);
+}

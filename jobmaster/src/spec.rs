@@ -1,0 +1,86 @@
+//! What a JobMaster is started with.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use flott_core::{
+    id::{Digest, JobMasterEpoch, JobSecret},
+    job_graph::{JobGraph, RestartPolicy, RestartStrategy},
+    message::{Committable, JobSetup},
+};
+
+use crate::time::Millis;
+
+/// A job to run. Plain data; a JobMaster started twice with equal specs and events decides equally.
+#[derive(Debug, Clone)]
+pub struct JobSpec {
+    /// What to run. It has passed the checks of its document.
+    pub graph: Arc<JobGraph>,
+    /// The document's digest, by which TaskManagers fetch it.
+    pub graph_digest: Digest,
+    /// Which JobMaster of the job this is.
+    pub epoch: JobMasterEpoch,
+    /// Shared by the processes of the job.
+    pub secret: JobSecret,
+    /// The job's effective configuration (the cluster's, overlaid with the job's), handed to its processes.
+    pub configuration: BTreeMap<String, String>,
+    /// Parallelism of vertices that name none.
+    pub default_parallelism: u32,
+    /// Used where the job asks for the cluster's restart strategy.
+    pub cluster_restart: RestartStrategy,
+    /// How long each thing is waited for.
+    pub timeouts: Timeouts,
+    /// The commit manifest, where an earlier JobMaster had one persisted: all tasks had finished, and all that is left
+    /// to do is the commit.
+    pub restored_commit: Option<Vec<Committable>>,
+    /// When the job was accepted.
+    pub accepted_at: Millis,
+    /// Seed of the jitter in restart delays.
+    pub seed: u64,
+}
+
+/// The named waits of a JobMaster, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For slots, from the moment they are asked for; then the job fails (`slot.request.timeout`).
+    pub slot_request: u64,
+    /// For a job process to come up; then its regions fail.
+    pub process_start: u64,
+    /// For cancelled tasks to end. The TaskManager kills their process before (`task.cancellation.timeout`); this is the
+    /// longer wait after which a TaskManager that did not is given up.
+    pub cancellation: u64,
+    /// For prepared results to be removed when the job ends without them; then it ends anyway.
+    pub abort: u64,
+    /// For one try at the commit.
+    pub commit: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { slot_request: 300_000, process_start: 120_000, cancellation: 240_000, abort: 10_000, commit: 600_000 }
+    }
+}
+
+impl JobSpec {
+    /// The restart strategy in force.
+    pub fn restart(&self) -> RestartStrategy {
+        match self.graph.restart {
+            RestartPolicy::Cluster => self.cluster_restart,
+            RestartPolicy::Own(strategy) => strategy,
+        }
+    }
+
+    /// What TaskManagers need to start a process of this job.
+    pub fn setup(&self) -> JobSetup {
+        let JobGraph { job_id, name, program, .. } = &*self.graph;
+        JobSetup {
+            job: *job_id,
+            name: name.clone(),
+            graph: self.graph_digest,
+            program: program.digest,
+            program_name: program.file_name.clone(),
+            arguments: program.arguments.clone(),
+            secret: self.secret,
+            configuration: self.configuration.clone(),
+        }
+    }
+}

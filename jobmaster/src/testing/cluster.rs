@@ -1,0 +1,367 @@
+//! Carries messages between a JobMaster and its workers, and watches.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use flott_core::{
+    failure::Failure,
+    id::{AllocationId, AttemptId, IdSequence, JobMasterEpoch, SlotIndex, SubtaskIndex, VertexId, WorkerKey},
+    message::{Committable, HostToJob, JobToWorker, SlotGrant, WorkerToJob},
+    resource::ResourceProfile,
+    status::JobStatus,
+    view::JobView,
+};
+
+use super::worker::{FakeWorker, Profile};
+use crate::{
+    core::{Action, Event, JobMasterCore},
+    failover::random::SeededRandom,
+    spec::JobSpec,
+    time::Millis,
+};
+
+/// In which order messages arrive.
+#[derive(Debug, Clone)]
+pub enum Order {
+    /// As they were sent.
+    Sent,
+    /// Drawn: those of TaskManagers overtake each other and come twice; those to one TaskManager stay in order, as on one
+    /// connection.
+    Wild(SeededRandom),
+}
+
+/// A job, its JobMaster, a ResourceManager for it alone, and TaskManagers.
+#[derive(Debug, Clone)]
+pub struct FakeCluster {
+    /// The JobMaster.
+    pub core: JobMasterCore,
+    /// The time.
+    pub now: Millis,
+    /// TaskManagers that live.
+    pub workers: BTreeMap<WorkerKey, FakeWorker>,
+    /// States that the job has entered.
+    pub statuses: Vec<JobStatus>,
+    /// How the job ended; more than one entry is a bug.
+    pub ended: Vec<JobView>,
+    /// Manifests that were asked for; more than one is a bug.
+    pub manifests: Vec<Vec<Committable>>,
+    /// Whether manifests are written at once.
+    pub persists: bool,
+    /// What is declared now.
+    pub declared: BTreeMap<ResourceProfile, u32>,
+    /// Things that must never happen, and did.
+    pub faults: Vec<String>,
+    /// Messages that the JobMaster has sent.
+    pub sent: u64,
+    order: Order,
+    profile: Profile,
+    to_master: VecDeque<(WorkerKey, JobMasterEpoch, WorkerToJob)>,
+    to_workers: BTreeMap<WorkerKey, VecDeque<JobToWorker>>,
+    /// Those to whom a message is on its way.
+    busy: BTreeSet<WorkerKey>,
+    /// Whether slots or needs have changed since they were matched.
+    unmatched: bool,
+    /// Where each subtask is alive.
+    alive: BTreeMap<(VertexId, SubtaskIndex), (AttemptId, WorkerKey)>,
+    ids: IdSequence,
+    wake: Option<Millis>,
+    next_worker: u64,
+}
+
+impl FakeCluster {
+    /// A job that is started, on a cluster without TaskManagers.
+    ///
+    /// # Panics
+    /// When the spec is refused.
+    pub fn new(spec: JobSpec, splits: u32, order: Order) -> Self {
+        let profile = Profile::of(&spec.graph, splits);
+        let now = spec.accepted_at;
+        let core = JobMasterCore::new(spec).expect("the spec of a test is good");
+        let mut cluster = Self {
+            core,
+            now,
+            workers: BTreeMap::new(),
+            statuses: Vec::new(),
+            ended: Vec::new(),
+            manifests: Vec::new(),
+            persists: true,
+            declared: BTreeMap::new(),
+            faults: Vec::new(),
+            sent: 0,
+            order,
+            profile,
+            to_master: VecDeque::new(),
+            to_workers: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            unmatched: false,
+            alive: BTreeMap::new(),
+            ids: IdSequence::new(1),
+            wake: None,
+            next_worker: 0,
+        };
+        cluster.tell(Event::Start);
+        cluster
+    }
+
+    /// Adds a TaskManager.
+    pub fn add_worker(&mut self, slots: u32) -> WorkerKey {
+        self.next_worker += 1;
+        let epoch = self.core.spec().epoch;
+        let worker = FakeWorker::new(self.next_worker, slots, epoch, self.profile.clone());
+        let key = worker.key().clone();
+        self.workers.insert(key.clone(), worker);
+        self.to_workers.insert(key.clone(), VecDeque::new());
+        self.unmatched = true;
+        self.allocate();
+        key
+    }
+
+    /// A TaskManager dies with all that is on it; what it had sent may still arrive, in wild order.
+    pub fn kill_worker(&mut self, worker: &WorkerKey) {
+        if self.workers.remove(worker).is_none() {
+            return;
+        }
+        self.to_workers.remove(worker);
+        self.busy.remove(worker);
+        self.unmatched = true;
+        self.alive.retain(|_, (_, on)| on != worker);
+        if matches!(self.order, Order::Sent) {
+            self.to_master.retain(|(from, ..)| from != worker);
+        }
+        let failure = Failure::environment("no heartbeat for 8000 ms");
+        self.tell(Event::WorkerLost { worker: worker.clone(), failure });
+        self.allocate();
+    }
+
+    /// A job process dies.
+    pub fn kill_process(&mut self, worker: &WorkerKey) {
+        self.at_worker(worker, FakeWorker::kill_process);
+    }
+
+    /// A slot is taken back.
+    pub fn take_back(&mut self, worker: &WorkerKey, allocation: AllocationId) {
+        self.at_worker(worker, |worker| worker.take_back(allocation));
+        self.allocate();
+    }
+
+    /// A task fails.
+    pub fn fail(&mut self, attempt: AttemptId, failure: Failure) {
+        if let Some(worker) = self.worker_of(attempt) {
+            self.at_worker(&worker, |worker| worker.fail(attempt, failure).into_iter().collect());
+        }
+    }
+
+    /// A task goes on by a step; `false` if it has nothing to do.
+    pub fn work(&mut self, attempt: AttemptId) -> bool {
+        let Some(worker) = self.worker_of(attempt) else { return false };
+        self.at_worker(&worker, |worker| worker.work(attempt).into_iter().collect())
+    }
+
+    /// Every task goes on by a step; `false` if there is nothing to do.
+    pub fn work_all(&mut self) -> bool {
+        let attempts: Vec<_> = self.live().collect();
+        // Not `any`: all of them work.
+        attempts.into_iter().filter(|attempt| self.work(*attempt)).count() > 0
+    }
+
+    /// Attempts that are alive.
+    pub fn live(&self) -> impl Iterator<Item = AttemptId> {
+        self.workers.values().flat_map(|worker| worker.live().map(|(attempt, _)| attempt))
+    }
+
+    /// Where an attempt is alive.
+    pub fn worker_of(&self, attempt: AttemptId) -> Option<WorkerKey> {
+        let (current, worker) = self.alive.get(&(attempt.vertex, attempt.subtask))?;
+        (*current == attempt).then(|| worker.clone())
+    }
+
+    fn at_worker(&mut self, worker: &WorkerKey, act: impl FnOnce(&mut FakeWorker) -> Vec<WorkerToJob>) -> bool {
+        let Some(fake) = self.workers.get_mut(worker) else { return false };
+        let free = fake.free();
+        for (attempt, _) in fake.live() {
+            self.alive.remove(&(attempt.vertex, attempt.subtask));
+        }
+        let answers = act(fake);
+        // No subtask is alive twice.
+        for (attempt, _) in fake.live() {
+            let before = self.alive.insert((attempt.vertex, attempt.subtask), (attempt, worker.clone()));
+            if let Some((other, on)) = before {
+                self.faults.push(format!("{attempt} runs on {worker} while {other} runs on {on}"));
+            }
+        }
+        let epoch = fake.epoch();
+        self.unmatched |= fake.free() > free;
+        let acted = !answers.is_empty();
+        self.to_master.extend(answers.into_iter().map(|answer| (worker.clone(), epoch, answer)));
+        acted
+    }
+
+    /// Tells the JobMaster something, and carries out what it wants.
+    pub fn tell(&mut self, event: Event) {
+        let actions = self.core.handle(self.now, event);
+        for action in actions {
+            if !self.ended.is_empty() && !matches!(action, Action::Send { message: JobToWorker::Forget, .. }) {
+                self.faults.push(format!("after the end: {action:?}"));
+            }
+            match action {
+                Action::Declare(needs) => {
+                    self.declared = needs;
+                    self.unmatched = true;
+                }
+                Action::Send { worker, message } => {
+                    self.sent += 1;
+                    if let Some(lane) = self.to_workers.get_mut(&worker) {
+                        lane.push_back(message);
+                        self.busy.insert(worker);
+                    }
+                }
+                Action::WakeAt(at) => self.wake = at,
+                Action::PersistCommit(committables) => self.manifests.push(committables),
+                Action::StatusChanged(status) => self.statuses.push(status),
+                Action::Ended(view) => self.ended.push(*view),
+            }
+        }
+        if self.manifests.len() > 1 || self.ended.len() > 1 {
+            self.faults.push("more than one manifest or end".to_owned());
+        }
+        self.allocate();
+    }
+
+    /// The ResourceManager gives free slots to what is declared and not given.
+    fn allocate(&mut self) {
+        if !std::mem::take(&mut self.unmatched) {
+            return;
+        }
+        let mut given: BTreeMap<ResourceProfile, u32> = BTreeMap::new();
+        for grant in self.workers.values().flat_map(FakeWorker::allocations) {
+            *given.entry(grant.profile).or_default() += 1;
+        }
+        let mut lacking = Vec::new();
+        for (profile, wanted) in &self.declared {
+            let given = given.get(profile).copied().unwrap_or_default();
+            lacking.extend(std::iter::repeat_n(*profile, wanted.saturating_sub(given) as usize));
+        }
+        if lacking.is_empty() {
+            return;
+        }
+        let (job, epoch) = (self.core.spec().graph.job_id, self.core.spec().epoch);
+        for (key, worker) in &mut self.workers {
+            for slot in 0..worker.free() {
+                let Some(profile) = lacking.pop() else { return };
+                let allocation = self.ids.next_allocation();
+                let offer = worker.allocate(SlotGrant { slot: SlotIndex(slot), allocation, job, epoch, profile });
+                self.to_master.push_back((key.clone(), epoch, offer));
+            }
+        }
+    }
+
+    /// Delivers one message; `false` if there is none.
+    pub fn deliver(&mut self) -> bool {
+        let incoming = self.to_master.len();
+        let place = match &mut self.order {
+            Order::Sent => 0,
+            Order::Wild(random) => random.below(incoming + self.busy.len()),
+        };
+        if place < incoming {
+            return self.deliver_to_master(place);
+        }
+        let Some(worker) = self.busy.iter().nth(place - incoming).cloned() else { return false };
+        let lane = self.to_workers.get_mut(&worker);
+        let message = lane.and_then(|lane| {
+            let message = lane.pop_front();
+            if lane.is_empty() {
+                self.busy.remove(&worker);
+            }
+            message
+        });
+        let Some(message) = message else { return false };
+        self.at_worker(&worker, |worker| worker.receive(message));
+        self.allocate();
+        true
+    }
+
+    fn deliver_to_master(&mut self, place: usize) -> bool {
+        let Some((worker, epoch, message)) = self.to_master.remove(place) else { return false };
+        if let Order::Wild(random) = &mut self.order
+            && random.below(8) == 0
+        {
+            self.to_master.push_back((worker.clone(), epoch, message.clone()));
+        }
+        self.tell(Event::Worker { worker, epoch, message });
+        true
+    }
+
+    /// Splits of each source.
+    pub fn splits(&self) -> u32 {
+        self.profile.splits
+    }
+
+    /// Whether a message is on its way.
+    pub fn is_busy(&self) -> bool {
+        !self.to_master.is_empty() || !self.busy.is_empty()
+    }
+
+    /// Answers a manifest, if one was asked for.
+    pub fn persist(&mut self, result: Result<(), Failure>) {
+        self.tell(Event::CommitPersisted(result));
+    }
+
+    /// Delivers all messages until none is left; tasks stand still.
+    pub fn settle(&mut self) {
+        loop {
+            while self.deliver() {}
+            if self.persists && !self.manifests.is_empty() && self.core.waits().contains(&crate::core::Wait::Manifest) {
+                self.persist(Ok(()));
+                continue;
+            }
+            return;
+        }
+    }
+
+    /// Time goes on to what the JobMaster waits for; `false` if it waits for no time.
+    pub fn sleep(&mut self) -> bool {
+        let Some(at) = self.wake else { return false };
+        self.now = self.now.max(at);
+        self.tell(Event::Wake);
+        true
+    }
+
+    /// Time goes on by so many milliseconds; the JobMaster is woken where it asked for it.
+    pub fn pass(&mut self, milliseconds: u64) {
+        let until = self.now.plus(milliseconds);
+        while let Some(at) = self.wake.filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            self.tell(Event::Wake);
+            self.settle();
+        }
+        self.now = until;
+    }
+
+    /// Lets everything go on until the job has ended, or nothing can.
+    pub fn run_to_end(&mut self) {
+        loop {
+            self.settle();
+            if !self.ended.is_empty() {
+                return;
+            }
+            if !self.work_all() && !self.is_busy() && !self.sleep() {
+                return;
+            }
+        }
+    }
+
+    /// A message that some earlier life of things might have sent, to see it dropped.
+    pub fn inject(&mut self, worker: &WorkerKey, epoch: JobMasterEpoch, message: WorkerToJob) {
+        self.to_master.push_back((worker.clone(), epoch, message));
+    }
+
+    /// Messages to the JobMaster that are on their way.
+    pub fn incoming(&self) -> impl Iterator<Item = (&WorkerKey, &WorkerToJob)> {
+        self.to_master.iter().map(|(worker, _, message)| (worker, message))
+    }
+
+    /// A report in the name of a process, to inject.
+    pub fn from_process(&self, worker: &WorkerKey, message: HostToJob) -> Option<WorkerToJob> {
+        let process = self.workers.get(worker)?.process()?.process;
+        Some(WorkerToJob::Host { process, message })
+    }
+}

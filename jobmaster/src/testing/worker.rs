@@ -1,0 +1,378 @@
+//! A TaskManager with its slots, its process and the process's tasks.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use flott_core::{
+    failure::Failure,
+    id::{AllocationId, AttemptId, InstanceId, JobMasterEpoch, OperatorId, ProcessId, WorkerId, WorkerKey},
+    job_graph::{JobGraph, OperatorKind},
+    message::{
+        Committable, Deployment, HostToJob, JobToHost, JobToWorker, ProcessLocation, SlotGrant, TaskStateChange,
+        WorkerToJob,
+    },
+    status::ExecutionState,
+    view::{Accumulator, TaskMetrics},
+};
+
+/// What tasks of a job do.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// Splits of each source.
+    pub splits: u32,
+    sources: BTreeMap<flott_core::id::VertexId, OperatorId>,
+    sinks: BTreeMap<flott_core::id::VertexId, OperatorId>,
+}
+
+impl Profile {
+    /// Tasks of `graph`, whose sources have so many splits each.
+    pub fn of(graph: &JobGraph, splits: u32) -> Self {
+        let of_kind = |kind| {
+            let vertices = graph.vertices.iter();
+            vertices
+                .filter_map(|vertex| {
+                    let operator = vertex.operators.iter().find(|operator| operator.kind == kind)?;
+                    Some((vertex.id, operator.id))
+                })
+                .collect()
+        };
+        Self { splits, sources: of_kind(OperatorKind::Source), sinks: of_kind(OperatorKind::Sink) }
+    }
+}
+
+/// How a task or a commit goes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Well.
+    Good,
+    /// With this failure.
+    Bad(Failure),
+}
+
+#[derive(Debug, Clone)]
+struct Task {
+    state: ExecutionState,
+    read: Vec<Bytes>,
+    asked: bool,
+    exhausted: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Process {
+    location: ProcessLocation,
+    tasks: BTreeMap<AttemptId, Task>,
+    /// Every attempt it was ever told to run or to stop.
+    known: BTreeSet<AttemptId>,
+}
+
+/// A TaskManager in one of its lives.
+#[derive(Debug, Clone)]
+pub struct FakeWorker {
+    key: WorkerKey,
+    epoch: JobMasterEpoch,
+    free: u32,
+    offered: BTreeMap<AllocationId, SlotGrant>,
+    accepted: BTreeSet<AllocationId>,
+    process: Option<Process>,
+    lives: u64,
+    number: u64,
+    profile: Profile,
+    /// How the next starts of its process go; they go well when this runs out.
+    pub starts: VecDeque<Outcome>,
+    /// How the next commits in its process go; they go well when this runs out.
+    pub commits: VecDeque<Outcome>,
+    /// Whether tasks ignore being cancelled.
+    pub is_stuck: bool,
+    /// Commits that it was asked for.
+    pub committed: Vec<Vec<Committable>>,
+    /// Aborts that it was asked for.
+    pub aborted: u32,
+}
+
+impl FakeWorker {
+    /// TaskManager number `number`, with free slots.
+    pub fn new(number: u64, slots: u32, epoch: JobMasterEpoch, profile: Profile) -> Self {
+        let mut instance = [0; 16];
+        instance[..8].copy_from_slice(&number.to_le_bytes());
+        Self {
+            key: WorkerKey { worker: WorkerId(format!("tm-{number}")), instance: InstanceId::from_bytes(instance) },
+            epoch,
+            free: slots,
+            offered: BTreeMap::new(),
+            accepted: BTreeSet::new(),
+            process: None,
+            lives: 0,
+            number,
+            profile,
+            starts: VecDeque::new(),
+            commits: VecDeque::new(),
+            is_stuck: false,
+            committed: Vec::new(),
+            aborted: 0,
+        }
+    }
+
+    /// Its identity.
+    pub fn key(&self) -> &WorkerKey {
+        &self.key
+    }
+
+    /// Slots that are given to nobody.
+    pub fn free(&self) -> u32 {
+        self.free
+    }
+
+    /// Whether nothing of the job is left on it.
+    pub fn is_clean(&self) -> bool {
+        self.offered.is_empty() && self.process.is_none()
+    }
+
+    /// Allocations that it has, offered or accepted.
+    pub fn allocations(&self) -> impl Iterator<Item = &SlotGrant> {
+        self.offered.values()
+    }
+
+    /// Attempts that are alive.
+    pub fn live(&self) -> impl Iterator<Item = (AttemptId, ExecutionState)> {
+        let tasks = self.process.iter().flat_map(|process| &process.tasks);
+        tasks.map(|(attempt, task)| (*attempt, task.state))
+    }
+
+    /// Its process, if one runs.
+    pub fn process(&self) -> Option<&ProcessLocation> {
+        self.process.as_ref().map(|process| &process.location)
+    }
+
+    /// The ResourceManager gives a slot to the job.
+    pub fn allocate(&mut self, grant: SlotGrant) -> WorkerToJob {
+        self.free -= 1;
+        self.offered.insert(grant.allocation, grant.clone());
+        WorkerToJob::OfferSlots(vec![grant])
+    }
+
+    /// The slot is taken back.
+    pub fn take_back(&mut self, allocation: AllocationId) -> Vec<WorkerToJob> {
+        if !self.free_slot(allocation) {
+            return Vec::new();
+        }
+        vec![WorkerToJob::SlotLost { allocation, reason: "taken back".to_owned() }]
+    }
+
+    fn free_slot(&mut self, allocation: AllocationId) -> bool {
+        let had = self.offered.remove(&allocation).is_some();
+        self.accepted.remove(&allocation);
+        self.free += u32::from(had);
+        had
+    }
+
+    /// The process dies.
+    pub fn kill_process(&mut self) -> Vec<WorkerToJob> {
+        let Some(process) = self.process.take() else { return Vec::new() };
+        vec![WorkerToJob::ProcessLost {
+            process: process.location.process,
+            failure: Failure::environment("the job process was killed by signal 9"),
+        }]
+    }
+
+    /// Takes a message of the JobMaster, and answers.
+    pub fn receive(&mut self, message: JobToWorker) -> Vec<WorkerToJob> {
+        match message {
+            JobToWorker::AcceptSlots(allocations) => {
+                let unknown = allocations.into_iter().filter(|allocation| {
+                    let known = self.offered.contains_key(allocation);
+                    if known {
+                        self.accepted.insert(*allocation);
+                    }
+                    !known
+                });
+                let lost = |allocation| WorkerToJob::SlotLost { allocation, reason: "not allocated".to_owned() };
+                unknown.map(lost).collect()
+            }
+            JobToWorker::RejectSlots(allocations) | JobToWorker::FreeSlots(allocations) => {
+                for allocation in allocations {
+                    self.free_slot(allocation);
+                }
+                Vec::new()
+            }
+            JobToWorker::StartProcess(_) => vec![self.start()],
+            JobToWorker::Forget => {
+                self.process = None;
+                for allocation in self.offered.keys().copied().collect::<Vec<_>>() {
+                    self.free_slot(allocation);
+                }
+                Vec::new()
+            }
+            JobToWorker::Host { process, message } => match &self.process {
+                Some(running) if running.location.process == process => self.host(message),
+                Some(_) | None => Vec::new(),
+            },
+        }
+    }
+
+    fn start(&mut self) -> WorkerToJob {
+        if let Some(process) = &self.process {
+            return WorkerToJob::ProcessReady(process.location.clone());
+        }
+        self.lives += 1;
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.number.to_le_bytes());
+        id[8..].copy_from_slice(&self.lives.to_le_bytes());
+        let process = ProcessId::from_bytes(id);
+        if let Some(Outcome::Bad(failure)) = self.starts.pop_front() {
+            return WorkerToJob::ProcessLost { process, failure };
+        }
+        let location = ProcessLocation {
+            process,
+            worker: self.key.worker.clone(),
+            data_address: ([127, 0, 0, 1], 1 + (self.number % 60_000) as u16).into(),
+            pid: self.lives as u32,
+        };
+        self.process = Some(Process { location: location.clone(), tasks: BTreeMap::new(), known: BTreeSet::new() });
+        WorkerToJob::ProcessReady(location)
+    }
+
+    fn host(&mut self, message: JobToHost) -> Vec<WorkerToJob> {
+        match message {
+            JobToHost::Deploy(deployment) => self.deploy(&deployment),
+            JobToHost::Cancel(attempts) => attempts.into_iter().filter_map(|attempt| self.cancel(attempt)).collect(),
+            JobToHost::EnumerateSplits { attempt, source, .. } => {
+                let splits = (0..self.profile.splits).map(|split| Bytes::from(format!("{source}/{split}")));
+                let message = HostToJob::SplitsEnumerated { attempt, source, result: Ok(splits.collect()) };
+                self.says(message).into_iter().collect()
+            }
+            JobToHost::AssignSplit { attempt, split, .. } => {
+                if let Some(task) = self.task(attempt) {
+                    task.asked = false;
+                    match split {
+                        Some(split) => task.read.push(split),
+                        None => task.exhausted = true,
+                    }
+                }
+                Vec::new()
+            }
+            JobToHost::Commit { round, committables } => {
+                self.committed.push(committables);
+                let result = match self.commits.pop_front() {
+                    Some(Outcome::Bad(failure)) => Err(failure),
+                    Some(Outcome::Good) | None => Ok(()),
+                };
+                self.says(HostToJob::Committed { round, result }).into_iter().collect()
+            }
+            JobToHost::Abort => {
+                self.aborted += 1;
+                self.says(HostToJob::Aborted { result: Ok(()) }).into_iter().collect()
+            }
+        }
+    }
+
+    fn says(&self, message: HostToJob) -> Option<WorkerToJob> {
+        let process = self.process.as_ref()?.location.process;
+        Some(WorkerToJob::Host { process, message })
+    }
+
+    fn task(&mut self, attempt: AttemptId) -> Option<&mut Task> {
+        self.process.as_mut()?.tasks.get_mut(&attempt)
+    }
+
+    fn deploy(&mut self, deployment: &Deployment) -> Vec<WorkerToJob> {
+        let Some(process) = &mut self.process else { return Vec::new() };
+        for task in &deployment.tasks {
+            if process.known.insert(task.attempt) {
+                let state = ExecutionState::Deploying;
+                process
+                    .tasks
+                    .insert(task.attempt, Task { state, read: Vec::new(), asked: false, exhausted: false });
+            }
+        }
+        Vec::new()
+    }
+
+    fn cancel(&mut self, attempt: AttemptId) -> Option<WorkerToJob> {
+        if self.is_stuck {
+            return None;
+        }
+        let process = self.process.as_mut()?;
+        let known = process.known.contains(&attempt);
+        if process.tasks.remove(&attempt).is_none() && known {
+            // It has said how it ended.
+            return None;
+        }
+        self.report(attempt, ExecutionState::Canceled, None)
+    }
+
+    fn report(&self, attempt: AttemptId, state: ExecutionState, failure: Option<Failure>) -> Option<WorkerToJob> {
+        self.says(HostToJob::TaskState(TaskStateChange {
+            attempt,
+            state,
+            failure,
+            metrics: TaskMetrics::default(),
+            committables: Vec::new(),
+            accumulators: BTreeMap::new(),
+        }))
+    }
+
+    /// A task goes on by one step: it initializes, runs, asks for splits, and finishes when there are none left. Tasks
+    /// that are not sources finish as soon as they run.
+    pub fn work(&mut self, attempt: AttemptId) -> Option<WorkerToJob> {
+        let source = self.profile.sources.get(&attempt.vertex).copied();
+        let task = self.task(attempt)?;
+        match task.state {
+            ExecutionState::Deploying => {
+                task.state = ExecutionState::Initializing;
+                self.report(attempt, ExecutionState::Initializing, None)
+            }
+            ExecutionState::Initializing => {
+                task.state = ExecutionState::Running;
+                self.report(attempt, ExecutionState::Running, None)
+            }
+            ExecutionState::Running => match source {
+                Some(source) if !task.exhausted => {
+                    if task.asked {
+                        return None;
+                    }
+                    task.asked = true;
+                    self.says(HostToJob::RequestSplit { attempt, source })
+                }
+                Some(_) | None => self.finish(attempt),
+            },
+            ExecutionState::Created
+            | ExecutionState::Scheduled
+            | ExecutionState::Finished
+            | ExecutionState::Canceling
+            | ExecutionState::Canceled
+            | ExecutionState::Failed
+            | ExecutionState::Reconciling => None,
+        }
+    }
+
+    /// A task finishes: it tells which splits it has read, and what its sink has prepared.
+    pub fn finish(&mut self, attempt: AttemptId) -> Option<WorkerToJob> {
+        let sink = self.profile.sinks.get(&attempt.vertex).copied();
+        let process = self.process.as_mut()?;
+        let task = process.tasks.remove(&attempt)?;
+        let read = task.read.iter().map(|split| String::from_utf8_lossy(split).into_owned()).collect();
+        let committable = sink.map(|sink| Committable { sink, attempt, data: Bytes::from(attempt.to_string()) });
+        self.says(HostToJob::TaskState(TaskStateChange {
+            attempt,
+            state: ExecutionState::Finished,
+            failure: None,
+            metrics: TaskMetrics { records_read: task.read.len() as u64, ..TaskMetrics::default() },
+            committables: committable.into_iter().collect(),
+            accumulators: BTreeMap::from([
+                ("splits".to_owned(), Accumulator::List(read)),
+                ("tasks".to_owned(), Accumulator::LongCounter(1)),
+            ]),
+        }))
+    }
+
+    /// A task fails.
+    pub fn fail(&mut self, attempt: AttemptId, failure: Failure) -> Option<WorkerToJob> {
+        self.process.as_mut()?.tasks.remove(&attempt)?;
+        self.report(attempt, ExecutionState::Failed, Some(failure))
+    }
+
+    /// The JobMaster that it obeys.
+    pub fn epoch(&self) -> JobMasterEpoch {
+        self.epoch
+    }
+}

@@ -1,0 +1,187 @@
+//! The commit at the end.
+
+use flott_core::{failure::Failure, message::Committable};
+
+use super::*;
+use crate::{core::Wait, testing::Outcome};
+
+/// A job that waits for its manifest to be written.
+fn all_done(restart: RestartStrategy) -> FakeCluster {
+    let mut cluster = running(word_count(), restart);
+    cluster.persists = false;
+    cluster.run_to_end();
+    assert_eq!(cluster.core.waits(), [Wait::Manifest]);
+    check_sound(&cluster);
+    cluster
+}
+
+fn manifest() -> Vec<Committable> {
+    all_done(RestartStrategy::None).manifests.remove(0)
+}
+
+fn commits(cluster: &FakeCluster) -> usize {
+    cluster.workers.values().map(|worker| worker.committed.len()).sum()
+}
+
+#[test]
+fn it_comes_after_the_manifest_and_once() {
+    let mut cluster = all_done(RestartStrategy::None);
+    assert_eq!(commits(&cluster), 0);
+    let expected = cluster.manifests[0].clone();
+    assert_eq!(expected.len(), 2);
+    cluster.persist(Ok(()));
+    cluster.persist(Ok(()));
+    let workers = cluster.workers.clone();
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert_eq!(workers.values().map(|worker| worker.committed.len()).sum::<usize>(), 0);
+    assert_eq!(commits(&cluster), 1);
+    assert_eq!(cluster.workers.values().find_map(|worker| worker.committed.first()), Some(&expected));
+}
+
+#[test]
+fn a_manifest_that_cannot_be_written_fails_the_job_without_results() {
+    let mut cluster = all_done(OFTEN);
+    cluster.persist(Err(Failure::environment("disk full")));
+    check_ended(&mut cluster, JobStatus::Failed);
+    assert_eq!(commits(&cluster), 0);
+    assert_eq!(cluster.workers.values().map(|worker| worker.aborted).sum::<u32>(), 1);
+}
+
+#[test]
+fn another_process_takes_over_from_a_lost_one() {
+    let mut cluster = all_done(RestartStrategy::None);
+    cluster.persist(Ok(()));
+    assert!(matches!(cluster.core.waits()[..], [Wait::Commit { .. }]));
+    let first = cluster.workers.keys().next().unwrap().clone();
+    // The asked process dies before it answers.
+    cluster.kill_process(&first);
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert_eq!(cluster.ended[0].restarts, 0);
+}
+
+#[test]
+fn a_process_is_started_when_none_is_left() {
+    let mut cluster = all_done(RestartStrategy::None);
+    for worker in cluster.workers.keys().cloned().collect::<Vec<_>>() {
+        cluster.kill_process(&worker);
+    }
+    cluster.settle();
+    check_sound(&cluster);
+    cluster.persist(Ok(()));
+    check_ended(&mut cluster, JobStatus::Finished);
+}
+
+#[test]
+fn a_slot_is_asked_for_when_none_is_left() {
+    let mut cluster = all_done(RestartStrategy::None);
+    for worker in cluster.workers.keys().cloned().collect::<Vec<_>>() {
+        cluster.kill_worker(&worker);
+    }
+    cluster.persist(Ok(()));
+    cluster.settle();
+    assert_eq!(cluster.core.waits(), [Wait::Slots { missing: 1 }]);
+    cluster.add_worker(4);
+    check_ended(&mut cluster, JobStatus::Finished);
+}
+
+#[test]
+fn without_a_slot_it_fails_in_time() {
+    let mut cluster = all_done(RestartStrategy::None);
+    for worker in cluster.workers.keys().cloned().collect::<Vec<_>>() {
+        cluster.kill_worker(&worker);
+    }
+    cluster.persist(Ok(()));
+    cluster.pass(cluster.core.spec().timeouts.slot_request);
+    check_ended(&mut cluster, JobStatus::Failed);
+}
+
+fn refuse(cluster: &mut FakeCluster, times: usize, failure: &Failure) {
+    for worker in cluster.workers.values_mut() {
+        worker.commits.extend(std::iter::repeat_n(Outcome::Bad(failure.clone()), times));
+    }
+}
+
+#[test]
+fn a_refused_commit_is_tried_again_after_the_delay() {
+    let mut cluster = all_done(OFTEN);
+    refuse(&mut cluster, 1, &Failure::environment("disk full"));
+    cluster.persist(Ok(()));
+    cluster.settle();
+    assert!(matches!(cluster.core.waits()[..], [Wait::Commit { .. }]));
+    cluster.pass(99);
+    assert_eq!(commits(&cluster), 1);
+    cluster.pass(101);
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert_eq!(commits(&cluster), 3, "the other process was asked in between");
+}
+
+#[test]
+fn a_commit_that_is_always_refused_fails_the_job() {
+    let mut cluster = all_done(OFTEN);
+    refuse(&mut cluster, 100, &Failure::environment("disk full"));
+    cluster.persist(Ok(()));
+    cluster.pass(10_000);
+    check_ended(&mut cluster, JobStatus::Failed);
+    assert_eq!(commits(&cluster), 10);
+    assert_eq!(cluster.ended[0].failure.as_ref().unwrap().message, "disk full");
+}
+
+#[test]
+fn a_commit_that_kills_every_process_fails_the_job() {
+    let mut cluster = all_done(OFTEN);
+    cluster.persist(Ok(()));
+    let mut killed = 0;
+    while cluster.ended.is_empty() {
+        let workers: Vec<_> = cluster.workers.keys().cloned().collect();
+        while cluster.core.waits().iter().any(|wait| matches!(wait, Wait::Processes { .. })) {
+            assert!(cluster.deliver());
+        }
+        if cluster.ended.is_empty() {
+            workers.iter().for_each(|worker| cluster.kill_process(worker));
+            killed += 1;
+            assert!(killed < 100, "it goes on for ever");
+        }
+        cluster.settle();
+    }
+    assert!(matches!(cluster.ended[0].status, JobStatus::Failed | JobStatus::Finished));
+    check_sound(&cluster);
+}
+
+#[test]
+fn a_commit_that_never_answers_goes_to_another_process() {
+    let mut cluster = all_done(OFTEN);
+    cluster.persist(Ok(()));
+    // Nothing is delivered for so long.
+    cluster.now = cluster.now.plus(cluster.core.spec().timeouts.commit);
+    cluster.tell(crate::core::Event::Wake);
+    cluster.pass(100);
+    check_ended(&mut cluster, JobStatus::Finished);
+}
+
+#[test]
+fn a_restored_manifest_is_committed_without_running_anything() {
+    let mut spec = spec_of(word_count(), RestartStrategy::None);
+    spec.restored_commit = Some(manifest());
+    spec.epoch = spec.epoch.next();
+    let mut cluster = cluster(spec);
+    assert_eq!(cluster.declared.values().sum::<u32>(), 1);
+    cluster.add_worker(4);
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert_eq!((commits(&cluster), cluster.manifests.len()), (1, 0));
+    assert_eq!(cluster.live().count(), 0);
+    assert_eq!(cluster.ended[0].vertices[0].subtasks[0].current.state, ExecutionState::Finished);
+}
+
+#[test]
+fn a_restored_manifest_survives_losses() {
+    let mut spec = spec_of(two_stages(), RestartStrategy::None);
+    spec.restored_commit = Some(manifest());
+    let mut cluster = cluster(spec);
+    let worker = cluster.add_worker(1);
+    cluster.settle();
+    if cluster.ended.is_empty() {
+        cluster.kill_worker(&worker);
+        cluster.add_worker(1);
+    }
+    check_ended(&mut cluster, JobStatus::Finished);
+}
