@@ -1,0 +1,54 @@
+//! What a job needs.
+
+use std::collections::BTreeMap;
+
+use flott_core::{
+    id::{JobId, JobMasterEpoch},
+    resource::ResourceProfile,
+};
+
+/// All slots that a job needs at once, those that it already has included. Each declaration replaces the one before;
+/// repeating it changes nothing; an empty one withdraws the job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declaration {
+    /// The job.
+    pub job: JobId,
+    /// Who declares; declarations of older JobMasters are dropped.
+    pub epoch: JobMasterEpoch,
+    /// How many slots of which size.
+    pub needs: BTreeMap<ResourceProfile, u32>,
+    /// Fewest missing slots that let some part of the job go on. Fewer are not granted. 0: all that are missing, as
+    /// where the whole job is one pipelined region.
+    pub useful_min: u32,
+    /// Whether the job runs nothing on the slots that it has. While something is missing, too, they may be taken back
+    /// for another job that they would let run.
+    pub idle: bool,
+}
+
+impl Declaration {
+    /// A declaration of a job that needs all or nothing and uses what it has; needs of zero slots are left out.
+    pub fn new(job: JobId, epoch: JobMasterEpoch, needs: BTreeMap<ResourceProfile, u32>) -> Self {
+        let mut declaration = Self { job, epoch, needs, useful_min: 0, idle: false };
+        declaration.needs.retain(|_, count| *count > 0);
+        declaration
+    }
+
+    /// The declaration of a job that needs nothing any more.
+    pub fn withdrawn(job: JobId, epoch: JobMasterEpoch) -> Self {
+        Self::new(job, epoch, BTreeMap::new())
+    }
+
+    /// Says that parts of the job can go on with that many slots.
+    #[must_use]
+    pub const fn useful_from(mut self, slots: u32) -> Self {
+        self.useful_min = slots;
+        self
+    }
+
+    /// Says whether the job runs nothing on the slots that it has.
+    #[must_use]
+    pub const fn idle(mut self, idle: bool) -> Self {
+        self.idle = idle;
+        self
+    }
+}

@@ -1,0 +1,129 @@
+//! Free slots to jobs.
+//!
+//! In order of arrival, each job gets all that it misses, or else as much as lets parts of it go on, or nothing. The
+//! first job that was passed over for too long, and that could be served by the workers there are or that can be had,
+//! has the free slots that it could use put aside: jobs after it get what is left. If other jobs sit on slots that
+//! they can do nothing with, these are taken back for it. Only one job has slots put aside at a time, so that no two
+//! wait for each other.
+
+use flott_core::id::JobId;
+
+use super::{
+    SlotManager,
+    classes::Classes,
+    job::{Arrival, Job},
+    worker::SlotState,
+};
+use crate::time::Time;
+
+impl SlotManager {
+    pub(super) fn serve_jobs(&mut self, now: Time, obtainable: &Classes) {
+        self.kept_for = None;
+        let mut aside = Vec::new();
+        for arrival in self.short.iter().copied().collect::<Vec<_>>() {
+            let Some(id) = self.order.get(&arrival).copied() else { continue };
+            let Some(job) = self.jobs.get(&id) else { continue };
+            let missing = job.missing();
+            let wanted: u64 = missing.values().map(|count| u64::from(*count)).sum();
+            let useful = if job.useful_min == 0 { wanted } else { wanted.min(u64::from(job.useful_min)) };
+            let keeps = self.kept_for.is_none() && self.waits_long(now, job) && can_be_served(job, obtainable);
+            if useful > self.free.count() && !keeps {
+                continue;
+            }
+            let picks = self.free.take(&missing, &job.on_worker, self.options.spread);
+            let (taken, all) = (picks.len() as u64, picks.len() as u64 == wanted);
+            if taken >= useful {
+                for pick in picks {
+                    self.grant(now, id, pick);
+                }
+            } else if keeps {
+                aside.extend(picks);
+            } else {
+                self.free.put_back(&picks);
+            }
+            if keeps && !all {
+                self.kept_for = Some(id);
+                self.take_back_idle_slots(now, id, obtainable);
+            }
+        }
+        self.free.put_back(&aside);
+        // Granting and putting back have said that something changed; this pass has seen to it.
+        self.changed = false;
+    }
+
+    fn waits_long(&self, now: Time, job: &Job) -> bool {
+        job.short_since.is_some_and(|since| now.since(since) >= self.options.overtaking_max)
+    }
+
+    /// Takes slots back from jobs that wait long themselves and run nothing on them, the latest first, if that lets
+    /// `id` run. An earlier job is only drawn on if it could not be served with all there is.
+    fn take_back_idle_slots(&mut self, now: Time, id: JobId, obtainable: &Classes) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let missing = job.missing();
+        // Free slots, those put aside for this job too, and those that are being freed already.
+        let mut pool = Classes::default();
+        for slot in self.workers.values().filter(|worker| worker.is_up()).flat_map(|worker| &worker.slots) {
+            if matches!(slot.state, SlotState::Free | SlotState::Freeing { .. }) {
+                pool.add(slot.profile, 1);
+            }
+        }
+        let mut donors = Vec::new();
+        let lacks = |pool: &Classes| !pool.clone().serve(&missing).is_empty();
+        for donor in self.idle_waiters(now, job.arrival, obtainable) {
+            if !lacks(&pool) {
+                break;
+            }
+            pool.add_all(&self.slots_of(&donor));
+            donors.push(donor);
+        }
+        if lacks(&pool) {
+            // Its own great slots may serve its small demands, since there were no others once.
+            pool.add_all(&self.slots_of(&id));
+            if !job.idle || job.grants.is_empty() || !pool.serve(&job.needs).is_empty() {
+                return;
+            }
+            donors.push(id);
+        }
+        for donor in donors {
+            self.free_all_of(now, donor, "the job could not use it yet, and another job can");
+        }
+    }
+
+    /// The slots that count for a job, by size.
+    fn slots_of(&self, id: &JobId) -> Classes {
+        let mut slots = Classes::default();
+        let grants = self.jobs.get(id).into_iter().flat_map(|job| job.grants.keys());
+        for (number, index) in grants.filter_map(|allocation| self.allocations.get(allocation)) {
+            if let Some(slot) = self.workers.get(number).and_then(|worker| worker.slot(*index)) {
+                slots.add(slot.profile, 1);
+            }
+        }
+        slots
+    }
+
+    /// Jobs that may be drawn on for the one that arrived at `than`, the latest first.
+    fn idle_waiters(&self, now: Time, than: Arrival, obtainable: &Classes) -> Vec<JobId> {
+        let waiters = self.short.iter().rev().filter_map(|arrival| Some((*arrival, *self.order.get(arrival)?)));
+        let drawn_on = |(arrival, id): &(Arrival, JobId)| {
+            self.jobs.get(id).is_some_and(|job| {
+                let has_way = *arrival < than && can_be_served(job, obtainable);
+                job.idle && *arrival != than && !has_way && !job.grants.is_empty() && self.waits_long(now, job)
+            })
+        };
+        waiters.filter(drawn_on).map(|(_, id)| id).collect()
+    }
+
+    /// Every slot there is, is coming, or may still be had.
+    pub(super) fn obtainable(&self) -> Classes {
+        let mut slots = self.registered.clone();
+        slots.add_all(&self.coming);
+        let room = self.startable_workers();
+        slots.add(self.options.worker.slot(), room.saturating_mul(u64::from(self.options.worker.slots)));
+        slots
+    }
+}
+
+/// Whether all that a job needs could be had if it were alone.
+pub(super) fn can_be_served(job: &Job, obtainable: &Classes) -> bool {
+    obtainable.clone().serve(&job.needs).is_empty()
+}

@@ -1,0 +1,8 @@
+//! The slot manager among workers that answer, or do not.
+
+mod bench;
+mod fairness;
+mod granting;
+mod random;
+mod starting;
+mod workers;

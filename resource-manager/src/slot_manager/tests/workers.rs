@@ -1,0 +1,178 @@
+//! Workers come, break off, come back, are lost.
+
+use flott_core::{
+    id::{AllocationId, InstanceId},
+    message::FromWorker,
+    resource::ResourceProfile,
+};
+
+use super::bench::{Bench, job};
+use crate::{backend::LossReason, slot_manager::Event};
+
+const ANY: ResourceProfile = ResourceProfile::ANY;
+
+#[test]
+fn a_worker_that_comes_back_within_the_grace_was_never_gone() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY; 2]);
+    bench.need(1, 1);
+    let before: Vec<_> = bench.worker("a").allocated.keys().copied().collect();
+    bench.disconnect("a");
+    bench.need(2, 1);
+    bench.pass_ms(900);
+    bench.connect("a");
+    bench.pass_ms(5000);
+    assert!(bench.lost.is_empty());
+    assert_eq!((bench.count_of(1), bench.count_of(2)), (1, 1));
+    assert!(before.iter().all(|allocation| bench.worker("a").allocated.contains_key(allocation)));
+}
+
+#[test]
+fn the_loss_of_a_connection_that_was_replaced_is_no_loss() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY]);
+    let (key, old) = (bench.worker("a").key.clone(), bench.worker("a").connection);
+    bench.connect("a");
+    bench.event(Event::ConnectionLost { worker: key, connection: old, reason: "reset".into() });
+    bench.pass_ms(5000);
+    assert!(bench.lost.is_empty());
+}
+
+#[test]
+fn a_worker_that_stays_away_is_lost_once_and_its_slots_are_replaced() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY]);
+    bench.need(1, 1);
+    bench.register("b", &[ANY]);
+    bench.disconnect("a");
+    bench.pass_ms(60_000);
+    assert_eq!(bench.lost.len(), 1);
+    assert_eq!(bench.log, ["lost a: TaskManager lost: its connection was lost: reset"]);
+    assert_eq!(bench.slots_of(1), [("b", 1)].into());
+}
+
+#[test]
+fn a_silent_worker_is_lost() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY]);
+    bench.worker("a").deaf = true;
+    bench.pass_ms(7900);
+    assert!(bench.lost.is_empty());
+    bench.pass_ms(200);
+    assert_eq!(bench.log, ["lost a: TaskManager lost: no heartbeat for 8.0 s"]);
+    assert!(bench.core.overview().is_empty());
+}
+
+#[test]
+fn a_started_worker_that_is_silent_is_stopped_too() {
+    let mut bench = Bench::starting(|_| {});
+    bench.need(1, 1);
+    bench.register_started();
+    bench.pass_ms(20_000);
+    bench.worker("taskmanager-1-1").deaf = true;
+    bench.pass_ms(9000);
+    assert_eq!(
+        bench.log[1..3],
+        [
+            "lost taskmanager-1-1: TaskManager lost: no heartbeat for 8.0 s",
+            "stop taskmanager-1-1: no heartbeat for 8.0 s",
+        ]
+    );
+    assert_eq!(bench.log[3], "start taskmanager-1-2");
+}
+
+#[test]
+fn the_backend_knows_best_how_a_worker_ended() {
+    let mut bench = Bench::starting(|_| {});
+    bench.need(1, 1);
+    bench.register_started();
+    bench.disconnect("taskmanager-1-1");
+    bench.crash("taskmanager-1-1", LossReason::Killed { signal: 9 });
+    assert_eq!(bench.log[1], "lost taskmanager-1-1: TaskManager lost: killed by signal 9 (SIGKILL)");
+    bench.pass_ms(10_000);
+    assert_eq!(bench.lost.len(), 1);
+}
+
+#[test]
+fn a_new_life_replaces_the_old_one_whose_messages_are_dropped() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY; 2]);
+    bench.need(1, 2);
+    let old = bench.worker("a").key.clone();
+    let allocation = *bench.worker("a").allocated.keys().next().unwrap();
+    bench.pass_ms(10);
+    bench.register("a", &[ANY; 2]);
+    assert_eq!(bench.lost, [old.clone()]);
+    assert_eq!(bench.count_of(1), 2);
+    let message = Box::new(FromWorker::SlotFreed(allocation));
+    bench.event(Event::FromWorker { worker: old.clone(), message });
+    let goodbye = Box::new(FromWorker::Goodbye { reason: "late".into() });
+    bench.event(Event::FromWorker { worker: old, message: goodbye });
+    assert_eq!((bench.lost.len(), bench.count_of(1)), (1, 2));
+}
+
+#[test]
+fn an_older_life_does_not_displace_a_newer_one() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY]);
+    let mut older = bench.worker("a").key.clone();
+    let newer = older.clone();
+    older.instance = InstanceId::from_bytes([99; 16]);
+    bench.now.0 -= 5000;
+    let (worker, connection) = (super::bench::registration(bench.worker("a")), crate::ConnectionNumber(50));
+    bench.now.0 += 5000;
+    let registration = flott_core::message::Registration { instance: older.instance, started_at: 0, ..worker };
+    bench.event(Event::Registered { registration: Box::new(registration), connection });
+    assert_eq!(bench.core.worker(&newer.worker), Some(&newer));
+    assert!(bench.lost.is_empty());
+}
+
+#[test]
+fn a_goodbye_is_a_loss_without_a_grace() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY]);
+    bench.need(1, 1);
+    bench.tell("a", FromWorker::Goodbye { reason: "terminated".into() });
+    assert_eq!(bench.log, ["lost a: TaskManager lost: it ended in order: terminated"]);
+    assert_eq!(bench.core.is_served(&job(1)), Some(false));
+}
+
+#[test]
+fn slots_of_a_former_leader_are_freed_and_given_anew() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY; 2]);
+    bench.need(1, 2);
+    let allocated = bench.worker("a").allocated.clone();
+
+    let mut successor = Bench::standalone();
+    successor.register("a", &[ANY; 2]);
+    successor.worker("a").allocated = allocated;
+    let key = successor.worker("a").key.clone();
+    let connection = successor.worker("a").connection;
+    successor.event(Event::ConnectionLost { worker: key, connection, reason: "reset".into() });
+    successor.declare(1, 2, &[(ANY, 2)]);
+    successor.connect("a");
+    assert_eq!(successor.count_of(1), 2);
+    assert!(successor.worker("a").allocated.values().all(|grant| grant.epoch.0 == 2));
+}
+
+#[test]
+fn a_worker_without_slots_or_name_is_refused() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[]);
+    assert!(bench.core.overview().is_empty());
+    bench.register("", &[ANY]);
+    bench.register(&"x".repeat(300), &[ANY]);
+    assert!(bench.core.overview().is_empty());
+}
+
+#[test]
+fn the_overview_shows_slots_and_who_has_them() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY; 2]);
+    bench.need(1, 1);
+    let [view] = &bench.core.overview()[..] else { panic!("one worker") };
+    assert_eq!((view.slots.len(), view.allocated.as_slice()), (2, &[(job(1), ANY)][..]));
+    bench.tell("a", FromWorker::SlotFreed(AllocationId::from_bytes([1; 16])));
+    assert_eq!(bench.core.overview()[0].allocated.len(), 1);
+}
