@@ -1,0 +1,386 @@
+//! The mailbox of a TaskManager: events in, actions out.
+//!
+//! The loop itself never waits for a peer, a disk or a process. What does is in tasks of its own, which report back
+//! into the mailbox: the link to the JobManager, one life per job process, one task per log request.
+
+mod dialer;
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, TryLockError},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use flott_core::{
+    failure::Failure,
+    id::{IdSequence, InstanceId, JobId, ProcessId},
+    message::{FromWorker, Heartbeat, LogChunk, LogRequest, Registration, ToWorker, WorkerToJob},
+    view::WorkerMetrics,
+};
+use flott_rpc::SendError;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::{MissedTickBehavior, interval, sleep_until, timeout},
+};
+
+use crate::{
+    Error, ExitReason, Options,
+    blobs::{BlobCache, Source},
+    logs,
+    memory::{self, Resident},
+    process::{JobProcess, Launcher, directory},
+    state::{Action, Event, Settings, State},
+    usage,
+};
+use dialer::{Dialer, Link, ToJobManager};
+
+/// Log requests that are read for at once.
+const LOG_READERS_MAX: usize = 4;
+/// How long taking leave of the JobManager may take.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
+
+/// What can be in the mailbox.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// For the core.
+    Event(Event),
+    /// A process is gone.
+    Ended {
+        process: ProcessId,
+        failure: Failure,
+        /// What it took in its life.
+        cpu: Duration,
+    },
+    /// About the JobManager.
+    Link(Link),
+    /// End in order.
+    Stop(String),
+}
+
+/// A TaskManager.
+pub(crate) struct Service {
+    options: Options,
+    instance: InstanceId,
+    started_at: u64,
+    state: State,
+    launcher: Arc<Launcher>,
+    processes: BTreeMap<ProcessId, JobProcess>,
+    /// Told to go because of its memory; until it has gone, no other has to.
+    condemned: Option<ProcessId>,
+    ended_cpu: Duration,
+    jobmanager: Option<ToJobManager>,
+    /// Where blobs are fetched from: the JobManager of the latest connection.
+    address: String,
+    log_readers: Arc<Semaphore>,
+    inputs: mpsc::Receiver<Input>,
+    /// What the end will be when everything has ended.
+    outcome: Option<Result<ExitReason, Error>>,
+    goodbye: String,
+    stopped: bool,
+    _lock: File,
+}
+
+impl Service {
+    pub(crate) fn new(
+        options: Options,
+        mailbox: mpsc::Sender<Input>,
+        inputs: mpsc::Receiver<Input>,
+    ) -> Result<Self, Error> {
+        let unusable = |path: &PathBuf| {
+            let path = path.clone();
+            |source| Error::Directory { path, source }
+        };
+        let work_dir = &options.work_dir;
+        fs::create_dir_all(work_dir).map_err(unusable(work_dir))?;
+        fs::create_dir_all(&options.log_dir).map_err(unusable(&options.log_dir))?;
+        let lock = File::create(work_dir.join("lock")).map_err(unusable(work_dir))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse(work_dir.clone())),
+            Err(TryLockError::Error(error)) => return Err(unusable(work_dir)(error)),
+        }
+        let processes_dir = work_dir.join("processes");
+        directory::sweep(&processes_dir).map_err(unusable(&processes_dir))?;
+        let blobs_dir = work_dir.join("blobs");
+        let blobs = BlobCache::open(blobs_dir.clone(), options.blob_cache_bytes_max, options.blob_bytes_max)
+            .map_err(unusable(&blobs_dir))?;
+        let settings = Settings {
+            worker: options.worker.clone(),
+            slots: options.slots.clone(),
+            offer_interval: options.offer_interval,
+            start_timeout: options.process_start_timeout,
+            cancellation_timeout: options.cancellation_timeout,
+            ask_grace: options.ask_grace,
+            terminate_grace: options.terminate_grace,
+        };
+        let launcher = Launcher {
+            worker: options.worker.clone(),
+            slots: u32::try_from(options.slots.len()).unwrap_or(u32::MAX),
+            data_bind: options.data_bind,
+            data_host: options.host.clone(),
+            processes_dir,
+            log_dir: options.log_dir.clone(),
+            log_bytes_max: options.log_bytes_max,
+            log_rate_max: options.log_rate_max,
+            nice: options.nice,
+            blobs,
+            mailbox,
+        };
+        Ok(Self {
+            state: State::new(settings, IdSequence::random_seed()),
+            options,
+            instance: InstanceId::random(),
+            started_at: logs::millis(SystemTime::now()),
+            launcher: Arc::new(launcher),
+            processes: BTreeMap::new(),
+            condemned: None,
+            ended_cpu: Duration::ZERO,
+            jobmanager: None,
+            address: String::new(),
+            log_readers: Arc::new(Semaphore::new(LOG_READERS_MAX)),
+            inputs,
+            outcome: None,
+            goodbye: String::new(),
+            stopped: false,
+            _lock: lock,
+        })
+    }
+
+    /// Runs until everything has ended. Dropped before, it kills its job processes.
+    pub(crate) async fn run(mut self) -> Result<ExitReason, Error> {
+        let dialer = Dialer::new(&self.options, self.launcher.mailbox.clone());
+        let dialing = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(dialer.run()));
+        let mut heartbeat = interval(self.options.heartbeat_interval);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = interval(self.options.memory_interval);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.stopped {
+            let deadline = self.state.deadline();
+            tokio::select! {
+                input = self.inputs.recv() => match input {
+                    Some(input) => self.take(input),
+                    None => return Err(Error::Lost),
+                },
+                () = sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {
+                    self.handle(Event::Tick);
+                }
+                _ = heartbeat.tick(), if self.state.is_registered() => self.beat(),
+                _ = look.tick(), if !self.processes.is_empty() => self.look_at_memory(),
+            }
+        }
+        drop(dialing);
+        if let Some(jobmanager) = self.jobmanager.take() {
+            let reason = self.goodbye.clone();
+            if jobmanager.send(FromWorker::Goodbye { reason: reason.clone() }).is_ok() {
+                jobmanager.close(&reason);
+                let _ = timeout(GOODBYE_MAX, jobmanager.closed()).await; // Politeness has its limit.
+            }
+        }
+        tracing::info!(worker = %self.options.worker, reason = %self.goodbye, "TaskManager ends");
+        self.outcome.unwrap_or(Err(Error::Lost))
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Event(event) => self.handle(event),
+            Input::Ended { process, failure, cpu } => {
+                self.processes.remove(&process);
+                self.ended_cpu += cpu;
+                self.condemned.take_if(|condemned| *condemned == process);
+                self.handle(Event::Ended { process, failure });
+            }
+            Input::Link(Link::Up { jobmanager, address }) => {
+                self.address = address;
+                self.register(&jobmanager);
+                self.jobmanager = Some(jobmanager);
+            }
+            Input::Link(Link::Message(message)) => self.hear(message),
+            Input::Link(Link::Down) => {
+                self.jobmanager = None;
+                self.handle(Event::Disconnected);
+            }
+            Input::Link(Link::GaveUp { after, last }) => {
+                let goodbye = "no JobManager".to_owned();
+                self.end(Err(Error::NoJobManager { after, last }), goodbye);
+            }
+            Input::Stop(reason) => self.end(Ok(ExitReason::Stopped(reason.clone())), reason),
+        }
+    }
+
+    fn hear(&mut self, message: ToWorker) {
+        match message {
+            ToWorker::Registered { leader } => {
+                tracing::info!(worker = %self.options.worker, %leader, jobmanager = self.address, "registered");
+                self.handle(Event::Registered { leader });
+            }
+            ToWorker::Refused { reason } => self.end(Ok(ExitReason::Refused(reason.clone())), reason),
+            ToWorker::Shutdown { reason } => self.end(Ok(ExitReason::Shutdown(reason.clone())), reason),
+            ToWorker::AllocateSlot(grant) => self.handle(Event::Allocate(grant)),
+            ToWorker::FreeSlot { allocation, reason } => self.handle(Event::FreeSlot { allocation, reason }),
+            ToWorker::Job { job, epoch, message } => self.handle(Event::Job { job, epoch, message }),
+            ToWorker::ReadLog(request) => self.read_log(request),
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        for action in self.state.handle(now(), event) {
+            self.carry_out(action);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Send(message) => self.send(message),
+            Action::Disconnect { reason } => {
+                tracing::warn!(reason, jobmanager = self.address, "leaving the JobManager");
+                if let Some(jobmanager) = &self.jobmanager {
+                    jobmanager.close(&reason);
+                }
+            }
+            Action::Start { process, setup } => {
+                self.prune_logs(setup.job);
+                let source = Source { address: self.address.clone(), token: self.options.token.clone() };
+                self.processes.insert(process, self.launcher.launch(process, setup, source));
+            }
+            Action::End { process, how } => {
+                if let Some(process) = self.processes.get(&process) {
+                    process.end(how);
+                }
+            }
+            Action::Deliver { process, message } => {
+                let sent = self.processes.get(&process).map_or(Ok(()), |process| process.deliver(message));
+                if let Err(error) = sent {
+                    let failure = Failure::internal("a message to the job process was not sent").caused_by(&error);
+                    self.handle(Event::Condemned { process, failure });
+                }
+            }
+            Action::Stopped { reason } => {
+                self.goodbye = reason;
+                self.stopped = true;
+            }
+        }
+    }
+
+    fn send(&mut self, message: FromWorker) {
+        let Some(jobmanager) = &self.jobmanager else { return };
+        let torn = match &message {
+            FromWorker::Job { message: WorkerToJob::Host { process, .. }, .. } => Some(*process),
+            _ => None,
+        };
+        match jobmanager.send(message) {
+            Ok(()) => {}
+            // The link is down, which the dialer is about to say.
+            Err(SendError::Closed(reason)) => tracing::debug!(%reason, "message to the JobManager was not sent"),
+            Err(error) => {
+                tracing::warn!(%error, "message to the JobManager was not sent");
+                if let Some(process) = torn {
+                    let failure = Failure::user("a message of the job process cannot be passed on").caused_by(&error);
+                    self.handle(Event::Condemned { process, failure });
+                }
+            }
+        }
+    }
+
+    /// The first reason to end is the one that counts.
+    fn end(&mut self, outcome: Result<ExitReason, Error>, reason: String) {
+        if self.outcome.is_none() {
+            self.outcome = Some(outcome);
+            self.handle(Event::Stop { reason });
+        }
+    }
+
+    fn register(&self, jobmanager: &ToJobManager) {
+        let registration = Registration {
+            worker: self.options.worker.clone(),
+            instance: self.instance,
+            pid: std::process::id(),
+            host: self.options.host.clone(),
+            cpu_cores: usage::cores(),
+            physical_memory: usage::physical_memory(),
+            memory: self.options.memory,
+            slots: self.options.slots.clone(),
+            allocated: self.state.allocated(),
+            started_at: self.started_at,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        if let Err(error) = jobmanager.send(FromWorker::Register(registration)) {
+            tracing::warn!(%error, "registration was not sent");
+        }
+    }
+
+    fn beat(&mut self) {
+        let Some(leader) = self.state.leader() else { return };
+        let own = std::process::id();
+        let pids = || self.processes.values().filter_map(JobProcess::pid);
+        let cpu: Duration = pids().filter_map(usage::cpu_of).sum();
+        let metrics = WorkerMetrics {
+            resident_bytes: usage::resident_of(own).unwrap_or(0),
+            jobs_resident_bytes: pids().filter_map(usage::resident_of).sum(),
+            cpu_ms: millis(usage::cpu_of(own).unwrap_or_default()),
+            jobs_cpu_ms: millis(self.ended_cpu + cpu),
+            processes: u32::try_from(pids().count()).unwrap_or(u32::MAX),
+        };
+        let heartbeat = Heartbeat { leader, allocated: self.state.allocated(), metrics };
+        self.send(FromWorker::Heartbeat(heartbeat));
+    }
+
+    fn look_at_memory(&mut self) {
+        if self.condemned.is_some() {
+            return;
+        }
+        let residents: Vec<Resident> = self
+            .processes
+            .iter()
+            .filter_map(|(id, process)| {
+                let bytes = usage::resident_of(process.pid()?)?;
+                Some(Resident { process: *id, bytes, slots: self.state.slots_of(process.job()) })
+            })
+            .collect();
+        if let Some((process, failure)) = memory::overweight(&residents, self.options.slots.len(), self.options.memory)
+        {
+            tracing::warn!(%process, %failure, "job process is killed");
+            self.condemned = Some(process);
+            self.handle(Event::Condemned { process, failure });
+        }
+    }
+
+    fn read_log(&self, request: LogRequest) {
+        let Some(jobmanager) = self.jobmanager.clone() else {
+            return;
+        };
+        let (dir, readers) = (self.options.log_dir.clone(), self.log_readers.clone());
+        tokio::spawn(async move {
+            let Ok(_permit) = readers.acquire_owned().await else {
+                return;
+            };
+            let number = request.request;
+            let chunk =
+                tokio::task::spawn_blocking(move || logs::answer(&dir, &request)).await.unwrap_or_else(|error| {
+                    LogChunk { request: number, result: Err(format!("log was not read: {error}")) }
+                });
+            if let Err(error) = jobmanager.send(FromWorker::Log(chunk)) {
+                tracing::debug!(%error, "log was not sent");
+            }
+        });
+    }
+
+    fn prune_logs(&self, next: JobId) {
+        let live: Vec<JobId> = self.processes.values().map(JobProcess::job).chain([next]).collect();
+        let (dir, files_max) = (self.options.log_dir.clone(), self.options.log_files_max);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = logs::prune(&dir, files_max, &live) {
+                tracing::warn!(%error, "old logs of jobs were not removed");
+            }
+        });
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,437 @@
+//! What a TaskManager decides: slots, job processes, offers, watches and fences, without any input or output.
+//!
+//! One [`State::handle`] per event gives the actions to carry out. Two rules make it hang together, and are restored
+//! after every event, whatever it was: a job without a slot here has no process here, and a deadline that has passed
+//! has been acted on. So no event has to think of the consequences of another.
+//!
+//! Time is handed in. [`State::deadline`] says when the next [`Event::Tick`] is due.
+
+mod event;
+mod fences;
+mod process;
+#[cfg(test)]
+mod property_tests;
+mod slots;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use flott_core::{
+    failure::{Domain, Failure},
+    id::{AllocationId, IdSequence, JobId, JobMasterEpoch, LeaderEpoch, ProcessId, WorkerId},
+    message::{FromWorker, JobSetup, JobToHost, JobToWorker, SlotGrant, WorkerToJob},
+    resource::ResourceProfile,
+};
+
+#[cfg(test)]
+pub(crate) use tests::setup as test_setup;
+
+pub use event::{Action, Ending, Event};
+use fences::Fences;
+use process::Process;
+use slots::SlotTable;
+
+/// What the decisions depend on.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// This TaskManager.
+    pub worker: WorkerId,
+    /// What each slot offers.
+    pub slots: Vec<ResourceProfile>,
+    /// Time between two offers of the same slot.
+    pub offer_interval: Duration,
+    /// How long a program may take from its start until it says that it is ready.
+    pub start_timeout: Duration,
+    /// How long a cancelled task may take to end, unless its job says otherwise; `None` is for ever.
+    pub cancellation_timeout: Option<Duration>,
+    /// How long a process that was asked to end may take before it gets SIGTERM.
+    pub ask_grace: Duration,
+    /// How long a process may take from SIGTERM to its end before it is killed.
+    pub terminate_grace: Duration,
+}
+
+/// The pure core of a TaskManager.
+#[derive(Debug)]
+pub struct State {
+    settings: Settings,
+    ids: IdSequence,
+    leader: Option<LeaderEpoch>,
+    connected: bool,
+    slots: SlotTable,
+    jobs: BTreeMap<JobId, Job>,
+    fences: Fences,
+    /// Losses that happened without a connection; at most one per job that has slots.
+    untold: BTreeMap<JobId, (JobMasterEpoch, ProcessId, Failure)>,
+    ending: Option<End>,
+}
+
+#[derive(Debug)]
+struct Job {
+    epoch: JobMasterEpoch,
+    process: Process,
+}
+
+#[derive(Debug)]
+struct End {
+    reason: String,
+    told: bool,
+}
+
+impl State {
+    /// A TaskManager that knows no one yet. `seed` makes its process ids; no two lives may share one.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            slots: SlotTable::new(settings.slots.clone(), settings.offer_interval),
+            settings,
+            ids: IdSequence::new(seed),
+            leader: None,
+            connected: false,
+            jobs: BTreeMap::new(),
+            fences: Fences::default(),
+            untold: BTreeMap::new(),
+            ending: None,
+        }
+    }
+
+    /// The newest leadership that this TaskManager has belonged to.
+    pub fn leader(&self) -> Option<LeaderEpoch> {
+        self.leader
+    }
+
+    /// Whether a JobManager has accepted the TaskManager on the present connection.
+    pub fn is_registered(&self) -> bool {
+        self.connected
+    }
+
+    /// Slots that are given, in their order.
+    pub fn allocated(&self) -> Vec<SlotGrant> {
+        self.slots.grants().cloned().collect()
+    }
+
+    /// How many slots `job` has here.
+    pub fn slots_of(&self, job: JobId) -> usize {
+        self.slots.of_job(job).count()
+    }
+
+    /// When [`Event::Tick`] is due, if nothing happens before.
+    pub fn deadline(&self) -> Option<Instant> {
+        let processes = self.jobs.values().filter_map(|job| job.process.deadline(&self.settings));
+        let offers = self.connected.then(|| self.slots.offer_due()).flatten();
+        processes.chain(offers).min()
+    }
+
+    /// Takes an event in and gives what is to be done, in order.
+    pub fn handle(&mut self, now: Instant, event: Event) -> Vec<Action> {
+        let mut out = Vec::new();
+        match event {
+            Event::Registered { leader } => self.registered(now, leader, &mut out),
+            Event::Disconnected => self.connected = false,
+            // The rest of a connection that is given up, to a JobManager that does not lead.
+            Event::Allocate(_) | Event::FreeSlot { .. } | Event::Job { .. } if !self.connected => {}
+            Event::Allocate(grant) => self.allocate(now, grant, &mut out),
+            Event::FreeSlot { allocation, reason } => self.take_back(allocation, reason, &mut out),
+            Event::Job { job, epoch, message } => {
+                if self.admit(now, job, epoch, &mut out) {
+                    self.job_message(now, job, message, &mut out);
+                }
+            }
+            Event::Spawned { process } => {
+                let deadline = now + self.settings.start_timeout;
+                if let Some((_, job)) = self.job_of(process) {
+                    job.process.spawned(deadline);
+                }
+            }
+            Event::Ready { location } => {
+                if let Some((id, job)) = self.job_of(location.process)
+                    && job.process.ready(location)
+                {
+                    self.tell_ready(id, &mut out);
+                }
+            }
+            Event::Host { process, message } => {
+                if let Some((id, job)) = self.job_of(process)
+                    && job.process.hears(&message)
+                {
+                    let epoch = job.epoch;
+                    self.tell(id, epoch, WorkerToJob::Host { process, message }, &mut out);
+                }
+            }
+            Event::Condemned { process, failure } => {
+                if let Some((_, job)) = self.job_of(process) {
+                    job.process.stop(now, Ending::Kill, Some(failure), &mut out);
+                }
+            }
+            Event::Ended { process, failure } => self.ended(process, failure, &mut out),
+            Event::Stop { reason } => self.stop(now, reason, &mut out),
+            Event::Tick => {}
+        }
+        self.settle(now, &mut out);
+        out
+    }
+
+    fn registered(&mut self, now: Instant, leader: LeaderEpoch, out: &mut Vec<Action>) {
+        match self.leader {
+            Some(known) if leader < known => {
+                let reason = format!("JobManager has leader epoch {leader}, which is older than {known}");
+                self.connected = false;
+                out.push(Action::Disconnect { reason });
+                return;
+            }
+            Some(known) if leader == known => self.resume(now, out),
+            Some(_) => {
+                self.connected = true;
+                let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
+                for job in jobs {
+                    self.drop_job(now, job, Ending::Terminate, out);
+                }
+                self.jobs.values_mut().for_each(|job| job.epoch = JobMasterEpoch::default());
+                self.untold.clear();
+                self.fences = Fences::default();
+            }
+            None => {}
+        }
+        self.connected = true;
+        self.leader = Some(leader);
+    }
+
+    /// The same leader again. What was on its way when the connection broke may be lost, in both directions: slots are
+    /// offered again, and processes that had work are given up, since a lost split would be a hole in the result.
+    fn resume(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.connected = true;
+        self.slots.offer_all_again(now);
+        for (job, (epoch, process, failure)) in std::mem::take(&mut self.untold) {
+            self.tell(job, epoch, WorkerToJob::ProcessLost { process, failure }, out);
+        }
+        let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
+        for id in jobs {
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            if job.process.has_work() {
+                let failure = Failure::environment("the connection between TaskManager and JobManager was interrupted")
+                    .because("messages to or from the job process may be lost");
+                job.process.stop(now, Ending::Kill, Some(failure), out);
+            } else {
+                self.tell_ready(id, out);
+            }
+        }
+    }
+
+    fn allocate(&mut self, now: Instant, grant: SlotGrant, out: &mut Vec<Action>) {
+        let allocation = grant.allocation;
+        let refused = if let Some(end) = &self.ending {
+            Err(format!("the TaskManager is ending: {}", end.reason))
+        } else if !self.admit(now, grant.job, grant.epoch, out) {
+            Err(format!("JobMaster epoch {} of job {} is not the newest", grant.epoch, grant.job))
+        } else {
+            self.slots.give(now, grant)
+        };
+        out.push(Action::Send(match refused {
+            Ok(()) => FromWorker::SlotAllocated(allocation),
+            Err(reason) => FromWorker::SlotRefused { allocation, reason },
+        }));
+    }
+
+    fn take_back(&mut self, allocation: AllocationId, reason: String, out: &mut Vec<Action>) {
+        if let Some(grant) = self.slots.free(allocation) {
+            self.tell(grant.job, grant.epoch, WorkerToJob::SlotLost { allocation, reason }, out);
+        }
+        self.send(FromWorker::SlotFreed(allocation), out);
+    }
+
+    /// Whether `epoch` may speak for `job`. A newer one than known sweeps out what the older one left.
+    fn admit(&mut self, now: Instant, job: JobId, epoch: JobMasterEpoch, out: &mut Vec<Action>) -> bool {
+        let newest = self.jobs.get(&job).map(|job| job.epoch).or_else(|| self.fences.newest(job));
+        if newest.is_some_and(|newest| epoch < newest) {
+            return false;
+        }
+        if newest.is_some_and(|newest| epoch > newest) {
+            self.drop_job(now, job, Ending::Terminate, out);
+        }
+        self.jobs.entry(job).or_insert(Job { epoch, process: Process::Absent }).epoch = epoch;
+        true
+    }
+
+    fn job_message(&mut self, now: Instant, job: JobId, message: JobToWorker, out: &mut Vec<Action>) {
+        match message {
+            JobToWorker::AcceptSlots(allocations) => {
+                for allocation in allocations {
+                    if !self.slots.accept(job, allocation) {
+                        let reason = "the TaskManager does not hold this slot for the job".to_owned();
+                        self.tell_current(job, WorkerToJob::SlotLost { allocation, reason }, out);
+                    }
+                }
+            }
+            JobToWorker::RejectSlots(allocations) | JobToWorker::FreeSlots(allocations) => {
+                for allocation in allocations {
+                    if self.slots.free_for(job, allocation).is_some() {
+                        self.send(FromWorker::SlotFreed(allocation), out);
+                    }
+                }
+            }
+            JobToWorker::StartProcess(setup) => self.start(now, job, setup, out),
+            JobToWorker::Forget => self.drop_job(now, job, Ending::Ask, out),
+            JobToWorker::Host { process, message } => {
+                if let Some(entry) = self.jobs.get_mut(&job)
+                    && entry.process.takes(now, process, &message)
+                {
+                    out.push(Action::Deliver { process, message });
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, now: Instant, job: JobId, setup: Box<JobSetup>, out: &mut Vec<Action>) {
+        let obstacle = match &self.ending {
+            Some(end) => Some(format!("the TaskManager is ending: {}", end.reason)),
+            None if setup.job != job => Some(format!("the set-up is for another job, {}", setup.job)),
+            None if self.slots.of_job(job).next().is_none() => Some("the job holds no slot on this TaskManager".into()),
+            None => None,
+        };
+        if let Some(reason) = obstacle {
+            let process = self.next_process();
+            return self.lost(job, process, Failure::environment("job process not started").because(reason), out);
+        }
+        let process = self.next_process();
+        let default = self.settings.cancellation_timeout;
+        let Some(entry) = self.jobs.get_mut(&job) else { return };
+        entry.process.start(now, process, setup, default, out);
+        self.tell_ready(job, out);
+    }
+
+    fn ended(&mut self, process: ProcessId, failure: Failure, out: &mut Vec<Action>) {
+        let fresh = self.next_process();
+        let (startable, default) = (self.ending.is_none(), self.settings.cancellation_timeout);
+        let Some((id, job)) = self.job_of(process) else { return };
+        let (report, next) = job.process.ended(failure);
+        if let Some(setup) = next.filter(|_| startable) {
+            job.process.begin(fresh, setup, default, out);
+        }
+        if let Some(failure) = report {
+            self.lost(id, process, failure, out);
+        }
+    }
+
+    fn stop(&mut self, now: Instant, reason: String, out: &mut Vec<Action>) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.ending = Some(End { reason, told: false });
+        let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
+        for job in jobs {
+            self.drop_job(now, job, Ending::Terminate, out);
+        }
+    }
+
+    /// Frees the job's slots and ends its process without a word to its JobMaster.
+    fn drop_job(&mut self, now: Instant, job: JobId, how: Ending, out: &mut Vec<Action>) {
+        for allocation in self.slots.free_job(job) {
+            self.send(FromWorker::SlotFreed(allocation), out);
+        }
+        self.untold.remove(&job);
+        if let Some(job) = self.jobs.get_mut(&job) {
+            job.process.stop(now, how, None, out);
+        }
+    }
+
+    /// Restores the two rules of the module.
+    fn settle(&mut self, now: Instant, out: &mut Vec<Action>) {
+        for (id, job) in &mut self.jobs {
+            if self.slots.of_job(*id).next().is_none() {
+                job.process.stop(now, Ending::Ask, None, out);
+            }
+            job.process.expire(now, &self.settings, out);
+        }
+        let slots = &self.slots;
+        let fences = &mut self.fences;
+        self.jobs.retain(|id, job| {
+            let keep = !matches!(job.process, Process::Absent) || slots.of_job(*id).next().is_some();
+            if !keep {
+                fences.note(*id, job.epoch);
+            }
+            keep
+        });
+        self.untold.retain(|id, _| slots.of_job(*id).next().is_some());
+        if self.connected {
+            for (job, grants) in self.slots.due_offers(now) {
+                self.tell_current(job, WorkerToJob::OfferSlots(grants), out);
+            }
+        }
+        let idle = self.jobs.is_empty();
+        if let Some(end) = self.ending.as_mut().filter(|end| idle && !end.told) {
+            end.told = true;
+            out.push(Action::Stopped { reason: end.reason.clone() });
+        }
+    }
+
+    fn lost(&mut self, job: JobId, process: ProcessId, failure: Failure, out: &mut Vec<Action>) {
+        let worker = self.settings.worker.clone();
+        let failure = failure.at(|place| {
+            place.worker.get_or_insert(worker);
+        });
+        let Some(epoch) = self.jobs.get(&job).map(|job| job.epoch) else {
+            return;
+        };
+        if self.connected {
+            self.tell(job, epoch, WorkerToJob::ProcessLost { process, failure }, out);
+        } else {
+            self.untold.insert(job, (epoch, process, failure));
+        }
+    }
+
+    fn tell_ready(&self, job: JobId, out: &mut Vec<Action>) {
+        if let Some(location) = self.jobs.get(&job).and_then(|job| job.process.location()) {
+            self.tell_current(job, WorkerToJob::ProcessReady(location.clone()), out);
+        }
+    }
+
+    fn tell_current(&self, job: JobId, message: WorkerToJob, out: &mut Vec<Action>) {
+        if let Some(entry) = self.jobs.get(&job) {
+            self.tell(job, entry.epoch, message, out);
+        }
+    }
+
+    fn tell(&self, job: JobId, epoch: JobMasterEpoch, message: WorkerToJob, out: &mut Vec<Action>) {
+        self.send(FromWorker::Job { job, epoch, message }, out);
+    }
+
+    /// Without a connection a message is dropped: registering again tells the whole truth.
+    fn send(&self, message: FromWorker, out: &mut Vec<Action>) {
+        if self.connected {
+            out.push(Action::Send(message));
+        }
+    }
+
+    fn job_of(&mut self, process: ProcessId) -> Option<(JobId, &mut Job)> {
+        self.jobs.iter_mut().find(|(_, job)| job.process.id() == Some(process)).map(|(id, job)| (*id, job))
+    }
+
+    fn next_process(&mut self) -> ProcessId {
+        ProcessId::from_bytes(*self.ids.next_allocation().as_bytes())
+    }
+}
+
+/// How a task that does not stop ends its process.
+fn stuck(attempts: usize, timeout: Duration) -> Failure {
+    Failure::new(
+        Domain::User,
+        format!(
+            "{attempts} cancelled task(s) did not stop within {} s; the job process was killed",
+            timeout.as_secs_f32()
+        ),
+    )
+}
+
+/// Whether a message gives a process work that a broken connection could tear.
+fn is_work(message: &JobToHost) -> bool {
+    match message {
+        JobToHost::Deploy(_)
+        | JobToHost::EnumerateSplits { .. }
+        | JobToHost::AssignSplit { .. }
+        | JobToHost::Commit { .. }
+        | JobToHost::Abort => true,
+        JobToHost::Cancel(_) => false,
+    }
+}

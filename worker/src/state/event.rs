@@ -1,0 +1,124 @@
+//! What the core is told, and what it asks for.
+
+use flott_core::{
+    failure::Failure,
+    id::{AllocationId, JobId, JobMasterEpoch, LeaderEpoch, ProcessId},
+    message::{FromWorker, HostToJob, JobSetup, JobToHost, JobToWorker, ProcessLocation, SlotGrant},
+};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A JobManager took the TaskManager in.
+    Registered {
+        /// Its leadership.
+        leader: LeaderEpoch,
+    },
+    /// The connection to the JobManager is gone.
+    Disconnected,
+    /// The ResourceManager gives a slot to a job.
+    Allocate(SlotGrant),
+    /// The ResourceManager takes a slot back.
+    FreeSlot {
+        /// Which.
+        allocation: AllocationId,
+        /// Why.
+        reason: String,
+    },
+    /// A JobMaster says something.
+    Job {
+        /// Its job.
+        job: JobId,
+        /// Which JobMaster.
+        epoch: JobMasterEpoch,
+        /// What.
+        message: JobToWorker,
+    },
+    /// The program of a process is here and was started.
+    Spawned {
+        /// Which.
+        process: ProcessId,
+    },
+    /// A process has planned and opened its data port.
+    Ready {
+        /// Which, and where it is.
+        location: ProcessLocation,
+    },
+    /// A process has something for its JobMaster.
+    Host {
+        /// Which.
+        process: ProcessId,
+        /// What.
+        message: HostToJob,
+    },
+    /// A process must go: it cannot host the job, or it takes more than it may.
+    Condemned {
+        /// Which.
+        process: ProcessId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A process is gone and nothing of it is left, or it could not be started. Once for each [`Action::Start`].
+    Ended {
+        /// Which.
+        process: ProcessId,
+        /// How, if no one had asked for it.
+        failure: Failure,
+    },
+    /// The TaskManager is to end in order.
+    Stop {
+        /// Why.
+        reason: String,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Say this to the JobManager.
+    Send(FromWorker),
+    /// This JobManager is not the leader: leave it and look for another.
+    Disconnect {
+        /// Why.
+        reason: String,
+    },
+    /// Fetch what the process needs and start it.
+    Start {
+        /// The process to be.
+        process: ProcessId,
+        /// What it is to run.
+        setup: Box<JobSetup>,
+    },
+    /// End a process, which may not have been started yet.
+    End {
+        /// Which.
+        process: ProcessId,
+        /// How hard.
+        how: Ending,
+    },
+    /// Pass this to a process.
+    Deliver {
+        /// Which.
+        process: ProcessId,
+        /// What.
+        message: JobToHost,
+    },
+    /// Everything has ended after [`Event::Stop`].
+    Stopped {
+        /// Why it was to end.
+        reason: String,
+    },
+}
+
+/// How a process is ended, from gentle to hard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    /// By a message on its socket.
+    Ask,
+    /// By SIGTERM to its group.
+    Terminate,
+    /// By SIGKILL to its group.
+    Kill,
+}

@@ -1,0 +1,445 @@
+//! A TaskManager against a JobManager of the tests' own, with real job processes.
+
+#[path = "task_manager/fake.rs"]
+mod fake;
+#[path = "task_manager/roles.rs"]
+mod roles;
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use fake::{FakeJobManager, HANG, Peer};
+use flott_core::{
+    failure::{Domain, Failure, Retry},
+    id::{AttemptId, AttemptNumber, Digest, JobId, LeaderEpoch, OperatorId, SubtaskIndex, VertexId},
+    message::{FromWorker, HostToJob, JobToHost, JobToWorker, LogAnswer, LogRequest, ToWorker, WorkerToJob},
+};
+use flott_worker::{Error, ExitReason, JobManagerAddress, Options, TaskManager, TaskManagerHandle};
+use tempfile::TempDir;
+
+/// A TaskManager that is registered.
+struct Cluster {
+    jobmanager: FakeJobManager,
+    peer: Peer,
+    worker: TaskManagerHandle,
+    dir: TempDir,
+}
+
+impl Cluster {
+    async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Options)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut jobmanager = FakeJobManager::start().await;
+        let mut options = jobmanager.options(dir.path());
+        change(&mut options);
+        let worker = TaskManager::start(options).unwrap();
+        let (peer, _) = jobmanager.registered(1).await;
+        Self { jobmanager, peer, worker, dir }
+    }
+
+    /// Starts `program` as the process of a fresh job.
+    async fn run(&mut self, program: &[u8]) -> JobId {
+        let job = JobId::random();
+        let setup = self.jobmanager.setup(job, self.jobmanager.put(program));
+        self.peer.start(&setup).await;
+        job
+    }
+
+    fn log(&self, job: JobId, suffix: &str) -> String {
+        let path = self.dir.path().join("log").join(format!("{job}.{suffix}"));
+        std::fs::read_to_string(path).unwrap_or_default()
+    }
+
+    fn processes(&self) -> usize {
+        entries(&self.dir.path().join("work/processes"))
+    }
+}
+
+fn entries(dir: &Path) -> usize {
+    std::fs::read_dir(dir).map_or(0, Iterator::count)
+}
+
+fn script(lines: &str) -> Vec<u8> {
+    format!("#!/bin/sh\n{lines}\n").into_bytes()
+}
+
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
+}
+
+/// Waits for what no one reports.
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(HANG, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+#[track_caller]
+fn check_failure(failure: &Failure, domain: Domain, retry: Retry, message: &str) {
+    assert_eq!((failure.domain, failure.retry, &failure.message[..]), (domain, retry, message), "{}", failure.report());
+    assert_eq!(failure.location.worker.as_ref().map(|worker| &worker.0[..]), Some("worker-1"));
+}
+
+/// How the loss of `program` is reported.
+async fn check_end(program: &[u8], domain: Domain, retry: Retry, message: &str, cause: &str) {
+    let mut cluster = Cluster::start().await;
+    cluster.run(program).await;
+    let (_, failure) = cluster.peer.lost().await;
+    check_failure(&failure, domain, retry, message);
+    assert!(failure.causes.join("\n").contains(cause), "{}", failure.report());
+    assert_eq!(cluster.processes(), 0, "its directory is left");
+}
+
+#[tokio::test]
+async fn registers_beats_and_takes_leave() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut jobmanager = FakeJobManager::start().await;
+    let mut options = jobmanager.options(dir.path());
+    options.heartbeat_interval = Duration::from_millis(10);
+    let mut worker = TaskManager::start(options).unwrap();
+    let (mut peer, registration) = jobmanager.registered(4).await;
+    assert_eq!((registration.pid, registration.slots.len(), registration.allocated), (std::process::id(), 1, vec![]));
+    let heartbeat = peer.expect("heartbeat", |message| match message {
+        FromWorker::Heartbeat(heartbeat) => Some(heartbeat),
+        _ => None,
+    });
+    let heartbeat = heartbeat.await;
+    assert_eq!(heartbeat.leader, LeaderEpoch(4));
+    assert!(heartbeat.metrics.resident_bytes > 0);
+    worker.stop("enough").await;
+    let reason = peer.expect("goodbye", |message| match message {
+        FromWorker::Goodbye { reason } => Some(reason),
+        _ => None,
+    });
+    assert_eq!(reason.await, "enough");
+    assert_eq!(worker.wait().await.unwrap(), ExitReason::Stopped("enough".into()));
+}
+
+#[tokio::test]
+async fn process_comes_up_works_and_leaves_nothing() {
+    let mut cluster = Cluster::start().await;
+    let job = cluster.run(&roles::program("host")).await;
+    let location = cluster.peer.ready().await;
+    assert_eq!(location.data_address, ([127, 0, 0, 1], 4242).into());
+    assert!(is_alive(location.pid));
+
+    cluster.peer.say(job, JobToWorker::Host { process: location.process, message: JobToHost::Abort });
+    let account = cluster.peer.expect("answer of the process", |message| match message {
+        FromWorker::Job { message: WorkerToJob::Host { process, message: HostToJob::Aborted { result } }, .. } => {
+            assert_eq!(process, location.process);
+            result.err()
+        }
+        _ => None,
+    });
+    assert_eq!(
+        account.await.message,
+        r#"{"arguments": "one|two words", "core": "0", "graph": "{}", "leads its group": "true", "leads its session": "true", "mode": "host", "secrets of the TaskManager": "false", "setup file": "600", "worker": "worker-1"}"#
+    );
+
+    cluster.peer.say(job, JobToWorker::Forget);
+    let freed = cluster.peer.expect("freed slot", |message| matches!(message, FromWorker::SlotFreed(_)).then_some(()));
+    freed.await;
+    until("the process ends", || !is_alive(location.pid)).await;
+    until("its directory goes", || cluster.processes() == 0).await;
+}
+
+#[tokio::test]
+async fn exit_code_comes_with_the_last_words() {
+    let program = script("echo to the log >&2\necho no such table >&2\nexit 3");
+    check_end(&program, Domain::User, Retry::Restart, "app ended with exit code 3", "no such table").await;
+}
+
+#[tokio::test]
+async fn signals_are_named() {
+    let segfault = script("kill -SEGV $$");
+    check_end(&segfault, Domain::User, Retry::Restart, "app was killed by SIGSEGV", "memory").await;
+    let killed = script("kill -KILL $$");
+    check_end(&killed, Domain::Environment, Retry::Restart, "app was killed by SIGKILL", "from outside").await;
+}
+
+#[tokio::test]
+async fn program_that_never_executes_is_named() {
+    let message = "app ended with exit code 0 before its job was over";
+    check_end(&script("exit 0"), Domain::User, Retry::Restart, message, "execute()").await;
+}
+
+#[tokio::test]
+async fn program_for_another_machine_is_fatal() {
+    let message = "app is not an executable for this machine";
+    check_end(b"\x7fELF", Domain::User, Retry::Never, message, "cut off").await;
+    check_end(b"echo no", Domain::User, Retry::Never, message, "neither").await;
+    let message = "the interpreter or dynamic loader that app needs is not on this machine";
+    check_end(b"#!/no/such/interpreter\n", Domain::User, Retry::Never, message, "No such file").await;
+}
+
+#[tokio::test]
+async fn unfit_process_is_fatal_with_its_own_account() {
+    check_end(&roles::program("unfit"), Domain::User, Retry::Never, "planned something else", "").await;
+}
+
+#[tokio::test]
+async fn missing_blob_is_fatal_and_damaged_one_is_not() {
+    let mut cluster = Cluster::start().await;
+    let absent = Digest::of(b"absent");
+    let setup = cluster.jobmanager.setup(JobId::random(), absent);
+    cluster.peer.start(&setup).await;
+    let (_, failure) = cluster.peer.lost().await;
+    check_failure(
+        &failure,
+        Domain::Environment,
+        Retry::Never,
+        &format!("the program (blob {absent}) is not available"),
+    );
+    assert_eq!(failure.causes, ["the JobManager does not have it"]);
+
+    cluster.jobmanager.put_as(absent, b"something else");
+    cluster.peer.say(setup.job, JobToWorker::StartProcess(Box::new(setup)));
+    let (_, failure) = cluster.peer.lost().await;
+    assert_eq!(failure.retry, Retry::Restart);
+    assert!(failure.causes[0].starts_with("what was transferred has another digest"), "{}", failure.report());
+    assert_eq!(entries(&cluster.dir.path().join("work/blobs")), 1, "only the graph is kept");
+}
+
+#[tokio::test]
+async fn blob_is_fetched_once_for_all_jobs() {
+    let mut cluster = Cluster::with(|options| options.slots = vec![options.slots[0]; 4]).await;
+    let program = cluster.jobmanager.put(&roles::program("host"));
+    for slot in 0..4 {
+        let setup = cluster.jobmanager.setup(JobId::random(), program);
+        cluster.peer.give_slot(setup.job, slot).await;
+        cluster.peer.say(setup.job, JobToWorker::StartProcess(Box::new(setup)));
+    }
+    for _ in 0..4 {
+        cluster.peer.ready().await;
+    }
+    assert_eq!(cluster.jobmanager.served.lock().unwrap().len(), 2, "one program and one graph");
+}
+
+#[tokio::test]
+async fn gigabytes_of_output_are_bounded_and_readable() {
+    let mut cluster = Cluster::with(|options| options.log_bytes_max = 1 << 20).await;
+    let job = cluster.run(&script("head -c 50000000 /dev/zero | tr '\\0' x\necho the end\nexit 1")).await;
+    cluster.peer.lost().await;
+    let (newest, before) = (cluster.log(job, "out"), cluster.log(job, "out.1"));
+    assert!(newest.len() + before.len() <= 1 << 20, "{} and {}", newest.len(), before.len());
+    assert!(newest.ends_with("the end\n"));
+    assert!(newest.starts_with("[flott: earlier output is in "));
+
+    let request = LogRequest { request: 9, file: Some(format!("{job}.out")), offset: -8, length_max: 100 };
+    cluster.peer.send(ToWorker::ReadLog(request));
+    let chunk = cluster.peer.expect("log", |message| match message {
+        FromWorker::Log(chunk) => Some(chunk),
+        _ => None,
+    });
+    let chunk = chunk.await;
+    assert_eq!(chunk.request, 9);
+    let Ok(LogAnswer::Piece { bytes, .. }) = chunk.result else { panic!("{chunk:?}") };
+    assert_eq!(&bytes[..], b"the end\n");
+}
+
+#[tokio::test]
+async fn program_that_never_gets_ready_is_killed() {
+    let mut cluster = Cluster::with(|options| options.process_start_timeout = Duration::from_millis(50)).await;
+    cluster.run(&script("exec sleep 1000")).await;
+    let (_, failure) = cluster.peer.lost().await;
+    let message = "program did not reach execute() in host mode within 0.05 s";
+    check_failure(&failure, Domain::User, Retry::Restart, message);
+}
+
+#[tokio::test]
+async fn deaf_task_cannot_hold_its_job() {
+    let mut cluster = Cluster::with(|options| options.cancellation_timeout = Some(Duration::from_millis(50))).await;
+    let job = cluster.run(&roles::program("host")).await;
+    let process = cluster.peer.ready().await.process;
+    let attempt = AttemptId {
+        vertex: VertexId::of_chain(OperatorId::from_uid("v")),
+        subtask: SubtaskIndex(0),
+        attempt: AttemptNumber(0),
+    };
+    cluster.peer.say(job, JobToWorker::Host { process, message: JobToHost::Cancel(vec![attempt]) });
+    let (lost, failure) = cluster.peer.lost().await;
+    assert_eq!(lost, process);
+    let message = "1 cancelled task(s) did not stop within 0.05 s; the job process was killed";
+    check_failure(&failure, Domain::User, Retry::Restart, message);
+}
+
+#[tokio::test]
+async fn process_that_takes_too_much_memory_is_named() {
+    let mut cluster = Cluster::with(|options| {
+        options.memory = 150 << 20;
+        options.memory_interval = Duration::from_millis(10);
+    })
+    .await;
+    cluster.run(&roles::program("glutton")).await;
+    let (_, failure) = cluster.peer.lost().await;
+    assert!(failure.message.starts_with("OutOfMemory: the job process took "), "{}", failure.report());
+    assert_eq!(failure.domain, Domain::Environment);
+}
+
+#[tokio::test]
+async fn stubborn_process_is_ended_by_force() {
+    let mut cluster = Cluster::with(|options| {
+        options.ask_grace = Duration::from_millis(10);
+        options.terminate_grace = Duration::from_millis(10);
+    })
+    .await;
+    let job = cluster.run(&roles::program("stubborn")).await;
+    let location = cluster.peer.ready().await;
+    cluster.peer.say(job, JobToWorker::Forget);
+    until("the process ends", || !is_alive(location.pid)).await;
+}
+
+#[tokio::test]
+async fn what_a_program_leaves_behind_is_killed() {
+    let mut cluster = Cluster::start().await;
+    let pid_file = cluster.dir.path().join("pid");
+    let lines = format!("setsid sleep 1000 &\necho $! > {}\nexit 3", pid_file.display());
+    cluster.run(&script(&lines)).await;
+    cluster.peer.lost().await;
+    let pid: u32 = std::fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
+    until("the stray ends", || !is_alive(pid)).await;
+}
+
+#[tokio::test]
+async fn stop_ends_every_process_first() {
+    let mut cluster = Cluster::start().await;
+    cluster.run(&roles::program("host")).await;
+    let location = cluster.peer.ready().await;
+    cluster.worker.stop("maintenance").await;
+    assert_eq!(cluster.worker.wait().await.unwrap(), ExitReason::Stopped("maintenance".into()));
+    assert!(!is_alive(location.pid));
+    assert_eq!(cluster.processes(), 0);
+}
+
+/// A program that no one but its TaskManager would ever end, and that says who it is.
+fn lasting_program(pid_file: &Path) -> Vec<u8> {
+    let file = pid_file.display();
+    script(&format!("echo $$ > {file}.new\nmv {file}.new {file}\nexec sleep 100000"))
+}
+
+async fn pid_in(file: &Path) -> u32 {
+    until("the program runs", || file.exists()).await;
+    std::fs::read_to_string(file).unwrap().trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn dropped_task_manager_leaves_no_process() {
+    let mut cluster = Cluster::start().await;
+    let pid_file = cluster.dir.path().join("pid");
+    cluster.run(&lasting_program(&pid_file)).await;
+    let pid = pid_in(&pid_file).await;
+    assert!(is_alive(pid));
+    drop(cluster.worker);
+    until("the process ends", || !is_alive(pid)).await;
+}
+
+#[tokio::test]
+async fn killed_task_manager_leaves_no_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut jobmanager = FakeJobManager::start().await;
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "roles::play", "--nocapture", "--quiet"])
+        .env(roles::ROLE, "taskmanager")
+        .env("TEST_ADDRESS", jobmanager.address.to_string())
+        .env("TEST_DIR", dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut peer, _) = jobmanager.registered(1).await;
+    let pid_file = dir.path().join("pid");
+    let program = jobmanager.put(&lasting_program(&pid_file));
+    peer.start(&jobmanager.setup(JobId::random(), program)).await;
+    let pid = pid_in(&pid_file).await;
+    assert!(is_alive(pid));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until("the process ends", || !is_alive(pid)).await;
+
+    let processes = dir.path().join("work/processes");
+    assert_eq!(entries(&processes), 1, "no one could clean up");
+    let _next = TaskManager::start(jobmanager.options(dir.path())).unwrap();
+    assert_eq!(entries(&processes), 0, "the next life does");
+}
+
+#[tokio::test]
+async fn deep_work_directory_is_no_obstacle() {
+    let mut cluster = Cluster::with(|options| options.work_dir = options.work_dir.join("deep".repeat(40))).await;
+    let job = cluster.run(&roles::program("host")).await;
+    let location = cluster.peer.ready().await;
+    let short = Path::new("/tmp").join(format!("flott-{}", location.process));
+    assert!(short.exists());
+    cluster.peer.say(job, JobToWorker::Forget);
+    until("its directory goes", || !short.exists()).await;
+}
+
+#[tokio::test]
+async fn torn_connection_is_dialled_again_by_the_same_life() {
+    let mut cluster = Cluster::start().await;
+    let job = JobId::random();
+    let allocation = cluster.peer.give_slot(job, 0).await;
+    cluster.peer.sender.close("torn");
+    let (mut peer, registration) = cluster.jobmanager.registered(1).await;
+    assert_eq!(registration.allocated[0].allocation, allocation);
+    let offered = peer.expect("offer", |message| {
+        matches!(message, FromWorker::Job { message: WorkerToJob::OfferSlots(_), .. }).then_some(())
+    });
+    offered.await;
+    peer.sender.close("torn again");
+    let (mut peer, again) = cluster.jobmanager.registered(2).await;
+    assert_eq!(again.instance, registration.instance);
+    let freed = peer.expect("freed slot", |message| match message {
+        FromWorker::SlotFreed(allocation) => Some(allocation),
+        _ => None,
+    });
+    assert_eq!(freed.await, allocation, "a new leader finds an empty worker");
+}
+
+#[tokio::test]
+async fn address_file_is_read_again_on_each_try() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut jobmanager = FakeJobManager::start().await;
+    let file = dir.path().join("address");
+    let mut options = jobmanager.options(dir.path());
+    options.jobmanager = JobManagerAddress::File(file.clone());
+    let _worker = TaskManager::start(options).unwrap();
+    std::fs::write(&file, "").unwrap();
+    std::fs::write(&file, format!("{}\n", jobmanager.address)).unwrap();
+    jobmanager.registered(1).await;
+}
+
+#[tokio::test]
+async fn without_a_job_manager_it_gives_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let jobmanager = FakeJobManager::start().await;
+    let mut options = jobmanager.options(dir.path());
+    options.jobmanager = JobManagerAddress::File(dir.path().join("absent"));
+    options.registration_timeout = Duration::from_millis(20);
+    let outcome = TaskManager::start(options).unwrap().wait().await;
+    let Err(Error::NoJobManager { last, .. }) = outcome else { panic!("{outcome:?}") };
+    assert!(last.contains("absent is not readable: No such file"), "{last}");
+}
+
+#[tokio::test]
+async fn unwanted_task_manager_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut jobmanager = FakeJobManager::start().await;
+    let mut worker = TaskManager::start(jobmanager.options(dir.path())).unwrap();
+    let mut peer = jobmanager.peer().await;
+    peer.registration().await;
+    peer.send(ToWorker::Refused { reason: "the name is taken".into() });
+    assert_eq!(worker.wait().await.unwrap(), ExitReason::Refused("the name is taken".into()));
+}
+
+#[tokio::test]
+async fn work_directory_has_one_master() {
+    let cluster = Cluster::start().await;
+    let options = cluster.jobmanager.options(cluster.dir.path());
+    assert!(matches!(TaskManager::start(options), Err(Error::InUse(_))));
+}
