@@ -8,9 +8,11 @@
 //! while the receiver is busy. There is no flush timer: an idle pipeline has the latency of a hand-over, and a loaded
 //! one has full batches.
 
+mod body;
 pub mod gate;
 pub mod merge;
 pub mod partition;
+mod size;
 pub mod writer;
 
 pub use partition::Partitioner;

@@ -17,6 +17,9 @@ use crate::{
 /// How long a last word to the TaskManager may take.
 const LAST_WORD: Duration = Duration::from_secs(5);
 
+/// Silence on the TaskManager's socket that is borne.
+const SOCKET_SILENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 type ToWorker = Sender<HostToWorker, WorkerToHost>;
 type FromWorker = Incoming<HostToWorker, WorkerToHost>;
 
@@ -86,7 +89,9 @@ async fn connect() -> Result<(ToWorker, FromWorker), Failure> {
         let path = path.to_string_lossy();
         Failure::environment(format!("the TaskManager's socket {path} cannot be reached")).because(error)
     })?;
-    Ok(Connection::start(socket, Options::default()))
+    // The socket is local, and a process that is starved of CPU is not gone: the TaskManager judges by other signs.
+    let options = Options { idle_timeout: SOCKET_SILENCE_MAX, ..Options::default() };
+    Ok(Connection::start(socket, options))
 }
 
 /// Says it and waits until the TaskManager hangs up, so that the word is not lost with this process.

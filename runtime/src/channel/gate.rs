@@ -8,16 +8,15 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::Bytes;
-use flott_core::{codec, failure::Failure};
+use flott_core::failure::Failure;
 use parking_lot::Mutex;
 
-use super::{CREDITS, merge::EventMerge};
+use super::{CREDITS, body::decode, merge::EventMerge};
 use crate::{
     batch::{Batch, Data},
     error::TaskResult,
     event::Event,
-    net::{Frame, incoming::CreditReturn},
+    net::{Frame, frame::HEADER_BYTES, incoming::CreditReturn},
     task::TaskInfo,
 };
 
@@ -38,11 +37,14 @@ enum Item<T> {
 }
 
 struct Channel<T> {
+    /// At most [`CREDITS`] batches and, as events of a run are merged, two events before, between and after them.
     items: VecDeque<Item<T>>,
     /// Batches among `items`.
     batches: u32,
     /// In the list of channels with items.
     listed: bool,
+    /// The end came; nothing may follow.
+    ended: bool,
     /// A local sender that waits for credit, or to hear that this queue is empty.
     sender: Option<Waker>,
     /// Where credits of a remote sender are returned to.
@@ -63,7 +65,14 @@ pub struct Gate<T>(Mutex<State<T>>);
 
 impl<T> Gate<T> {
     fn new(channels: usize) -> Self {
-        let channel = || Channel { items: VecDeque::new(), batches: 0, listed: false, sender: None, remote: None };
+        let channel = || Channel {
+            items: VecDeque::new(),
+            batches: 0,
+            listed: false,
+            ended: false,
+            sender: None,
+            remote: None,
+        };
         Self(Mutex::new(State {
             channels: (0..channels).map(|_| channel()).collect(),
             listed: VecDeque::new(),
@@ -73,19 +82,67 @@ impl<T> Gate<T> {
         }))
     }
 
-    fn put(state: &mut State<T>, index: u32, item: Item<T>) -> Option<Waker> {
+    /// Queues `item` and gives the receiver to wake, if it waits. What comes after the end or for nobody is dropped.
+    fn put(&self, index: u32, item: Item<T>) -> Option<Waker> {
+        let mut state = self.0.lock();
+        if state.closed {
+            // Dropping records runs user code, which must not happen under the lock.
+            drop(state);
+            drop(item);
+            return None;
+        }
+        Self::put_into(&mut state, index, item)
+    }
+
+    fn put_into(state: &mut State<T>, index: u32, item: Item<T>) -> Option<Waker> {
         let channel = &mut state.channels[index as usize];
-        channel.batches += u32::from(matches!(item, Item::Batch(_) | Item::Encoded(_)));
-        // Watermarks need no credit, so they must not pile up: only the newest of a run counts.
-        match (channel.items.back_mut(), &item) {
-            (Some(Item::Event(Event::Watermark(last))), Item::Event(Event::Watermark(newer))) => *last = *newer,
-            _ => channel.items.push_back(item),
+        match item {
+            Item::Event(event) => {
+                if channel.ended {
+                    return None;
+                }
+                channel.ended = event == Event::End;
+                push_event(&mut channel.items, event);
+            }
+            Item::Batch(_) | Item::Encoded(_) => {
+                channel.batches += 1;
+                channel.items.push_back(item);
+            }
+            Item::Broken(_) => channel.items.push_back(item),
         }
         if !channel.listed {
             channel.listed = true;
             state.listed.push_back(index);
         }
         state.receiver.take()
+    }
+}
+
+/// Events need no credit, so they must not pile up behind a batch: of a run of them what counts is the newest watermark,
+/// and after it whether the channel is idle. A watermark says by itself that the channel is active.
+fn push_event<T>(items: &mut VecDeque<Item<T>>, event: Event) {
+    let status = |item: &mut Item<T>| matches!(item, Item::Event(Event::Idle | Event::Active));
+    if event != Event::End {
+        items.pop_back_if(status);
+    }
+    match (items.back_mut(), event) {
+        (Some(Item::Event(Event::Watermark(last))), Event::Watermark(newer)) => *last = newer.max(*last),
+        (Some(Item::Event(Event::Watermark(_))), Event::Active) => {}
+        _ => items.push_back(Item::Event(event)),
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// Has `waker` called instead of the one in `slot`; most often it is the same.
+fn register(slot: &mut Option<Waker>, waker: &Waker) {
+    match slot {
+        Some(known) if known.will_wake(waker) => {}
+        _ => *slot = Some(waker.clone()),
     }
 }
 
@@ -105,17 +162,15 @@ impl<T> LocalSender<T> {
         let channel = &mut state.channels[self.channel as usize];
         if closed || channel.batches >= CREDITS {
             if let Some(waker) = waker {
-                channel.sender = Some(waker.clone());
+                register(&mut channel.sender, waker);
             }
             return false;
         }
         let refill = state.empty.pop().unwrap_or_default();
         let full = std::mem::replace(batch, refill);
-        let wake = Gate::put(&mut state, self.channel, Item::Batch(full));
+        let receiver = Gate::put_into(&mut state, self.channel, Item::Batch(full));
         drop(state);
-        if let Some(receiver) = wake {
-            receiver.wake();
-        }
+        wake(receiver);
         true
     }
 
@@ -127,21 +182,13 @@ impl<T> LocalSender<T> {
         if channel.batches == 0 && !closed {
             return true;
         }
-        channel.sender = Some(waker.clone());
+        register(&mut channel.sender, waker);
         false
     }
 
     /// Hands over an event; needs no credit.
     pub fn send_event(&self, event: Event) {
-        let mut state = self.gate.0.lock();
-        if state.closed {
-            return;
-        }
-        let wake = Gate::put(&mut state, self.channel, Item::Event(event));
-        drop(state);
-        if let Some(receiver) = wake {
-            receiver.wake();
-        }
+        wake(self.gate.put(self.channel, Item::Event(event)));
     }
 }
 
@@ -166,21 +213,14 @@ impl<T: Data> RemoteInput for Gate<T> {
         if state.channels[channel as usize].batches >= CREDITS {
             return false;
         }
-        let wake = Self::put(&mut state, channel, Item::Encoded(frame));
+        let receiver = Self::put_into(&mut state, channel, Item::Encoded(frame));
         drop(state);
-        if let Some(receiver) = wake {
-            receiver.wake();
-        }
+        wake(receiver);
         true
     }
 
     fn deliver_event(&self, channel: u32, event: Event) {
-        let mut state = self.0.lock();
-        let wake = Self::put(&mut state, channel, Item::Event(event));
-        drop(state);
-        if let Some(receiver) = wake {
-            receiver.wake();
-        }
+        wake(self.put(channel, Item::Event(event)));
     }
 
     fn connect(&self, channel: u32, credit: CreditReturn) {
@@ -192,12 +232,7 @@ impl<T: Data> RemoteInput for Gate<T> {
     }
 
     fn broken(&self, channel: u32, failure: Box<Failure>) {
-        let mut state = self.0.lock();
-        let wake = Self::put(&mut state, channel, Item::Broken(failure));
-        drop(state);
-        if let Some(receiver) = wake {
-            receiver.wake();
-        }
+        wake(self.put(channel, Item::Broken(failure)));
     }
 }
 
@@ -232,15 +267,12 @@ impl<T: Data> InputGate<T> {
             if let Some(event) = self.said.pop_front() {
                 return Poll::Ready(Ok(GateItem::Event(event)));
             }
-            let mut state = self.gate.0.lock();
+            let mut guard = self.gate.0.lock();
+            let state = &mut *guard;
             let Some(index) = state.listed.pop_front() else {
-                match &state.receiver {
-                    Some(waker) if waker.will_wake(cx.waker()) => {}
-                    _ => state.receiver = Some(cx.waker().clone()),
-                }
+                register(&mut state.receiver, cx.waker());
                 return Poll::Pending;
             };
-            let state = &mut *state;
             let channel = &mut state.channels[index as usize];
             let item = channel.items.pop_front();
             if channel.items.is_empty() {
@@ -248,29 +280,31 @@ impl<T: Data> InputGate<T> {
             } else {
                 state.listed.push_back(index);
             }
-            let mut wake = None;
+            let mut sender = None;
+            let mut room = None;
             if matches!(item, Some(Item::Batch(_) | Item::Encoded(_))) {
                 channel.batches -= 1;
                 // Half the credits back, or all of them: enough to keep a sender busy, and to tell it of starvation.
                 if channel.batches == 0 || channel.batches == CREDITS / 2 {
-                    wake = channel.sender.take();
+                    sender = channel.sender.take();
                 }
                 if let Some(credit) = &mut channel.remote {
                     credit.taken(channel.batches == 0);
+                    room = state.empty.pop();
                 }
             }
+            // Senders are woken and records are decoded, by code of the user's, without the lock.
+            drop(guard);
+            wake(sender);
             match item {
                 Some(Item::Batch(batch)) => {
-                    if let Some(sender) = wake {
-                        sender.wake();
-                    }
                     self.info.figures.records_in(batch.len());
                     return Poll::Ready(Ok(GateItem::Batch(batch)));
                 }
                 Some(Item::Encoded(frame)) => {
-                    let mut batch = state.empty.pop().unwrap_or_default();
+                    let mut batch = room.unwrap_or_default();
                     self.info.figures.records_in(frame.count as usize);
-                    self.info.figures.bytes_in(frame.body.len());
+                    self.info.figures.bytes_in(HEADER_BYTES + frame.body.len());
                     decode(&frame, &mut batch)?;
                     return Poll::Ready(Ok(GateItem::Batch(batch)));
                 }
@@ -296,40 +330,11 @@ impl<T> Drop for InputGate<T> {
         let mut state = self.gate.0.lock();
         state.closed = true;
         state.listed.clear();
-        for channel in &mut state.channels {
-            channel.items.clear();
-            channel.remote = None;
-        }
+        // Dropping records runs user code, which must not happen under the lock.
+        let empty = std::mem::take(&mut state.empty);
+        let items: Vec<_> = state.channels.iter_mut().map(|channel| std::mem::take(&mut channel.items)).collect();
+        let remotes: Vec<_> = state.channels.iter_mut().map(|channel| channel.remote.take()).collect();
+        drop(state);
+        drop((empty, items, remotes));
     }
 }
-
-fn decode<T: Data>(frame: &Frame, batch: &mut Batch<T>) -> TaskResult {
-    let refused = |error: &dyn std::fmt::Display| {
-        Box::new(Failure::internal("a frame of records from another process cannot be read").because(error))
-    };
-    let count = frame.count as usize;
-    let mut body: &[u8] = &frame.body;
-    if frame.timestamps {
-        let bytes = count.checked_mul(8).filter(|bytes| *bytes <= body.len());
-        let Some((stamps, records)) = bytes.map(|bytes| body.split_at(bytes)) else {
-            return Err(refused(&"it is shorter than its timestamps"));
-        };
-        batch.timestamps.extend(stamps.chunks_exact(8).map(|stamp| {
-            i64::from_le_bytes([stamp[0], stamp[1], stamp[2], stamp[3], stamp[4], stamp[5], stamp[6], stamp[7]])
-        }));
-        body = records;
-    }
-    codec::decode_batch_into(body, count, &mut batch.records).map_err(|error| refused(&error))
-}
-
-/// Encodes a batch as the body of a frame, after what `body` holds.
-pub fn encode<T: Data>(batch: &Batch<T>, body: &mut Vec<u8>) -> TaskResult {
-    for timestamp in &batch.timestamps {
-        body.extend_from_slice(&timestamp.to_le_bytes());
-    }
-    codec::encode_batch(&batch.records, body)
-        .map_err(|error| Box::new(Failure::user("a record cannot be serialised").because(error).fatal()))
-}
-
-/// The body of a frame as it came over the network.
-pub type FrameBody = Bytes;

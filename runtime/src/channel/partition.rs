@@ -20,8 +20,10 @@ pub(super) enum Kind<T> {
     Single,
     /// Every record to every channel.
     Broadcast,
-    /// By a rule that needs only the number of channels.
-    Route(Box<dyn Route<T>>),
+    /// By a rule that has no choice with one channel.
+    Rule(Box<dyn Route<T>>),
+    /// By a rule of the user's, which is asked in any case.
+    Custom(Box<dyn Route<T>>),
     /// By key; the rule is made when key groups are known.
     Hash(MakeRoute<T>),
 }
@@ -36,12 +38,12 @@ impl<T: 'static> Partitioner<T> {
 
     /// One record to each channel in turn: rebalance and rescale.
     pub fn round_robin() -> Self {
-        Self(Kind::Route(Box::new(RoundRobin { next: 0 })))
+        Self(Kind::Rule(Box::new(RoundRobin { next: 0 })))
     }
 
     /// Each record to a channel drawn at random. The draws are the same in every run.
     pub fn random() -> Self {
-        Self(Kind::Route(Box::new(Random { state: 0x9E37_79B9_7F4A_7C15 })))
+        Self(Kind::Rule(Box::new(Random { state: 0x9E37_79B9_7F4A_7C15 })))
     }
 
     /// Every record to every channel.
@@ -56,7 +58,7 @@ impl<T: 'static> Partitioner<T> {
 
     /// By the user's function of record and number of channels. An answer that is no channel fails the task.
     pub fn custom(choose: impl FnMut(&T, u32) -> u32 + Send + 'static) -> Self {
-        Self(Kind::Route(Box::new(Custom { choose })))
+        Self(Kind::Custom(Box::new(Custom { choose })))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -9,17 +10,23 @@ use std::{
 use flott_core::key_group::Router;
 
 use super::{
-    gate::{LocalSender, encode},
+    body,
+    gate::LocalSender,
     partition::{Kind, Partitioner, Route},
+    size::BatchSize,
 };
 use crate::{
-    batch::{BATCH_BYTES, BATCH_RECORDS, Batch, Data},
+    batch::{BATCH_BYTES, Batch, Data},
     error::TaskResult,
     event::Event,
     net::outgoing::RemoteSender,
     output::Output,
     task::TaskInfo,
 };
+
+/// Longest frame of several records. Batches are cut by a guess at the bytes of a record; where that was so wrong, the
+/// batch is sent in pieces.
+const FRAME_BYTES: usize = 16 * BATCH_BYTES;
 
 /// Where a channel leads.
 pub enum Target<T> {
@@ -37,8 +44,7 @@ enum Held<T> {
 struct Channel<T> {
     target: Target<T>,
     partial: Batch<T>,
-    /// Records after which the partial batch is full.
-    limit: usize,
+    /// Not empty: this channel waits for credit, and everything queues up behind the first.
     held: VecDeque<Held<T>>,
 }
 
@@ -48,143 +54,225 @@ enum Spread<T> {
     Route(Box<dyn Route<T>>),
 }
 
-/// Writes the records of one edge into its channels.
-pub struct ChannelWriter<T> {
-    channels: Vec<Channel<T>>,
-    spread: Spread<T>,
-    targets: Vec<u32>,
-    scratch: Vec<u8>,
+/// What the channels of a writer have in common.
+struct Common {
+    size: BatchSize,
     /// Channels with something held back.
     blocked: usize,
     info: Arc<TaskInfo>,
 }
 
+/// Writes the records of one edge into its channels.
+pub struct ChannelWriter<T> {
+    channels: Vec<Channel<T>>,
+    spread: Spread<T>,
+    /// Where each record of the batch at hand goes; kept for its room.
+    targets: Vec<u32>,
+    /// Whether the records in partial batches have timestamps.
+    stamped: bool,
+    /// Records came since the last [`poll_settle`](Output::poll_settle).
+    fresh: bool,
+    common: Common,
+}
+
 impl<T: Data> ChannelWriter<T> {
     /// A writer for `targets`; `router` maps key groups to them.
     pub fn new(targets: Vec<Target<T>>, partitioner: Partitioner<T>, router: Router, info: Arc<TaskInfo>) -> Self {
+        let one = targets.len() == 1;
         let spread = match partitioner.0 {
-            // With one channel every rule but a user's says the same.
             Kind::Single => Spread::Single,
-            Kind::Broadcast if targets.len() == 1 => Spread::Single,
-            Kind::Hash(_) if targets.len() == 1 => Spread::Single,
+            // With one channel every rule but a user's says the same.
+            Kind::Broadcast | Kind::Rule(_) | Kind::Hash(_) if one => Spread::Single,
             Kind::Broadcast => Spread::Broadcast,
-            Kind::Route(route) => Spread::Route(route),
+            Kind::Rule(route) | Kind::Custom(route) => Spread::Route(route),
             Kind::Hash(make) => Spread::Route(make(router)),
         };
-        let channel =
-            |target| Channel { target, partial: Batch::default(), limit: BATCH_RECORDS, held: VecDeque::new() };
+        let common = Common { size: BatchSize::new(targets.len()), blocked: 0, info };
+        let channel = |target| Channel { target, partial: Batch::default(), held: VecDeque::new() };
         let channels = targets.into_iter().map(channel).collect();
-        Self { channels, spread, targets: Vec::new(), scratch: Vec::new(), blocked: 0, info }
+        Self { channels, spread, targets: Vec::new(), stamped: false, fresh: false, common }
     }
 
+    /// Takes a whole batch into one channel.
     fn take_all(&mut self, index: usize, batch: &mut Batch<T>) -> TaskResult {
         let channel = &mut self.channels[index];
-        if channel.partial.is_empty() && batch.len() * 2 >= channel.limit {
+        let limit = self.common.size.limit();
+        if batch.len() <= limit && batch.len() * 2 >= limit {
             // Near enough to full: it goes as it is, without a copy.
-            std::mem::swap(&mut channel.partial, batch);
-            return self.seal(index);
+            if !channel.partial.is_empty() {
+                channel.seal(&mut self.common, None)?;
+            }
+            mem::swap(&mut channel.partial, batch);
+            return channel.seal(&mut self.common, None);
         }
-        let step = channel.limit.max(1);
-        if channel.partial.len() + batch.len() < step {
+        if channel.partial.is_empty() && batch.len() < limit {
+            mem::swap(&mut channel.partial, batch);
+            return Ok(());
+        }
+        if channel.partial.len() + batch.len() < limit {
             channel.partial.append(batch);
             return Ok(());
         }
-        // Only large records or a long batch come here.
-        let stamped = batch.has_timestamps();
-        let mut stamps = std::mem::take(&mut batch.timestamps).into_iter();
+        let mut timestamps = batch.timestamps.drain(..);
         for record in batch.records.drain(..) {
-            let channel = &mut self.channels[index];
-            channel.partial.push_with(record, if stamped { stamps.next() } else { None });
-            if channel.partial.len() >= channel.limit {
-                self.seal(index)?;
+            channel.partial.push_with(record, timestamps.next());
+            if channel.partial.len() >= limit {
+                channel.seal(&mut self.common, None)?;
             }
         }
         Ok(())
     }
 
+    /// Takes each record of a batch into the channel that `targets` says.
     fn scatter(&mut self, batch: &mut Batch<T>) -> TaskResult {
-        let stamped = batch.has_timestamps();
-        let mut stamps = std::mem::take(&mut batch.timestamps);
-        for (position, (record, &target)) in batch.records.drain(..).zip(&self.targets).enumerate() {
-            let channel = &mut self.channels[target as usize];
-            if stamped {
-                channel.partial.timestamps.push(stamps[position]);
-            }
-            channel.partial.records.push(record);
-            if channel.partial.records.len() >= channel.limit {
-                seal(channel, &mut self.scratch, &mut self.blocked, &self.info, None)?;
+        let limit = self.common.size.limit();
+        for channel in &mut self.channels {
+            if channel.partial.records.capacity() == 0 {
+                channel.partial.records.reserve(limit);
             }
         }
-        stamps.clear();
-        batch.timestamps = stamps;
+        let mut timestamps = batch.timestamps.drain(..);
+        for (record, &target) in batch.records.drain(..).zip(&self.targets) {
+            let channel = &mut self.channels[target as usize];
+            channel.partial.push_with(record, timestamps.next());
+            if channel.partial.records.len() >= limit {
+                channel.seal(&mut self.common, None)?;
+                if channel.partial.records.capacity() == 0 {
+                    channel.partial.records.reserve(limit);
+                }
+            }
+        }
         self.targets.clear();
         Ok(())
     }
-
-    fn seal(&mut self, index: usize) -> TaskResult {
-        seal(&mut self.channels[index], &mut self.scratch, &mut self.blocked, &self.info, None)
-    }
-
 }
 
-/// Sends the partial batch of a channel, or holds it back.
-fn seal<T: Data>(
-    channel: &mut Channel<T>,
-    scratch: &mut Vec<u8>,
-    blocked: &mut usize,
-    info: &TaskInfo,
-    waker: Option<&Waker>,
-) -> TaskResult {
-    if let Some(sample) = channel.partial.records.first() {
-        // One record stands for its batch: the next one is filled to about the same number of bytes.
-        scratch.clear();
-        flott_core::codec::encode(sample, scratch).map_err(unserialisable)?;
-        channel.limit = (BATCH_BYTES / scratch.len().max(1)).clamp(1, BATCH_RECORDS);
-    }
-    info.figures.records_out(channel.partial.len());
-    if channel.held.is_empty() && send(&mut channel.target, &mut channel.partial, scratch, info, waker)? {
-        if channel.partial.records.capacity() == 0 {
-            channel.partial.records.reserve(channel.limit);
+impl<T: Data> Channel<T> {
+    /// Sends the partial batch, or holds it back.
+    fn seal(&mut self, common: &mut Common, waker: Option<&Waker>) -> TaskResult {
+        if self.held.is_empty() {
+            if send(&mut self.target, &mut self.partial, common, waker)? {
+                return Ok(());
+            }
+            common.blocked += 1;
         }
-        return Ok(());
+        self.held.push_back(Held::Batch(mem::take(&mut self.partial)));
+        Ok(())
     }
-    if channel.held.is_empty() {
-        *blocked += 1;
+
+    fn event(&mut self, event: Event, common: &mut Common) -> TaskResult {
+        if !self.partial.is_empty() {
+            self.seal(common, None)?;
+        }
+        if self.held.is_empty() {
+            if send_event(&mut self.target, event, None)? {
+                return Ok(());
+            }
+            common.blocked += 1;
+        }
+        self.held.push_back(Held::Event(event));
+        Ok(())
     }
-    channel.held.push_back(Held::Batch(std::mem::take(&mut channel.partial)));
-    Ok(())
+
+    /// Sends what is held back, in order, as far as credit goes.
+    fn release(&mut self, common: &mut Common, waker: &Waker) -> TaskResult {
+        while let Some(held) = self.held.front_mut() {
+            match held {
+                Held::Batch(batch) => {
+                    if !send(&mut self.target, batch, common, Some(waker))? {
+                        return Ok(());
+                    }
+                    if self.partial.records.capacity() == 0 {
+                        // The next batch is filled into the room that has become free.
+                        mem::swap(&mut self.partial, batch);
+                    }
+                }
+                Held::Event(event) => {
+                    if !send_event(&mut self.target, *event, Some(waker))? {
+                        return Ok(());
+                    }
+                }
+            }
+            self.held.pop_front();
+        }
+        common.blocked -= 1;
+        Ok(())
+    }
+
+    /// Whether the receiver waits for what is in the partial batch; if not, `waker` is called when it does.
+    fn starved(&self, waker: &Waker) -> TaskResult<bool> {
+        match &self.target {
+            Target::Local(sender) => Ok(sender.starved(waker)),
+            Target::Remote(sender) => sender.starved(waker),
+        }
+    }
 }
 
-fn unserialisable(error: flott_core::codec::CodecError) -> Box<flott_core::failure::Failure> {
-    Box::new(flott_core::failure::Failure::user("a record cannot be serialised").because(error).fatal())
-}
-
-/// Sends one batch if there is credit; leaves `batch` empty if so.
+/// Sends one batch if there is credit and leaves `batch` empty. Else what is left of it waits, and `waker` is called when
+/// there is credit.
 fn send<T: Data>(
     target: &mut Target<T>,
     batch: &mut Batch<T>,
-    scratch: &mut Vec<u8>,
-    info: &TaskInfo,
+    common: &mut Common,
     waker: Option<&Waker>,
 ) -> TaskResult<bool> {
-    match target {
-        Target::Local(sender) => Ok(sender.try_send(batch, waker)),
-        Target::Remote(sender) => {
-            if !sender.take_credit(waker)? {
-                return Ok(false);
-            }
-            let mut frame = sender.frame(batch.len(), batch.has_timestamps(), BATCH_BYTES.max(scratch.capacity()));
-            encode(batch, &mut frame)?;
-            info.figures.bytes_out(frame.len());
-            sender.send(frame)?;
+    let sender = match target {
+        Target::Local(sender) => return Ok(sender.try_send(batch, waker)),
+        Target::Remote(sender) => sender,
+    };
+    loop {
+        if !sender.take_credit(waker)? {
+            return Ok(false);
+        }
+        let stamped = batch.has_timestamps();
+        let mut count = batch.len();
+        let stamps = if stamped { 8 * count } else { 0 };
+        let mut frame = sender.frame(count, stamped, stamps + common.size.bytes(count));
+        body::encode(batch, count, &mut frame)?;
+        if frame.len() > FRAME_BYTES && count > 1 {
+            count = body::count_within(batch, FRAME_BYTES)?;
+            frame = sender.frame(count, stamped, FRAME_BYTES);
+            body::encode(batch, count, &mut frame)?;
+        }
+        common.size.learn(count, frame.len());
+        common.info.figures.bytes_out(frame.len());
+        sender.send(frame)?;
+        if count == batch.len() {
             batch.clear();
+            return Ok(true);
+        }
+        batch.records.drain(..count);
+        if stamped {
+            batch.timestamps.drain(..count);
+        }
+    }
+}
+
+fn send_event<T>(target: &mut Target<T>, event: Event, waker: Option<&Waker>) -> TaskResult<bool> {
+    match target {
+        Target::Local(sender) => {
+            sender.send_event(event);
             Ok(true)
         }
+        Target::Remote(sender) => sender.try_send_event(event, waker),
     }
 }
 
 impl<T: Data> Output<T> for ChannelWriter<T> {
     fn collect(&mut self, batch: &mut Batch<T>) -> TaskResult {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.fresh = true;
+        self.common.info.figures.records_out(batch.len());
+        self.common.size.sample(batch)?;
+        if self.stamped != batch.has_timestamps() {
+            // A batch has timestamps for all of its records or for none.
+            for channel in self.channels.iter_mut().filter(|channel| !channel.partial.is_empty()) {
+                channel.seal(&mut self.common, None)?;
+            }
+            self.stamped = batch.has_timestamps();
+        }
         match &mut self.spread {
             Spread::Single => self.take_all(0, batch),
             Spread::Route(route) => {
@@ -197,7 +285,6 @@ impl<T: Data> Output<T> for ChannelWriter<T> {
                     copy.records.extend_from_slice(&batch.records);
                     copy.timestamps.extend_from_slice(&batch.timestamps);
                     self.take_all(index, &mut copy)?;
-                    copy.clear();
                 }
                 self.take_all(0, batch)
             }
@@ -205,39 +292,22 @@ impl<T: Data> Output<T> for ChannelWriter<T> {
     }
 
     fn event(&mut self, event: Event) -> TaskResult {
-        for channel in &mut self.channels {
-            if !channel.partial.is_empty() {
-                seal(channel, &mut self.scratch, &mut self.blocked, &self.info, None)?;
-            }
-            if channel.held.is_empty() && send_event(&mut channel.target, event, None)? {
-                continue;
-            }
-            if channel.held.is_empty() {
-                self.blocked += 1;
-            }
-            channel.held.push_back(Held::Event(event));
-        }
-        Ok(())
+        self.channels.iter_mut().try_for_each(|channel| channel.event(event, &mut self.common))
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        // Asked once after each batch, and again when the task has nothing to do: only then is a batch sent that is
+        // hardly begun. A task that is never without input thus spends its time on records, and not on handing over a
+        // few of them at a time.
+        let worth_it = if mem::take(&mut self.fresh) { self.common.size.limit() / BEGUN } else { 0 };
         for channel in &mut self.channels {
             if !channel.held.is_empty() {
-                release(channel, &mut self.scratch, &self.info, cx.waker())?;
-                if channel.held.is_empty() {
-                    self.blocked -= 1;
-                }
-            } else if !channel.partial.is_empty() {
-                let starved = match &mut channel.target {
-                    Target::Local(sender) => sender.starved(cx.waker()),
-                    Target::Remote(sender) => sender.starved(cx.waker())?,
-                };
-                if starved {
-                    seal(channel, &mut self.scratch, &mut self.blocked, &self.info, Some(cx.waker()))?;
-                }
+                channel.release(&mut self.common, cx.waker())?;
+            } else if channel.partial.len() > worth_it && channel.starved(cx.waker())? {
+                channel.seal(&mut self.common, Some(cx.waker()))?;
             }
         }
-        if self.blocked == 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if self.common.blocked == 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     fn prepared(&mut self, _into: &mut Vec<(flott_core::id::OperatorId, bytes::Bytes)>) -> TaskResult {
@@ -245,32 +315,5 @@ impl<T: Data> Output<T> for ChannelWriter<T> {
     }
 }
 
-/// Sends what is held back, in order, as far as credit goes.
-fn release<T: Data>(channel: &mut Channel<T>, scratch: &mut Vec<u8>, info: &TaskInfo, waker: &Waker) -> TaskResult {
-    while let Some(held) = channel.held.front_mut() {
-        match held {
-            Held::Batch(batch) => {
-                if !send(&mut channel.target, batch, scratch, info, Some(waker))? {
-                    return Ok(());
-                }
-            }
-            Held::Event(event) => {
-                if !send_event(&mut channel.target, *event, Some(waker))? {
-                    return Ok(());
-                }
-            }
-        }
-        channel.held.pop_front();
-    }
-    Ok(())
-}
-
-fn send_event<T>(target: &mut Target<T>, event: Event, waker: Option<&Waker>) -> TaskResult<bool> {
-    match target {
-        Target::Local(sender) => {
-            sender.send_event(event);
-            Ok(true)
-        }
-        Target::Remote(sender) => sender.try_send_event(event, waker),
-    }
-}
+/// A batch that is filled to less than this part is hardly begun.
+const BEGUN: usize = 4;

@@ -13,7 +13,7 @@ use flott_core::{
     message::{ChannelId, ProcessLocation},
 };
 use parking_lot::Mutex;
-use tokio::{net::TcpListener, runtime::Handle};
+use tokio::{net::TcpListener, runtime::Handle, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -26,6 +26,10 @@ use crate::{
     batch::Data,
     error::TaskResult,
 };
+
+/// Connections that may be without a greeting at the same time. The rest waits to be accepted, so that strangers cannot
+/// use up the file descriptors.
+const GREETINGS_MAX: usize = 64;
 
 /// The data plane of one process.
 pub struct Exchange {
@@ -65,15 +69,21 @@ impl Exchange {
         let bound = listener.local_addr()?;
         let expected = Hello { job: self.job, secret: self.secret, to: self.process };
         let (rendezvous, closed) = (self.rendezvous.clone(), self.closed.clone());
+        let greetings = Arc::new(Semaphore::new(GREETINGS_MAX));
         self.runtime.spawn(async move {
             loop {
-                let accepted = tokio::select! {
+                let accept = async {
+                    let greeting = greetings.clone().acquire_owned().await;
+                    (listener.accept().await, greeting)
+                };
+                let (accepted, greeting) = tokio::select! {
                     () = closed.cancelled() => return,
-                    accepted = listener.accept() => accepted,
+                    accepted = accept => accepted,
                 };
                 match accepted {
                     Ok((stream, _)) => {
-                        let (serve, closed) = (incoming::serve(stream, expected, rendezvous.clone()), closed.clone());
+                        let serve = incoming::serve(stream, expected, rendezvous.clone(), greeting);
+                        let closed = closed.clone();
                         tokio::spawn(async move {
                             tokio::select! { () = closed.cancelled() => {}, () = serve => {} }
                         });
@@ -117,7 +127,8 @@ impl Exchange {
     /// The sending end of a channel within this process. Consumers are built before their producers.
     pub fn take_local<T: Data>(&self, id: ChannelId) -> TaskResult<LocalSender<T>> {
         let sender = self.local.lock().remove(&id);
-        let sender = sender.ok_or_else(|| Failure::internal(format!("{id:?} has no consumer in this process")))?;
+        // Consumers are there first, so this one failed while it was built, which it has reported for itself.
+        let sender = sender.ok_or_else(|| Failure::environment(format!("{id:?} has no consumer in this process")))?;
         match sender.downcast::<LocalSender<T>>() {
             Ok(sender) => Ok(*sender),
             Err(_) => Err(Box::new(Failure::internal(format!(

@@ -31,6 +31,8 @@ pub enum Kind {
     Event,
     /// Listener: `count` more batches may be sent.
     Credit,
+    /// Dialler: the sender is gone, after the end or without it; the number means nothing from now on.
+    Close,
 }
 
 impl Kind {
@@ -40,6 +42,7 @@ impl Kind {
             Self::Data => 2,
             Self::Event => 3,
             Self::Credit => 4,
+            Self::Close => 5,
         }
     }
 
@@ -49,6 +52,7 @@ impl Kind {
             2 => Self::Data,
             3 => Self::Event,
             4 => Self::Credit,
+            5 => Self::Close,
             _ => return None,
         })
     }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use flott_core::{codec, failure::Failure, message::ChannelId};
 use parking_lot::Mutex;
 use tokio::{
@@ -22,6 +22,11 @@ use crate::{channel::gate::RemoteInput, event::Event};
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes read from the kernel in one call, about.
 const READ_BYTES: usize = 128 * 1024;
+/// Most bytes made room for ahead of what has come of a long frame.
+const READ_AHEAD_BYTES: usize = 1 << 20;
+/// Frames shorter than this are copied out of what was read, so that a few short ones that wait for a slow task do not
+/// keep whole read buffers from being freed. Of longer ones the room they keep is a small multiple of their bytes.
+const COPIED_BYTES: usize = 4 * 1024;
 /// Channels that may be opened before their receivers are there.
 const EARLY_CHANNELS_MAX: usize = 1 << 20;
 
@@ -34,6 +39,8 @@ struct Receiver {
 #[derive(Default)]
 struct State {
     receivers: HashMap<u32, Receiver>,
+    /// Open channels without a receiver, by number; the other half is in the [`Rendezvous`].
+    early: HashMap<u32, ChannelId>,
     credits: Vec<(u32, u32)>,
     broken: Option<Box<Failure>>,
 }
@@ -52,6 +59,7 @@ impl Connection {
             drop(state);
             return gate.broken(index, failure);
         }
+        state.early.remove(&channel);
         state.receivers.insert(channel, Receiver { gate: Arc::downgrade(gate), index, ended: false });
         drop(state);
         gate.connect(index, CreditReturn { connection: self.clone(), channel, owed: 0 });
@@ -64,6 +72,9 @@ impl Connection {
         let Some(receiver) = state.receivers.get_mut(&channel) else {
             return Err(format!("the peer sent on channel {channel}, which has no receiver"));
         };
+        if receiver.ended {
+            return Err(format!("the peer sent on channel {channel} after its end"));
+        }
         receiver.ended |= ends;
         Ok(receiver.gate.upgrade().map(|gate| (gate, receiver.index)))
     }
@@ -142,11 +153,28 @@ impl Rendezvous {
                 }
             }
             Some(Entry::Early { .. }) | None if entries.len() < EARLY_CHANNELS_MAX => {
+                connection.state.lock().early.insert(channel, id);
                 entries.insert(id, Entry::Early { connection: connection.clone(), channel });
             }
             Some(Entry::Early { .. }) | None => return Err("too many channels wait for their receivers".into()),
         }
         Ok(())
+    }
+
+    /// The sender of a channel is gone. A receiver that has not heard the end goes on waiting: why there is none is for
+    /// the sender's side to tell.
+    fn close(&self, connection: &Arc<Connection>, channel: u32) {
+        // In the order of `open`: this lock, then the connection's.
+        let mut entries = self.0.lock();
+        let mut state = connection.state.lock();
+        state.receivers.remove(&channel);
+        if let Some(id) = state.early.remove(&channel)
+            && let Some(Entry::Early { connection: early, channel: number }) = entries.get(&id)
+            && Arc::ptr_eq(early, connection)
+            && *number == channel
+        {
+            entries.remove(&id);
+        }
     }
 
     fn drop_connection(&self, connection: &Arc<Connection>) {
@@ -157,10 +185,11 @@ impl Rendezvous {
     }
 }
 
-/// Serves one connection until it breaks.
-pub async fn serve(mut stream: TcpStream, expected: Hello, rendezvous: Arc<Rendezvous>) {
+/// Serves one connection until it breaks; `greeting` is dropped once the dialler has said who it is.
+pub async fn serve(mut stream: TcpStream, expected: Hello, rendezvous: Arc<Rendezvous>, greeting: impl Send) {
     let mut hello = [0; HELLO_BYTES];
     let greeted = tokio::time::timeout(HELLO_TIMEOUT, stream.read_exact(&mut hello)).await;
+    drop(greeting);
     if !matches!(greeted, Ok(Ok(_))) || !expected.matches(&hello) {
         tracing::warn!(peer = ?stream.peer_addr().ok(), "refused a data connection that does not belong to this job");
         return;
@@ -207,8 +236,7 @@ async fn read_frames(connection: &Arc<Connection>, mut stream: OwnedReadHalf, re
                 Err(error) => return error.to_string(),
             }
         }
-        // A frame is never longer than its sender was allowed to make it, so this is bounded too.
-        buffer.reserve(frame::missing(&buffer).max(READ_BYTES / 4));
+        buffer.reserve(frame::missing(&buffer).clamp(READ_BYTES / 4, READ_AHEAD_BYTES));
     }
 }
 
@@ -221,6 +249,7 @@ fn take_frame(connection: &Arc<Connection>, frame: RawFrame, rendezvous: &Rendez
         }
         Kind::Data => {
             let Some((gate, index)) = connection.receiver(channel, false)? else { return Ok(()) };
+            let body = if body.len() < COPIED_BYTES { Bytes::copy_from_slice(&body) } else { body };
             if gate.deliver(index, Frame { count, timestamps, body }) {
                 Ok(())
             } else {
@@ -232,6 +261,10 @@ fn take_frame(connection: &Arc<Connection>, frame: RawFrame, rendezvous: &Rendez
             if let Some((gate, index)) = connection.receiver(channel, event == Event::End)? {
                 gate.deliver_event(index, event);
             }
+            Ok(())
+        }
+        Kind::Close => {
+            rendezvous.close(connection, channel);
             Ok(())
         }
         Kind::Credit => Err("the peer sent credits, which only listeners give".into()),

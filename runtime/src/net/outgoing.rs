@@ -1,7 +1,7 @@
 //! The dialling side: one connection per peer process, many channels, credits per channel.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     io::IoSlice,
     sync::Arc,
     task::Waker,
@@ -28,7 +28,11 @@ use crate::{channel::CREDITS, error::TaskResult, event::Event};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most frames given to the kernel in one call.
 const FRAMES_PER_WRITE: usize = 64;
+/// Events that may wait to be written. They need no credit, so a peer that does not read would let them pile up; senders
+/// hold further ones back, as they do with batches.
+const EVENTS_QUEUED_MAX: usize = 1024;
 
+#[derive(Default)]
 struct ChannelState {
     /// The receiver is there: it has given credit once.
     open: bool,
@@ -36,10 +40,22 @@ struct ChannelState {
     waker: Option<Waker>,
 }
 
+#[derive(Default)]
 struct State {
+    /// Frames to be written. Batches among them are bounded by credit, and the rest by the number of channels.
     queue: VecDeque<Bytes>,
-    channels: Vec<ChannelState>,
+    /// Events in `queue`.
+    events: usize,
+    channels: HashMap<u32, ChannelState>,
+    /// Channels opened so far. Numbers are not used again: credits for an old channel may still be on their way.
+    opened: u32,
     failed: Option<Box<Failure>>,
+}
+
+impl State {
+    fn wakers(&mut self) -> Vec<Waker> {
+        self.channels.values_mut().filter_map(|channel| channel.waker.take()).collect()
+    }
 }
 
 /// A connection to one peer process, shared by all channels towards it.
@@ -52,8 +68,7 @@ pub struct Connection {
 impl Connection {
     /// A connection that has yet to be [`run`](Self::run).
     pub fn new(peer: ProcessLocation) -> Arc<Self> {
-        let state = State { queue: VecDeque::new(), channels: Vec::new(), failed: None };
-        Arc::new(Self { peer, state: Mutex::new(state), queued: Notify::new() })
+        Arc::new(Self { peer, state: Mutex::default(), queued: Notify::new() })
     }
 
     /// Whether it has broken.
@@ -65,8 +80,9 @@ impl Connection {
     pub fn open(self: &Arc<Self>, channel: ChannelId) -> TaskResult<RemoteSender> {
         let id = codec::to_vec(&channel).map_err(|error| Failure::internal("a channel id cannot be encoded").because(error))?;
         let mut state = self.state.lock();
-        let number = state.channels.len() as u32;
-        state.channels.push(ChannelState { open: false, credit: 0, waker: None });
+        let number = state.opened;
+        state.opened = number.checked_add(1).ok_or_else(|| Failure::internal("a connection has no more channels"))?;
+        state.channels.insert(number, ChannelState::default());
         let mut bytes = frame::begin(Kind::Open, number, 0, false, id.len());
         bytes.extend_from_slice(&id);
         state.queue.push_back(finish(bytes)?);
@@ -75,8 +91,12 @@ impl Connection {
         Ok(RemoteSender { connection: self.clone(), channel: number })
     }
 
-    fn push(&self, bytes: Bytes) {
+    fn push(&self, bytes: Bytes, events: usize) {
         let mut state = self.state.lock();
+        if state.failed.is_some() {
+            return;
+        }
+        state.events += events;
         let idle = state.queue.is_empty();
         state.queue.push_back(bytes);
         drop(state);
@@ -103,7 +123,17 @@ impl Connection {
         let mut state = self.state.lock();
         state.failed = Some(Box::new(failure));
         state.queue.clear();
-        let wakers: Vec<_> = state.channels.iter_mut().filter_map(|channel| channel.waker.take()).collect();
+        let wakers = state.wakers();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes what is queued in exchange for the empty `frames`.
+    fn take_queued(&self, frames: &mut VecDeque<Bytes>) {
+        let mut state = self.state.lock();
+        std::mem::swap(frames, &mut state.queue);
+        let crowded = std::mem::take(&mut state.events) >= EVENTS_QUEUED_MAX;
+        let wakers = if crowded { state.wakers() } else { Vec::new() };
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -112,7 +142,7 @@ impl Connection {
         let mut frames: VecDeque<Bytes> = VecDeque::new();
         loop {
             if frames.is_empty() {
-                std::mem::swap(&mut frames, &mut self.state.lock().queue);
+                self.take_queued(&mut frames);
             }
             if frames.is_empty() {
                 self.queued.notified().await;
@@ -157,7 +187,7 @@ impl Connection {
 
     fn credit(&self, channel: u32, more: u32) {
         let mut state = self.state.lock();
-        let Some(channel) = state.channels.get_mut(channel as usize) else { return };
+        let Some(channel) = state.channels.get_mut(&channel) else { return };
         channel.open = true;
         channel.credit = channel.credit.saturating_add(more).min(CREDITS);
         let waker = channel.waker.take();
@@ -197,7 +227,7 @@ impl RemoteSender {
         if let Some(failure) = &state.failed {
             return Err(failure.clone());
         }
-        Ok(f(&mut state.channels[self.channel as usize]))
+        Ok(f(state.channels.entry(self.channel).or_default()))
     }
 
     /// Uses up a credit if there is one; else `waker` is called when there is.
@@ -230,26 +260,37 @@ impl RemoteSender {
 
     /// Sends a frame for which a credit was taken.
     pub fn send(&self, frame: Vec<u8>) -> TaskResult {
-        self.connection.push(finish(frame)?);
+        self.connection.push(finish(frame)?, 0);
         Ok(())
     }
 
-    /// Sends an event. It needs no credit, but a receiver: false if there is none yet, and `waker` is called when there
-    /// is.
+    /// Sends an event. It needs no credit, but a receiver, and few events before it that have not been written: false if
+    /// that is not so, and `waker` is called when it may be.
     pub fn try_send_event(&self, event: Event, waker: Option<&Waker>) -> TaskResult<bool> {
-        let open = self.with_channel(|channel| {
-            if !channel.open {
-                channel.waker = waker.cloned().or(channel.waker.take());
-            }
-            channel.open
-        })?;
-        if !open {
+        let mut state = self.connection.state.lock();
+        if let Some(failure) = &state.failed {
+            return Err(failure.clone());
+        }
+        let crowded = state.events >= EVENTS_QUEUED_MAX;
+        let channel = state.channels.entry(self.channel).or_default();
+        if crowded || !channel.open {
+            channel.waker = waker.cloned().or(channel.waker.take());
             return Ok(false);
         }
+        drop(state);
         let mut bytes = frame::begin(Kind::Event, self.channel, 0, false, 16);
         codec::encode(&event, &mut bytes)
             .map_err(|error| Failure::internal("an event cannot be encoded").because(error))?;
-        self.connection.push(finish(bytes)?);
+        self.connection.push(finish(bytes)?, 1);
         Ok(true)
+    }
+}
+
+impl Drop for RemoteSender {
+    fn drop(&mut self) {
+        self.connection.state.lock().channels.remove(&self.channel);
+        if let Ok(frame) = frame::finish(frame::begin(Kind::Close, self.channel, 0, false, 0)) {
+            self.connection.push(frame, 0);
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
     time::Instant,
 };
 
@@ -45,10 +45,33 @@ impl Turn {
         now - std::mem::replace(&mut self.since, now)
     }
 
-    /// What was waited for is there.
-    fn input_ready(&mut self) {
-        let time = self.lap();
-        self.info.figures.idle(time);
+    /// Waits for what `poll` gives. While there is nothing, what lies in partial batches of `output` goes to whoever waits
+    /// for it.
+    async fn wait<T, R>(
+        &mut self,
+        output: &mut dyn Output<T>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<TaskResult<R>>,
+    ) -> TaskResult<R> {
+        let mut waited = false;
+        let result = poll_fn(|cx| {
+            if let Poll::Ready(result) = poll(cx) {
+                return Poll::Ready(result);
+            }
+            if !std::mem::replace(&mut waited, true) {
+                let busy = self.lap();
+                self.info.figures.busy(busy);
+            }
+            match output.poll_settle(cx) {
+                Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
+                Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+        if waited {
+            let idle = self.lap();
+            self.info.figures.idle(idle);
+        }
+        result
     }
 
     /// Waits until `output` holds nothing back, then gives others a turn now and then.
@@ -107,26 +130,21 @@ impl<S: Source> SourceHead<S> {
     async fn drive(mut self) -> TaskResult<Prepared> {
         let mut turn = Turn::new(self.info.clone());
         let mut batch = Batch::with_capacity(BATCH_RECORDS);
-        while let Some(split) = self.splits.next().await {
-            turn.input_ready();
+        loop {
+            self.splits.request();
+            let split = turn.wait(&mut *self.out, |cx| self.splits.poll_answer(cx).map(Ok)).await?;
+            let Some(split) = split else { break };
             let split = codec::decode(&split).map_err(|error| {
                 named(Box::new(Failure::internal("a split cannot be read").because(error)), &self.name)
             })?;
             enter_operator(&self.name.name);
             let mut reader = self.source.open(split, &self.info).map_err(|failure| named(failure, &self.name))?;
             loop {
-                let status = poll_fn(|cx| {
+                let read = |cx: &mut Context<'_>| {
                     enter_operator(&self.name.name);
-                    match reader.poll_read(cx, &mut batch) {
-                        Poll::Ready(status) => Poll::Ready(status.map_err(|failure| named(failure, &self.name))),
-                        // Nothing to read: what lies in partial batches goes to whoever waits for it.
-                        Poll::Pending => match self.out.poll_settle(cx) {
-                            Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
-                            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
-                        },
-                    }
-                })
-                .await?;
+                    reader.poll_read(cx, &mut batch).map_err(|failure| named(failure, &self.name))
+                };
+                let status = turn.wait(&mut *self.out, read).await?;
                 self.info.figures.records_read(batch.len());
                 self.out.collect(&mut batch)?;
                 turn.settle(&mut *self.out).await?;
@@ -135,7 +153,6 @@ impl<S: Source> SourceHead<S> {
                 }
             }
         }
-        turn.input_ready();
         end(&mut turn, &mut *self.out).await
     }
 }
@@ -162,15 +179,7 @@ impl<T: Data> OneInputHead<T> {
     async fn drive(mut self) -> TaskResult<Prepared> {
         let mut turn = Turn::new(self.info.clone());
         loop {
-            let item = poll_fn(|cx| match self.gate.poll_next(cx) {
-                Poll::Ready(item) => Poll::Ready(item),
-                Poll::Pending => match self.out.poll_settle(cx) {
-                    Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
-                    Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
-                },
-            })
-            .await?;
-            turn.input_ready();
+            let item = turn.wait(&mut *self.out, |cx| self.gate.poll_next(cx)).await?;
             match item {
                 GateItem::Batch(mut batch) => {
                     self.out.collect(&mut batch)?;
@@ -251,7 +260,7 @@ where
         let mut said = Vec::new();
         let mut left_first = true;
         loop {
-            let item = poll_fn(|cx| {
+            let next = |cx: &mut Context<'_>| {
                 // The sides take turns, so that a busy one does not starve the other.
                 left_first = !left_first;
                 for side in [left_first, !left_first] {
@@ -268,13 +277,9 @@ where
                         return poll;
                     }
                 }
-                match self.next.poll_settle(cx) {
-                    Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
-                    Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
-                }
-            })
-            .await?;
-            turn.input_ready();
+                Poll::Pending
+            };
+            let item = turn.wait(&mut *self.next, next).await?;
             enter_operator(&self.name.name);
             let worked = match item {
                 Side::Left(GateItem::Batch(mut batch)) => {

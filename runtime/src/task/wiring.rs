@@ -1,12 +1,15 @@
 //! From a deployment to gates and writers: which channels a task has, and where they lead.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use flott_core::{
     failure::Failure,
     id::{EdgeIndex, OperatorId, SubtaskIndex},
-    job_graph::{JobEdge, JobGraph, ShipStrategy},
+    job_graph::{JobEdge, JobGraph},
     key_group::{KeyGroupAssignment, MaxParallelism, Router},
     message::{ChannelId, Deployment, EdgeDeployment, HostToJob, Peer, ProcessLocation},
     topology,
@@ -119,9 +122,6 @@ impl TaskWiring {
                 Target::Remote(self.exchange.open_remote(location, id)?)
             });
         }
-        if ship == ShipStrategy::Global {
-            targets.truncate(1);
-        }
         let router = router(deployed, consumers)?;
         Ok(Box::new(ChannelWriter::new(targets, partitioner, router, self.info.clone())))
     }
@@ -169,12 +169,16 @@ pub struct Splits {
 }
 
 impl Splits {
-    /// The next split; `None` when there are no more. Pends for ever when the host is going down.
-    pub async fn next(&mut self) -> Option<Bytes> {
+    /// Asks for the next split; the answer comes by [`poll_answer`](Self::poll_answer).
+    pub fn request(&mut self) {
         (self.report)(HostToJob::RequestSplit { attempt: self.info.attempt, source: self.source });
-        match self.answers.recv().await {
-            Some(answer) => answer,
-            None => std::future::pending().await,
+    }
+
+    /// The split that was asked for; `None` when there are no more. Pends for ever when the host is going down.
+    pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        match self.answers.poll_recv(cx) {
+            Poll::Ready(Some(answer)) => Poll::Ready(answer),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }
 }

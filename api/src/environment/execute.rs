@@ -1,0 +1,184 @@
+//! What `execute` does in each mode.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use flott_core::{
+    config::Configuration,
+    failure::Failure,
+    id::{Digest, JobId},
+    job_graph::{JobGraph, Program, document, host_target},
+    message::{HostSetup, PlanRequest},
+};
+use flott_runtime::host_process;
+
+use super::{Environment, Launch, local};
+use crate::{
+    error::{Error, PlanError, Result},
+    graph::{JobSettings, StreamGraph, first_difference, translate},
+    program::PlannedProgram,
+    result::JobResult,
+};
+
+/// A plan on its way to become a job.
+struct Planned {
+    graph: StreamGraph,
+    settings: JobSettings,
+    config: Configuration,
+}
+
+impl Environment {
+    /// Runs what was put together as the job `name`.
+    ///
+    /// A program is one job. By itself the job runs within the process, and `execute` returns when it has ended. When
+    /// the program is planned or hosts tasks, `execute` does not return: it ends the process. So whatever comes after it
+    /// happens only where the program was started by itself, and only the first `execute` of a program ever runs on a
+    /// cluster; a second one is therefore an error everywhere, but for environments made by [`local`](Self::local).
+    ///
+    /// # Errors
+    /// When what was put together is no job, or the job failed or was cancelled.
+    ///
+    /// # Panics
+    /// Never for reasons of its own; panics of user functions fail their tasks.
+    pub fn execute(&self, name: &str) -> Result<JobResult> {
+        self.only_once()?;
+        match &self.shared.launch {
+            launch @ (Launch::Run { .. } | Launch::Unclear { .. }) => {
+                let configuration = launch.configuration()?;
+                let planned = self.plan(name, configuration)?;
+                self.run(name, planned)
+            }
+            Launch::Plan { output, request } => {
+                self.write_plan(name, output, request)?;
+                process::exit(0)
+            }
+            Launch::Host { setup, graph } => process::exit(self.host(name, setup, graph)),
+        }
+    }
+
+    fn only_once(&self) -> Result<(), PlanError> {
+        static EXECUTED: AtomicBool = AtomicBool::new(false);
+        let again = std::mem::replace(&mut self.shared.state.lock().executed, true);
+        if again || (!self.shared.always_local && EXECUTED.swap(true, Ordering::Relaxed)) {
+            return Err(PlanError::ExecutedTwice);
+        }
+        Ok(())
+    }
+
+    fn plan(
+        &self,
+        name: &str,
+        configuration: &std::collections::BTreeMap<String, String>,
+    ) -> Result<Planned, PlanError> {
+        let (plan, settings) = {
+            let mut state = self.shared.state.lock();
+            (std::mem::take(&mut state.plan), std::mem::take(&mut state.settings))
+        };
+        let (settings, config) = settings.resolve(configuration, plan.is_bounded())?;
+        let graph = translate(plan, &settings, name)?;
+        Ok(Planned { graph, settings, config })
+    }
+
+    /// The job within this process.
+    fn run(&self, name: &str, planned: Planned) -> Result<JobResult> {
+        let Planned { graph, settings, config } = planned;
+        let job = JobId::random();
+        let program = Program {
+            // Nobody fetches the program: it is this process.
+            digest: Digest::of(b""),
+            size: 0,
+            target: host_target(),
+            file_name: "program".to_owned(),
+            entry: None,
+            arguments: Vec::new(),
+        };
+        let job_graph = graph.job_graph(job, name.to_owned(), program, &settings)?;
+        let collected = graph.places.iter().map(|(node, place)| (*node, graph.nodes[*place].id)).collect();
+        let program = Arc::new(PlannedProgram::new(job, graph));
+        let view = local::run(job_graph, program, &config)?;
+        Ok(JobResult::new(view, self.id(), collected))
+    }
+
+    fn write_plan(&self, name: &str, output: &Path, request: &PlanRequest) -> Result<()> {
+        let Planned { graph, settings, .. } = self.plan(name, &request.configuration)?;
+        let job = request.job.unwrap_or_else(JobId::random);
+        let name = request.name.clone().unwrap_or_else(|| name.to_owned());
+        let graph = graph.job_graph(job, name, this_program(request.entry.clone())?, &settings)?;
+        let write = |error| Error::File { action: "write", path: output.to_owned(), error };
+        fs::write(output, document::write(&graph)).map_err(write)
+    }
+
+    /// Hosts tasks of the job of `graph`; the answer is the exit code of the process.
+    fn host(&self, name: &str, setup: &HostSetup, graph: &JobGraph) -> i32 {
+        // A second subscriber is one that the program has set up for itself.
+        let _ = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_target(false).try_init();
+        let outcome = match self.plan_again(name, graph) {
+            Ok(program) => host_process::run(setup.clone(), Arc::new(graph.clone()), Arc::new(program)),
+            Err(failure) => {
+                eprintln!("{}", failure.report());
+                return i32::from(host_process::refuse(failure).is_err()) + 1;
+            }
+        };
+        match outcome {
+            Ok(()) => 0,
+            Err(failure) => {
+                eprintln!("{}", failure.report());
+                1
+            }
+        }
+    }
+
+    /// Plans as when the job was submitted, and compares.
+    fn plan_again(&self, name: &str, submitted: &JobGraph) -> Result<PlannedProgram, Failure> {
+        let refused = |error: &dyn std::error::Error| {
+            let message = format!("the program of job {:?} cannot be planned again to host its tasks", submitted.name);
+            Failure::user(message).because(error).fatal()
+        };
+        let Planned { graph, settings, .. } =
+            self.plan(name, &submitted.configuration).map_err(|error| refused(&error))?;
+        let planned = graph
+            .job_graph(submitted.job_id, submitted.name.clone(), submitted.program.clone(), &settings)
+            .map_err(|error| refused(&error))?;
+        if planned.fingerprint == submitted.fingerprint {
+            return Ok(PlannedProgram::new(submitted.job_id, graph));
+        }
+        let message = "the program's plan is not deterministic: planned again to host tasks, it differs from what was \
+                       submitted; it must not depend on time, chance, the machine or its environment";
+        let failure = Failure::user(message).fatal();
+        Err(match first_difference(&submitted.fingerprint_lines, &planned.fingerprint_lines) {
+            Some((submitted, planned)) => {
+                failure.because(format!("submitted: {submitted}")).because(format!("planned again: {planned}"))
+            }
+            None => failure,
+        })
+    }
+}
+
+/// The executable of this process, as a job graph names it.
+fn this_program(entry: Option<String>) -> Result<Program> {
+    let read = |path: PathBuf, error| Error::File { action: "read", path, error };
+    let path = std::env::current_exe().map_err(|error| read("/proc/self/exe".into(), error))?;
+    let content = fs::read(&path).map_err(|error| read(path.clone(), error))?;
+    let text = |text: std::ffi::OsString| {
+        text.into_string().map_err(|text| Error::Environment {
+            variable: "arguments".to_owned(),
+            problem: format!("{:?} is not UTF-8", text.to_string_lossy()),
+        })
+    };
+    let file_name = path.file_name().map_or_else(|| "program".to_owned(), |name| name.to_string_lossy().into_owned());
+    Ok(Program {
+        digest: Digest::of(&content),
+        size: content.len() as u64,
+        target: host_target(),
+        file_name,
+        entry,
+        arguments: std::env::args_os().skip(1).map(text).collect::<Result<_>>()?,
+    })
+}

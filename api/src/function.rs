@@ -1,0 +1,34 @@
+//! What users write where a closure is not enough: functions with a life cycle, contexts and state.
+//!
+//! # Layout
+//! - `collector`: where results go
+//! - `context`: what a function sees besides its record
+//! - `process`: process functions, with one input or two, keyed or not
+//! - `aggregate`: aggregations
+
+mod aggregate;
+mod collector;
+mod context;
+mod counters;
+mod process;
+
+pub use aggregate::Aggregate;
+pub use collector::Collector;
+pub use context::{Context, KeyedContext, KeyedOpen, OutputTag};
+pub(crate) use counters::Counters;
+pub use process::{CoProcessFunction, KeyedCoProcessFunction, KeyedProcessFunction, ProcessFunction};
+
+use flott_core::failure::Failure;
+use flott_runtime::error::{UserError, user_failure};
+
+/// What user functions return: an error fails the task with its message.
+pub type FunctionResult<T = ()> = Result<T, UserError>;
+
+/// The failure behind what a user function returned. One of ours that it only passed on stays as it is.
+#[cold]
+pub(crate) fn failed(error: UserError) -> Box<Failure> {
+    match error.downcast::<Box<Failure>>() {
+        Ok(failure) => *failure,
+        Err(error) => user_failure("user function failed", &error),
+    }
+}

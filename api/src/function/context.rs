@@ -1,0 +1,208 @@
+//! What a function sees besides its record.
+
+use std::{
+    borrow::Cow,
+    marker::PhantomData,
+    ops::{Deref, DerefMut},
+};
+
+use flott_runtime::{
+    batch::{Data, Key, Timestamp},
+    error::TaskResult,
+    state::{KeyHash, KeyScope, KeyedStates, ListState, MapState, ValueState},
+    task::TaskInfo,
+};
+
+use super::{Collector, Counters, FunctionResult};
+use crate::plan::SidePorts;
+
+/// Names a side output and the type that it carries.
+///
+/// ```
+/// use flott::OutputTag;
+///
+/// const LATE: OutputTag<String> = OutputTag::new("late");
+/// ```
+#[derive(Debug)]
+pub struct OutputTag<T> {
+    name: Cow<'static, str>,
+    record: PhantomData<fn() -> T>,
+}
+
+impl<T> OutputTag<T> {
+    /// A tag with this name. Tags of equal name and type are the same.
+    pub const fn new(name: &'static str) -> Self {
+        Self { name: Cow::Borrowed(name), record: PhantomData }
+    }
+
+    /// A tag whose name is made at run time.
+    pub fn named(name: String) -> Self {
+        Self { name: Cow::Owned(name), record: PhantomData }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl<T> Clone for OutputTag<T> {
+    fn clone(&self) -> Self {
+        Self { name: self.name.clone(), record: PhantomData }
+    }
+}
+
+/// What a process function works with: its outputs, its task, its counters.
+pub struct Context<'a, Out> {
+    collector: Collector<'a, Out>,
+    sides: Option<&'a mut SidePorts>,
+    counters: &'a mut Counters,
+    task: &'a TaskInfo,
+}
+
+impl<'a, Out> Context<'a, Out> {
+    pub(crate) fn new(
+        collector: Collector<'a, Out>,
+        sides: Option<&'a mut SidePorts>,
+        counters: &'a mut Counters,
+        task: &'a TaskInfo,
+    ) -> Self {
+        Self { collector, sides, counters, task }
+    }
+
+    /// Gives out a result, with the timestamp of the record at hand.
+    #[inline]
+    pub fn emit(&mut self, record: Out) {
+        self.collector.emit(record);
+    }
+
+    /// Gives out `record` to the side output `tag`. Nobody may be reading it; then it is dropped.
+    ///
+    /// # Errors
+    /// When the side output is read as another type, or what reads it fails.
+    pub fn emit_to<S: Data>(&mut self, tag: &OutputTag<S>, record: S) -> FunctionResult {
+        let timestamp = self.collector.timestamp();
+        if let Some(sides) = &mut self.sides {
+            sides.emit(tag.name(), record, timestamp)?;
+        }
+        Ok(())
+    }
+
+    /// The timestamp of the record at hand, if it has one.
+    #[inline]
+    pub fn timestamp(&self) -> Option<Timestamp> {
+        self.collector.timestamp()
+    }
+
+    /// The subtask that the function runs in.
+    pub fn task(&self) -> &TaskInfo {
+        self.task
+    }
+
+    /// Adds `number` to the job's counter `name`, an accumulator that is summed over all subtasks and reported when the
+    /// job has ended.
+    pub fn add_to(&mut self, name: &str, number: i64) {
+        self.counters.add(name, number);
+    }
+
+    pub(crate) fn set_timestamp(&mut self, timestamp: Option<Timestamp>) {
+        self.collector.set_timestamp(timestamp);
+    }
+
+    /// Passes on what is left everywhere.
+    pub(crate) fn flush(&mut self) -> TaskResult {
+        if let Some(sides) = &mut self.sides {
+            sides.flush()?;
+        }
+        self.collector.finish()
+    }
+}
+
+/// A [`Context`] with a key and the states of that key; state handles take it as their scope.
+pub struct KeyedContext<'a, K, Out> {
+    context: Context<'a, Out>,
+    states: &'a mut KeyedStates<K>,
+}
+
+impl<'a, K: Key, Out> KeyedContext<'a, K, Out> {
+    pub(crate) fn new(context: Context<'a, Out>, states: &'a mut KeyedStates<K>) -> Self {
+        Self { context, states }
+    }
+
+    #[inline]
+    pub(crate) fn set_key(&mut self, hash: KeyHash, key: K) {
+        self.states.set_key(hash, key);
+    }
+
+    /// The key of the record at hand.
+    ///
+    /// # Errors
+    /// When there is no record at hand.
+    pub fn key(&self) -> FunctionResult<&K> {
+        Ok(self.states.key()?)
+    }
+}
+
+impl<K: Key, Out> KeyScope for KeyedContext<'_, K, Out> {
+    type Key = K;
+
+    #[inline]
+    fn states(&mut self) -> &mut KeyedStates<K> {
+        self.states
+    }
+}
+
+impl<'a, K, Out> Deref for KeyedContext<'a, K, Out> {
+    type Target = Context<'a, Out>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.context
+    }
+}
+
+impl<K, Out> DerefMut for KeyedContext<'_, K, Out> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.context
+    }
+}
+
+/// Where a keyed function gets its state handles from, when it is opened.
+pub struct KeyedOpen<'a, K> {
+    states: &'a mut KeyedStates<K>,
+    task: &'a TaskInfo,
+}
+
+impl<'a, K: Key> KeyedOpen<'a, K> {
+    pub(crate) fn new(states: &'a mut KeyedStates<K>, task: &'a TaskInfo) -> Self {
+        Self { states, task }
+    }
+
+    /// The state `name`, with one value per key.
+    ///
+    /// # Errors
+    /// When the function uses the name with another type.
+    pub fn value<V: Data>(&mut self, name: &str) -> FunctionResult<ValueState<V>> {
+        Ok(self.states.value(name)?)
+    }
+
+    /// The state `name`, with a list per key.
+    ///
+    /// # Errors
+    /// When the function uses the name with another type.
+    pub fn list<V: Data>(&mut self, name: &str) -> FunctionResult<ListState<V>> {
+        Ok(self.states.list(name)?)
+    }
+
+    /// The state `name`, with a map per key.
+    ///
+    /// # Errors
+    /// When the function uses the name with another type.
+    pub fn map<MK: Key, MV: Data>(&mut self, name: &str) -> FunctionResult<MapState<MK, MV>> {
+        Ok(self.states.map(name)?)
+    }
+
+    /// The subtask that the function runs in.
+    pub fn task(&self) -> &TaskInfo {
+        self.task
+    }
+}

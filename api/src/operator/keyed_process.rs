@@ -1,0 +1,57 @@
+//! Process functions with a key and its state.
+
+use std::sync::Arc;
+
+use flott_runtime::{
+    batch::Batch,
+    error::TaskResult,
+    output::{Operator, Output},
+    state::KeyedStates,
+    task::TaskInfo,
+};
+
+use super::process::Desk;
+use crate::{
+    function::{KeyedOpen, KeyedProcessFunction, failed},
+    plan::{KeyOf, Keys, Site},
+};
+
+/// A keyed process function at work.
+pub(crate) struct KeyedProcess<F: KeyedProcessFunction> {
+    function: F,
+    keys_of: Arc<dyn KeyOf<F::In, F::Key>>,
+    keys: Keys<F::Key>,
+    states: KeyedStates<F::Key>,
+    desk: Desk<F::Out>,
+}
+
+impl<F: KeyedProcessFunction> KeyedProcess<F> {
+    pub fn new(function: F, keys_of: Arc<dyn KeyOf<F::In, F::Key>>, site: &Site) -> Self {
+        Self { function, keys_of, keys: Keys::default(), states: KeyedStates::default(), desk: Desk::new(site) }
+    }
+}
+
+impl<F: KeyedProcessFunction> Operator<F::In, F::Out> for KeyedProcess<F> {
+    fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
+        self.function.open(&mut KeyedOpen::new(&mut self.states, task)).map_err(failed)
+    }
+
+    fn process(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let Self { function, keys_of, keys, states, desk } = self;
+        keys_of.keys(&input.records, keys);
+        desk.with_states(states, out, |mut ctx| {
+            let mut timestamps = input.timestamps.drain(..);
+            for (record, (hash, key)) in input.records.drain(..).zip(keys.0.drain(..)) {
+                ctx.set_timestamp(timestamps.next());
+                ctx.set_key(hash, key);
+                function.process(record, &mut ctx).map_err(failed)?;
+            }
+            ctx.flush()
+        })
+    }
+
+    fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let function = &mut self.function;
+        self.desk.finish(out, |ctx| function.finish(ctx).map_err(failed))
+    }
+}

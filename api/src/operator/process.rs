@@ -1,0 +1,105 @@
+//! Process functions.
+
+use std::sync::Arc;
+
+use flott_core::failure::Failure;
+use flott_runtime::{
+    batch::{Batch, Key},
+    error::TaskResult,
+    output::{Operator, Output},
+    state::KeyedStates,
+    task::TaskInfo,
+};
+use parking_lot::MutexGuard;
+
+use crate::{
+    function::{Collector, Context, Counters, KeyedContext, ProcessFunction, failed},
+    plan::{SharedSides, SidePorts, Site},
+};
+
+/// What all process operators have beside their function.
+pub(super) struct Desk<Out> {
+    pub task: Arc<TaskInfo>,
+    sides: Option<SharedSides>,
+    counters: Counters,
+    out: Batch<Out>,
+}
+
+impl<Out> Desk<Out> {
+    pub fn new(site: &Site) -> Self {
+        Self { task: site.task.clone(), sides: site.sides.clone(), counters: Counters::default(), out: Batch::default() }
+    }
+
+    /// Lets `work` have a context, and passes on what it leaves there.
+    pub fn with(
+        &mut self,
+        out: &mut dyn Output<Out>,
+        work: impl FnOnce(Context<'_, Out>) -> TaskResult,
+    ) -> TaskResult {
+        let Self { task, sides, counters, out: batch } = self;
+        let mut guard: Option<MutexGuard<'_, SidePorts>> = sides.as_ref().map(|sides| sides.lock());
+        work(Context::new(Collector::new(batch, out), guard.as_deref_mut(), counters, task))
+    }
+
+    /// As [`with`](Self::with), with keyed states in the context.
+    pub fn with_states<K: Key>(
+        &mut self,
+        states: &mut KeyedStates<K>,
+        out: &mut dyn Output<Out>,
+        work: impl FnOnce(KeyedContext<'_, K, Out>) -> TaskResult,
+    ) -> TaskResult {
+        let Self { task, sides, counters, out: batch } = self;
+        let mut guard: Option<MutexGuard<'_, SidePorts>> = sides.as_ref().map(|sides| sides.lock());
+        let ctx = Context::new(Collector::new(batch, out), guard.as_deref_mut(), counters, task);
+        work(KeyedContext::new(ctx, states))
+    }
+
+    /// The end of the input: `work`, then the counters.
+    pub fn finish(
+        &mut self,
+        out: &mut dyn Output<Out>,
+        work: impl FnOnce(&mut Context<'_, Out>) -> Result<(), Box<Failure>>,
+    ) -> TaskResult {
+        self.with(out, |mut ctx| {
+            ctx.set_timestamp(None);
+            work(&mut ctx)?;
+            ctx.flush()
+        })?;
+        self.counters.report(&self.task)
+    }
+}
+
+/// A process function at work.
+pub(crate) struct Process<F: ProcessFunction> {
+    function: F,
+    desk: Desk<F::Out>,
+}
+
+impl<F: ProcessFunction> Process<F> {
+    pub fn new(function: F, site: &Site) -> Self {
+        Self { function, desk: Desk::new(site) }
+    }
+}
+
+impl<F: ProcessFunction> Operator<F::In, F::Out> for Process<F> {
+    fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
+        self.function.open(task).map_err(failed)
+    }
+
+    fn process(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let function = &mut self.function;
+        self.desk.with(out, |mut ctx| {
+            let mut timestamps = input.timestamps.drain(..);
+            for record in input.records.drain(..) {
+                ctx.set_timestamp(timestamps.next());
+                function.process(record, &mut ctx).map_err(failed)?;
+            }
+            ctx.flush()
+        })
+    }
+
+    fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let function = &mut self.function;
+        self.desk.finish(out, |ctx| function.finish(ctx).map_err(failed))
+    }
+}

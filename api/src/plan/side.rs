@@ -1,0 +1,149 @@
+//! Side outputs of an operator: ports beside its main output, by name.
+
+use std::{
+    any::{Any, TypeId, type_name},
+    marker::PhantomData,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use flott_core::{failure::Failure, id::OperatorId};
+use flott_runtime::{
+    batch::{BATCH_RECORDS, Batch, Data, Timestamp},
+    error::TaskResult,
+    event::Event,
+    output::{Output, Tee},
+};
+use parking_lot::Mutex;
+
+use super::body::{Erased, into_output};
+
+/// A side output in the plan.
+pub(crate) trait SideBody: Send + Sync {
+    /// What it carries.
+    fn record(&self) -> (TypeId, &'static str);
+
+    /// Its port, which gives to all of `outputs`.
+    fn port(&self, outputs: Vec<Erased>) -> TaskResult<Box<dyn SidePort>>;
+}
+
+/// A side output that carries `T`.
+pub(crate) struct SideKind<T>(PhantomData<fn(T)>);
+
+impl<T: Data> SideKind<T> {
+    pub fn new() -> Arc<dyn SideBody> {
+        Arc::new(Self(PhantomData))
+    }
+}
+
+impl<T: Data> SideBody for SideKind<T> {
+    fn record(&self) -> (TypeId, &'static str) {
+        (TypeId::of::<T>(), type_name::<T>())
+    }
+
+    fn port(&self, outputs: Vec<Erased>) -> TaskResult<Box<dyn SidePort>> {
+        let outputs = outputs.into_iter().map(into_output::<T>).collect::<TaskResult<_>>()?;
+        Ok(Box::new(Port { batch: Batch::default(), output: Tee::of(outputs) }))
+    }
+}
+
+struct Port<T> {
+    batch: Batch<T>,
+    output: Box<dyn Output<T>>,
+}
+
+/// A port at run time; it is a `Port<T>`.
+pub(crate) trait SidePort: Send {
+    fn as_any(&mut self) -> &mut dyn Any;
+    fn flush(&mut self) -> TaskResult;
+    fn event(&mut self, event: Event) -> TaskResult;
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
+    fn prepared(&mut self, into: &mut Vec<(OperatorId, Bytes)>) -> TaskResult;
+}
+
+impl<T: Data> SidePort for Port<T> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn flush(&mut self) -> TaskResult {
+        if self.batch.is_empty() { Ok(()) } else { self.output.collect(&mut self.batch) }
+    }
+
+    fn event(&mut self, event: Event) -> TaskResult {
+        self.flush()?;
+        self.output.event(event)
+    }
+
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        self.output.poll_settle(cx)
+    }
+
+    fn prepared(&mut self, into: &mut Vec<(OperatorId, Bytes)>) -> TaskResult {
+        self.output.prepared(into)
+    }
+}
+
+/// The side outputs of an operator in one subtask that somebody reads.
+#[derive(Default)]
+pub(crate) struct SidePorts(pub Vec<(Arc<str>, Box<dyn SidePort>)>);
+
+impl SidePorts {
+    /// Gives `record` to the side output `tag`; nothing happens if nobody reads it.
+    pub fn emit<T: Data>(&mut self, tag: &str, record: T, timestamp: Option<Timestamp>) -> TaskResult {
+        let Some((name, port)) = self.0.iter_mut().find(|(name, _)| &**name == tag) else { return Ok(()) };
+        let Some(port) = port.as_any().downcast_mut::<Port<T>>() else {
+            let message = format!("side output {name:?} is written as {}, but read as another type", type_name::<T>());
+            return Err(Box::new(Failure::user(message).fatal()));
+        };
+        if port.batch.has_timestamps() != timestamp.is_some() {
+            port.flush()?;
+        }
+        port.batch.push_with(record, timestamp);
+        if port.batch.len() >= BATCH_RECORDS { port.flush() } else { Ok(()) }
+    }
+
+    pub fn flush(&mut self) -> TaskResult {
+        self.0.iter_mut().try_for_each(|(_, port)| port.flush())
+    }
+}
+
+/// Side outputs as the operator and what stands behind it share them: the operator fills them, the main output passes
+/// on events and settles them. Both are called by one thread at a time, so the lock is never waited for; it is taken
+/// once per batch.
+pub(crate) type SharedSides = Arc<Mutex<SidePorts>>;
+
+/// A main output with side outputs beside it.
+pub(super) struct WithSides<T> {
+    pub main: Box<dyn Output<T>>,
+    pub sides: SharedSides,
+}
+
+impl<T: Data> Output<T> for WithSides<T> {
+    fn collect(&mut self, batch: &mut Batch<T>) -> TaskResult {
+        self.main.collect(batch)
+    }
+
+    fn event(&mut self, event: Event) -> TaskResult {
+        for (_, port) in &mut self.sides.lock().0 {
+            port.event(event)?;
+        }
+        self.main.event(event)
+    }
+
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        let mut settled = self.main.poll_settle(cx)?.is_ready();
+        for (_, port) in &mut self.sides.lock().0 {
+            settled &= port.poll_settle(cx)?.is_ready();
+        }
+        if settled { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn prepared(&mut self, into: &mut Vec<(OperatorId, Bytes)>) -> TaskResult {
+        for (_, port) in &mut self.sides.lock().0 {
+            port.prepared(into)?;
+        }
+        self.main.prepared(into)
+    }
+}

@@ -1,0 +1,77 @@
+//! How records get to the subtasks of the next operator.
+
+use std::sync::Arc;
+
+use flott_core::job_graph::ShipStrategy;
+use flott_runtime::batch::{Data, Key};
+
+use super::{KeyedStream, Stream};
+use crate::plan::{CustomEdge, EdgeBody, KeyedEdge, PlainEdge};
+
+impl<T: Data> Stream<T> {
+    pub(super) fn shipped(&self, ship: ShipStrategy, edge: &Arc<dyn EdgeBody>) -> Self {
+        let mut origins = self.origins.clone();
+        for origin in &mut origins {
+            origin.ship = Some(ship);
+            origin.edge = edge.clone();
+        }
+        Self::from_origins(self.env.clone(), origins)
+    }
+
+    /// To the subtask of the same number; both operators must have equal parallelism.
+    #[must_use]
+    pub fn forward(&self) -> Self {
+        self.shipped(ShipStrategy::Forward, &PlainEdge::<T>::new())
+    }
+
+    /// To all subtasks in turn.
+    #[must_use]
+    pub fn rebalance(&self) -> Self {
+        self.shipped(ShipStrategy::Rebalance, &PlainEdge::<T>::new())
+    }
+
+    /// To a few subtasks in turn: each producer has its own, or shares one.
+    #[must_use]
+    pub fn rescale(&self) -> Self {
+        self.shipped(ShipStrategy::Rescale, &PlainEdge::<T>::new())
+    }
+
+    /// To a subtask drawn at random.
+    #[must_use]
+    pub fn shuffle(&self) -> Self {
+        self.shipped(ShipStrategy::Shuffle, &PlainEdge::<T>::new())
+    }
+
+    /// To all subtasks, each record to every one.
+    #[must_use]
+    pub fn broadcast(&self) -> Self {
+        self.shipped(ShipStrategy::Broadcast, &PlainEdge::<T>::new())
+    }
+
+    /// All to the first subtask.
+    #[must_use]
+    pub fn global(&self) -> Self {
+        self.shipped(ShipStrategy::Global, &PlainEdge::<T>::new())
+    }
+
+    /// To the subtask that `choose` answers for the record and the number of subtasks. An answer that is no subtask
+    /// fails the task.
+    #[must_use]
+    pub fn partition_custom<F>(&self, choose: F) -> Self
+    where
+        F: FnMut(&T, u32) -> u32 + Clone + Send + Sync + 'static,
+    {
+        self.shipped(ShipStrategy::Custom, &CustomEdge::<T, F>::new(choose))
+    }
+
+    /// By key: all records of a key get to one subtask, where the key's state is. The key of a record must always be the
+    /// same, on every machine.
+    pub fn key_by<K, F>(&self, key: F) -> KeyedStream<K, T>
+    where
+        K: Key,
+        F: Fn(&T) -> K + Clone + Send + Sync + 'static,
+    {
+        let keyed = self.shipped(ShipStrategy::Hash, &KeyedEdge::<T, K, F>::new(key.clone()));
+        KeyedStream { unkeyed: self.clone(), keyed, keys: Arc::new(key) }
+    }
+}
