@@ -1,0 +1,60 @@
+//! What JobMasters and the ResourceManager call. None of it waits.
+
+use flott_core::{
+    failure::Failure,
+    id::{JobId, JobMasterEpoch, WorkerKey},
+    message::{JobToWorker, ToWorker},
+    view::PendingReason,
+};
+use flott_jobmaster::{ClusterPort, Declaration};
+use flott_resource_manager::{Declaration as Needs, ResourceListener, WorkerPort};
+
+use super::Control;
+
+/// One job's way to the cluster.
+#[derive(Debug, Clone)]
+pub struct JobPort {
+    /// The switchboard.
+    pub control: Control,
+    /// The job.
+    pub job: JobId,
+}
+
+impl ClusterPort for JobPort {
+    fn declare(&self, Declaration { job, epoch, needs }: Declaration) {
+        if let Some(resources) = self.control.resources() {
+            resources.declare(Needs::new(job, epoch, needs));
+        }
+    }
+
+    fn send(&self, worker: &WorkerKey, epoch: JobMasterEpoch, message: JobToWorker) {
+        self.control.send(worker, ToWorker::Job { job: self.job, epoch, message });
+    }
+}
+
+impl WorkerPort for Control {
+    fn send(&self, to: &WorkerKey, message: ToWorker) {
+        Self::send(self, to, message);
+    }
+
+    fn disconnect(&self, worker: &WorkerKey, reason: &str) {
+        if let Some((_, sender)) = self.inner.connections.lock().remove(worker) {
+            sender.close(reason);
+        }
+    }
+}
+
+impl ResourceListener for Control {
+    fn pending(&self, job: JobId, reasons: Vec<PendingReason>) {
+        if let Some((_, master)) = self.master(job) {
+            master.pending(reasons);
+        }
+    }
+
+    fn worker_lost(&self, worker: &WorkerKey, failure: &Failure) {
+        tracing::warn!(%worker, %failure, "worker lost");
+        for master in self.masters() {
+            master.worker_lost(worker.clone(), failure.clone());
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The Dispatcher: takes jobs, remembers them, has one JobMaster run each of them, and answers for all of them.
+//!
+//! A job is accepted when its record is durable; from then on it runs to its end, over any number of JobManagers. What
+//! is shown as ended is durable as ended: a client that has seen a job finish will never see it run again.
+//!
+//! The store is opened beside the start of the endpoint, since it is the slow part of a start: what needs it waits in
+//! [`Dispatcher::ready`].
+//!
+//! # Layout
+//! - `jobs`: the jobs in memory
+//! - `submit`, `recover`: how jobs get in
+//! - `run`: one JobMaster's life, from its start to the archive
+//! - `ask`: what REST asks
+//! - `drain`: how everything ends
+
+mod ask;
+mod drain;
+mod jobs;
+mod recover;
+mod run;
+mod submit;
+
+use std::path::PathBuf;
+use std::sync::{Arc, atomic::AtomicBool};
+
+use flott_core::{
+    config::Configuration,
+    id::{JobId, LeaderEpoch},
+};
+use flott_resource_manager::ResourceManagerHandle;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+pub use ask::JobSnapshot;
+use jobs::Jobs;
+
+use crate::{
+    blobs::BlobStore,
+    control::Control,
+    error::Error,
+    history::Retention,
+    stores::{JobStore, StoreError},
+};
+
+/// The Dispatcher; clones share it.
+#[derive(Debug, Clone)]
+pub struct Dispatcher {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    configuration: Configuration,
+    retention: Retention,
+    /// Where the end of each job is written for people and clients to read when this JobManager is gone.
+    archive_directory: Option<PathBuf>,
+    blobs: BlobStore,
+    control: Control,
+    started: watch::Sender<Start>,
+    jobs: Mutex<Jobs>,
+    /// Held from the check that an id is new until the job is among `jobs`.
+    submitting: tokio::sync::Mutex<()>,
+    tasks: TaskTracker,
+    /// Whether no more jobs are taken.
+    draining: AtomicBool,
+}
+
+/// How far the start is.
+#[derive(Clone)]
+enum Start {
+    Opening,
+    Ready(Leading),
+    Ending,
+}
+
+/// What a leader has.
+#[derive(Clone)]
+pub(crate) struct Leading {
+    pub(crate) store: Arc<dyn JobStore>,
+    pub(crate) resources: ResourceManagerHandle,
+    pub(crate) leader: LeaderEpoch,
+}
+
+impl std::fmt::Debug for Start {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Opening => f.write_str("Opening"),
+            Self::Ready(leading) => f.debug_tuple("Ready").field(&leading.leader).finish(),
+            Self::Ending => f.write_str("Ending"),
+        }
+    }
+}
+
+impl Dispatcher {
+    /// A Dispatcher that waits for its store.
+    pub fn new(
+        configuration: Configuration,
+        retention: Retention,
+        archive_directory: Option<PathBuf>,
+        blobs: BlobStore,
+        control: Control,
+    ) -> Self {
+        let inner = Inner {
+            configuration,
+            retention,
+            archive_directory,
+            blobs,
+            control,
+            started: watch::Sender::new(Start::Opening),
+            jobs: Mutex::default(),
+            submitting: tokio::sync::Mutex::default(),
+            tasks: TaskTracker::new(),
+            draining: AtomicBool::new(false),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The blobs of the jobs.
+    pub fn blobs(&self) -> &BlobStore {
+        &self.inner.blobs
+    }
+
+    /// Waits until the Dispatcher leads. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Error::Ending`] when it does not any more.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.leading().await.map(|_| ())
+    }
+
+    async fn leading(&self) -> Result<Leading, Error> {
+        let mut started = self.inner.started.subscribe();
+        let known = started.wait_for(|start| !matches!(start, Start::Opening)).await;
+        match known.map(|start| start.clone()) {
+            Ok(Start::Ready(leading)) => Ok(leading),
+            _ => Err(Error::Ending),
+        }
+    }
+
+    /// Waits until a job is archived, and says how it ended. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Error::UnknownJob`].
+    pub async fn ended(&self, job: JobId) -> Result<flott_core::status::JobStatus, Error> {
+        let mut changes = self.inner.jobs.lock().changes();
+        loop {
+            if let Some(status) = self.inner.jobs.lock().ended_status(job)? {
+                return Ok(status);
+            }
+            if changes.changed().await.is_err() {
+                return Err(Error::Ending);
+            }
+        }
+    }
+}
+
+/// Runs `work` on the store where blocking is allowed.
+async fn on_store<T: Send + 'static>(
+    store: &Arc<dyn JobStore>,
+    work: impl FnOnce(&dyn JobStore) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let store = store.clone();
+    match tokio::task::spawn_blocking(move || work(&*store)).await {
+        Ok(result) => result,
+        Err(error) => Err(StoreError::Io(error.to_string())),
+    }
+}

@@ -1,0 +1,180 @@
+use std::sync::Arc;
+
+use flott_core::{
+    id::JobId,
+    job_graph::{JobGraph, document},
+    message::LogAnswer,
+    status::JobStatus,
+    view::{JobView, WorkerView},
+};
+use flott_resource_manager::handle::LogRead;
+use futures::{StreamExt, stream};
+
+use super::{
+    Dispatcher,
+    jobs::{Active, Job},
+    on_store,
+};
+use crate::{
+    clock::now_ms,
+    error::Error,
+    rest::{render::job_overview, shapes::JobOverview},
+    stores::StoreError,
+    submission,
+};
+
+/// JobMasters that are asked at a time.
+const ASKED_AT_ONCE: usize = 64;
+
+/// A job as it is at one moment.
+#[derive(Debug, Clone)]
+pub struct JobSnapshot {
+    /// Its state with all its history.
+    pub view: Arc<JobView>,
+    /// What was submitted.
+    pub graph: Arc<JobGraph>,
+    /// Parallelism of vertices that name none.
+    pub default_parallelism: u32,
+}
+
+impl Dispatcher {
+    /// A job, whether it runs or is archived.
+    ///
+    /// # Errors
+    /// [`Error::UnknownJob`], [`Error::Store`], [`Error::Ending`].
+    pub async fn job(&self, job: JobId) -> Result<JobSnapshot, Error> {
+        let leading = self.leading().await?;
+        let known = self.inner.jobs.lock().get(job)?;
+        if let Job::Active(active) = known {
+            if let Some(view) = view_of(&active).await {
+                return Ok(JobSnapshot { view, graph: active.graph, default_parallelism: active.default_parallelism });
+            }
+            // The JobMaster has ended: what it ended with is shown when it is durable.
+            self.ended(job).await?;
+        }
+        let archived = on_store(&leading.store, move |store| store.archived_job(job)).await?;
+        let archived = archived.ok_or(Error::UnknownJob(job))?;
+        let damaged = |cause: String| StoreError::Damaged { what: format!("job {job}"), cause };
+        let graph = document::read(&archived.graph).map_err(|error| damaged(error.to_string()))?;
+        let (_, default_parallelism) =
+            submission::effective(&graph, &self.inner.configuration).map_err(|error| damaged(error.to_string()))?;
+        Ok(JobSnapshot { view: Arc::new(archived.view), graph: Arc::new(graph), default_parallelism })
+    }
+
+    /// The state of a job.
+    ///
+    /// # Errors
+    /// As [`Dispatcher::job`].
+    pub async fn status(&self, job: JobId) -> Result<JobStatus, Error> {
+        self.leading().await?;
+        match self.inner.jobs.lock().get(job)? {
+            Job::Active(active) => Ok(active.status),
+            Job::Ended(overview) => Ok(overview.state),
+        }
+    }
+
+    /// The states of all jobs, by id.
+    ///
+    /// # Errors
+    /// [`Error::Ending`].
+    pub async fn statuses(&self) -> Result<Vec<(JobId, JobStatus)>, Error> {
+        self.leading().await?;
+        let status = |(id, job): (&JobId, &Job)| match job {
+            Job::Active(active) => (*id, active.status),
+            Job::Ended(overview) => (*id, overview.state),
+        };
+        Ok(self.inner.jobs.lock().by_id.iter().map(status).collect())
+    }
+
+    /// All jobs in short, by id.
+    ///
+    /// # Errors
+    /// [`Error::Ending`].
+    pub async fn overviews(&self) -> Result<Vec<JobOverview>, Error> {
+        self.leading().await?;
+        let jobs: Vec<_> = self.inner.jobs.lock().by_id.iter().map(|(id, job)| (*id, job.clone())).collect();
+        let overview = |(id, job): (JobId, Job)| async move {
+            match job {
+                Job::Ended(overview) => Some((*overview).clone()),
+                Job::Active(active) => match view_of(&active).await {
+                    Some(view) => Some(job_overview(&view, active.graph.mode, now_ms())),
+                    None => {
+                        self.ended(id).await.ok()?;
+                        match self.inner.jobs.lock().get(id) {
+                            Ok(Job::Ended(overview)) => Some((*overview).clone()),
+                            _ => None,
+                        }
+                    }
+                },
+            }
+        };
+        let overviews = stream::iter(jobs).map(overview).buffered(ASKED_AT_ONCE);
+        Ok(overviews.filter_map(std::future::ready).collect().await)
+    }
+
+    /// The jobs that have not ended.
+    ///
+    /// # Errors
+    /// [`Error::Ending`].
+    pub async fn running(&self) -> Result<Vec<Arc<JobView>>, Error> {
+        self.leading().await?;
+        let active = self.inner.jobs.lock().active();
+        let views = stream::iter(active).map(|active| async move { view_of(&active).await }).buffered(ASKED_AT_ONCE);
+        Ok(views.filter_map(std::future::ready).collect().await)
+    }
+
+    /// Registered TaskManagers.
+    ///
+    /// # Errors
+    /// [`Error::Ending`], [`Error::Resources`].
+    pub async fn workers(&self) -> Result<Vec<WorkerView>, Error> {
+        Ok(self.leading().await?.resources.overview().await?)
+    }
+
+    /// A piece of a TaskManager's log, or the list of its logs.
+    ///
+    /// # Errors
+    /// [`Error::Ending`], [`Error::Resources`].
+    pub async fn read_log(&self, read: LogRead) -> Result<LogAnswer, Error> {
+        Ok(self.leading().await?.resources.read_log(read).await?)
+    }
+
+    /// Asks for a job's cancellation; it is durable when this returns. A cancelled job is cancelled again without harm.
+    ///
+    /// # Errors
+    /// [`Error::UnknownJob`], [`Error::Ended`] for a job that ended otherwise, [`Error::Store`], [`Error::Ending`].
+    pub async fn cancel(&self, job: JobId) -> Result<(), Error> {
+        let leading = self.leading().await?;
+        let known = self.inner.jobs.lock().get(job)?;
+        match known {
+            Job::Ended(overview) if overview.state == JobStatus::Canceled => Ok(()),
+            Job::Ended(overview) => Err(Error::Ended { job, status: overview.state }),
+            Job::Active(_) => {
+                match on_store(&leading.store, move |store| store.mark_cancelled(job)).await {
+                    // It has ended meanwhile, and had nothing left to cancel.
+                    Ok(()) | Err(StoreError::Unknown(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                self.cancel_master(job);
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells the job's JobMaster. A job without one is entered and given one under the same lock, so there is none.
+    pub(super) fn cancel_master(&self, job: JobId) {
+        if let Ok(Job::Active(active)) = self.inner.jobs.lock().get(job)
+            && let Some(master) = active.master
+        {
+            master.cancel();
+        }
+    }
+}
+
+/// What a job's JobMaster says; `None` when it has ended.
+async fn view_of(active: &Active) -> Option<Arc<JobView>> {
+    match &active.master {
+        None => Some(Arc::new(active.first_view())),
+        Some(master) => master.view().await.ok().filter(|view| !view.status.is_terminal()),
+    }
+}

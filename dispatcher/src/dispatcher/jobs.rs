@@ -1,0 +1,106 @@
+//! The jobs in memory.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use flott_core::{
+    id::{JobId, JobMasterEpoch},
+    job_graph::JobGraph,
+    status::JobStatus,
+    view::JobView,
+};
+use flott_jobmaster::JobMasterHandle;
+use tokio::sync::watch;
+
+use crate::{error::Error, history::History, rest::shapes::JobOverview};
+
+/// A job that has not been archived.
+#[derive(Debug, Clone)]
+pub(super) struct Active {
+    pub graph: Arc<JobGraph>,
+    pub default_parallelism: u32,
+    pub accepted_at: u64,
+    pub epoch: JobMasterEpoch,
+    /// Never terminal: a job has ended when it is archived.
+    pub status: JobStatus,
+    /// None until it is started.
+    pub master: Option<JobMasterHandle>,
+}
+
+impl Active {
+    /// What is shown before there is a JobMaster.
+    pub fn first_view(&self) -> JobView {
+        JobView {
+            job: self.graph.job_id,
+            name: self.graph.name.clone(),
+            status: JobStatus::Initializing,
+            started_at: self.accepted_at,
+            ended_at: None,
+            entered: BTreeMap::from([(JobStatus::Initializing, self.accepted_at)]),
+            vertices: Vec::new(),
+            failure: None,
+            exceptions: Vec::new(),
+            exceptions_truncated: false,
+            restarts: 0,
+            accumulators: BTreeMap::new(),
+            pending: Vec::new(),
+        }
+    }
+}
+
+/// A job in memory.
+#[derive(Debug, Clone)]
+pub(super) enum Job {
+    Active(Box<Active>),
+    /// Archived; only what the list of jobs shows is kept here.
+    Ended(Arc<JobOverview>),
+}
+
+/// All jobs that are shown.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    pub by_id: BTreeMap<JobId, Job>,
+    pub history: History,
+    changed: watch::Sender<()>,
+}
+
+impl Jobs {
+    pub fn get(&self, job: JobId) -> Result<Job, Error> {
+        self.by_id.get(&job).cloned().ok_or(Error::UnknownJob(job))
+    }
+
+    /// Changes an active job, if it is led by `epoch`.
+    pub fn update(&mut self, job: JobId, epoch: JobMasterEpoch, change: impl FnOnce(&mut Active)) {
+        if let Some(Job::Active(active)) = self.by_id.get_mut(&job)
+            && active.epoch == epoch
+        {
+            change(active);
+        }
+    }
+
+    pub fn active(&self) -> Vec<Active> {
+        let active = |job: &Job| match job {
+            Job::Active(active) => Some((**active).clone()),
+            Job::Ended(_) => None,
+        };
+        self.by_id.values().filter_map(active).collect()
+    }
+
+    pub fn end(&mut self, job: JobId, ended_at: u64, overview: JobOverview) {
+        self.by_id.insert(job, Job::Ended(Arc::new(overview)));
+        self.history.add(job, ended_at);
+        self.changed.send_replace(());
+    }
+
+    /// Told after each job that is archived.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    pub fn ended_status(&self, job: JobId) -> Result<Option<JobStatus>, Error> {
+        match self.by_id.get(&job) {
+            Some(Job::Active(_)) => Ok(None),
+            Some(Job::Ended(overview)) => Ok(Some(overview.state)),
+            None => Err(Error::UnknownJob(job)),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The start of a leadership: what an earlier JobManager has left is taken up again.
+
+use std::sync::Arc;
+
+use flott_core::{
+    failure::Failure,
+    id::{Digest, JobMasterEpoch},
+    job_graph::{ExecutionMode, document},
+    view::JobView,
+};
+
+use super::{Dispatcher, Leading, Start, run::Begin, run::failed};
+use crate::{
+    blobs::BlobStore,
+    clock::now_ms,
+    error::Error,
+    rest::render::job_overview,
+    stores::{JobRecord, StoreError},
+    submission,
+};
+
+/// A job of an earlier life.
+enum Recovered {
+    /// It runs on.
+    Begin(Box<Begin>),
+    /// It cannot run on.
+    Unfit(JobMasterEpoch, Box<JobView>),
+}
+
+impl Dispatcher {
+    /// Takes up the archive and the unfinished jobs, and answers requests from then on.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Blob`] when what an earlier life has left cannot be read; nothing was started then.
+    pub(crate) async fn lead(&self, leading: Leading) -> Result<(), Error> {
+        let this = self.clone();
+        let recovering = leading.clone();
+        let recovered = tokio::task::spawn_blocking(move || this.recover(&recovering))
+            .await
+            .map_err(|error| StoreError::Io(error.to_string()))??;
+        self.expire(&leading).await;
+        let mut unfit = Vec::new();
+        for job in recovered {
+            match job {
+                Recovered::Begin(begin) => {
+                    tracing::info!(job = %begin.graph.job_id, epoch = begin.epoch.0, "job recovered");
+                    self.enter(&begin);
+                    self.begin(&leading, *begin);
+                }
+                Recovered::Unfit(epoch, view) => unfit.push((epoch, view)),
+            }
+        }
+        for (epoch, view) in unfit {
+            self.end_unfit(&leading, epoch, *view).await;
+        }
+        self.inner.started.send_replace(Start::Ready(leading));
+        Ok(())
+    }
+
+    /// Blocks on the disk.
+    fn recover(&self, leading: &Leading) -> Result<Vec<Recovered>, Error> {
+        let store = &leading.store;
+        for archived in store.archived()? {
+            // An unreadable graph costs the plan, not the listing.
+            let mode = document::read(&archived.graph).map_or(ExecutionMode::Streaming, |graph| graph.mode);
+            let overview = job_overview(&archived.view, mode, now_ms());
+            let ended_at = archived.view.ended_at.unwrap_or(archived.view.started_at);
+            self.inner.jobs.lock().end(archived.view.job, ended_at, overview);
+        }
+        let mut recovered = Vec::new();
+        for record in store.unfinished()? {
+            let epoch = store.begin_mastership(record.job)?;
+            recovered.push(self.recover_job(record, epoch));
+        }
+        self.inner.blobs.sweep()?;
+        Ok(recovered)
+    }
+
+    fn recover_job(&self, record: JobRecord, epoch: JobMasterEpoch) -> Recovered {
+        let (job, accepted_at) = (record.job, record.accepted_at);
+        let unfit = |name: String, failure: Failure| {
+            Recovered::Unfit(epoch, Box::new(failed(job, name, accepted_at, failure.fatal())))
+        };
+        let graph = match document::read(&record.graph) {
+            Ok(graph) => graph,
+            Err(error) => {
+                let failure = Failure::internal("the stored job graph cannot be read").caused_by(&error);
+                return unfit(job.to_string(), failure);
+            }
+        };
+        let (configuration, default_parallelism) = match submission::effective(&graph, &self.inner.configuration) {
+            Ok(effective) => effective,
+            Err(error) => {
+                let failure = Failure::user("the job's configuration does not fit any more").caused_by(&error);
+                return unfit(graph.name, failure);
+            }
+        };
+        let graph_digest = match restore_blobs(&self.inner.blobs, &record) {
+            Ok(digest) => digest,
+            Err(error) => {
+                let failure = Failure::environment("the job's program is lost").caused_by(&error);
+                return unfit(graph.name, failure);
+            }
+        };
+        self.inner.blobs.adopt(job, [graph_digest, record.program]);
+        Recovered::Begin(Box::new(Begin {
+            graph: Arc::new(graph),
+            graph_digest,
+            configuration: configuration.into(),
+            default_parallelism,
+            accepted_at,
+            epoch,
+            cancelled: record.cancelled,
+            manifest: record.manifest,
+        }))
+    }
+
+    async fn end_unfit(&self, leading: &Leading, epoch: JobMasterEpoch, view: JobView) {
+        tracing::error!(job = %view.job, failure = ?view.failure, "job cannot be recovered");
+        let (job, ended_at) = (view.job, view.ended_at.unwrap_or(view.started_at));
+        let overview = job_overview(&view, ExecutionMode::Streaming, now_ms());
+        let ended = super::on_store(&leading.store, move |store| store.end(epoch, &view));
+        if let Err(error) = ended.await {
+            tracing::error!(%job, %error, "the end of a job cannot be stored; the next start tries again");
+        }
+        self.inner.jobs.lock().end(job, ended_at, overview);
+    }
+}
+
+/// The program must be there; the graph is written again if it is not, since the store has it.
+fn restore_blobs(blobs: &BlobStore, record: &JobRecord) -> Result<Digest, crate::blobs::BlobError> {
+    blobs.locate(record.program)?;
+    let graph = Digest::of(&record.graph);
+    if blobs.locate(graph).is_err() {
+        let lease = blobs.put(&record.graph)?;
+        blobs.adopt(record.job, [lease.digest()]);
+    }
+    Ok(graph)
+}

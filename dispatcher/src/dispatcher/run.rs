@@ -1,0 +1,235 @@
+//! One JobMaster's life: its start, its reports, and the archive.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use flott_core::{
+    config::keys::{slots, taskmanager},
+    failure::Failure,
+    id::{Digest, IdSequence, JobId, JobMasterEpoch, JobSecret},
+    job_graph::JobGraph,
+    message::Committable,
+    status::JobStatus,
+    view::{ExceptionView, JobView},
+};
+use flott_jobmaster::{JobListener, JobMasterService, JobSpec, Millis, Options, Timeouts};
+
+use super::{Dispatcher, Leading, jobs::Job, on_store};
+use crate::{address, clock::now_ms, control::JobPort, rest::render::job_overview, stores::StoreError};
+
+/// Pause before a write that the disk has refused is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// What a TaskManager has on top of `task.cancellation.timeout` to kill a process that does not obey.
+const KILL_GRACE_MS: u64 = 15_000;
+/// Settings of the cluster that are none of a job's business.
+const CLUSTER_ONLY: &str = "security.";
+
+/// What a JobMaster is started from.
+#[derive(Debug, Clone)]
+pub(super) struct Begin {
+    pub graph: Arc<JobGraph>,
+    pub graph_digest: Digest,
+    /// The cluster's configuration, overlaid with the job's.
+    pub configuration: BTreeMap<String, String>,
+    pub default_parallelism: u32,
+    pub accepted_at: u64,
+    pub epoch: JobMasterEpoch,
+    /// Whether its cancellation was asked for in an earlier life.
+    pub cancelled: bool,
+    /// What an earlier life wanted to commit.
+    pub manifest: Option<Vec<Committable>>,
+}
+
+impl Dispatcher {
+    /// Starts the JobMaster of a job that was entered. A job that cannot be started ends as failed.
+    pub(super) fn begin(&self, leading: &Leading, begin: Begin) {
+        let (job, epoch, cancelled) = (begin.graph.job_id, begin.epoch, begin.cancelled);
+        let (name, accepted_at) = (begin.graph.name.clone(), begin.accepted_at);
+        let spec = self.spec(begin);
+        let port = Arc::new(JobPort { control: self.inner.control.clone(), job });
+        let reports = Arc::new(Reports { dispatcher: self.clone(), leading: leading.clone(), job, epoch });
+        // The jobs are locked until the JobMaster is among them, so that a cancellation finds it.
+        let mut jobs = self.inner.jobs.lock();
+        let started = self.inner.control.lead(job, || JobMasterService::start(spec, Options::default(), port, reports));
+        match started {
+            Ok(master) => {
+                if cancelled {
+                    master.cancel();
+                }
+                jobs.update(job, epoch, |active| active.master = Some(master));
+            }
+            Err(error) => {
+                drop(jobs);
+                tracing::warn!(%job, %error, "job cannot be started");
+                self.archive(leading.clone(), epoch, Arc::new(failed(job, name, accepted_at, error.into())));
+            }
+        }
+    }
+
+    fn spec(&self, begin: Begin) -> JobSpec {
+        let Begin { graph, graph_digest, mut configuration, default_parallelism, accepted_at, epoch, manifest, .. } =
+            begin;
+        configuration.retain(|key, _| !key.starts_with(CLUSTER_ONLY));
+        let cluster = &self.inner.configuration;
+        let timeouts = Timeouts {
+            slot_request: millis(cluster.get(&slots::REQUEST_TIMEOUT)),
+            cancellation: millis(cluster.get(&taskmanager::CANCELLATION_TIMEOUT)).saturating_add(KILL_GRACE_MS),
+            ..Timeouts::default()
+        };
+        JobSpec {
+            graph,
+            graph_digest,
+            epoch,
+            secret: JobSecret::random(),
+            configuration,
+            default_parallelism,
+            cluster_restart: cluster.restart_strategy(),
+            timeouts,
+            restored_commit: manifest,
+            accepted_at: Millis(accepted_at),
+            seed: IdSequence::random_seed(),
+        }
+    }
+
+    /// Makes the end of a job durable, however often the disk refuses, and shows it.
+    pub(super) fn archive(&self, leading: Leading, epoch: JobMasterEpoch, view: Arc<JobView>) {
+        let this = self.clone();
+        self.inner.tasks.spawn(async move {
+            let job = view.job;
+            let Ok(Job::Active(active)) = this.inner.jobs.lock().get(job) else { return };
+            loop {
+                let ended = view.clone();
+                match on_store(&leading.store, move |store| store.end(epoch, &ended)).await {
+                    Ok(()) => break,
+                    // The write before, of which we thought that it had failed, was done.
+                    Err(StoreError::Unknown(_)) => break,
+                    Err(error @ StoreError::Stale { .. }) => {
+                        tracing::warn!(%job, %error, "the end of a job is dropped");
+                        return;
+                    }
+                    Err(error) => {
+                        tracing::error!(%job, %error, "the end of a job cannot be stored; trying again");
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                }
+            }
+            this.write_archive(&view).await;
+            this.inner.control.resign(job, epoch);
+            leading.resources.withdraw(job, epoch);
+            let overview = job_overview(&view, active.graph.mode, now_ms());
+            this.inner.jobs.lock().end(job, view.ended_at.unwrap_or(view.started_at), overview);
+            match &view.failure {
+                Some(failure) if view.status == JobStatus::Failed => tracing::warn!(%job, %failure, "job failed"),
+                _ => tracing::info!(%job, status = %view.status, "job ended"),
+            }
+            let blobs = this.inner.blobs.clone();
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || blobs.release(job)).await {
+                tracing::warn!(%job, %error, "the blobs of a job cannot be deleted");
+            }
+            this.expire(&leading).await;
+        });
+    }
+
+    /// Writes the end of a job where it can be read without a JobManager. The store has it already: a failure costs no
+    /// more than that.
+    async fn write_archive(&self, view: &Arc<JobView>) {
+        let Some(directory) = self.inner.archive_directory.clone() else { return };
+        let (view, job) = (view.clone(), view.job);
+        let written = tokio::task::spawn_blocking(move || {
+            let text = serde_json::to_string(&*view).map_err(std::io::Error::other)?;
+            address::private_directory(&directory)?;
+            address::write_file(&directory.join(format!("{}.json", view.job)), &text)
+        });
+        match written.await.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            Ok(()) => {}
+            Err(error) => tracing::warn!(%job, %error, "the end of a job cannot be written to the archive"),
+        }
+    }
+
+    /// Drops what the archive does not keep any more.
+    pub(super) async fn expire(&self, leading: &Leading) {
+        let expired = self.inner.jobs.lock().history.expire(now_ms(), self.inner.retention);
+        if expired.is_empty() {
+            return;
+        }
+        {
+            let mut jobs = self.inner.jobs.lock();
+            expired.iter().for_each(|job| drop(jobs.by_id.remove(job)));
+        }
+        if let Err(error) = on_store(&leading.store, move |store| store.forget(&expired)).await {
+            // They go at the next start.
+            tracing::warn!(%error, "old jobs cannot be dropped from the archive");
+        }
+    }
+}
+
+/// The view of a job that never got a JobMaster.
+pub(super) fn failed(job: JobId, name: String, accepted_at: u64, failure: Failure) -> JobView {
+    let now = now_ms();
+    JobView {
+        job,
+        name,
+        status: JobStatus::Failed,
+        started_at: accepted_at,
+        ended_at: Some(now),
+        entered: BTreeMap::from([(JobStatus::Initializing, accepted_at), (JobStatus::Failed, now)]),
+        vertices: Vec::new(),
+        failure: Some(failure.clone()),
+        exceptions: vec![ExceptionView { at: now, failure, concurrent: Vec::new() }],
+        exceptions_truncated: false,
+        restarts: 0,
+        accumulators: BTreeMap::new(),
+        pending: Vec::new(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Hears from one JobMaster. Its calls come from the JobMaster's loop, so what waits is spawned.
+struct Reports {
+    dispatcher: Dispatcher,
+    leading: Leading,
+    job: JobId,
+    epoch: JobMasterEpoch,
+}
+
+impl JobListener for Reports {
+    fn status_changed(&self, job: JobId, status: JobStatus) {
+        tracing::info!(%job, %status, "job has another state");
+        if !status.is_terminal() {
+            self.dispatcher.inner.jobs.lock().update(job, self.epoch, |active| active.status = status);
+        }
+    }
+
+    fn persist_commit(&self, job: JobId, epoch: JobMasterEpoch, committables: Vec<Committable>) {
+        let (dispatcher, store) = (self.dispatcher.clone(), self.leading.store.clone());
+        self.dispatcher.inner.tasks.spawn(async move {
+            let persisted = loop {
+                let manifest = committables.clone();
+                match on_store(&store, move |store| store.save_manifest(job, epoch, &manifest)).await {
+                    Ok(()) => break Ok(()),
+                    // Refused for good: another JobMaster leads, or the job has ended.
+                    Err(error @ (StoreError::Stale { .. } | StoreError::Unknown(_))) => {
+                        break Err(Failure::internal("the commit manifest is refused").caused_by(&error).fatal());
+                    }
+                    // It may have been written: the answer must be true, so the write is repeated until it is known.
+                    Err(error) => {
+                        tracing::error!(%job, %error, "a commit manifest cannot be stored; trying again");
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                }
+            };
+            if let Ok(Job::Active(active)) = dispatcher.inner.jobs.lock().get(job)
+                && let Some(master) = active.master
+            {
+                master.commit_persisted(persisted);
+            }
+        });
+    }
+
+    fn ended(&self, view: Arc<JobView>) {
+        debug_assert_eq!(view.job, self.job);
+        self.dispatcher.archive(self.leading.clone(), self.epoch, view);
+    }
+}

@@ -1,0 +1,45 @@
+//! What the Dispatcher refuses, and why.
+
+use flott_core::{id::JobId, status::JobStatus};
+
+use crate::{blobs::BlobError, stores::StoreError, submission::SubmissionError};
+
+/// An answer of the Dispatcher that is not what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such job runs here or is remembered.
+    #[error("Job {0} not found")]
+    UnknownJob(JobId),
+    /// What was submitted cannot run.
+    #[error(transparent)]
+    Submission(#[from] SubmissionError),
+    /// The id belongs to another job.
+    #[error("Job has already been submitted. Job {0} is known here with another job graph; plan again for a new id")]
+    Duplicate(JobId),
+    /// It is too late for that.
+    #[error("job {job} has ended already, as {status}")]
+    Ended {
+        /// The job.
+        job: JobId,
+        /// How it ended.
+        status: JobStatus,
+    },
+    /// The JobManager is still recovering.
+    #[error("the JobManager is starting; ask again in a moment")]
+    Starting,
+    /// The JobManager is shutting down.
+    #[error("the JobManager is shutting down and takes no more jobs")]
+    Ending,
+    /// The job's JobMaster is gone without a word.
+    #[error("the JobMaster of job {0} does not answer")]
+    Lost(JobId),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A blob is missing, or the disk failed.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// The ResourceManager refused.
+    #[error(transparent)]
+    Resources(#[from] flott_resource_manager::Error),
+}

@@ -1,0 +1,112 @@
+//! The REST endpoint: Flink 2.3's paths and shapes at `/` and `/v1`, what Flink does not have under `/flott/v1`.
+//!
+//! # Layout
+//! - [`shapes`]: answers and requests as they stand on the wire; [`render`]: from views to answers
+//! - `table`: routes and their OpenAPI document, from one entry each
+//! - `access`: token, host and origin, checked in front of every route
+//! - `error`, `parameters`: refusals and parameters in Flink's words
+//! - one module per group of routes: `cluster`, `jobs`, `vertices`, `workers`, `jobmanager`, `submit`, `jars`, `flott`,
+//!   `blobs`; `multipart` and `logs` serve several
+
+mod access;
+mod blobs;
+mod cluster;
+pub mod context;
+mod error;
+mod flott;
+mod jars;
+mod jobmanager;
+mod jobs;
+mod logs;
+mod multipart;
+mod parameters;
+pub mod render;
+pub mod shapes;
+mod submit;
+mod table;
+mod vertices;
+mod workers;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{Method, Uri, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use flott_core::message::CONTROL_PATH;
+use utoipa::openapi::OpenApi;
+
+pub use access::{Access, OpenToAll};
+pub use context::Context;
+pub use error::RestError;
+use table::Table;
+
+/// Most bytes of a JSON body.
+const JSON_MAX: usize = 4 << 20;
+
+type Rest = State<Arc<Context>>;
+
+/// Routes that clients of Flink know.
+fn flink_table() -> Table<Arc<Context>> {
+    Table::new()
+        .merge(cluster::routes())
+        .merge(jobs::routes())
+        .merge(vertices::routes())
+        .merge(workers::routes())
+        .merge(jobmanager::routes())
+        .merge(submit::routes())
+        .merge(jars::routes())
+}
+
+/// Routes of Flott alone.
+fn flott_table() -> Table<Arc<Context>> {
+    Table::new().merge(flott::routes()).merge(blobs::routes())
+}
+
+/// The document that describes every route.
+pub fn open_api() -> OpenApi {
+    flink_table().merge(flott_table()).finish().1
+}
+
+/// The router of the endpoint. Every request passes the access check first.
+pub fn router(context: Arc<Context>) -> Router {
+    let (flink, _) = flink_table().finish();
+    let (own, _) = flott_table().finish();
+    Router::new()
+        .merge(flink.clone())
+        .nest("/v1", flink)
+        .merge(own)
+        .route(CONTROL_PATH, axum::routing::get(crate::control::endpoint::upgrade))
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
+        .layer(DefaultBodyLimit::max(JSON_MAX))
+        .layer(middleware::from_fn_with_state(context.clone(), guard))
+        .with_state(context)
+}
+
+async fn guard(State(context): Rest, request: Request, next: Next) -> Response {
+    match context.access.check(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => {
+            let mut response = error.into_response();
+            if context.access.token.is_some() {
+                let scheme = header::HeaderValue::from_static("Bearer");
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+            }
+            response
+        }
+    }
+}
+
+/// Flink takes a GET that it does not know for a file of its web pages.
+async fn unknown(method: Method, uri: Uri) -> RestError {
+    match method {
+        Method::GET | Method::HEAD => {
+            RestError::not_found(format_args!("Unable to load requested file {}.", uri.path()))
+        }
+        _ => RestError::not_found(format_args!("Not found: {}", uri.path())),
+    }
+}

@@ -1,0 +1,21 @@
+//! From views to answers. Pure functions of what they are given; the time comes in as `now`.
+
+mod failure;
+mod job;
+mod numbers;
+mod vertex;
+mod worker;
+
+pub use failure::{accumulators, exceptions, execution_result};
+pub use job::{job_config, job_details, job_overview, pending};
+pub use vertex::{subtask, subtask_times, vertex, vertex_task_managers};
+pub use worker::{assigned_tasks, task_manager, task_manager_details};
+
+/// A point in time that may not have come yet, as REST writes it.
+fn time_or_not_yet(time: Option<u64>) -> i64 {
+    time.map_or(-1, signed)
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

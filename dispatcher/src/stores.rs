@@ -1,0 +1,102 @@
+//! What a JobManager must remember over its own death, and nothing else: accepted jobs until they end, what they ended
+//! with, and the epochs that fence older leaders and JobMasters.
+//!
+//! [`JobStore`] is the contract; [`SledStore`] keeps it on disk, [`MemoryStore`] for the length of a process. The same
+//! suite of tests runs against both.
+//!
+//! # Fault contract
+//! - A method that returns `Ok` has made its change durable (for as long as the store itself lives): a process killed
+//!   right after it finds the change again. One that returns `Err` may have made it or not; asking again is harmless.
+//! - Each method is atomic: after a crash its change is there whole or not at all.
+//! - Epochs only grow. [`JobStore::save_manifest`] and [`JobStore::end`] by an epoch that is not the newest are refused
+//!   with [`StoreError::Stale`] and change nothing.
+//! - A job id that was ever inserted stays known; [`JobStore::insert`] never accepts it twice, also after its archive
+//!   entry was dropped (the last [`KNOWN_MAX`] ended ids are kept).
+//! - Methods block on the disk: call them where blocking is allowed.
+
+mod memory;
+mod record;
+mod sled;
+
+#[cfg(test)]
+mod contract;
+
+use flott_core::{
+    id::{JobId, JobMasterEpoch, LeaderEpoch},
+    message::Committable,
+    view::JobView,
+};
+
+pub use self::{
+    memory::MemoryStore,
+    record::{ArchivedJob, Inserted, JobRecord, NewJob},
+    sled::SledStore,
+};
+
+/// Ended job ids that are remembered so that they are not run again.
+pub const KNOWN_MAX: usize = 100_000;
+
+/// Why a store did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The job is not among the unfinished ones.
+    #[error("job {0} is not an unfinished job of this store")]
+    Unknown(JobId),
+    /// A newer JobMaster exists.
+    #[error("job {job}: JobMaster epoch {given} is not the newest, which is {newest}")]
+    Stale {
+        /// The job.
+        job: JobId,
+        /// Who asked.
+        given: JobMasterEpoch,
+        /// Who leads.
+        newest: JobMasterEpoch,
+    },
+    /// Another process holds the store.
+    #[error("the job store in {0} is in use by another JobManager; stop that one, or choose another state directory")]
+    InUse(String),
+    /// What is stored cannot be understood.
+    #[error("the job store holds a damaged record of {what}: {cause}")]
+    Damaged {
+        /// Which record.
+        what: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The disk or the database under the store failed.
+    #[error("the job store failed: {0}")]
+    Io(String),
+}
+
+/// Durable memory of the Dispatcher. See the module's fault contract.
+pub trait JobStore: Send + Sync + 'static {
+    /// Begins a leadership, with an epoch greater than every one before it on this store.
+    fn begin_leadership(&self) -> Result<LeaderEpoch, StoreError>;
+
+    /// Accepts a job with its first JobMaster epoch, unless its id is known.
+    fn insert(&self, job: &NewJob) -> Result<Inserted, StoreError>;
+
+    /// Begins the next JobMaster of an unfinished job.
+    fn begin_mastership(&self, job: JobId) -> Result<JobMasterEpoch, StoreError>;
+
+    /// Keeps what a finished job will make visible, before any of it is; replaces what was there.
+    fn save_manifest(&self, job: JobId, by: JobMasterEpoch, manifest: &[Committable]) -> Result<(), StoreError>;
+
+    /// Remembers that a person asked for the job's cancellation, so that a recovery does not run it again.
+    fn mark_cancelled(&self, job: JobId) -> Result<(), StoreError>;
+
+    /// Ends a job: its record and manifest go, its archive entry comes, at once.
+    fn end(&self, by: JobMasterEpoch, view: &JobView) -> Result<(), StoreError>;
+
+    /// Jobs that have not ended, in the order in which they were accepted.
+    fn unfinished(&self) -> Result<Vec<JobRecord>, StoreError>;
+
+    /// Archived jobs, the longest ended first.
+    fn archived(&self) -> Result<Vec<ArchivedJob>, StoreError>;
+
+    /// One archived job; `None` if it is not there (any more).
+    fn archived_job(&self, job: JobId) -> Result<Option<ArchivedJob>, StoreError>;
+
+    /// Drops archive entries; the ids stay known. Unknown ones are no error.
+    fn forget(&self, jobs: &[JobId]) -> Result<(), StoreError>;
+}

@@ -1,0 +1,137 @@
+//! The contract of [`JobStore`], run against every implementation; `reopen` stands for a crash and a new start.
+
+use bytes::Bytes;
+use flott_core::{
+    id::{AttemptId, AttemptNumber, Digest, JobId, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId},
+    message::Committable,
+    status::JobStatus,
+    view::JobView,
+};
+
+use super::*;
+
+fn id(n: u8) -> JobId {
+    JobId::from_bytes([n; 16])
+}
+
+fn new_job(n: u8) -> NewJob {
+    NewJob { job: id(n), graph: Bytes::from(vec![n; 100]), program: Digest::of(&[n]), accepted_at: 1000 - u64::from(n) }
+}
+
+fn ended(n: u8) -> ArchivedJob {
+    let view = JobView {
+        job: id(n),
+        name: format!("job {n}"),
+        status: JobStatus::Finished,
+        started_at: 1,
+        ended_at: Some(u64::from(n)),
+        entered: [(JobStatus::Finished, 7)].into(),
+        vertices: Vec::new(),
+        failure: None,
+        exceptions: Vec::new(),
+        exceptions_truncated: false,
+        restarts: 0,
+        accumulators: Default::default(),
+        pending: Vec::new(),
+    };
+    ArchivedJob { view, graph: new_job(n).graph }
+}
+
+fn committable(data: &'static [u8]) -> Committable {
+    let head = OperatorId::from_uid("sink");
+    let attempt = AttemptId { vertex: VertexId::of_chain(head), subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
+    Committable { sink: head, attempt, data: Bytes::from_static(data) }
+}
+
+const FIRST: JobMasterEpoch = JobMasterEpoch(1);
+
+fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
+    // Leadership grows with every start.
+    let first = store.begin_leadership().unwrap();
+    store = reopen(store);
+    let second = store.begin_leadership().unwrap();
+    assert!(second > first);
+
+    // A job is accepted once, whether it runs or has ended.
+    assert_eq!(store.insert(&new_job(1)).unwrap(), Inserted::New(FIRST));
+    assert_eq!(store.insert(&new_job(2)).unwrap(), Inserted::New(FIRST));
+    store = reopen(store);
+    let known = Inserted::Known { graph: Digest::of(&new_job(1).graph), ended: false };
+    assert_eq!(store.insert(&new_job(1)).unwrap(), known);
+
+    // What was accepted is there again, in order of acceptance.
+    let jobs = store.unfinished().unwrap();
+    assert_eq!(jobs.iter().map(|record| record.job).collect::<Vec<_>>(), [id(2), id(1)]);
+    assert_eq!(jobs[1].graph, new_job(1).graph);
+    assert_eq!((jobs[1].program, jobs[1].accepted_at), (new_job(1).program, 999));
+    assert_eq!((jobs[1].epoch, jobs[1].cancelled, &jobs[1].manifest), (FIRST, false, &None));
+
+    // A new JobMaster fences the one before it.
+    assert_eq!(store.begin_mastership(id(1)).unwrap(), JobMasterEpoch(2));
+    let manifest = [committable(b"a"), committable(b"b")];
+    let stale = store.save_manifest(id(1), FIRST, &manifest).unwrap_err();
+    assert!(matches!(stale, StoreError::Stale { newest: JobMasterEpoch(2), .. }), "{stale}");
+    assert!(matches!(store.end(FIRST, &ended(1).view), Err(StoreError::Stale { .. })));
+    store.save_manifest(id(1), JobMasterEpoch(2), &manifest).unwrap();
+    store.mark_cancelled(id(2)).unwrap();
+    store = reopen(store);
+    let jobs = store.unfinished().unwrap();
+    assert_eq!((jobs[1].epoch, jobs[1].manifest.as_deref()), (JobMasterEpoch(2), Some(&manifest[..])));
+    assert!(jobs[0].cancelled);
+
+    // An ended job leaves its view behind, and its id stays taken.
+    store.end(JobMasterEpoch(2), &ended(1).view).unwrap();
+    store = reopen(store);
+    assert_eq!(store.unfinished().unwrap().len(), 1);
+    assert_eq!(store.archived_job(id(1)).unwrap(), Some(ended(1)));
+    let known = Inserted::Known { graph: Digest::of(&new_job(1).graph), ended: true };
+    assert_eq!(store.insert(&new_job(1)).unwrap(), known);
+    assert!(matches!(store.begin_mastership(id(1)), Err(StoreError::Unknown(_))));
+    assert!(matches!(store.mark_cancelled(id(1)), Err(StoreError::Unknown(_))));
+    assert!(matches!(store.end(JobMasterEpoch(2), &ended(1).view), Err(StoreError::Unknown(_))));
+
+    // The archive is in order of the end; forgetting keeps the id taken.
+    assert_eq!(store.insert(&new_job(3)).unwrap(), Inserted::New(FIRST));
+    store.end(FIRST, &ended(3).view).unwrap();
+    store.end(FIRST, &ended(2).view).unwrap();
+    assert_eq!(store.archived().unwrap(), [ended(1), ended(2), ended(3)]);
+    store.forget(&[id(1), id(9)]).unwrap();
+    store.forget(&[]).unwrap();
+    store = reopen(store);
+    assert_eq!(store.archived().unwrap(), [ended(2), ended(3)]);
+    assert_eq!(store.archived_job(id(1)).unwrap(), None);
+    assert_eq!(store.insert(&new_job(1)).unwrap(), known);
+}
+
+#[test]
+fn memory_store_keeps_the_contract() {
+    contract(MemoryStore::default(), |store| store);
+}
+
+#[test]
+fn sled_store_keeps_the_contract() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    contract(SledStore::open(&path).unwrap(), |store| {
+        drop(store);
+        SledStore::open(&path).unwrap()
+    });
+}
+
+#[test]
+fn a_sled_store_has_one_owner() {
+    let directory = tempfile::tempdir().unwrap();
+    let _owner = SledStore::open(directory.path()).unwrap();
+    let error = SledStore::open(directory.path()).unwrap_err();
+    assert!(matches!(error, StoreError::InUse(_)), "{error}");
+}
+
+#[test]
+fn a_damaged_record_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SledStore::open(directory.path()).unwrap();
+    store.insert(&new_job(1)).unwrap();
+    store.corrupt(id(1), &[9, 9]);
+    let error = store.unfinished().unwrap_err().to_string();
+    assert!(error.contains(&id(1).to_string()) && error.contains("format version 9"), "{error}");
+}

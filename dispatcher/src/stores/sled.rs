@@ -1,0 +1,280 @@
+//! The store on disk: one sled tree, a few small records per job.
+//!
+//! Keys are one letter for the kind of record and the raw job id; values begin with a format version byte. One tree
+//! makes every change one atomic batch. sled itself locks its directory against a second process, so this process is
+//! the only writer, and a mutex is enough to make read-then-write steps atomic.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use flott_core::{
+    codec,
+    id::{JobId, JobMasterEpoch, LeaderEpoch},
+    message::Committable,
+    view::JobView,
+};
+use parking_lot::{Mutex, MutexGuard};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    ArchivedJob, Inserted, JobRecord, JobStore, KNOWN_MAX, NewJob, StoreError,
+    record::{Header, Tombstone},
+};
+
+const FORMAT: u8 = 1;
+/// Records are few and read once: the cache is kept far below sled's default of a gigabyte.
+const CACHE_BYTES: u64 = 1 << 20;
+
+const LEADER: &[u8] = b"L";
+const HEADER: u8 = b'H';
+const GRAPH: u8 = b'G';
+const MANIFEST: u8 = b'M';
+const ARCHIVE: u8 = b'A';
+const KNOWN: u8 = b'K';
+
+/// See the module.
+#[derive(Debug)]
+pub struct SledStore {
+    db: sled::Db,
+    writer: Mutex<()>,
+}
+
+impl SledStore {
+    /// Opens or creates the store in `directory`. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another process has it open, [`StoreError::Io`] when it cannot be read or created.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let config = sled::Config::new()
+            .path(directory)
+            .cache_capacity(CACHE_BYTES)
+            .mode(sled::Mode::LowSpace)
+            // Every change is flushed where it is made; a flusher thread would only wake an idle process.
+            .flush_every_ms(None);
+        let db = config.open().map_err(|error| match &error {
+            // sled gives its refused file lock no kind of its own.
+            sled::Error::Io(cause) if cause.to_string().contains("could not acquire lock") => {
+                StoreError::InUse(directory.display().to_string())
+            }
+            _ => io(error),
+        })?;
+        let store = Self { db, writer: Mutex::new(()) };
+        store.forget_old_ids()?;
+        Ok(store)
+    }
+
+    fn forget_old_ids(&self) -> Result<(), StoreError> {
+        let mut known = Vec::new();
+        for entry in self.db.scan_prefix([KNOWN]) {
+            let (key, value) = entry.map_err(io)?;
+            let tombstone: Tombstone = decode("an ended job", &value)?;
+            known.push((tombstone.ended_at, key));
+        }
+        let Some(excess) = known.len().checked_sub(KNOWN_MAX).filter(|excess| *excess > 0) else { return Ok(()) };
+        known.sort();
+        let mut batch = sled::Batch::default();
+        known.into_iter().take(excess).for_each(|(_, key)| batch.remove(key));
+        self.apply(&self.writer.lock(), batch)
+    }
+
+    fn apply(&self, _writer: &MutexGuard<'_, ()>, batch: sled::Batch) -> Result<(), StoreError> {
+        self.db.apply_batch(batch).map_err(io)?;
+        self.db.flush().map_err(io)?;
+        Ok(())
+    }
+
+    fn read<T: DeserializeOwned>(&self, kind: u8, job: JobId) -> Result<Option<T>, StoreError> {
+        let Some(value) = self.db.get(key(kind, job)).map_err(io)? else { return Ok(None) };
+        decode(&format!("job {job}"), &value).map(Some)
+    }
+
+    fn header(&self, job: JobId) -> Result<Header, StoreError> {
+        self.read(HEADER, job)?.ok_or(StoreError::Unknown(job))
+    }
+
+    fn led_by(&self, job: JobId, given: JobMasterEpoch) -> Result<(), StoreError> {
+        let newest = self.header(job)?.epoch;
+        if newest == given { Ok(()) } else { Err(StoreError::Stale { job, given, newest }) }
+    }
+
+    fn graph(&self, job: JobId) -> Result<Bytes, StoreError> {
+        let graph = self.db.get(key(GRAPH, job)).map_err(io)?;
+        let graph = graph.ok_or_else(|| damaged(&format!("job {job}"), "its graph is missing"))?;
+        Ok(Bytes::copy_from_slice(&graph))
+    }
+
+    fn archive_entry(&self, job: JobId, value: &[u8]) -> Result<ArchivedJob, StoreError> {
+        let view: JobView = unwrap_json(&format!("job {job}"), value)?;
+        Ok(ArchivedJob { view, graph: self.graph(job)? })
+    }
+}
+
+impl JobStore for SledStore {
+    fn begin_leadership(&self) -> Result<LeaderEpoch, StoreError> {
+        let writer = self.writer.lock();
+        let last = match self.db.get(LEADER).map_err(io)? {
+            Some(value) => decode("the leader epoch", &value)?,
+            None => LeaderEpoch::default(),
+        };
+        let mut batch = sled::Batch::default();
+        batch.insert(LEADER, encode(&last.next())?);
+        self.apply(&writer, batch)?;
+        Ok(last.next())
+    }
+
+    fn insert(&self, job: &NewJob) -> Result<Inserted, StoreError> {
+        let writer = self.writer.lock();
+        if let Some(header) = self.read::<Header>(HEADER, job.job)? {
+            return Ok(Inserted::Known { graph: header.graph, ended: false });
+        }
+        if let Some(tombstone) = self.read::<Tombstone>(KNOWN, job.job)? {
+            return Ok(Inserted::Known { graph: tombstone.graph, ended: true });
+        }
+        let header = Header::of(job);
+        let mut batch = sled::Batch::default();
+        batch.insert(&key(HEADER, job.job), encode(&header)?);
+        batch.insert(&key(GRAPH, job.job), &*job.graph);
+        self.apply(&writer, batch)?;
+        Ok(Inserted::New(header.epoch))
+    }
+
+    fn begin_mastership(&self, job: JobId) -> Result<JobMasterEpoch, StoreError> {
+        let writer = self.writer.lock();
+        let mut header = self.header(job)?;
+        header.epoch = header.epoch.next();
+        let mut batch = sled::Batch::default();
+        batch.insert(&key(HEADER, job), encode(&header)?);
+        self.apply(&writer, batch)?;
+        Ok(header.epoch)
+    }
+
+    fn save_manifest(&self, job: JobId, by: JobMasterEpoch, manifest: &[Committable]) -> Result<(), StoreError> {
+        let writer = self.writer.lock();
+        self.led_by(job, by)?;
+        let mut batch = sled::Batch::default();
+        batch.insert(&key(MANIFEST, job), encode(manifest)?);
+        self.apply(&writer, batch)
+    }
+
+    fn mark_cancelled(&self, job: JobId) -> Result<(), StoreError> {
+        let writer = self.writer.lock();
+        let mut header = self.header(job)?;
+        header.cancelled = true;
+        let mut batch = sled::Batch::default();
+        batch.insert(&key(HEADER, job), encode(&header)?);
+        self.apply(&writer, batch)
+    }
+
+    fn end(&self, by: JobMasterEpoch, view: &JobView) -> Result<(), StoreError> {
+        let writer = self.writer.lock();
+        let id = view.job;
+        self.led_by(id, by)?;
+        let graph = self.header(id)?.graph;
+        let ended_at = view.ended_at.unwrap_or(view.started_at);
+        let mut batch = sled::Batch::default();
+        batch.remove(&key(HEADER, id));
+        batch.remove(&key(MANIFEST, id));
+        batch.insert(&key(ARCHIVE, id), wrap_json(view)?);
+        batch.insert(&key(KNOWN, id), encode(&Tombstone { graph, ended_at })?);
+        self.apply(&writer, batch)
+    }
+
+    fn unfinished(&self) -> Result<Vec<JobRecord>, StoreError> {
+        let mut jobs = Vec::new();
+        for entry in self.db.scan_prefix([HEADER]) {
+            let (key, value) = entry.map_err(io)?;
+            let job = job_of(&key)?;
+            let Header { program, accepted_at, epoch, cancelled, .. } = decode(&format!("job {job}"), &value)?;
+            let manifest = self.read(MANIFEST, job)?;
+            let graph = self.graph(job)?;
+            jobs.push(JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest });
+        }
+        jobs.sort_by_key(|record| (record.accepted_at, record.job));
+        Ok(jobs)
+    }
+
+    fn archived(&self) -> Result<Vec<ArchivedJob>, StoreError> {
+        let mut jobs = Vec::new();
+        for entry in self.db.scan_prefix([ARCHIVE]) {
+            let (key, value) = entry.map_err(io)?;
+            jobs.push(self.archive_entry(job_of(&key)?, &value)?);
+        }
+        jobs.sort_by_key(|job| (job.view.ended_at, job.view.job));
+        Ok(jobs)
+    }
+
+    fn archived_job(&self, job: JobId) -> Result<Option<ArchivedJob>, StoreError> {
+        let Some(value) = self.db.get(key(ARCHIVE, job)).map_err(io)? else { return Ok(None) };
+        self.archive_entry(job, &value).map(Some)
+    }
+
+    fn forget(&self, jobs: &[JobId]) -> Result<(), StoreError> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let writer = self.writer.lock();
+        let mut batch = sled::Batch::default();
+        for &job in jobs {
+            if self.db.contains_key(key(ARCHIVE, job)).map_err(io)? {
+                batch.remove(&key(ARCHIVE, job));
+                batch.remove(&key(GRAPH, job));
+            }
+        }
+        self.apply(&writer, batch)
+    }
+}
+
+fn key(kind: u8, job: JobId) -> [u8; 17] {
+    let mut key = [kind; 17];
+    key[1..].copy_from_slice(job.as_bytes());
+    key
+}
+
+fn job_of(key: &[u8]) -> Result<JobId, StoreError> {
+    let id = key.get(1..).and_then(|id| <[u8; 16]>::try_from(id).ok());
+    id.map(JobId::from_bytes).ok_or_else(|| damaged("a job", "its key is not an id"))
+}
+
+fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = vec![FORMAT];
+    codec::encode(value, &mut bytes).map_err(|error| StoreError::Io(error.to_string()))?;
+    Ok(bytes)
+}
+
+fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    codec::decode(payload(what, bytes)?).map_err(|error| damaged(what, error))
+}
+
+fn wrap_json<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = vec![FORMAT];
+    serde_json::to_writer(&mut bytes, value).map_err(|error| StoreError::Io(error.to_string()))?;
+    Ok(bytes)
+}
+
+fn unwrap_json<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(payload(what, bytes)?).map_err(|error| damaged(what, error))
+}
+
+fn payload<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a [u8], StoreError> {
+    match bytes.split_first() {
+        Some((&FORMAT, payload)) => Ok(payload),
+        Some((version, _)) => Err(damaged(what, format!("format version {version} is not {FORMAT}"))),
+        None => Err(damaged(what, "it is empty")),
+    }
+}
+
+fn damaged(what: &str, cause: impl ToString) -> StoreError {
+    StoreError::Damaged { what: what.to_owned(), cause: cause.to_string() }
+}
+
+fn io(error: sled::Error) -> StoreError {
+    StoreError::Io(error.to_string())
+}
+
+#[cfg(test)]
+impl SledStore {
+    /// Overwrites a job's header.
+    pub(super) fn corrupt(&self, job: JobId, bytes: &[u8]) {
+        self.db.insert(key(HEADER, job), bytes).unwrap();
+    }
+}

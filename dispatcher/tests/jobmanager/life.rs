@@ -1,0 +1,155 @@
+//! Jobs and JobManagers from their start to their end.
+
+use std::{sync::Arc, time::Duration};
+
+use flott_core::status::JobStatus;
+use flott_dispatcher::{JobManager, Options, Outcome, SingleJob, StartError};
+use reqwest::{Method, StatusCode};
+
+use crate::{
+    cluster::{Cluster, job, options},
+    graph,
+    worker::{Tasks, Worker},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelling_one_job_leaves_the_other() {
+    let cluster = Cluster::start().await;
+    let _workers = [cluster.worker("tm1", Tasks::Run).await, cluster.worker("tm2", Tasks::Run).await];
+    cluster.run(job(1)).await;
+    cluster.run(job(2)).await;
+    cluster.wait(job(1), "RUNNING").await;
+    cluster.wait(job(2), "RUNNING").await;
+    let (status, answer) = cluster.send(Method::PATCH, &format!("/v1/jobs/{}?mode=cancel", job(1))).await;
+    assert_eq!((status, answer), (StatusCode::ACCEPTED, serde_json::json!({})));
+    cluster.wait(job(1), "CANCELED").await;
+    cluster.wait(job(2), "RUNNING").await;
+    // Once more does no harm; a job that ended otherwise cannot be cancelled.
+    let (status, _) = cluster.send(Method::GET, &format!("/jobs/{}/yarn-cancel", job(1))).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_finished_job_cannot_be_cancelled_and_frees_its_blobs() {
+    let cluster = Cluster::start().await;
+    let _worker = cluster.worker("tm1", Tasks::Finish).await;
+    cluster.run(job(1)).await;
+    cluster.wait(job(1), "FINISHED").await;
+    let (status, _) = cluster.send(Method::PATCH, &format!("/jobs/{}", job(1))).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    // Submitted again, it is the job that has finished.
+    cluster.run(job(1)).await;
+    assert_eq!(cluster.get(&format!("/jobs/{}/status", job(1))).await["status"], "FINISHED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_job_manager_takes_up_what_the_old_one_left() {
+    let cluster = Cluster::start().await;
+    let state = cluster.state.clone();
+    {
+        let _worker = cluster.worker("tm1", Tasks::Finish).await;
+        cluster.run(job(1)).await;
+        cluster.wait(job(1), "FINISHED").await;
+    }
+    cluster.run(job(2)).await;
+    cluster.manager.suspend();
+    assert_eq!(cluster.manager.wait().await.unwrap(), Outcome::Suspended);
+
+    let cluster = Cluster::on(state, &[]).await.unwrap();
+    assert_eq!(cluster.get(&format!("/jobs/{}/status", job(1))).await["status"], "FINISHED");
+    let result = cluster.get(&format!("/jobs/{}/execution-result", job(1))).await;
+    assert_eq!(result["job-execution-result"]["application-status"], "SUCCEEDED");
+    let _worker = cluster.worker("tm1", Tasks::Finish).await;
+    cluster.wait(job(2), "FINISHED").await;
+    assert_eq!(cluster.get("/jobs").await["jobs"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleting_the_cluster_ends_everything() {
+    let cluster = Cluster::start().await;
+    let _worker = cluster.worker("tm1", Tasks::Run).await;
+    cluster.run(job(1)).await;
+    cluster.wait(job(1), "RUNNING").await;
+    let address = Options::address_file(cluster.state.path());
+    let told = std::fs::read_to_string(&address).unwrap();
+    assert_eq!(told.trim(), cluster.manager.address().to_string());
+    let (status, answer) = cluster.send(Method::DELETE, "/cluster").await;
+    assert_eq!((status, answer), (StatusCode::OK, serde_json::json!({})));
+    let state = cluster.state.clone();
+    assert_eq!(cluster.manager.wait().await.unwrap(), Outcome::ShutDown);
+    assert!(!address.exists());
+
+    let cluster = Cluster::on(state, &[]).await.unwrap();
+    assert_eq!(cluster.get(&format!("/jobs/{}/status", job(1))).await["status"], "CANCELED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_job_managers_do_not_share_a_state_directory() {
+    let cluster = Cluster::start().await;
+    cluster.get("/overview").await;
+    let second = Cluster::on(cluster.state.clone(), &[]).await.unwrap();
+    let error = second.manager.wait().await.unwrap_err();
+    assert!(matches!(error, StartError::Store(_)), "{error}");
+    assert!(error.to_string().contains("in use by another JobManager"), "{error}");
+    // The first one is not disturbed, and its address still stands.
+    cluster.get("/overview").await;
+    let told = std::fs::read_to_string(Options::address_file(cluster.state.path())).unwrap();
+    assert_eq!(told.trim(), cluster.manager.address().to_string());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_port_is_named() {
+    let cluster = Cluster::start().await;
+    let port = cluster.manager.address().port().to_string();
+    let state = Arc::new(tempfile::tempdir().unwrap());
+    let Err(error) = Cluster::on(state, &[("rest.port", &port)]).await else { panic!("the port is taken") };
+    let error = error.to_string();
+    assert!(error.contains(&port) && error.contains("rest.port"), "{error}");
+}
+
+fn single(state: &std::path::Path, document: Vec<u8>) -> Options {
+    let (graph, program) = (state.join("job.graph"), state.join("numbers"));
+    std::fs::write(&graph, document).unwrap();
+    std::fs::write(&program, graph::program()).unwrap();
+    let mut options = options(state, &[]);
+    options.job = Some(SingleJob { graph, program, linger: Duration::ZERO });
+    options
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_manager_of_one_job_ends_with_it() {
+    let state = Arc::new(tempfile::tempdir().unwrap());
+    let manager = JobManager::start(single(state.path(), graph::document(job(1)))).await.unwrap();
+    let _worker = Worker::start(&manager.address().to_string(), "tm", 2, Tasks::Finish, None).await;
+    let outcome = manager.wait().await.unwrap();
+    assert_eq!(outcome, Outcome::Job { job: job(1), status: JobStatus::Finished });
+
+    // Its result stays, and it is not run again.
+    let again = JobManager::start(single(state.path(), graph::document(job(1)))).await.unwrap();
+    assert_eq!(again.wait().await.unwrap(), Outcome::Job { job: job(1), status: JobStatus::Finished });
+    let cluster = Cluster::on(state, &[]).await.unwrap();
+    assert_eq!(cluster.get(&format!("/jobs/{}/status", job(1))).await["status"], "FINISHED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_manager_of_a_refused_job_says_why() {
+    let state = tempfile::tempdir().unwrap();
+    let manager = JobManager::start(single(state.path(), b"{}".to_vec())).await.unwrap();
+    let error = manager.wait().await.unwrap_err().to_string();
+    assert!(error.contains("the job graph is refused"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_jobs_leave_the_archive() {
+    let cluster = Cluster::start_with(&[("jobstore.max-capacity", "1")]).await;
+    let _worker = cluster.worker("tm1", Tasks::Finish).await;
+    for n in 1..=3 {
+        cluster.run(job(n)).await;
+        cluster.manager.dispatcher().ended(job(n)).await.unwrap();
+    }
+    let gone = cluster.refused(Method::GET, "/jobs/01010101010101010101010101010101").await;
+    assert_eq!(gone.0, 404);
+    // Its id stays taken all the same.
+    cluster.run(job(1)).await;
+    assert_eq!(cluster.refused(Method::GET, "/jobs/01010101010101010101010101010101").await.0, 404);
+}

@@ -1,0 +1,13 @@
+//! A whole JobManager over TCP, with TaskManagers that are played by the tests.
+
+mod cluster;
+mod graph;
+mod shape;
+mod worker;
+
+mod access;
+mod hostile;
+mod jars;
+mod life;
+mod shapes;
+mod submission;

@@ -1,0 +1,232 @@
+//! A TaskManager whose slots and job processes are pretended.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use flott_core::{
+    failure::Failure,
+    id::{AttemptId, InstanceId, JobId, JobMasterEpoch, LeaderEpoch, ProcessId, WorkerId},
+    message::{
+        CONTROL_PATH, CONTROL_PROTOCOL, Committable, FromWorker, Heartbeat, HostToJob, JobToHost, JobToWorker,
+        LogAnswer, LogChunk, LogFile, LogRequest, ProcessLocation, Registration, SlotGrant, TaskStateChange, ToWorker,
+        WorkerToJob,
+    },
+    resource::ResourceProfile,
+    status::ExecutionState,
+    view::{Accumulator, TaskMetrics, WorkerMetrics},
+};
+use flott_rpc::{Connection, Event, Incoming, Options, Sender, carrier::http};
+use tokio::task::JoinHandle;
+
+/// What the tasks of this worker do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tasks {
+    /// Finish at once; sinks leave something to commit.
+    Finish,
+    /// Run until they are cancelled.
+    Run,
+    /// Fail at once.
+    Fail,
+}
+
+pub struct Worker {
+    pub name: String,
+    running: JoinHandle<()>,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+struct Played {
+    worker: WorkerId,
+    tasks: Tasks,
+    leader: LeaderEpoch,
+    sender: Sender<FromWorker, ToWorker>,
+    process: ProcessId,
+    slots: BTreeMap<flott_core::id::AllocationId, SlotGrant>,
+}
+
+impl Worker {
+    /// Connects and registers a worker of `slots` slots.
+    pub async fn start(address: &str, name: &str, slots: usize, tasks: Tasks, token: Option<&str>) -> Self {
+        let upgrade =
+            http::Upgrade { path: CONTROL_PATH, protocol: CONTROL_PROTOCOL, token, timeout: Duration::from_secs(30) };
+        let io = http::connect(address, &upgrade).await.unwrap();
+        let (sender, mut incoming) = Connection::start(io, Options::default());
+        let slot = ResourceProfile { cpu_millicores: 1000, memory_bytes: 512 << 20 };
+        let registration = Registration {
+            worker: WorkerId(name.to_owned()),
+            instance: InstanceId::random(),
+            pid: std::process::id(),
+            host: "127.0.0.1".to_owned(),
+            cpu_cores: 2,
+            physical_memory: 8 << 30,
+            memory: 1 << 30,
+            slots: vec![slot; slots],
+            allocated: Vec::new(),
+            started_at: 1,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        sender.send(FromWorker::Register(registration)).unwrap();
+        let Some(Event::Message(ToWorker::Registered { leader })) = incoming.next().await else {
+            panic!("the worker is registered first");
+        };
+        let played = Played {
+            worker: WorkerId(name.to_owned()),
+            tasks,
+            leader,
+            sender,
+            process: ProcessId::random(),
+            slots: BTreeMap::new(),
+        };
+        Self { name: name.to_owned(), running: tokio::spawn(played.run(incoming)) }
+    }
+}
+
+impl Played {
+    async fn run(mut self, mut incoming: Incoming<FromWorker, ToWorker>) {
+        let mut heartbeats = tokio::time::interval(Duration::from_millis(500));
+        loop {
+            let event = tokio::select! {
+                event = incoming.next() => event,
+                _ = heartbeats.tick() => {
+                    let metrics = WorkerMetrics { resident_bytes: 10 << 20, ..WorkerMetrics::default() };
+                    let allocated = self.slots.values().cloned().collect();
+                    self.say(FromWorker::Heartbeat(Heartbeat { leader: self.leader, allocated, metrics }));
+                    continue;
+                }
+            };
+            let Some(event) = event else { return };
+            match event {
+                Event::Message(ToWorker::AllocateSlot(grant)) => {
+                    self.slots.insert(grant.allocation, grant.clone());
+                    self.say(FromWorker::SlotAllocated(grant.allocation));
+                    let (job, epoch) = (grant.job, grant.epoch);
+                    self.say_job(job, epoch, WorkerToJob::OfferSlots(vec![grant]));
+                }
+                Event::Message(ToWorker::FreeSlot { allocation, .. }) => {
+                    self.slots.remove(&allocation);
+                    self.say(FromWorker::SlotFreed(allocation));
+                }
+                Event::Message(ToWorker::Job { job, epoch, message }) => self.job(job, epoch, message),
+                Event::Message(ToWorker::ReadLog(request)) => self.log(request),
+                Event::Message(ToWorker::Shutdown { .. }) | Event::Closed(_) => return,
+                Event::Message(_) | Event::Request(..) => {}
+            }
+        }
+    }
+
+    fn say(&self, message: FromWorker) {
+        // A connection that is closed ends the loop.
+        let _ = self.sender.send(message);
+    }
+
+    fn say_job(&self, job: JobId, epoch: JobMasterEpoch, message: WorkerToJob) {
+        self.say(FromWorker::Job { job, epoch, message });
+    }
+
+    fn free(&mut self, wanted: impl Fn(&SlotGrant) -> bool) {
+        let freed: Vec<_> = self.slots.values().filter(|grant| wanted(grant)).map(|grant| grant.allocation).collect();
+        for allocation in freed {
+            self.slots.remove(&allocation);
+            self.say(FromWorker::SlotFreed(allocation));
+        }
+    }
+
+    fn job(&mut self, job: JobId, epoch: JobMasterEpoch, message: JobToWorker) {
+        match message {
+            JobToWorker::AcceptSlots(_) => {}
+            JobToWorker::RejectSlots(slots) | JobToWorker::FreeSlots(slots) => {
+                self.free(|grant| slots.contains(&grant.allocation));
+            }
+            JobToWorker::Forget => self.free(|grant| grant.job == job),
+            JobToWorker::StartProcess(_) => {
+                let location = ProcessLocation {
+                    process: self.process,
+                    worker: self.worker.clone(),
+                    data_address: "127.0.0.1:1".parse().unwrap(),
+                    pid: 1,
+                };
+                self.say_job(job, epoch, WorkerToJob::ProcessReady(location));
+            }
+            JobToWorker::Host { message, .. } => {
+                for answer in self.host(message) {
+                    self.say_job(job, epoch, WorkerToJob::Host { process: self.process, message: answer });
+                }
+            }
+        }
+    }
+
+    fn host(&self, message: JobToHost) -> Vec<HostToJob> {
+        match message {
+            JobToHost::Deploy(deployment) => {
+                deployment.tasks.iter().flat_map(|task| self.states(task.attempt)).collect()
+            }
+            JobToHost::Cancel(attempts) => {
+                attempts.into_iter().map(|attempt| state(attempt, ExecutionState::Canceled)).collect()
+            }
+            JobToHost::EnumerateSplits { attempt, source, .. } => {
+                vec![HostToJob::SplitsEnumerated { attempt, source, result: Ok(Vec::new()) }]
+            }
+            JobToHost::AssignSplit { .. } => Vec::new(),
+            JobToHost::Commit { round, .. } => vec![HostToJob::Committed { round, result: Ok(()) }],
+            JobToHost::Abort => vec![HostToJob::Aborted { result: Ok(()) }],
+        }
+    }
+
+    fn states(&self, attempt: AttemptId) -> Vec<HostToJob> {
+        let mut states = vec![state(attempt, ExecutionState::Initializing), state(attempt, ExecutionState::Running)];
+        match self.tasks {
+            Tasks::Run => {}
+            Tasks::Finish => {
+                let mut change = change(attempt, ExecutionState::Finished);
+                let sink = flott_core::id::OperatorId::from_uid("Sink: drop");
+                change.committables = vec![Committable { sink, attempt, data: Bytes::from_static(b"part") }];
+                change.accumulators = [("mapped".to_owned(), Accumulator::LongCounter(21))].into();
+                states.push(HostToJob::TaskState(change));
+            }
+            Tasks::Fail => {
+                let mut change = change(attempt, ExecutionState::Failed);
+                change.failure = Some(Failure::user("injected failure").because("because of the test"));
+                states.push(HostToJob::TaskState(change));
+            }
+        }
+        states
+    }
+
+    fn log(&self, LogRequest { request, file, offset, length_max }: LogRequest) {
+        let content = b"0123456789";
+        let result = match file.as_deref() {
+            None => Ok(LogAnswer::Files(vec![
+                LogFile { name: "taskmanager.log".to_owned(), size: 10, modified_at: 7 },
+                LogFile { name: format!("{}.log", JobId::from_bytes([5; 16])), size: 10, modified_at: 7 },
+            ])),
+            Some("taskmanager.log") => {
+                let begin = usize::try_from(offset).unwrap_or_else(|_| 10 - offset.unsigned_abs() as usize).min(10);
+                let end = begin.saturating_add(length_max as usize).min(10);
+                let bytes = Bytes::from_static(&content[begin..end]);
+                Ok(LogAnswer::Piece { offset: begin as u64, size: 10, bytes })
+            }
+            Some(other) => Err(format!("there is no log {other:?}")),
+        };
+        self.say(FromWorker::Log(LogChunk { request, result }));
+    }
+}
+
+fn change(attempt: AttemptId, state: ExecutionState) -> TaskStateChange {
+    TaskStateChange {
+        attempt,
+        state,
+        failure: None,
+        metrics: TaskMetrics { records_in: 3, busy_ms: 5, ..TaskMetrics::default() },
+        committables: Vec::new(),
+        accumulators: BTreeMap::new(),
+    }
+}
+
+fn state(attempt: AttemptId, state: ExecutionState) -> HostToJob {
+    HostToJob::TaskState(change(attempt, state))
+}
