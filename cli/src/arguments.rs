@@ -1,0 +1,330 @@
+//! What may be written on the command line.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::exit::{Code, End};
+
+mod old;
+
+/// Flott runs stateful stream and batch dataflow jobs.
+#[derive(Debug, Parser)]
+#[command(name = "flott", version, disable_help_subcommand = true, propagate_version = true)]
+pub struct Arguments {
+    /// Directory for everything that outlives a command: stores, staging, blobs, logs, history.
+    #[arg(long, global = true, value_name = "DIR", env = "FLOTT_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Configuration file instead of the one found in FLOTT_CONF_DIR or the user's configuration directory.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Sets a configuration key, for example `-D taskmanager.numberOfTaskSlots=4`. May be repeated.
+    #[arg(short = 'D', global = true, value_name = "KEY=VALUE")]
+    pub define: Vec<String>,
+    /// The verb.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs a program: in this process's machine, on a session cluster, or on a cluster of its own.
+    Run(Box<Run>),
+    /// Prints the plan of a program as JSON.
+    Info(Plan),
+    /// Writes the job graph of a program, as it would be submitted.
+    Plan(WritePlan),
+    /// Starts, ends or describes the session cluster of this user.
+    #[command(subcommand)]
+    Session(Session),
+    /// Runs a JobManager in the foreground.
+    Jobmanager(JobManager),
+    /// Runs a TaskManager in the foreground.
+    Taskmanager(TaskManager),
+    /// Lists jobs.
+    List(List),
+    /// Cancels a job.
+    Cancel(Cancel),
+    /// Things to do with jobs.
+    #[command(subcommand)]
+    Jobs(Jobs),
+    /// Prints the logs of a job's processes.
+    Logs(Logs),
+    /// Prints generated references (command line, REST).
+    #[command(hide = true)]
+    Docs(Docs),
+}
+
+/// Which cluster.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// `local`, `cluster` (a cluster for this job alone; also `yarn-cluster`), or HOST:PORT of a JobManager. Without it:
+    /// the configured address, else the running session of this user, else `local`.
+    #[arg(short = 'm', long = "jobmanager", value_name = "WHERE")]
+    pub jobmanager: Option<String>,
+}
+
+/// A program with its arguments.
+#[derive(Debug, Clone, Args)]
+pub struct Program {
+    /// Entry point, for programs that hold several; kept with the job.
+    #[arg(short = 'c', long = "class", value_name = "ENTRY")]
+    pub entry: Option<String>,
+    /// Parallelism of operators that do not set their own.
+    #[arg(short = 'p', long, value_name = "N")]
+    pub parallelism: Option<u32>,
+    /// Name of the job instead of the program's own choice.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The program, an executable built with the `flott` crate, and its arguments.
+    #[arg(value_name = "PROGRAM", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub program: Vec<OsString>,
+}
+
+/// `flott run`
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub target: Target,
+    /// Same as `-m`, in Flink's newer spelling: `local`, `remote`, `cluster`.
+    #[arg(short = 't', long = "target", value_name = "TARGET", conflicts_with = "jobmanager")]
+    pub deployment_target: Option<String>,
+    /// Returns once the job is accepted and has begun.
+    #[arg(short = 'd', long)]
+    pub detached: bool,
+    /// A prepared graph, written by `flott plan`, instead of planning a program now.
+    #[arg(long, value_name = "FILE")]
+    pub job_graph: Option<PathBuf>,
+    /// The executable of a prepared graph; without it, the cluster must already have it.
+    #[arg(long = "program", value_name = "PROGRAM", requires = "job_graph")]
+    pub graph_program: Option<PathBuf>,
+    /// Ends the session's job when this client ends; the default of an attached run.
+    #[arg(long = "shutdownOnAttachedExit", hide = true)]
+    pub shutdown_on_attached_exit: bool,
+    #[command(flatten)]
+    pub yarn: Yarn,
+    #[command(flatten)]
+    pub program: Program,
+}
+
+/// Options of Flink's YARN client, with their old meaning.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Yarn {
+    /// Number of TaskManagers (`-yn`).
+    #[arg(long = "yarncontainer", value_name = "N", hide = true)]
+    pub containers: Option<u32>,
+    /// Slots per TaskManager (`-ys`).
+    #[arg(long = "yarnslots", value_name = "N", hide = true)]
+    pub slots: Option<u32>,
+    /// Memory per TaskManager, MB without a unit (`-ytm`).
+    #[arg(long = "yarntaskManagerMemory", value_name = "MEMORY", hide = true)]
+    pub task_manager_memory: Option<String>,
+    /// Memory of the JobManager, MB without a unit (`-yjm`).
+    #[arg(long = "yarnjobManagerMemory", value_name = "MEMORY", hide = true)]
+    pub job_manager_memory: Option<String>,
+    /// Name of the application (`-ynm`).
+    #[arg(long = "yarnname", value_name = "NAME", hide = true)]
+    pub application_name: Option<String>,
+    /// Queue (`-yqu`, `-yarnqueue`).
+    #[arg(long = "yarnqueue", value_name = "QUEUE", hide = true)]
+    pub queue: Option<String>,
+    /// Streaming mode of the old client (`-yst`); it has no other.
+    #[arg(long = "yarnstreaming", hide = true)]
+    pub streaming: bool,
+    /// A configuration key (`-yD`).
+    #[arg(long = "yarnproperty", value_name = "KEY=VALUE", hide = true)]
+    pub properties: Vec<String>,
+    /// A running YARN application (`-yid`); refused, there is none.
+    #[arg(long = "yarnapplicationId", value_name = "ID", hide = true)]
+    pub application_id: Option<String>,
+}
+
+/// `flott info`
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub program: Program,
+}
+
+/// `flott plan`
+#[derive(Debug, Args)]
+pub struct WritePlan {
+    /// Where the job graph is written to.
+    #[arg(short = 'o', long, value_name = "FILE", default_value = "job.graph")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub program: Program,
+}
+
+/// `flott session …`
+#[derive(Debug, Subcommand)]
+pub enum Session {
+    /// Starts the session cluster and returns when it answers.
+    Start(SessionStart),
+    /// Cancels its jobs and ends it.
+    Stop(Json),
+    /// Says whether it runs, and where.
+    Status(Json),
+}
+
+/// `flott session start`
+#[derive(Debug, Args)]
+pub struct SessionStart {
+    /// TaskManagers to start at once and keep; more come as jobs need them.
+    #[arg(short = 'n', long, value_name = "N")]
+    pub workers: Option<u32>,
+    /// Slots per TaskManager.
+    #[arg(short = 's', long, value_name = "N")]
+    pub slots: Option<u32>,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// `--json`
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Json {
+    /// Prints JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `flott jobmanager`
+#[derive(Debug, Args)]
+pub struct JobManager {
+    /// Directory of the cluster; the session's when absent.
+    #[arg(long, value_name = "DIR")]
+    pub cluster_dir: Option<PathBuf>,
+    /// Runs this one job and ends with it.
+    #[arg(long, value_name = "FILE")]
+    pub job_graph: Option<PathBuf>,
+    /// The executable of the job graph.
+    #[arg(long, value_name = "FILE", requires = "job_graph")]
+    pub program: Option<PathBuf>,
+    /// Logs to the cluster's log directory instead of standard error.
+    #[arg(long, hide = true)]
+    pub log_to_file: bool,
+    /// Ends when this process does, as the client of an attached run.
+    #[arg(long, value_name = "PID", hide = true)]
+    pub ends_with: Option<i32>,
+}
+
+/// `flott taskmanager`
+#[derive(Debug, Args)]
+pub struct TaskManager {
+    /// HOST:PORT of the JobManager.
+    #[arg(long, value_name = "HOST:PORT", required_unless_present = "jobmanager_file")]
+    pub jobmanager: Option<String>,
+    /// File that holds the address of the JobManager; read again on every try.
+    #[arg(long, value_name = "FILE", conflicts_with = "jobmanager")]
+    pub jobmanager_file: Option<PathBuf>,
+    /// Working directory: blobs, logs, sockets of job processes.
+    #[arg(long, value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+    /// Logs to a file in the working directory instead of standard error.
+    #[arg(long, hide = true)]
+    pub log_to_file: bool,
+}
+
+/// `flott list`
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    pub target: Target,
+    /// Running jobs.
+    #[arg(short, long)]
+    pub running: bool,
+    /// Jobs that wait for slots.
+    #[arg(short, long)]
+    pub scheduled: bool,
+    /// All jobs, ended ones too.
+    #[arg(short, long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// `flott cancel`
+#[derive(Debug, Args)]
+pub struct Cancel {
+    #[command(flatten)]
+    pub target: Target,
+    /// The job.
+    #[arg(value_name = "JOB-ID")]
+    pub job: String,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// `flott jobs …`
+#[derive(Debug, Subcommand)]
+pub enum Jobs {
+    /// Waits until a job has ended; the exit code says how.
+    Wait(Wait),
+}
+
+/// `flott jobs wait`
+#[derive(Debug, Args)]
+pub struct Wait {
+    #[command(flatten)]
+    pub target: Target,
+    /// Gives up after this long, for example `30 s`.
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// The job.
+    #[arg(value_name = "JOB-ID")]
+    pub job: String,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// `flott logs`
+#[derive(Debug, Args)]
+pub struct Logs {
+    #[command(flatten)]
+    pub target: Target,
+    /// Goes on printing what is added until the job ends.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Standard output of the job's processes instead of their logs.
+    #[arg(long)]
+    pub stdout: bool,
+    /// The job.
+    #[arg(value_name = "JOB-ID")]
+    pub job: String,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// `flott docs`
+#[derive(Debug, Args)]
+pub struct Docs {
+    /// Which reference: `cli` or `openapi`.
+    #[arg(value_name = "WHICH")]
+    pub which: String,
+}
+
+/// Parses the command line; the error is the help, the version, or what is wrong with it.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, End> {
+    Arguments::try_parse_from(old::rewrite(arguments)).map_err(|error| {
+        if error.use_stderr() {
+            let text = error.render().to_string();
+            let text = text.trim_end().strip_prefix("error: ").unwrap_or(text.trim_end()).to_owned();
+            End::new(Code::Usage, anyhow::anyhow!(text))
+        } else {
+            End::text(error.render().to_string())
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,46 @@
+//! One file per verb.
+
+use crate::{
+    arguments::{Arguments, Command},
+    exit::{Code, CommandResult},
+};
+
+mod cancel;
+mod docs;
+mod jobmanager;
+mod list;
+mod logs;
+mod plan;
+mod run;
+mod session;
+mod taskmanager;
+mod wait;
+
+/// Runs the command that was given.
+pub fn run(arguments: Arguments) -> CommandResult {
+    match &arguments.command {
+        Command::Jobmanager(options) => return jobmanager::run(&arguments, options),
+        Command::Taskmanager(options) => return taskmanager::run(&arguments, options),
+        Command::Docs(options) => return docs::run(options),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let code = runtime.block_on(client(&arguments));
+    // Nothing that a client has left running matters any more.
+    runtime.shutdown_background();
+    code
+}
+
+async fn client(arguments: &Arguments) -> CommandResult {
+    match &arguments.command {
+        Command::Run(options) => run::run(arguments, options).await,
+        Command::Info(options) => plan::info(arguments, options).await,
+        Command::Plan(options) => plan::write(arguments, options).await,
+        Command::Session(options) => session::run(arguments, options).await,
+        Command::List(options) => list::run(arguments, options).await,
+        Command::Cancel(options) => cancel::run(arguments, options).await,
+        Command::Jobs(options) => wait::run(arguments, options).await,
+        Command::Logs(options) => logs::run(arguments, options).await,
+        Command::Jobmanager(_) | Command::Taskmanager(_) | Command::Docs(_) => Ok(Code::Done),
+    }
+}

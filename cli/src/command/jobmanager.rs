@@ -1,0 +1,161 @@
+//! `flott jobmanager`: a JobManager in the foreground, for a session or for one job.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::anyhow;
+use flott_core::config::{Configuration, keys, keys::cluster::ClusterBackend};
+use flott_dispatcher::{BackendContext, BackendFactory, JobManager as Manager, Options, Outcome, SingleJob};
+use flott_resource_manager::{
+    Backend,
+    backend::{
+        process::{ProcessBackend, ProcessOptions, WorkerCommand},
+        standalone::Standalone,
+    },
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    arguments::{Arguments, JobManager},
+    exit::{Code, CommandResult, End},
+    log,
+    settings::Settings,
+    state_dir::{ClusterDir, StateDir, private_dir},
+};
+
+/// How long the JobManager of a single job stays to be asked how it ended.
+const LINGER: Duration = Duration::from_millis(200);
+/// Between two looks whether the client of an attached run still lives.
+const CLIENT_INTERVAL: Duration = Duration::from_millis(500);
+
+pub fn run(arguments: &Arguments, options: &JobManager) -> CommandResult {
+    let settings = Settings::load(arguments)?;
+    let config = settings.config;
+    let state = match &options.cluster_dir {
+        // The state directory is two levels up, or one for the session: see `state_dir`.
+        Some(dir) => state_of(dir, arguments)?,
+        None => StateDir::open(arguments.state_dir.as_deref())?,
+    };
+    let dir = options.cluster_dir.clone().map_or_else(|| state.session(), ClusterDir::at);
+    let _lock = dir.lock()?;
+    private_dir(&dir.logs())?;
+    let log_file = dir.logs().join("jobmanager.log");
+    let log_bytes = config.get(&keys::taskmanager::LOG_MAX_SIZE).bytes();
+    log::start(options.log_to_file.then_some((log_file.as_path(), log_bytes)))?;
+    crate::settings::write(&config, &dir.config_file())?;
+
+    let mut manager = Options::new(config.clone(), dir.path(), backend(&config, &dir)?);
+    manager.log_directory = Some(dir.logs());
+    manager.archive_directory = Some(state.history());
+    if let Some(graph) = &options.job_graph {
+        let program = options.program.clone().ok_or_else(|| anyhow!("--job-graph needs the executable: give --program"))?;
+        manager.job = Some(SingleJob { graph: graph.clone(), program, linger: LINGER });
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ended = runtime.block_on(serve(manager, options.ends_with));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    if options.job_graph.is_some() {
+        clean_up(&dir);
+    }
+    ended
+}
+
+fn state_of(dir: &std::path::Path, arguments: &Arguments) -> anyhow::Result<StateDir> {
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let above = match parent {
+        Some(parent) if parent.file_name().is_some_and(|name| name == "clusters") => parent.parent(),
+        other => other,
+    };
+    StateDir::open(above.or(arguments.state_dir.as_deref()))
+}
+
+async fn serve(options: Options, ends_with: Option<i32>) -> CommandResult {
+    let handle = Manager::start(options).await?;
+    tracing::info!(address = handle.advertised(), "the JobManager is up");
+    eprintln!("flott: the JobManager listens on http://{}", handle.advertised());
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        () = handle.ended() => {}
+        _ = interrupt.recv() => handle.shutdown(),
+        _ = terminate.recv() => handle.shutdown(),
+        () = client_gone(ends_with) => {
+            tracing::warn!("the client of this cluster is gone; ending");
+            handle.shutdown();
+        }
+    }
+    match handle.wait().await {
+        Ok(Outcome::Job { job, status }) => {
+            tracing::info!(%job, %status, "the job has ended, and this JobManager with it");
+            Ok(Code::Done)
+        }
+        Ok(Outcome::ShutDown | Outcome::Suspended) => Ok(Code::Done),
+        Err(error) => {
+            tracing::error!(%error, "the JobManager ends");
+            Err(End::new(Code::Usage, error))
+        }
+    }
+}
+
+/// Pends for as long as the client lives; for ever if there is none.
+async fn client_gone(pid: Option<i32>) {
+    let Some(pid) = pid else { return std::future::pending().await };
+    let alive = || nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok();
+    while alive() {
+        tokio::time::sleep(CLIENT_INTERVAL).await;
+    }
+}
+
+fn backend(config: &Configuration, dir: &ClusterDir) -> anyhow::Result<BackendFactory> {
+    let dir = dir.clone();
+    match config.get(&keys::cluster::BACKEND) {
+        ClusterBackend::Standalone => {
+            Ok(Box::new(|_: &BackendContext| Ok(Arc::new(Standalone::default()) as Arc<dyn Backend>)))
+        }
+        ClusterBackend::Process => Ok(Box::new(move |context: &BackendContext| {
+            let program = std::env::current_exe().map_err(|error| error.to_string())?;
+            let address_file = context.address_file.clone();
+            let workers = dir.path().join("workers");
+            let config_file = dir.config_file();
+            let command = move |spec: &flott_resource_manager::WorkerSpec| {
+                let mut command = WorkerCommand::taskmanager(&program, "", spec);
+                // The file, not the address: a worker outlives this JobManager and finds the next one by it.
+                command.arguments.splice(1..3, ["--jobmanager-file".into(), address_file.clone().into()]);
+                command.arguments.extend(["--config".into(), config_file.clone().into()]);
+                command.arguments.extend(["--work-dir".into(), workers.join(spec.worker.to_string()).into()]);
+                command.arguments.push("--log-to-file".into());
+                command
+            };
+            let mut options = ProcessOptions::new(dir.path(), command);
+            options.record_dir = dir.path().join("processes");
+            let backend = ProcessBackend::new(options).map_err(|error| error.to_string())?;
+            Ok(Arc::new(backend) as Arc<dyn Backend>)
+        })),
+        ClusterBackend::Kubernetes => {
+            anyhow::bail!("cluster.backend: kubernetes is not part of this build; use process or standalone")
+        }
+    }
+}
+
+/// A cluster for one job leaves its logs; what it worked with goes.
+fn clean_up(dir: &ClusterDir) {
+    for name in ["staging", "blobs", "jobs", "planning", "processes"] {
+        remove(dir.path().join(name));
+    }
+    let Ok(workers) = std::fs::read_dir(dir.path().join("workers")) else { return };
+    for worker in workers.flatten() {
+        for entry in std::fs::read_dir(worker.path()).into_iter().flatten().flatten() {
+            if entry.file_name() != "logs" {
+                remove(entry.path());
+            }
+        }
+    }
+}
+
+fn remove(path: PathBuf) {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "could not be removed");
+        }
+        Ok(()) | Err(_) => {}
+    }
+}

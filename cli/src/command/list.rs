@@ -1,0 +1,169 @@
+//! `flott list`.
+
+use std::collections::BTreeSet;
+
+use flott_core::{id::JobId, status::JobStatus, view::JobView};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    arguments::{Arguments, List},
+    cluster::Place,
+    exit::{Code, CommandResult},
+    output,
+    rest::Client,
+    settings::Settings,
+    state_dir::StateDir,
+};
+
+/// A job as listed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Job {
+    jid: JobId,
+    name: String,
+    state: JobStatus,
+    start_time: i64,
+    #[serde(default)]
+    end_time: i64,
+    #[serde(default)]
+    duration: i64,
+    /// The cluster that knows it; absent when its cluster has ended with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pending: Vec<Reason>,
+}
+
+/// Why a job waits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Reason {
+    slots_missing: u32,
+    profile: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct Overview {
+    jobs: Vec<Job>,
+}
+
+pub async fn run(arguments: &Arguments, options: &List) -> CommandResult {
+    let settings = Settings::load(arguments)?;
+    let state = StateDir::open(arguments.state_dir.as_deref())?;
+    let place = Place::of(options.target.jobmanager.as_deref(), &settings.config, &state).await?;
+    // None of them means the first two, as in Flink.
+    let neither = !options.running && !options.scheduled && !options.all;
+    let (running, scheduled) =
+        (options.running || options.all || neither, options.scheduled || options.all || neither);
+    if !options.json.json {
+        println!("Waiting for response...");
+    }
+    let mut jobs = Vec::new();
+    for client in place.clients() {
+        jobs.extend(of_cluster(client, matches!(place, Place::One(_))).await?);
+    }
+    if options.all && matches!(place, Place::Own(_)) {
+        let known: BTreeSet<JobId> = jobs.iter().map(|job| job.jid).collect();
+        jobs.extend(history(&state).into_iter().filter(|job| !known.contains(&job.jid)));
+    }
+    jobs.sort_by_key(|job| (job.start_time, job.jid));
+    let wanted = |job: &&Job| match group(job.state) {
+        Group::Running => running,
+        Group::Scheduled => scheduled,
+        Group::Ended => options.all,
+    };
+    let jobs: Vec<&Job> = jobs.iter().filter(wanted).collect();
+    if options.json.json {
+        output::json(&serde_json::json!({ "jobs": jobs }))?;
+        return Ok(Code::Done);
+    }
+    let of = |wanted: Group| jobs.iter().copied().filter(move |job| group(job.state) == wanted).collect::<Vec<_>>();
+    if running {
+        section(&of(Group::Running), "------------------ Running/Restarting Jobs -------------------", "No running jobs.");
+    }
+    if scheduled {
+        section(&of(Group::Scheduled), "----------------------- Scheduled Jobs -----------------------", "No scheduled jobs.");
+    }
+    if options.all {
+        section(&of(Group::Ended), "---------------------- Terminated Jobs -----------------------", "No terminated jobs.");
+    }
+    Ok(Code::Done)
+}
+
+#[derive(PartialEq, Eq)]
+enum Group {
+    Running,
+    Scheduled,
+    Ended,
+}
+
+fn group(state: JobStatus) -> Group {
+    match state {
+        JobStatus::Created | JobStatus::Initializing => Group::Scheduled,
+        JobStatus::Failed | JobStatus::Canceled | JobStatus::Finished => Group::Ended,
+        JobStatus::Running
+        | JobStatus::Failing
+        | JobStatus::Cancelling
+        | JobStatus::Restarting
+        | JobStatus::Suspended
+        | JobStatus::Reconciling => Group::Running,
+    }
+}
+
+fn section(jobs: &[&Job], title: &str, none: &str) {
+    if jobs.is_empty() {
+        println!("{none}");
+        return;
+    }
+    println!("{title}");
+    for job in jobs {
+        println!("{} : {} : {} ({})", output::local_time(job.start_time), job.jid, job.name, job.state);
+        for reason in &job.pending {
+            println!("    waiting for {} slots ({}): {}", reason.slots_missing, reason.profile, reason.reason);
+        }
+    }
+    println!("--------------------------------------------------------------");
+}
+
+async fn of_cluster(client: &Client, named: bool) -> CommandResult<Vec<Job>> {
+    let overview: Overview = match client.get("/v1/jobs/overview").await {
+        Ok(overview) => overview,
+        // One of several may just be ending; one that was named must answer.
+        Err(_) if !named => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut jobs = overview.jobs;
+    for job in &mut jobs {
+        job.address = Some(client.address().to_owned());
+        if !job.state.is_terminal() {
+            #[derive(Deserialize)]
+            struct Pending {
+                reasons: Vec<Reason>,
+            }
+            // A job that has just ended is not waiting.
+            let pending = client.get::<Pending>(&format!("/flott/v1/jobs/{}/pending", job.jid)).await;
+            job.pending = pending.map(|pending| pending.reasons).unwrap_or_default();
+        }
+    }
+    Ok(jobs)
+}
+
+fn history(state: &StateDir) -> Vec<Job> {
+    let Ok(entries) = std::fs::read_dir(state.history()) else { return Vec::new() };
+    let views = entries.flatten().filter_map(|entry| {
+        let view: JobView = serde_json::from_slice(&std::fs::read(entry.path()).ok()?).ok()?;
+        let (start, end) = (view.started_at as i64, view.ended_at.map_or(-1, |end| end as i64));
+        Some(Job {
+            jid: view.job,
+            name: view.name,
+            state: view.status,
+            start_time: start,
+            end_time: end,
+            duration: end - start,
+            address: None,
+            pending: Vec::new(),
+        })
+    });
+    views.collect()
+}

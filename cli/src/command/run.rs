@@ -1,0 +1,267 @@
+//! `flott run`.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::{Child, Command},
+};
+
+use anyhow::{Context, anyhow, bail};
+use flott_core::{
+    config::{Configuration, Origin, environment, keys},
+    id::{Digest, JobId},
+    job_graph::document,
+};
+
+use super::plan::{implied, planned};
+use crate::{
+    arguments::{Arguments, Run, Yarn},
+    cluster::{self, Launch},
+    exit::{Code, CommandResult, End},
+    follow,
+    planner::{self, Planned},
+    rest::Client,
+    settings::Settings,
+    state_dir::{ClusterDir, StateDir},
+    submission::{self, Submission},
+};
+
+/// Where a job runs.
+enum Where {
+    Local,
+    OwnCluster,
+    Session(Client),
+}
+
+pub async fn run(arguments: &Arguments, options: &Run) -> CommandResult {
+    let mut more = implied(&options.program);
+    more.extend(options.yarn.settings()?);
+    more.extend(options.program.name.iter().map(|name| format!("{}={name}", keys::pipeline::NAME.key())));
+    let settings = Settings::load_with(arguments, &more)?;
+    let state = StateDir::open(arguments.state_dir.as_deref())?;
+    match target(options, &settings, &state).await? {
+        Where::Local => local(options, &settings).await,
+        Where::OwnCluster if options.detached => detached_cluster(options, &settings, &state).await,
+        Where::OwnCluster => attached_cluster(options, &settings, &state).await,
+        Where::Session(client) => {
+            let planned = prepared(options, &settings, &state).await?;
+            session(&client, &planned, options.detached, &settings).await
+        }
+    }
+}
+
+async fn target(options: &Run, settings: &Settings, state: &StateDir) -> CommandResult<Where> {
+    let config = &settings.config;
+    let configured = config.get(&keys::execution::TARGET);
+    let named = options.target.jobmanager.as_deref();
+    let named = named.or(options.deployment_target.as_deref()).or(configured.as_deref());
+    Ok(match named {
+        Some("local") => Where::Local,
+        Some("cluster" | "yarn-cluster" | "yarn-per-job" | "yarn-application") => Where::OwnCluster,
+        Some("remote") => Where::Session(Client::new(&cluster::configured(config), cluster::token(config))?),
+        Some(address) if address.contains(':') => Where::Session(Client::new(address, cluster::token(config))?),
+        Some(other) => {
+            return Err(anyhow!("{other:?} is no target: use local, cluster, or HOST:PORT of a JobManager").into());
+        }
+        None if cluster::is_configured(config) => {
+            Where::Session(Client::new(&cluster::configured(config), cluster::token(config))?)
+        }
+        None => match cluster::answering(&state.session()).await {
+            Some(client) => Where::Session(client),
+            None => Where::Local,
+        },
+    })
+}
+
+/// The planned program, or the graph that was prepared before.
+async fn prepared(options: &Run, settings: &Settings, state: &StateDir) -> anyhow::Result<Prepared> {
+    let Some(path) = &options.job_graph else {
+        let Planned { graph, document, program } = planned(&options.program, settings, state).await?;
+        return Ok(Prepared { graph, document, program: Some(program) });
+    };
+    if !options.program.program.is_empty() {
+        bail!("with --job-graph the arguments are in the graph: give the executable as --program, and nothing after it");
+    }
+    let shown = path.display();
+    let document = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+    let graph = document::read(&document).with_context(|| format!("{shown} cannot be used"))?;
+    let program = options.graph_program.as_deref().map(planner::find_program).transpose()?;
+    if let Some(program) = &program {
+        let digest = Digest::of(&std::fs::read(program)?);
+        if digest != graph.program.digest {
+            let program = program.display();
+            bail!("{program} is not the program of {shown}, which was planned by another build of {}", graph.program.file_name);
+        }
+    }
+    Ok(Prepared { graph, document, program })
+}
+
+struct Prepared {
+    graph: flott_core::job_graph::JobGraph,
+    document: Vec<u8>,
+    program: Option<PathBuf>,
+}
+
+impl Prepared {
+    fn submission(&self) -> Submission<'_> {
+        Submission { graph: &self.graph, document: &self.document, program: self.program.as_deref() }
+    }
+}
+
+/// The program runs itself, and all of a cluster in its own process.
+async fn local(options: &Run, settings: &Settings) -> CommandResult {
+    if options.job_graph.is_some() {
+        return Err(anyhow!("a prepared graph needs a cluster: give -m cluster, or -m HOST:PORT of one that runs").into());
+    }
+    if options.detached {
+        return Err(anyhow!("a detached job needs a cluster: give -m cluster, or start a session").into());
+    }
+    let (name, arguments) = options.program.program.split_first().context(
+        "which program? give the path of an executable built with the flott crate, and after it the program's arguments",
+    )?;
+    let program = planner::find_program(Path::new(name))?;
+    let mut command = Command::new(&program);
+    command.args(arguments);
+    for (key, value) in settings.config.entries() {
+        command.env(environment::variable_of(key), value);
+    }
+    let mut child = command.spawn().with_context(|| format!("{} cannot be run", program.display()))?;
+    let status = tokio::task::spawn_blocking(move || child.wait()).await??;
+    if status.success() { Ok(Code::Done) } else { Ok(Code::JobFailed) }
+}
+
+/// Submits to a cluster that runs, and follows the job unless detached.
+async fn session(client: &Client, job: &Prepared, detached: bool, settings: &Settings) -> CommandResult {
+    let id = submission::submit(client, &job.submission()).await?;
+    println!("Job has been submitted with JobID {id}");
+    if detached {
+        follow::until_begun(client, id, settings.config.get(&keys::client::TIMEOUT)).await?;
+        eprintln!("flott: the job's web address is {}/jobs/{id}", client.url());
+        return Ok(Code::Done);
+    }
+    let result = follow::to_end(client, id, false, None).await?;
+    follow::print_end(id, &result);
+    Ok(result.code())
+}
+
+/// Configuration of a cluster for one job: its port is any free one unless the user chose one.
+fn own_cluster_config(settings: &Settings) -> anyhow::Result<Configuration> {
+    let mut config = settings.config.clone();
+    if !settings.given.is_set(&keys::rest::PORT) {
+        config.set_text(keys::rest::PORT.key(), "0", Origin::CommandLine)?;
+    }
+    Ok(config)
+}
+
+/// A JobManager for the job's file, which outlives this client and ends with the job.
+async fn detached_cluster(options: &Run, settings: &Settings, state: &StateDir) -> CommandResult {
+    let job = prepared(options, settings, state).await?;
+    let id = job.graph.job_id;
+    let program = job.program.as_deref().ok_or_else(|| anyhow!("a cluster of its own needs the executable: give --program"))?;
+    let dir = cluster_dir(state, settings, id);
+    let (graph_file, program_file) = stage(&dir, &job, program)?;
+    let arguments: Vec<OsString> =
+        vec!["--job-graph".into(), graph_file.into(), "--program".into(), program_file.into()];
+    let (client, mut child) =
+        cluster::launch(&dir, &own_cluster_config(settings)?, Launch { arguments }).await?;
+    let begun = follow::until_begun(&client, id, settings.config.get(&keys::client::TIMEOUT)).await;
+    if let Err(end) = begun {
+        // A short job may be over, and its cluster gone, before it was seen to begin.
+        if end.code() != Code::Unreachable || child.try_wait()?.is_none() {
+            return Err(end);
+        }
+    }
+    println!("Job has been submitted with JobID {id}");
+    println!("Web address: {}", client.url());
+    Ok(Code::Done)
+}
+
+fn cluster_dir(state: &StateDir, settings: &Settings, job: JobId) -> ClusterDir {
+    let id = settings.config.get(&keys::cluster::ID).unwrap_or_else(|| format!("job-{job}"));
+    state.cluster(&id)
+}
+
+/// Puts graph and program where the JobManager finds them, whatever becomes of the user's files.
+fn stage(dir: &ClusterDir, job: &Prepared, program: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let staging = dir.path().join("staging");
+    crate::state_dir::private_dir(&staging)?;
+    let graph_file = staging.join("job.graph");
+    std::fs::write(&graph_file, &job.document).with_context(|| format!("cannot write {}", graph_file.display()))?;
+    let program_file = staging.join("program");
+    std::fs::copy(program, &program_file).with_context(|| format!("cannot write {}", program_file.display()))?;
+    Ok((graph_file, program_file))
+}
+
+/// A session cluster for this client alone: it goes away with it.
+async fn attached_cluster(options: &Run, settings: &Settings, state: &StateDir) -> CommandResult {
+    let job = prepared(options, settings, state).await?;
+    let dir = cluster_dir(state, settings, job.graph.job_id);
+    let arguments: Vec<OsString> = vec!["--ends-with".into(), std::process::id().to_string().into()];
+    let (client, mut child) =
+        cluster::launch(&dir, &own_cluster_config(settings)?, Launch { arguments }).await?;
+    let outcome = tokio::select! {
+        outcome = session(&client, &job, false, settings) => outcome,
+        () = interrupted() => {
+            eprintln!("flott: interrupted; cancelling the job and ending its cluster");
+            Err(End::new(Code::Cancelled, anyhow!("job {} was cancelled by an interrupt", job.graph.job_id)))
+        }
+    };
+    end(&client, &mut child).await?;
+    outcome
+}
+
+async fn end(client: &Client, child: &mut Child) -> CommandResult<()> {
+    cluster::stop(client).await?;
+    cluster::ended(child).await
+}
+
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+}
+
+impl Yarn {
+    /// The old options as settings, with a warning line for each that has no meaning here.
+    fn settings(&self) -> anyhow::Result<Vec<String>> {
+        let mut settings = Vec::new();
+        if let Some(id) = &self.application_id {
+            bail!("-yid {id}: there are no YARN applications here; name a running cluster with -m HOST:PORT");
+        }
+        let slots = self.slots.unwrap_or(1);
+        if let Some(containers) = self.containers {
+            let all = containers.checked_mul(slots).filter(|all| *all > 0);
+            let all = all.with_context(|| format!("-yn {containers} -ys {slots} is no number of slots"))?;
+            settings.push(format!("{}={all}", keys::slots::NUMBER_OF_SLOTS_MIN.key()));
+            settings.push(format!("{}={all}", keys::slots::NUMBER_OF_SLOTS_MAX.key()));
+        }
+        if let Some(slots) = self.slots {
+            settings.push(format!("{}={slots}", keys::taskmanager::NUMBER_OF_TASK_SLOTS.key()));
+        }
+        if let Some(memory) = &self.task_manager_memory {
+            settings.push(format!("{}={}", keys::taskmanager::MEMORY_PROCESS_SIZE.key(), megabytes(memory)));
+        }
+        if let Some(memory) = &self.job_manager_memory {
+            settings.push(format!("{}={}", keys::jobmanager::MEMORY_PROCESS_SIZE.key(), megabytes(memory)));
+        }
+        if let Some(name) = &self.application_name {
+            settings.push(format!("{}={name}", keys::pipeline::NAME.key()));
+        }
+        if let Some(queue) = &self.queue {
+            eprintln!("flott: warning: queue {queue:?} is ignored: the backends of this build have no queues");
+        }
+        if self.streaming {
+            eprintln!("flott: warning: -yst is ignored: jobs are streaming unless they say otherwise");
+        }
+        settings.extend(self.properties.iter().cloned());
+        Ok(settings)
+    }
+}
+
+/// Numbers without a unit were megabytes.
+fn megabytes(text: &str) -> String {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { format!("{text}m") } else { text.to_owned() }
+}

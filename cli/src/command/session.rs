@@ -1,0 +1,88 @@
+//! `flott session start|stop|status`.
+
+use flott_core::config::keys;
+use serde_json::json;
+
+use crate::{
+    arguments::{Arguments, Json, Session, SessionStart},
+    cluster::{self, Launch},
+    exit::{Code, CommandResult, End},
+    output,
+    settings::Settings,
+    state_dir::StateDir,
+};
+
+pub async fn run(arguments: &Arguments, session: &Session) -> CommandResult {
+    let state = StateDir::open(arguments.state_dir.as_deref())?;
+    match session {
+        Session::Start(options) => start(arguments, options, &state).await,
+        Session::Stop(options) => stop(*options, &state).await,
+        Session::Status(options) => status(*options, &state).await,
+    }
+}
+
+async fn start(arguments: &Arguments, options: &SessionStart, state: &StateDir) -> CommandResult {
+    let mut more = Vec::new();
+    more.extend(options.slots.map(|slots| format!("{}={slots}", keys::taskmanager::NUMBER_OF_TASK_SLOTS.key())));
+    let mut settings = Settings::load_with(arguments, &more)?;
+    if let Some(workers) = options.workers {
+        let slots = settings.config.get(&keys::taskmanager::NUMBER_OF_TASK_SLOTS);
+        settings.config.set(&keys::slots::NUMBER_OF_SLOTS_MIN, workers.saturating_mul(slots))?;
+    }
+    let dir = state.session();
+    if let Some(client) = cluster::answering(&dir).await {
+        let error = anyhow::anyhow!("a session is running already at {}; end it with `flott session stop`", client.url());
+        return Err(error.into());
+    }
+    let (client, child) = cluster::launch(&dir, &settings.config, Launch::default()).await?;
+    if options.json.json {
+        output::json(&json!({ "address": client.address(), "url": client.url(), "pid": child.id() }))?;
+    } else {
+        println!("Session cluster is running at {}", client.url());
+    }
+    Ok(Code::Done)
+}
+
+async fn stop(options: Json, state: &StateDir) -> CommandResult {
+    let Some(client) = cluster::answering(&state.session()).await else { return Err(none(state)) };
+    cluster::stop(&client).await?;
+    cluster::gone(&state.session()).await?;
+    if options.json {
+        output::json(&json!({ "address": client.address(), "running": false }))?;
+    } else {
+        println!("Session cluster at {} has been stopped.", client.url());
+    }
+    Ok(Code::Done)
+}
+
+async fn status(options: Json, state: &StateDir) -> CommandResult {
+    let Some(client) = cluster::answering(&state.session()).await else {
+        if options.json {
+            output::json(&json!({ "running": false }))?;
+        }
+        return Err(none(state));
+    };
+    let overview: serde_json::Value = client.get("/v1/overview").await?;
+    if options.json {
+        output::json(&json!({ "running": true, "address": client.address(), "overview": overview }))?;
+        return Ok(Code::Done);
+    }
+    println!("Session cluster is running at {}", client.url());
+    let figure = |key: &str| overview[key].as_u64().unwrap_or(0);
+    println!(
+        "{} TaskManagers, {} of {} slots free; jobs: {} running, {} finished, {} cancelled, {} failed",
+        figure("taskmanagers"),
+        figure("slots-available"),
+        figure("slots-total"),
+        figure("jobs-running"),
+        figure("jobs-finished"),
+        figure("jobs-cancelled"),
+        figure("jobs-failed"),
+    );
+    Ok(Code::Done)
+}
+
+fn none(state: &StateDir) -> End {
+    let dir = state.path().display();
+    End::new(Code::Unreachable, anyhow::anyhow!("no session cluster is running (looked in {dir})"))
+}

@@ -1,0 +1,42 @@
+//! The `flott` command: client and daemons in one binary.
+//!
+//! # Layout
+//! - [`arguments`]: what may be written on the command line, old spellings included
+//! - [`exit`]: how the command ends, and with which code
+//! - [`settings`]: the effective configuration of a command
+//! - [`state_dir`]: where everything that outlives a command is kept
+//! - [`rest`]: the JobManager's REST endpoint, seen from a client
+//! - [`planner`]: runs a program in plan mode
+//! - [`submission`]: sends a job graph and its program
+//! - [`follow`]: watches a job to its end
+//! - [`cluster`]: finds clusters, starts and ends them
+//! - [`log`]: where daemons log
+//! - [`output`]: what commands print
+//! - [`command`]: one file per verb
+
+mod arguments;
+mod cluster;
+mod command;
+mod exit;
+mod follow;
+mod log;
+mod output;
+mod planner;
+mod rest;
+mod settings;
+mod state_dir;
+mod submission;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    let arguments = match arguments::parse(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(end) => return end.report(),
+    };
+    match command::run(arguments) {
+        Ok(code) => code.into(),
+        Err(end) => end.report(),
+    }
+}

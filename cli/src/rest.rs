@@ -1,0 +1,143 @@
+//! The JobManager's REST endpoint, seen from a client.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::exit::CommandResult;
+
+/// A client of one JobManager.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    address: String,
+    token: Option<String>,
+}
+
+/// An answer that is an error.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", first_line(.errors))]
+pub struct Refused {
+    /// HTTP status.
+    pub status: u16,
+    /// What it says.
+    pub errors: Vec<String>,
+}
+
+fn first_line(errors: &[String]) -> String {
+    let text = errors.iter().map(|error| error.lines().next().unwrap_or("")).collect::<Vec<_>>().join("; ");
+    if text.is_empty() { "the JobManager refused without a reason".into() } else { text }
+}
+
+#[derive(Deserialize)]
+struct Errors {
+    errors: Vec<String>,
+}
+
+/// What can go wrong with a request.
+#[derive(Debug, thiserror::Error)]
+pub enum RestError {
+    /// Nothing answers.
+    #[error("no JobManager answers at {address}: {reason}")]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// Why, innermost.
+        reason: String,
+    },
+    /// An error answer.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The answer is not what it should be.
+    #[error("{address} gave an answer that is not a JobManager's: {reason}")]
+    Strange {
+        /// Where.
+        address: String,
+        /// What was wrong.
+        reason: String,
+    },
+}
+
+impl Client {
+    /// A client for the JobManager at HOST:PORT.
+    pub fn new(address: &str, token: Option<String>) -> anyhow::Result<Self> {
+        let address = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            // A JobManager is reached directly: a proxy for the outside world must not get its token.
+            .no_proxy()
+            .build()
+            .context("the HTTP client cannot be set up")?;
+        Ok(Self { http, address: address.to_owned(), token })
+    }
+
+    /// HOST:PORT.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The web address.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A request with the token.
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("http://{}{path}", self.address));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Sends a request; an answer that is no success is an error.
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, RestError> {
+        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = answer.status();
+        if status.is_success() || status.is_redirection() {
+            return Ok(answer);
+        }
+        let text = answer.text().await.map_err(|error| self.unreachable(&error))?;
+        let errors = serde_json::from_str::<Errors>(&text).map(|errors| errors.errors);
+        Err(Refused { status: status.as_u16(), errors: errors.unwrap_or_else(|_| vec![text]) }.into())
+    }
+
+    /// Sends a request and reads a JSON answer.
+    pub async fn json<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, RestError> {
+        let answer = self.send(request).await?;
+        let bytes = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| RestError::Strange { address: self.address.clone(), reason: error.to_string() })
+    }
+
+    /// GETs a JSON answer.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RestError> {
+        self.json(self.request(reqwest::Method::GET, path)).await
+    }
+
+    /// GETs JSON as it is; nothing when there is no such thing.
+    pub async fn find(&self, path: &str) -> Result<Option<Value>, RestError> {
+        match self.get(path).await {
+            Ok(value) => Ok(Some(value)),
+            Err(RestError::Refused(refused)) if refused.status == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> RestError {
+        let mut reason = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            reason = cause.to_string();
+            source = cause.source();
+        }
+        RestError::Unreachable { address: self.address.clone(), reason }
+    }
+}
+
+/// A job id as the user wrote it.
+pub fn job_id(text: &str) -> CommandResult<flott_core::id::JobId> {
+    Ok(text.parse::<flott_core::id::JobId>()?)
+}

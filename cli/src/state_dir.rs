@@ -1,0 +1,157 @@
+//! Where everything that outlives a command is kept: one directory per user, or per `--state-dir`.
+//!
+//! ```text
+//! STATE/session/             the session cluster of this user
+//! STATE/clusters/<id>/       a cluster for one job, or for one attached client
+//! STATE/history/<job>.json   how jobs of ended clusters ended
+//! STATE/staging/             what a client prepares before it hands it over
+//! ```
+//! A cluster directory holds `config.yaml`, `jobmanager.address` while a JobManager answers, its pid, store, blobs,
+//! logs, and one directory per TaskManager.
+
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
+
+/// The state directory.
+#[derive(Debug, Clone)]
+pub struct StateDir(PathBuf);
+
+impl StateDir {
+    /// `given`, else `XDG_STATE_HOME/flott`, else `~/.local/state/flott`. Made if it is not there, for this user alone.
+    pub fn open(given: Option<&Path>) -> anyhow::Result<Self> {
+        let path = match given {
+            Some(path) => std::path::absolute(path)?,
+            None => default_path()?,
+        };
+        private_dir(&path)?;
+        Ok(Self(path))
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The session cluster.
+    pub fn session(&self) -> ClusterDir {
+        ClusterDir(self.0.join("session"))
+    }
+
+    /// A cluster by id.
+    pub fn cluster(&self, id: &str) -> ClusterDir {
+        ClusterDir(self.0.join("clusters").join(id))
+    }
+
+    /// How jobs ended.
+    pub fn history(&self) -> PathBuf {
+        self.0.join("history")
+    }
+
+    /// The session and every other cluster there is a directory of, by name.
+    pub fn clusters(&self) -> Vec<ClusterDir> {
+        let mut found = vec![self.session()];
+        if let Ok(entries) = std::fs::read_dir(self.0.join("clusters")) {
+            let mut others: Vec<_> = entries.flatten().map(|entry| ClusterDir(entry.path())).collect();
+            others.sort_by(|a, b| a.0.cmp(&b.0));
+            found.extend(others);
+        }
+        found
+    }
+}
+
+fn default_path() -> anyhow::Result<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = set("XDG_STATE_HOME").filter(|path| path.is_absolute());
+    let base = base.or_else(|| set("HOME").map(|home| home.join(".local/state")));
+    let base = base.context("there is no home directory for the state directory: give one with --state-dir")?;
+    Ok(base.join("flott"))
+}
+
+/// Makes a directory that only this user can read.
+pub fn private_dir(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("cannot make the directory {}", path.display()))
+}
+
+/// The directory of one cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterDir(PathBuf);
+
+impl ClusterDir {
+    /// A directory given by path.
+    pub fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Holds HOST:PORT while a JobManager answers there.
+    pub fn address_file(&self) -> PathBuf {
+        self.0.join("jobmanager.address")
+    }
+
+    /// The effective configuration of the cluster.
+    pub fn config_file(&self) -> PathBuf {
+        self.0.join("config.yaml")
+    }
+
+    /// Held locked by the JobManager of this directory; its content is the pid.
+    pub fn pid_file(&self) -> PathBuf {
+        self.0.join("jobmanager.pid")
+    }
+
+    /// Logs of the JobManager.
+    pub fn logs(&self) -> PathBuf {
+        self.0.join("logs")
+    }
+
+    /// The address that was written, if any. That something answers there is not said.
+    pub fn address(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.address_file()).ok()?;
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// Takes the directory for a JobManager of this process; the lock goes with the value. Fails if another has it.
+    pub fn lock(&self) -> anyhow::Result<Flock<File>> {
+        private_dir(&self.0)?;
+        let file = File::options().create(true).truncate(false).write(true).open(self.pid_file())?;
+        let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+            Errno::EWOULDBLOCK => anyhow!("a JobManager is running already in {}", self.0.display()),
+            other => anyhow!(other).context(format!("cannot lock {}", self.pid_file().display())),
+        })?;
+        lock.set_len(0)?;
+        lock.write_all(format!("{}\n", std::process::id()).as_bytes())?;
+        Ok(lock)
+    }
+
+    /// Whether a JobManager has the directory.
+    pub fn is_locked(&self) -> anyhow::Result<bool> {
+        let file = match File::open(self.pid_file()) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            Ok(_) => Ok(false),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(true),
+            Err((_, other)) => Err(other.into()),
+        }
+    }
+}
