@@ -1,0 +1,114 @@
+//! Runs one of the workloads: `lab chain --records 1000000`.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use flott::{Environment, ExecutionMode};
+use flott_lab::{chain, keyed_sum, latency, shuffle, trivial, wordcount};
+
+flott::allocator!();
+
+/// The workloads of docs/performance.md.
+#[derive(Parser)]
+#[command(name = "lab")]
+struct Arguments {
+    #[command(subcommand)]
+    workload: Workload,
+}
+
+#[derive(Subcommand)]
+enum Workload {
+    /// Generator, map, filter, map, discard
+    Chain {
+        #[arg(long, default_value_t = 100_000_000)]
+        records: u64,
+    },
+    /// Words of a text, split at spaces and counted
+    Wordcount {
+        /// File or directory
+        #[arg(long)]
+        input: PathBuf,
+        #[arg(long, value_enum, default_value_t = Mode::Streaming)]
+        mode: Mode,
+    },
+    /// A running sum per key over a generator
+    KeyedSum {
+        #[arg(long, default_value_t = 50_000_000)]
+        records: u64,
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+        keys: u64,
+    },
+    /// Generator, by key to all subtasks, discard
+    Shuffle {
+        #[arg(long, default_value_t = 50_000_000)]
+        records: u64,
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+        keys: u64,
+    },
+    /// Age of records behind a hop by key
+    Latency {
+        /// Records per second
+        #[arg(long, default_value_t = 50_000)]
+        rate: u64,
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+        keys: u64,
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+        /// Seconds that do not count
+        #[arg(long, default_value_t = 10)]
+        warm_up: u64,
+        /// Directory for the histogram
+        #[arg(long)]
+        output: PathBuf,
+    },
+    /// Ten numbers
+    Trivial,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Mode {
+    Streaming,
+    Batch,
+}
+
+impl From<Mode> for ExecutionMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Streaming => Self::Streaming,
+            Mode::Batch => Self::Batch,
+        }
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let env = Environment::new();
+    let name = match Arguments::parse().workload {
+        Workload::Chain { records } => {
+            chain::plan(&env, records);
+            "chain"
+        }
+        Workload::Wordcount { input, mode } => {
+            wordcount::plan(&env, input, mode.into());
+            "wordcount"
+        }
+        Workload::KeyedSum { records, keys } => {
+            keyed_sum::plan(&env, records, keys);
+            "keyed sum"
+        }
+        Workload::Shuffle { records, keys } => {
+            shuffle::plan(&env, records, keys);
+            "shuffle"
+        }
+        Workload::Latency { rate, keys, seconds, warm_up, output } => {
+            let (duration, warm_up) = (Duration::from_secs(seconds), Duration::from_secs(warm_up));
+            latency::plan(&env, latency::Options { rate, keys, duration, warm_up, output });
+            "latency"
+        }
+        Workload::Trivial => {
+            trivial::plan(&env);
+            "trivial"
+        }
+    };
+    env.execute(name)?;
+    Ok(())
+}

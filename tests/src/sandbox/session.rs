@@ -1,0 +1,60 @@
+//! A session cluster of a sandbox.
+
+use std::ops::Deref;
+
+use super::Sandbox;
+use crate::{command::Outcome, rest::Rest};
+
+/// A session that runs. It has to be [stopped](Self::stop): what is left running fails the test.
+pub struct Session<'a> {
+    sandbox: &'a Sandbox,
+    rest: Rest,
+}
+
+impl Deref for Session<'_> {
+    type Target = Rest;
+
+    fn deref(&self) -> &Rest {
+        &self.rest
+    }
+}
+
+impl Sandbox {
+    /// Starts a session with these settings.
+    #[track_caller]
+    pub fn session(&self, settings: &[&str]) -> Session<'_> {
+        let defines = settings.iter().flat_map(|setting| ["-D", setting]);
+        let outcome = self.flott(["session", "start"].into_iter().chain(defines)).success();
+        Session { sandbox: self, rest: Rest::new(&outcome.address()) }
+    }
+}
+
+impl Session<'_> {
+    /// Submits a job, detached; gives its id.
+    #[track_caller]
+    pub fn submit<A: AsRef<str>>(&self, program: &str, arguments: impl IntoIterator<Item = A>) -> String {
+        self.run(&["-d"], program, arguments).success().job()
+    }
+
+    /// `flott run -m ADDRESS options… program arguments…`
+    #[track_caller]
+    pub fn run<A: AsRef<str>>(
+        &self,
+        options: &[&str],
+        program: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Outcome {
+        let mut line: Vec<String> = ["run", "-m", self.rest.address()].map(str::to_owned).to_vec();
+        line.extend(options.iter().map(|&option| option.to_owned()));
+        line.push(program.to_owned());
+        line.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self.sandbox.flott(line)
+    }
+
+    /// Ends the session, and wants everything of it to be gone.
+    #[track_caller]
+    pub fn stop(self) {
+        self.sandbox.flott(["session", "stop"]).success();
+        self.sandbox.until_empty();
+    }
+}
