@@ -46,8 +46,6 @@ mod result;
 mod sink;
 mod source;
 mod stream;
-#[cfg(test)]
-mod tests;
 
 pub use environment::Environment;
 pub use error::{Error, PlanError, Result};

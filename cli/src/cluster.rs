@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::File,
     os::unix::process::CommandExt,
-    path::Path,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -123,7 +123,7 @@ pub async fn launch(dir: &ClusterDir, config: &Configuration, launch: Launch) ->
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
         Ok(()) | Err(_) => {}
     }
-    let out_path = dir.logs().join("jobmanager.out");
+    let out_path = out_file(dir);
     let out = File::create(&out_path).with_context(|| format!("cannot write {}", out_path.display()))?;
     let mut command = Command::new(std::env::current_exe()?);
     command
@@ -157,7 +157,7 @@ pub async fn launch(dir: &ClusterDir, config: &Configuration, launch: Launch) ->
             return Ok((client, child));
         }
         if let Some(status) = child.try_wait()? {
-            let said = last_words(&out_path);
+            let said = last_words(dir);
             return Err(End::new(Code::Usage, anyhow!("the JobManager ended ({status}) before it answered: {said}")));
         }
         if Instant::now() >= deadline {
@@ -171,9 +171,13 @@ pub async fn launch(dir: &ClusterDir, config: &Configuration, launch: Launch) ->
     }
 }
 
-/// The last line that a daemon printed before it ended.
-fn last_words(path: &Path) -> String {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+fn out_file(dir: &ClusterDir) -> PathBuf {
+    dir.logs().join("jobmanager.out")
+}
+
+/// The last line that the JobManager of `dir` printed before it ended.
+pub fn last_words(dir: &ClusterDir) -> String {
+    let text = std::fs::read_to_string(out_file(dir)).unwrap_or_default();
     let line = text.lines().rev().find(|line| !line.trim().is_empty());
     let line = line.unwrap_or("it said nothing");
     line.strip_prefix("flott: ").unwrap_or(line).to_owned()

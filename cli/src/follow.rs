@@ -117,9 +117,12 @@ pub async fn until_begun(client: &Client, job: JobId, timeout: Duration) -> Comm
     let deadline = Instant::now() + timeout;
     let mut pause = PAUSE_MIN;
     loop {
-        let status: Status = client.get(&format!("/v1/jobs/{job}/status")).await?;
-        if status.status != JobStatus::Initializing {
-            return Ok(());
+        // A JobManager that was started for this job may answer before it has read it.
+        match client.get::<Status>(&format!("/v1/jobs/{job}/status")).await {
+            Ok(status) if status.status != JobStatus::Initializing => return Ok(()),
+            Ok(_) => {}
+            Err(RestError::Refused(refused)) if refused.status == 404 => {}
+            Err(error) => return Err(error.into()),
         }
         if Instant::now() >= deadline {
             let error = anyhow::anyhow!("job {job} was still INITIALIZING after {} s (client.timeout)", timeout.as_secs());

@@ -33,9 +33,11 @@ pub fn build(graph: &ExecutionGraph, executions: &[ExecutionIndex]) -> Vec<(Arc<
         };
         let vertex = graph.vertex_of(execution);
         processes.place(&placement.host.location);
-        let part = parts
-            .entry(placement.host.location.process)
-            .or_insert_with(|| Part { host: Arc::clone(&placement.host), tasks: Vec::new(), edges: Vec::new() });
+        let part = parts.entry(placement.host.location.process).or_insert_with(|| Part {
+            host: Arc::clone(&placement.host),
+            tasks: Vec::new(),
+            edges: Vec::new(),
+        });
         part.tasks.push(TaskDeployment {
             attempt: graph.attempt_id(execution),
             allocation: placement.allocation,

@@ -153,7 +153,12 @@ impl ExecutionGraph {
 
     /// Attempts that may be alive in a job process.
     pub fn deployed(&self) -> u32 {
-        ExecutionState::ALL.iter().zip(self.counts).filter(|(state, _)| is_deployed(**state)).map(|(_, count)| count).sum()
+        ExecutionState::ALL
+            .iter()
+            .zip(self.counts)
+            .filter(|(state, _)| is_deployed(**state))
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// Attempts in `state`.

@@ -90,7 +90,11 @@ impl SplitCoordinator {
     ///
     /// # Errors
     /// The reader's own, or that there are too many splits; then somebody is to be asked again.
-    pub fn listed(&mut self, attempt: AttemptId, result: Result<Vec<Bytes>, Failure>) -> Result<Vec<Assignment>, Failure> {
+    pub fn listed(
+        &mut self,
+        attempt: AttemptId,
+        result: Result<Vec<Bytes>, Failure>,
+    ) -> Result<Vec<Assignment>, Failure> {
         if self.lister() != Some(attempt) {
             return Ok(Vec::new());
         }

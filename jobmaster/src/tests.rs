@@ -6,6 +6,7 @@ mod failover;
 mod random;
 mod regions;
 mod restart;
+mod resume;
 mod run;
 mod scale;
 mod service;
@@ -73,7 +74,7 @@ pub fn start_tasks(cluster: &mut FakeCluster) {
     }
 }
 
-/// Lets the sources finish: all splits are read.
+/// The attempt of a subtask that is alive.
 pub fn attempt(cluster: &FakeCluster, vertex: &str, subtask: u32) -> AttemptId {
     let wanted = TestGraph::id(vertex);
     let found = cluster.live().find(|attempt| attempt.vertex == wanted && attempt.subtask.0 == subtask);

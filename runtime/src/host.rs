@@ -7,9 +7,11 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, mpsc::RecvTimeoutError},
     time::Duration,
 };
+
+use ended::Ended;
 
 use flott_core::{
     failure::Failure,
@@ -26,15 +28,14 @@ use crate::{
     error::TaskResult,
     net::Exchange,
     program::JobProgram,
-    task::{Prepared, TaskFigures, TaskHead, TaskInfo, TaskWiring, wiring::Report},
+    task::{Prepared, TaskFigures, TaskHead, TaskInfo, TaskWiring, wiring::{Offered, Report}},
 };
 
+mod ended;
 mod guard;
 
 /// How often figures of running tasks are reported.
 const METRICS_INTERVAL: Duration = Duration::from_secs(1);
-/// Ended attempts that are remembered, so that a repeated message about them is answered.
-const ENDED_MAX: usize = 65_536;
 
 /// What a host is given.
 pub struct HostOptions {
@@ -61,7 +62,7 @@ struct Running {
 #[derive(Default)]
 struct Attempts {
     running: HashMap<AttemptId, Running>,
-    ended: BTreeMap<AttemptId, ExecutionState>,
+    ended: Ended,
 }
 
 struct Shared {
@@ -77,6 +78,8 @@ struct Shared {
 pub struct Host {
     shared: Arc<Shared>,
     runtime: Option<Runtime>,
+    /// Dropped to end the thread that reports figures.
+    _figures: std::sync::mpsc::Sender<()>,
 }
 
 impl Host {
@@ -111,8 +114,18 @@ impl Host {
         };
         let shared =
             Arc::new(Shared { options, location, program, report, exchange, attempts: Mutex::default() });
-        runtime.spawn(report_metrics(Arc::downgrade(&shared)));
-        Ok(Self { shared, runtime: Some(runtime) })
+        // A thread of its own: tasks that spin may have all threads of the executor.
+        let (figures, ended) = std::sync::mpsc::channel();
+        let reporter = shared.clone();
+        std::thread::Builder::new()
+            .name("flott-figures".into())
+            .spawn(move || {
+                while ended.recv_timeout(METRICS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                    reporter.report_metrics();
+                }
+            })
+            .map_err(|error| Failure::environment("the thread that reports figures cannot be started").because(error))?;
+        Ok(Self { shared, runtime: Some(runtime), _figures: figures })
     }
 
     /// Where this host is.
@@ -192,7 +205,7 @@ struct Accepted {
     info: Arc<TaskInfo>,
     wiring: TaskWiring,
     cancel: CancellationToken,
-    offered: crate::task::wiring::Offered,
+    offered: Offered,
 }
 
 impl Shared {
@@ -205,7 +218,7 @@ impl Shared {
         let mut attempts = self.attempts.lock();
         let mut accepted = Vec::new();
         for task in tasks {
-            if attempts.running.contains_key(&task.attempt) || attempts.ended.contains_key(&task.attempt) {
+            if attempts.running.contains_key(&task.attempt) || attempts.ended.contains(task.attempt) {
                 continue;
             }
             let setup = &self.options.setup;
@@ -244,10 +257,14 @@ impl Shared {
     fn build(self: &Arc<Self>, tasks: Vec<Accepted>) {
         let mut built = Vec::new();
         for Accepted { info, wiring, cancel, offered } in tasks {
+            if cancel.is_cancelled() {
+                self.ended(&info, None, &offered);
+                continue;
+            }
             self.say(&info, ExecutionState::Initializing, None, Prepared::new());
             match guard::catch(|| self.program.build_task(wiring)) {
                 Ok(head) => built.push((info, head, cancel, offered)),
-                Err(failure) => self.ended(&info, Err(failure), &offered),
+                Err(failure) => self.ended(&info, Some(Err(failure)), &offered),
             }
         }
         for (info, head, cancel, offered) in built {
@@ -261,30 +278,36 @@ impl Shared {
         info: Arc<TaskInfo>,
         head: Box<dyn TaskHead>,
         cancel: CancellationToken,
-        offered: crate::task::wiring::Offered,
+        offered: Offered,
     ) {
         if !cancel.is_cancelled() {
             self.say(&info, ExecutionState::Running, None, Prepared::new());
         }
+        let mut task = head.run();
         let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => None,
-            result = guard::catch_future(head.run()) => Some(result),
+            result = guard::catch_future(&mut task) => Some(result),
         };
-        match outcome {
-            Some(result) => self.ended(&info, result, &offered),
-            None => {
-                self.exchange.withdraw(&offered.lock());
-                self.finish(&info, ExecutionState::Canceled, None, Prepared::new());
-            }
-        }
+        // User code runs once more when its state is dropped; a panic there must not swallow the report either.
+        let dropped = guard::catch(|| {
+            drop(task);
+            Ok(())
+        });
+        let outcome = match (outcome, dropped) {
+            (Some(Ok(_)), Err(failure)) => Some(Err(failure)),
+            (outcome, _) => outcome,
+        };
+        self.ended(&info, outcome, &offered);
     }
 
-    fn ended(&self, info: &Arc<TaskInfo>, result: TaskResult<Prepared>, offered: &crate::task::wiring::Offered) {
+    /// Reports how a task ended; without an outcome it was cancelled.
+    fn ended(&self, info: &Arc<TaskInfo>, outcome: Option<TaskResult<Prepared>>, offered: &Offered) {
         self.exchange.withdraw(&offered.lock());
-        match result {
-            Ok(prepared) => self.finish(info, ExecutionState::Finished, None, prepared),
-            Err(failure) => {
+        match outcome {
+            None => self.finish(info, ExecutionState::Canceled, None, Prepared::new()),
+            Some(Ok(prepared)) => self.finish(info, ExecutionState::Finished, None, prepared),
+            Some(Err(failure)) => {
                 let failure = failure.at(|place| {
                     place.task = Some(info.task_name.clone());
                     place.subtask = Some((info.subtask(), info.parallelism));
@@ -300,10 +323,7 @@ impl Shared {
     fn finish(&self, info: &Arc<TaskInfo>, state: ExecutionState, failure: Option<Failure>, prepared: Prepared) {
         let mut attempts = self.attempts.lock();
         attempts.running.remove(&info.attempt);
-        attempts.ended.insert(info.attempt, state);
-        if attempts.ended.len() > ENDED_MAX {
-            attempts.ended.pop_first();
-        }
+        attempts.ended.insert(info.attempt, failure.clone());
         drop(attempts);
         self.say(info, state, failure, prepared);
     }
@@ -327,38 +347,32 @@ impl Shared {
             running.cancel.cancel();
             return;
         }
-        // Never heard of it: should its deployment still come, it is answered as ended.
-        let state = *attempts.ended.entry(attempt).or_insert(ExecutionState::Canceled);
+        // Never heard of it: should its deployment still come, it is answered as ended. One that has ended says again that
+        // it is gone, in case its report was lost; what it finished with is not said twice, so that it counts at most once.
+        let failure = attempts.ended.get_or_insert(attempt);
         drop(attempts);
-        if state == ExecutionState::Canceled {
-            (self.report)(HostToJob::TaskState(TaskStateChange {
-                attempt,
-                state,
-                failure: None,
-                metrics: Default::default(),
-                committables: Vec::new(),
-                accumulators: BTreeMap::new(),
-            }));
-        }
+        (self.report)(HostToJob::TaskState(TaskStateChange {
+            attempt,
+            state: if failure.is_some() { ExecutionState::Failed } else { ExecutionState::Canceled },
+            failure,
+            metrics: Default::default(),
+            committables: Vec::new(),
+            accumulators: BTreeMap::new(),
+        }));
     }
 
     fn enumerate(&self, attempt: AttemptId, source: OperatorId, parallelism: u32) {
         let result = guard::catch(|| self.program.enumerate_splits(source, parallelism)).map_err(|failure| *failure);
         (self.report)(HostToJob::SplitsEnumerated { attempt, source, result });
     }
-}
 
-async fn report_metrics(shared: std::sync::Weak<Shared>) {
-    let mut interval = tokio::time::interval(METRICS_INTERVAL);
-    loop {
-        interval.tick().await;
-        let Some(shared) = shared.upgrade() else { return };
+    fn report_metrics(&self) {
         let figures: Vec<_> = {
-            let attempts = shared.attempts.lock();
+            let attempts = self.attempts.lock();
             attempts.running.iter().map(|(attempt, running)| (*attempt, running.info.figures.read())).collect()
         };
         if !figures.is_empty() {
-            (shared.report)(HostToJob::Metrics(figures));
+            (self.report)(HostToJob::Metrics(figures));
         }
     }
 }

@@ -1,1 +1,19 @@
+//! What the end-to-end tests share: sandboxes with clusters of real processes in them, a REST client, and results to
+//! compare with.
+//!
+//! # Layout
+//! - [`binaries`]: where the real binaries are
+//! - [`sandbox`]: a place of its own for each test; nothing may be left running in it
+//! - [`command`]: a command, what it printed and how it ended
+//! - [`rest`]: the REST endpoint of a cluster under test
+//! - [`eventually`](mod@eventually): bounded waits with a name
+//! - [`book`]: word counts, counted the plain way
+//! - [`program`]: the tests' own program, which misbehaves on request
 
+pub mod binaries;
+pub mod book;
+pub mod command;
+pub mod eventually;
+pub mod program;
+pub mod rest;
+pub mod sandbox;

@@ -182,3 +182,21 @@ fn this_program(entry: Option<String>) -> Result<Program> {
         arguments: std::env::args_os().skip(1).map(text).collect::<Result<_>>()?,
     })
 }
+
+#[cfg(test)]
+impl Environment {
+    /// The job graph that this plan becomes.
+    pub(crate) fn job_graph(&self, configuration: &[(&str, &str)]) -> Result<JobGraph, PlanError> {
+        let configuration = configuration.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let Planned { graph, settings, .. } = self.plan("test", &configuration)?;
+        let program = Program {
+            digest: Digest::of(b""),
+            size: 0,
+            target: host_target(),
+            file_name: "test".to_owned(),
+            entry: None,
+            arguments: Vec::new(),
+        };
+        graph.job_graph(JobId::from_bytes([7; 16]), "test".to_owned(), program, &settings)
+    }
+}

@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments, options: &JobManager) -> CommandResult {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(serve(manager, options.ends_with));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    if options.job_graph.is_some() {
+    if options.job_graph.is_some() || options.ends_with.is_some() {
         clean_up(&dir);
     }
     ended
@@ -135,7 +135,7 @@ fn backend(config: &Configuration, dir: &ClusterDir) -> anyhow::Result<BackendFa
     }
 }
 
-/// A cluster for one job leaves its logs; what it worked with goes.
+/// A cluster for one job or one client leaves its logs; what it worked with goes.
 fn clean_up(dir: &ClusterDir) {
     for name in ["staging", "blobs", "jobs", "planning", "processes"] {
         remove(dir.path().join(name));

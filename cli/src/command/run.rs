@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     path::{Path, PathBuf},
     process::{Child, Command},
+    time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail};
@@ -164,16 +165,34 @@ async fn detached_cluster(options: &Run, settings: &Settings, state: &StateDir) 
         vec!["--job-graph".into(), graph_file.into(), "--program".into(), program_file.into()];
     let (client, mut child) =
         cluster::launch(&dir, &own_cluster_config(settings)?, Launch { arguments }).await?;
-    let begun = follow::until_begun(&client, id, settings.config.get(&keys::client::TIMEOUT)).await;
-    if let Err(end) = begun {
-        // A short job may be over, and its cluster gone, before it was seen to begin.
-        if end.code() != Code::Unreachable || child.try_wait()?.is_none() {
-            return Err(end);
-        }
-    }
+    begun(&client, &mut child, &dir, state, id, settings.config.get(&keys::client::TIMEOUT)).await?;
     println!("Job has been submitted with JobID {id}");
     println!("Web address: {}", client.url());
     Ok(Code::Done)
+}
+
+/// Waits until the job of a cluster of its own has left INITIALIZING. A short one may be over, and its cluster gone,
+/// before it was seen to begin.
+async fn begun(
+    client: &Client,
+    child: &mut Child,
+    dir: &ClusterDir,
+    state: &StateDir,
+    job: JobId,
+    timeout: Duration,
+) -> CommandResult<()> {
+    let begun = tokio::select! {
+        begun = follow::until_begun(client, job, timeout) => begun,
+        ended = cluster::ended(child) => ended,
+    };
+    match begun {
+        Err(end) if end.code() != Code::Unreachable => return Err(end),
+        Ok(()) | Err(_) => {}
+    }
+    if child.try_wait()?.is_none() || super::wait::ended(state, job).is_some() {
+        return Ok(());
+    }
+    Err(anyhow!("the JobManager ended before the job began: {}", cluster::last_words(dir)).into())
 }
 
 fn cluster_dir(state: &StateDir, settings: &Settings, job: JobId) -> ClusterDir {

@@ -63,7 +63,8 @@ impl JobMasterCore {
     }
 
     fn slots_due(&mut self) {
-        let due = self.slots.missing_since().is_some_and(|since| since.plus(self.spec.timeouts.slot_request) <= self.now);
+        let due =
+            self.slots.missing_since().is_some_and(|since| since.plus(self.spec.timeouts.slot_request) <= self.now);
         if due && matches!(self.phase, Phase::Executing | Phase::Committing(_)) {
             let failure = self.slots_not_there();
             self.fail_job(failure);

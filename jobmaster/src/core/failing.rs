@@ -148,8 +148,10 @@ impl JobMasterCore {
             | RegionPhase::Finished
             | RegionPhase::Ended => None,
         });
-        let fresh: BTreeSet<_> =
-            hit.into_iter().filter(|region| !matches!(self.states.phase(*region), RegionPhase::Stopping { .. })).collect();
+        let fresh: BTreeSet<_> = hit
+            .into_iter()
+            .filter(|region| !matches!(self.states.phase(*region), RegionPhase::Stopping { .. }))
+            .collect();
         if failure.retry == Retry::Never {
             self.fail_job(failure);
             return;

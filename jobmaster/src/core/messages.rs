@@ -207,9 +207,8 @@ impl JobMasterCore {
                 continue;
             }
             let vertex = &self.graph.resolved().vertices[coordinator.vertex];
-            let in_state = |wanted| {
-                vertex.executions().find(|execution| self.graph.execution(*execution).state == wanted)
-            };
+            let in_state =
+                |wanted| vertex.executions().find(|execution| self.graph.execution(*execution).state == wanted);
             let lister = in_state(ExecutionState::Running).or_else(|| in_state(ExecutionState::Initializing));
             let Some(lister) = lister else { continue };
             self.splits[place].asked(self.graph.attempt_id(lister));

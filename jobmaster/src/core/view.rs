@@ -1,6 +1,9 @@
 //! The job as people see it, and what it waits for.
 
-use flott_core::{status::JobStatus, view::{JobView, PendingReason}};
+use flott_core::{
+    status::JobStatus,
+    view::{JobView, PendingReason},
+};
 
 use super::{JobMasterCore, Phase, Wait};
 use crate::commit::CommitState;
@@ -105,7 +108,9 @@ impl JobMasterCore {
                 RegionPhase::Waiting => live == 0 && (unready > 0 || undone == 0),
                 RegionPhase::Deployed => undone > 0,
                 RegionPhase::Finished => undone == 0 && live == 0,
-                RegionPhase::Stopping { .. } => live > 0 || self.states.backoff.iter().any(|(_, stopped)| *stopped == region),
+                RegionPhase::Stopping { .. } => {
+                    live > 0 || self.states.backoff.iter().any(|(_, stopped)| *stopped == region)
+                }
                 RegionPhase::Ended => true,
             };
             if !right && !matches!(self.phase, Phase::New) {
@@ -115,7 +120,10 @@ impl JobMasterCore {
         for slot in self.slots.sharing().keys() {
             let up = self.slots.held(slot).is_some_and(|held| self.processes.host(&held.worker).is_some());
             if up != self.states.ready[slot] {
-                return Err(format!("slot {} is ready: {}, but its process is up: {up}", slot.0, self.states.ready[slot]));
+                return Err(format!(
+                    "slot {} is ready: {}, but its process is up: {up}",
+                    slot.0, self.states.ready[slot]
+                ));
             }
         }
         Ok(())

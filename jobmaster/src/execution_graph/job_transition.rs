@@ -25,16 +25,8 @@ pub enum JobStep {
 
 impl JobStep {
     /// Every step, in order of declaration.
-    pub const ALL: &[Self] = &[
-        Self::Start,
-        Self::Run,
-        Self::Restart,
-        Self::Fail,
-        Self::Cancel,
-        Self::Finish,
-        Self::End,
-        Self::Suspend,
-    ];
+    pub const ALL: &[Self] =
+        &[Self::Start, Self::Run, Self::Restart, Self::Fail, Self::Cancel, Self::Finish, Self::End, Self::Suspend];
 }
 
 /// Where `step` leads from `status`; `None` where it comes too late or changes nothing.

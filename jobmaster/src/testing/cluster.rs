@@ -290,6 +290,15 @@ impl FakeCluster {
         true
     }
 
+    /// The connection to a TaskManager breaks, and what was on its way there is lost; then it is there again.
+    pub fn reconnect(&mut self, worker: &WorkerKey) {
+        if let Some(lane) = self.to_workers.get_mut(worker) {
+            lane.clear();
+            self.busy.remove(worker);
+            self.tell(Event::WorkerResumed(worker.clone()));
+        }
+    }
+
     /// Splits of each source.
     pub fn splits(&self) -> u32 {
         self.profile.splits
@@ -325,8 +334,9 @@ impl FakeCluster {
         true
     }
 
-    /// Time goes on by so many milliseconds; the JobMaster is woken where it asked for it.
+    /// Messages arrive, and time goes on by so many milliseconds; the JobMaster is woken where it asked for it.
     pub fn pass(&mut self, milliseconds: u64) {
+        self.settle();
         let until = self.now.plus(milliseconds);
         while let Some(at) = self.wake.filter(|at| *at <= until) {
             self.now = self.now.max(at);

@@ -279,9 +279,7 @@ impl FakeWorker {
         for task in &deployment.tasks {
             if process.known.insert(task.attempt) {
                 let state = ExecutionState::Deploying;
-                process
-                    .tasks
-                    .insert(task.attempt, Task { state, read: Vec::new(), asked: false, exhausted: false });
+                process.tasks.insert(task.attempt, Task { state, read: Vec::new(), asked: false, exhausted: false });
             }
         }
         Vec::new()

@@ -187,7 +187,8 @@ fn a_process_that_never_answers_is_given_up() {
     cluster.sleep();
     assert_eq!(cluster.core.status(), JobStatus::Failed);
     let failure = cluster.ended[0].failure.as_ref().unwrap();
-    assert_eq!(failure.to_string(), "on tm-1: the job process did not come up within 120000 ms".trim_start());
+    assert_eq!(failure.message, "the job process did not come up within 120000 ms");
+    assert_eq!(failure.location.worker.as_ref().unwrap().0, "tm-1");
 }
 
 #[test]

@@ -41,7 +41,8 @@ fn run(seed: u64, restart: RestartStrategy) -> Result<(), TestCaseError> {
     // Time jumps ahead of messages here, so waits for their answers would be given up although nobody is late.
     spec.timeouts.slot_request = u64::MAX / 2;
     spec.timeouts.cancellation = u64::MAX / 2;
-    let mut cluster = FakeCluster::new(spec, random.below(12) as u32, Order::Wild(SeededRandom::new(random.next_u64())));
+    let mut cluster =
+        FakeCluster::new(spec, random.below(12) as u32, Order::Wild(SeededRandom::new(random.next_u64())));
     let cancels = random.below(4) == 0;
     let chaos = random.below(600);
     let mut old: Vec<(flott_core::id::WorkerKey, WorkerToJob)> = Vec::new();
@@ -111,7 +112,14 @@ fn run(seed: u64, restart: RestartStrategy) -> Result<(), TestCaseError> {
         }
     }
     prop_assert_eq!(&cluster.faults, &Vec::<String>::new(), "seed {}", seed);
-    prop_assert_eq!(cluster.ended.len(), 1, "seed {} hangs in {}: {:?}", seed, cluster.core.status(), cluster.core.waits());
+    prop_assert_eq!(
+        cluster.ended.len(),
+        1,
+        "seed {} hangs in {}: {:?}",
+        seed,
+        cluster.core.status(),
+        cluster.core.waits()
+    );
     cluster.settle();
     for worker in cluster.workers.values() {
         prop_assert!(worker.is_clean(), "seed {}: something is left on {}", seed, worker.key());
@@ -126,7 +134,8 @@ fn check_result(cluster: &FakeCluster, seed: u64) -> Result<(), TestCaseError> {
         prop_assert!(cluster.manifests.is_empty() || view.failure.is_some(), "seed {}", seed);
         return Ok(());
     }
-    let subtasks = || view.vertices.iter().flat_map(|vertex| vertex.subtasks.iter().map(move |subtask| (vertex, subtask)));
+    let subtasks =
+        || view.vertices.iter().flat_map(|vertex| vertex.subtasks.iter().map(move |subtask| (vertex, subtask)));
     prop_assert!(subtasks().all(|(_, subtask)| subtask.current.state == ExecutionState::Finished));
     if let Some(Accumulator::List(read)) = view.accumulators.get("splits") {
         let mut distinct = read.clone();

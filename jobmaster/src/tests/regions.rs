@@ -39,9 +39,12 @@ fn blocking_edges_divide_and_order() {
 
 #[test]
 fn a_blocking_edge_beside_a_pipelined_one_divides_nothing() {
-    let both = vertices(&["a", "b"])
-        .edge("a", "b", ShipStrategy::Forward, Exchange::Pipelined)
-        .edge("a", "b", ShipStrategy::Hash, Exchange::Blocking);
+    let both = vertices(&["a", "b"]).edge("a", "b", ShipStrategy::Forward, Exchange::Pipelined).edge(
+        "a",
+        "b",
+        ShipStrategy::Hash,
+        Exchange::Blocking,
+    );
     check(both, &[&[0, 1, 2, 3]], &[0]);
 }
 

@@ -59,8 +59,14 @@ fn exponential_delay_grows_up_to_its_maximum_and_starts_over_after_a_quiet_time(
 
 #[test]
 fn exponential_delay_may_be_bounded_in_its_restarts() {
-    let RestartStrategy::ExponentialDelay { initial_backoff_ms, max_backoff_ms, multiplier, reset_threshold_ms, jitter, .. } =
-        EXPONENTIAL
+    let RestartStrategy::ExponentialDelay {
+        initial_backoff_ms,
+        max_backoff_ms,
+        multiplier,
+        reset_threshold_ms,
+        jitter,
+        ..
+    } = EXPONENTIAL
     else {
         unreachable!("it is that strategy")
     };

@@ -104,7 +104,8 @@ fn a_deployment_names_both_ends_of_every_edge() {
     }
     let [deployment] = &deployments[..] else { panic!("one deployment, not {}", deployments.len()) };
     assert_eq!(deployment.tasks.len(), 7);
-    let ends: Vec<_> = deployment.edges.iter().map(|edge| (edge.edge.0, edge.producers.len(), edge.consumers.len())).collect();
+    let ends: Vec<_> =
+        deployment.edges.iter().map(|edge| (edge.edge.0, edge.producers.len(), edge.consumers.len())).collect();
     assert_eq!(ends, [(0, 2, 4), (1, 4, 1)]);
     assert!(deployment.edges.iter().flat_map(|edge| &edge.producers).all(|peer| peer.process == 0));
     assert_eq!(deployment.processes.len(), 1);
@@ -184,7 +185,12 @@ fn graphs_that_cannot_run_are_refused_by_name() {
         "edge 0 connects a vertex that is not in the graph",
     );
     check_refused(
-        one(1).vertex("b", Parallelism::Fixed(2), OperatorKind::Sink).edge("a", "b", ShipStrategy::Forward, Exchange::Pipelined),
+        one(1).vertex("b", Parallelism::Fixed(2), OperatorKind::Sink).edge(
+            "a",
+            "b",
+            ShipStrategy::Forward,
+            Exchange::Pipelined,
+        ),
         r#"forward edge 0 connects "a" with parallelism 1 and "b" with parallelism 2; they must be equal"#,
     );
 }

@@ -60,7 +60,12 @@ impl JobListener for Listener {
 }
 
 /// Plays the TaskManager until the JobMaster lets go of its port. With `works`, tasks run to their end.
-async fn play(mut worker: FakeWorker, mut doings: mpsc::UnboundedReceiver<Doing>, handle: JobMasterHandle, works: bool) {
+async fn play(
+    mut worker: FakeWorker,
+    mut doings: mpsc::UnboundedReceiver<Doing>,
+    handle: JobMasterHandle,
+    works: bool,
+) {
     let (key, epoch) = (worker.key().clone(), handle.epoch());
     let mut given = 0u8;
     while let Some(doing) = doings.recv().await {
@@ -118,7 +123,13 @@ async fn a_job_runs_inside_one_process() {
     assert_eq!(listener.ends.load(Ordering::Relaxed), 1);
     // What comes late is dropped, and the job can still be asked.
     handle.cancel();
-    handle.worker_message(FakeWorker::new(1, 0, handle.epoch(), Profile::of(&word_count().build(), 0)).key().clone(), handle.epoch(), flott_core::message::WorkerToJob::OfferSlots(Vec::new())).await;
+    handle
+        .worker_message(
+            FakeWorker::new(1, 0, handle.epoch(), Profile::of(&word_count().build(), 0)).key().clone(),
+            handle.epoch(),
+            flott_core::message::WorkerToJob::OfferSlots(Vec::new()),
+        )
+        .await;
     assert_eq!(handle.view().await.unwrap(), view);
 }
 
@@ -146,7 +157,10 @@ async fn a_stopped_job_master_ends_no_job() {
     assert!(handle.ended().await.is_err());
     assert_eq!(handle.status(), JobStatus::Suspended);
     assert_eq!(listener.ends.load(Ordering::Relaxed), 0);
-    assert_eq!(handle.view().await.unwrap_err().to_string(), format!("the JobMaster of job {} has stopped", handle.job()));
+    assert_eq!(
+        handle.view().await.unwrap_err().to_string(),
+        format!("the JobMaster of job {} has stopped", handle.job())
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,7 +189,8 @@ impl ClusterPort for Broken {
 async fn a_panic_fails_the_job() {
     let spec = spec_of(word_count(), RestartStrategy::None);
     let listener = Arc::new(Listener::default());
-    let handle = JobMasterService::start(spec, Options::default(), Arc::new(Broken), Arc::clone(&listener) as _).unwrap();
+    let handle =
+        JobMasterService::start(spec, Options::default(), Arc::new(Broken), Arc::clone(&listener) as _).unwrap();
     let view = handle.ended().await.unwrap();
     assert_eq!(view.failure.as_ref().unwrap().message, "the JobMaster panicked");
     assert_eq!(view.status, JobStatus::Failed);

@@ -53,13 +53,17 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn bind(self: &Arc<Self>, channel: u32, gate: &Arc<dyn RemoteInput>, index: u32) {
+    /// Brings an open channel and its receiver together; `early` if the channel was there first.
+    fn bind(self: &Arc<Self>, channel: u32, early: bool, gate: &Arc<dyn RemoteInput>, index: u32) {
         let mut state = self.state.lock();
+        if early && state.early.remove(&channel).is_none() && state.broken.is_none() {
+            // Closed in the meantime.
+            return;
+        }
         if let Some(failure) = state.broken.clone() {
             drop(state);
             return gate.broken(index, failure);
         }
-        state.early.remove(&channel);
         state.receivers.insert(channel, Receiver { gate: Arc::downgrade(gate), index, ended: false });
         drop(state);
         gate.connect(index, CreditReturn { connection: self.clone(), channel, owed: 0 });
@@ -127,7 +131,7 @@ impl Rendezvous {
         match entries.remove(&id) {
             Some(Entry::Early { connection, channel }) => {
                 drop(entries);
-                connection.bind(channel, gate, index);
+                connection.bind(channel, true, gate, index);
             }
             Some(Entry::Receiver { .. }) | None => {
                 entries.insert(id, Entry::Receiver { gate: Arc::downgrade(gate), index });
@@ -149,7 +153,7 @@ impl Rendezvous {
             Some(Entry::Receiver { gate, index }) => {
                 drop(entries);
                 if let Some(gate) = gate.upgrade() {
-                    connection.bind(channel, &gate, index);
+                    connection.bind(channel, false, &gate, index);
                 }
             }
             Some(Entry::Early { .. }) | None if entries.len() < EARLY_CHANNELS_MAX => {
