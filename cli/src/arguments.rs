@@ -13,7 +13,7 @@ mod old;
 #[command(name = "flott", version, disable_help_subcommand = true, propagate_version = true)]
 pub struct Arguments {
     /// Directory for everything that outlives a command: stores, staging, blobs, logs, history.
-    #[arg(long, global = true, value_name = "DIR", env = "FLOTT_STATE_DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "FLOTT_STATE_DIR", hide_env_values = true)]
     pub state_dir: Option<PathBuf>,
     /// Configuration file instead of the one found in FLOTT_CONF_DIR or the user's configuration directory.
     #[arg(long, global = true, value_name = "FILE")]
@@ -299,7 +299,7 @@ pub struct Logs {
 /// `flott docs`
 #[derive(Debug, Args)]
 pub struct Docs {
-    /// Which reference: `cli` or `openapi`.
+    /// Which reference: `cli`, `rest` or `openapi`.
     #[arg(value_name = "WHICH")]
     pub which: String,
 }

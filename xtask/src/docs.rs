@@ -3,7 +3,11 @@
 //! A page is a path and a function that gives its text. Pages about the command line and REST are asked from the built
 //! `flott` binary, since their declarations live above what this crate needs to know.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context, bail};
 
@@ -17,10 +21,26 @@ struct Page {
     text: fn(&Path) -> anyhow::Result<String>,
 }
 
-const PAGES: &[Page] = &[Page {
-    path: "docs/configuration.md",
-    text: |_| Ok(flott_core::config::reference_markdown()),
-}];
+const PAGES: &[Page] = &[
+    Page { path: "docs/configuration.md", text: |_| Ok(flott_core::config::reference_markdown()) },
+    Page { path: "docs/cli.md", text: |root| asked_of_flott(root, "cli") },
+    Page { path: "docs/rest.md", text: |root| asked_of_flott(root, "rest") },
+    Page { path: "docs/openapi.json", text: |root| asked_of_flott(root, "openapi") },
+];
+
+/// What `flott docs <which>` prints.
+fn asked_of_flott(root: &Path, which: &str) -> anyhow::Result<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--package", "flott-cli", "--", "docs", which])
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo cannot be run")?;
+    if !output.status.success() {
+        bail!("`flott docs {which}` ended with {}", output.status);
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
 
 /// Writes the pages, or compares them with what would be written.
 pub fn run(check: bool) -> anyhow::Result<()> {
