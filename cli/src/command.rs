@@ -24,11 +24,21 @@ pub fn run(arguments: Arguments) -> CommandResult {
         Command::Docs(options) => return docs::run(options),
         _ => {}
     }
+    end_with_the_pipe();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(client(&arguments));
     // Nothing that a client has left running matters any more.
     runtime.shutdown_background();
     code
+}
+
+/// A reader that has had enough (`flott list | head`) ends a client quietly, as it does other commands.
+fn end_with_the_pipe() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: the default action is no handler of ours, and no other thread runs yet.
+    if let Err(error) = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) } {
+        eprintln!("flott: warning: SIGPIPE keeps its handler: {error}");
+    }
 }
 
 async fn client(arguments: &Arguments) -> CommandResult {
