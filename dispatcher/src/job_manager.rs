@@ -247,7 +247,7 @@ impl Life {
     }
 
     async fn lead(&mut self) -> Result<Outcome, StartError> {
-        let directory = self.options.state_directory.join("jobs");
+        let directory = SledStore::directory(&self.options.state_directory);
         let (store, leader) = blocking(move || {
             let store: Arc<dyn JobStore> = Arc::new(SledStore::open(&directory)?);
             let leader = store.begin_leadership()?;

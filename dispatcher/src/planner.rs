@@ -34,6 +34,9 @@ pub use arguments::split as split_arguments;
 
 use crate::executable::{self, ExecutableError};
 
+/// How long the output of a program that has ended is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -155,23 +158,29 @@ impl Planner {
         let mut child = command.spawn().map_err(sandbox("start the program"))?;
         let group = Group(child.id());
         let printed = output::Tail::default();
-        let reading = printed.read(child.stdout.take(), child.stderr.take());
+        let mut reading = std::pin::pin!(printed.read(child.stdout.take(), child.stderr.take()));
+        let mut drained = false;
         let ended = async {
-            // A descendant may hold the pipes open for ever: what counts is the program's own end.
-            tokio::select! {
-                status = child.wait() => status,
-                () = async { reading.await; std::future::pending().await } => unreachable!("pending never ends"),
+            loop {
+                tokio::select! {
+                    status = child.wait() => return status,
+                    () = &mut reading, if !drained => drained = true,
+                }
             }
         };
+        let ended = tokio::time::timeout(self.timeout, ended).await;
+        // With all that it has left behind, which may hold the pipes open.
+        drop(group);
+        if !drained && tokio::time::timeout(LAST_WORDS, reading).await.is_err() {
+            tracing::debug!(program = %job.name, "the output of a planning program does not end");
+        }
         let name = || job.name.clone();
-        let status = match tokio::time::timeout(self.timeout, ended).await {
+        let status = match ended {
             Ok(status) => status.map_err(sandbox("wait for the program"))?,
             Err(_) => {
-                drop(group);
                 return Err(PlanError::TimedOut { name: name(), after: self.timeout, output: printed.text() });
             }
         };
-        drop(group);
         if !status.success() {
             let how = match (status.code(), std::os::unix::process::ExitStatusExt::signal(&status)) {
                 (Some(code), _) => format!("ended with exit code {code} while planning"),

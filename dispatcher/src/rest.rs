@@ -6,12 +6,13 @@
 //! - `access`: token, host and origin, checked in front of every route
 //! - `error`, `parameters`: refusals and parameters in Flink's words
 //! - one module per group of routes: `cluster`, `jobs`, `vertices`, `workers`, `jobmanager`, `submit`, `jars`, `flott`,
-//!   `blobs`; `multipart` and `logs` serve several
+//!   `blobs`; `multipart`, `logs` and `drained` serve several
 
 mod access;
 mod blobs;
 mod cluster;
 pub mod context;
+mod drained;
 mod error;
 mod flott;
 mod jars;
@@ -89,7 +90,15 @@ pub fn router(context: Arc<Context>) -> Router {
 
 async fn guard(State(context): Rest, request: Request, next: Next) -> Response {
     match context.access.check(request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            let (head, body) = request.into_parts();
+            let (body, rest) = drained::Rest::of(body);
+            let response = next.run(Request::from_parts(head, body)).await;
+            if let Some(rest) = rest.filter(|_| !response.status().is_success()) {
+                rest.drain().await;
+            }
+            response
+        }
         Err(error) => {
             let mut response = error.into_response();
             if context.access.token.is_some() {

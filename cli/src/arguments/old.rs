@@ -79,6 +79,10 @@ pub fn rewrite(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
             out.extend(arguments.next());
             continue;
         }
+        if let Some((option, value)) = glued(text) {
+            out.extend([option.into(), value.into()]);
+            continue;
+        }
         if text.starts_with('-') && text.len() > 1 {
             out.push(argument);
             continue;
@@ -109,6 +113,17 @@ fn find(text: &str) -> Option<(&'static str, bool, Option<OsString>)> {
     Some((old.now, true, Some(value.into())))
 }
 
+/// `-Dkey=value` and `-p4`, which clap would take for the program, whose arguments may begin with anything.
+fn glued(text: &str) -> Option<(&str, &str)> {
+    let (option, value) = text.split_at_checked(2)?;
+    let fits = match option {
+        "-D" => value.contains('='),
+        "-p" => !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()),
+        _ => false,
+    };
+    fits.then_some((option, value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +146,7 @@ mod tests {
     #[test]
     fn values_may_be_glued() {
         check("flott run -yDa=b -yn=3 P", "flott run --yarnproperty a=b --yarncontainer 3 P");
+        check("flott run -Da=b -p4 -d P -p4 -Dc=d", "flott run -D a=b -p 4 -d P -p4 -Dc=d");
     }
 
     #[test]

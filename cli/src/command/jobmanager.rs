@@ -69,6 +69,8 @@ fn state_of(dir: &std::path::Path, arguments: &Arguments) -> anyhow::Result<Stat
 }
 
 async fn serve(options: Options, ends_with: Option<i32>) -> CommandResult {
+    // The jobs of a session are left to the next JobManager when this one is told to make room.
+    let is_session = options.job.is_none() && ends_with.is_none();
     let handle = Manager::start(options).await?;
     tracing::info!(address = handle.advertised(), "the JobManager is up");
     eprintln!("flott: the JobManager listens on http://{}", handle.advertised());
@@ -76,7 +78,7 @@ async fn serve(options: Options, ends_with: Option<i32>) -> CommandResult {
     tokio::select! {
         () = handle.ended() => {}
         _ = interrupt.recv() => handle.shutdown(),
-        _ = terminate.recv() => handle.shutdown(),
+        _ = terminate.recv() => if is_session { handle.suspend() } else { handle.shutdown() },
         () = client_gone(ends_with) => {
             tracing::warn!("the client of this cluster is gone; ending");
             handle.shutdown();

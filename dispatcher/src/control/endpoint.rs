@@ -34,9 +34,11 @@ pub(crate) async fn upgrade(State(context): State<Arc<Context>>, mut request: Re
     }
     context.dispatcher.ready().await?;
     let upgraded = hyper::upgrade::on(&mut request);
-    let mut options = Options::default();
-    options.ping_interval = context.configuration.get(&cluster::HEARTBEAT_INTERVAL);
-    options.idle_timeout = context.configuration.get(&cluster::HEARTBEAT_TIMEOUT);
+    let options = Options {
+        ping_interval: context.configuration.get(&cluster::HEARTBEAT_INTERVAL),
+        idle_timeout: context.configuration.get(&cluster::HEARTBEAT_TIMEOUT),
+        ..Options::default()
+    };
     let control = context.control.clone();
     tokio::spawn(async move {
         match upgraded.await {

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use flott_core::{id::JobId, message::LogFile};
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 
 use super::{
     Context, Rest, RestError,
@@ -17,6 +17,9 @@ use super::{
     table::{Doc, Table},
     workers,
 };
+
+/// TaskManagers that are asked for their logs at a time.
+const ASKED_AT_ONCE: usize = 32;
 
 pub fn routes() -> Table<Arc<Context>> {
     Table::new()
@@ -36,13 +39,14 @@ async fn job_logs(State(context): Rest, parameters: Parameters) -> Result<Json<J
     context.dispatcher.status(job).await?;
     let id = job.to_string();
     let workers = context.dispatcher.workers().await?;
-    let answers = join_all(workers.into_iter().map(|view| {
+    let answers = stream::iter(workers).map(|view| {
         let context = context.clone();
         async move {
             let files = workers::files(&context, view.worker.clone()).await;
             files.unwrap_or_default().into_iter().map(move |file| (view.worker.to_string(), file))
         }
-    }));
+    });
+    let answers: Vec<_> = answers.buffered(ASKED_AT_ONCE).collect().await;
     let of_job = |(_, file): &(String, LogFile)| file.name.starts_with(&id);
     let log = |(worker, file): (String, LogFile)| JobLog {
         worker,
@@ -50,7 +54,7 @@ async fn job_logs(State(context): Rest, parameters: Parameters) -> Result<Json<J
         size: file.size,
         mtime: file.modified_at,
     };
-    let logs = answers.await.into_iter().flatten().filter(of_job).map(log).collect();
+    let logs = answers.into_iter().flatten().filter(of_job).map(log).collect();
     Ok(Json(JobLogs { id, logs }))
 }
 

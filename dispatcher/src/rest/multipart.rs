@@ -9,7 +9,11 @@ use std::{
 
 use axum::{
     body::{Body, BodyDataStream, Bytes},
-    extract::{FromRequest, Multipart, Request, multipart::Field},
+    extract::{
+        FromRequest, Multipart, Request,
+        multipart::{Field, MultipartError},
+    },
+    http::StatusCode,
 };
 use flott_core::id::Digest;
 
@@ -18,6 +22,8 @@ use crate::blobs::{BlobError, Lease, Upload};
 
 /// Parts of one body.
 const PARTS_MAX: usize = 16;
+/// By which a body that is too large is told from one that is damaged, through the parser.
+const TOO_LARGE: &str = "the body is larger than rest.server.max-content-length allows";
 
 /// A file part.
 pub struct UploadedFile {
@@ -82,8 +88,15 @@ impl NextPart for Multipart {
     }
 }
 
-fn broken(error: axum::extract::multipart::MultipartError) -> RestError {
-    RestError::new(error.status(), format_args!("the multipart body is damaged: {}", error.body_text()))
+fn broken(error: MultipartError) -> RestError {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(error) = cause {
+        if error.to_string() == TOO_LARGE {
+            return RestError::new(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
+        }
+        cause = error.source();
+    }
+    RestError::bad_request(format_args!("the multipart body is damaged: {}", error.body_text()))
 }
 
 /// A body that ends with an error when it is too large, and gives one chunk at a time: the multipart parser takes in
@@ -113,7 +126,7 @@ impl futures::Stream for Measured {
         let Some(chunk) = chunk else { return Poll::Ready(None) };
         let chunk = chunk?;
         let Some(left) = self.left.checked_sub(chunk.len() as u64) else {
-            return Poll::Ready(Some(Err("it is larger than rest.server.max-content-length allows".into())));
+            return Poll::Ready(Some(Err(TOO_LARGE.into())));
         };
         (self.left, self.pause) = (left, true);
         Poll::Ready(Some(Ok(chunk)))

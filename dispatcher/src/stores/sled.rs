@@ -4,7 +4,10 @@
 //! makes every change one atomic batch. sled itself locks its directory against a second process, so this process is
 //! the only writer, and a mutex is enough to make read-then-write steps atomic.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use flott_core::{
@@ -24,6 +27,10 @@ use super::{
 const FORMAT: u8 = 1;
 /// Records are few and read once: the cache is kept far below sled's default of a gigabyte.
 const CACHE_BYTES: u64 = 1 << 20;
+
+/// How long a locked store is waited for, and how long between two tries.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_AGAIN: Duration = Duration::from_millis(20);
 
 const LEADER: &[u8] = b"L";
 const HEADER: u8 = b'H';
@@ -51,16 +58,31 @@ impl SledStore {
             .mode(sled::Mode::LowSpace)
             // Every change is flushed where it is made; a flusher thread would only wake an idle process.
             .flush_every_ms(None);
-        let db = config.open().map_err(|error| match &error {
-            // sled gives its refused file lock no kind of its own.
-            sled::Error::Io(cause) if cause.to_string().contains("could not acquire lock") => {
-                StoreError::InUse(directory.display().to_string())
-            }
+        let db = open_patiently(&config).map_err(|error| match &error {
+            sled::Error::Io(cause) if is_locked(cause) => StoreError::InUse(directory.display().to_string()),
             _ => io(error),
         })?;
         let store = Self { db, writer: Mutex::new(()) };
         store.forget_old_ids()?;
         Ok(store)
+    }
+
+    /// The archive of a state directory that no JobManager uses at the moment, the longest ended job first. Creates
+    /// nothing: a directory without a store has no archive.
+    ///
+    /// # Errors
+    /// As [`SledStore::open`]; [`StoreError::InUse`] means that a running JobManager can be asked instead.
+    pub fn read_archive(state_directory: &Path) -> Result<Vec<ArchivedJob>, StoreError> {
+        let directory = Self::directory(state_directory);
+        if !directory.join("conf").exists() {
+            return Ok(Vec::new());
+        }
+        Self::open(&directory)?.archived()
+    }
+
+    /// Where the store of a state directory is.
+    pub fn directory(state_directory: &Path) -> PathBuf {
+        state_directory.join("jobs")
     }
 
     fn forget_old_ids(&self) -> Result<(), StoreError> {
@@ -222,6 +244,24 @@ impl JobStore for SledStore {
         }
         self.apply(&writer, batch)
     }
+}
+
+/// A predecessor that is just ending may hold the lock for a moment more.
+fn open_patiently(config: &sled::Config) -> sled::Result<sled::Db> {
+    let began = Instant::now();
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if is_locked(&error) && began.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(LOCK_AGAIN);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// sled gives its refused file lock no kind of its own.
+fn is_locked(error: &std::io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
 }
 
 fn key(kind: u8, job: JobId) -> [u8; 17] {

@@ -30,6 +30,11 @@ pub fn options(state: &Path, settings: &[(&str, &str)]) -> Options {
     options
 }
 
+/// Without kept connections, so that one which a test has spoiled is not used by the next request.
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap()
+}
+
 impl Cluster {
     pub async fn start() -> Self {
         Self::start_with(&[]).await
@@ -45,7 +50,7 @@ impl Cluster {
         std::fs::write(state.path().join("logs/jobmanager.log"), "first line\nsecond line\n").unwrap();
         let manager = JobManager::start(options(state.path(), settings)).await?;
         let token = settings.iter().find(|(key, _)| *key == "security.token").map(|(_, token)| (*token).to_owned());
-        Ok(Self { manager, client: reqwest::Client::new(), state, token })
+        Ok(Self { manager, client: client(), state, token })
     }
 
     pub async fn worker(&self, name: &str, tasks: Tasks) -> Worker {

@@ -2,8 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flott_core::status::JobStatus;
-use flott_dispatcher::{JobManager, Options, Outcome, SingleJob, StartError};
+use flott_core::{
+    job_graph::{RestartPolicy, RestartStrategy},
+    status::JobStatus,
+};
+use flott_dispatcher::{
+    JobManager, Options, Outcome, SingleJob, StartError,
+    stores::{JobStore, SledStore},
+};
 use reqwest::{Method, StatusCode};
 
 use crate::{
@@ -62,6 +68,83 @@ async fn a_new_job_manager_takes_up_what_the_old_one_left() {
     let _worker = cluster.worker("tm1", Tasks::Finish).await;
     cluster.wait(job(2), "FINISHED").await;
     assert_eq!(cluster.get("/jobs").await["jobs"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_was_begun_is_finished_by_the_next_job_manager() {
+    let cluster = Cluster::start().await;
+    let state = cluster.state.clone();
+    let _old = cluster.worker("tm1", Tasks::FinishUncommitted).await;
+    cluster.run(job(1)).await;
+    let finished = async {
+        let path = format!("/jobs/{}", job(1));
+        while cluster.get(&path).await["status-counts"]["FINISHED"] != 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), finished).await.expect("all tasks finish");
+    cluster.manager.suspend();
+    cluster.manager.wait().await.unwrap();
+
+    let cluster = Cluster::on(state, &[]).await.unwrap();
+    assert_ne!(cluster.get(&format!("/jobs/{}/status", job(1))).await["status"], "FINISHED");
+    let _new = cluster.worker("tm2", Tasks::OnlyCommit).await;
+    cluster.wait(job(1), "FINISHED").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_outlives_its_worker() {
+    let cluster = Cluster::start().await;
+    let mut graph = graph::graph(job(1));
+    graph.restart = RestartPolicy::Own(RestartStrategy::FixedDelay { attempts: 1, delay_ms: 0 });
+    let form = crate::cluster::submission(flott_core::job_graph::document::write(&graph), graph::program());
+    let (status, answer) = cluster.post("/jobs", form).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    let lost = cluster.worker("tm1", Tasks::Run).await;
+    cluster.wait(job(1), "RUNNING").await;
+    drop(lost);
+    let _other = cluster.worker("tm2", Tasks::Finish).await;
+    cluster.manager.dispatcher().ended(job(1)).await.unwrap();
+    let details = cluster.get(&format!("/jobs/{}", job(1))).await;
+    assert_eq!(details["state"], "FINISHED");
+    let exceptions = cluster.get(&format!("/jobs/{}/exceptions", job(1))).await;
+    let entry = &exceptions["exceptionHistory"]["entries"][0];
+    assert!(entry["stacktrace"].as_str().unwrap().contains("tm1"), "{exceptions}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancellation_outlives_the_job_manager() {
+    let cluster = Cluster::start().await;
+    let state = cluster.state.clone();
+    cluster.run(job(1)).await;
+    // Cancelled by a JobManager that dies before the job has ended.
+    cluster.manager.suspend();
+    cluster.manager.wait().await.unwrap();
+    let store = SledStore::open(&state.path().join("jobs")).unwrap();
+    store.mark_cancelled(job(1)).unwrap();
+    drop(store);
+
+    let cluster = Cluster::on(state, &[]).await.unwrap();
+    cluster.get("/overview").await;
+    assert_eq!(cluster.manager.dispatcher().ended(job(1)).await.unwrap(), JobStatus::Canceled);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiting_job_says_why() {
+    let cluster = Cluster::start().await;
+    cluster.run(job(1)).await;
+    let path = format!("/flott/v1/jobs/{}/pending", job(1));
+    let told = async {
+        loop {
+            let pending = cluster.get(&path).await;
+            if let Some(reason) = pending["reasons"].as_array().unwrap().first() {
+                return reason.clone();
+            }
+        }
+    };
+    let reason = tokio::time::timeout(Duration::from_secs(60), told).await.expect("a reason is told");
+    assert_eq!(reason["slots-missing"], 2);
+    assert!(!reason["reason"].as_str().unwrap().is_empty(), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,6 +208,9 @@ async fn a_job_manager_of_one_job_ends_with_it() {
     assert_eq!(outcome, Outcome::Job { job: job(1), status: JobStatus::Finished });
 
     // Its result stays, and it is not run again.
+    let archive = SledStore::read_archive(state.path()).unwrap();
+    assert_eq!((archive.len(), archive[0].view.status), (1, JobStatus::Finished));
+    assert!(SledStore::read_archive(&state.path().join("nowhere")).unwrap().is_empty());
     let again = JobManager::start(single(state.path(), graph::document(job(1)))).await.unwrap();
     assert_eq!(again.wait().await.unwrap(), Outcome::Job { job: job(1), status: JobStatus::Finished });
     let cluster = Cluster::on(state, &[]).await.unwrap();

@@ -13,13 +13,10 @@ use crate::{
 const ABSENT: [&str; 1] = ["stream-graph"];
 
 impl Cluster {
-    #[track_caller]
-    fn check(&self, path: String, recorded: &'static str) -> impl Future<Output = ()> {
-        async move {
-            let answer = self.get(&path).await;
-            let differences = differences(&golden(recorded), &answer, &ABSENT);
-            assert!(differences.is_empty(), "{path}: {differences:#?}\n{answer:#}");
-        }
+    async fn check(&self, path: String, recorded: &'static str) {
+        let answer = self.get(&path).await;
+        let differences = differences(&golden(recorded), &answer, &ABSENT);
+        assert!(differences.is_empty(), "{path}: {differences:#?}\n{answer:#}");
     }
 }
 

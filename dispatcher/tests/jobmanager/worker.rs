@@ -25,6 +25,10 @@ pub enum Tasks {
     Finish,
     /// Run until they are cancelled.
     Run,
+    /// Finish at once, but never commit what their sinks have left.
+    FinishUncommitted,
+    /// Must not be deployed; the process only commits.
+    OnlyCommit,
     /// Fail at once.
     Fail,
 }
@@ -172,7 +176,11 @@ impl Played {
                 vec![HostToJob::SplitsEnumerated { attempt, source, result: Ok(Vec::new()) }]
             }
             JobToHost::AssignSplit { .. } => Vec::new(),
-            JobToHost::Commit { round, .. } => vec![HostToJob::Committed { round, result: Ok(()) }],
+            JobToHost::Commit { .. } if self.tasks == Tasks::FinishUncommitted => Vec::new(),
+            JobToHost::Commit { round, committables } => {
+                assert_eq!(committables.len(), 4, "one of each subtask");
+                vec![HostToJob::Committed { round, result: Ok(()) }]
+            }
             JobToHost::Abort => vec![HostToJob::Aborted { result: Ok(()) }],
         }
     }
@@ -181,7 +189,8 @@ impl Played {
         let mut states = vec![state(attempt, ExecutionState::Initializing), state(attempt, ExecutionState::Running)];
         match self.tasks {
             Tasks::Run => {}
-            Tasks::Finish => {
+            Tasks::OnlyCommit => panic!("a job that only has to commit was deployed"),
+            Tasks::Finish | Tasks::FinishUncommitted => {
                 let mut change = change(attempt, ExecutionState::Finished);
                 let sink = flott_core::id::OperatorId::from_uid("Sink: drop");
                 change.committables = vec![Committable { sink, attempt, data: Bytes::from_static(b"part") }];

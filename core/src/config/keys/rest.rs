@@ -23,7 +23,7 @@ section! {
 
     /// Largest request body. Programs are uploaded in one request, so it also bounds their size.
     MAX_CONTENT_LENGTH: ByteSize =
-        key("rest.server.max-content-length").default("100 mb").range("64 kb", "16 gb");
+        key("rest.server.max-content-length").default("512 mb").range("64 kb", "16 gb");
 
     /// Directory for programs uploaded to `/jars`. Unset, it lies in the state directory.
     UPLOAD_DIR: Option<PathBuf> = key("web.upload.dir");

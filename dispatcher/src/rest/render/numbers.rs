@@ -17,6 +17,9 @@ const LASTING: [ExecutionState; 5] = [
     ExecutionState::Running,
 ];
 
+/// One figure of an attempt.
+type Figure = fn(&TaskMetrics) -> u64;
+
 pub(super) fn io_metrics(metrics: &TaskMetrics) -> IoMetrics {
     IoMetrics {
         read_bytes: metrics.bytes_in,
@@ -116,10 +119,8 @@ pub(super) fn together(states: &[ExecutionState]) -> ExecutionState {
 }
 
 pub(super) fn aggregated(attempts: &[&AttemptView], now: u64) -> Aggregated {
-    let of = |figure: fn(&TaskMetrics) -> u64| {
-        distribution(attempts.iter().map(|attempt| signed(figure(&attempt.metrics))).collect())
-    };
-    let figures: [(&str, fn(&TaskMetrics) -> u64); 7] = [
+    let of = |figure: Figure| distribution(attempts.iter().map(|attempt| signed(figure(&attempt.metrics))).collect());
+    let figures: [(&str, Figure); 7] = [
         ("read-bytes", |metrics| metrics.bytes_in),
         ("write-bytes", |metrics| metrics.bytes_out),
         ("read-records", |metrics| metrics.records_in.saturating_add(metrics.records_read)),
