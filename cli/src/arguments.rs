@@ -204,9 +204,9 @@ pub struct JobManager {
     /// Logs to the cluster's log directory instead of standard error.
     #[arg(long, hide = true)]
     pub log_to_file: bool,
-    /// Ends when this process does, as the client of an attached run.
-    #[arg(long, value_name = "PID", hide = true)]
-    pub ends_with: Option<i32>,
+    /// Ends when standard input does: with the client of an attached run, who holds its other end.
+    #[arg(long, hide = true)]
+    pub ends_with_client: bool,
 }
 
 /// `flott taskmanager`

@@ -111,6 +111,8 @@ pub fn configured(config: &Configuration) -> String {
 pub struct Launch {
     /// More arguments.
     pub arguments: Vec<OsString>,
+    /// Whether the cluster ends with this process, however that ends: the child's standard input tells it.
+    pub ends_with_client: bool,
 }
 
 /// Starts a JobManager in `dir` in the background and waits until it answers. The child is given too, so that its
@@ -134,7 +136,8 @@ pub async fn launch(dir: &ClusterDir, config: &Configuration, launch: Launch) ->
         .arg(dir.config_file())
         .arg("--log-to-file")
         .args(launch.arguments)
-        .stdin(Stdio::null())
+        .args(launch.ends_with_client.then_some("--ends-with-client"))
+        .stdin(if launch.ends_with_client { Stdio::piped() } else { Stdio::null() })
         .stdout(out.try_clone()?)
         .stderr(out);
     // What this client was given by its environment is in the configuration file already.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -20,7 +20,7 @@ pub fn start(file: Option<(&Path, u64)>) -> anyhow::Result<()> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match file {
         Some((path, bytes_max)) => builder.with_ansi(false).with_writer(LogFile::open(path, bytes_max)?).init(),
-        None => builder.with_writer(io::stderr).init(),
+        None => builder.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).init(),
     }
     Ok(())
 }

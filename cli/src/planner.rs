@@ -45,6 +45,11 @@ pub fn find_program(name: &Path) -> anyhow::Result<PathBuf> {
     Ok(std::fs::canonicalize(found)?)
 }
 
+/// A signal by name, as `SIGSEGV`.
+pub fn signal_name(signal: i32) -> &'static str {
+    nix::sys::signal::Signal::try_from(signal).map_or("an unknown signal", |signal| signal.as_str())
+}
+
 /// Plans `program`. What it prints goes to standard error.
 pub async fn plan(
     program: &Path,
@@ -101,8 +106,7 @@ async fn run(
         }
     };
     if let Some(signal) = status.signal() {
-        let name = nix::sys::signal::Signal::try_from(signal).map_or("an unknown signal", |signal| signal.as_str());
-        bail!("{shown} crashed with {name} while it was being planned");
+        bail!("{shown} crashed with {} while it was being planned", signal_name(signal));
     }
     match (status.code(), std::fs::read(output)) {
         (Some(0), Ok(document)) => Ok(document),

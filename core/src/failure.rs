@@ -153,10 +153,11 @@ impl fmt::Display for Failure {
                 write!(f, " in {operator}")?;
             }
         }
+        let gap = if task.is_some() { " " } else { "" };
         match (worker, host) {
-            (Some(worker), Some(host)) => write!(f, " on {worker} @ {host}")?,
-            (Some(worker), None) => write!(f, " on {worker}")?,
-            (None, Some(host)) => write!(f, " on {host}")?,
+            (Some(worker), Some(host)) => write!(f, "{gap}on {worker} @ {host}")?,
+            (Some(worker), None) => write!(f, "{gap}on {worker}")?,
+            (None, Some(host)) => write!(f, "{gap}on {host}")?,
             (None, None) => {}
         }
         if task.is_some() || worker.is_some() || host.is_some() {
@@ -167,3 +168,28 @@ impl fmt::Display for Failure {
 }
 
 impl Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(fill: impl FnOnce(&mut Location), expected: &str) {
+        assert_eq!(Failure::user("no").at(fill).to_string(), expected);
+    }
+
+    #[test]
+    fn the_place_comes_before_the_message() {
+        check(|_| {}, "no");
+        check(|place| place.worker = Some(WorkerId("tm-1".into())), "on tm-1: no");
+        check(
+            |place| {
+                place.task = Some("map".into());
+                place.subtask = Some((0, 2));
+                place.worker = Some(WorkerId("tm-1".into()));
+                place.host = Some("a:1".into());
+            },
+            "map (1/2) on tm-1 @ a:1: no",
+        );
+    }
+}

@@ -24,8 +24,6 @@ use crate::{
 
 /// How long the JobManager of a single job stays to be asked how it ended.
 const LINGER: Duration = Duration::from_millis(200);
-/// Between two looks whether the client of an attached run still lives.
-const CLIENT_INTERVAL: Duration = Duration::from_millis(500);
 
 pub fn run(arguments: &Arguments, options: &JobManager) -> CommandResult {
     let settings = Settings::load(arguments)?;
@@ -51,9 +49,9 @@ pub fn run(arguments: &Arguments, options: &JobManager) -> CommandResult {
         manager.job = Some(SingleJob { graph: graph.clone(), program, linger: LINGER });
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let ended = runtime.block_on(serve(manager, options.ends_with));
+    let ended = runtime.block_on(serve(manager, options.ends_with_client));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    if options.job_graph.is_some() || options.ends_with.is_some() {
+    if options.job_graph.is_some() || options.ends_with_client {
         clean_up(&dir);
     }
     ended
@@ -68,9 +66,9 @@ fn state_of(dir: &std::path::Path, arguments: &Arguments) -> anyhow::Result<Stat
     StateDir::open(above.or(arguments.state_dir.as_deref()))
 }
 
-async fn serve(options: Options, ends_with: Option<i32>) -> CommandResult {
+async fn serve(options: Options, ends_with_client: bool) -> CommandResult {
     // The jobs of a session are left to the next JobManager when this one is told to make room.
-    let is_session = options.job.is_none() && ends_with.is_none();
+    let is_session = options.job.is_none() && !ends_with_client;
     let handle = Manager::start(options).await?;
     tracing::info!(address = handle.advertised(), "the JobManager is up");
     eprintln!("flott: the JobManager listens on http://{}", handle.advertised());
@@ -79,7 +77,7 @@ async fn serve(options: Options, ends_with: Option<i32>) -> CommandResult {
         () = handle.ended() => {}
         _ = interrupt.recv() => handle.shutdown(),
         _ = terminate.recv() => if is_session { handle.suspend() } else { handle.shutdown() },
-        () = client_gone(ends_with) => {
+        () = client_gone(ends_with_client) => {
             tracing::warn!("the client of this cluster is gone; ending");
             handle.shutdown();
         }
@@ -97,13 +95,19 @@ async fn serve(options: Options, ends_with: Option<i32>) -> CommandResult {
     }
 }
 
-/// Pends for as long as the client lives; for ever if there is none.
-async fn client_gone(pid: Option<i32>) {
-    let Some(pid) = pid else { return std::future::pending().await };
-    let alive = || nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok();
-    while alive() {
-        tokio::time::sleep(CLIENT_INTERVAL).await;
+/// Pends for as long as the client lives, who holds the other end of standard input; for ever if there is none.
+async fn client_gone(watched: bool) {
+    if !watched {
+        return std::future::pending().await;
     }
+    let (gone, told) = tokio::sync::oneshot::channel();
+    // A thread, since reading standard input blocks; it does not keep the process.
+    std::thread::spawn(move || {
+        // Whatever the reason for the end of input is, nobody is there any more.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = gone.send(());
+    });
+    let _ = told.await;
 }
 
 fn backend(config: &Configuration, dir: &ClusterDir) -> anyhow::Result<BackendFactory> {

@@ -34,7 +34,7 @@ pub async fn planned(program: &Program, settings: &Settings, state: &StateDir) -
 
 /// What of the client's settings goes with a job: all but secrets, which are for clusters and would be readable to
 /// whoever may read the job.
-fn job_configuration(given: &Configuration) -> std::collections::BTreeMap<String, String> {
+pub fn job_configuration(given: &Configuration) -> std::collections::BTreeMap<String, String> {
     let shown = given.shown().zip(given.entries());
     shown.filter(|(shown, real)| shown == real).map(|(_, (key, value))| (key.to_owned(), value.to_owned())).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command},
     time::Duration,
@@ -9,12 +10,13 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use flott_core::{
-    config::{Configuration, Origin, environment, keys},
+    config::{Configuration, Origin, keys},
     id::{Digest, JobId},
     job_graph::document,
+    message::{PlanRequest, environment},
 };
 
-use super::plan::{implied, planned};
+use super::plan::{implied, job_configuration, planned};
 use crate::{
     arguments::{Arguments, Run, Yarn},
     cluster::{self, Launch},
@@ -123,12 +125,21 @@ async fn local(options: &Run, settings: &Settings) -> CommandResult {
     let program = planner::find_program(Path::new(name))?;
     let mut command = Command::new(&program);
     command.args(arguments);
-    for (key, value) in settings.config.entries() {
-        command.env(environment::variable_of(key), value);
-    }
+    // Not as variables of the keys: free keys have none.
+    let request = PlanRequest { configuration: job_configuration(&settings.config), ..PlanRequest::default() };
+    command.env(environment::PLAN_REQUEST, serde_json::to_string(&request)?);
     let mut child = command.spawn().with_context(|| format!("{} cannot be run", program.display()))?;
     let status = tokio::task::spawn_blocking(move || child.wait()).await??;
-    if status.success() { Ok(Code::Done) } else { Ok(Code::JobFailed) }
+    if status.success() {
+        return Ok(Code::Done);
+    }
+    // A program whose job fails has said why; one that crashes has had no time to.
+    let how = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => format!("was killed by {}", planner::signal_name(signal)),
+        (None, None) => "ended in an unknown way".to_owned(),
+    };
+    Err(End::new(Code::JobFailed, anyhow!("{} {how}", program.display())))
 }
 
 /// Submits to a cluster that runs, and follows the job unless detached.
@@ -163,8 +174,8 @@ async fn detached_cluster(options: &Run, settings: &Settings, state: &StateDir) 
     let (graph_file, program_file) = stage(&dir, &job, program)?;
     let arguments: Vec<OsString> =
         vec!["--job-graph".into(), graph_file.into(), "--program".into(), program_file.into()];
-    let (client, mut child) =
-        cluster::launch(&dir, &own_cluster_config(settings)?, Launch { arguments }).await?;
+    let launch = Launch { arguments, ends_with_client: false };
+    let (client, mut child) = cluster::launch(&dir, &own_cluster_config(settings)?, launch).await?;
     begun(&client, &mut child, &dir, state, id, settings.config.get(&keys::client::TIMEOUT)).await?;
     println!("Job has been submitted with JobID {id}");
     println!("Web address: {}", client.url());
@@ -215,9 +226,8 @@ fn stage(dir: &ClusterDir, job: &Prepared, program: &Path) -> anyhow::Result<(Pa
 async fn attached_cluster(options: &Run, settings: &Settings, state: &StateDir) -> CommandResult {
     let job = prepared(options, settings, state).await?;
     let dir = cluster_dir(state, settings, job.graph.job_id);
-    let arguments: Vec<OsString> = vec!["--ends-with".into(), std::process::id().to_string().into()];
-    let (client, mut child) =
-        cluster::launch(&dir, &own_cluster_config(settings)?, Launch { arguments }).await?;
+    let launch = Launch { arguments: Vec::new(), ends_with_client: true };
+    let (client, mut child) = cluster::launch(&dir, &own_cluster_config(settings)?, launch).await?;
     let outcome = tokio::select! {
         outcome = session(&client, &job, false, settings) => outcome,
         () = interrupted() => {

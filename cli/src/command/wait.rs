@@ -24,7 +24,7 @@ async fn wait(arguments: &Arguments, options: &Wait) -> CommandResult {
     let settings = Settings::load(arguments)?;
     let state = StateDir::open(arguments.state_dir.as_deref())?;
     let job = rest::job_id(&options.job)?;
-    let timeout = options.timeout.as_deref().map(units::parse_duration).transpose()?;
+    let timeout = options.timeout.as_deref().map(duration).transpose()?;
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let place = Place::of(options.target.jobmanager.as_deref(), &settings.config, &state).await?;
     let Some(client) = place.holding(job).await? else {
@@ -48,6 +48,10 @@ async fn wait(arguments: &Arguments, options: &Wait) -> CommandResult {
         },
         Err(end) => Err(end),
     }
+}
+
+fn duration(text: &str) -> anyhow::Result<std::time::Duration> {
+    units::parse_duration(text).map_err(|error| anyhow!("--timeout {text:?} {error}"))
 }
 
 fn report(view: &JobView, options: &Wait) -> CommandResult {
