@@ -4,7 +4,7 @@
 //! and draws no random numbers, so a cluster of thousands of TaskManagers runs in one test.
 //!
 //! An event is worked off in three steps: what is due by now, then the event itself, then what follows from the new state
-//! ([`JobMasterCore::settle`]): regions whose slots and processes are all there are deployed in one batch, a job whose
+//! (`settle`): regions whose slots and processes are all there are deployed in one batch, a job whose
 //! tasks are all done goes on to its commit, needs that have changed are declared. A handler only ever writes down; it
 //! does not deploy or end things in the middle of a change.
 

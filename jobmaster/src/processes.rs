@@ -34,6 +34,9 @@ pub enum ProcessState {
 #[derive(Debug, Clone)]
 struct Entry {
     state: ProcessState,
+    /// Whether the connection was interrupted since the process was last heard to be up, so that news of its end, and of
+    /// another life after it, may have been lost.
+    unsure: bool,
     lost: Recent<ProcessId>,
     /// Subtasks whose current attempts were deployed here, whatever became of them.
     executions: BTreeSet<ExecutionIndex>,
@@ -44,7 +47,7 @@ struct Entry {
 pub enum Up {
     /// It is news.
     New(Arc<Host>),
-    /// It is another life than the one we knew, which must be gone.
+    /// It is another life than the one we knew, whose end we have missed.
     Replaces,
     /// It is known, or of a life that has ended, or we want nothing of that TaskManager.
     Stale,
@@ -101,6 +104,7 @@ impl Processes {
     fn entry(&mut self, worker: &WorkerKey) -> &mut Entry {
         self.workers.entry(worker.clone()).or_insert_with(|| Entry {
             state: ProcessState::Absent,
+            unsure: false,
             lost: Recent::new(LIVES_MAX),
             executions: BTreeSet::new(),
         })
@@ -131,12 +135,26 @@ impl Processes {
                 let since = *since;
                 self.starting.remove(&(since, worker.clone()));
             }
-            ProcessState::Ready(host) if host.location.process == location.process => return Up::Stale,
-            ProcessState::Ready(_) => return Up::Replaces,
+            ProcessState::Ready(host) if host.location.process == location.process => {
+                entry.unsure = false;
+                return Up::Stale;
+            }
+            // A TaskManager tells the end of one life before the beginning of the next, and in order. So this is old
+            // news, unless the end may have been lost.
+            ProcessState::Ready(_) if entry.unsure => return Up::Replaces,
+            ProcessState::Ready(_) => return Up::Stale,
         }
         let host = Arc::new(Host { worker: worker.clone(), location });
         entry.state = ProcessState::Ready(Arc::clone(&host));
+        entry.unsure = false;
         Up::New(host)
+    }
+
+    /// The connection to a TaskManager was interrupted.
+    pub fn interrupted(&mut self, worker: &WorkerKey) {
+        if let Some(entry) = self.workers.get_mut(worker) {
+            entry.unsure = true;
+        }
     }
 
     /// A TaskManager says that a life has ended, or never came up. `None` if we were not counting on it; else the

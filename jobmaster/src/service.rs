@@ -62,7 +62,7 @@ struct Shared {
 /// One piece of mail.
 enum Mail {
     Event {
-        event: Event,
+        event: Box<Event>,
         /// Given back when the event has been handled.
         _permit: Option<OwnedSemaphorePermit>,
     },
@@ -161,7 +161,7 @@ impl JobMasterService {
 
     fn read(&mut self, mail: Mail) {
         match mail {
-            Mail::Event { event, _permit } => self.handle(event),
+            Mail::Event { event, _permit } => self.handle(*event),
             Mail::View(answer) => {
                 // Who asked may have gone meanwhile.
                 let _ = answer.send(Arc::new(self.core.view()));

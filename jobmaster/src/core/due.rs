@@ -84,7 +84,7 @@ impl JobMasterCore {
         }
         let there = if held == 0 { "none".to_owned() } else { format!("{held} ({})", on.join(", ")) };
         let message = format!(
-            "not enough slots within {} ms: asked for {}; there were {there}; still missing {}",
+            "not enough slots within {} ms (slot.request.timeout): asked for {}; there were {there}; still missing {}",
             self.spec.timeouts.slot_request,
             asked.join(" and "),
             missing.join(" and "),

@@ -291,6 +291,13 @@ impl JobMasterCore {
         if !allocations.is_empty() {
             self.send(worker, JobToWorker::AcceptSlots(allocations));
         }
+        self.processes.interrupted(worker);
+        if matches!(self.phase, Phase::Executing | Phase::Committing(_))
+            && matches!(self.processes.state(worker), ProcessState::Ready(_))
+        {
+            // If it is still up, that is the answer.
+            self.send(worker, JobToWorker::StartProcess(Box::new(self.setup.clone())));
+        }
         let host = match self.processes.state(worker) {
             ProcessState::Absent => return,
             ProcessState::Starting { .. } => {

@@ -55,7 +55,7 @@ impl JobMasterHandle {
 
     fn tell(&self, event: Event) {
         // A closed mailbox means that the job has ended.
-        let _ = self.mailbox.send(Mail::Event { event, _permit: None });
+        let _ = self.mailbox.send(Mail::Event { event: Box::new(event), _permit: None });
     }
 
     /// A TaskManager says something to the JobMaster of `epoch`. Waits while too many messages are unhandled.
@@ -63,7 +63,7 @@ impl JobMasterHandle {
     /// Cancel-safe: if dropped, the message was not taken.
     pub async fn worker_message(&self, worker: WorkerKey, epoch: JobMasterEpoch, message: WorkerToJob) {
         let Ok(permit) = Arc::clone(&self.shared.permits).acquire_owned().await else { return };
-        let event = Event::Worker { worker, epoch, message };
+        let event = Box::new(Event::Worker { worker, epoch, message });
         let _ = self.mailbox.send(Mail::Event { event, _permit: Some(permit) });
     }
 

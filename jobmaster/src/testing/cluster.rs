@@ -137,6 +137,14 @@ impl FakeCluster {
         self.at_worker(worker, FakeWorker::kill_process);
     }
 
+    /// A job process dies, and nobody hears of it.
+    pub fn kill_process_unheard(&mut self, worker: &WorkerKey) {
+        self.at_worker(worker, |worker| {
+            worker.kill_process();
+            Vec::new()
+        });
+    }
+
     /// A slot is taken back.
     pub fn take_back(&mut self, worker: &WorkerKey, allocation: AllocationId) {
         self.at_worker(worker, |worker| worker.take_back(allocation));
@@ -324,6 +332,11 @@ impl FakeCluster {
             }
             return;
         }
+    }
+
+    /// When the JobMaster wants to be woken.
+    pub fn wake(&self) -> Option<Millis> {
+        self.wake
     }
 
     /// Time goes on to what the JobMaster waits for; `false` if it waits for no time.

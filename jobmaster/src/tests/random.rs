@@ -34,13 +34,17 @@ fn graph(kind: usize) -> TestGraph {
     }
 }
 
+/// A time that does not come, in milliseconds.
+const NEVER: u64 = u64::MAX / 2;
+
 /// One run, all of it drawn from `seed`.
 fn run(seed: u64, restart: RestartStrategy) -> Result<(), TestCaseError> {
     let mut random = SeededRandom::new(seed);
     let mut spec = spec_of(graph(random.below(6)), restart);
     // Time jumps ahead of messages here, so waits for their answers would be given up although nobody is late.
-    spec.timeouts.slot_request = u64::MAX / 2;
-    spec.timeouts.cancellation = u64::MAX / 2;
+    spec.timeouts.slot_request = NEVER;
+    spec.timeouts.cancellation = NEVER;
+    spec.timeouts.process_start = NEVER;
     let mut cluster =
         FakeCluster::new(spec, random.below(12) as u32, Order::Wild(SeededRandom::new(random.next_u64())));
     let cancels = random.below(4) == 0;
@@ -62,7 +66,9 @@ fn run(seed: u64, restart: RestartStrategy) -> Result<(), TestCaseError> {
             }
             (4..6, _, Some(attempt)) => cluster.fail(attempt, Failure::user("by chance")),
             (6..8, _, _) => {
-                cluster.sleep();
+                if cluster.wake().is_some_and(|at| at.0 < NEVER) {
+                    cluster.sleep();
+                }
             }
             (8..11, _, _) if workers.len() < 6 => {
                 cluster.add_worker(1 + random.below(3) as u32);

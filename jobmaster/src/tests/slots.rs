@@ -136,7 +136,7 @@ fn slots_that_do_not_come_fail_the_job_by_name() {
     check_ended(&mut cluster, JobStatus::Failed);
     assert_eq!(
         cluster.ended[0].failure.as_ref().unwrap().report(),
-        "not enough slots within 300000 ms: asked for 2 of any size; there were 1 (1 on tm-1); still missing 1 of any size\n\
+        "not enough slots within 300000 ms (slot.request.timeout): asked for 2 of any size; there were 1 (1 on tm-1); still missing 1 of any size\n\
          Caused by: 1 slots of any size are missing: no backend can start workers"
     );
 }
