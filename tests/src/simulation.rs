@@ -1,0 +1,49 @@
+//! A whole control plane in one thread, in simulated time, from one seed.
+//!
+//! The deciding parts are the real ones: [`SlotManager`](flott_resource_manager::slot_manager::SlotManager),
+//! [`JobMasterCore`](flott_jobmaster::JobMasterCore) for each job and [`State`](flott_worker::state::State) for each
+//! TaskManager. Simulated is what surrounds them: clock, network, machines, the backend that starts them, job processes
+//! and tasks. Messages are delayed, from workers also repeated and out of order; connections break, networks stall,
+//! machines and processes die, tasks fail and do not stop, jobs are cancelled.
+//!
+//! What must hold is checked all along ([`check`]): no slot is given twice, no job starves that could run. In the end,
+//! when faults have ceased, every job ends, nothing is left of it, and no worker is left over.
+//!
+//! Everything is drawn from the seed, so a seed is a history: [`Violation`] prints the command that replays it.
+//!
+//! # Layout
+//! - [`plan`]: how large, how many jobs, which faults; `random`: the seed's numbers
+//! - [`world`]: the queue of happenings and what becomes of each; `network`, `machines`, `masters`, `faults` its parts
+//! - `host`: a job process; `jobs`: random jobs
+//! - [`check`]: the invariants
+//! - [`deployment`]: the deployment of ten thousand subtasks, for the benchmark
+
+pub mod check;
+pub mod deployment;
+mod faults;
+mod host;
+mod jobs;
+mod machines;
+mod masters;
+mod network;
+pub mod plan;
+mod random;
+pub mod world;
+
+pub use check::Violation;
+pub use deployment::{Deployed, deploy_10k};
+pub use plan::Plan;
+pub use world::{Summary, World};
+
+/// Runs the history of one seed to its end.
+///
+/// # Errors
+/// The first thing that happened and must not.
+pub fn run(plan: Plan) -> Result<Summary, Violation> {
+    let mut world = World::new(plan);
+    let summary = world.run();
+    summary.map_err(|what| {
+        let what = format!("{what}\n{}", world.describe());
+        Violation { seed: world.plan().seed, at_ms: world.now(), what }
+    })
+}

@@ -1,0 +1,152 @@
+//! The JobManager: the slot manager, a JobMaster per job, and what goes between them.
+
+use flott_core::{
+    failure::Failure,
+    id::{JobId, JobMasterEpoch, WorkerKey},
+    message::{JobToWorker, ToWorker, WorkerToJob},
+    status::JobStatus,
+};
+use flott_jobmaster::{Action, Event, JobMasterCore, JobSpec, Millis, Wait};
+use flott_resource_manager::{
+    Declaration, Time,
+    slot_manager::{Action as ManagerAction, Event as ManagerEvent},
+};
+
+use super::{
+    jobs::Profile,
+    world::{Happening, World},
+};
+
+/// A job with its JobMaster.
+pub struct Job {
+    pub core: JobMasterCore,
+    pub profile: Profile,
+    pub is_cancelled: bool,
+    pub ended: Option<(JobStatus, Option<Failure>)>,
+    pub waits_since: Option<u64>,
+    declared: Declaration,
+}
+
+impl Job {
+    pub fn declared(&self) -> &Declaration {
+        &self.declared
+    }
+}
+
+impl World {
+    pub(super) fn submit(&mut self, spec: JobSpec, profile: Profile) -> Result<JobId, String> {
+        let id = spec.graph.job_id;
+        let declared = Declaration::withdrawn(id, spec.epoch);
+        let core = JobMasterCore::new(spec).map_err(|error| error.to_string())?;
+        let job = Job { core, profile, is_cancelled: false, ended: None, waits_since: None, declared };
+        self.jobs.insert(id, job);
+        self.master(id, Event::Start);
+        Ok(id)
+    }
+
+    /// Tells the slot manager something, and carries out what it wants.
+    pub(super) fn manage(&mut self, event: ManagerEvent) {
+        let actions = self.manager.handle(Time(self.now), event);
+        for action in actions {
+            match action {
+                ManagerAction::Send { to, message } => self.to_worker(&to, message),
+                ManagerAction::Disconnect { worker, .. } => self.disconnect(&worker),
+                ManagerAction::StartWorker(spec) => self.backend_starts(spec),
+                ManagerAction::StopWorker { worker, .. } => self.backend_stops(&worker),
+                ManagerAction::Pending { job, reasons } => self.later.push_back((job, Event::Pending(reasons))),
+                ManagerAction::WorkerLost { worker, failure } => {
+                    self.summary.workers_lost += 1;
+                    for job in self.jobs.keys() {
+                        let (worker, failure) = (worker.clone(), failure.clone());
+                        self.later.push_back((*job, Event::WorkerLost { worker, failure }));
+                    }
+                }
+            }
+        }
+        if let Some(at) = self.manager.next_tick().map(|at| at.0)
+            && self.manager_tick.is_none_or(|tick| at < tick)
+        {
+            self.manager_tick = Some(at);
+            self.at(at.max(self.now), Happening::ManagerTick);
+        }
+        // One component is told after the other: none is called while it decides.
+        if !self.is_telling {
+            self.is_telling = true;
+            while let Some((job, event)) = self.later.pop_front() {
+                self.master(job, event);
+            }
+            self.is_telling = false;
+        }
+    }
+
+    pub(super) fn tick_manager(&mut self) {
+        self.manager_tick = None;
+        self.manage(ManagerEvent::Tick);
+    }
+
+    /// Tells a JobMaster something, and carries out what it wants.
+    pub(super) fn master(&mut self, id: JobId, event: Event) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let epoch = job.core.spec().epoch;
+        let actions = job.core.handle(Millis(self.now), event);
+        let mut declaration = job.declared.clone();
+        for action in actions {
+            match action {
+                Action::Declare(needs) => declaration = Declaration::new(id, epoch, needs),
+                Action::Send { worker, message } => {
+                    self.to_worker(&worker, ToWorker::Job { job: id, epoch, message });
+                }
+                Action::WakeAt(Some(at)) => self.at(at.0.max(self.now), Happening::MasterWake(id, at.0)),
+                Action::WakeAt(None) | Action::StatusChanged(_) => {}
+                Action::PersistCommit(_) => {
+                    let delay = self.random.within(1..=50);
+                    self.at(self.now + delay, Happening::Persisted(id));
+                }
+                Action::Ended(view) => {
+                    if let Some(job) = self.jobs.get_mut(&id) {
+                        let again = job.ended.replace((view.status, view.failure));
+                        self.faults_seen.extend(again.map(|_| format!("job {id} has ended twice")));
+                    }
+                }
+            }
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        // Only a job that misses something can have idle slots.
+        if !declaration.needs.is_empty() && self.manager.is_served(&id) != Some(true) {
+            let runs = job.core.waits().iter().any(|wait| matches!(wait, Wait::Tasks { .. }));
+            declaration = declaration.idle(!runs);
+        }
+        if declaration != job.declared {
+            job.declared = declaration.clone();
+            self.manage(ManagerEvent::Declared(declaration));
+        }
+    }
+
+    pub(super) fn wake_master(&mut self, id: JobId, at: u64) {
+        if self.jobs.get(&id).is_some_and(|job| job.core.next_wake() == Some(Millis(at))) {
+            self.master(id, Event::Wake);
+        }
+    }
+
+    pub(super) fn master_hears(&mut self, worker: &WorkerKey, id: JobId, epoch: JobMasterEpoch, message: WorkerToJob) {
+        let known = self.jobs.get(&id).map(|job| job.core.spec().epoch);
+        if known != Some(epoch) {
+            self.to_worker(worker, ToWorker::Job { job: id, epoch, message: JobToWorker::Forget });
+            return;
+        }
+        self.master(id, Event::Worker { worker: worker.clone(), epoch, message });
+    }
+
+    pub(super) fn masters_resume(&mut self, worker: &WorkerKey) {
+        for id in self.jobs.keys().copied().collect::<Vec<_>>() {
+            self.master(id, Event::WorkerResumed(worker.clone()));
+        }
+    }
+
+    pub(super) fn cancel(&mut self, id: JobId) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.is_cancelled = true;
+            self.master(id, Event::Cancel);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! How large a simulation is, and what goes wrong in it.
+
+use super::random::Random;
+
+/// A simulation before it begins.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// All else is drawn from this.
+    pub seed: u64,
+    /// TaskManagers: there from the start, or the most that the backend starts.
+    pub machines: u32,
+    /// Slots of each.
+    pub slots: u32,
+    /// Whether a backend starts and replaces them. Else they register by themselves, and come back after a loss.
+    pub backend: bool,
+    /// Jobs that arrive.
+    pub jobs: u32,
+    /// Time over which they arrive, in milliseconds.
+    pub arrivals_ms: u64,
+    /// Greatest parallelism of a vertex.
+    pub parallelism_max: u32,
+    /// Longest time that a task runs, in milliseconds.
+    pub work_ms_max: u64,
+    /// What goes wrong.
+    pub faults: Faults,
+}
+
+/// What goes wrong. Times are milliseconds between two faults of a kind on average; 0 is never. Shares are in a
+/// thousand.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// Time after which nothing goes wrong any more.
+    pub until_ms: u64,
+    /// A machine loses power.
+    pub machine_every_ms: u64,
+    /// A job process is killed.
+    pub process_every_ms: u64,
+    /// A connection breaks.
+    pub connection_every_ms: u64,
+    /// A machine's network stalls for up to 20 s.
+    pub stall_every_ms: u64,
+    /// A job is cancelled.
+    pub cancel_every_ms: u64,
+    /// Tasks that fail.
+    pub tasks: u32,
+    /// Tasks that do not stop when they are told to.
+    pub stuck: u32,
+    /// Job processes that do not come up.
+    pub processes: u32,
+    /// Machines that the backend rejects, that die at once, or that never register: as many of each.
+    pub starts: u32,
+    /// Messages of workers that come twice.
+    pub repeated: u32,
+    /// Messages of workers that others overtake.
+    pub overtaken: u32,
+}
+
+impl Plan {
+    /// A thousand TaskManagers with ten slots each, and what the seed makes of it.
+    pub fn thousand(seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0x0074_686f_7573_616e);
+        Self {
+            seed,
+            machines: 1000,
+            slots: 10,
+            backend: seed % 2 == 1,
+            jobs: random.within(20..=40) as u32,
+            arrivals_ms: 60_000,
+            parallelism_max: 2000,
+            work_ms_max: 20_000,
+            faults: Faults {
+                until_ms: 80_000,
+                machine_every_ms: random.within(300..=3000),
+                process_every_ms: random.within(300..=3000),
+                connection_every_ms: random.within(200..=2000),
+                stall_every_ms: random.within(1000..=5000),
+                cancel_every_ms: random.within(5000..=20_000),
+                tasks: 1,
+                stuck: 10,
+                processes: 10,
+                starts: 20,
+                repeated: 20,
+                overtaken: 50,
+            },
+        }
+    }
+
+    /// A few TaskManagers and jobs that do not fit at once: quick, and full of waiting.
+    pub fn small(seed: u64) -> Self {
+        let mut random = Random::new(seed ^ 0x0073_6d61_6c6c);
+        Self {
+            seed,
+            machines: random.within(2..=12) as u32,
+            slots: random.within(1..=4) as u32,
+            backend: seed % 2 == 1,
+            jobs: random.within(2..=15) as u32,
+            arrivals_ms: 30_000,
+            parallelism_max: 8,
+            work_ms_max: 15_000,
+            faults: Faults {
+                until_ms: 60_000,
+                machine_every_ms: random.within(1000..=20_000),
+                process_every_ms: random.within(1000..=20_000),
+                connection_every_ms: random.within(1000..=10_000),
+                stall_every_ms: random.within(5000..=30_000),
+                cancel_every_ms: random.within(5000..=30_000),
+                tasks: 20,
+                stuck: 50,
+                processes: 50,
+                starts: 50,
+                repeated: 50,
+                overtaken: 100,
+            },
+        }
+    }
+
+    /// Slots that there are, or can be.
+    pub fn slots_max(&self) -> u32 {
+        self.machines * self.slots
+    }
+}

@@ -1,0 +1,275 @@
+//! The queue of happenings, and what becomes of each.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Instant,
+};
+
+use flott_core::{
+    id::{JobId, LeaderEpoch, ProcessId, WorkerId, WorkerKey},
+    message::{FromWorker, ToWorker},
+    status::JobStatus,
+};
+use flott_jobmaster::Event as MasterEvent;
+use flott_resource_manager::{
+    BackendEvent, Options, WorkerShape,
+    backend::Abilities,
+    slot_manager::{Event as ManagerEvent, SlotManager},
+};
+
+use super::{
+    faults::Fault,
+    jobs,
+    machines::{HostStep, Machine},
+    masters::Job,
+    network::Connection,
+    plan::Plan,
+    random::Random,
+};
+
+/// Time between two checks in milliseconds.
+const CHECK_MS: u64 = 5000;
+/// Within this after the faults have ceased everything has to end.
+const CALM_MS_MAX: u64 = 3_600_000;
+/// For this long after the last job workers may idle before they must be gone.
+const IDLE_MS: u64 = 120_000;
+/// More happenings than any history should need: something runs in circles.
+const HAPPENINGS_MAX: u64 = 200_000_000;
+
+/// Something that will happen.
+#[derive(Debug)]
+pub(super) enum Happening {
+    Arrive,
+    MasterWake(JobId, u64),
+    Persisted(JobId),
+    ManagerTick,
+    Dial(WorkerKey),
+    FromWorker(u64, Box<FromWorker>),
+    ToWorker(u64, Box<ToWorker>),
+    ClosedHere(u64),
+    ClosedThere(u64),
+    MachineTick(WorkerKey),
+    Heartbeat(WorkerKey),
+    Host(WorkerKey, ProcessId, HostStep),
+    SwitchOn(WorkerId, bool),
+    SwitchOff(WorkerKey),
+    Backend(BackendEvent),
+    Fault(Fault),
+    Check,
+}
+
+/// What a history came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Simulated milliseconds.
+    pub simulated_ms: u64,
+    /// Things that happened.
+    pub happenings: u64,
+    /// Jobs by how they ended.
+    pub finished: u32,
+    /// Failed, as their restart strategy wanted.
+    pub failed: u32,
+    /// Cancelled.
+    pub canceled: u32,
+    /// Workers that the slot manager gave up or released.
+    pub workers_lost: u64,
+}
+
+/// A control plane with everything around it.
+pub struct World {
+    pub(super) plan: Plan,
+    pub(super) random: Random,
+    pub(super) began: Instant,
+    pub(super) began_at: u64,
+    pub(super) now: u64,
+    pub(super) manager: SlotManager,
+    pub(super) manager_tick: Option<u64>,
+    pub(super) jobs: BTreeMap<JobId, Job>,
+    /// What JobMasters will be told next.
+    pub(super) later: VecDeque<(JobId, MasterEvent)>,
+    pub(super) is_telling: bool,
+    pub(super) machines: BTreeMap<WorkerId, Machine>,
+    pub(super) booting: BTreeSet<WorkerId>,
+    pub(super) connections: BTreeMap<u64, Connection>,
+    pub(super) connections_ever: u64,
+    /// The connection that the JobManager uses for a life.
+    pub(super) links: BTreeMap<WorkerKey, u64>,
+    pub(super) faults_seen: Vec<String>,
+    pub(super) summary: Summary,
+    /// Prints what happens at this worker.
+    trace: Option<String>,
+    queue: BTreeMap<(u64, u64), Happening>,
+    queued_ever: u64,
+    arrived: u32,
+}
+
+impl World {
+    /// A world in which nothing has happened.
+    pub fn new(plan: Plan) -> Self {
+        let mut random = Random::new(plan.seed);
+        let mut options = Options::new(LeaderEpoch(1), "jobmanager:8081");
+        options.id_seed = random.next();
+        options.slot_manager.worker = WorkerShape { slots: plan.slots, memory: 0, cpu_millicores: 0 };
+        options.slot_manager.workers_max = Some(plan.machines);
+        options.slot_manager.spread = random.per_mille(300);
+        let abilities = Abilities { starts: plan.backend, workers_max: None };
+        // Not at zero, so that a time that was never set shows.
+        let began_at = 1_000_000;
+        let mut world = Self {
+            random,
+            began: Instant::now(),
+            began_at,
+            now: began_at,
+            manager: SlotManager::new(options, abilities),
+            manager_tick: None,
+            jobs: BTreeMap::new(),
+            later: VecDeque::new(),
+            is_telling: false,
+            machines: BTreeMap::new(),
+            booting: BTreeSet::new(),
+            connections: BTreeMap::new(),
+            connections_ever: 0,
+            links: BTreeMap::new(),
+            faults_seen: Vec::new(),
+            summary: Summary::default(),
+            trace: std::env::var("FLOTT_SIM_TRACE").ok(),
+            queue: BTreeMap::new(),
+            queued_ever: 0,
+            arrived: 0,
+            plan,
+        };
+        if !world.plan.backend {
+            for number in 0..world.plan.machines {
+                world.switch_on(WorkerId(format!("external-{number}")), false);
+            }
+        }
+        world
+    }
+
+    /// What was planned.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Simulated milliseconds since it began.
+    pub fn now(&self) -> u64 {
+        self.now - self.began_at
+    }
+
+    pub(super) fn at(&mut self, at: u64, happening: Happening) {
+        self.queued_ever += 1;
+        self.queue.insert((at, self.queued_ever), happening);
+    }
+
+    /// Lets the whole plan happen.
+    pub(super) fn run(&mut self) -> Result<Summary, String> {
+        for _ in 0..self.plan.jobs {
+            let arrival = self.random.within(0..=self.plan.arrivals_ms);
+            self.at(self.now + arrival, Happening::Arrive);
+        }
+        Fault::ALL.into_iter().for_each(|fault| self.expect_fault(fault));
+        self.at(self.now + CHECK_MS, Happening::Check);
+        let calm = self.began_at + self.plan.faults.until_ms.max(self.plan.arrivals_ms);
+        self.run_while(calm + CALM_MS_MAX, |world| !world.is_over())?;
+        self.run_while(self.now + IDLE_MS, |_| true)?;
+        self.check_end()?;
+        self.count_ends()?;
+        self.summary.simulated_ms = self.now();
+        Ok(self.summary.clone())
+    }
+
+    /// Goes on up to a time, as long as a condition holds.
+    pub(super) fn run_while(&mut self, until: u64, goes_on: impl Fn(&Self) -> bool) -> Result<(), String> {
+        while goes_on(self) {
+            let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= until) else { break };
+            let ((at, _), happening) = entry.remove_entry();
+            self.now = self.now.max(at);
+            self.summary.happenings += 1;
+            if let Some(wanted) = &self.trace {
+                self.print_if_about(wanted, &happening);
+            }
+            self.happen(happening)?;
+            if let Some(fault) = self.faults_seen.pop() {
+                return Err(fault);
+            }
+            if self.summary.happenings > HAPPENINGS_MAX {
+                return Err(format!("{HAPPENINGS_MAX} things have happened, and there is no end"));
+            }
+        }
+        Ok(())
+    }
+
+    fn print_if_about(&self, wanted: &str, happening: &Happening) {
+        let worker = match happening {
+            Happening::Dial(worker)
+            | Happening::Host(worker, ..)
+            | Happening::SwitchOff(worker) => Some(&worker.worker),
+            Happening::FromWorker(number, message) if !matches!(**message, FromWorker::Heartbeat(_)) => {
+                self.connections.get(number).map(|connection| &connection.worker.worker)
+            }
+            Happening::ToWorker(number, _) | Happening::ClosedHere(number) | Happening::ClosedThere(number) => {
+                self.connections.get(number).map(|connection| &connection.worker.worker)
+            }
+            Happening::SwitchOn(worker, _) => Some(worker),
+            _ => None,
+        };
+        if worker.is_some_and(|worker| worker.0 == wanted) {
+            eprintln!("{} {happening:?}", self.now());
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.arrived == self.plan.jobs && !self.has_faults() && self.jobs.values().all(|job| job.core.is_over())
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), String> {
+        match happening {
+            Happening::Arrive => {
+                self.arrived += 1;
+                let (spec, profile) = jobs::draw(&self.plan, &mut self.random, self.now);
+                self.submit(spec, profile)?;
+            }
+            Happening::MasterWake(job, at) => self.wake_master(job, at),
+            Happening::Persisted(job) => self.master(job, MasterEvent::CommitPersisted(Ok(()))),
+            Happening::ManagerTick => self.tick_manager(),
+            Happening::Dial(worker) => self.dial(&worker),
+            Happening::FromWorker(number, message) => self.worker_said(number, *message),
+            Happening::ToWorker(number, message) => self.worker_hears(number, *message),
+            Happening::ClosedHere(number) => self.closed_here(number),
+            Happening::ClosedThere(number) => self.closed_there(number),
+            Happening::MachineTick(worker) => self.machine_tick(&worker),
+            Happening::Heartbeat(worker) => self.heartbeat(&worker),
+            Happening::Host(worker, process, step) => self.host_step(&worker, process, step),
+            Happening::SwitchOn(worker, started) => self.boot(worker, started),
+            Happening::SwitchOff(worker) => {
+                self.switch_off(&worker, flott_resource_manager::backend::LossReason::Stopped, true);
+            }
+            Happening::Backend(event) => self.manage(ManagerEvent::Backend(event)),
+            Happening::Fault(fault) => self.fault(fault),
+            Happening::Check => {
+                self.check()?;
+                self.at(self.now + CHECK_MS, Happening::Check);
+            }
+        }
+        Ok(())
+    }
+
+    fn count_ends(&mut self) -> Result<(), String> {
+        for (id, job) in &self.jobs {
+            let Some((status, failure)) = &job.ended else { return Err(format!("job {id} has no end")) };
+            match status {
+                JobStatus::Finished => self.summary.finished += 1,
+                JobStatus::Canceled if job.is_cancelled => self.summary.canceled += 1,
+                JobStatus::Failed if !job.profile.is_patient => self.summary.failed += 1,
+                status => return Err(format!("job {id} ended {status}: {failure:?}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Tasks that run, and how long this history is, for measurements.
+    pub(super) fn running_tasks(&self) -> usize {
+        self.machines.values().flat_map(|machine| machine.hosts.values()).map(super::host::Host::running).sum()
+    }
+
+}
