@@ -99,7 +99,9 @@ fn assert_same(counts: &Counts, expected: &Counts) {
     }
     let words: std::collections::BTreeSet<_> = counts.keys().chain(expected.keys()).collect();
     let differing = words.into_iter().filter(|word| counts.get(*word) != expected.get(*word));
-    let shown: Vec<_> =
-        differing.take(10).map(|word| format!("{word:?}: {:?} instead of {:?}", counts.get(word), expected.get(word))).collect();
+    let shown: Vec<_> = differing
+        .take(10)
+        .map(|word| format!("{word:?}: {:?} instead of {:?}", counts.get(word), expected.get(word)))
+        .collect();
     panic!("counts differ, for example {}", shown.join(", "));
 }

@@ -8,6 +8,7 @@
 //! - [`rest`]: the REST endpoint of a cluster under test
 //! - [`eventually`](mod@eventually): bounded waits with a name
 //! - [`book`]: word counts, counted the plain way
+//! - [`simulation`]: a whole control plane in simulated time, from a seed
 //! - [`program`]: the tests' own program, which misbehaves on request
 
 pub mod binaries;
@@ -17,3 +18,4 @@ pub mod eventually;
 pub mod program;
 pub mod rest;
 pub mod sandbox;
+pub mod simulation;

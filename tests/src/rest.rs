@@ -115,10 +115,13 @@ impl Rest {
     pub fn post_parts(&self, path: &str, parts: Vec<(&'static str, Option<&'static str>, Vec<u8>)>) -> Answer {
         let form = parts.into_iter().fold(multipart::Form::new(), |form, (name, file, content)| {
             let part = multipart::Part::bytes(content);
-            form.part(name, match file {
-                Some(file) => part.file_name(file),
-                None => part,
-            })
+            form.part(
+                name,
+                match file {
+                    Some(file) => part.file_name(file),
+                    None => part,
+                },
+            )
         });
         self.request(Method::POST, path, |request| request.multipart(form))
     }
@@ -193,4 +196,3 @@ impl Rest {
         self.until(job, "CANCELED");
     }
 }
-

@@ -70,7 +70,8 @@ impl Sandbox {
 
     /// A new one, with more lines in its configuration file.
     pub fn with(lines: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("flott-test-").tempdir().expect("there is a directory for temporary files");
+        let dir =
+            tempfile::Builder::new().prefix("flott-test-").tempdir().expect("there is a directory for temporary files");
         let path = fs::canonicalize(dir.path()).expect("a new directory is there");
         for name in ["state", "conf", "home", "printed"] {
             fs::create_dir(path.join(name)).expect("a new directory can be written to");

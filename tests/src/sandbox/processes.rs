@@ -86,13 +86,16 @@ fn look(pid: i32, directory: &Path) -> Option<Process> {
         return None;
     }
     let words: Vec<_> = command.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
-    let is_verb = |verb: &str| words.first().is_some_and(|name| name.ends_with("flott")) && words.iter().any(|w| w == verb);
+    let is_verb =
+        |verb: &str| words.first().is_some_and(|name| name.ends_with("flott")) && words.iter().any(|w| w == verb);
+    // A child of a program has the program's environment, but is another executable.
+    let is_program = is_below("exe");
     let mode = |mode: &str| environment.split(|byte| *byte == 0).any(|variable| variable == mode.as_bytes());
     let role = match () {
         () if is_verb("jobmanager") => Role::JobManager,
         () if is_verb("taskmanager") => Role::TaskManager,
         () if words.first().is_some_and(|name| name.ends_with("flott")) => Role::Client,
-        () if mode("FLOTT_MODE=host") => Role::JobProcess,
+        () if mode("FLOTT_MODE=host") && is_program => Role::JobProcess,
         () if mode("FLOTT_MODE=plan") => Role::Planner,
         () => Role::Other,
     };

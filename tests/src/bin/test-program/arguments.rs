@@ -1,0 +1,77 @@
+//! What the program is told: `NAME [key=value…]`, the name first, which is the job's.
+
+use std::{path::PathBuf, str::FromStr};
+
+use crate::{odd_plan::OddPlan, trouble::Trouble};
+
+/// The job of this name takes its settings from the home directory, for command lines that leave no room for them.
+const FROM_HOME: &str = "test-flink";
+
+/// All settings.
+#[derive(Debug)]
+pub struct Arguments {
+    /// The job's.
+    pub name: String,
+    /// How many numbers there are.
+    pub records: u64,
+    /// How many keys.
+    pub keys: u64,
+    /// One final count per key.
+    pub batch: bool,
+    /// The second half of the records comes when this file is there.
+    pub hold: Option<PathBuf>,
+    /// Where lines are written; nowhere without it.
+    pub output: Option<PathBuf>,
+    /// What goes wrong.
+    pub trouble: Option<Trouble>,
+    /// At which record.
+    pub at: u64,
+    /// It goes wrong only as long as this file is not there; it is made then.
+    pub once: Option<PathBuf>,
+    /// What goes wrong before the job begins.
+    pub plan: Option<OddPlan>,
+}
+
+impl Arguments {
+    /// Those of this process.
+    pub fn of_process() -> Result<Self, String> {
+        let mut given = std::env::args().skip(1);
+        let name = given.next().ok_or("arguments: NAME [key=value…]")?;
+        let mut arguments = Self {
+            name,
+            records: 1000,
+            keys: 10,
+            batch: false,
+            hold: None,
+            output: None,
+            trouble: None,
+            at: 0,
+            once: None,
+            plan: None,
+        };
+        if arguments.name == FROM_HOME {
+            let home = PathBuf::from(std::env::var_os("HOME").ok_or("HOME is not set")?);
+            (arguments.hold, arguments.output) = (Some(home.join("hold")), Some(home.join("output")));
+        }
+        for pair in given {
+            let (key, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?} is not key=value"))?;
+            match key {
+                "records" => arguments.records = number(value)?,
+                "keys" => arguments.keys = number(value)?.max(1),
+                "batch" => arguments.batch = value == "true",
+                "hold" => arguments.hold = Some(value.into()),
+                "output" => arguments.output = Some(value.into()),
+                "trouble" => arguments.trouble = Some(value.parse()?),
+                "at" => arguments.at = number(value)?,
+                "once" => arguments.once = Some(value.into()),
+                "plan" => arguments.plan = Some(value.parse()?),
+                other => return Err(format!("there is no setting {other:?}")),
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    u64::from_str(text).map_err(|error| format!("{text:?}: {error}"))
+}

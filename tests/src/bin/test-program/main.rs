@@ -1,0 +1,77 @@
+//! A program for end-to-end tests: counts records per key, waits when it is told to, and misbehaves in every way that
+//! a program of a user might.
+//!
+//! # Layout
+//! - `arguments`: what it is told, as `NAME [key=value…]`
+//! - `held`: a source that stops half-way until a file appears
+//! - `trouble`: what goes wrong at a record
+//! - `odd_plan`: what goes wrong before `execute`
+
+use std::process::ExitCode;
+
+use flott::{Environment, ExecutionMode};
+
+mod arguments;
+mod held;
+mod odd_plan;
+mod trouble;
+
+use arguments::Arguments;
+use held::Held;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::of_process() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(64);
+        }
+    };
+    let outcome = match arguments.plan {
+        None => run(&arguments),
+        Some(odd) => odd_plan::run(odd, &arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Lines `key number`: for each key the numbers from 1 to how often it comes, in streaming mode.
+fn run(arguments: &Arguments) -> flott::Result<()> {
+    let env = Environment::new();
+    build(&env, arguments, "counts");
+    env.execute(&arguments.name)?;
+    Ok(())
+}
+
+fn build(env: &Environment, arguments: &Arguments, name: &str) {
+    if arguments.batch {
+        env.set_mode(ExecutionMode::Batch);
+    }
+    let source = Held { records: arguments.records, hold: arguments.hold.clone() };
+    let (at, trouble, once) = (arguments.at, arguments.trouble, arguments.once.clone());
+    let keys = arguments.keys;
+    let lines = env
+        .from_source(source, "numbers")
+        .map(move |number: u64| {
+            if number == at
+                && let Some(trouble) = trouble
+                && once.as_deref().is_none_or(trouble::is_first)
+            {
+                trouble::happens(trouble);
+            }
+            number % keys
+        })
+        .key_by(|key| *key)
+        .count()
+        .name(name)
+        .map(|(key, count)| format!("{key} {count}"));
+    match &arguments.output {
+        Some(directory) => lines.write_text(directory),
+        None => lines.discard(),
+    };
+}

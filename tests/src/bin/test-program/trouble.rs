@@ -1,0 +1,85 @@
+//! What can go wrong while a record is processed.
+
+use std::{
+    fs::File,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio, exit},
+    str::FromStr,
+};
+
+/// Kinds of trouble.
+#[derive(Debug, Clone, Copy)]
+pub enum Trouble {
+    /// The function panics.
+    Panic,
+    /// It writes to memory that is not there.
+    Segfault,
+    /// It ends the process.
+    Exit,
+    /// It never comes back.
+    Spin,
+    /// It prints for ever.
+    Print,
+    /// It starts a child that outlives it, and goes on.
+    Spawn,
+}
+
+impl FromStr for Trouble {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "panic" => Self::Panic,
+            "segfault" => Self::Segfault,
+            "exit" => Self::Exit,
+            "spin" => Self::Spin,
+            "print" => Self::Print,
+            "spawn" => Self::Spawn,
+            other => return Err(format!("there is no trouble {other:?}")),
+        })
+    }
+}
+
+/// Whether `file` was not there; it is now.
+pub fn is_first(file: &Path) -> bool {
+    File::create_new(file).is_ok()
+}
+
+/// Lets it happen.
+pub fn happens(trouble: Trouble) {
+    match trouble {
+        Trouble::Panic => panic!("this record is too much"),
+        Trouble::Segfault => segfault(),
+        Trouble::Exit => exit(7),
+        Trouble::Spin => spin(),
+        Trouble::Print => print(),
+        Trouble::Spawn => spawn(),
+    }
+}
+
+pub fn segfault() {
+    // SAFETY: there is none: nothing is mapped there, so the process gets SIGSEGV, which is what is wanted.
+    unsafe { std::ptr::without_provenance_mut::<u8>(16).write_volatile(1) }
+}
+
+pub fn spin() -> ! {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+/// Until nobody reads any more.
+fn print() {
+    let line = [b"much ado about nothing; ".repeat(2048), b"\n".to_vec()].concat();
+    let mut out = std::io::stdout().lock();
+    while out.write_all(&line).is_ok() {}
+}
+
+fn spawn() {
+    let sleep =
+        Command::new("sleep").arg("1000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    if let Err(error) = sleep {
+        panic!("sleep cannot be started: {error}");
+    }
+}

@@ -1,0 +1,41 @@
+//! The program of the tests' own (`src/bin/test-program`): what its results must be.
+
+use flott_core::id::Digest;
+
+use crate::{
+    binaries::binary,
+    book::{Counts, check_final, check_running, lines_in},
+};
+
+/// Its path.
+#[track_caller]
+pub fn test_program() -> String {
+    binary("test-program")
+}
+
+/// A `job.graph` document around any graph, whose checksum is right.
+pub fn sealed(graph: &str) -> Vec<u8> {
+    let checksum = Digest::of(graph.as_bytes());
+    format!(r#"{{"format":"flott.job-graph","version":1,"engine":"x","checksum":"{checksum}","graph":{graph}}}"#).into()
+}
+
+/// How often each key comes.
+pub fn counts(records: u64, keys: u64) -> Counts {
+    let mut counts = Counts::new();
+    for number in 0..records {
+        *counts.entry((number % keys).to_string()).or_default() += 1;
+    }
+    counts
+}
+
+/// Wants the output of a streaming job to be complete, and each result to be there once.
+#[track_caller]
+pub fn check_output(directory: &str, records: u64, keys: u64) {
+    check_running(&lines_in(directory), &counts(records, keys));
+}
+
+/// The same for batch mode.
+#[track_caller]
+pub fn check_batch_output(directory: &str, records: u64, keys: u64) {
+    check_final(&lines_in(directory), &counts(records, keys));
+}

@@ -1,0 +1,229 @@
+//! Processes that are killed: the job starts over, its result is right, and it appears once.
+
+use std::fs;
+
+use flott_tests::{
+    book::lines_in,
+    eventually::{PATIENCE, eventually},
+    program::{check_batch_output, check_output, test_program},
+    sandbox::{
+        Sandbox, Session,
+        processes::{Process, Role},
+    },
+};
+
+const RECORDS: u64 = 20_000;
+const KEYS: u64 = 50;
+
+/// A job with two workers of one slot each, that is held half-way.
+struct HeldJob<'a> {
+    sandbox: &'a Sandbox,
+    session: Session<'a>,
+    job: String,
+    hold: String,
+    out: String,
+}
+
+impl<'a> HeldJob<'a> {
+    #[track_caller]
+    fn start(sandbox: &'a Sandbox, more: &[&str]) -> Self {
+        let session = sandbox.session(&[]);
+        let (hold, out) = (sandbox.at("hold"), sandbox.at("out"));
+        let mut arguments = vec![
+            "held".to_owned(),
+            format!("records={RECORDS}"),
+            format!("keys={KEYS}"),
+            format!("hold={hold}"),
+            format!("output={out}"),
+        ];
+        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        let job = session.run(&["-d", "-p", "2"], &test_program(), arguments).success().job();
+        session.until_all_run(&job);
+        sandbox.until_running(Role::JobProcess, 2);
+        Self { sandbox, session, job, hold, out }
+    }
+
+    /// Waits until none of `killed` is there, and the job runs again with others in their place.
+    #[track_caller]
+    fn until_recovered(&self, killed: &[Process]) {
+        eventually("the job to be hurt", PATIENCE, || {
+            let gone = killed.iter().all(Process::is_gone);
+            let noticed = gone && !self.session.exceptions(&self.job).is_empty();
+            if noticed { Ok(()) } else { Err(self.session.state(&self.job)) }
+        });
+        self.session.until_all_run(&self.job);
+        self.sandbox.until_running(Role::JobProcess, 2);
+    }
+
+    /// Lets the job end.
+    #[track_caller]
+    fn finish(&self) {
+        assert!(lines_in(&self.out).is_empty(), "nothing is visible before the end");
+        fs::write(&self.hold, "").unwrap();
+        self.session.finished(&self.job);
+    }
+}
+
+#[track_caller]
+fn check(role: Role, count: usize) {
+    let sandbox = Sandbox::new();
+    let job = HeldJob::start(&sandbox, &[]);
+    let killed: Vec<_> = sandbox.running(role).into_iter().take(count).collect();
+    assert_eq!(killed.len(), count);
+    killed.iter().for_each(Process::kill);
+    job.until_recovered(&killed);
+    job.finish();
+    check_output(&job.out, RECORDS, KEYS);
+    job.session.stop();
+}
+
+#[test]
+fn a_job_process_that_is_killed_is_replaced() {
+    check(Role::JobProcess, 1);
+}
+
+#[test]
+fn all_job_processes_that_are_killed_are_replaced() {
+    check(Role::JobProcess, 2);
+}
+
+#[test]
+fn a_task_manager_that_is_killed_is_replaced() {
+    check(Role::TaskManager, 1);
+}
+
+#[test]
+fn all_task_managers_that_are_killed_are_replaced() {
+    check(Role::TaskManager, 2);
+}
+
+#[test]
+fn a_job_survives_one_loss_after_the_other() {
+    let sandbox = Sandbox::new();
+    let job = HeldJob::start(&sandbox, &["batch=true"]);
+    for role in [Role::JobProcess, Role::TaskManager, Role::JobProcess] {
+        let before = job.session.exceptions(&job.job).len();
+        let killed = &sandbox.running(role)[..1];
+        killed[0].kill();
+        eventually("one failure more", PATIENCE, || {
+            let now = job.session.exceptions(&job.job).len();
+            if now > before { Ok(()) } else { Err(now) }
+        });
+        job.until_recovered(killed);
+    }
+    job.finish();
+    check_batch_output(&job.out, RECORDS, KEYS);
+    job.session.stop();
+}
+
+#[test]
+fn a_worker_that_is_killed_does_not_take_its_job_processes_children_with_it_into_the_dark() {
+    let sandbox = Sandbox::new();
+    let job = HeldJob::start(&sandbox, &["trouble=spawn"]);
+    let strays = sandbox.until_running(Role::Other, 1);
+    let killed = sandbox.running(Role::TaskManager);
+    killed.iter().for_each(Process::kill);
+    eventually("the child of the lost job process to be gone", PATIENCE, || {
+        if strays.iter().all(Process::is_gone) { Ok(()) } else { Err("it runs") }
+    });
+    job.until_recovered(&killed);
+    job.finish();
+    job.session.stop();
+}
+
+#[test]
+fn when_restarts_are_used_up_the_job_fails_and_shows_nothing() {
+    let sandbox = Sandbox::with("restart-strategy.fixed-delay.attempts: 1");
+    let job = HeldJob::start(&sandbox, &[]);
+    let killed = sandbox.running(Role::JobProcess);
+    killed[0].kill();
+    job.until_recovered(&killed[..1]);
+    sandbox.running(Role::JobProcess)[0].kill();
+    job.session.until(&job.job, "FAILED");
+    let cause = job.session.get(&format!("/jobs/{}/exceptions", job.job)).to_string();
+    assert!(cause.contains("SIGKILL"), "{cause}");
+    flott_tests::book::nothing_in(&job.out);
+    job.session.stop();
+}
+
+#[test]
+fn every_restart_strategy_restarts() {
+    let strategies: [&[&str]; 3] = [
+        &["restart-strategy.type=fixed-delay", "restart-strategy.fixed-delay.attempts=3"],
+        &["restart-strategy.type=failure-rate", "restart-strategy.failure-rate.max-failures-per-interval=3",
+            "restart-strategy.failure-rate.delay=10 ms"],
+        &["restart-strategy.type=exponential-delay", "restart-strategy.exponential-delay.initial-backoff=10 ms"],
+    ];
+    let sandbox = Sandbox::new();
+    let session = sandbox.session(&[]);
+    for (number, strategy) in strategies.iter().enumerate() {
+        let (once, out) = (sandbox.at(&format!("once-{number}")), sandbox.at(&format!("out-{number}")));
+        let mut options = vec!["-d"];
+        options.extend(strategy.iter().flat_map(|setting| ["-D", setting]));
+        let arguments = ["a".to_owned(), "trouble=panic".into(), format!("once={once}"), format!("output={out}")];
+        let job = session.run(&options, &test_program(), arguments).success().job();
+        session.finished(&job);
+        assert_eq!(session.exceptions(&job).len(), 1, "{strategy:?}");
+        check_output(&out, 1000, 10);
+    }
+    session.stop();
+}
+
+#[test]
+fn a_job_manager_that_is_killed_goes_on_where_it_was() {
+    let sandbox = Sandbox::new();
+    let before = HeldJob::start(&sandbox, &[]);
+    let done_out = sandbox.at("done");
+    let done = before.session.submit(&test_program(), ["done", &format!("output={done_out}")]);
+    before.session.finished(&done);
+    // Whoever runs the finished job again meets a directory that is there, and a file that is not what it was.
+    let finished_at = before.session.get(&format!("/jobs/{done}"))["end-time"].clone();
+    let part = fs::read_dir(&done_out).unwrap().next().unwrap().unwrap().path();
+    fs::write(&part, "mine now\n").unwrap();
+
+    sandbox.running(Role::JobManager).iter().for_each(Process::kill);
+    sandbox.until_running(Role::JobManager, 0);
+    let (job, hold, out) = (before.job.clone(), before.hold.clone(), before.out.clone());
+    drop(before);
+
+    let session = sandbox.session(&[]);
+    assert_eq!(session.state(&done), "FINISHED");
+    session.until_all_run(&job);
+    sandbox.flott(["list", "-a"]).success().prints(&[
+        &format!("{job} : held (RUNNING)"),
+        &format!("{done} : done (FINISHED)"),
+    ]);
+    fs::write(&hold, "").unwrap();
+    session.finished(&job);
+    check_output(&out, RECORDS, KEYS);
+    assert_eq!(session.get(&format!("/jobs/{done}"))["end-time"], finished_at);
+    assert_eq!(fs::read_to_string(&part).unwrap(), "mine now\n");
+    session.stop();
+}
+
+#[test]
+fn everything_that_is_killed_at_once_is_recovered_from_the_store() {
+    let sandbox = Sandbox::new();
+    let before = HeldJob::start(&sandbox, &[]);
+    let (job, hold, out) = (before.job.clone(), before.hold.clone(), before.out.clone());
+    drop(before);
+    // The JobManager first, so that it starts nothing in their place.
+    for role in [Role::JobManager, Role::TaskManager, Role::JobProcess] {
+        sandbox.running(role).iter().for_each(Process::kill);
+    }
+    sandbox.until_empty();
+    let session = sandbox.session(&[]);
+    fs::write(&hold, "").unwrap();
+    session.finished(&job);
+    check_output(&out, RECORDS, KEYS);
+    session.stop();
+}
+
+#[test]
+fn workers_of_a_job_manager_that_never_comes_back_end_by_themselves() {
+    let sandbox = Sandbox::with("taskmanager.registration.timeout: 2 s");
+    let job = HeldJob::start(&sandbox, &[]);
+    sandbox.running(Role::JobManager).iter().for_each(Process::kill);
+    drop(job);
+    sandbox.until_empty();
+}

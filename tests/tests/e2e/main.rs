@@ -1,0 +1,24 @@
+//! End-to-end tests: the real binaries, real processes, and what a person or a script sees of them.
+//!
+//! # Layout
+//! - `programs`: the examples, in all modes
+//! - `command_line`: verbs, options, texts and exit codes
+//! - `per_job`: clusters for one job, attached, detached, and in the old YARN spelling
+//! - `rest`: the endpoint
+//! - `failures`: processes that are killed
+//! - `isolation`: programs that misbehave beside others that do not
+//! - `bad_programs`: programs that cannot be run
+//! - `bad_graphs`: job graphs that must be refused
+//! - `bad_surroundings`: inputs, outputs, ports and settings that do not serve
+//! - `workers`: TaskManagers that come by themselves, and jobs that wait for them
+
+mod bad_graphs;
+mod bad_programs;
+mod bad_surroundings;
+mod command_line;
+mod failures;
+mod isolation;
+mod per_job;
+mod programs;
+mod rest;
+mod workers;

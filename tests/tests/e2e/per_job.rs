@@ -1,0 +1,147 @@
+//! Clusters for one job.
+
+use std::fs;
+
+use flott_tests::{
+    binaries::binary,
+    book::{book, check_final, check_running, lines_in, words_of},
+    eventually::{PATIENCE, eventually},
+    program::{check_output, test_program},
+    rest::Rest,
+    sandbox::{Sandbox, processes::Role},
+};
+use nix::sys::signal::Signal;
+
+#[test]
+fn detached_the_cluster_ends_with_its_job_and_the_result_stays() {
+    let sandbox = Sandbox::new();
+    let (out, program) = (sandbox.at("out"), binary("wordcount"));
+    let line = ["run", "-m", "cluster", "-d", "-p", "2", &program, "--input", &book(), "--output", &out];
+    let submitted = sandbox.flott(line).success();
+    let (job, _) = (submitted.job(), submitted.address());
+    sandbox.flott(["jobs", "wait", &job]).success();
+    sandbox.until_empty();
+    check_running(&lines_in(&out), &words_of(&fs::read_to_string(book()).unwrap()));
+
+    sandbox.flott(["list", "-a"]).success().prints(&[&format!("{job} : "), "(FINISHED)"]);
+    sandbox.flott(["jobs", "wait", &job]).success().prints(&[&job]);
+    sandbox.flott(["logs", &job]).success();
+}
+
+#[test]
+fn detached_it_returns_while_the_job_runs() {
+    let sandbox = Sandbox::new();
+    let (out, hold) = (sandbox.at("out"), sandbox.at("hold"));
+    let settings = [format!("output={out}"), format!("hold={hold}")];
+    let line = ["run", "-m", "cluster", "-d", &test_program(), "held", &settings[0], &settings[1]];
+    let submitted = sandbox.flott(line).success();
+    let (job, rest) = (submitted.job(), Rest::new(&submitted.address()));
+    rest.until_all_run(&job);
+    for (role, count) in [(Role::JobManager, 1), (Role::TaskManager, 1), (Role::JobProcess, 1), (Role::Client, 0)] {
+        sandbox.until_running(role, count);
+    }
+    sandbox.flott(["list"]).success().prints(&[&format!("{job} : held (RUNNING)")]);
+    assert!(lines_in(&out).is_empty(), "nothing is visible before the end");
+    fs::write(&hold, "").unwrap();
+    sandbox.flott(["jobs", "wait", &job]).success();
+    sandbox.until_empty();
+    check_output(&out, 1000, 10);
+}
+
+#[test]
+fn detached_failures_and_cancellations_end_the_cluster_too() {
+    let sandbox = Sandbox::with("restart-strategy.type: none");
+    let hold = format!("hold={}", sandbox.at("hold"));
+    let failing = ["run", "-m", "cluster", "-d", &test_program(), "fails", "trouble=exit"];
+    let failed = sandbox.flott(failing).success().job();
+    let held = sandbox.flott(["run", "-m", "cluster", "-d", &test_program(), "held", &hold]).success().job();
+    sandbox.flott(["jobs", "wait", &failed]).expect(2).says(&["7"]);
+    sandbox.flott(["cancel", &held]).success();
+    sandbox.flott(["jobs", "wait", &held]).expect(4);
+    sandbox.until_empty();
+    let all = sandbox.flott(["list", "-a"]).success();
+    all.prints(&[&format!("{failed} : fails (FAILED)"), &format!("{held} : held (CANCELED)")]);
+}
+
+#[test]
+fn attached_the_exit_code_says_how_it_ended_and_the_cluster_is_gone() {
+    let sandbox = Sandbox::new();
+    let (out, program) = (sandbox.at("out"), binary("wordcount"));
+    let line = ["run", "-m", "cluster", "-p", "2", &program, "--mode", "batch", "--input", &book(), "--output", &out];
+    let ended = sandbox.flott(line).success().says(&["RUNNING", "FINISHED"]);
+    ended.prints(&["Job has been submitted with JobID ", "Program execution finished", "Job Runtime: "]);
+    let left = sandbox.processes();
+    assert!(left.is_empty(), "an attached run leaves nothing behind: {left:?}");
+    check_final(&lines_in(&out), &words_of(&fs::read_to_string(book()).unwrap()));
+
+    let line = ["run", "-m", "cluster", "-D", "restart-strategy.type=none", &test_program(), "a", "trouble=panic"];
+    sandbox.flott(line).expect(2).says(&["this record is too much"]);
+    assert!(sandbox.processes().is_empty());
+    sandbox.flott(["list", "-a"]).success().prints(&["(FINISHED)", "(FAILED)"]);
+}
+
+#[test]
+fn an_attached_run_that_is_interrupted_takes_its_cluster_along() {
+    let sandbox = Sandbox::new();
+    let (hold, out) = (format!("hold={}", sandbox.at("hold")), sandbox.at("out"));
+    let line = ["run", "-m", "cluster", &test_program(), "held", &hold, &format!("output={out}")];
+    let attached = sandbox.start_flott(line);
+    sandbox.until_running(Role::JobProcess, 1);
+    attached.signal(Signal::SIGINT);
+    attached.end().expect(4);
+    sandbox.until_empty();
+    flott_tests::book::nothing_in(&out);
+}
+
+#[test]
+fn an_attached_run_that_is_killed_takes_its_cluster_along() {
+    let sandbox = Sandbox::new();
+    let (hold, out) = (format!("hold={}", sandbox.at("hold")), sandbox.at("out"));
+    let line = ["run", "-m", "cluster", &test_program(), "held", &hold, &format!("output={out}")];
+    let attached = sandbox.start_flott(line);
+    sandbox.until_running(Role::JobProcess, 1);
+    attached.kill();
+    sandbox.until_empty();
+    flott_tests::book::nothing_in(&out);
+}
+
+/// The line of the old cluster, word for word, with a Flott program in the place of the jar.
+#[test]
+fn the_old_yarn_line_works() {
+    let sandbox = Sandbox::new();
+    let program = test_program();
+    let line = "run -m yarn-cluster -ynm test-flink -c com.weibo.dip.pipeline.PipelineMain -yn 2 -ys 2 -ytm 4096 -yjm 2048 \
+                -yst -p 4 -yD env.java.opts.taskmanager=\"-Dmetrics.database=test-flink\" -yarnqueue back1 -yd PROGRAM \
+                test-flink";
+    // As a shell would take it apart.
+    let words = line.split_whitespace().map(|word| word.replace('"', "").replace("PROGRAM", &program));
+    let submitted = sandbox.flott(words.collect::<Vec<_>>()).success();
+    let (job, rest) = (submitted.job(), Rest::new(&submitted.address()));
+
+    let warnings: Vec<_> = submitted.err.lines().filter(|line| line.contains("warning")).collect();
+    for part in ["env.java.opts.taskmanager", "back1", "-yst"] {
+        let about = warnings.iter().filter(|line| line.contains(part)).count();
+        assert_eq!(about, 1, "one warning line about {part}:\n{}", submitted.err);
+    }
+    assert_eq!(warnings.len(), 3, "{}", submitted.err);
+
+    rest.until_all_run(&job);
+    sandbox.until_running(Role::TaskManager, 2);
+    let workers = eventually("two TaskManagers of two slots", PATIENCE, || {
+        let found = rest.get("/taskmanagers")["taskmanagers"].as_array().cloned().unwrap_or_default();
+        if found.len() == 2 { Ok(found) } else { Err(found.len()) }
+    });
+    for worker in &workers {
+        assert_eq!(worker["slotsNumber"], 2, "{worker}");
+        assert_eq!(worker["memoryConfiguration"]["totalProcessMemory"], 4096_u64 << 20, "{worker}");
+    }
+    let details = rest.get(&format!("/jobs/{job}"));
+    assert_eq!(details["name"], "test-flink");
+    assert!(details["vertices"].as_array().unwrap().iter().all(|vertex| vertex["parallelism"] == 4), "{details}");
+    sandbox.flott(["list"]).success().prints(&[&format!("{job} : test-flink (RUNNING)")]);
+
+    fs::write(sandbox.at("home/hold"), "").unwrap();
+    sandbox.flott(["jobs", "wait", &job]).success();
+    sandbox.until_empty();
+    check_output(&sandbox.at("home/output"), 1000, 10);
+}

@@ -1,0 +1,61 @@
+//! Histories of a whole control plane, one per seed. `FLOTT_SIM_SEED=N` replays one; `FLOTT_SIM_SEEDS=N` runs that many
+//! small ones.
+
+use flott_tests::simulation::{Plan, Summary, Violation, deploy_10k, run};
+
+/// Seeds whose histories once went wrong, of small and of large clusters.
+const REGRESSIONS_SMALL: &[u64] = &[];
+const REGRESSIONS_THOUSAND: &[u64] = &[];
+
+#[track_caller]
+fn check(plan: Plan) -> Summary {
+    match run(plan) {
+        Ok(summary) => summary,
+        Err(violation) => panic!("{violation}"),
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} must be a number, not {text:?}")))
+}
+
+#[test]
+fn small_clusters_keep_their_promises() {
+    if let Some(seed) = number("FLOTT_SIM_SEED") {
+        println!("{:?}", check(Plan::small(seed)));
+        return;
+    }
+    let seeds = number("FLOTT_SIM_SEEDS").unwrap_or(60);
+    let violations: Vec<Violation> =
+        REGRESSIONS_SMALL.iter().copied().chain(0..seeds).filter_map(|seed| run(Plan::small(seed)).err()).collect();
+    for violation in &violations {
+        eprintln!("{violation}");
+    }
+    assert!(violations.is_empty(), "{} of {seeds} histories went wrong", violations.len());
+}
+
+#[test]
+fn a_thousand_taskmanagers_keep_their_promises() {
+    if let Some(seed) = number("FLOTT_SIM_SEED") {
+        println!("{:?}", check(Plan::thousand(seed)));
+        return;
+    }
+    for seed in REGRESSIONS_THOUSAND.iter().copied().chain(0..2) {
+        let summary = check(Plan::thousand(seed));
+        println!("seed {seed}: {summary:?}");
+        assert!(summary.finished > 0);
+    }
+}
+
+#[test]
+fn equal_seeds_have_equal_histories() {
+    assert_eq!(check(Plan::small(5)), check(Plan::small(5)));
+}
+
+#[test]
+fn ten_thousand_subtasks_are_deployed() {
+    let deployed = deploy_10k().unwrap();
+    println!("{deployed:?}");
+    assert_eq!((deployed.subtasks, deployed.workers), (10_000, 1000));
+}
