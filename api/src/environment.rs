@@ -15,6 +15,7 @@ mod sources;
 
 use std::{
     fmt,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -95,6 +96,14 @@ impl Environment {
 
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.shared.id == other.shared.id
+    }
+
+    /// `path` from the directory in which the program was planned, wherever its tasks are hosted.
+    pub(crate) fn resolve(&self, path: &Path) -> PathBuf {
+        match self.shared.launch.directory() {
+            Some(directory) => Path::new(&directory).join(path),
+            None => path.to_owned(),
+        }
     }
 
     pub(crate) fn add(&self, node: Node) -> NodeIndex {

@@ -117,7 +117,9 @@ pub enum PlanError {
         max: u32,
     },
     /// Subtask i to subtask i, but there are not as many.
-    #[error("forward from {from:?} to {to:?} needs equal parallelism, but it is {from_parallelism} and {to_parallelism}")]
+    #[error(
+        "forward from {from:?} to {to:?} needs equal parallelism, but it is {from_parallelism} and {to_parallelism}"
+    )]
     Forward {
         /// Producer.
         from: String,

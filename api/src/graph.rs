@@ -24,13 +24,15 @@ use flott_core::{
 
 use crate::plan::{Body, Chaining, EdgeBody, NodeIndex, SideBody};
 
-pub(crate) use fingerprint::first_difference;
+pub(crate) use fingerprint::{directory_of, first_difference};
 pub(crate) use translate::translate;
 
 /// What is set for a job as a whole.
 #[derive(Debug, Clone)]
 pub(crate) struct JobSettings {
     pub mode: ExecutionMode,
+    /// The directory that relative paths start from, where it is known.
+    pub directory: Option<String>,
     pub parallelism: Option<u32>,
     pub max_parallelism: Option<u32>,
     pub chaining: bool,
@@ -38,9 +40,18 @@ pub(crate) struct JobSettings {
     pub configuration: BTreeMap<String, String>,
 }
 
+impl JobSettings {
+    /// The name that the job is to have instead of the program's own choice (`pipeline.name`).
+    pub fn name(&self) -> Option<&str> {
+        self.configuration.get("pipeline.name").map(String::as_str)
+    }
+}
+
 /// All operators, producers before consumers, and the edges between them.
 pub(crate) struct StreamGraph {
     pub mode: ExecutionMode,
+    /// The directory that relative paths start from, where it is known.
+    pub directory: Option<String>,
     pub nodes: Vec<StreamNode>,
     pub edges: Vec<StreamEdge>,
     /// The operator behind each node of the plan.

@@ -58,7 +58,10 @@ impl PlannedProgram {
         let mut sides = Vec::new();
         for (name, outputs) in by_side {
             let Some(side) = self.graph.nodes[place].sides.get(name) else {
-                return Err(internal(format!("operator {:?} has no side output {name:?}", self.graph.nodes[place].name)));
+                return Err(internal(format!(
+                    "operator {:?} has no side output {name:?}",
+                    self.graph.nodes[place].name
+                )));
             };
             sides.push((name.clone(), side.port(outputs)?));
         }

@@ -23,7 +23,10 @@ pub struct JobResult {
 
 impl fmt::Debug for JobResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobResult").field("job", &self.job()).field("duration", &self.duration()).finish_non_exhaustive()
+        f.debug_struct("JobResult")
+            .field("job", &self.job())
+            .field("duration", &self.duration())
+            .finish_non_exhaustive()
     }
 }
 

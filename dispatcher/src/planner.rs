@@ -184,7 +184,10 @@ impl Planner {
         if !status.success() {
             let how = match (status.code(), std::os::unix::process::ExitStatusExt::signal(&status)) {
                 (Some(code), _) => format!("ended with exit code {code} while planning"),
-                (None, Some(signal)) => format!("was killed by signal {signal} while planning"),
+                (None, Some(signal)) => match Signal::try_from(signal) {
+                    Ok(signal) => format!("was killed by {signal} while planning"),
+                    Err(_) => format!("was killed by signal {signal} while planning"),
+                },
                 (None, None) => "ended abnormally while planning".to_owned(),
             };
             return Err(PlanError::Program { name: name(), how, output: printed.text() });

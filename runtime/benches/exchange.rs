@@ -73,17 +73,15 @@ fn below(bound: u64, word: u64) -> u64 {
     ((u128::from(word) * u128::from(bound)) >> 64) as u64
 }
 
-struct Generator {
-    make: fn(u64) -> Record,
-}
+struct Generator<F>(F);
 
-struct Reader {
+struct Reader<F> {
     next: u64,
     end: u64,
-    make: fn(u64) -> Record,
+    make: F,
 }
 
-impl Source for Generator {
+impl<F: Fn(u64) -> Record + Copy + Send + Sync + 'static> Source for Generator<F> {
     type Item = Record;
     type Split = (u64, u64);
 
@@ -92,15 +90,14 @@ impl Source for Generator {
     }
 
     fn open(&self, (next, end): Self::Split, _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Record>>> {
-        Ok(Box::new(Reader { next, end, make: self.make }))
+        Ok(Box::new(Reader { next, end, make: self.0 }))
     }
 }
 
-impl SplitReader<Record> for Reader {
+impl<F: Fn(u64) -> Record + Send> SplitReader<Record> for Reader<F> {
     fn poll_read(&mut self, _: &mut Context<'_>, batch: &mut Batch<Record>) -> Poll<TaskResult<ReadStatus>> {
         let to = self.end.min(self.next + BATCH_RECORDS as u64);
-        let make = self.make;
-        batch.records.extend((self.next..to).map(make));
+        batch.records.extend((self.next..to).map(&self.make));
         self.next = to;
         Poll::Ready(Ok(if to == self.end { ReadStatus::Ended } else { ReadStatus::More }))
     }
@@ -135,7 +132,7 @@ struct Discard {
 }
 
 impl Discard {
-    fn new(total: &Arc<AtomicU64>) -> Box<dyn Output<Record>> {
+    fn boxed(total: &Arc<AtomicU64>) -> Box<dyn Output<Record>> {
         Box::new(Self { count: 0, sum: 0, total: total.clone() })
     }
 }
@@ -172,12 +169,12 @@ fn chain(total: Arc<AtomicU64>) -> Arc<dyn JobProgram> {
     Arc::new(BuiltBy(move |mut wiring: TaskWiring| {
         let task = wiring.info().clone();
         let last = Map { function: |(a, b): Record| (a + 1, b ^ a), out: Batch::default() };
-        let last = Chained::open(operator("map 2"), last, Discard::new(&total), &task)?;
+        let last = Chained::open(operator("map 2"), last, Discard::boxed(&total), &task)?;
         let filter = Filter(|record: &Record| record.1 & 3 != 0);
         let filter = Chained::open(operator("filter"), filter, Box::new(last), &task)?;
         let first = Map { function: |(a, b): Record| (a, b.wrapping_mul(31) + 7), out: Batch::default() };
         let first = Chained::open(operator("map 1"), first, Box::new(filter), &task)?;
-        let source = Generator { make: |number| (number, mix(number) >> 8) };
+        let source = Generator(|number| (number, mix(number) >> 8));
         SourceHead::new(Arc::new(source), operator("source"), Box::new(first), &mut wiring)
     }))
 }
@@ -190,11 +187,11 @@ fn shuffle(total: Arc<AtomicU64>) -> Arc<dyn JobProgram> {
     Arc::new(BuiltBy(move |mut wiring: TaskWiring| {
         if wiring.info().vertex == vertex_id(1) {
             let out = by_key(&mut wiring)?;
-            let source = Generator { make: |number| (below(KEYS, mix(number)), number & 0xffff) };
+            let source = Generator(|number| (below(KEYS, mix(number)), number & 0xffff));
             SourceHead::new(Arc::new(source), operator("source"), out, &mut wiring)
         } else {
             let gate = wiring.input_gate::<Record>(0)?;
-            Ok(OneInputHead::new(gate, Discard::new(&total), &mut wiring))
+            Ok(OneInputHead::new(gate, Discard::boxed(&total), &mut wiring))
         }
     }))
 }

@@ -28,7 +28,10 @@ use crate::{
     error::TaskResult,
     net::Exchange,
     program::JobProgram,
-    task::{Prepared, TaskFigures, TaskHead, TaskInfo, TaskWiring, wiring::{Offered, Report}},
+    task::{
+        Prepared, TaskFigures, TaskHead, TaskInfo, TaskWiring,
+        wiring::{Offered, Report},
+    },
 };
 
 mod ended;
@@ -112,8 +115,7 @@ impl Host {
             data_address,
             pid: std::process::id(),
         };
-        let shared =
-            Arc::new(Shared { options, location, program, report, exchange, attempts: Mutex::default() });
+        let shared = Arc::new(Shared { options, location, program, report, exchange, attempts: Mutex::default() });
         // A thread of its own: tasks that spin may have all threads of the executor.
         let (figures, ended) = std::sync::mpsc::channel();
         let reporter = shared.clone();
@@ -124,7 +126,9 @@ impl Host {
                     reporter.report_metrics();
                 }
             })
-            .map_err(|error| Failure::environment("the thread that reports figures cannot be started").because(error))?;
+            .map_err(|error| {
+                Failure::environment("the thread that reports figures cannot be started").because(error)
+            })?;
         Ok(Self { shared, runtime: Some(runtime), _figures: figures })
     }
 
@@ -193,9 +197,9 @@ impl Drop for Host {
 /// The address that peers use: the bound port at the host they know.
 fn reachable(bound: SocketAddr, host: &str) -> Result<SocketAddr, Failure> {
     use std::net::ToSocketAddrs;
-    let found = (host, bound.port()).to_socket_addrs().and_then(|mut addresses| {
-        addresses.next().ok_or_else(|| std::io::Error::other("the name has no address"))
-    });
+    let found = (host, bound.port())
+        .to_socket_addrs()
+        .and_then(|mut addresses| addresses.next().ok_or_else(|| std::io::Error::other("the name has no address")));
     found.map_err(|error| {
         Failure::environment(format!("the host {host:?} of this TaskManager cannot be resolved")).because(error)
     })
@@ -273,13 +277,7 @@ impl Shared {
         }
     }
 
-    async fn run(
-        &self,
-        info: Arc<TaskInfo>,
-        head: Box<dyn TaskHead>,
-        cancel: CancellationToken,
-        offered: Offered,
-    ) {
+    async fn run(&self, info: Arc<TaskInfo>, head: Box<dyn TaskHead>, cancel: CancellationToken, offered: Offered) {
         if !cancel.is_cancelled() {
             self.say(&info, ExecutionState::Running, None, Prepared::new());
         }

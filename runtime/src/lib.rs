@@ -28,3 +28,5 @@ pub mod program;
 pub mod source;
 pub mod state;
 pub mod task;
+#[cfg(test)]
+mod testing;

@@ -17,3 +17,6 @@ pub mod outgoing;
 
 pub use exchange::Exchange;
 pub use frame::Frame;
+
+#[cfg(test)]
+mod tests;

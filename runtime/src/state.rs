@@ -24,4 +24,4 @@ pub use entry_map::EntryMap;
 pub use handle::{ListState, MapState, ValueState};
 pub use heap::HeapTable;
 pub use keyed::{KeyScope, KeyedStates};
-pub use table::{GroupSpace, KeyHash, Snapshot, StateTable};
+pub use table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable};

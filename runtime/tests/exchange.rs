@@ -1,289 +1,164 @@
-//! Two hosts with a keyed exchange between them, in one process and across two, driven by hand.
+//! Nothing is lost, doubled or sent astray between tasks, in one process and across several.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, mpsc},
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use flott_core::{
-    codec,
-    id::*,
-    job_graph::*,
-    message::*,
-    resource::ResourceProfile,
-    status::ExecutionState,
-};
+use flott_core::{codec, id::EdgeIndex, job_graph::ShipStrategy};
 use flott_runtime::{
-    batch::{BATCH_RECORDS, Batch},
+    batch::BATCH_RECORDS,
     channel::Partitioner,
-    error::TaskResult,
-    event::Event,
-    host::{Host, HostOptions},
-    output::{OperatorName, Output},
-    program::JobProgram,
-    source::{ReadStatus, Source, SplitReader},
-    task::{OneInputHead, SourceHead, TaskHead, TaskInfo, TaskWiring},
+    task::{OneInputHead, SourceHead, TaskWiring},
 };
+use proptest::prelude::*;
 
-const PARALLELISM: u32 = 2;
+#[path = "harness/cluster.rs"]
+mod cluster;
+#[path = "harness/parts.rs"]
+mod parts;
 
-fn vertex_id(number: u8) -> VertexId {
-    VertexId::from_bytes([number; 16])
-}
+use cluster::{BuiltBy, Cluster, graph, vertex_id};
+use parts::{Gather, Gathered, Numbered, operator};
 
-fn vertex(number: u8, name: &str, kind: OperatorKind, inputs: Vec<OperatorInput>) -> JobVertex {
-    let id = OperatorId::from_bytes([number; 16]);
-    let node = u32::from(number);
-    let description = name.to_owned();
-    JobVertex {
-        id: vertex_id(number),
-        name: name.into(),
-        operators: vec![OperatorSpec { id, uid: None, node, name: name.into(), kind, description, inputs }],
-        parallelism: Parallelism::Fixed(PARALLELISM),
-        max_parallelism: None,
-        slot_sharing_group: "default".into(),
-        resources: ResourceProfile::ANY,
-    }
-}
+/// A number, and text whose length varies.
+type Record = (u64, String);
 
-fn graph() -> JobGraph {
-    let edge = JobEdge {
-        source: vertex_id(1),
-        source_node: 1,
-        side_output: None,
-        target: vertex_id(2),
-        target_input: 0,
-        ship: ShipStrategy::Hash,
-        exchange: Exchange::Pipelined,
-    };
-    JobGraph {
-        job_id: JobId::from_bytes([9; 16]),
-        name: "exchange".into(),
-        mode: ExecutionMode::Streaming,
-        program: Program {
-            digest: Digest::of(b""),
-            size: 0,
-            target: host_target(),
-            file_name: "test".into(),
-            entry: None,
-            arguments: Vec::new(),
-        },
-        vertices: vec![
-            vertex(1, "numbers", OperatorKind::Source, Vec::new()),
-            vertex(2, "sums", OperatorKind::Sink, vec![OperatorInput { node: 1, ship: ShipStrategy::Hash }]),
-        ],
-        edges: vec![edge],
-        restart: RestartPolicy::Cluster,
-        configuration: BTreeMap::new(),
-        fingerprint: Fingerprint::of(b""),
-        fingerprint_lines: Vec::new(),
-    }
-}
-
-/// Numbers `start..end` as `(number % keys, number)`.
-struct Numbers {
+#[derive(Debug, Clone)]
+struct Case {
+    hosts: usize,
+    slots: u32,
+    producers: u32,
+    consumers: u32,
+    ship: ShipStrategy,
     keys: u64,
+    /// Text is this long at most.
+    text: u64,
+    /// First, number after the last, records in a batch.
+    splits: Vec<(u64, u64, u64)>,
 }
 
-struct NumbersReader {
-    next: u64,
-    end: u64,
-    keys: u64,
-}
-
-impl Source for Numbers {
-    type Item = (u64, u64);
-    type Split = (u64, u64);
-
-    fn enumerate(&self, _parallelism: u32) -> TaskResult<Vec<Self::Split>> {
-        unreachable!("splits are given by the test")
-    }
-
-    fn open(&self, (next, end): Self::Split, _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Self::Item>>> {
-        Ok(Box::new(NumbersReader { next, end, keys: self.keys }))
+fn partitioner(ship: ShipStrategy, keys: u64) -> Partitioner<Record> {
+    match ship {
+        ShipStrategy::Forward | ShipStrategy::Global => Partitioner::single(),
+        ShipStrategy::Hash => Partitioner::hash(move |record: &Record| record.0 % keys),
+        ShipStrategy::Rebalance | ShipStrategy::Rescale => Partitioner::round_robin(),
+        ShipStrategy::Broadcast => Partitioner::broadcast(),
+        ShipStrategy::Shuffle => Partitioner::random(),
+        ShipStrategy::Custom => Partitioner::custom(|record: &Record, channels| (record.0 % 3) as u32 % channels),
     }
 }
 
-impl SplitReader<(u64, u64)> for NumbersReader {
-    fn poll_read(&mut self, _: &mut Context<'_>, batch: &mut Batch<(u64, u64)>) -> Poll<TaskResult<ReadStatus>> {
-        let end = self.end.min(self.next + BATCH_RECORDS as u64);
-        batch.records.extend((self.next..end).map(|number| (number % self.keys, number)));
-        self.next = end;
-        Poll::Ready(Ok(if end == self.end { ReadStatus::Ended } else { ReadStatus::More }))
-    }
-}
-
-type Sums = Arc<Mutex<BTreeMap<(u32, u64), (u64, u64)>>>;
-
-struct SumPerKey {
-    subtask: u32,
-    own: BTreeMap<u64, (u64, u64)>,
-    sums: Sums,
-}
-
-impl Output<(u64, u64)> for SumPerKey {
-    fn collect(&mut self, batch: &mut Batch<(u64, u64)>) -> TaskResult {
-        for (key, number) in batch.records.drain(..) {
-            let (count, sum) = self.own.entry(key).or_default();
-            *count += 1;
-            *sum += number;
-        }
-        Ok(())
-    }
-
-    fn event(&mut self, event: Event) -> TaskResult {
-        assert_eq!(event, Event::End);
-        let own = std::mem::take(&mut self.own).into_iter().map(|(key, sum)| ((self.subtask, key), sum));
-        self.sums.lock().unwrap().extend(own);
-        Ok(())
-    }
-
-    fn poll_settle(&mut self, _: &mut Context<'_>) -> Poll<TaskResult> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn prepared(&mut self, into: &mut Vec<(OperatorId, Bytes)>) -> TaskResult {
-        into.push((OperatorId::from_bytes([2; 16]), Bytes::from_static(b"done")));
-        Ok(())
-    }
-}
-
-struct TestProgram {
-    keys: u64,
-    sums: Sums,
-}
-
-impl JobProgram for TestProgram {
-    fn build_task(&self, mut wiring: TaskWiring) -> TaskResult<Box<dyn TaskHead>> {
+#[track_caller]
+fn check(case: &Case) {
+    let Case { ship, keys, text, .. } = *case;
+    let gathered = Gathered::<Record>::default();
+    let all = gathered.clone();
+    let program = BuiltBy(move |mut wiring: TaskWiring| {
         if wiring.info().vertex == vertex_id(1) {
-            let out = wiring.writer(EdgeIndex(0), Partitioner::hash(|record: &(u64, u64)| record.0))?;
-            let name = OperatorName { id: OperatorId::from_bytes([1; 16]), name: "numbers".into() };
-            SourceHead::new(Arc::new(Numbers { keys: self.keys }), name, out, &mut wiring)
+            let out = wiring.writer(EdgeIndex(0), partitioner(ship, keys))?;
+            let make = move |number| (number, "x".repeat((number * 7919 % (text + 1)) as usize));
+            SourceHead::new(Arc::new(Numbered(make)), operator(1, "numbers"), out, &mut wiring)
         } else {
-            let gate = wiring.input_gate(0)?;
-            let subtask = wiring.info().subtask();
-            let out = Box::new(SumPerKey { subtask, own: BTreeMap::new(), sums: self.sums.clone() });
+            let gate = wiring.input_gate::<Record>(0)?;
+            let out = Box::new(Gather { subtask: wiring.info().subtask(), all: all.clone() });
             Ok(OneInputHead::new(gate, out, &mut wiring))
         }
-    }
+    });
+    let graph = graph(&[("numbers", case.producers), ("gather", case.consumers)], &[(1, 2, ship)]);
+    let cluster = Cluster::with_slots(case.hosts, case.slots, &graph, Arc::new(program));
+    cluster.deploy(0);
+    let ended = cluster.finish(case.splits.iter().map(|split| Bytes::from(codec::to_vec(split).unwrap())));
 
-    fn enumerate_splits(&self, _: OperatorId, _: u32) -> TaskResult<Vec<Bytes>> {
-        unreachable!("splits are given by the test")
+    let copies = if ship == ShipStrategy::Broadcast { case.consumers as usize } else { 1 };
+    let numbers = case.splits.iter().flat_map(|(start, end, _)| *start..*end);
+    let mut expected: Vec<_> = numbers.flat_map(|number| std::iter::repeat_n(number, copies)).collect();
+    expected.sort_unstable();
+    let gathered = std::mem::take(&mut *gathered.lock().unwrap());
+    let mut found: Vec<_> = gathered.iter().map(|(_, record)| record.0).collect();
+    found.sort_unstable();
+    assert!(found == expected, "{} of {} records arrived", found.len(), expected.len());
+    assert!(gathered.iter().all(|(_, (number, x))| x.len() as u64 == number * 7919 % (text + 1)));
+    match ship {
+        ShipStrategy::Global => assert!(gathered.iter().all(|(subtask, _)| *subtask == 0)),
+        ShipStrategy::Hash => {
+            let mut homes = BTreeMap::new();
+            for (subtask, (number, _)) in &gathered {
+                assert_eq!(homes.entry(number % keys).or_insert(subtask), &subtask, "a key is in two places");
+            }
+        }
+        _ => {}
     }
+    let sum = |vertex, figure: fn(&flott_core::view::TaskMetrics) -> u64| {
+        let of = ended.iter().filter(|change| change.attempt.vertex == vertex_id(vertex));
+        of.map(|change| figure(&change.metrics)).sum::<u64>()
+    };
+    let sent = expected.len() as u64 / copies as u64;
+    assert_eq!(sum(1, |figures| figures.records_read), sent);
+    assert_eq!(sum(1, |figures| figures.records_out), sent);
+    assert_eq!(sum(2, |figures| figures.records_in), expected.len() as u64);
+    assert_eq!(sum(1, |figures| figures.bytes_out), sum(2, |figures| figures.bytes_in));
+    assert_eq!(ended.iter().map(|change| change.committables.len()).sum::<usize>(), case.consumers as usize);
+}
 
-    fn commit(&self, _: Vec<Committable>) -> TaskResult {
-        Ok(())
-    }
+fn ship() -> impl Strategy<Value = ShipStrategy> {
+    use ShipStrategy::*;
+    proptest::sample::select(vec![Hash, Hash, Rebalance, Rescale, Broadcast, Shuffle, Global, Custom])
+}
 
-    fn abort(&self) -> TaskResult {
-        Ok(())
+fn splits() -> impl Strategy<Value = Vec<(u64, u64, u64)>> {
+    let split = (0..1_000_000_u64, 0..6_000_u64, 1..=BATCH_RECORDS as u64);
+    let split = split.prop_map(|(start, count, batch)| (start, start + count, batch.min(count / 10 + 1).max(1)));
+    proptest::collection::vec(split, 0..8)
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let text = prop_oneof![4 => Just(0_u64), 2 => Just(100), 1 => Just(20_000)];
+    (1..4_usize, 1..3_u32, 1..4_u32, 1..5_u32, ship(), 1..2_000_u64, text, splits()).prop_map(
+        |(hosts, slots, producers, consumers, ship, keys, text, mut splits)| {
+            if text > 1_000 {
+                // Records of ten kilobytes: a few hundred will do.
+                splits.iter_mut().for_each(|(start, end, _)| *end = *start + (*end - *start) / 20);
+            }
+            Case { hosts, slots, producers, consumers, ship, keys, text, splits }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_exchange_delivers_each_record_once(case in cases()) {
+        check(&case);
     }
 }
 
-/// Runs the job over `hosts` hosts: subtask i of each vertex on host i modulo `hosts`.
-fn check(hosts: u32, splits: Vec<(u64, u64)>, keys: u64) {
-    let sums = Sums::default();
-    let graph = Arc::new(graph());
-    let (reports, inbox) = mpsc::channel();
-    let setup = JobSetup {
-        job: graph.job_id,
-        name: graph.name.clone(),
-        graph: Digest::of(b""),
-        program: Digest::of(b""),
-        program_name: String::new(),
-        arguments: Vec::new(),
-        secret: JobSecret::random(),
-        configuration: BTreeMap::new(),
-    };
-    let hosts: Vec<_> = (0..hosts)
-        .map(|number| {
-            let options = HostOptions {
-                process: ProcessId::random(),
-                setup: setup.clone(),
-                graph: graph.clone(),
-                worker: WorkerId(format!("worker-{number}")),
-                slots: 1,
-                data: Some(("127.0.0.1:0".parse().unwrap(), "127.0.0.1".into())),
-            };
-            let reports = reports.clone();
-            let report = Arc::new(move |message| reports.send((number as usize, message)).unwrap_or(()));
-            Host::start(options, Arc::new(TestProgram { keys, sums: sums.clone() }), report).unwrap()
-        })
-        .collect();
-    let host_of = |subtask: u32| subtask % hosts.len() as u32;
-    let peers: Vec<_> =
-        (0..PARALLELISM).map(|subtask| Peer { attempt: AttemptNumber(0), process: host_of(subtask) }).collect();
-    let attempt = |vertex, subtask| AttemptId {
-        vertex: vertex_id(vertex),
-        subtask: SubtaskIndex(subtask),
-        attempt: AttemptNumber(0),
-    };
-    for (number, host) in (0..).zip(&hosts) {
-        let here = (0..PARALLELISM).filter(|subtask| host_of(*subtask) == number);
-        let task = |attempt| TaskDeployment {
-            attempt,
-            allocation: AllocationId::from_bytes([0; 16]),
-            parallelism: PARALLELISM,
-            max_parallelism: 128,
-        };
-        host.deliver(JobToHost::Deploy(Box::new(Deployment {
-            tasks: here.flat_map(|subtask| [1, 2].map(|vertex| task(attempt(vertex, subtask)))).collect(),
-            edges: vec![EdgeDeployment {
-                edge: EdgeIndex(0),
-                producers: peers.clone(),
-                consumers: peers.clone(),
-                max_parallelism: 128,
-            }],
-            processes: hosts.iter().map(Host::location).collect(),
-        })));
-    }
-    let mut left = splits.clone();
-    let mut finished = 0;
-    while finished < 2 * PARALLELISM {
-        let (from, message) = inbox.recv_timeout(Duration::from_secs(60)).expect("the job goes on");
-        match message {
-            HostToJob::RequestSplit { attempt, source } => {
-                let split = left.pop().map(|split| codec::to_vec(&split).unwrap().into());
-                hosts[from].deliver(JobToHost::AssignSplit { attempt, source, split });
-            }
-            HostToJob::TaskState(change) => {
-                assert_eq!(change.failure, None);
-                if change.state == ExecutionState::Finished {
-                    finished += 1;
-                    let sinks = usize::from(change.attempt.vertex == vertex_id(2));
-                    assert_eq!(change.committables.len(), sinks);
-                }
-            }
-            _ => {}
-        }
-    }
-    let mut expected = BTreeMap::<u64, (u64, u64)>::new();
-    for number in splits.into_iter().flat_map(|(start, end)| start..end) {
-        let (count, sum) = expected.entry(number % keys).or_default();
-        *count += 1;
-        *sum += number;
-    }
-    let sums = sums.lock().unwrap();
-    // Each key is on one subtask only, and complete.
-    assert_eq!(sums.len(), expected.len());
-    assert_eq!(sums.iter().map(|((_, key), sum)| (*key, *sum)).collect::<BTreeMap<_, _>>(), expected);
+fn plain(hosts: usize, splits: Vec<(u64, u64, u64)>) -> Case {
+    Case { hosts, slots: 1, producers: 2, consumers: 2, ship: ShipStrategy::Hash, keys: 1_000, text: 0, splits }
 }
 
 #[test]
 fn records_of_a_key_meet_within_a_process() {
-    check(1, vec![(0, 100_000), (100_000, 100_001), (100_001, 300_000)], 1000);
+    check(&plain(1, vec![(0, 100_000, 1024), (100_000, 100_001, 1), (100_001, 300_000, 500)]));
 }
 
 #[test]
 fn records_of_a_key_meet_across_processes() {
-    check(2, vec![(0, 100_000), (100_000, 100_001), (100_001, 300_000)], 1000);
+    check(&plain(2, vec![(0, 100_000, 1024), (100_000, 100_001, 1), (100_001, 300_000, 500)]));
 }
 
 #[test]
 fn empty_input_ends_everywhere() {
-    check(2, Vec::new(), 7);
-    check(1, vec![(5, 5)], 7);
+    check(&plain(2, Vec::new()));
+    check(&plain(1, vec![(5, 5, 1)]));
+}
+
+#[test]
+fn global_exchanges_end_at_consumers_that_get_nothing() {
+    check(&Case { ship: ShipStrategy::Global, consumers: 3, ..plain(2, vec![(0, 5_000, 1024)]) });
+}
+
+/// The first records are small, so that the guess at the size of a batch is wrong by a factor of a thousand.
+#[test]
+fn batches_of_large_records_are_sent_in_pieces() {
+    check(&Case { text: 60_000, ship: ShipStrategy::Rebalance, ..plain(2, vec![(0, 1_000, 1024)]) });
 }

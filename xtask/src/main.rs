@@ -1,9 +1,10 @@
-//! Checks, generated references and generated input: `cargo xtask`.
+//! Checks, generated references, generated input and benchmarks: `cargo xtask`.
 //!
 //! # Layout
 //! - [`layers`]: whether the crates keep to the floors of the house
 //! - [`docs`]: reference pages that are made from declarations
 //! - [`words`]: synthetic text of any size
+//! - [`bench`]: workloads on real clusters, measured
 //! - [`workspace`]: where the workspace is, and what Cargo says of it
 
 use std::path::PathBuf;
@@ -11,12 +12,13 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use flott_core::units::ByteSize;
 
+mod bench;
 mod docs;
 mod layers;
 mod words;
 mod workspace;
 
-/// Checks, generated references and generated input.
+/// Checks, generated references, generated input and benchmarks.
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
 struct Arguments {
@@ -43,9 +45,11 @@ enum Task {
         #[arg(long)]
         bytes: ByteSize,
         /// Another seed gives another text
-        #[arg(long, default_value_t = 42)]
+        #[arg(long, default_value_t = words::SEED)]
         seed: u64,
     },
+    /// Measure workloads on real clusters of release builds, and print a JSON line each
+    Bench(bench::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -53,5 +57,6 @@ fn main() -> anyhow::Result<()> {
         Task::Layers => layers::run(),
         Task::Docs { check } => docs::run(check),
         Task::Words { out, bytes, seed } => words::run(&out, bytes, seed),
+        Task::Bench(options) => bench::run(options),
     }
 }

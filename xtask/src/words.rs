@@ -23,16 +23,19 @@ const VOCABULARY_WORDS: u32 = 100_000;
 const EXPONENT: f64 = 1.1;
 const WORDS_PER_LINE: u64 = 10;
 
+/// The seed of the text that figures are measured with.
+pub const SEED: u64 = 42;
+
 /// How much was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Written {
-    bytes: u64,
-    words: u64,
+pub struct Written {
+    pub bytes: u64,
+    pub words: u64,
 }
 
 /// Writes the text to `out` and prints its size. A file appears under its name when it is whole.
 pub fn run(out: &Path, size: ByteSize, seed: u64) -> anyhow::Result<()> {
-    let written = write_named(out, size, seed).with_context(|| format!("{} cannot be written", out.display()))?;
+    let written = generate(out, size, seed)?;
     ensure!(
         written.bytes > 0 || size.bytes() == 0,
         "{size} is less than one line; nothing was written"
@@ -42,6 +45,11 @@ pub fn run(out: &Path, size: ByteSize, seed: u64) -> anyhow::Result<()> {
         serde_json::json!({"bytes": written.bytes, "words": written.words, "seed": seed})
     );
     Ok(())
+}
+
+/// Writes the text to `out`. A file appears under its name when it is whole.
+pub fn generate(out: &Path, size: ByteSize, seed: u64) -> anyhow::Result<Written> {
+    write_named(out, size, seed).with_context(|| format!("{} cannot be written", out.display()))
 }
 
 fn write_named(out: &Path, size: ByteSize, seed: u64) -> io::Result<Written> {

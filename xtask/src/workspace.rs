@@ -14,12 +14,18 @@ pub fn root() -> anyhow::Result<PathBuf> {
     Ok(root.to_owned())
 }
 
+/// Where Cargo puts what it builds.
+pub fn target_directory(root: &Path) -> anyhow::Result<PathBuf> {
+    Ok(metadata(root)?.target_directory)
+}
+
 /// What `cargo metadata` says, as far as it is needed here.
 #[derive(Debug, Deserialize)]
 pub struct Metadata {
     pub packages: Vec<Package>,
     pub workspace_members: Vec<String>,
     pub workspace_root: PathBuf,
+    pub target_directory: PathBuf,
     pub resolve: Resolve,
 }
 

@@ -81,7 +81,7 @@ impl Environment {
             let mut state = self.shared.state.lock();
             (std::mem::take(&mut state.plan), std::mem::take(&mut state.settings))
         };
-        let (settings, config) = settings.resolve(configuration, plan.is_bounded())?;
+        let (settings, config) = settings.resolve(configuration, self.shared.launch.directory(), plan.is_bounded())?;
         let graph = translate(plan, &settings, name)?;
         Ok(Planned { graph, settings, config })
     }
@@ -99,7 +99,8 @@ impl Environment {
             entry: None,
             arguments: Vec::new(),
         };
-        let job_graph = graph.job_graph(job, name.to_owned(), program, &settings)?;
+        let name = settings.name().unwrap_or(name).to_owned();
+        let job_graph = graph.job_graph(job, name, program, &settings)?;
         let collected = graph.places.iter().map(|(node, place)| (*node, graph.nodes[*place].id)).collect();
         let program = Arc::new(PlannedProgram::new(job, graph));
         let view = local::run(job_graph, program, &config)?;
@@ -109,7 +110,7 @@ impl Environment {
     fn write_plan(&self, name: &str, output: &Path, request: &PlanRequest) -> Result<()> {
         let Planned { graph, settings, .. } = self.plan(name, &request.configuration)?;
         let job = request.job.unwrap_or_else(JobId::random);
-        let name = request.name.clone().unwrap_or_else(|| name.to_owned());
+        let name = request.name.as_deref().or(settings.name()).unwrap_or(name).to_owned();
         let graph = graph.job_graph(job, name, this_program(request.entry.clone())?, &settings)?;
         let write = |error| Error::File { action: "write", path: output.to_owned(), error };
         fs::write(output, document::write(&graph)).map_err(write)

@@ -8,7 +8,7 @@ use flott_core::{
     message::{HostSetup, PlanRequest, environment as variables},
 };
 
-use crate::error::Error;
+use crate::{error::Error, graph::directory_of};
 
 /// How the program was started.
 pub(super) enum Launch {
@@ -55,6 +55,16 @@ impl Launch {
             }
         }
     }
+
+    /// The directory that relative paths start from: the current one when the program was planned.
+    pub fn directory(&self) -> Option<String> {
+        match self {
+            Self::Host { graph, .. } => directory_of(&graph.fingerprint_lines).map(str::to_owned),
+            Self::Run { .. } | Self::Plan { .. } | Self::Unclear { .. } => {
+                env::current_dir().ok().and_then(|directory| directory.into_os_string().into_string().ok())
+            }
+        }
+    }
 }
 
 fn unclear(variable: &str, problem: impl ToString) -> Launch {
@@ -65,21 +75,28 @@ fn variable(name: &str) -> Result<String, Launch> {
     env::var(name).map_err(|error| unclear(name, error))
 }
 
+/// What `flott run -m local` has worked out, else what the environment says.
 fn by_itself() -> Result<Launch, Launch> {
-    let variables = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    if env::var_os(variables::PLAN_REQUEST).is_some() {
+        return Ok(Launch::Run { configuration: request()?.configuration });
+    }
+    let variables =
+        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let loaded = Loader::new().environment(variables).load().map_err(|error| unclear("configuration", error))?;
     let configuration = loaded.config.entries().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     Ok(Launch::Run { configuration })
 }
 
 fn plan() -> Result<Launch, Launch> {
-    let output = variable(variables::PLAN_OUTPUT)?.into();
-    let request = match env::var(variables::PLAN_REQUEST) {
-        Err(env::VarError::NotPresent) => PlanRequest::default(),
-        Err(error) => return Err(unclear(variables::PLAN_REQUEST, error)),
-        Ok(json) => serde_json::from_str(&json).map_err(|error| unclear(variables::PLAN_REQUEST, error))?,
-    };
-    Ok(Launch::Plan { output, request })
+    Ok(Launch::Plan { output: variable(variables::PLAN_OUTPUT)?.into(), request: request()? })
+}
+
+fn request() -> Result<PlanRequest, Launch> {
+    match env::var(variables::PLAN_REQUEST) {
+        Err(env::VarError::NotPresent) => Ok(PlanRequest::default()),
+        Err(error) => Err(unclear(variables::PLAN_REQUEST, error)),
+        Ok(json) => serde_json::from_str(&json).map_err(|error| unclear(variables::PLAN_REQUEST, error)),
+    }
 }
 
 fn host() -> Result<Launch, Launch> {

@@ -14,10 +14,10 @@ use flott_core::{
     config::{Configuration, keys::slots},
     failure::Failure,
     id::{
-        AllocationId, Digest, IdSequence, InstanceId, JobId, JobMasterEpoch, JobSecret, ProcessId, SlotIndex,
-        WorkerId, WorkerKey,
+        AllocationId, Digest, IdSequence, InstanceId, JobId, JobMasterEpoch, JobSecret, ProcessId, SlotIndex, WorkerId,
+        WorkerKey,
     },
-    job_graph::{JobGraph, RestartPolicy, RestartStrategy},
+    job_graph::JobGraph,
     message::{Committable, JobSetup, JobToWorker, SlotGrant, WorkerToJob},
     resource::ResourceProfile,
     status::JobStatus,
@@ -63,18 +63,13 @@ fn spec(graph: JobGraph, config: &Configuration, cores: u32) -> Result<JobSpec> 
     // Vertices that leave their parallelism open must fit the key groups they have.
     let most = graph.vertices.iter().filter_map(|vertex| vertex.max_parallelism).min();
     let timeout = config.get(&slots::REQUEST_TIMEOUT).as_millis();
-    let cluster_restart = match config.restart_policy() {
-        RestartPolicy::Own(strategy) => strategy,
-        // Whoever runs a program by itself wants to see its first failure.
-        RestartPolicy::Cluster => RestartStrategy::None,
-    };
     Ok(JobSpec {
         graph_digest: Digest::of(b""),
         epoch: EPOCH,
         secret: JobSecret::random(),
         configuration: graph.configuration.clone(),
         default_parallelism: cores.min(most.unwrap_or(cores)),
-        cluster_restart,
+        cluster_restart: config.restart_strategy(),
         timeouts: Timeouts { slot_request: u64::try_from(timeout).unwrap_or(u64::MAX), ..Timeouts::default() },
         restored_commit: None,
         accepted_at: Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)),

@@ -25,13 +25,15 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// What holds, over the configuration that the job was submitted with. `bounded` is whether all sources end.
+    /// What holds, over the configuration that the job was submitted with. `directory`
+    /// is where relative paths start, `bounded` is whether all sources end.
     ///
     /// # Errors
     /// When a key is unknown, or a value does not fit its key.
     pub fn resolve(
         self,
         submitted: &BTreeMap<String, String>,
+        directory: Option<String>,
         bounded: bool,
     ) -> Result<(JobSettings, Configuration), PlanError> {
         let loaded = Loader::new().job(submitted).job(&self.configuration).load()?;
@@ -48,6 +50,7 @@ impl Settings {
         let named = config.is_set(&pipeline::DEFAULT_PARALLELISM).then(|| config.get(&pipeline::DEFAULT_PARALLELISM));
         let settings = JobSettings {
             mode,
+            directory,
             parallelism: self.parallelism.or(named),
             max_parallelism: self.max_parallelism.or_else(|| config.get(&pipeline::MAX_PARALLELISM)),
             chaining: !self.no_chaining && config.get(&pipeline::OPERATOR_CHAINING),
@@ -81,8 +84,7 @@ impl Environment {
         self.set(|settings| settings.max_parallelism = Some(key_groups));
     }
 
-    /// What a failure does. Without it the configuration decides, by `restart-strategy.type`; a job that runs by itself
-    /// then ends with the first failure.
+    /// What a failure does. Without it the configuration decides, by `restart-strategy.type`.
     pub fn set_restart_strategy(&self, strategy: RestartStrategy) {
         self.set(|settings| settings.restart = Some(strategy));
     }

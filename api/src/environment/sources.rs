@@ -60,7 +60,8 @@ impl Environment {
     /// The lines of files, and of all files below directories, without their ends (`\n` or `\r\n`). Hidden files, whose
     /// names begin with `.` or `_`, are skipped below directories. Bytes that are not UTF-8 are replaced by U+FFFD.
     ///
-    /// Large files are read in pieces by several subtasks. Every process of the job must see the files under these paths.
+    /// Large files are read in pieces by several subtasks. Every process of the job must see the files under these paths;
+    /// relative ones start from the directory in which the program was planned.
     pub fn read_text<P: Into<PathBuf>>(&self, paths: impl IntoIterator<Item = P>) -> Stream<String> {
         self.read_lines(paths)
     }
@@ -72,7 +73,7 @@ impl Environment {
         L: Data + for<'a> From<&'a str>,
         P: Into<PathBuf>,
     {
-        let paths: Vec<PathBuf> = paths.into_iter().map(Into::into).collect();
+        let paths: Vec<PathBuf> = paths.into_iter().map(|path| self.resolve(&path.into())).collect();
         self.begin("Text Files", format!("lines of {paths:?}"), Ends::Bounded, TextSource::new(paths))
     }
 

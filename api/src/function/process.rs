@@ -160,11 +160,7 @@ pub trait KeyedCoProcessFunction: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// Those of the user; they fail the task.
-    fn process_left(
-        &mut self,
-        record: Self::Left,
-        ctx: &mut KeyedContext<'_, Self::Key, Self::Out>,
-    ) -> FunctionResult;
+    fn process_left(&mut self, record: Self::Left, ctx: &mut KeyedContext<'_, Self::Key, Self::Out>) -> FunctionResult;
 
     /// Called for each record of the second stream.
     ///

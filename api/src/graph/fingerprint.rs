@@ -1,15 +1,20 @@
 //! What must be equal when a program is planned again, on another machine, to host its tasks.
 
-use flott_core::{
-    id::Fingerprint,
-    job_graph::Parallelism,
-};
+use flott_core::{id::Fingerprint, job_graph::Parallelism};
 
 use super::{StreamGraph, job::number};
+
+const DIRECTORY: &str = "directory ";
+
+/// The directory that relative paths of a plan start from.
+pub(crate) fn directory_of(lines: &[String]) -> Option<&str> {
+    lines.iter().find_map(|line| line.strip_prefix(DIRECTORY))
+}
 
 /// The fingerprint of a plan, and the lines that it is taken of: one per operator and edge.
 pub(super) fn of(graph: &StreamGraph) -> (Fingerprint, Vec<String>) {
     let mut lines = vec![format!("mode {}", graph.mode.as_str())];
+    lines.extend(graph.directory.as_ref().map(|directory| format!("{DIRECTORY}{directory}")));
     for (place, node) in graph.nodes.iter().enumerate() {
         let parallelism = match node.parallelism {
             Parallelism::Default => "default".to_owned(),

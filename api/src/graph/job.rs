@@ -2,9 +2,7 @@
 
 use flott_core::{
     id::{JobId, VertexId},
-    job_graph::{
-        Exchange, JobEdge, JobGraph, JobVertex, OperatorInput, OperatorSpec, Program, check::check,
-    },
+    job_graph::{Exchange, JobEdge, JobGraph, JobVertex, OperatorInput, OperatorSpec, Program, check::check},
     resource::ResourceProfile,
 };
 
@@ -69,10 +67,7 @@ impl StreamGraph {
             name: node.name.clone(),
             kind: node.kind,
             description: node.name.clone(),
-            inputs: self
-                .inputs(place)
-                .map(|edge| OperatorInput { node: number(edge.from), ship: edge.ship })
-                .collect(),
+            inputs: self.inputs(place).map(|edge| OperatorInput { node: number(edge.from), ship: edge.ship }).collect(),
         }
     }
 

@@ -17,7 +17,12 @@ fn drawn(graph: &JobGraph) -> String {
     for edge in &graph.edges {
         let side = edge.side_output.as_ref().map_or(String::new(), |side| format!(" side {side}"));
         let (from, to) = (name(edge.source), name(edge.target));
-        lines.push(format!("{from} -> {to}.{} {} node {}{side}", edge.target_input, edge.ship.as_str(), edge.source_node));
+        lines.push(format!(
+            "{from} -> {to}.{} {} node {}{side}",
+            edge.target_input,
+            edge.ship.as_str(),
+            edge.source_node
+        ));
     }
     lines.join("\n")
 }
@@ -92,11 +97,7 @@ fn other_parallelism_is_a_rebalance() {
 fn an_explicit_default_is_a_number() {
     let env = Environment::local();
     env.sequence(1, 9).map(|number| number).parallelism(3).discard();
-    check_with(
-        &env,
-        &[("parallelism.default", "3")],
-        "[Source: Sequence -> Map -> Sink: Discard] x3 default",
-    );
+    check_with(&env, &[("parallelism.default", "3")], "[Source: Sequence -> Map -> Sink: Discard] x3 default");
 }
 
 #[test]
@@ -245,7 +246,8 @@ fn the_mode_comes_from_the_program_then_the_configuration() {
         env.sequence(1, 9).discard();
         env
     };
-    let mode = |env: Environment, configured: &str| env.job_graph(&[("execution.runtime-mode", configured)]).unwrap().mode;
+    let mode =
+        |env: Environment, configured: &str| env.job_graph(&[("execution.runtime-mode", configured)]).unwrap().mode;
     assert_eq!(mode(build(), "BATCH"), ExecutionMode::Batch);
     assert_eq!(mode(build(), "AUTOMATIC"), ExecutionMode::Batch);
     let endless = build();
@@ -325,7 +327,8 @@ fn plans_that_are_no_job_are_refused() {
     let env = Environment::local();
     env.sequence(1, 9).write_text("out");
     env.sequence(1, 9).write_json_lines("out");
-    check_error(&env, "\"Sink: Files\" and \"Sink: Files\" write to the same directory \"out\"");
+    let out = std::env::current_dir().unwrap().join("out");
+    check_error(&env, &format!("\"Sink: Files\" and \"Sink: Files\" write to the same directory {out:?}"));
 
     let env = Environment::local();
     let split = env.sequence(1, 9).process(Sides);

@@ -30,6 +30,7 @@ pub(crate) fn translate(plan: Plan, settings: &JobSettings, name: &str) -> Resul
         settings,
         graph: StreamGraph {
             mode: settings.mode,
+            directory: settings.directory.clone(),
             nodes: Vec::with_capacity(plan.nodes.len()),
             edges: Vec::new(),
             places: BTreeMap::new(),
@@ -50,9 +51,7 @@ fn check_parallelism(operator: &str, parallelism: Option<u32>, max: Option<u32>)
     match (parallelism, max) {
         (Some(given), _) if !limits::PARALLELISM.contains(&given) => Err(PlanError::Parallelism { operator, given }),
         (_, Some(given)) if !limits::PARALLELISM.contains(&given) => Err(PlanError::MaxParallelism { operator, given }),
-        (Some(parallelism), Some(max)) if parallelism > max => {
-            Err(PlanError::AboveMax { operator, parallelism, max })
-        }
+        (Some(parallelism), Some(max)) if parallelism > max => Err(PlanError::AboveMax { operator, parallelism, max }),
         _ => Ok(()),
     }
 }
@@ -141,7 +140,8 @@ impl Translation<'_> {
 
     fn identity(&mut self, node: &Node, inputs: &[Input]) -> OperatorId {
         let Self { graph, identities, .. } = self;
-        let parts = inputs.iter().map(|input| (graph.nodes[input.from].id, input.input, input.side.clone(), input.declared));
+        let parts =
+            inputs.iter().map(|input| (graph.nodes[input.from].id, input.input, input.side.clone(), input.declared));
         identities.of(node, parts)
     }
 

@@ -65,8 +65,10 @@ impl<K: Key, T, F: Fold<K, T>> Operator<T, (K, F::Value)> for Combine<K, T, F> {
         input.timestamps.clear();
         self.keys_of.keys(&input.records, &mut self.keys);
         let Self { fold, table, keys, .. } = self;
+        table.warm(keys.0.iter().map(|(hash, key)| (*hash, key)));
         if !self.pays {
-            let values = input.records.drain(..).zip(keys.0.drain(..)).map(|(record, (_, key))| (key, fold.first(record)));
+            let values =
+                input.records.drain(..).zip(keys.0.drain(..)).map(|(record, (_, key))| (key, fold.first(record)));
             self.out.records.extend(values);
             return out.collect(&mut self.out);
         }

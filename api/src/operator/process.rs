@@ -27,15 +27,16 @@ pub(super) struct Desk<Out> {
 
 impl<Out> Desk<Out> {
     pub fn new(site: &Site) -> Self {
-        Self { task: site.task.clone(), sides: site.sides.clone(), counters: Counters::default(), out: Batch::default() }
+        Self {
+            task: site.task.clone(),
+            sides: site.sides.clone(),
+            counters: Counters::default(),
+            out: Batch::default(),
+        }
     }
 
     /// Lets `work` have a context, and passes on what it leaves there.
-    pub fn with(
-        &mut self,
-        out: &mut dyn Output<Out>,
-        work: impl FnOnce(Context<'_, Out>) -> TaskResult,
-    ) -> TaskResult {
+    pub fn with(&mut self, out: &mut dyn Output<Out>, work: impl FnOnce(Context<'_, Out>) -> TaskResult) -> TaskResult {
         let Self { task, sides, counters, out: batch } = self;
         let mut guard: Option<MutexGuard<'_, SidePorts>> = sides.as_ref().map(|sides| sides.lock());
         work(Context::new(Collector::new(batch, out), guard.as_deref_mut(), counters, task))

@@ -29,9 +29,9 @@ impl<K: Key, T, F: Fold<K, T>> Running<K, T, F> {
 
 impl<K: Key, T, F: Fold<K, T>> Operator<T, F::Out> for Running<K, T, F> {
     fn process(&mut self, input: &mut Batch<T>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        // All hashes first: the loads of the loop below then do not wait for each other.
         self.keys_of.keys(&input.records, &mut self.keys);
         let Self { fold, table, keys, .. } = self;
+        table.warm(keys.0.iter().map(|(hash, key)| (*hash, key)));
         self.out.records.extend(input.records.drain(..).zip(keys.0.drain(..)).map(|(record, (hash, key))| {
             let value = table.fold(hash, &key, record, fold, F::first, F::add);
             fold.running(key, value)

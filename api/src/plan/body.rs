@@ -26,9 +26,9 @@ pub(crate) type Erased = Box<dyn Any + Send>;
 pub(crate) fn into_output<T: Data>(erased: Erased) -> TaskResult<Box<dyn Output<T>>> {
     match erased.downcast::<Box<dyn Output<T>>>() {
         Ok(output) => Ok(*output),
-        Err(_) => Err(Box::new(
-            Failure::internal(format!("an output does not take {}", std::any::type_name::<T>())).fatal(),
-        )),
+        Err(_) => {
+            Err(Box::new(Failure::internal(format!("an output does not take {}", std::any::type_name::<T>())).fatal()))
+        }
     }
 }
 

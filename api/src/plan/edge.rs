@@ -35,7 +35,9 @@ impl<T: Data> EdgeBody for PlainEdge<T> {
             ShipStrategy::Rebalance | ShipStrategy::Rescale => Partitioner::round_robin(),
             ShipStrategy::Shuffle => Partitioner::random(),
             ShipStrategy::Broadcast => Partitioner::broadcast(),
-            ShipStrategy::Hash | ShipStrategy::Custom => unreachable!("{} edges have bodies of their own", ship.as_str()),
+            ShipStrategy::Hash | ShipStrategy::Custom => {
+                unreachable!("{} edges have bodies of their own", ship.as_str())
+            }
         };
         Ok(Box::new(wiring.writer::<T>(index, partitioner)?))
     }

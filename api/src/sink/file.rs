@@ -27,7 +27,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// succeeded; a failed or cancelled job leaves nothing behind. A subtask without records has no file.
 ///
 /// A directory that holds visible files already is refused, unless [`overwrite`](Self::overwrite) is allowed. The job's
-/// processes must all see the directory under the same path, in a file system with atomic renames.
+/// processes must all see the directory under the same path, in a file system with atomic renames; a relative one starts
+/// from the directory in which the program was planned.
 pub struct FileSink<T> {
     directory: PathBuf,
     overwrite: bool,
@@ -64,6 +65,11 @@ impl<T: Data> FileSink<T> {
         self
     }
 
+    pub(crate) fn at(mut self, directory: PathBuf) -> Self {
+        self.directory = directory;
+        self
+    }
+
     /// Where files appear.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -75,7 +81,14 @@ impl<T: Data> Sink for FileSink<T> {
 
     fn open(&self, task: &SinkTask) -> TaskResult<Box<dyn SinkWriter<T>>> {
         let (path, staged) = staging::open(&self.directory, &task.task, self.overwrite)?;
-        Ok(Box::new(Writer { path, staged, line: self.line, file: None, buffer: Vec::new(), first: task.task.subtask() == 0 }))
+        Ok(Box::new(Writer {
+            path,
+            staged,
+            line: self.line,
+            file: None,
+            buffer: Vec::new(),
+            first: task.task.subtask() == 0,
+        }))
     }
 
     fn commit(&self, job: JobId, prepared: &[Bytes]) -> TaskResult {
@@ -146,5 +159,22 @@ impl<T: Data> SinkWriter<T> for Writer<T> {
         let bytes = codec::to_vec(&self.staged)
             .map_err(|error| Box::new(Failure::internal("a prepared file cannot be noted").caused_by(&error)))?;
         Ok(Some(bytes.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_named() {
+        // A device that is always full stands in for the disk.
+        let path = PathBuf::from("/dev/full");
+        let staged = Staged { file: None, target: "part-0".to_owned() };
+        let sink = FileSink::<u64>::text("out");
+        let mut writer = Writer { path, staged, line: sink.line, file: None, buffer: Vec::new(), first: true };
+        writer.write(&mut Batch::from(vec![1, 2, 3])).unwrap();
+        let failure = writer.finish().unwrap_err();
+        assert_eq!(failure.message, "cannot write /dev/full: No space left on device (os error 28)");
     }
 }

@@ -51,7 +51,7 @@ impl<T: Display> SinkWriter<T> for Printer {
         }
         let mut stdout = io::stdout().lock();
         stdout.write_all(&self.text).and_then(|()| stdout.flush()).map_err(|error| {
-            Box::new(Failure::environment(format!("cannot write to standard output: {error}")))
+            Box::new(Failure::environment(format!("cannot write to standard output: {error}")).fatal())
         })
     }
 }

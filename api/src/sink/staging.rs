@@ -105,7 +105,7 @@ pub(super) fn commit(directory: &Path, job: JobId, prepared: &[Bytes], overwrite
 
 /// Removes what an earlier job has left in `directory` and this one will not replace.
 fn remove_others(directory: &Path, all: &[Staged]) -> TaskResult {
-    let targets: BTreeSet<&OsStr> = 
+    let targets: BTreeSet<&OsStr> =
         all.iter().filter(|staged| staged.file.is_some()).map(|staged| OsStr::new(&staged.target)).collect();
     for entry in fs::read_dir(directory).map_err(|error| cannot("list", directory, &error))? {
         let entry = entry.map_err(|error| cannot("list", directory, &error))?;

@@ -61,8 +61,8 @@ impl<T: Data> Stream<T> {
 
     /// Writes to files that appear when the job has succeeded.
     pub fn write_files(&self, sink: FileSink<T>) -> StreamSink {
-        let directory = sink.directory().to_owned();
-        self.ended(self.end("Files", sink, Some(directory)))
+        let directory = self.env.resolve(sink.directory());
+        self.ended(self.end("Files", sink.at(directory.clone()), Some(directory)))
     }
 
     /// Gathers all records for the caller of `execute`, up to 16 MiB of JSON per subtask. On a cluster they are an

@@ -17,30 +17,30 @@ fn set(env: &Environment, operator: Option<NodeIndex>, setting: &'static str, ch
 }
 
 macro_rules! settings {
-    () => {
+    ($(#[$attribute:meta])*) => {
         /// Names the operator, for people.
-        #[must_use]
+        $(#[$attribute])*
         pub fn name(self, name: impl Into<String>) -> Self {
             set(&self.env, self.operator, "name", |node| node.name = name.into());
             self
         }
 
         /// Gives the operator an identity that stays when the program changes around it.
-        #[must_use]
+        $(#[$attribute])*
         pub fn uid(self, uid: impl Into<String>) -> Self {
             set(&self.env, self.operator, "uid", |node| node.uid = Some(uid.into()));
             self
         }
 
         /// Sets the number of subtasks, 1 to 32768.
-        #[must_use]
+        $(#[$attribute])*
         pub fn parallelism(self, subtasks: u32) -> Self {
             set(&self.env, self.operator, "parallelism", |node| node.parallelism = Some(subtasks));
             self
         }
 
         /// Sets the number of key groups, 1 to 32768: the most subtasks that the operator's state can be spread over.
-        #[must_use]
+        $(#[$attribute])*
         pub fn max_parallelism(self, key_groups: u32) -> Self {
             set(&self.env, self.operator, "max_parallelism", |node| node.max_parallelism = Some(key_groups));
             self
@@ -48,21 +48,21 @@ macro_rules! settings {
 
         /// Puts the operator into a slot sharing group: one subtask of each operator of a group may share a slot.
         /// Operators without a group have that of their inputs, or else `default`.
-        #[must_use]
+        $(#[$attribute])*
         pub fn slot_sharing_group(self, group: impl Into<String>) -> Self {
             set(&self.env, self.operator, "slot_sharing_group", |node| node.slot_sharing_group = Some(group.into()));
             self
         }
 
         /// Runs the operator in a task of its own.
-        #[must_use]
+        $(#[$attribute])*
         pub fn disable_chaining(self) -> Self {
             set(&self.env, self.operator, "disable_chaining", |node| node.chaining = Chaining::Never);
             self
         }
 
         /// Begins a new task with the operator.
-        #[must_use]
+        $(#[$attribute])*
         pub fn start_new_chain(self) -> Self {
             set(&self.env, self.operator, "start_new_chain", |node| node.chaining = Chaining::Head);
             self
@@ -71,11 +71,10 @@ macro_rules! settings {
 }
 
 impl<T: Data> Stream<T> {
-    settings!();
+    settings!(#[must_use]);
 }
 
-#[expect(clippy::return_self_not_must_use, reason = "the sink is in the plan whether or not it is configured further")]
-#[allow(clippy::allow_attributes, unfulfilled_lint_expectations)]
+// The sink is in the plan whether or not it is configured further.
 impl StreamSink {
     settings!();
 }

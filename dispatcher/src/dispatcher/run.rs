@@ -196,7 +196,6 @@ struct Reports {
 
 impl JobListener for Reports {
     fn status_changed(&self, job: JobId, status: JobStatus) {
-        tracing::info!(%job, %status, "job has another state");
         if !status.is_terminal() {
             self.dispatcher.inner.jobs.lock().update(job, self.epoch, |active| active.status = status);
         }

@@ -32,7 +32,7 @@ fn a_program_that_plans_nothing_is_told_so() {
 fn a_failing_program_is_quoted() {
     check("/bin/sh", &["-c", "echo no such input >&2; exit 3"], "ended with exit code 3");
     check("/bin/sh", &["-c", "echo no such input >&2; exit 3"], "no such input");
-    check("/bin/sh", &["-c", "kill -SEGV $$"], "killed by signal 11");
+    check("/bin/sh", &["-c", "kill -SEGV $$"], "killed by SIGSEGV");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Counts the words of a text.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use compact_str::CompactString;
@@ -67,36 +67,45 @@ fn main() -> anyhow::Result<()> {
     let lines: Stream<String> = if arguments.input.is_empty() {
         env.from_collection(TEXT.lines().map(str::to_owned).collect::<Vec<_>>()).name("faust")
     } else {
-        env.read_text(arguments.input.iter().map(absolute).collect::<io::Result<Vec<_>>>()?).name("lines")
+        env.read_text(&arguments.input).name("lines")
     };
     let words = match arguments.split {
-        Split::Words => lines.flat_map(words),
+        Split::Words => lines.flat_map(|line: String, out: &mut Collector<'_, CompactString>| {
+            let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            for_each_word(&line, is_word, |word| {
+                let mut word = CompactString::new(word);
+                word.make_ascii_lowercase();
+                out.emit(word);
+            });
+        }),
         Split::Space => lines.flat_map(|line: String, out: &mut Collector<'_, CompactString>| {
-            out.emit_all(line.split(' ').filter(|word| !word.is_empty()).map(CompactString::new));
+            for_each_word(&line, |byte| byte != b' ', |word| out.emit(CompactString::new(word)));
         }),
     };
     let counts = words.name("tokenizer").key_by(|word| word.clone()).count().name("counter");
     let lines = counts.map(|(word, count)| Line { word, count }).name("format");
     match &arguments.output {
-        Some(directory) => lines.write_text(absolute(directory)?).name("counts"),
+        Some(directory) => lines.write_text(directory).name("counts"),
         None => lines.print().name("counts"),
     };
     env.execute("WordCount")?;
     Ok(())
 }
 
-/// Job processes have working directories of their own.
-fn absolute(path: &PathBuf) -> io::Result<PathBuf> {
-    std::path::absolute(path)
-}
-
-/// The words of a line, in lower case.
-fn words(line: String, out: &mut Collector<'_, CompactString>) {
-    let between = |letter: char| !(letter.is_ascii_alphanumeric() || letter == '_');
-    for word in line.split(between).filter(|word| !word.is_empty()) {
-        let mut word = CompactString::new(word);
-        word.make_ascii_lowercase();
-        out.emit(word);
+/// Calls `each` with the longest runs of bytes that are of words. Only ASCII bytes, or all but one of them, may be of
+/// words, so that no run ends within a character.
+fn for_each_word(line: &str, is_word: impl Fn(u8) -> bool, mut each: impl FnMut(&str)) {
+    let mut start = 0;
+    for (at, byte) in line.bytes().enumerate() {
+        if !is_word(byte) {
+            if at > start {
+                each(&line[start..at]);
+            }
+            start = at + 1;
+        }
+    }
+    if start < line.len() {
+        each(&line[start..]);
     }
 }
 
@@ -110,5 +119,31 @@ struct Line {
 impl std::fmt::Display for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.word, self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, is_word: impl Fn(u8) -> bool, expected: &[&str]) {
+        let mut words = Vec::new();
+        for_each_word(line, is_word, |word| words.push(word.to_owned()));
+        assert_eq!(words, expected);
+    }
+
+    #[test]
+    fn words_are_split_as_in_flinks_example() {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        check("To be, or_not 2 be", is_word, &["To", "be", "or_not", "2", "be"]);
+        check("heiße Schüler é", is_word, &["hei", "e", "Sch", "ler"]);
+        check("", is_word, &[]);
+        check(" ,", is_word, &[]);
+    }
+
+    #[test]
+    fn spaces_alone_can_split() {
+        check(" To  be, é ", |byte| byte != b' ', &["To", "be,", "é"]);
     }
 }

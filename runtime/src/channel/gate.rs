@@ -65,14 +65,8 @@ pub struct Gate<T>(Mutex<State<T>>);
 
 impl<T> Gate<T> {
     fn new(channels: usize) -> Self {
-        let channel = || Channel {
-            items: VecDeque::new(),
-            batches: 0,
-            listed: false,
-            ended: false,
-            sender: None,
-            remote: None,
-        };
+        let channel =
+            || Channel { items: VecDeque::new(), batches: 0, listed: false, ended: false, sender: None, remote: None };
         Self(Mutex::new(State {
             channels: (0..channels).map(|_| channel()).collect(),
             listed: VecDeque::new(),
@@ -338,3 +332,6 @@ impl<T> Drop for InputGate<T> {
         drop((empty, items, remotes));
     }
 }
+
+#[cfg(test)]
+mod tests;

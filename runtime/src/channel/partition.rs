@@ -116,7 +116,8 @@ impl<T, F: FnMut(&T, u32) -> u32 + Send> Route<T> for Custom<F> {
         for record in records {
             let target = (self.choose)(record, channels);
             if target >= channels {
-                let message = format!("the custom partitioner chose channel {target}, but there are {channels}, from 0");
+                let message =
+                    format!("the custom partitioner chose channel {target}, but there are {channels}, from 0");
                 return Err(Box::new(Failure::user(message).fatal()));
             }
             targets.push(target);

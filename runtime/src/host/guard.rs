@@ -48,14 +48,14 @@ pub async fn catch_future<T>(task: &mut Pin<Box<dyn Future<Output = TaskResult<T
 fn failure_of(payload: Box<dyn std::any::Any + Send>) -> Box<Failure> {
     let text = payload.downcast_ref::<String>().cloned();
     let text = text.or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string));
-    // The payload is the program's, and may panic in its turn when it is dropped.
-    if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(again);
-    }
     let message = format!("the program panicked: {}", text.as_deref().unwrap_or("(no message)"));
     let mut failure = Failure::user(message).at(|place| place.operator = take_operator().map(|name| name.to_string()));
     if let Some(noted) = LAST_PANIC.take() {
         failure = failure.because(noted.replace('\n', " "));
+    }
+    // The payload is the program's, and may panic in its turn when it is dropped.
+    if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
     }
     Box::new(failure)
 }

@@ -1,11 +1,6 @@
 //! All channels of one process: its listener, its connections, and the meeting point of local channels.
 
-use std::{
-    any::Any,
-    collections::HashMap,
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{any::Any, collections::HashMap, net::SocketAddr, sync::Arc};
 
 use flott_core::{
     failure::Failure,
@@ -22,8 +17,8 @@ use super::{
     outgoing::{self, RemoteSender},
 };
 use crate::{
-    channel::gate::{InputGate, LocalSender},
     batch::Data,
+    channel::gate::{InputGate, LocalSender},
     error::TaskResult,
 };
 
@@ -97,6 +92,12 @@ impl Exchange {
             }
         });
         Ok(bound)
+    }
+
+    /// Channels and receivers that wait for each other.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.rendezvous.waiting()
     }
 
     /// Ends the listener and every connection.

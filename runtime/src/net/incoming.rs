@@ -30,6 +30,9 @@ const COPIED_BYTES: usize = 4 * 1024;
 /// Channels that may be opened before their receivers are there.
 const EARLY_CHANNELS_MAX: usize = 1 << 20;
 
+/// A gate, and the channel in it.
+type Found = (Arc<dyn RemoteInput>, u32);
+
 struct Receiver {
     gate: Weak<dyn RemoteInput>,
     index: u32,
@@ -71,7 +74,7 @@ impl Connection {
 
     /// The gate behind a channel, or nothing if its task is gone. Gates lock themselves and then return credits here, so
     /// they are never called under the lock of this connection.
-    fn receiver(&self, channel: u32, ends: bool) -> Result<Option<(Arc<dyn RemoteInput>, u32)>, String> {
+    fn receiver(&self, channel: u32, ends: bool) -> Result<Option<Found>, String> {
         let mut state = self.state.lock();
         let Some(receiver) = state.receivers.get_mut(&channel) else {
             return Err(format!("the peer sent on channel {channel}, which has no receiver"));
@@ -165,6 +168,12 @@ impl Rendezvous {
         Ok(())
     }
 
+    /// Channels and receivers that wait.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.0.lock().len()
+    }
+
     /// The sender of a channel is gone. A receiver that has not heard the end goes on waiting: why there is none is for
     /// the sender's side to tell.
     fn close(&self, connection: &Arc<Connection>, channel: u32) {
@@ -248,7 +257,8 @@ fn take_frame(connection: &Arc<Connection>, frame: RawFrame, rendezvous: &Rendez
     let RawFrame { kind, channel, count, timestamps, body } = frame;
     match kind {
         Kind::Open => {
-            let id: ChannelId = codec::decode(&body).map_err(|error| format!("a channel id cannot be read: {error}"))?;
+            let id: ChannelId =
+                codec::decode(&body).map_err(|error| format!("a channel id cannot be read: {error}"))?;
             rendezvous.open(id, connection, channel)
         }
         Kind::Data => {

@@ -78,7 +78,8 @@ impl Connection {
 
     /// Opens a channel. Without credit until the receiver is there.
     pub fn open(self: &Arc<Self>, channel: ChannelId) -> TaskResult<RemoteSender> {
-        let id = codec::to_vec(&channel).map_err(|error| Failure::internal("a channel id cannot be encoded").because(error))?;
+        let id = codec::to_vec(&channel)
+            .map_err(|error| Failure::internal("a channel id cannot be encoded").because(error))?;
         let mut state = self.state.lock();
         let number = state.opened;
         state.opened = number.checked_add(1).ok_or_else(|| Failure::internal("a connection has no more channels"))?;

@@ -2,10 +2,7 @@
 
 use std::{fmt, marker::PhantomData};
 
-use super::{
-    entry_map::EntryMap,
-    keyed::KeyScope,
-};
+use super::{entry_map::EntryMap, keyed::KeyScope};
 use crate::{
     batch::{Data, Key},
     error::TaskResult,

@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use flott_core::{failure::Failure, key_group::KeyGroup};
+use flott_core::failure::Failure;
 
 use super::{
     handle::{ListState, MapState, ValueState},
     heap::HeapTable,
-    table::{GroupSpace, KeyHash, Snapshot, StateTable},
+    table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable},
 };
 use crate::{
     batch::{Data, Key},
@@ -43,16 +43,12 @@ impl<K: Key, V: Data> Snapshot for Held<K, V> {
         self.0.keys()
     }
 
-    fn snapshot(
-        &self,
-        groups: GroupSpace,
-        sink: &mut dyn FnMut(KeyGroup, usize, &[u8]) -> TaskResult,
-    ) -> TaskResult {
+    fn snapshot(&self, groups: GroupSpace, sink: &mut dyn FnMut(GroupEntries<'_>) -> TaskResult) -> TaskResult {
         self.0.snapshot(groups, sink)
     }
 
-    fn restore(&mut self, entries: usize, bytes: &[u8]) -> TaskResult {
-        self.0.restore(entries, bytes)
+    fn restore(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
+        self.0.restore(count, bytes)
     }
 }
 
@@ -160,17 +156,17 @@ impl<K: Key> KeyedStates<K> {
         Ok((&mut *held.0, *hash, key))
     }
 
-    /// Gives every state's entries by key group: name, group, number of entries, bytes.
+    /// Gives every state's entries by key group, with the state's name.
     ///
     /// # Errors
     /// As [`Snapshot::snapshot`].
     pub fn snapshot(
         &self,
         groups: GroupSpace,
-        sink: &mut dyn FnMut(&str, KeyGroup, usize, &[u8]) -> TaskResult,
+        sink: &mut dyn FnMut(&str, GroupEntries<'_>) -> TaskResult,
     ) -> TaskResult {
         for slot in &self.slots {
-            slot.table.snapshot(groups, &mut |group, entries, bytes| sink(&slot.name, group, entries, bytes))?;
+            slot.table.snapshot(groups, &mut |entries| sink(&slot.name, entries))?;
         }
         Ok(())
     }
@@ -179,9 +175,9 @@ impl<K: Key> KeyedStates<K> {
     ///
     /// # Errors
     /// When there is no such state, or the bytes are not entries of it.
-    pub fn restore(&mut self, name: &str, entries: usize, bytes: &[u8]) -> TaskResult {
+    pub fn restore(&mut self, name: &str, count: usize, bytes: &[u8]) -> TaskResult {
         match self.slots.iter_mut().find(|slot| &*slot.name == name) {
-            Some(slot) => slot.table.restore(entries, bytes),
+            Some(slot) => slot.table.restore(count, bytes),
             None => Err(Box::new(Failure::user(format!("the program has no keyed state {name:?}")))),
         }
     }

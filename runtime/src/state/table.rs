@@ -40,26 +40,33 @@ pub struct GroupSpace {
     pub held: KeyGroupRange,
 }
 
+/// The encoded entries of one key group.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupEntries<'a> {
+    /// The group.
+    pub group: KeyGroup,
+    /// How many.
+    pub count: usize,
+    /// One after the other.
+    pub bytes: &'a [u8],
+}
+
 /// The part of a table that does not depend on its types.
 pub trait Snapshot: Send {
     /// Keys that have a value.
     fn keys(&self) -> usize;
 
-    /// Gives the encoded entries of each key group that has any, in order of groups, with their number.
+    /// Gives the entries of each key group that has any, in order of groups.
     ///
     /// # Errors
     /// When an entry cannot be encoded, or `sink` fails.
-    fn snapshot(
-        &self,
-        groups: GroupSpace,
-        sink: &mut dyn FnMut(KeyGroup, usize, &[u8]) -> TaskResult,
-    ) -> TaskResult;
+    fn snapshot(&self, groups: GroupSpace, sink: &mut dyn FnMut(GroupEntries<'_>) -> TaskResult) -> TaskResult;
 
-    /// Puts back the `entries` entries of a group, as [`snapshot`](Self::snapshot) gave them.
+    /// Puts back `count` entries of a group, as [`snapshot`](Self::snapshot) gave them.
     ///
     /// # Errors
     /// When the bytes are not that many entries of the table's types.
-    fn restore(&mut self, entries: usize, bytes: &[u8]) -> TaskResult;
+    fn restore(&mut self, count: usize, bytes: &[u8]) -> TaskResult;
 }
 
 /// One named state: a value per key. Lists and maps are tables whose value is a list or a map.

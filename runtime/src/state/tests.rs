@@ -42,7 +42,12 @@ fn lists_and_maps_that_become_empty_are_forgotten() {
     assert!(map.entries(&mut states).unwrap().is_none());
     list.set(&mut states, Vec::new()).unwrap();
     let mut groups = 0;
-    states.snapshot(all(128), &mut |_, _, _, _| { groups += 1; Ok(()) }).unwrap();
+    states
+        .snapshot(all(128), &mut |_, _| {
+            groups += 1;
+            Ok(())
+        })
+        .unwrap();
     assert_eq!(groups, 0);
 }
 
@@ -73,7 +78,7 @@ fn foreign_groups_are_refused() {
     }
     let max = MaxParallelism::new(128).unwrap();
     let held = KeyGroupRange::all(max).iter().next().map(|group| KeyGroupRange::new(group, group).unwrap()).unwrap();
-    assert!(table.snapshot(GroupSpace { max, held }, &mut |_, _, _| Ok(())).is_err());
+    assert!(table.snapshot(GroupSpace { max, held }, &mut |_| Ok(())).is_err());
 }
 
 #[test]
@@ -125,10 +130,10 @@ proptest! {
         prop_assert_eq!(table.keys(), model.len());
         let mut restored = HeapTable::<String, u32>::default();
         let mut last = None;
-        table.snapshot(all(groups), &mut |group, entries, bytes| {
-            assert!(last < Some(group));
-            last = Some(group);
-            restored.restore(entries, bytes)
+        table.snapshot(all(groups), &mut |entries| {
+ assert!(last < Some(entries.group));
+ last = Some(entries.group);
+ restored.restore(entries.count, entries.bytes)
         }).unwrap();
         let mut drained = BTreeMap::new();
         restored.drain(&mut |key, value| { drained.insert(key, value); Ok(()) }).unwrap();

@@ -117,6 +117,7 @@ pub struct SourceHead<S: Source> {
 
 impl<S: Source> SourceHead<S> {
     /// Reads splits of `source` into `out`.
+    #[expect(clippy::new_ret_no_self, reason = "a head is only ever used as a task")]
     pub fn new(
         source: Arc<S>,
         name: OperatorName,
@@ -172,6 +173,7 @@ pub struct OneInputHead<T> {
 
 impl<T: Data> OneInputHead<T> {
     /// Feeds `gate` into `out`.
+    #[expect(clippy::new_ret_no_self, reason = "a head is only ever used as a task")]
     pub fn new(gate: InputGate<T>, out: Box<dyn Output<T>>, wiring: &mut TaskWiring) -> Box<dyn TaskHead> {
         Box::new(Self { gate, out, info: wiring.info().clone() })
     }
@@ -241,6 +243,7 @@ where
     Op: TwoInputOperator<A, B, Out> + 'static,
 {
     /// Opens `operator` and feeds both gates into it.
+    #[expect(clippy::new_ret_no_self, reason = "a head is only ever used as a task")]
     pub fn new(
         left: InputGate<A>,
         right: InputGate<B>,

@@ -101,11 +101,7 @@ impl TaskWiring {
     }
 
     /// The writer of an edge out of this task.
-    pub fn writer<T: Data>(
-        &mut self,
-        edge: EdgeIndex,
-        partitioner: Partitioner<T>,
-    ) -> TaskResult<Box<dyn Output<T>>> {
+    pub fn writer<T: Data>(&mut self, edge: EdgeIndex, partitioner: Partitioner<T>) -> TaskResult<Box<dyn Output<T>>> {
         let JobEdge { ship, .. } = *self.edge(edge)?;
         let deployed = self.deployed(edge)?;
         let subtask = self.info.subtask();
@@ -155,7 +151,8 @@ fn peer(peers: &[Peer], subtask: u32) -> TaskResult<Peer> {
 }
 
 fn router(deployed: &EdgeDeployment, consumers: u32) -> TaskResult<Router> {
-    let refused = |error: &dyn std::fmt::Display| Failure::internal("a deployment has impossible key groups").because(error);
+    let refused =
+        |error: &dyn std::fmt::Display| Failure::internal("a deployment has impossible key groups").because(error);
     let max = MaxParallelism::new(deployed.max_parallelism).map_err(|error| refused(&error))?;
     Ok(KeyGroupAssignment::new(max, consumers).map_err(|error| refused(&error))?.router())
 }

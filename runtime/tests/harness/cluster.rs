@@ -10,7 +10,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use flott_core::{failure::Failure, id::*, job_graph::*, message::*, resource::ResourceProfile, status::ExecutionState};
+use flott_core::{
+    failure::Failure, id::*, job_graph::*, message::*, resource::ResourceProfile, status::ExecutionState,
+};
 use flott_runtime::{
     error::TaskResult,
     host::{Host, HostOptions},

@@ -74,6 +74,7 @@ mod tests {
             packages,
             workspace_members,
             workspace_root: PathBuf::from("/w"),
+            target_directory: PathBuf::from("/w/target"),
             resolve,
         };
         assert_eq!(broken(&metadata), expected);

@@ -78,7 +78,8 @@ mod tests {
             })
             .collect();
         let metadata = serde_json::json!({
-            "packages": packages, "workspace_members": ["flott"], "workspace_root": "/w", "resolve": {"nodes": nodes},
+            "packages": packages, "workspace_members": ["flott"], "workspace_root": "/w",
+            "target_directory": "/w/target", "resolve": {"nodes": nodes},
         });
         assert_eq!(broken(&serde_json::from_value(metadata).expect("metadata")), expected);
     }

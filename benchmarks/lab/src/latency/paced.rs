@@ -125,7 +125,8 @@ impl Timer {
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         let expiration = Expiration::IntervalDelayed(TimeSpec::from(start), TimeSpec::from(interval));
         timer.set(expiration, TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
-        Ok(Self(AsyncFd::with_interest(Raw(timer), Interest::READABLE)?))
+        // SAFETY: `Raw` owns its descriptor until it is dropped, and always answers with that one.
+        Ok(Self(unsafe { AsyncFd::register_with_interest(Raw(timer), Interest::READABLE) }?))
     }
 
     /// Ready when it has expired since the last time.
