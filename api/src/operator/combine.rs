@@ -5,7 +5,6 @@ use std::sync::Arc;
 use flott_runtime::{
     batch::{BATCH_RECORDS, Batch, Key},
     error::TaskResult,
-    event::Event,
     output::{Operator, Output},
     state::HeapTable,
 };
@@ -81,11 +80,6 @@ impl<K: Key, T, F: Fold<K, T>> Operator<T, (K, F::Value)> for Combine<K, T, F> {
         }
         self.pays = self.taken >= TRIAL_RECORDS;
         self.flush(out)
-    }
-
-    /// What watermarks promise holds for what is passed on later too: it has no timestamps.
-    fn event(&mut self, event: Event, out: &mut dyn Output<(K, F::Value)>) -> TaskResult {
-        out.event(event)
     }
 
     fn finish(&mut self, out: &mut dyn Output<(K, F::Value)>) -> TaskResult {
