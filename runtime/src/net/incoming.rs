@@ -218,7 +218,7 @@ pub async fn serve(mut stream: TcpStream, expected: Hello, rendezvous: Arc<Rende
         error = write_credits(&connection, write) => error,
     };
     rendezvous.drop_connection(&connection);
-    let failure = Box::new(Failure::environment(format!("lost the data connection from {peer}")).because(error));
+    let failure = Box::new(Failure::lost_peer(format!("lost the data connection from {peer}")).because(error));
     let mut state = connection.state.lock();
     state.broken = Some(failure.clone());
     let receivers = std::mem::take(&mut state.receivers);

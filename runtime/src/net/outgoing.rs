@@ -120,7 +120,7 @@ impl Connection {
             Err(_) => format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()),
         };
         let (worker, address) = (&self.peer.worker, self.peer.data_address);
-        let failure = Failure::environment(format!("lost the data connection to {worker} at {address}")).because(error);
+        let failure = Failure::lost_peer(format!("lost the data connection to {worker} at {address}")).because(error);
         let mut state = self.state.lock();
         state.failed = Some(Box::new(failure));
         state.queue.clear();
