@@ -186,8 +186,8 @@ impl Sandbox {
         });
     }
 
-    /// The ends of the daemons' logs, for the report of a test that fails.
-    fn logs(&self) -> String {
+    /// The ends of the daemons' logs.
+    pub fn logs(&self) -> String {
         let mut files = Vec::new();
         gather(&self.path.join("state"), &mut files);
         let mut report = String::new();

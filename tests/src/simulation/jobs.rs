@@ -55,7 +55,7 @@ pub fn draw(plan: &Plan, random: &mut Random, now: u64) -> (JobSpec, Profile) {
         before = Some(name);
     }
     let delay_ms = random.within(0..=3000);
-    let (is_patient, restart) = match random.within(0..=3) {
+    let (is_patient, restart) = match random.within(0..=7) {
         0 => (false, RestartStrategy::None),
         1 => (false, RestartStrategy::FixedDelay { attempts: 3, delay_ms }),
         _ => (true, RestartStrategy::FixedDelay { attempts: u32::MAX, delay_ms }),

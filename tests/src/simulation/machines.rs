@@ -223,8 +223,7 @@ impl World {
                 machine.hosts.insert(process, Host::new(setup.job));
                 let fails = self.has_faults() && self.random.per_mille(self.plan.faults.processes);
                 let delay = self.random.within(20..=300);
-                let step =
-                    if fails { HostStep::End(Some(Failure::environment("exit code 1"))) } else { HostStep::Up };
+                let step = if fails { HostStep::End(Some(Failure::environment("exit code 1"))) } else { HostStep::Up };
                 self.at(self.now + delay, Happening::Host(worker.clone(), process, step));
             }
             Action::End { process, how } => {

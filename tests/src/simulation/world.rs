@@ -201,9 +201,9 @@ impl World {
 
     fn print_if_about(&self, wanted: &str, happening: &Happening) {
         let worker = match happening {
-            Happening::Dial(worker)
-            | Happening::Host(worker, ..)
-            | Happening::SwitchOff(worker) => Some(&worker.worker),
+            Happening::Dial(worker) | Happening::Host(worker, ..) | Happening::SwitchOff(worker) => {
+                Some(&worker.worker)
+            }
             Happening::FromWorker(number, message) if !matches!(**message, FromWorker::Heartbeat(_)) => {
                 self.connections.get(number).map(|connection| &connection.worker.worker)
             }
@@ -271,5 +271,4 @@ impl World {
     pub(super) fn running_tasks(&self) -> usize {
         self.machines.values().flat_map(|machine| machine.hosts.values()).map(super::host::Host::running).sum()
     }
-
 }

@@ -304,6 +304,39 @@ fn settings_reach_the_job() {
 }
 
 #[test]
+fn the_state_directory_is_given_by_option_environment_or_home() {
+    let sandbox = Sandbox::new();
+    let flott = binary("flott");
+    let (by_variable, by_xdg) = (sandbox.at("by-variable"), sandbox.at("by-xdg"));
+    let list = |name: &str, value: &str| {
+        let mut command = sandbox.command(&flott, ["session", "status"]);
+        command.env(name, value);
+        sandbox.start(command).end().expect(3)
+    };
+    list("FLOTT_STATE_DIR", &by_variable).says(&[&by_variable]);
+    list("XDG_STATE_HOME", &by_xdg).says(&[&format!("{by_xdg}/flott")]);
+    list("LANG", "C").says(&[&sandbox.at("home/.local/state/flott")]);
+}
+
+#[test]
+fn a_job_manager_in_the_foreground_ends_in_order_when_it_is_told_to() {
+    let sandbox = Sandbox::new();
+    let directory = sandbox.at("by-hand");
+    let mut manager = sandbox.start_flott(["jobmanager", "--cluster-dir", &directory]);
+    manager.until_printed("http://");
+    let address = manager.err().split("http://").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let out = sandbox.at("out");
+    let line = ["run", "-m", &address, &test_program(), "a", &format!("output={out}")];
+    sandbox.flott(line).success();
+    check_output(&out, 1000, 10);
+    // A second one on the same directory would write over the first one's store.
+    sandbox.flott(["jobmanager", "--cluster-dir", &directory]).expect(1).says(&["running already"]);
+    manager.signal(nix::sys::signal::Signal::SIGTERM);
+    manager.end().success();
+    sandbox.until_empty();
+}
+
+#[test]
 fn clusters_of_two_sandboxes_do_not_meet() {
     let (one, two) = (Sandbox::new(), Sandbox::new());
     let (first, second) = (one.session(&[]), two.session(&[]));

@@ -11,6 +11,7 @@ use flott_tests::{
         processes::{Process, Role},
     },
 };
+use nix::sys::signal::Signal;
 
 const RECORDS: u64 = 20_000;
 const KEYS: u64 = 50;
@@ -217,6 +218,46 @@ fn everything_that_is_killed_at_once_is_recovered_from_the_store() {
     session.finished(&job);
     check_output(&out, RECORDS, KEYS);
     session.stop();
+}
+
+/// A TaskManager that stands still for longer than the heartbeat timeout is lost. When it goes on, it and its job process
+/// are a second pair of the same identity, and must not do anything to the job.
+#[test]
+fn a_task_manager_that_was_lost_and_wakes_up_does_no_harm() {
+    let sandbox = Sandbox::with("heartbeat.timeout: 1 s\nheartbeat.interval: 100 ms");
+    let job = HeldJob::start(&sandbox, &[]);
+    let sleepers = sandbox.running(Role::TaskManager);
+    let asleep = &sleepers[0];
+    asleep.signal(Signal::SIGSTOP);
+    eventually("the loss to be noticed", PATIENCE, || {
+        let exceptions = job.session.exceptions(&job.job);
+        if exceptions.is_empty() { Err("no failure yet") } else { Ok(()) }
+    });
+    job.session.until_all_run(&job.job);
+    asleep.signal(Signal::SIGCONT);
+    job.finish();
+    check_output(&job.out, RECORDS, KEYS);
+    assert_eq!(job.session.state(&job.job), "FINISHED");
+    job.session.stop();
+}
+
+/// The JobManager is away for longer than its workers wait for it, and comes back with what it knew then.
+#[test]
+fn a_job_manager_that_stood_still_finds_its_workers_again() {
+    let sandbox = Sandbox::with("heartbeat.timeout: 1 s\nheartbeat.interval: 100 ms");
+    let job = HeldJob::start(&sandbox, &[]);
+    let manager = sandbox.until_running(Role::JobManager, 1).remove(0);
+    let logged = |sandbox: &Sandbox| sandbox.logs().matches("not connected to a JobManager").count();
+    let before = logged(&sandbox);
+    manager.signal(Signal::SIGSTOP);
+    eventually("the workers to notice", PATIENCE, || {
+        let now = logged(&sandbox);
+        if now > before { Ok(()) } else { Err(now) }
+    });
+    manager.signal(Signal::SIGCONT);
+    job.finish();
+    check_output(&job.out, RECORDS, KEYS);
+    job.session.stop();
 }
 
 #[test]
