@@ -28,6 +28,18 @@ pub enum Retry {
     Never,
 }
 
+/// Whether a failure is the root of a trouble, as far as who reports it can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// It may be.
+    #[default]
+    Cause,
+    /// A connection to another process of the job broke. If that process is gone, its end is the cause, and is reported
+    /// by who watches over it, often a moment later.
+    Peer,
+}
+
 /// Where a failure happened.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Location {
@@ -52,6 +64,9 @@ pub struct Failure {
     pub domain: Domain,
     /// Whether a restart can help.
     pub retry: Retry,
+    /// Whether something else may be behind it.
+    #[serde(default)]
+    pub kind: Kind,
     /// What happened, in one line.
     pub message: String,
     /// Why, outermost cause first.
@@ -66,6 +81,7 @@ impl Failure {
         Self {
             domain,
             retry: Retry::Restart,
+            kind: Kind::Cause,
             message: message.into(),
             causes: Vec::new(),
             location: Box::default(),
@@ -80,6 +96,14 @@ impl Failure {
     /// The surroundings' fault.
     pub fn environment(message: impl Into<String>) -> Self {
         Self::new(Domain::Environment, message)
+    }
+
+    /// A connection to another process of the job broke; see [`Kind::Peer`].
+    pub fn lost_peer(message: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Peer,
+            ..Self::environment(message)
+        }
     }
 
     /// Flott's fault.

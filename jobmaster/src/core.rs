@@ -27,11 +27,13 @@ mod ending;
 mod event;
 mod failing;
 mod messages;
+mod naming;
 mod regions;
 mod scheduling;
 mod view;
 
 pub use event::{Action, Event, Wait};
+pub use naming::CAUSE_WAIT;
 
 use crate::{
     commit::{Abort, Commit, Ending},
@@ -85,6 +87,8 @@ pub struct JobMasterCore {
     /// What ended the job, or the failure it last restarted from.
     failure: Option<Failure>,
     restarts: u32,
+    /// The latest failure whose cause may still become known.
+    open_name: Option<naming::OpenName>,
     /// Attempts that were told to stop, longest wait first.
     canceling: BTreeSet<(Millis, ExecutionIndex)>,
     /// Whether a subtask with a sink was ever deployed, so that there may be something to remove.
@@ -133,6 +137,7 @@ impl JobMasterCore {
             history: History::default(),
             failure: None,
             restarts: 0,
+            open_name: None,
             canceling: BTreeSet::new(),
             prepared: spec.restored_commit.is_some(),
             pending: Vec::new(),

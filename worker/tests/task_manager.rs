@@ -5,7 +5,11 @@ mod fake;
 #[path = "task_manager/roles.rs"]
 mod roles;
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use fake::{FakeJobManager, HANG, Peer};
 use flott_core::{
@@ -340,7 +344,12 @@ async fn dropped_task_manager_leaves_no_process() {
 }
 
 #[tokio::test]
-async fn killed_task_manager_leaves_no_process() {
+async fn killed_task_manager_leaves_nothing_outside_its_work_directory() {
+    check_killed("work").await;
+    check_killed(&deep(Path::new("work")).to_string_lossy()).await;
+}
+
+async fn check_killed(work: &str) {
     let dir = tempfile::tempdir().unwrap();
     let mut jobmanager = FakeJobManager::start().await;
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
@@ -348,6 +357,7 @@ async fn killed_task_manager_leaves_no_process() {
         .env(roles::ROLE, "taskmanager")
         .env("TEST_ADDRESS", jobmanager.address.to_string())
         .env("TEST_DIR", dir.path())
+        .env("TEST_WORK", work)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
@@ -362,21 +372,60 @@ async fn killed_task_manager_leaves_no_process() {
     child.wait().unwrap();
     until("the process ends", || !is_alive(pid)).await;
 
-    let processes = dir.path().join("work/processes");
+    let work_dir = dir.path().join(work);
+    let processes = work_dir.join("processes");
     assert_eq!(entries(&processes), 1, "no one could clean up");
-    let _next = TaskManager::start(jobmanager.options(dir.path())).unwrap();
+    let process = std::fs::read_dir(&processes).unwrap().next().unwrap().unwrap().file_name();
+    let process = process.to_str().unwrap();
+    for common in [Path::new("/tmp"), &std::env::temp_dir()] {
+        let strangers = std::fs::read_dir(common).unwrap().flatten().map(|entry| entry.file_name());
+        let left: Vec<_> = strangers.filter(|name| name.to_string_lossy().contains(process)).collect();
+        assert!(left.is_empty(), "{left:?} is left in {}", common.display());
+    }
+    let _next = TaskManager::start(Options { work_dir, ..jobmanager.options(dir.path()) }).unwrap();
     assert_eq!(entries(&processes), 0, "the next life does");
+}
+
+/// A work directory whose sockets have paths that are too long.
+fn deep(dir: &Path) -> PathBuf {
+    dir.join("deep".repeat(40))
 }
 
 #[tokio::test]
 async fn deep_work_directory_is_no_obstacle() {
-    let mut cluster = Cluster::with(|options| options.work_dir = options.work_dir.join("deep".repeat(40))).await;
-    let job = cluster.run(&roles::program("host")).await;
-    let location = cluster.peer.ready().await;
-    let short = Path::new("/tmp").join(format!("flott-{}", location.process));
-    assert!(short.exists());
-    cluster.peer.say(job, JobToWorker::Forget);
-    until("its directory goes", || !short.exists()).await;
+    for role in ["host", "wanderer"] {
+        let mut cluster = Cluster::with(|options| options.work_dir = deep(&options.work_dir)).await;
+        let job = cluster.run(&roles::program(role)).await;
+        let location = cluster.peer.ready().await;
+        let processes = deep(&cluster.dir.path().join("work")).join("processes");
+        let socket = processes.join(location.process.to_string()).join("host.sock");
+        assert!(socket.exists(), "it is in its directory, and nowhere else");
+        cluster.peer.say(job, JobToWorker::Forget);
+        until("its directory goes", || entries(&processes) == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn processes_in_deep_work_directories_are_told_apart() {
+    let mut cluster = Cluster::with(|options| {
+        options.slots = vec![options.slots[0]; 2];
+        options.work_dir = deep(&options.work_dir);
+    })
+    .await;
+    let program = cluster.jobmanager.put(&roles::program("host"));
+    let mut jobs = Vec::new();
+    for slot in 0..2 {
+        let setup = cluster.jobmanager.setup(JobId::random(), program);
+        jobs.push(setup.job);
+        cluster.peer.give_slot(setup.job, slot).await;
+        cluster.peer.say(setup.job, JobToWorker::StartProcess(Box::new(setup)));
+    }
+    let pids = [cluster.peer.ready().await.pid, cluster.peer.ready().await.pid];
+    cluster.peer.say(jobs[0], JobToWorker::Forget);
+    until("one process ends", || pids.iter().any(|pid| !is_alive(*pid))).await;
+    let processes = deep(&cluster.dir.path().join("work")).join("processes");
+    until("its directory goes", || entries(&processes) == 1).await;
+    assert!(pids.iter().any(|pid| is_alive(*pid)), "the other lives on");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ impl JobMasterCore {
             Phase::New | Phase::Done => [None, None, None, None],
             Phase::Executing => [slots(), process(), cancel(), restart()],
             Phase::Committing(commit) => [slots(), process(), commit.deadline(), None],
-            Phase::Stopping(_) => [cancel(), None, None, None],
+            Phase::Stopping(_) => [cancel(), self.awaits_cause(), None, None],
             Phase::Aborting(_, abort) => [Some(abort.until), None, None, None],
         };
         waits.into_iter().flatten().min()

@@ -64,7 +64,7 @@ impl JobMasterCore {
                 }
             }
             Phase::Stopping(_) => {
-                if self.graph.deployed() == 0 {
+                if self.graph.deployed() == 0 && self.awaits_cause().is_none() {
                     self.begin_abort();
                 }
             }

@@ -93,6 +93,11 @@ pub enum Wait {
         /// When it is over.
         until: Millis,
     },
+    /// The cause of the lost connection that ends the job, to be told.
+    Cause {
+        /// When the job ends without knowing it.
+        until: Millis,
+    },
     /// The commit manifest, to be durable.
     Manifest,
     /// A process that commits, or the time of its next try.

@@ -9,7 +9,11 @@ use flott_core::{
     status::ExecutionState,
 };
 
-use super::{JobMasterCore, Phase, regions::RegionPhase};
+use super::{
+    JobMasterCore, Phase,
+    naming::{Loss, not_restarted},
+    regions::RegionPhase,
+};
 use crate::{
     commit::Ending,
     execution_graph::{
@@ -55,13 +59,17 @@ impl JobMasterCore {
         let failure = failure.at(|place| {
             place.worker.get_or_insert_with(|| worker.worker.clone());
         });
-        let mut hit = BTreeSet::new();
+        let regions = self.regions_of(executions.iter().copied());
+        let (mut hit, mut stopping) = (BTreeSet::new(), None);
         for execution in executions {
             if is_deployed(self.graph.execution(execution).state) {
                 let transition = self.apply(execution, ExecutionStep::Lose);
+                let region = self.regions.of(execution);
                 if transition.is_some_and(|transition| transition.to == ExecutionState::Failed) {
                     self.graph.execution_mut(execution).failure = Some(failure.clone());
-                    hit.insert(self.regions.of(execution));
+                    hit.insert(region);
+                } else if transition.is_some() {
+                    stopping = Some(region);
                 }
             } else if self.graph.execution(execution).done {
                 if self.is_output_needed(execution) {
@@ -81,9 +89,7 @@ impl JobMasterCore {
             let waiting = self.states.of_slot[slot].iter().copied();
             hit.extend(waiting.filter(|region| self.states.phase(*region) == RegionPhase::Waiting));
         }
-        if !hit.is_empty() {
-            self.fail_regions(hit, failure.clone());
-        }
+        self.lost(Loss { regions, hit, stopping, worker_gone }, &failure);
         self.ending_lost_process(worker, &failure);
     }
 
@@ -140,18 +146,8 @@ impl JobMasterCore {
                 return;
             }
         }
-        let stopping = hit.iter().find_map(|region| match self.states.phase(*region) {
-            RegionPhase::Stopping { entry, .. } => Some(entry),
-            RegionPhase::Blocked
-            | RegionPhase::Waiting
-            | RegionPhase::Deployed
-            | RegionPhase::Finished
-            | RegionPhase::Ended => None,
-        });
-        let fresh: BTreeSet<_> = hit
-            .into_iter()
-            .filter(|region| !matches!(self.states.phase(*region), RegionPhase::Stopping { .. }))
-            .collect();
+        let stopping = hit.iter().find_map(|region| self.stopped_by(*region));
+        let fresh: BTreeSet<_> = hit.into_iter().filter(|region| self.stopped_by(*region).is_none()).collect();
         if failure.retry == Retry::Never {
             self.fail_job(failure);
             return;
@@ -160,29 +156,26 @@ impl JobMasterCore {
             self.note_concurrent(stopping, failure);
             return;
         }
+        if self.join_open(&fresh, &failure) {
+            return;
+        }
         match self.backoff.on_failure(self.now) {
             Decision::GiveUp { reason } => {
-                let failure = if reason.is_empty() {
-                    failure
-                } else {
-                    Failure { message: format!("{} (not restarted: {reason})", failure.message), ..failure }
-                };
-                self.fail_job(failure);
+                let entry = self.fail_job(not_restarted(failure.clone(), &reason));
+                self.leave_open(&failure, entry, fresh, self.now, Some(reason));
             }
             Decision::Restart { delay } => {
                 let entry = self.history.record(self.now, failure.clone());
-                self.failure = Some(failure);
+                self.failure = Some(failure.clone());
                 self.restarts = self.restarts.saturating_add(1);
                 let at = self.now.plus(delay);
-                for region in self.with_dependents(fresh) {
-                    self.stop_region(region, at, entry);
-                }
-                self.step_job(JobStep::Restart);
+                let stopped = self.stop_regions(fresh, at, entry);
+                self.leave_open(&failure, entry, stopped, at, None);
             }
         }
     }
 
-    fn note_concurrent(&mut self, entry: Option<EntryId>, failure: Failure) {
+    pub(super) fn note_concurrent(&mut self, entry: Option<EntryId>, failure: Failure) {
         match entry.or_else(|| self.history.latest()) {
             Some(entry) => self.history.concurrent(entry, failure),
             None => {
@@ -193,7 +186,7 @@ impl JobMasterCore {
 
     /// Adds to regions that start over what must start over with them: regions that have begun to read what they write,
     /// and regions whose finished output they would read again but which is gone.
-    fn with_dependents(&self, roots: BTreeSet<RegionIndex>) -> BTreeSet<RegionIndex> {
+    pub(super) fn with_dependents(&self, roots: BTreeSet<RegionIndex>) -> BTreeSet<RegionIndex> {
         let resolved = self.graph.resolved();
         let mut found = roots.clone();
         let mut open: Vec<RegionIndex> = roots.into_iter().collect();
@@ -232,7 +225,7 @@ impl JobMasterCore {
         found
     }
 
-    fn stop_region(&mut self, region: RegionIndex, at: Millis, entry: EntryId) {
+    pub(super) fn stop_region(&mut self, region: RegionIndex, at: Millis, entry: EntryId) {
         self.states.regions[region].phase = RegionPhase::Stopping { at, entry };
         self.states.restarting.insert(region);
         self.cancel_members(region);
@@ -291,8 +284,14 @@ impl JobMasterCore {
     // ------------------------------------------------------------ the end of the job
 
     /// A failure ends the job.
-    pub(super) fn fail_job(&mut self, failure: Failure) {
-        self.history.record(self.now, failure.clone());
+    pub(super) fn fail_job(&mut self, failure: Failure) -> EntryId {
+        let entry = self.history.record(self.now, failure.clone());
+        self.end_by(failure);
+        entry
+    }
+
+    /// A failure that has been written down ends the job.
+    pub(super) fn end_by(&mut self, failure: Failure) {
         self.failure = Some(failure.clone());
         self.stop_job(JobStep::Fail, Ending::Failed(Box::new(failure)));
     }
@@ -323,6 +322,8 @@ impl JobMasterCore {
             self.spec.timeouts.cancellation
         ));
         self.send(worker, JobToWorker::Forget);
+        // This is what comes of a failure, and explains none.
+        self.open_name = None;
         self.give_up_worker(worker, failure);
     }
 }

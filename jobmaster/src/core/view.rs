@@ -67,6 +67,9 @@ impl JobMasterCore {
         if let Some((until, _)) = self.states.backoff.first() {
             waits.push(Wait::Restart { until: *until });
         }
+        if let Some(until) = self.awaits_cause() {
+            waits.push(Wait::Cause { until });
+        }
         match &self.phase {
             Phase::New => waits.push(Wait::Start),
             Phase::Executing | Phase::Stopping(_) | Phase::Done => {}

@@ -38,13 +38,30 @@ impl History {
 
     /// Writes down a failure that came while what `entry` had broken was being cleared up.
     pub fn concurrent(&mut self, entry: EntryId, failure: Failure) {
-        let newest = self.recorded;
-        let kept = self.entries.len() as u64;
-        let place = entry.0.checked_sub(newest - kept);
-        match place.and_then(|place| self.entries.get_mut(place as usize)) {
+        match self.find(entry) {
             Some(entry) if entry.concurrent.len() < CONCURRENT_MAX => entry.concurrent.push(failure),
             Some(_) | None => self.truncated = true,
         }
+    }
+
+    /// Writes down what was behind the failure of `entry`, which now counts among those that came along with it.
+    pub fn explain(&mut self, entry: EntryId, cause: Failure) {
+        let Some(entry) = self.find(entry) else {
+            self.truncated = true;
+            return;
+        };
+        let symptom = std::mem::replace(&mut entry.failure, cause);
+        entry.concurrent.insert(0, symptom);
+        if entry.concurrent.len() > CONCURRENT_MAX {
+            entry.concurrent.pop();
+            self.truncated = true;
+        }
+    }
+
+    fn find(&mut self, entry: EntryId) -> Option<&mut ExceptionView> {
+        let dropped = self.recorded - self.entries.len() as u64;
+        let place = entry.0.checked_sub(dropped)?;
+        self.entries.get_mut(usize::try_from(place).ok()?)
     }
 
     /// The latest entry.

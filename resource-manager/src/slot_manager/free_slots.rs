@@ -35,6 +35,11 @@ impl FreeSlots {
         self.count
     }
 
+    /// Whether every one of them serves every demand.
+    pub(super) fn all_cover(&self, needs: &BTreeMap<ResourceProfile, u32>) -> bool {
+        self.classes.keys().all(|offers| needs.keys().all(|demand| offers.covers(demand)))
+    }
+
     /// How many there are of each size.
     pub(super) fn classes(&self) -> Classes {
         let mut classes = Classes::default();

@@ -17,7 +17,7 @@ use flott_core::{
 
 use super::{
     SlotManager,
-    worker::{SlotState, WorkerNumber},
+    worker::{Slot, SlotState, Worker, WorkerNumber},
 };
 use crate::time::Time;
 
@@ -33,10 +33,25 @@ impl SlotManager {
         }
     }
 
+    /// Whether the worker lists just what it is known to hold, as nearly always.
+    fn is_in_step(&self, number: WorkerNumber, worker: &Worker, listed: &[SlotGrant]) -> bool {
+        let is_held = |slot: &Slot| matches!(slot.state, SlotState::Held { .. });
+        let known = worker.slots.iter().filter(|slot| slot.state.allocation().is_some()).count();
+        known == listed.len()
+            && listed.iter().all(|grant| {
+                self.allocations.get(&grant.allocation).is_some_and(|(at, index)| {
+                    *at == number && *index == grant.slot && worker.slot(*index).is_some_and(is_held)
+                })
+            })
+    }
+
     pub(super) fn reconcile(&mut self, now: Time, number: WorkerNumber, listed: &[SlotGrant], in_flight: Duration) {
         let Some(worker) = self.workers.get(&number) else {
             return;
         };
+        if self.is_in_step(number, worker, listed) {
+            return;
+        }
         let ids: BTreeSet<AllocationId> = listed.iter().map(|grant| grant.allocation).collect();
         let settled = |since: Time| now.since(since) >= in_flight;
         let known: Vec<_> = worker.indexed().map(|(index, slot)| (index, slot.state.clone())).collect();

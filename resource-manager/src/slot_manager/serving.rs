@@ -30,6 +30,12 @@ impl SlotManager {
             if useful > self.free.count() && !keeps {
                 continue;
             }
+            if keeps && useful > self.free.count() && self.free.all_cover(&missing) {
+                // All that is free is put aside: nothing is left for later jobs.
+                self.kept_for = Some(id);
+                self.take_back_idle_slots(now, id, obtainable);
+                break;
+            }
             let picks = self.free.take(&missing, &job.on_worker, self.options.spread);
             let (taken, all) = (picks.len() as u64, picks.len() as u64 == wanted);
             if taken >= useful {
@@ -59,6 +65,11 @@ impl SlotManager {
     /// `id` run. An earlier job is only drawn on if it could not be served with all there is.
     fn take_back_idle_slots(&mut self, now: Time, id: JobId, obtainable: &Classes) {
         let Some(job) = self.jobs.get(&id) else { return };
+        let own = job.idle && !job.grants.is_empty();
+        let waiters = self.idle_waiters(now, job.arrival, obtainable);
+        if waiters.is_empty() && !own {
+            return;
+        }
         let missing = job.missing();
         // Free slots, those put aside for this job too, and those that are being freed already.
         let mut pool = Classes::default();
@@ -69,7 +80,7 @@ impl SlotManager {
         }
         let mut donors = Vec::new();
         let lacks = |pool: &Classes| !pool.clone().serve(&missing).is_empty();
-        for donor in self.idle_waiters(now, job.arrival, obtainable) {
+        for donor in waiters {
             if !lacks(&pool) {
                 break;
             }
@@ -79,7 +90,7 @@ impl SlotManager {
         if lacks(&pool) {
             // Its own great slots may serve its small demands, since there were no others once.
             pool.add_all(&self.slots_of(&id));
-            if !job.idle || job.grants.is_empty() || !pool.serve(&job.needs).is_empty() {
+            if !own || !pool.serve(&job.needs).is_empty() {
                 return;
             }
             donors.push(id);

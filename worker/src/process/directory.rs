@@ -2,11 +2,14 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{DirBuilderExt, OpenOptionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::{
+            ffi::OsStrExt,
+            fs::{DirBuilderExt, OpenOptionsExt},
+        },
     },
     path::{Path, PathBuf},
 };
@@ -16,15 +19,15 @@ use flott_core::{
     message::{HostSetup, JobSetup},
 };
 
-/// Longest path of a Unix socket that every system takes, with room for its end.
-const SOCKET_PATH_MAX: usize = 100;
+/// Longest path of a Unix socket, in bytes.
+const SOCKET_PATH_MAX: usize = 107;
 const PROGRAM_NAME_DEFAULT: &str = "program";
 
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    /// Where the socket is, if its path would be too long otherwise.
-    short: Option<PathBuf>,
+    /// Open for as long as the directory is there, so that the system has a short name for it.
+    handle: File,
 }
 
 impl Directory {
@@ -33,22 +36,23 @@ impl Directory {
         let path = parent.join(process.to_string());
         fs::create_dir_all(parent)?;
         DirBuilder::new().mode(0o700).create(&path)?;
-        let mut directory = Self { path, short: None };
-        if directory.socket().as_os_str().as_bytes().len() > SOCKET_PATH_MAX {
-            let short = short_path(&process.to_string());
-            // Fails if it is there: no one else can have put something into it.
-            DirBuilder::new().mode(0o700).create(&short)?;
-            directory.short = Some(short);
-        }
-        Ok(directory)
+        let handle = File::open(&path)?;
+        Ok(Self { path, handle })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
+    /// The path of the socket, for this process and for the job process, wherever that goes. A path that is too long for
+    /// a socket leads through our handle on the directory instead: processes of the same user may look it up.
     pub(super) fn socket(&self) -> PathBuf {
-        self.short.as_ref().unwrap_or(&self.path).join("host.sock")
+        let name = "host.sock";
+        let path = self.path.join(name);
+        if path.as_os_str().as_bytes().len() <= SOCKET_PATH_MAX {
+            return path;
+        }
+        PathBuf::from(format!("/proc/{}/fd/{}/{name}", std::process::id(), self.handle.as_raw_fd()))
     }
 
     pub(super) fn setup_file(&self) -> PathBuf {
@@ -72,33 +76,18 @@ impl Directory {
     }
 }
 
-/// Removes what a TaskManager that was killed has left in `parent`, and what belonged to it elsewhere.
+/// Removes what a TaskManager that was killed has left in `parent`.
 pub(crate) fn sweep(parent: &Path) -> io::Result<()> {
-    if !parent.exists() {
-        return Ok(());
+    match fs::remove_dir_all(parent) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
-    for entry in fs::read_dir(parent)? {
-        let name = entry?.file_name();
-        if let Some(process) = name.to_str().filter(|name| name.parse::<ProcessId>().is_ok()) {
-            let short = short_path(process);
-            if short.is_dir() {
-                fs::remove_dir_all(short)?;
-            }
-        }
-    }
-    fs::remove_dir_all(parent)
-}
-
-fn short_path(process: &str) -> PathBuf {
-    Path::new("/tmp").join(format!("flott-{process}"))
 }
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        for path in [Some(&self.path), self.short.as_ref()].into_iter().flatten() {
-            if let Err(error) = fs::remove_dir_all(path) {
-                tracing::warn!(directory = %path.display(), %error, "directory of a job process was not removed");
-            }
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::warn!(directory = %self.path.display(), %error, "directory of a job process was not removed");
         }
     }
 }

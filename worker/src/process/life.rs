@@ -48,12 +48,19 @@ pub(super) struct Life {
 
 impl Life {
     pub(super) async fn run(self) {
+        let (job, process) = (self.setup.job, self.process);
+        // How it ended, and no more: whether that is a failure depends on who wanted it to end, which is not known here.
         let (failure, cpu) = match self.live().await {
-            Ok(exit) => (exit::failure(self.program(), exit.status, &exit.last_words), exit.cpu),
-            Err(failure) => (failure, Duration::ZERO),
+            Ok(exit) => {
+                tracing::info!(%job, %process, status = %exit.status, "job process has ended");
+                (exit::failure(self.program(), exit.status, &exit.last_words), exit.cpu)
+            }
+            Err(failure) => {
+                tracing::info!(%job, %process, reason = %failure, "job process is not there");
+                (failure, Duration::ZERO)
+            }
         };
-        tracing::info!(job = %self.setup.job, process = %self.process, outcome = %failure, "job process is gone");
-        let ended = Input::Ended { process: self.process, failure, cpu };
+        let ended = Input::Ended { process, failure, cpu };
         // Without a service nobody waits for it.
         let _ = self.launcher.mailbox.send(ended).await;
     }
@@ -114,7 +121,8 @@ impl Life {
             environment: environment(&self.setup, directory.path(), &socket, &setup_file, |name| {
                 std::env::var_os(name)
             }),
-            marker: (variables::HOST_SOCKET, socket.into_os_string()),
+            // Unlike the socket's path, which may name a handle that is used again, this path is of this process alone.
+            marker: (variables::HOST_SETUP, setup_file.into_os_string()),
             directory: directory.path().to_owned(),
             output: Output { stdout: log("out")?, stderr: log("log")?, rate_max: *log_rate_max },
             nice: *nice,

@@ -37,11 +37,12 @@ fn play() {
     std::process::exit(0);
 }
 
-/// A TaskManager for the JobManager at `TEST_ADDRESS`, in `TEST_DIR`, as long as standard input is open.
+/// A TaskManager for the JobManager at `TEST_ADDRESS`, in `TEST_WORK` of `TEST_DIR`, as long as standard input is open.
 async fn task_manager() {
     let dir = PathBuf::from(std::env::var("TEST_DIR").unwrap());
     let address = JobManagerAddress::Fixed(std::env::var("TEST_ADDRESS").unwrap());
-    let options = Options::new(flott_core::id::WorkerId("child".into()), address, dir.join("work"), dir.join("log"));
+    let work_dir = dir.join(std::env::var("TEST_WORK").unwrap());
+    let options = Options::new(flott_core::id::WorkerId("child".into()), address, work_dir, dir.join("log"));
     let _handle = TaskManager::start(options).unwrap();
     tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await.unwrap().unwrap();
 }
@@ -51,6 +52,9 @@ async fn host(role: &str) {
     let setup = std::fs::read(std::env::var(environment::HOST_SETUP).unwrap()).unwrap();
     let setup: HostSetup = serde_json::from_slice(&setup).unwrap();
     let socket = PathBuf::from(std::env::var(environment::HOST_SOCKET).unwrap());
+    if role == "wanderer" {
+        std::env::set_current_dir("/").unwrap();
+    }
     let stream = unix::connect(&socket).await.unwrap();
     let (sender, mut incoming) = Connection::<HostToWorker, WorkerToHost>::start(stream, RpcOptions::default());
     if role == "unfit" {
