@@ -23,7 +23,8 @@ impl Settings {
         Self::load_with(arguments, &[])
     }
 
-    /// As [`load`](Self::load), with `more` settings that are stronger than the file and weaker than `-D`.
+    /// As [`load`](Self::load), with `more` settings, which options such as `-p` stand for; they are stronger than `-D`,
+    /// as in Flink.
     pub fn load_with(arguments: &Arguments, more: &[String]) -> anyhow::Result<Self> {
         let mut loader = Loader::new();
         let file = match &arguments.config {
@@ -37,7 +38,7 @@ impl Settings {
         }
         let variables = || std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         let given = |loader: Loader| {
-            loader.environment(variables()).overrides(more).overrides(&arguments.define)
+            loader.environment(variables()).overrides(&arguments.define).overrides(more)
         };
         let loaded = given(loader).load()?;
         for warning in &loaded.warnings {

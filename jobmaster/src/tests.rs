@@ -3,6 +3,7 @@
 mod cancel;
 mod commit;
 mod failover;
+mod naming;
 mod random;
 mod regions;
 mod restart;

@@ -164,7 +164,7 @@ impl SlotManager {
         match event {
             Event::Declared(declaration) => self.declared(now, declaration),
             Event::Registered { registration, connection } => self.register(now, *registration, connection),
-            Event::FromWorker { worker, message } => self.from_worker(now, &worker, *message),
+            Event::FromWorker { worker, message } => self.worker_says(now, &worker, *message),
             Event::ConnectionLost { worker, connection, reason } => {
                 self.connection_lost(now, &worker, connection, reason);
             }
@@ -306,7 +306,7 @@ impl SlotManager {
         self.changed = true;
     }
 
-    fn from_worker(&mut self, now: Time, key: &WorkerKey, message: FromWorker) {
+    fn worker_says(&mut self, now: Time, key: &WorkerKey, message: FromWorker) {
         let Some(number) = self.number_of(&key.worker, &key.instance) else {
             return;
         };

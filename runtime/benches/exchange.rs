@@ -267,6 +267,8 @@ fn alarm(began: Instant) -> Arc<Alarm> {
         let alarm = Arc::new(Alarm::default());
         let own = alarm.clone();
         std::thread::spawn(move || {
+            // Else the kernel may wake this thread 50 µs late, to save wake-ups.
+            nix::sys::prctl::set_timerslack(1).expect("this thread has a timer slack");
             for step in 0.. {
                 let due = began + Duration::from_millis(step);
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));

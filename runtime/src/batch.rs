@@ -15,9 +15,14 @@ impl<T: Data + Eq> Key for T {}
 pub type Timestamp = i64;
 
 /// Most records that a source or operator puts into one batch.
+///
+/// Handing a batch over costs some microseconds (two locks, a wake-up, between processes a share of two system calls):
+/// a thousand records make that a few nanoseconds each. A thousand small records are also few enough that a batch stays
+/// in a core's first or second cache on its way through a chain.
 pub const BATCH_RECORDS: usize = 1024;
 
-/// Bytes that a batch should not exceed by much once encoded.
+/// Bytes that a batch should not exceed by much once encoded, which bounds what large records take up: a channel holds a
+/// handful of batches. Beyond this size the cost of a hand-over has long been lost in that of copying.
 pub const BATCH_BYTES: usize = 32 * 1024;
 
 /// Records in order, with a timestamp each or none at all.

@@ -18,4 +18,7 @@ pub mod writer;
 pub use partition::Partitioner;
 
 /// Batches of one channel that may be on their way or waiting at the receiver.
+///
+/// They come back in twos, so that a sender has two to go on with while word of the other two travels; more would only
+/// lengthen the queue in front of a slow receiver.
 pub const CREDITS: u32 = 4;

@@ -9,7 +9,8 @@
 //! What must hold is checked all along ([`check`]): no slot is given twice, no job starves that could run. In the end,
 //! when faults have ceased, every job ends, nothing is left of it, and no worker is left over.
 //!
-//! Everything is drawn from the seed, so a seed is a history: [`Violation`] prints the command that replays it.
+//! Everything is drawn from the seed, so a seed is a history: [`Violation`] prints the command that replays it. With
+//! `FLOTT_SIM_TRACE=external-3` a history prints all that happens at that worker.
 //!
 //! # Layout
 //! - [`plan`]: how large, how many jobs, which faults; `random`: the seed's numbers

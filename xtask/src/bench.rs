@@ -55,6 +55,9 @@ pub struct Options {
     /// Subtasks, instead of each workload's own choice
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     parallelism: Option<u32>,
+    /// Measures the release builds that are there, whatever they were built from
+    #[arg(long)]
+    no_build: bool,
     /// Runs each workload on this engine too, in turn, and prints the ratio
     #[arg(long, value_enum, requires = "flink_lab")]
     against: Option<Engine>,
@@ -90,6 +93,7 @@ pub enum Workload {
     /// Resident memory of daemons that do nothing
     IdleMemory,
     /// Ten thousand subtasks in the simulation
+    #[value(name = "deploy-10k")]
     Deploy10k,
 }
 
@@ -112,7 +116,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         (Some(Engine::Flink), Some(lab)) => Some(Flink::at(&lab)?),
         _ => None,
     };
-    let binaries = build::release(&root)?;
+    let binaries = if options.no_build { build::present(&root)? } else { build::release(&root)? };
     eprintln!("{}", machine::describe(&root));
     let sizes = Sizes::scaled(options.scale);
     let bench = Bench { binaries, sizes, repeat: options.repeat, parallelism: options.parallelism, flink };

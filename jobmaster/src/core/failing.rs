@@ -161,7 +161,9 @@ impl JobMasterCore {
         }
         match self.backoff.on_failure(self.now) {
             Decision::GiveUp { reason } => {
-                let entry = self.fail_job(not_restarted(failure.clone(), &reason));
+                let named = not_restarted(failure.clone(), &reason);
+                let entry = self.history.record(self.now, named.clone());
+                self.end_by(named);
                 self.leave_open(&failure, entry, fresh, self.now, Some(reason));
             }
             Decision::Restart { delay } => {
@@ -284,10 +286,9 @@ impl JobMasterCore {
     // ------------------------------------------------------------ the end of the job
 
     /// A failure ends the job.
-    pub(super) fn fail_job(&mut self, failure: Failure) -> EntryId {
-        let entry = self.history.record(self.now, failure.clone());
+    pub(super) fn fail_job(&mut self, failure: Failure) {
+        self.history.record(self.now, failure.clone());
         self.end_by(failure);
-        entry
     }
 
     /// A failure that has been written down ends the job.

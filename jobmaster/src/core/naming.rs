@@ -12,7 +12,8 @@ use flott_core::failure::{Failure, Kind, Retry};
 
 use super::{JobMasterCore, Phase, regions::RegionPhase};
 use crate::{
-    commit::Ending, execution_graph::job_transition::JobStep, failover::history::EntryId, index::RegionIndex, time::Millis,
+    commit::Ending, execution_graph::job_transition::JobStep, failover::history::EntryId, index::RegionIndex,
+    time::Millis,
 };
 
 /// Milliseconds within which the loss of a process explains that its peers have lost their connections. A process that

@@ -64,7 +64,10 @@ fn run(seed: u64, restart: RestartStrategy) -> Result<(), TestCaseError> {
                     cluster.take_back(&worker, slot);
                 }
             }
-            (4..6, _, Some(attempt)) => cluster.fail(attempt, Failure::user("by chance")),
+            (4..6, _, Some(attempt)) => {
+                let make = [Failure::user, Failure::lost_peer][random.below(2)];
+                cluster.fail(attempt, make("by chance"));
+            }
             (6..8, _, _) => {
                 if cluster.wake().is_some_and(|at| at.0 < NEVER) {
                     cluster.sleep();

@@ -20,7 +20,7 @@ use crate::{channel::gate::RemoteInput, event::Event};
 
 /// How long a dialler may take for its greeting.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes read from the kernel in one call, about.
+/// Bytes read from the kernel in one call, about: several full batches, so that a busy connection costs few calls.
 const READ_BYTES: usize = 128 * 1024;
 /// Most bytes made room for ahead of what has come of a long frame.
 const READ_AHEAD_BYTES: usize = 1 << 20;

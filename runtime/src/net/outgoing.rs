@@ -26,7 +26,7 @@ use crate::{channel::CREDITS, error::TaskResult, event::Event};
 
 /// How long dialling and the greeting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most frames given to the kernel in one call.
+/// Most frames given to the kernel in one call: more bytes than its buffers take at once.
 const FRAMES_PER_WRITE: usize = 64;
 /// Events that may wait to be written. They need no credit, so a peer that does not read would let them pile up; senders
 /// hold further ones back, as they do with batches.

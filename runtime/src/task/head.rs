@@ -23,7 +23,8 @@ use crate::{
     source::{ReadStatus, Source},
 };
 
-/// Batches after which a task lets others on its thread have a turn.
+/// Batches after which a task lets others on its thread have a turn. A turn of the executor costs about a microsecond, as
+/// much as a hundredth of the work on so many full batches, and others wait a tenth of a millisecond.
 const BATCHES_PER_TURN: u32 = 16;
 
 type Run = Pin<Box<dyn Future<Output = TaskResult<Prepared>> + Send>>;

@@ -53,6 +53,14 @@ impl Process {
         self.signal(Signal::SIGKILL);
     }
 
+    /// A variable of its environment.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let environment = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
+        let mut variables =
+            environment.split(|byte| *byte == 0).filter_map(|variable| std::str::from_utf8(variable).ok());
+        variables.find_map(|variable| Some(variable.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+    }
+
     /// Whether it is gone, or dead and only waits for its parent to notice.
     pub fn is_gone(&self) -> bool {
         state(self.pid).is_none_or(|state| state == 'Z' || state == 'X')

@@ -211,7 +211,7 @@ impl World {
         match action {
             Action::Send(message) => {
                 if let Some(number) = machine.connection {
-                    self.from_worker(number, message);
+                    self.worker_sends(number, message);
                 }
             }
             Action::Disconnect { .. } => {
@@ -241,7 +241,7 @@ impl World {
             }
             Action::Stopped { reason } => {
                 if let Some(number) = machine.connection {
-                    self.from_worker(number, FromWorker::Goodbye { reason });
+                    self.worker_sends(number, FromWorker::Goodbye { reason });
                 }
                 self.switch_off(worker, LossReason::Exited { code: 0 }, true);
             }
@@ -297,7 +297,7 @@ impl World {
             (machine.connection, machine.state.leader(), machine.state.is_registered())
         {
             let (allocated, metrics) = (machine.state.allocated(), WorkerMetrics::default());
-            self.from_worker(number, FromWorker::Heartbeat(Heartbeat { leader, allocated, metrics }));
+            self.worker_sends(number, FromWorker::Heartbeat(Heartbeat { leader, allocated, metrics }));
         }
         self.at(self.now + HEARTBEAT_MS, Happening::Heartbeat(worker.clone()));
     }

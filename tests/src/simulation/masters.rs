@@ -49,7 +49,7 @@ impl World {
         let actions = self.manager.handle(Time(self.now), event);
         for action in actions {
             match action {
-                ManagerAction::Send { to, message } => self.to_worker(&to, message),
+                ManagerAction::Send { to, message } => self.send_to_worker(&to, message),
                 ManagerAction::Disconnect { worker, .. } => self.disconnect(&worker),
                 ManagerAction::StartWorker(spec) => self.backend_starts(spec),
                 ManagerAction::StopWorker { worker, .. } => self.backend_stops(&worker),
@@ -94,7 +94,7 @@ impl World {
             match action {
                 Action::Declare(needs) => declaration = Declaration::new(id, epoch, needs),
                 Action::Send { worker, message } => {
-                    self.to_worker(&worker, ToWorker::Job { job: id, epoch, message });
+                    self.send_to_worker(&worker, ToWorker::Job { job: id, epoch, message });
                 }
                 Action::WakeAt(Some(at)) => self.at(at.0.max(self.now), Happening::MasterWake(id, at.0)),
                 Action::WakeAt(None) | Action::StatusChanged(_) => {}
@@ -131,7 +131,7 @@ impl World {
     pub(super) fn master_hears(&mut self, worker: &WorkerKey, id: JobId, epoch: JobMasterEpoch, message: WorkerToJob) {
         let known = self.jobs.get(&id).map(|job| job.core.spec().epoch);
         if known != Some(epoch) {
-            self.to_worker(worker, ToWorker::Job { job: id, epoch, message: JobToWorker::Forget });
+            self.send_to_worker(worker, ToWorker::Job { job: id, epoch, message: JobToWorker::Forget });
             return;
         }
         self.master(id, Event::Worker { worker: worker.clone(), epoch, message });

@@ -51,11 +51,11 @@ impl World {
             stalled_until: 0,
         };
         self.connections.insert(number, connection);
-        self.from_worker(number, FromWorker::Register(registration));
+        self.worker_sends(number, FromWorker::Register(registration));
     }
 
     /// A worker says something.
-    pub(super) fn from_worker(&mut self, number: u64, message: FromWorker) {
+    pub(super) fn worker_sends(&mut self, number: u64, message: FromWorker) {
         let mut delay = self.delay();
         let first = matches!(message, FromWorker::Register(_));
         let faults = self.plan.faults.clone();
@@ -79,7 +79,7 @@ impl World {
     }
 
     /// The JobManager says something, on the newest connection to that life.
-    pub(super) fn to_worker(&mut self, worker: &WorkerKey, message: ToWorker) {
+    pub(super) fn send_to_worker(&mut self, worker: &WorkerKey, message: ToWorker) {
         let delay = self.delay();
         let Some(number) = self.links.get(worker).copied() else { return };
         let Some(connection) = self.connections.get_mut(&number) else { return };

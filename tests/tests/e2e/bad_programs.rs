@@ -18,11 +18,8 @@ fn executable(sandbox: &Sandbox, name: &str, content: &[u8]) -> String {
 /// All verbs that need the program refuse it with the same words.
 #[track_caller]
 fn check(sandbox: &Sandbox, program: &[&str], parts: &[&str]) {
-    let (graph, lines) = (sandbox.at("job.graph"), [
-        vec!["run", "-m", "cluster"],
-        vec!["run", "-m", "cluster", "-d"],
-        vec!["info"],
-    ]);
+    let (graph, lines) =
+        (sandbox.at("job.graph"), [vec!["run", "-m", "cluster"], vec!["run", "-m", "cluster", "-d"], vec!["info"]]);
     for line in lines {
         sandbox.flott(line.iter().chain(program)).refused(1, parts);
     }

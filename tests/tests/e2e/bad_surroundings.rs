@@ -57,7 +57,9 @@ fn parallelism_that_makes_no_sense() {
     let program = test_program();
     for target in ["cluster", "local"] {
         sandbox.flott(["run", "-m", target, "-p", "0", &program, "a"]).refused(1, &["parallelism", "0"]);
-        sandbox.flott(["run", "-m", target, "-p", "40000", &program, "a"]).refused(1, &["parallelism", "40000", "32768"]);
+        sandbox
+            .flott(["run", "-m", target, "-p", "40000", &program, "a"])
+            .refused(1, &["parallelism", "40000", "32768"]);
         sandbox.flott(["run", "-m", target, "-p", "-1", &program, "a"]).expect(1);
     }
     sandbox.flott(["run", "-p", "many", &program, "a"]).expect(1).says(&["many"]);
@@ -140,9 +142,13 @@ impl SmallDisk {
         match mount {
             Ok(output) if output.status.success() => Some(Self(path)),
             outcome => {
-                let why = outcome.map_or_else(|error| error.to_string(), |output| String::from_utf8_lossy(&output.stderr).into_owned());
+                let why = outcome.map_or_else(
+                    |error| error.to_string(),
+                    |output| String::from_utf8_lossy(&output.stderr).into_owned(),
+                );
                 // Past the capture of the test harness.
-                let _ = writeln!(std::io::stderr(), "SKIPPED 1 test: a full disk needs a tmpfs mount, which failed: {why}");
+                let _ =
+                    writeln!(std::io::stderr(), "SKIPPED 1 test: a full disk needs a tmpfs mount, which failed: {why}");
                 None
             }
         }

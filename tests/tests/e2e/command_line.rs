@@ -57,7 +57,8 @@ fn a_job_that_fails_is_code_2_and_one_that_is_cancelled_4() {
     let sandbox = Sandbox::with("restart-strategy.type: none");
     let session = sandbox.session(&[]);
     let program = test_program();
-    let failed = session.run(&[], &program, ["a", "trouble=panic"]).expect(2).says(&["failed", "this record is too much"]);
+    let failed =
+        session.run(&[], &program, ["a", "trouble=panic"]).expect(2).says(&["failed", "this record is too much"]);
     sandbox.flott(["jobs", "wait", &failed.job()]).expect(2).says(&["this record is too much"]);
 
     let hold = sandbox.at("hold");
@@ -316,6 +317,23 @@ fn the_state_directory_is_given_by_option_environment_or_home() {
     list("FLOTT_STATE_DIR", &by_variable).says(&[&by_variable]);
     list("XDG_STATE_HOME", &by_xdg).says(&[&format!("{by_xdg}/flott")]);
     list("LANG", "C").says(&[&sandbox.at("home/.local/state/flott")]);
+}
+
+#[test]
+fn settings_come_from_file_environment_and_options_each_stronger() {
+    let sandbox = Sandbox::with("parallelism.default: 2");
+    let parallelism = |variable: Option<&str>, options: &[&str]| {
+        let program = test_program();
+        let line = ["info"].iter().chain(options).copied().chain([program.as_str(), "a"]);
+        let mut command = sandbox.command(&binary("flott"), line);
+        command.envs(variable.map(|value| ("FLOTT_PARALLELISM__DEFAULT", value)));
+        let plan = sandbox.start(command).end().success().json();
+        plan["nodes"][0]["parallelism"].as_u64().unwrap()
+    };
+    assert_eq!(parallelism(None, &[]), 2);
+    assert_eq!(parallelism(Some("3"), &[]), 3);
+    assert_eq!(parallelism(Some("3"), &["-D", "parallelism.default=4"]), 4);
+    assert_eq!(parallelism(Some("3"), &["-D", "parallelism.default=4", "-p", "5"]), 5);
 }
 
 #[test]

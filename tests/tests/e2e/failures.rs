@@ -1,6 +1,6 @@
 //! Processes that are killed: the job starts over, its result is right, and it appears once.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use flott_tests::{
     book::lines_in,
@@ -69,6 +69,9 @@ impl<'a> HeldJob<'a> {
 fn check(role: Role, count: usize) {
     let sandbox = Sandbox::new();
     let job = HeldJob::start(&sandbox, &[]);
+    let sockets: Vec<_> =
+        sandbox.running(Role::JobProcess).iter().filter_map(|p| p.variable("FLOTT_HOST_SOCKET")).collect();
+    assert_eq!(sockets.len(), 2);
     let killed: Vec<_> = sandbox.running(role).into_iter().take(count).collect();
     assert_eq!(killed.len(), count);
     killed.iter().for_each(Process::kill);
@@ -76,6 +79,11 @@ fn check(role: Role, count: usize) {
     job.finish();
     check_output(&job.out, RECORDS, KEYS);
     job.session.stop();
+    // Outside of the state directory, that is, which a test takes away as a whole.
+    for socket in sockets {
+        let directory = Path::new(&socket).parent().unwrap();
+        assert!(!directory.exists(), "{} is left behind", directory.display());
+    }
 }
 
 #[test]
@@ -151,8 +159,11 @@ fn when_restarts_are_used_up_the_job_fails_and_shows_nothing() {
 fn every_restart_strategy_restarts() {
     let strategies: [&[&str]; 3] = [
         &["restart-strategy.type=fixed-delay", "restart-strategy.fixed-delay.attempts=3"],
-        &["restart-strategy.type=failure-rate", "restart-strategy.failure-rate.max-failures-per-interval=3",
-            "restart-strategy.failure-rate.delay=10 ms"],
+        &[
+            "restart-strategy.type=failure-rate",
+            "restart-strategy.failure-rate.max-failures-per-interval=3",
+            "restart-strategy.failure-rate.delay=10 ms",
+        ],
         &["restart-strategy.type=exponential-delay", "restart-strategy.exponential-delay.initial-backoff=10 ms"],
     ];
     let sandbox = Sandbox::new();
@@ -190,10 +201,10 @@ fn a_job_manager_that_is_killed_goes_on_where_it_was() {
     let session = sandbox.session(&[]);
     assert_eq!(session.state(&done), "FINISHED");
     session.until_all_run(&job);
-    sandbox.flott(["list", "-a"]).success().prints(&[
-        &format!("{job} : held (RUNNING)"),
-        &format!("{done} : done (FINISHED)"),
-    ]);
+    sandbox
+        .flott(["list", "-a"])
+        .success()
+        .prints(&[&format!("{job} : held (RUNNING)"), &format!("{done} : done (FINISHED)")]);
     fs::write(&hold, "").unwrap();
     session.finished(&job);
     check_output(&out, RECORDS, KEYS);

@@ -80,6 +80,31 @@ fn attached_the_exit_code_says_how_it_ended_and_the_cluster_is_gone() {
     sandbox.flott(["list", "-a"]).success().prints(&["(FINISHED)", "(FAILED)"]);
 }
 
+/// What a supervisor does, or a person: the same command again, on the same directory.
+#[test]
+fn a_job_manager_of_one_job_that_is_killed_can_be_started_again() {
+    let sandbox = Sandbox::new();
+    let (out, hold) = (sandbox.at("out"), sandbox.at("hold"));
+    let settings = [format!("output={out}"), format!("hold={hold}")];
+    let line = ["run", "-m", "cluster", "-d", &test_program(), "held", &settings[0], &settings[1]];
+    let submitted = sandbox.flott(line).success();
+    let (job, rest) = (submitted.job(), Rest::new(&submitted.address()));
+    rest.until_all_run(&job);
+    let manager = sandbox.until_running(Role::JobManager, 1).remove(0);
+    let line = std::fs::read(format!("/proc/{}/cmdline", manager.pid)).unwrap();
+    let line = String::from_utf8(line).unwrap();
+    let arguments: Vec<_> = line.split_terminator('\0').skip(1).collect();
+    manager.kill();
+    sandbox.until_running(Role::JobManager, 0);
+
+    let again = sandbox.start_flott(arguments);
+    fs::write(&hold, "").unwrap();
+    again.end().success();
+    sandbox.until_empty();
+    check_output(&out, 1000, 10);
+    sandbox.flott(["jobs", "wait", &job]).success();
+}
+
 #[test]
 fn an_attached_run_that_is_interrupted_takes_its_cluster_along() {
     let sandbox = Sandbox::new();

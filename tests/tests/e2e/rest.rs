@@ -203,10 +203,7 @@ fn submissions_that_lack_something_are_refused() {
 
     // Flink's own clients send a serialised object.
     let java = [&[0xac, 0xed, 0, 5][..], b"sr org.apache.flink.streaming.api.graph.ExecutionPlan"].concat();
-    let parts = vec![
-        ("request", None, request(json!([])).into_bytes()),
-        ("file_0", Some("job.graph"), java),
-    ];
+    let parts = vec![("request", None, request(json!([])).into_bytes()), ("file_0", Some("job.graph"), java)];
     post(parts).refused(400, &["Java"]);
     assert_eq!(session.get("/jobs")["jobs"], json!([]), "none of these is a job");
     session.stop();

@@ -27,7 +27,16 @@ pub fn release(root: &Path) -> anyhow::Result<Binaries> {
         .status()
         .context("cargo build cannot be run")?;
     ensure!(status.success(), "cargo build failed: {status}");
+    present(root)
+}
+
+/// What was built before.
+pub fn present(root: &Path) -> anyhow::Result<Binaries> {
     let target = crate::workspace::target_directory(root)?;
     let release = target.join("release");
-    Ok(Binaries { flott: release.join("flott"), lab: release.join("lab"), cache: target.join("bench") })
+    let binaries = Binaries { flott: release.join("flott"), lab: release.join("lab"), cache: target.join("bench") };
+    for binary in [&binaries.flott, &binaries.lab] {
+        ensure!(binary.is_file(), "{} is not there", binary.display());
+    }
+    Ok(binaries)
 }

@@ -106,7 +106,10 @@ impl Drop for Cluster {
 
 /// A directory for one cluster. Its name is short, as sockets lie below it.
 pub fn state_folder() -> anyhow::Result<tempfile::TempDir> {
-    tempfile::Builder::new().prefix("fb-").tempdir().context("no temporary directory")
+    let folder = tempfile::Builder::new().prefix("fb-").tempdir().context("no temporary directory")?;
+    // Instead of the user's own.
+    fs::write(folder.path().join("config.yaml"), "").context("no configuration file")?;
+    Ok(folder)
 }
 
 /// The command with its state in `folder`, and with no settings of the user's.

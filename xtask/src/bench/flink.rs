@@ -17,13 +17,16 @@ use serde::Deserialize;
 use super::{
     cluster::Shape,
     interrupt, process,
-    rest::{Client, SHORT_PAUSE},
+    rest::{Client, Program, SHORT_PAUSE},
     runs::Run,
     submit,
 };
 
 /// What Flink is called in lines.
 pub const FLINK: &str = "flink-2.3.0";
+
+/// The class that does next to nothing when it is told to make ten records.
+pub const TRIVIAL: &str = "lab.MapFilter";
 
 /// Where the script's clusters answer.
 const ADDRESS: &str = "127.0.0.1:8081";
@@ -145,6 +148,12 @@ impl FlinkCluster<'_> {
     /// The file that holds the lab's classes.
     pub fn jar(&self) -> PathBuf {
         self.flink.lab.join("jobs.jar")
+    }
+
+    /// Uploads what does next to nothing.
+    pub fn trivial(&self, client: &Client) -> anyhow::Result<Program> {
+        let arguments = vec!["--n".to_owned(), "10".to_owned()];
+        Ok(Program { jar: client.upload(&self.jar())?, entry: Some(TRIVIAL.to_owned()), arguments, parallelism: 1 })
     }
 
     /// Pids of one kind of daemon, `jm` or `tm`.

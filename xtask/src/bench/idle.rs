@@ -32,9 +32,8 @@ pub fn measure(bench: &Bench) -> anyhow::Result<()> {
     let mut other = Line::new(flink::FLINK, &name, 1, records);
     for _ in 0..bench.repeat {
         let cluster = Cluster::start(&bench.binaries, SHAPE)?;
-        let program = trivial(cluster.client().upload(&bench.binaries.lab)?);
-        let pids = (cluster.worker_pids(), vec![cluster.jobmanager_pid()]);
-        let mut run = look(bench.sizes.jobs, cluster.client(), &program, pids)?;
+        let (client, pids) = (cluster.client(), (cluster.worker_pids(), vec![cluster.jobmanager_pid()]));
+        let mut run = look(bench.sizes.jobs, client, pids, || Ok(trivial(client.upload(&bench.binaries.lab)?)))?;
         run.more.insert("flott_stripped_bytes", stripped(&bench.binaries.flott, cluster.folder())?);
         flott.add(run);
         if let Some(flink) = &bench.flink {
@@ -47,17 +46,16 @@ pub fn measure(bench: &Bench) -> anyhow::Result<()> {
 
 fn on_flink(bench: &Bench, flink: &FlinkCluster<'_>) -> anyhow::Result<Run> {
     let client = flink.client()?;
-    let program = Program {
-        jar: client.upload(&flink.jar())?,
-        entry: Some("lab.MapFilter".to_owned()),
-        arguments: vec!["--n".to_owned(), "10".to_owned()],
-        parallelism: 1,
-    };
-    look(bench.sizes.jobs, &client, &program, (flink.pids("tm")?, flink.pids("jm")?))
+    look(bench.sizes.jobs, &client, (flink.pids("tm")?, flink.pids("jm")?), || flink.trivial(&client))
 }
 
-fn look(jobs: u32, client: &Client, program: &Program, pids: (Vec<i32>, Vec<i32>)) -> anyhow::Result<Run> {
-    let (workers, jobmanagers) = pids;
+/// Looks before anything is asked of them, and again after `jobs` runs of what `upload` gives.
+fn look(
+    jobs: u32,
+    client: &Client,
+    (workers, jobmanagers): (Vec<i32>, Vec<i32>),
+    upload: impl FnOnce() -> anyhow::Result<Program>,
+) -> anyhow::Result<Run> {
     let resident = |pids: &[i32]| -> anyhow::Result<f64> {
         pids.iter().map(|pid| process::resident_bytes(*pid).map(|bytes| bytes as f64)).sum::<Option<f64>>().context("a daemon has ended")
     };
@@ -67,8 +65,9 @@ fn look(jobs: u32, client: &Client, program: &Program, pids: (Vec<i32>, Vec<i32>
     let mut run = Run::default();
     run.more.insert("jobmanager_rss_bytes", resident(&jobmanagers)?);
     run.more.insert("taskmanager_rss_bytes", resident(&workers)?);
+    let program = upload()?;
     for _ in 0..jobs {
-        let job = client.run(program)?;
+        let job = client.run(&program)?;
         client.finished(&job, SHORT_PAUSE, || ())?;
         meter.look();
     }

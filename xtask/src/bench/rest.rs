@@ -86,12 +86,15 @@ impl Client {
         Ok(submitted["jobid"].as_str().context("the job has no id")?.to_owned())
     }
 
-    /// Submits a prepared graph whose program the JobManager has already.
-    pub fn submit(&self, document: Vec<u8>) -> anyhow::Result<()> {
-        let request = json!({ "jobGraphFileName": "job.graph", "jobJarFileNames": [], "jobArtifactFileNames": [] });
+    /// Submits a prepared graph with its program.
+    pub fn submit(&self, document: Vec<u8>, program: Vec<u8>) -> anyhow::Result<()> {
+        const BYTES: &str = "application/octet-stream";
+        let request =
+            json!({ "jobGraphFileName": "job.graph", "jobJarFileNames": ["program"], "jobArtifactFileNames": [] });
         let request = Part::text(request.to_string()).mime_str("application/json")?;
-        let graph = Part::bytes(document).file_name("job.graph").mime_str("application/octet-stream")?;
-        let form = Form::new().part("request", request).part("jobGraph", graph);
+        let graph = Part::bytes(document).file_name("job.graph").mime_str(BYTES)?;
+        let program = Part::bytes(program).file_name("program").mime_str(BYTES)?;
+        let form = Form::new().part("request", request).part("jobGraph", graph).part("jar", program);
         answer("/jobs", self.http.post(self.url("/jobs")).multipart(form).send()).map(drop)
     }
 

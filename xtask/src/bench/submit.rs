@@ -95,8 +95,9 @@ fn epoch_ms() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64() * 1e3)
 }
 
-/// Job graphs that were planned before, sent as they are.
+/// Job graphs that were planned before, sent as they are, each with the program.
 fn prepared(bench: &Bench, cluster: &Cluster, more: &mut Figures) -> anyhow::Result<()> {
+    let program = fs::read(&bench.binaries.lab).context("the workloads cannot be read")?;
     let mut finished = Vec::new();
     for number in 0..bench.sizes.jobs {
         let path = cluster.folder().join(format!("{number}.graph"));
@@ -104,9 +105,9 @@ fn prepared(bench: &Bench, cluster: &Cluster, more: &mut Figures) -> anyhow::Res
         plan.args(["plan", "-o"]).arg(&path).arg(&bench.binaries.lab).arg("trivial");
         timed(plan, cluster.folder())?;
         let document = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let job = job_id(&document)?;
+        let (job, program) = (job_id(&document)?, program.clone());
         let began = Instant::now();
-        cluster.client().submit(document)?;
+        cluster.client().submit(document, program)?;
         cluster.client().finished(&job, SHORT_PAUSE, || ())?;
         finished.push(began.elapsed().as_secs_f64());
     }
@@ -166,13 +167,10 @@ fn own_clusters(binaries: &Binaries, repeat: u32) -> anyhow::Result<f64> {
 
 fn on_flink(bench: &Bench, flink: &FlinkCluster<'_>) -> anyhow::Result<Run> {
     let client = flink.client()?;
-    let jar = flink.jar();
-    let entry = "lab.MapFilter";
-    let arguments = vec!["--n".to_owned(), "10".to_owned()];
-    let program = Program { jar: client.upload(&jar)?, entry: Some(entry.to_owned()), arguments, parallelism: 1 };
+    let program = flink.trivial(&client)?;
     let mut run = over_rest(&client, &program, bench.sizes.jobs, (flink.pids("tm")?, flink.pids("jm")?))?;
-    let jar = jar.to_str().context("LAB is not UTF-8")?.to_owned();
-    let job = ["-m", client.address(), "-c", entry, &jar, "--n", "10"];
+    let jar = flink.jar().to_str().context("LAB is not UTF-8")?.to_owned();
+    let job = ["-m", client.address(), "-c", flink::TRIVIAL, &jar, "--n", "10"];
     let ways: [(&str, Vec<&str>); 3] = [
         ("attached_seconds", [&["run"][..], &job[..]].concat()),
         ("detached_seconds", [&["run", "-d"][..], &job[..]].concat()),

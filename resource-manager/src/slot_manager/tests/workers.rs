@@ -102,7 +102,7 @@ fn a_new_life_replaces_the_old_one_whose_messages_are_dropped() {
     let allocation = *bench.worker("a").allocated.keys().next().unwrap();
     bench.pass_ms(10);
     bench.register("a", &[ANY; 2]);
-    assert_eq!(bench.lost, [old.clone()]);
+    assert_eq!(bench.lost, std::slice::from_ref(&old));
     assert_eq!(bench.count_of(1), 2);
     let message = Box::new(FromWorker::SlotFreed(allocation));
     bench.event(Event::FromWorker { worker: old.clone(), message });
