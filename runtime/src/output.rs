@@ -27,12 +27,27 @@ pub trait Output<T>: Send {
     /// Takes an event.
     fn event(&mut self, event: Event) -> TaskResult;
 
+    /// The input has ended: gives some of what is kept until then, about a batch. Called, and settled after, until
+    /// nothing is left here and behind this; then comes [`Event::End`]. So results at the end are under back pressure.
+    fn drain(&mut self) -> TaskResult<Drained> {
+        Ok(Drained::All)
+    }
+
     /// Sends what a starved receiver waits for and retries what was held back. Ready when nothing is held back; the
     /// waker is also called when a receiver becomes starved while a partial batch is kept for it.
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
 
     /// Called once after the end: collects what sinks of the chain have prepared for the commit.
     fn prepared(&mut self, into: &mut Vec<(flott_core::id::OperatorId, Bytes)>) -> TaskResult;
+}
+
+/// Whether a drain has given everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// Nothing is left.
+    All,
+    /// More is left.
+    Some,
 }
 
 /// One operator of a chain. Instances belong to one subtask and are used by one thread at a time.
@@ -51,7 +66,14 @@ pub trait Operator<In, Out>: Send {
         out.event(event)
     }
 
-    /// The input has ended: gives what is left. The end itself is passed on by the chain.
+    /// The input has ended: gives some of what is kept for the end, about a batch, and says whether more is left. Only
+    /// operators that keep much need this; what it gives has been taken when it is called again.
+    fn drain(&mut self, _out: &mut dyn Output<Out>) -> TaskResult<Drained> {
+        Ok(Drained::All)
+    }
+
+    /// The input has ended, and all is drained: gives the last of what is left. The end itself is passed on by the
+    /// chain.
     fn finish(&mut self, _out: &mut dyn Output<Out>) -> TaskResult {
         Ok(())
     }
@@ -76,6 +98,7 @@ pub struct Chained<Op, Out> {
     name: OperatorName,
     operator: Op,
     next: Box<dyn Output<Out>>,
+    finished: bool,
 }
 
 impl<Op, Out> Chained<Op, Out> {
@@ -91,7 +114,24 @@ impl<Op, Out> Chained<Op, Out> {
     {
         enter_operator(&name.name);
         operator.open(task).map_err(|failure| named(failure, &name))?;
-        Ok(Self { name, operator, next })
+        Ok(Self { name, operator, next, finished: false })
+    }
+}
+
+impl<Op, Out> Chained<Op, Out> {
+    /// One step of the operator's own end; its `finish` is the last.
+    fn drain_operator<In>(&mut self) -> TaskResult<Drained>
+    where
+        Op: Operator<In, Out>,
+    {
+        let drained = self.operator.drain(&mut *self.next).and_then(|drained| {
+            if drained == Drained::All {
+                self.finished = true;
+                self.operator.finish(&mut *self.next)?;
+            }
+            Ok(drained)
+        });
+        drained.map_err(|failure| named(failure, &self.name))
     }
 }
 
@@ -118,12 +158,23 @@ where
     fn event(&mut self, event: Event) -> TaskResult {
         enter_operator(&self.name.name);
         match event {
-            Event::End => self.operator.finish(&mut *self.next).map_err(|failure| named(failure, &self.name))?,
+            // Whoever ends a chain drains it first; without back pressure to wait for, it can be done here as well.
+            Event::End => while !self.finished && self.drain_operator()? == Drained::Some {},
             Event::Watermark(_) | Event::Idle | Event::Active => {
                 return self.operator.event(event, &mut *self.next).map_err(|failure| named(failure, &self.name));
             }
         }
         self.next.event(event)
+    }
+
+    fn drain(&mut self) -> TaskResult<Drained> {
+        if !self.finished {
+            enter_operator(&self.name.name);
+            if self.drain_operator()? == Drained::Some {
+                return Ok(Drained::Some);
+            }
+        }
+        self.next.drain()
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
@@ -175,6 +226,16 @@ impl<T: Clone + Send> Output<T> for Tee<T> {
 
     fn event(&mut self, event: Event) -> TaskResult {
         self.outputs.iter_mut().try_for_each(|output| output.event(event))
+    }
+
+    fn drain(&mut self) -> TaskResult<Drained> {
+        let mut drained = Drained::All;
+        for output in &mut self.outputs {
+            if output.drain()? == Drained::Some {
+                drained = Drained::Some;
+            }
+        }
+        Ok(drained)
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {

@@ -3,7 +3,7 @@
 use flott_runtime::{
     batch::{BATCH_RECORDS, Batch, Key},
     error::TaskResult,
-    output::{Operator, Output},
+    output::{Drained, Operator, Output},
     state::{HeapTable, KeyHash},
 };
 
@@ -14,11 +14,13 @@ pub(crate) struct Total<K, T, F: Fold<K, T>> {
     fold: F,
     table: HeapTable<K, F::Value>,
     hashes: Vec<KeyHash>,
+    /// What is left of the results, once the input has ended.
+    results: Option<Box<dyn Iterator<Item = (K, F::Value)> + Send>>,
 }
 
 impl<K: Key, T, F: Fold<K, T>> Total<K, T, F> {
     pub fn new(fold: F) -> Self {
-        Self { fold, table: HeapTable::default(), hashes: Vec::new() }
+        Self { fold, table: HeapTable::default(), hashes: Vec::new(), results: None }
     }
 }
 
@@ -33,14 +35,17 @@ impl<K: Key, T: Send, F: Fold<K, T>> Operator<(K, F::Value), F::Out> for Total<K
         Ok(())
     }
 
-    fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let mut batch = Batch::with_capacity(BATCH_RECORDS.min(self.table.len()));
-        for (key, value) in std::mem::take(&mut self.table).into_entries() {
+    fn drain(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
+        let table = &mut self.table;
+        let entries = self.results.get_or_insert_with(|| Box::new(std::mem::take(table).into_entries()));
+        let mut batch = Batch::with_capacity(BATCH_RECORDS);
+        for (key, value) in entries.by_ref().take(BATCH_RECORDS) {
             batch.push(self.fold.last(key, value));
-            if batch.len() >= BATCH_RECORDS {
-                out.collect(&mut batch)?;
-            }
         }
-        if batch.is_empty() { Ok(()) } else { out.collect(&mut batch) }
+        if batch.is_empty() {
+            return Ok(Drained::All);
+        }
+        out.collect(&mut batch)?;
+        Ok(Drained::Some)
     }
 }

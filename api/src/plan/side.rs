@@ -13,7 +13,7 @@ use flott_runtime::{
     batch::{BATCH_RECORDS, Batch, Data, Timestamp},
     error::TaskResult,
     event::Event,
-    output::{Output, Tee},
+    output::{Drained, Output, Tee},
 };
 use parking_lot::Mutex;
 
@@ -58,6 +58,7 @@ pub(crate) trait SidePort: Send {
     fn as_any(&mut self) -> &mut dyn Any;
     fn flush(&mut self) -> TaskResult;
     fn event(&mut self, event: Event) -> TaskResult;
+    fn drain(&mut self) -> TaskResult<Drained>;
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
     fn prepared(&mut self, into: &mut Vec<(OperatorId, Bytes)>) -> TaskResult;
 }
@@ -74,6 +75,11 @@ impl<T: Data> SidePort for Port<T> {
     fn event(&mut self, event: Event) -> TaskResult {
         self.flush()?;
         self.output.event(event)
+    }
+
+    fn drain(&mut self) -> TaskResult<Drained> {
+        self.flush()?;
+        self.output.drain()
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
@@ -130,6 +136,16 @@ impl<T: Data> Output<T> for WithSides<T> {
             port.event(event)?;
         }
         self.main.event(event)
+    }
+
+    fn drain(&mut self) -> TaskResult<Drained> {
+        let mut drained = self.main.drain()?;
+        for (_, port) in &mut self.sides.lock().0 {
+            if port.drain()? == Drained::Some {
+                drained = Drained::Some;
+            }
+        }
+        Ok(drained)
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {

@@ -19,7 +19,7 @@ use crate::{
     channel::gate::{GateItem, InputGate},
     error::{TaskResult, enter_operator},
     event::Event,
-    output::{OperatorName, Output, named},
+    output::{Drained, OperatorName, Output, named},
     source::{ReadStatus, Source},
 };
 
@@ -100,6 +100,10 @@ impl Turn {
 }
 
 async fn end<T>(turn: &mut Turn, output: &mut dyn Output<T>) -> TaskResult<Prepared> {
+    while output.drain()? == Drained::Some {
+        turn.settle(output).await?;
+    }
+    turn.settle(output).await?;
     output.event(Event::End)?;
     turn.settle(output).await?;
     let mut prepared = Prepared::new();
