@@ -29,6 +29,9 @@ use crate::{
     submission::{self, Submission},
 };
 
+/// Between two looks whether the JobManager of an attached run lives.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
 /// Where a job runs.
 enum Where {
     Local,
@@ -234,9 +237,24 @@ async fn attached_cluster(options: &Run, settings: &Settings, state: &StateDir) 
             eprintln!("flott: interrupted; cancelling the job and ending its cluster");
             Err(End::new(Code::Cancelled, anyhow!("job {} was cancelled by an interrupt", job.graph.job_id)))
         }
+        status = died(&mut child) => {
+            let (id, logs) = (job.graph.job_id, dir.logs());
+            let error = anyhow!("the JobManager of job {id} ended ({}) before the job; its log is in {}", status?, logs.display());
+            Err(End::new(Code::Unreachable, error))
+        }
     };
     end(&client, &mut child).await?;
     outcome
+}
+
+/// Waits until a JobManager has ended that nobody has told to.
+async fn died(child: &mut Child) -> std::io::Result<std::process::ExitStatus> {
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
 }
 
 async fn end(client: &Client, child: &mut Child) -> CommandResult<()> {

@@ -126,7 +126,7 @@ fn a_job_survives_one_loss_after_the_other() {
 }
 
 #[test]
-fn a_worker_that_is_killed_does_not_take_its_job_processes_children_with_it_into_the_dark() {
+fn children_of_a_program_end_when_their_task_manager_is_killed() {
     let sandbox = Sandbox::new();
     let job = HeldJob::start(&sandbox, &["trouble=spawn"]);
     let strays = sandbox.until_running(Role::Other, 1);

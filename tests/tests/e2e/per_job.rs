@@ -125,9 +125,23 @@ fn an_attached_run_that_is_killed_takes_its_cluster_along() {
     let line = ["run", "-m", "cluster", &test_program(), "held", &hold, &format!("output={out}")];
     let attached = sandbox.start_flott(line);
     sandbox.until_running(Role::JobProcess, 1);
-    attached.kill();
+    // Nobody has reaped it yet: that its id is still taken must not keep its cluster alive.
+    attached.signal(Signal::SIGKILL);
     sandbox.until_empty();
     flott_tests::book::nothing_in(&out);
+}
+
+#[test]
+fn an_attached_run_whose_job_manager_is_killed_says_so() {
+    let sandbox = Sandbox::with("taskmanager.registration.timeout: 2 s");
+    let (hold, out) = (format!("hold={}", sandbox.at("hold")), sandbox.at("out"));
+    let line = ["run", "-m", "cluster", &test_program(), "held", &hold, &format!("output={out}")];
+    let attached = sandbox.start_flott(line);
+    sandbox.until_running(Role::JobProcess, 1);
+    sandbox.until_running(Role::JobManager, 1)[0].kill();
+    attached.end().refused(3, &["JobManager", "signal: 9"]);
+    sandbox.until_empty();
+    assert!(!std::path::Path::new(&out).exists() || flott_tests::book::lines_in(&out).is_empty());
 }
 
 /// The line of the old cluster, word for word, with a Flott program in the place of the jar.
