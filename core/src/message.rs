@@ -494,12 +494,15 @@ pub mod environment {
     pub const MODE: &str = "FLOTT_MODE";
     /// Plan mode: file that the job graph document is written to.
     pub const PLAN_OUTPUT: &str = "FLOTT_PLAN_OUTPUT";
-    /// Plan mode: JSON of [`super::PlanRequest`].
+    /// Plan mode, and run mode under `flott run -m local`: JSON of [`super::PlanRequest`].
     pub const PLAN_REQUEST: &str = "FLOTT_PLAN_REQUEST";
     /// Host mode: path of the TaskManager's Unix socket for this process.
     pub const HOST_SOCKET: &str = "FLOTT_HOST_SOCKET";
     /// Host mode: JSON file of [`super::HostSetup`], readable by this process alone.
     pub const HOST_SETUP: &str = "FLOTT_HOST_SETUP";
+    /// Carried by a TaskManager that a backend of this host started, and by everything that it starts in its turn, so
+    /// that nothing of it is left behind when it is gone.
+    pub const WORKER_MARK: &str = "FLOTT_WORKER_MARK";
 }
 
 /// What the client wants of a plan.

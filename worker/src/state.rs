@@ -32,7 +32,7 @@ pub(crate) use tests::setup as test_setup;
 
 pub use event::{Action, Ending, Event};
 use fences::Fences;
-use process::Process;
+use process::{Process, Taken};
 use slots::SlotTable;
 
 /// What the decisions depend on.
@@ -64,8 +64,9 @@ pub struct State {
     slots: SlotTable,
     jobs: BTreeMap<JobId, Job>,
     fences: Fences,
-    /// Losses that happened without a connection; at most one per job that has slots.
-    untold: BTreeMap<JobId, (JobMasterEpoch, ProcessId, Failure)>,
+    /// The latest loss of each job that has slots, or had when the connection broke. That its JobMaster has heard of it
+    /// is never sure.
+    losses: BTreeMap<JobId, (JobMasterEpoch, ProcessId, Failure)>,
     ending: Option<End>,
 }
 
@@ -92,7 +93,7 @@ impl State {
             connected: false,
             jobs: BTreeMap::new(),
             fences: Fences::default(),
-            untold: BTreeMap::new(),
+            losses: BTreeMap::new(),
             ending: None,
         }
     }
@@ -130,6 +131,7 @@ impl State {
         match event {
             Event::Registered { leader } => self.registered(now, leader, &mut out),
             Event::Disconnected => self.connected = false,
+            Event::GivenUp => self.given_up(now, &mut out),
             // The rest of a connection that is given up, to a JobManager that does not lead.
             Event::Allocate(_) | Event::FreeSlot { .. } | Event::Job { .. } if !self.connected => {}
             Event::Allocate(grant) => self.allocate(now, grant, &mut out),
@@ -189,7 +191,7 @@ impl State {
                     self.drop_job(now, job, Ending::Terminate, out);
                 }
                 self.jobs.values_mut().for_each(|job| job.epoch = JobMasterEpoch::default());
-                self.untold.clear();
+                self.losses.clear();
                 self.fences = Fences::default();
             }
             None => {}
@@ -198,13 +200,24 @@ impl State {
         self.leader = Some(leader);
     }
 
+    /// This life is over for the JobManager: it has told every job so. What is left of it must not meet the next one.
+    fn given_up(&mut self, now: Instant, out: &mut Vec<Action>) {
+        self.connected = false;
+        let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
+        for job in jobs {
+            self.drop_job(now, job, Ending::Kill, out);
+        }
+    }
+
     /// The same leader again. What was on its way when the connection broke may be lost, in both directions: slots are
-    /// offered again, and processes that had work are given up, since a lost split would be a hole in the result.
+    /// offered again, losses are repeated, and processes that had work are given up, since a lost split would be a hole
+    /// in the result.
     fn resume(&mut self, now: Instant, out: &mut Vec<Action>) {
         self.connected = true;
         self.slots.offer_all_again(now);
-        for (job, (epoch, process, failure)) in std::mem::take(&mut self.untold) {
-            self.tell(job, epoch, WorkerToJob::ProcessLost { process, failure }, out);
+        for (job, (epoch, process, failure)) in &self.losses {
+            let message = WorkerToJob::ProcessLost { process: *process, failure: failure.clone() };
+            self.tell(*job, *epoch, message, out);
         }
         let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
         for id in jobs {
@@ -274,10 +287,11 @@ impl State {
             JobToWorker::StartProcess(setup) => self.start(now, job, setup, out),
             JobToWorker::Forget => self.drop_job(now, job, Ending::Ask, out),
             JobToWorker::Host { process, message } => {
-                if let Some(entry) = self.jobs.get_mut(&job)
-                    && entry.process.takes(now, process, &message)
-                {
-                    out.push(Action::Deliver { process, message });
+                let Some(entry) = self.jobs.get_mut(&job) else { return };
+                match entry.process.takes(now, process, &message) {
+                    Taken::Delivered => out.push(Action::Deliver { process, message }),
+                    Taken::Told => {}
+                    Taken::Gone => self.repeat_loss(job, process, out),
                 }
             }
         }
@@ -330,7 +344,7 @@ impl State {
         for allocation in self.slots.free_job(job) {
             self.send(FromWorker::SlotFreed(allocation), out);
         }
-        self.untold.remove(&job);
+        self.losses.remove(&job);
         if let Some(job) = self.jobs.get_mut(&job) {
             job.process.stop(now, how, None, out);
         }
@@ -340,7 +354,7 @@ impl State {
     fn settle(&mut self, now: Instant, out: &mut Vec<Action>) {
         for (id, job) in &mut self.jobs {
             if self.slots.of_job(*id).next().is_none() {
-                job.process.stop(now, Ending::Ask, None, out);
+                job.process.retire(now, out);
             }
             job.process.expire(now, &self.settings, out);
         }
@@ -353,8 +367,8 @@ impl State {
             }
             keep
         });
-        self.untold.retain(|id, _| slots.of_job(*id).next().is_some());
         if self.connected {
+            self.losses.retain(|id, _| slots.of_job(*id).next().is_some());
             for (job, grants) in self.slots.due_offers(now) {
                 self.tell_current(job, WorkerToJob::OfferSlots(grants), out);
             }
@@ -374,11 +388,22 @@ impl State {
         let Some(epoch) = self.jobs.get(&job).map(|job| job.epoch) else {
             return;
         };
-        if self.connected {
-            self.tell(job, epoch, WorkerToJob::ProcessLost { process, failure }, out);
-        } else {
-            self.untold.insert(job, (epoch, process, failure));
-        }
+        self.losses.insert(job, (epoch, process, failure.clone()));
+        self.tell(job, epoch, WorkerToJob::ProcessLost { process, failure }, out);
+    }
+
+    /// The JobMaster counts on a process that is not there: what was said of its end has not reached it.
+    fn repeat_loss(&self, job: JobId, process: ProcessId, out: &mut Vec<Action>) {
+        let known = self.losses.get(&job).filter(|(_, lost, _)| *lost == process);
+        let failure = known.map_or_else(
+            || {
+                let worker = self.settings.worker.clone();
+                Failure::environment("the job process is gone from its TaskManager")
+                    .at(|place| place.worker = Some(worker))
+            },
+            |(_, _, failure)| failure.clone(),
+        );
+        self.tell_current(job, WorkerToJob::ProcessLost { process, failure }, out);
     }
 
     fn tell_ready(&self, job: JobId, out: &mut Vec<Action>) {

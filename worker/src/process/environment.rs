@@ -3,6 +3,7 @@
 //! | variable | from |
 //! |---|---|
 //! | those in [`INHERITED`] | the TaskManager's own environment, where set |
+//! | the mark of the TaskManager | the backend that started it |
 //! | `TMPDIR` | the process's own directory, which goes with it |
 //! | what is set as `containerized.taskmanager.env.<NAME>` | the job's configuration |
 //! | the host mode variables of `flott_core::message::environment` | this TaskManager |
@@ -27,7 +28,7 @@ pub(super) fn environment(
 ) -> Vec<(OsString, OsString)> {
     let mut variables: BTreeMap<OsString, OsString> = BTreeMap::new();
     variables.insert("PATH".into(), PATH_DEFAULT.into());
-    for name in INHERITED {
+    for name in INHERITED.into_iter().chain([environment::WORKER_MARK]) {
         if let Some(value) = own(name) {
             variables.insert(name.into(), value);
         }
@@ -72,6 +73,7 @@ mod tests {
                 "FLOTT_HOST_SETUP=/d/f",
                 "FLOTT_HOST_SOCKET=/d/s",
                 "FLOTT_MODE=host",
+                "FLOTT_WORKER_MARK=own FLOTT_WORKER_MARK",
                 "HOME=own HOME",
                 "LANG=own LANG",
                 "LEVEL=9",

@@ -16,6 +16,9 @@ pub enum Event {
     },
     /// The connection to the JobManager is gone.
     Disconnected,
+    /// The JobManager has given up this life of the TaskManager: nothing of it may go on. Another [`Event::Registered`]
+    /// begins the next life, when all processes have ended.
+    GivenUp,
     /// The ResourceManager gives a slot to a job.
     Allocate(SlotGrant),
     /// The ResourceManager takes a slot back.

@@ -63,6 +63,17 @@ pub(super) struct Stopping {
     next: Option<Box<JobSetup>>,
 }
 
+/// What becomes of a message to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// The process gets it.
+    Delivered,
+    /// The process does not get it, and its end will be reported.
+    Told,
+    /// There is no such process any more.
+    Gone,
+}
+
 impl Process {
     pub(super) fn id(&self) -> Option<ProcessId> {
         match self {
@@ -132,20 +143,26 @@ impl Process {
     }
 
     /// Whether the process is to get `message`; notes what it means for the watches.
-    pub(super) fn takes(&mut self, now: Instant, process: ProcessId, message: &JobToHost) -> bool {
-        let Self::Running { life, has_work, cancels, .. } = self else {
-            return false;
-        };
-        if life.process != process {
-            return false;
+    pub(super) fn takes(&mut self, now: Instant, process: ProcessId, message: &JobToHost) -> Taken {
+        if self.id() != Some(process) {
+            return Taken::Gone;
         }
+        let (life, has_work, cancels) = match self {
+            Self::Running { life, has_work, cancels, .. } => (life, has_work, cancels),
+            Self::Stopping(stopping) => {
+                // Who speaks to it does want to know.
+                stopping.report.get_or_insert_with(unneeded);
+                return Taken::Told;
+            }
+            Self::Absent | Self::Fetching(_) | Self::Starting { .. } => return Taken::Told,
+        };
         *has_work |= is_work(message);
         if let (JobToHost::Cancel(attempts), Some(timeout)) = (message, life.cancellation_timeout) {
             for attempt in attempts {
                 cancels.entry(*attempt).or_insert(now + timeout);
             }
         }
-        true
+        Taken::Delivered
     }
 
     /// Whether the JobMaster is to get `message`; notes what it means for the watches.
@@ -180,6 +197,16 @@ impl Process {
                 }
                 stopping.escalate(now, how, out);
             }
+        }
+    }
+
+    /// The job has no slot here any more: the process ends, and no other follows it. That is reported, unless the
+    /// JobMaster has ended it: else it counts on the process for the next slot that it gets here.
+    pub(super) fn retire(&mut self, now: Instant, out: &mut Vec<Action>) {
+        if let Self::Stopping(stopping) = self {
+            stopping.next = None;
+        } else {
+            self.stop(now, Ending::Ask, Some(unneeded()), out);
         }
     }
 
@@ -255,6 +282,11 @@ impl Ending {
             Self::Kill => None,
         }
     }
+}
+
+/// How a process ends whose job has lost its last slot.
+fn unneeded() -> Failure {
+    Failure::environment("the job holds no slot on this TaskManager any more")
 }
 
 /// The job's own setting: `None` if it has none or an unreadable one, `Some(None)` if it switches the watch off.

@@ -333,6 +333,17 @@ fn last_slot_takes_the_process_with_it() {
     let (mut worker, process) = Worker::running();
     let gone = Action::End { process, how: Ending::Ask };
     assert_eq!(worker.says(1, 1, JobToWorker::FreeSlots(vec![allocation(1)])), [freed(1), gone]);
+    let failure = reported(&worker.ends(process), process);
+    assert_eq!(failure.message, "the job holds no slot on this TaskManager any more");
+}
+
+#[test]
+fn end_for_want_of_a_slot_is_told_though_the_connection_was_torn() {
+    let (mut worker, process) = Worker::running();
+    worker.on(Event::FreeSlot { allocation: allocation(1), reason: "unknown".into() });
+    worker.on(Event::Disconnected);
+    assert_eq!(worker.ends(process), []);
+    reported(&worker.on(Event::Registered { leader: LeaderEpoch(1) }), process);
 }
 
 #[test]

@@ -72,15 +72,30 @@ fn state_and_start(stat: &str) -> Option<(char, u64)> {
 
 /// The process that carries `variable=value` in its environment. Only this user's processes can be looked into.
 pub(super) fn find_marked(variable: &str, value: &str) -> Option<ProcessIdentity> {
+    // The mark is inherited: of a worker and its children the worker is the one that started first.
+    marked(variable, value).min_by_key(|identity| identity.started_at_ticks)
+}
+
+/// Kills every process that carries `variable=value` in its environment. Blocks for as long as a look at all processes
+/// takes.
+pub(super) fn kill_marked(variable: &str, value: &str) {
+    for identity in marked(variable, value) {
+        tracing::info!(pid = identity.pid, "killing a process that a worker has left behind");
+        if let Err(error) = identity.signal(Signal::SIGKILL) {
+            tracing::warn!(pid = identity.pid, %error, "a process that a worker has left behind cannot be killed");
+        }
+    }
+}
+
+fn marked(variable: &str, value: &str) -> impl Iterator<Item = ProcessIdentity> {
     let wanted = format!("{variable}={value}");
-    let processes = fs::read_dir("/proc").ok()?;
+    let processes = fs::read_dir("/proc").into_iter().flatten();
     let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    let marked = |pid: &i32| {
+    let marked = move |pid: &i32| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
     };
-    // The mark is inherited: of a worker and its children the worker is the one that started first.
-    pids.filter(marked).filter_map(ProcessIdentity::of).min_by_key(|identity| identity.started_at_ticks)
+    pids.filter(marked).filter_map(ProcessIdentity::of)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 
 use super::{
     BackendEvent, ProcessIdentity, Rejection, Shared, Watched,
+    identity::kill_marked,
     record::{MARK, Record},
 };
 use crate::backend::LossReason;
@@ -78,6 +79,11 @@ impl Life {
     }
 
     async fn lost(self, reason: LossReason) {
+        // A worker that ended in order has left nothing; one that was killed could not see to it.
+        let mark = self.shared.records.mark(&self.watched.spec.worker);
+        if let Err(error) = tokio::task::spawn_blocking(move || kill_marked(MARK, &mark)).await {
+            tracing::warn!(worker = %self.watched.spec.worker, %error, "what a worker left behind was not looked for");
+        }
         let worker = self.forget();
         self.shared.tell(BackendEvent::Lost { worker, reason }).await;
     }

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The environment variable that marks a worker's process.
-pub(super) const MARK: &str = "FLOTT_WORKER_MARK";
+pub(super) const MARK: &str = flott_core::message::environment::WORKER_MARK;
 /// Records are small; something greater is none of ours.
 const RECORD_BYTES_MAX: u64 = 64 << 10;
 
