@@ -80,6 +80,8 @@ pub enum ToWorker {
     Refused {
         /// Why.
         reason: String,
+        /// Whether only this life of it is not wanted, because it was given up: the worker may come back as a new one.
+        life_is_over: bool,
     },
     /// Give a slot to a job, and offer it to the job's JobMaster.
     AllocateSlot(SlotGrant),

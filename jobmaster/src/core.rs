@@ -17,7 +17,6 @@ use flott_core::{
     failure::Failure,
     id::{AttemptId, JobMasterEpoch, ProcessId, WorkerKey},
     message::{JobSetup, JobToHost, JobToWorker},
-    resource::ResourceProfile,
     status::JobStatus,
     view::{JobView, PendingReason},
 };
@@ -32,7 +31,7 @@ mod regions;
 mod scheduling;
 mod view;
 
-pub use event::{Action, Event, Wait};
+pub use event::{Action, Event, Needs, Wait};
 pub use naming::CAUSE_WAIT;
 
 use crate::{
@@ -101,7 +100,7 @@ pub struct JobMasterCore {
     cancels: BTreeMap<(WorkerKey, ProcessId), Vec<AttemptId>>,
     /// Sources whose list of splits may have to be asked for.
     unlisted: BTreeSet<usize>,
-    declared: BTreeMap<ResourceProfile, u32>,
+    declared: Needs,
     wake: Option<Millis>,
     /// How the job ended, until it has been told.
     last_view: Option<Box<JobView>>,
@@ -145,7 +144,7 @@ impl JobMasterCore {
             actions: Vec::new(),
             cancels: BTreeMap::new(),
             unlisted: BTreeSet::new(),
-            declared: BTreeMap::new(),
+            declared: Needs::default(),
             wake: None,
             last_view: None,
             graph,
@@ -235,8 +234,10 @@ impl JobMasterCore {
             self.send_cancels();
             self.advance_ending();
         }
-        if self.declared != *self.slots.needs() && self.status != JobStatus::Suspended {
-            self.declared = self.slots.needs().clone();
+        let idle = self.is_idle();
+        let is_declared = self.declared.idle == idle && self.declared.slots == *self.slots.needs();
+        if !is_declared && self.status != JobStatus::Suspended {
+            self.declared = Needs { slots: self.slots.needs().clone(), idle };
             self.actions.push(Action::Declare(self.declared.clone()));
         }
         let wake = self.next_due();
@@ -247,6 +248,14 @@ impl JobMasterCore {
         if let Some(view) = self.last_view.take() {
             self.actions.push(Action::Ended(view));
         }
+    }
+
+    /// Whether the job holds slots that it can do nothing with because others are missing.
+    fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Executing)
+            && self.slots.missing().next().is_some()
+            && self.slots.workers().next().is_some()
+            && self.graph.is_untouched()
     }
 
     fn step_job(&mut self, step: JobStep) -> bool {

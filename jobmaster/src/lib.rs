@@ -19,7 +19,7 @@
 //! - [`commit`]: the end of a job
 //! - [`spec`]: what a JobMaster is started with
 //! - [`service`]: the running JobMaster, its handle, and what its owner implements
-//! - [`testing`]: an in-memory cluster that plays the other side, for tests and simulations
+//! - `testing`: an in-memory cluster that plays the other side, for tests and simulations
 //! - [`time`], [`index`], [`error`]: small things that all of them use
 
 mod bounded;
@@ -43,7 +43,7 @@ mod tests;
 pub mod time;
 
 pub use crate::{
-    core::{Action, Event, JobMasterCore, Wait},
+    core::{Action, Event, JobMasterCore, Needs, Wait},
     error::{JobMasterError, Stopped},
     service::{ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, Options},
     spec::{JobSpec, Timeouts},

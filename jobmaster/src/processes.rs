@@ -92,7 +92,7 @@ impl Processes {
     }
 
     /// TaskManagers whose processes are coming up, longest wait first.
-    pub fn starting(&self) -> impl Iterator<Item = (Millis, &WorkerKey)> {
+    pub fn starting(&self) -> impl ExactSizeIterator<Item = (Millis, &WorkerKey)> {
         self.starting.iter().map(|(since, worker)| (*since, worker))
     }
 
@@ -164,12 +164,18 @@ impl Processes {
         if !entry.lost.insert(process) {
             return None;
         }
-        let counts = match &entry.state {
-            ProcessState::Absent => false,
-            ProcessState::Starting { .. } => true,
-            ProcessState::Ready(host) => host.location.process == process,
-        };
-        if counts { Some(self.drop_process(worker)) } else { None }
+        match &entry.state {
+            ProcessState::Absent => None,
+            ProcessState::Starting { .. } => Some(self.drop_process(worker)),
+            ProcessState::Ready(host) if host.location.process == process => Some(self.drop_process(worker)),
+            ProcessState::Ready(_) if entry.unsure => {
+                // A later life has ended, so the one we knew has too; or this is old news that was held up. Then the
+                // process we knew may come back: it is not remembered as lost.
+                entry.state = ProcessState::Absent;
+                Some(std::mem::take(&mut entry.executions))
+            }
+            ProcessState::Ready(_) => None,
+        }
     }
 
     /// Gives up the process of `worker`, whichever it is, and returns the subtasks that were deployed to it.

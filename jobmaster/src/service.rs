@@ -27,7 +27,7 @@ pub use handle::JobMasterHandle;
 pub use ports::{ClusterPort, Declaration, JobListener};
 
 use crate::{
-    core::{Action, Event, JobMasterCore},
+    core::{Action, Event, JobMasterCore, Needs},
     error::JobMasterError,
     spec::JobSpec,
     time::Millis,
@@ -109,7 +109,7 @@ impl JobMasterService {
             tracing::error!(job = %shared.job, %error, "the JobMaster has a bug; its job is failed");
             let failure = Failure::internal("the JobMaster panicked").because(&error);
             let view = Arc::new(crashed(shared.job, name, accepted_at, failure));
-            port.declare(Declaration { job: shared.job, epoch: shared.epoch, needs: Default::default() });
+            port.declare(Declaration { job: shared.job, epoch: shared.epoch, needs: Needs::default() });
             shared.end(Arc::clone(&view));
             listener.status_changed(shared.job, view.status);
             listener.ended(view);

@@ -75,6 +75,8 @@ pub(crate) struct Service {
     address: String,
     log_readers: Arc<Semaphore>,
     inputs: mpsc::Receiver<Input>,
+    /// The JobManager has given up this life, and the next one has not begun.
+    life_is_over: bool,
     /// What the end will be when everything has ended.
     outcome: Option<Result<ExitReason, Error>>,
     goodbye: String,
@@ -141,6 +143,7 @@ impl Service {
             address: String::new(),
             log_readers: Arc::new(Semaphore::new(LOG_READERS_MAX)),
             inputs,
+            life_is_over: false,
             outcome: None,
             goodbye: String::new(),
             stopped: false,
@@ -190,11 +193,14 @@ impl Service {
                 self.ended_cpu += cpu;
                 self.condemned.take_if(|condemned| *condemned == process);
                 self.handle(Event::Ended { process, failure });
+                if self.life_is_over {
+                    self.register_when_clean();
+                }
             }
             Input::Link(Link::Up { jobmanager, address }) => {
                 self.address = address;
-                self.register(&jobmanager);
                 self.jobmanager = Some(jobmanager);
+                self.register_when_clean();
             }
             Input::Link(Link::Message(message)) => self.hear(message),
             Input::Link(Link::Down) => {
@@ -215,7 +221,8 @@ impl Service {
                 tracing::info!(worker = %self.options.worker, %leader, jobmanager = self.address, "registered");
                 self.handle(Event::Registered { leader });
             }
-            ToWorker::Refused { reason } => self.end(Ok(ExitReason::Refused(reason.clone())), reason),
+            ToWorker::Refused { reason, life_is_over: true } => self.begin_again(&reason),
+            ToWorker::Refused { reason, life_is_over: false } => self.end(Ok(ExitReason::Refused(reason.clone())), reason),
             ToWorker::Shutdown { reason } => self.end(Ok(ExitReason::Shutdown(reason.clone())), reason),
             ToWorker::AllocateSlot(grant) => self.handle(Event::Allocate(grant)),
             ToWorker::FreeSlot { allocation, reason } => self.handle(Event::FreeSlot { allocation, reason }),
@@ -280,6 +287,34 @@ impl Service {
                     self.handle(Event::Condemned { process, failure });
                 }
             }
+        }
+    }
+
+    /// The JobManager took the TaskManager for lost, and all jobs know. What is left of this life is killed; then the
+    /// TaskManager comes back as a new one. It started when it did, so that of two TaskManagers with one name the older
+    /// one does not drive the newer one out.
+    fn begin_again(&mut self, reason: &str) {
+        tracing::warn!(worker = %self.options.worker, reason, "the TaskManager begins a new life");
+        if let Some(jobmanager) = self.jobmanager.take() {
+            jobmanager.close(reason);
+        }
+        self.handle(Event::GivenUp);
+        self.life_is_over = true;
+        self.register_when_clean();
+    }
+
+    /// Introduces the TaskManager to the JobManager, if it is connected, and no sooner than a life that is over has left
+    /// nothing behind.
+    fn register_when_clean(&mut self) {
+        if self.life_is_over {
+            if !self.processes.is_empty() {
+                return;
+            }
+            self.instance = InstanceId::random();
+            self.life_is_over = false;
+        }
+        if let Some(jobmanager) = &self.jobmanager {
+            self.register(jobmanager);
         }
     }
 

@@ -482,8 +482,26 @@ async fn unwanted_task_manager_ends() {
     let mut worker = TaskManager::start(jobmanager.options(dir.path())).unwrap();
     let mut peer = jobmanager.peer().await;
     peer.registration().await;
-    peer.send(ToWorker::Refused { reason: "the name is taken".into() });
+    peer.send(ToWorker::Refused { reason: "the name is taken".into(), life_is_over: false });
     assert_eq!(worker.wait().await.unwrap(), ExitReason::Refused("the name is taken".into()));
+}
+
+#[tokio::test]
+async fn life_that_was_given_up_is_followed_by_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut jobmanager = FakeJobManager::start().await;
+    let _worker = TaskManager::start(jobmanager.options(dir.path())).unwrap();
+    let (mut peer, first) = jobmanager.registered(1).await;
+    let pid_file = dir.path().join("pid");
+    let program = jobmanager.put(&lasting_program(&pid_file));
+    peer.start(&jobmanager.setup(JobId::random(), program)).await;
+    let pid = pid_in(&pid_file).await;
+
+    peer.send(ToWorker::Refused { reason: "this life was given up".into(), life_is_over: true });
+    let (_peer, second) = jobmanager.registered(1).await;
+    assert!(!is_alive(pid), "nothing of the old life meets the new one");
+    assert_ne!(second.instance, first.instance);
+    assert_eq!((second.worker, second.started_at, second.allocated), (first.worker, first.started_at, Vec::new()));
 }
 
 #[tokio::test]

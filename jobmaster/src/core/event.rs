@@ -48,11 +48,21 @@ pub enum Event {
     Wake,
 }
 
+/// What a job needs of the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// How many slots of each profile, those that it has included.
+    pub slots: BTreeMap<ResourceProfile, u32>,
+    /// Whether it can do nothing with those that it has, since others are missing: nothing runs on them, and no result
+    /// is kept in their processes.
+    pub idle: bool,
+}
+
 /// Something to be done, in the order given.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Declare these needs to the ResourceManager, in place of those declared before.
-    Declare(BTreeMap<ResourceProfile, u32>),
+    /// Declare this to the ResourceManager, in place of what was declared before.
+    Declare(Needs),
     /// Send a message to a TaskManager.
     Send {
         /// Which.
@@ -80,8 +90,8 @@ pub enum Wait {
     },
     /// Job processes that were asked for.
     Processes {
-        /// On these TaskManagers.
-        workers: Vec<WorkerKey>,
+        /// How many.
+        starting: usize,
     },
     /// Tasks that are deployed, to finish or to end.
     Tasks {

@@ -49,16 +49,16 @@ impl JobMasterCore {
         self.slots.missing().map(reason).collect()
     }
 
-    /// What the job waits for; never empty before it is over.
+    /// What the job waits for; never empty before it is over. Cheap enough to be asked after each event.
     pub fn waits(&self) -> Vec<Wait> {
         let mut waits = Vec::new();
         let missing = self.slots.missing().map(|(_, count)| count).sum();
         if missing > 0 {
             waits.push(Wait::Slots { missing });
         }
-        let workers: Vec<_> = self.processes.starting().map(|(_, worker)| worker.clone()).collect();
-        if !workers.is_empty() {
-            waits.push(Wait::Processes { workers });
+        let starting = self.processes.starting().len();
+        if starting > 0 {
+            waits.push(Wait::Processes { starting });
         }
         let deployed = self.graph.deployed();
         if deployed > 0 {

@@ -1,14 +1,15 @@
 //! What the owner of a JobMaster implements.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use flott_core::{
     id::{JobId, JobMasterEpoch, WorkerKey},
     message::{Committable, JobToWorker},
-    resource::ResourceProfile,
     status::JobStatus,
     view::JobView,
 };
+
+use crate::core::Needs;
 
 /// Everything that a job needs, whole and idempotent: it takes the place of what was declared before. Slots that the job
 /// already has are counted. Without needs, the job is withdrawn.
@@ -18,8 +19,8 @@ pub struct Declaration {
     pub job: JobId,
     /// The JobMaster that declares; an older one's declarations are stale.
     pub epoch: JobMasterEpoch,
-    /// How many slots of each profile.
-    pub needs: BTreeMap<ResourceProfile, u32>,
+    /// How many slots of each profile, and whether those that it has are idle.
+    pub needs: Needs,
 }
 
 /// The JobMaster's way to the cluster.

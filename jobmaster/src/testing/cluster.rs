@@ -212,7 +212,7 @@ impl FakeCluster {
             }
             match action {
                 Action::Declare(needs) => {
-                    self.declared = needs;
+                    self.declared = needs.slots;
                     self.unmatched = true;
                 }
                 Action::Send { worker, message } => {

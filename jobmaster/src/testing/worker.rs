@@ -204,7 +204,10 @@ impl FakeWorker {
             }
             JobToWorker::Host { process, message } => match &self.process {
                 Some(running) if running.location.process == process => self.host(message),
-                Some(_) | None => Vec::new(),
+                Some(_) | None => {
+                    let failure = Failure::environment("the job process is gone from its TaskManager");
+                    vec![WorkerToJob::ProcessLost { process, failure }]
+                }
             },
         }
     }

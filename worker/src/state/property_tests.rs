@@ -52,6 +52,7 @@ enum Step {
     },
     Leader(u64),
     Disconnect,
+    GiveUp,
     /// The n-th process that lives goes on with its life.
     Spawned(usize),
     Ready(usize),
@@ -75,6 +76,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (job, epoch).prop_map(|(job, epoch)| Step::Cancel { job, epoch }),
         1 => (1..4u64).prop_map(Step::Leader),
         1 => Just(Step::Disconnect),
+        1 => Just(Step::GiveUp),
         3 => (0..4usize).prop_map(Step::Spawned),
         3 => (0..4usize).prop_map(Step::Ready),
         1 => (0..4usize).prop_map(Step::Dies),
@@ -183,6 +185,7 @@ impl World {
             }
             Step::Leader(leader) => self.on(Event::Registered { leader: LeaderEpoch(leader) }),
             Step::Disconnect => self.on(Event::Disconnected),
+            Step::GiveUp => self.on(Event::GivenUp),
             Step::Spawned(n) => {
                 if let Some(process) = self.process(n) {
                     self.on(Event::Spawned { process });

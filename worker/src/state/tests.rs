@@ -268,7 +268,8 @@ fn unexpected_end_is_reported_and_leaves_the_slots() {
 fn messages_pass_to_the_process_they_name_alone() {
     let (mut worker, process) = Worker::running();
     assert_eq!(worker.host(process, deploy()), [Action::Deliver { process, message: deploy() }]);
-    assert_eq!(worker.host(ProcessId::from_bytes([9; 16]), deploy()), []);
+    let other = ProcessId::from_bytes([9; 16]);
+    assert_eq!(reported(&worker.host(other, deploy()), other).message, "the job process is gone from its TaskManager");
     let message = ended(attempt());
     assert_eq!(
         worker.on(Event::Host { process, message: message.clone() }),
@@ -432,6 +433,52 @@ fn loss_without_a_connection_is_told_later() {
     assert_eq!(worker.ends(process), []);
     let actions = worker.on(Event::Registered { leader: LeaderEpoch(1) });
     reported(&actions[..1], process);
+}
+
+#[test]
+fn loss_told_on_a_broken_connection_is_repeated() {
+    let (mut worker, process) = Worker::running();
+    reported(&worker.ends(process), process);
+    worker.on(Event::Disconnected);
+    let actions = worker.on(Event::Registered { leader: LeaderEpoch(1) });
+    assert_eq!(reported(&actions[..1], process).message, "exit");
+}
+
+#[test]
+fn message_to_a_lost_process_is_answered_with_its_loss() {
+    let (mut worker, process) = Worker::running();
+    reported(&worker.ends(process), process);
+    assert_eq!(reported(&worker.host(process, deploy()), process).message, "exit");
+    worker.starts(1, 1);
+    assert_eq!(reported(&worker.host(process, deploy()), process).message, "exit");
+}
+
+#[test]
+fn message_to_a_worker_that_has_forgotten_the_job_is_answered_with_the_loss() {
+    let (mut worker, process) = Worker::running();
+    worker.on(Event::FreeSlot { allocation: allocation(1), reason: "unknown".into() });
+    assert_eq!(worker.host(process, deploy()), [], "the end is still to come");
+    reported(&worker.ends(process), process);
+    reported(&worker.host(process, deploy()), process);
+    assert_eq!(worker.state.deadline(), None);
+}
+
+#[test]
+fn end_of_a_forgotten_process_is_reported_to_who_speaks_to_it() {
+    let (mut worker, process) = Worker::running();
+    worker.says(1, 1, JobToWorker::Forget);
+    assert_eq!(worker.host(process, deploy()), []);
+    reported(&worker.ends(process), process);
+}
+
+#[test]
+fn life_that_is_given_up_leaves_nothing() {
+    let (mut worker, process) = Worker::running();
+    assert_eq!(worker.on(Event::GivenUp), [Action::End { process, how: Ending::Kill }]);
+    assert_eq!(worker.state.allocated(), []);
+    assert!(!worker.state.is_registered());
+    assert_eq!(worker.ends(process), []);
+    assert_eq!(worker.on(Event::Registered { leader: LeaderEpoch(1) }), []);
 }
 
 #[test]
