@@ -22,3 +22,6 @@ pub use partition::Partitioner;
 /// They come back in twos, so that a sender has two to go on with while word of the other two travels; more would only
 /// lengthen the queue in front of a slow receiver.
 pub const CREDITS: u32 = 4;
+
+/// Credits that a sender hears of at a time. A remote one may so miss the return of all but the last of them.
+pub(crate) const CREDITS_TOGETHER: u32 = CREDITS / 2;

@@ -11,7 +11,7 @@ use std::{
 use flott_core::failure::Failure;
 use parking_lot::Mutex;
 
-use super::{CREDITS, body::decode, merge::EventMerge};
+use super::{CREDITS, CREDITS_TOGETHER, body::decode, merge::EventMerge};
 use crate::{
     batch::{Batch, Data},
     error::TaskResult,
@@ -278,12 +278,12 @@ impl<T: Data> InputGate<T> {
             let mut room = None;
             if matches!(item, Some(Item::Batch(_) | Item::Encoded(_))) {
                 channel.batches -= 1;
-                // Half the credits back, or all of them: enough to keep a sender busy, and to tell it of starvation.
-                if channel.batches == 0 || channel.batches == CREDITS / 2 {
+                // Some credits back, or all of them: enough to keep a sender busy, and to tell it of starvation.
+                if channel.batches == 0 || channel.batches == CREDITS - CREDITS_TOGETHER {
                     sender = channel.sender.take();
                 }
                 if let Some(credit) = &mut channel.remote {
-                    credit.taken(channel.batches == 0);
+                    credit.taken();
                     room = state.empty.pop();
                 }
             }

@@ -16,7 +16,10 @@ use tokio::{
 };
 
 use super::frame::{self, Frame, HELLO_BYTES, Hello, Kind, RawFrame};
-use crate::{channel::gate::RemoteInput, event::Event};
+use crate::{
+    channel::{CREDITS_TOGETHER, gate::RemoteInput},
+    event::Event,
+};
 
 /// How long a dialler may take for its greeting.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -95,10 +98,11 @@ pub struct CreditReturn {
 }
 
 impl CreditReturn {
-    /// A batch was taken off the queue. Credits go back in twos, or at once when the queue is empty.
-    pub fn taken(&mut self, empty: bool) {
+    /// A batch was taken off the queue. Credits go back a few at a time: each return is a system call here
+    /// and a wake-up there, which in a calm stream would cost as much as the records.
+    pub fn taken(&mut self) {
         self.owed += 1;
-        if empty || self.owed >= crate::channel::CREDITS / 2 {
+        if self.owed >= CREDITS_TOGETHER {
             self.give(self.owed);
             self.owed = 0;
         }

@@ -22,7 +22,11 @@ use tokio::{
 };
 
 use super::frame::{self, Hello, Kind};
-use crate::{channel::CREDITS, error::TaskResult, event::Event};
+use crate::{
+    channel::{CREDITS, CREDITS_TOGETHER},
+    error::TaskResult,
+    event::Event,
+};
 
 /// How long dialling and the greeting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -243,10 +247,12 @@ impl RemoteSender {
         })
     }
 
-    /// Whether the receiver has taken everything. If it has not, `waker` is called when it may have.
+    /// Whether the receiver may have taken everything, as far as is known here. If it cannot have, `waker` is called when
+    /// it may have.
     pub fn starved(&self, waker: &Waker) -> TaskResult<bool> {
         self.with_channel(|channel| {
-            if channel.credit == CREDITS {
+            // It keeps credits to itself until a few are together, and so may hold one fewer than that.
+            if channel.credit + CREDITS_TOGETHER > CREDITS {
                 return true;
             }
             channel.waker = Some(waker.clone());

@@ -90,11 +90,16 @@ async fn send_event(sender: &RemoteSender, event: Event) -> TaskResult {
     .await
 }
 
-/// Waits until the connection under `sender` breaks.
+/// Waits until the connection under `sender` breaks. Uses up its credit.
 async fn broken(sender: &RemoteSender) -> Box<Failure> {
-    poll_fn(|cx| match sender.starved(cx.waker()) {
-        Err(failure) => Poll::Ready(failure),
-        Ok(_) => Poll::Pending,
+    poll_fn(|cx| {
+        loop {
+            match sender.take_credit(Some(cx.waker())) {
+                Err(failure) => return Poll::Ready(failure),
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+            }
+        }
     })
     .await
 }
@@ -117,6 +122,22 @@ async fn records_and_events_cross_in_order_with_a_few_credits() {
     poll_fn(|cx| if sender.starved(cx.waker()).unwrap() { Poll::Ready(()) } else { Poll::Pending }).await;
     send_event(&sender, Event::End).await.unwrap();
     assert_eq!(next(&mut gate).await, Ok(Err(Event::End)));
+}
+
+#[tokio::test]
+async fn a_sender_hears_that_its_receiver_starves_whatever_it_sent() {
+    let (here, location) = listener().await;
+    let mut gate = gate(&here, 0);
+    let sender = exchange(SECRET).open_remote(&location, channel(0)).unwrap();
+    for count in 1..=2 * u64::from(CREDITS) {
+        for record in 0..count.min(CREDITS.into()) {
+            send(&sender, &[record]).await.unwrap();
+        }
+        for record in 0..count.min(CREDITS.into()) {
+            assert_eq!(next(&mut gate).await, Ok(Ok(vec![record])));
+        }
+        poll_fn(|cx| if sender.starved(cx.waker()).unwrap() { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
 }
 
 #[tokio::test]

@@ -212,16 +212,14 @@ impl Cluster {
         }
     }
 
-    /// The next report of a task in a terminal state. Requests for splits are answered with none.
+    /// The next report of a task in a terminal state. Requests for splits are not answered.
     #[track_caller]
     pub fn next_ended(&self) -> TaskStateChange {
         loop {
-            match self.next() {
-                (_, HostToJob::TaskState(change)) if change.state.is_terminal() => return change,
-                (from, HostToJob::RequestSplit { attempt, source }) => {
-                    self.hosts[from].deliver(JobToHost::AssignSplit { attempt, source, split: None });
-                }
-                _ => {}
+            if let (_, HostToJob::TaskState(change)) = self.next()
+                && change.state.is_terminal()
+            {
+                return change;
             }
         }
     }
