@@ -58,7 +58,7 @@ impl<T> fmt::Debug for Stream<T> {
 impl<T: Data> Stream<T> {
     /// The main output of `node`.
     pub(crate) fn of(env: Environment, node: NodeIndex) -> Self {
-        let origin = Origin { node, side: None, ship: None, edge: PlainEdge::<T>::new() };
+        let origin = Origin { node, side: None, ship: None, edge: PlainEdge::<T>::body() };
         Self { env, origins: vec![origin], operator: Some(node), record: PhantomData }
     }
 

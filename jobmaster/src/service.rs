@@ -109,7 +109,8 @@ impl JobMasterService {
             tracing::error!(job = %shared.job, %error, "the JobMaster has a bug; its job is failed");
             let failure = Failure::internal("the JobMaster panicked").because(&error);
             let view = Arc::new(crashed(shared.job, name, accepted_at, failure));
-            port.declare(Declaration { job: shared.job, epoch: shared.epoch, needs: Needs::default() });
+            let (job, epoch) = (shared.job, shared.epoch);
+            port.declare(Declaration { job, epoch, needs: Default::default(), idle: false });
             shared.end(Arc::clone(&view));
             listener.status_changed(shared.job, view.status);
             listener.ended(view);
@@ -182,7 +183,9 @@ impl JobMasterService {
     fn carry_out(&mut self, action: Action) {
         let (job, epoch) = (self.shared.job, self.shared.epoch);
         match action {
-            Action::Declare(needs) => self.port.declare(Declaration { job, epoch, needs }),
+            Action::Declare(Needs { slots: needs, idle }) => {
+                self.port.declare(Declaration { job, epoch, needs, idle });
+            }
             Action::Send { worker, message } => self.port.send(&worker, epoch, message),
             Action::WakeAt(at) => self.wake = at,
             Action::PersistCommit(committables) => self.listener.persist_commit(job, epoch, committables),

@@ -222,7 +222,9 @@ impl Service {
                 self.handle(Event::Registered { leader });
             }
             ToWorker::Refused { reason, life_is_over: true } => self.begin_again(&reason),
-            ToWorker::Refused { reason, life_is_over: false } => self.end(Ok(ExitReason::Refused(reason.clone())), reason),
+            ToWorker::Refused { reason, life_is_over: false } => {
+                self.end(Ok(ExitReason::Refused(reason.clone())), reason)
+            }
             ToWorker::Shutdown { reason } => self.end(Ok(ExitReason::Shutdown(reason.clone())), reason),
             ToWorker::AllocateSlot(grant) => self.handle(Event::Allocate(grant)),
             ToWorker::FreeSlot { allocation, reason } => self.handle(Event::FreeSlot { allocation, reason }),

@@ -116,11 +116,15 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         (Some(Engine::Flink), Some(lab)) => Some(Flink::at(&lab)?),
         _ => None,
     };
-    let binaries = if options.no_build { build::present(&root)? } else { build::release(&root)? };
+    let workloads = if options.workloads.is_empty() { Workload::value_variants() } else { &options.workloads };
+    let simulation = workloads.contains(&Workload::Deploy10k);
+    if !options.no_build {
+        build::release(&root, simulation)?;
+    }
+    let binaries = build::present(&root, simulation)?;
     eprintln!("{}", machine::describe(&root));
     let sizes = Sizes::scaled(options.scale);
     let bench = Bench { binaries, sizes, repeat: options.repeat, parallelism: options.parallelism, flink };
-    let workloads = if options.workloads.is_empty() { Workload::value_variants() } else { &options.workloads };
     let outcome = bench.all(workloads);
     // Only what a failure has left; what went well has ended what it started.
     process::sweep();
@@ -163,7 +167,7 @@ impl Bench {
             Workload::ColdStart => cold_start::measure(self),
             Workload::Submit => submit::measure(self),
             Workload::IdleMemory => idle::measure(self),
-            Workload::Deploy10k => deploy::measure(),
+            Workload::Deploy10k => deploy::measure(self),
         }
     }
 

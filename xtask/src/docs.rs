@@ -59,11 +59,7 @@ pub fn run(check: bool) -> anyhow::Result<()> {
         }
         if check {
             stale += 1;
-            eprintln!(
-                "{}:{} is not what the code says",
-                page.path,
-                first_difference(&present, &text)
-            );
+            eprintln!("{}:{} is not what the code says", page.path, first_difference(&present, &text));
         } else {
             fs::write(&path, text).with_context(|| format!("{} cannot be written", page.path))?;
             println!("docs: wrote {}", page.path);
@@ -80,11 +76,7 @@ pub fn run(check: bool) -> anyhow::Result<()> {
 
 /// The number of the first line in which two texts differ, from 1.
 fn first_difference(left: &str, right: &str) -> usize {
-    1 + left
-        .lines()
-        .zip(right.lines())
-        .take_while(|(left, right)| left == right)
-        .count()
+    1 + left.lines().zip(right.lines()).take_while(|(left, right)| left == right).count()
 }
 
 #[cfg(test)]

@@ -22,9 +22,6 @@ pub fn run() -> anyhow::Result<()> {
     if !broken.is_empty() {
         bail!("{} dependencies break the layering", broken.len());
     }
-    println!(
-        "layers: {} crates keep to their floors",
-        metadata.workspace_members.len()
-    );
+    println!("layers: {} crates keep to their floors", metadata.workspace_members.len());
     Ok(())
 }

@@ -36,14 +36,8 @@ pub struct Written {
 /// Writes the text to `out` and prints its size. A file appears under its name when it is whole.
 pub fn run(out: &Path, size: ByteSize, seed: u64) -> anyhow::Result<()> {
     let written = generate(out, size, seed)?;
-    ensure!(
-        written.bytes > 0 || size.bytes() == 0,
-        "{size} is less than one line; nothing was written"
-    );
-    println!(
-        "{}",
-        serde_json::json!({"bytes": written.bytes, "words": written.words, "seed": seed})
-    );
+    ensure!(written.bytes > 0 || size.bytes() == 0, "{size} is less than one line; nothing was written");
+    println!("{}", serde_json::json!({"bytes": written.bytes, "words": written.words, "seed": seed}));
     Ok(())
 }
 
@@ -93,10 +87,7 @@ fn write(to: &mut impl Write, bytes_max: u64, seed: u64) -> io::Result<Written> 
             return Ok(written);
         }
         to.write_all(&line)?;
-        written = Written {
-            bytes: after,
-            words: written.words + WORDS_PER_LINE,
-        };
+        written = Written { bytes: after, words: written.words + WORDS_PER_LINE };
     }
 }
 

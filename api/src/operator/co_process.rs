@@ -127,7 +127,7 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
         left.keys(&input.records, keys);
         desk.with_states(states, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
-            for (record, (hash, key)) in input.records.drain(..).zip(keys.0.drain(..)) {
+            for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {
                 ctx.set_timestamp(timestamps.next());
                 ctx.set_key(hash, key);
                 function.process_left(record, &mut ctx).map_err(failed)?;
@@ -141,7 +141,7 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
         right.keys(&input.records, keys);
         desk.with_states(states, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
-            for (record, (hash, key)) in input.records.drain(..).zip(keys.0.drain(..)) {
+            for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {
                 ctx.set_timestamp(timestamps.next());
                 ctx.set_key(hash, key);
                 function.process_right(record, &mut ctx).map_err(failed)?;

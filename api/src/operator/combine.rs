@@ -64,17 +64,18 @@ impl<K: Key, T, F: Fold<K, T>> Operator<T, (K, F::Value)> for Combine<K, T, F> {
         input.timestamps.clear();
         self.keys_of.keys(&input.records, &mut self.keys);
         let Self { fold, table, keys, .. } = self;
-        table.warm(keys.0.iter().map(|(hash, key)| (*hash, key)));
         if !self.pays {
-            let values =
-                input.records.drain(..).zip(keys.0.drain(..)).map(|(record, (_, key))| (key, fold.first(record)));
+            let values = input.records.drain(..).zip(keys.keys.drain(..)).map(|(record, key)| (key, fold.first(record)));
             self.out.records.extend(values);
+            keys.hashes.clear();
             return out.collect(&mut self.out);
         }
+        table.warm(keys.iter());
         self.taken += input.len();
-        for (record, (hash, key)) in input.records.drain(..).zip(keys.0.drain(..)) {
-            table.fold(hash, &key, record, fold, F::first, F::add);
+        for (record, (hash, key)) in input.records.drain(..).zip(keys.iter()) {
+            table.fold(hash, key, record, fold, F::first, F::add);
         }
+        keys.clear();
         if table.len() < KEYS_MAX {
             return Ok(());
         }

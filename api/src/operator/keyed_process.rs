@@ -41,7 +41,7 @@ impl<F: KeyedProcessFunction> Operator<F::In, F::Out> for KeyedProcess<F> {
         keys_of.keys(&input.records, keys);
         desk.with_states(states, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
-            for (record, (hash, key)) in input.records.drain(..).zip(keys.0.drain(..)) {
+            for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {
                 ctx.set_timestamp(timestamps.next());
                 ctx.set_key(hash, key);
                 function.process(record, &mut ctx).map_err(failed)?;

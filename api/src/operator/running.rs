@@ -18,24 +18,44 @@ pub(crate) struct Running<K, T, F: Fold<K, T>> {
     fold: F,
     table: HeapTable<K, F::Value>,
     keys: Keys<K>,
+    results: Vec<F::Running>,
     out: Batch<F::Out>,
 }
 
 impl<K: Key, T, F: Fold<K, T>> Running<K, T, F> {
     pub fn new(keys_of: Arc<dyn KeyOf<T, K>>, fold: F) -> Self {
-        Self { keys_of, fold, table: HeapTable::default(), keys: Keys::default(), out: Batch::default() }
+        Self {
+            keys_of,
+            fold,
+            table: HeapTable::default(),
+            keys: Keys::default(),
+            results: Vec::new(),
+            out: Batch::default(),
+        }
     }
 }
 
 impl<K: Key, T, F: Fold<K, T>> Operator<T, F::Out> for Running<K, T, F> {
     fn process(&mut self, input: &mut Batch<T>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        self.keys_of.keys(&input.records, &mut self.keys);
-        let Self { fold, table, keys, .. } = self;
-        table.warm(keys.0.iter().map(|(hash, key)| (*hash, key)));
-        self.out.records.extend(input.records.drain(..).zip(keys.0.drain(..)).map(|(record, (hash, key))| {
-            let value = table.fold(hash, &key, record, fold, F::first, F::add);
-            fold.running(key, value)
+        let Self { fold, table, keys, results, .. } = self;
+        self.keys_of.keys(&input.records, keys);
+        table.warm(keys.iter());
+        // Two loops: the first has nothing to move, and the second nothing to look up.
+        results.extend(input.records.drain(..).zip(keys.iter()).map(|(record, (hash, key))| {
+            let value = table.fold(hash, key, record, fold, F::first, F::add);
+            fold.running(value)
         }));
+        keys.hashes.clear();
+        // As a whole, and not drained: only so are keys moved without being looked at.
+        let keys = mem::take(&mut keys.keys);
+        self.out.records.reserve(keys.len());
+        let mut results = results.drain(..);
+        keys.into_iter().for_each(|key| {
+            if let Some(result) = results.next() {
+                self.out.records.push(F::keyed(key, result));
+            }
+        });
+        drop(results);
         mem::swap(&mut self.out.timestamps, &mut input.timestamps);
         out.collect(&mut self.out)
     }

@@ -23,7 +23,7 @@ pub(crate) trait EdgeBody: Send + Sync {
 pub(crate) struct PlainEdge<T>(PhantomData<fn(T)>);
 
 impl<T: Data> PlainEdge<T> {
-    pub fn new() -> Arc<dyn EdgeBody> {
+    pub fn body() -> Arc<dyn EdgeBody> {
         Arc::new(Self(PhantomData))
     }
 }
@@ -50,7 +50,7 @@ pub(crate) struct KeyedEdge<T, K, F> {
 }
 
 impl<T: Data, K: Key, F: Fn(&T) -> K + Clone + Send + Sync + 'static> KeyedEdge<T, K, F> {
-    pub fn new(key: F) -> Arc<dyn EdgeBody> {
+    pub fn body(key: F) -> Arc<dyn EdgeBody> {
         Arc::new(Self { key, types: PhantomData })
     }
 }
@@ -68,7 +68,7 @@ pub(crate) struct CustomEdge<T, F> {
 }
 
 impl<T: Data, F: FnMut(&T, u32) -> u32 + Clone + Send + Sync + 'static> CustomEdge<T, F> {
-    pub fn new(choose: F) -> Arc<dyn EdgeBody> {
+    pub fn body(choose: F) -> Arc<dyn EdgeBody> {
         Arc::new(Self { choose, types: PhantomData })
     }
 }
@@ -87,18 +87,40 @@ pub(crate) trait KeyOf<T, K>: Send + Sync {
 
 impl<T, K: Key, F: Fn(&T) -> K + Send + Sync> KeyOf<T, K> for F {
     fn keys(&self, records: &[T], keys: &mut Keys<K>) {
-        keys.0.extend(records.iter().map(|record| {
-            let key = self(record);
-            (KeyHash::of(&key), key)
-        }));
+        keys.keys.extend(records.iter().map(self));
+        keys.hashes.extend(keys.keys.iter().map(KeyHash::of));
     }
 }
 
-/// Keys of a batch with their hashes. Kept between batches for its room.
-pub(crate) struct Keys<K>(pub Vec<(KeyHash, K)>);
+/// Keys of a batch, and their hashes in the same order. Kept between batches for its room.
+///
+/// Two lists, so that a loop over keys borrows them where they lie: taking them one by one out of a list of pairs made
+/// the compiler copy each of them twice, piece by piece.
+pub(crate) struct Keys<K> {
+    pub hashes: Vec<KeyHash>,
+    pub keys: Vec<K>,
+}
+
+impl<K> Keys<K> {
+    /// Hashes and keys, to look at.
+    pub fn iter(&self) -> impl Iterator<Item = (KeyHash, &K)> {
+        self.hashes.iter().copied().zip(&self.keys)
+    }
+
+    /// Takes hashes and keys out.
+    pub fn drain(&mut self) -> impl Iterator<Item = (KeyHash, K)> {
+        self.hashes.drain(..).zip(self.keys.drain(..))
+    }
+
+    /// Forgets them all.
+    pub fn clear(&mut self) {
+        self.hashes.clear();
+        self.keys.clear();
+    }
+}
 
 impl<K> Default for Keys<K> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { hashes: Vec::new(), keys: Vec::new() }
     }
 }

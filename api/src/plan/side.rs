@@ -32,7 +32,7 @@ pub(crate) trait SideBody: Send + Sync {
 pub(crate) struct SideKind<T>(PhantomData<fn(T)>);
 
 impl<T: Data> SideKind<T> {
-    pub fn new() -> Arc<dyn SideBody> {
+    pub fn body() -> Arc<dyn SideBody> {
         Arc::new(Self(PhantomData))
     }
 }

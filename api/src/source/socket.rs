@@ -1,8 +1,10 @@
 //! Lines from a TCP connection.
 
 use std::{
+    borrow::Cow,
     future::Future,
     io,
+    ops::ControlFlow,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -19,7 +21,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::lines::{LineBuffer, text};
+use super::lines::LineBuffer;
 
 const READ_BYTES: usize = 16 << 10;
 
@@ -76,21 +78,18 @@ impl Reader {
 
 impl SplitReader<String> for Reader {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<String>) -> Poll<TaskResult<ReadStatus>> {
-        while batch.records.len() < BATCH_RECORDS {
-            if let Some((line, _)) = self.buffer.next() {
-                batch.records.push(text(self.buffer.get(line)).into_owned());
-                continue;
-            }
-            if !batch.is_empty() {
-                break;
+        loop {
+            let flow = self.buffer.take(|line, _| {
+                batch.records.push(line.to_owned());
+                if batch.len() >= BATCH_RECORDS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            if flow.is_break() || !batch.is_empty() {
+                return Poll::Ready(Ok(ReadStatus::More));
             }
             if ready!(self.poll_more(cx))? == 0 {
-                if let Some(line) = self.buffer.rest() {
-                    batch.records.push(text(self.buffer.get(line)).into_owned());
-                }
+                batch.records.extend(self.buffer.rest().map(Cow::into_owned));
                 return Poll::Ready(Ok(ReadStatus::Ended));
             }
         }
-        Poll::Ready(Ok(ReadStatus::More))
     }
 }

@@ -5,6 +5,8 @@ use std::{
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
     marker::PhantomData,
+    mem,
+    ops::ControlFlow,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
     task::{Context, Poll},
@@ -19,7 +21,7 @@ use flott_runtime::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::lines::{LineBuffer, text};
+use super::lines::LineBuffer;
 
 /// Largest split in bytes.
 const SPLIT_BYTES_MAX: u64 = 32 << 20;
@@ -145,30 +147,33 @@ impl Reader {
 impl<L: for<'a> From<&'a str>> SplitReader<L> for Reader {
     fn poll_read(&mut self, _: &mut Context<'_>, batch: &mut Batch<L>) -> Poll<TaskResult<ReadStatus>> {
         let mut bytes = 0;
-        while batch.records.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
+        loop {
             if self.at >= self.end {
                 return Poll::Ready(Ok(ReadStatus::Ended));
             }
-            let Some((line, taken)) = self.buffer.next() else {
-                if self.read_more()? {
-                    continue;
+            let Self { buffer, at, end, skip, .. } = self;
+            let flow = buffer.take(|line, taken| {
+                *at += taken as u64;
+                bytes += taken;
+                if !mem::take(skip) {
+                    batch.records.push(L::from(line));
                 }
+                let full = batch.records.len() >= BATCH_RECORDS || bytes >= BATCH_BYTES;
+                if full || *at >= *end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            if flow.is_break() {
+                let status = if self.at >= self.end { ReadStatus::Ended } else { ReadStatus::More };
+                return Poll::Ready(Ok(status));
+            }
+            if !self.read_more()? {
                 if let Some(line) = self.buffer.rest()
                     && !self.skip
                 {
-                    batch.records.push(L::from(&text(self.buffer.get(line))));
+                    batch.records.push(L::from(&line));
                 }
                 return Poll::Ready(Ok(ReadStatus::Ended));
-            };
-            self.at += taken as u64;
-            bytes += taken;
-            if self.skip {
-                self.skip = false;
-                continue;
             }
-            batch.records.push(L::from(&text(self.buffer.get(line))));
         }
-        Poll::Ready(Ok(ReadStatus::More))
     }
 }
 

@@ -21,37 +21,37 @@ impl<T: Data> Stream<T> {
     /// To the subtask of the same number; both operators must have equal parallelism.
     #[must_use]
     pub fn forward(&self) -> Self {
-        self.shipped(ShipStrategy::Forward, &PlainEdge::<T>::new())
+        self.shipped(ShipStrategy::Forward, &PlainEdge::<T>::body())
     }
 
     /// To all subtasks in turn.
     #[must_use]
     pub fn rebalance(&self) -> Self {
-        self.shipped(ShipStrategy::Rebalance, &PlainEdge::<T>::new())
+        self.shipped(ShipStrategy::Rebalance, &PlainEdge::<T>::body())
     }
 
     /// To a few subtasks in turn: each producer has its own, or shares one.
     #[must_use]
     pub fn rescale(&self) -> Self {
-        self.shipped(ShipStrategy::Rescale, &PlainEdge::<T>::new())
+        self.shipped(ShipStrategy::Rescale, &PlainEdge::<T>::body())
     }
 
     /// To a subtask drawn at random.
     #[must_use]
     pub fn shuffle(&self) -> Self {
-        self.shipped(ShipStrategy::Shuffle, &PlainEdge::<T>::new())
+        self.shipped(ShipStrategy::Shuffle, &PlainEdge::<T>::body())
     }
 
     /// To all subtasks, each record to every one.
     #[must_use]
     pub fn broadcast(&self) -> Self {
-        self.shipped(ShipStrategy::Broadcast, &PlainEdge::<T>::new())
+        self.shipped(ShipStrategy::Broadcast, &PlainEdge::<T>::body())
     }
 
     /// All to the first subtask.
     #[must_use]
     pub fn global(&self) -> Self {
-        self.shipped(ShipStrategy::Global, &PlainEdge::<T>::new())
+        self.shipped(ShipStrategy::Global, &PlainEdge::<T>::body())
     }
 
     /// To the subtask that `choose` answers for the record and the number of subtasks. An answer that is no subtask
@@ -61,7 +61,7 @@ impl<T: Data> Stream<T> {
     where
         F: FnMut(&T, u32) -> u32 + Clone + Send + Sync + 'static,
     {
-        self.shipped(ShipStrategy::Custom, &CustomEdge::<T, F>::new(choose))
+        self.shipped(ShipStrategy::Custom, &CustomEdge::<T, F>::body(choose))
     }
 
     /// By key: all records of a key get to one subtask, where the key's state is. The key of a record must always be the
@@ -71,7 +71,7 @@ impl<T: Data> Stream<T> {
         K: Key,
         F: Fn(&T) -> K + Clone + Send + Sync + 'static,
     {
-        let keyed = self.shipped(ShipStrategy::Hash, &KeyedEdge::<T, K, F>::new(key.clone()));
+        let keyed = self.shipped(ShipStrategy::Hash, &KeyedEdge::<T, K, F>::body(key.clone()));
         KeyedStream { unkeyed: self.clone(), keyed, keys: Arc::new(key) }
     }
 }

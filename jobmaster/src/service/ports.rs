@@ -1,15 +1,14 @@
 //! What the owner of a JobMaster implements.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use flott_core::{
     id::{JobId, JobMasterEpoch, WorkerKey},
     message::{Committable, JobToWorker},
+    resource::ResourceProfile,
     status::JobStatus,
     view::JobView,
 };
-
-use crate::core::Needs;
 
 /// Everything that a job needs, whole and idempotent: it takes the place of what was declared before. Slots that the job
 /// already has are counted. Without needs, the job is withdrawn.
@@ -19,8 +18,10 @@ pub struct Declaration {
     pub job: JobId,
     /// The JobMaster that declares; an older one's declarations are stale.
     pub epoch: JobMasterEpoch,
-    /// How many slots of each profile, and whether those that it has are idle.
-    pub needs: Needs,
+    /// How many slots of each profile.
+    pub needs: BTreeMap<ResourceProfile, u32>,
+    /// Whether it can do nothing with the slots that it has, since others are missing.
+    pub idle: bool,
 }
 
 /// The JobMaster's way to the cluster.

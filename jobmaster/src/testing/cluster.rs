@@ -48,6 +48,8 @@ pub struct FakeCluster {
     pub persists: bool,
     /// What is declared now.
     pub declared: BTreeMap<ResourceProfile, u32>,
+    /// Whether it was declared that the slots the job has are of no use to it so far.
+    pub idle: bool,
     /// Things that must never happen, and did.
     pub faults: Vec<String>,
     /// Messages that the JobMaster has sent.
@@ -85,6 +87,7 @@ impl FakeCluster {
             manifests: Vec::new(),
             persists: true,
             declared: BTreeMap::new(),
+            idle: false,
             faults: Vec::new(),
             sent: 0,
             order,
@@ -213,6 +216,7 @@ impl FakeCluster {
             match action {
                 Action::Declare(needs) => {
                     self.declared = needs.slots;
+                    self.idle = needs.idle;
                     self.unmatched = true;
                 }
                 Action::Send { worker, message } => {

@@ -112,10 +112,14 @@ fn a_lost_task_manager_is_replaced() {
     cluster.kill_worker(&worker);
     cluster.settle();
     assert_eq!(cluster.declared.values().sum::<u32>(), 2, "asked for at once, during the delay");
+    assert!(cluster.idle, "the other slot may go to another job");
     cluster.pass(200);
     assert_eq!(cluster.core.waits(), [Wait::Slots { missing: 1 }]);
     assert_eq!(cluster.core.status(), JobStatus::Restarting);
     cluster.add_worker(1);
+    assert!(cluster.idle);
+    cluster.settle();
+    assert!(!cluster.idle);
     cluster.run_to_end();
     check_ended(&mut cluster, JobStatus::Finished);
 }

@@ -1,7 +1,10 @@
 //! Connections that break and come back: what was lost on the way to a TaskManager is repeated.
 
 use super::*;
-use crate::core::{Event, Wait};
+use crate::{
+    core::{Event, Wait},
+    testing::Outcome,
+};
 
 /// Delivers messages until the JobMaster waits like this, with the ones that come of it still on their way.
 #[track_caller]
@@ -91,6 +94,22 @@ fn while_the_end_of_a_process_is_told() {
     check_sound(&cluster);
     assert_eq!(cluster.core.status(), JobStatus::Restarting);
     assert_eq!(cluster.core.view().exceptions[0].failure.message, "the job process was replaced by another one");
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Finished);
+}
+
+#[test]
+fn while_the_end_of_a_process_is_told_and_no_other_comes_up() {
+    let mut cluster = running(word_count(), ONCE);
+    let worker = cluster.workers.keys().next().unwrap().clone();
+    cluster.kill_process_unheard(&worker);
+    let failure = flott_core::failure::Failure::environment("no room");
+    cluster.workers.get_mut(&worker).unwrap().starts.push_back(Outcome::Bad(failure));
+    cluster.reconnect(&worker);
+    cluster.settle();
+    check_sound(&cluster);
+    assert_eq!(cluster.core.status(), JobStatus::Restarting);
+    assert_eq!(cluster.core.view().exceptions[0].failure.message, "no room");
     cluster.run_to_end();
     check_ended(&mut cluster, JobStatus::Finished);
 }

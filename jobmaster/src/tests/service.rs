@@ -72,7 +72,7 @@ async fn play(
         let mut answers = Vec::new();
         match doing {
             Doing::Declared(declaration) => {
-                for (profile, count) in declaration.needs.slots {
+                for (profile, count) in declaration.needs {
                     while u32::from(given) < count {
                         given += 1;
                         answers.push(worker.allocate(SlotGrant {
@@ -179,7 +179,7 @@ struct Broken;
 
 impl ClusterPort for Broken {
     fn declare(&self, declaration: Declaration) {
-        assert!(declaration.needs.slots.is_empty(), "this panic is part of the test");
+        assert!(declaration.needs.is_empty(), "this panic is part of the test");
     }
 
     fn send(&self, _: &WorkerKey, _: JobMasterEpoch, _: JobToWorker) {}

@@ -142,6 +142,25 @@ fn slots_that_do_not_come_fail_the_job_by_name() {
 }
 
 #[test]
+fn slots_are_idle_while_others_are_missing_and_nothing_has_begun() {
+    let mut waiting = cluster(spec_of(word_count(), RestartStrategy::None));
+    assert!(!waiting.idle, "there is none");
+    waiting.add_worker(1);
+    waiting.settle();
+    assert!(waiting.idle);
+    waiting.add_worker(1);
+    waiting.settle();
+    assert!(!waiting.idle, "all are there");
+
+    // One region of two runs, or has left results.
+    let mut partly = running(side_by_side(), OFTEN);
+    let worker = partly.workers.keys().next().unwrap().clone();
+    partly.kill_worker(&worker);
+    partly.settle();
+    assert_eq!((partly.core.waits().contains(&crate::core::Wait::Slots { missing: 1 }), partly.idle), (true, false));
+}
+
+#[test]
 fn slots_that_come_in_time_end_the_wait() {
     let mut cluster = cluster(spec_of(word_count(), RestartStrategy::None));
     cluster.pass(299_999);

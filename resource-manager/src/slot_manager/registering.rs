@@ -25,7 +25,12 @@ impl SlotManager {
     pub(super) fn register(&mut self, now: Time, registration: Registration, connection: ConnectionNumber) {
         let key = WorkerKey { worker: registration.worker.clone(), instance: registration.instance };
         if let Some(reason) = self.unwanted(&registration) {
-            self.refuse(key, reason);
+            self.refuse(key, reason, false);
+            return;
+        }
+        if self.gone.contains(&registration.instance) {
+            // Jobs were told that this life is over, and have made up their minds.
+            self.refuse(key, "this life of the worker was given up; it may come back as a new one".into(), true);
             return;
         }
         let known = self.by_name.get(&key.worker).and_then(|number| Some((*number, self.workers.get(number)?)));
@@ -38,7 +43,7 @@ impl SlotManager {
                 return;
             }
             if known.is_up() && registration.started_at < known.registration.started_at {
-                self.refuse(key, "a worker of the same name that started later is registered".into());
+                self.refuse(key, "a worker of the same name that started later is registered".into(), false);
                 return;
             }
             // The backend knows workers by name, and the name lives on: what was started is now the newer life.
@@ -60,15 +65,11 @@ impl SlotManager {
         if slots == 0 || slots > SLOTS_MAX {
             return Some(format!("a worker must have 1 to {SLOTS_MAX} slots, not {slots}"));
         }
-        if self.gone.contains(&registration.instance) {
-            // Jobs were told that this life is over, and have made up their minds.
-            return Some("this life of the worker was given up; it may come back as a new one".into());
-        }
         self.stopping.contains_key(&registration.worker).then(|| "the worker is being stopped".into())
     }
 
-    fn refuse(&mut self, worker: WorkerKey, reason: String) {
-        let message = ToWorker::Refused { reason: reason.clone() };
+    fn refuse(&mut self, worker: WorkerKey, reason: String, life_is_over: bool) {
+        let message = ToWorker::Refused { reason: reason.clone(), life_is_over };
         self.actions.push(Action::Send { to: worker.clone(), message });
         self.actions.push(Action::Disconnect { worker, reason });
     }

@@ -3,7 +3,10 @@
 use std::mem;
 
 use flott_core::{codec, failure::Failure};
-use hashbrown::{HashTable, hash_table::Entry};
+use hashbrown::{
+    HashTable,
+    hash_table::{AbsentEntry, Entry},
+};
 
 use super::table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable};
 use crate::{
@@ -42,9 +45,10 @@ impl<K: Key, V> HeapTable<K, V> {
     /// key is copied only when it is new.
     #[inline(always)]
     pub fn upsert(&mut self, hash: KeyHash, key: &K, create: impl FnOnce() -> V) -> &mut V {
-        match self.entries.entry(hash.for_table(), |(known, _)| known == key, rehash) {
-            Entry::Occupied(entry) => &mut entry.into_mut().1,
-            Entry::Vacant(entry) => &mut entry.insert((key.clone(), create())).into_mut().1,
+        // Most keys are there: looking for one alone is a shorter loop than looking for a free place as well.
+        match self.entries.find_entry(hash.for_table(), |(known, _)| known == key) {
+            Ok(entry) => &mut entry.into_mut().1,
+            Err(absent) => insert(absent, hash, (key.clone(), create())),
         }
     }
 
@@ -60,13 +64,13 @@ impl<K: Key, V> HeapTable<K, V> {
         first: impl FnOnce(&mut C, T) -> V,
         add: impl FnOnce(&mut C, &mut V, T),
     ) -> &mut V {
-        match self.entries.entry(hash.for_table(), |(known, _)| known == key, rehash) {
-            Entry::Occupied(entry) => {
+        match self.entries.find_entry(hash.for_table(), |(known, _)| known == key) {
+            Ok(entry) => {
                 let value = &mut entry.into_mut().1;
                 add(with, value, item);
                 value
             }
-            Entry::Vacant(entry) => &mut entry.insert((key.clone(), first(with, item))).into_mut().1,
+            Err(absent) => insert(absent, hash, (key.clone(), first(with, item))),
         }
     }
 
@@ -127,6 +131,12 @@ impl<K: Key, V> HeapTable<K, V> {
     pub fn drain_entries(&mut self) -> impl Iterator<Item = (K, V)> {
         self.entries.drain()
     }
+}
+
+/// Puts in an entry whose key is not there.
+#[inline(never)]
+fn insert<K: Key, V>(absent: AbsentEntry<'_, (K, V)>, hash: KeyHash, entry: (K, V)) -> &mut V {
+    &mut absent.into_table().insert_unique(hash.for_table(), entry, rehash).into_mut().1
 }
 
 #[inline(always)]

@@ -6,7 +6,7 @@ use flott_core::{
     message::{JobToWorker, ToWorker, WorkerToJob},
     status::JobStatus,
 };
-use flott_jobmaster::{Action, Event, JobMasterCore, JobSpec, Millis, Wait};
+use flott_jobmaster::{Action, Event, JobMasterCore, JobSpec, Millis};
 use flott_resource_manager::{
     Declaration, Time,
     slot_manager::{Action as ManagerAction, Event as ManagerEvent},
@@ -92,7 +92,7 @@ impl World {
         let mut declaration = job.declared.clone();
         for action in actions {
             match action {
-                Action::Declare(needs) => declaration = Declaration::new(id, epoch, needs),
+                Action::Declare(needs) => declaration = Declaration::new(id, epoch, needs.slots).idle(needs.idle),
                 Action::Send { worker, message } => {
                     self.send_to_worker(&worker, ToWorker::Job { job: id, epoch, message });
                 }
@@ -111,11 +111,6 @@ impl World {
             }
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        // Only a job that misses something can have idle slots.
-        if !declaration.needs.is_empty() && self.manager.is_served(&id) != Some(true) {
-            let runs = job.core.waits().iter().any(|wait| matches!(wait, Wait::Tasks { .. }));
-            declaration = declaration.idle(!runs);
-        }
         if declaration != job.declared {
             job.declared = declaration.clone();
             self.manage(ManagerEvent::Declared(declaration));

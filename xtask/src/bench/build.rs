@@ -10,32 +10,51 @@ use anyhow::{Context, ensure};
 /// Where the release builds are.
 #[derive(Debug, Clone)]
 pub struct Binaries {
+    /// Client and daemons.
     pub flott: PathBuf,
+    /// The workloads.
     pub lab: PathBuf,
+    /// The simulation; there only when it was asked for.
+    pub deploy: PathBuf,
     /// Folder for what is made once and used again.
     pub cache: PathBuf,
 }
 
-/// Builds the command and the workloads.
-pub fn release(root: &Path) -> anyhow::Result<Binaries> {
+/// Builds the command and the workloads, and the simulation if it is to be run.
+pub fn release(root: &Path, simulation: bool) -> anyhow::Result<()> {
+    build(root, &["--package", "flott-cli", "--package", "flott-lab"])?;
+    if simulation {
+        build(root, &["--package", "flott-tests", "--bin", "deploy-10k"])?;
+    }
+    Ok(())
+}
+
+fn build(root: &Path, what: &[&str]) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--release", "--package", "flott-cli", "--package", "flott-lab"])
+        .args(["build", "--release"])
+        .args(what)
         .current_dir(root)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status()
         .context("cargo build cannot be run")?;
-    ensure!(status.success(), "cargo build failed: {status}");
-    present(root)
+    ensure!(status.success(), "cargo build {}: {status}", what.join(" "));
+    Ok(())
 }
 
-/// What was built before.
-pub fn present(root: &Path) -> anyhow::Result<Binaries> {
+/// What was built.
+pub fn present(root: &Path, simulation: bool) -> anyhow::Result<Binaries> {
     let target = crate::workspace::target_directory(root)?;
-    let release = target.join("release");
-    let binaries = Binaries { flott: release.join("flott"), lab: release.join("lab"), cache: target.join("bench") };
-    for binary in [&binaries.flott, &binaries.lab] {
+    let release = |name| target.join("release").join(name);
+    let binaries = Binaries {
+        flott: release("flott"),
+        lab: release("lab"),
+        deploy: release("deploy-10k"),
+        cache: target.join("bench"),
+    };
+    let needed = [&binaries.flott, &binaries.lab].into_iter().chain(simulation.then_some(&binaries.deploy));
+    for binary in needed {
         ensure!(binary.is_file(), "{} is not there", binary.display());
     }
     Ok(binaries)

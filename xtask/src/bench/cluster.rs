@@ -44,8 +44,13 @@ impl Cluster {
     /// Starts it, and waits until all workers have registered.
     pub fn start(binaries: &Binaries, shape: Shape) -> anyhow::Result<Self> {
         let folder = state_folder()?;
-        let jobmanager = Daemon::start(jobmanager(binaries, folder.path(), &["cluster.backend=standalone"]), folder.path(), "jobmanager")?;
-        let mut cluster = Self { client: first_answer(&jobmanager, folder.path())?, jobmanager, workers: Vec::new(), folder };
+        let jobmanager = Daemon::start(
+            jobmanager(binaries, folder.path(), &["cluster.backend=standalone"]),
+            folder.path(),
+            "jobmanager",
+        )?;
+        let mut cluster =
+            Self { client: first_answer(&jobmanager, folder.path())?, jobmanager, workers: Vec::new(), folder };
         for number in 1..=shape.workers {
             let worker = cluster.worker(binaries, number, shape.slots)?;
             cluster.workers.push(worker);

@@ -74,6 +74,7 @@ impl Flink {
 
     /// Starts a cluster.
     pub fn up(&self, shape: Shape) -> anyhow::Result<FlinkCluster<'_>> {
+        ensure!(std::net::TcpStream::connect(ADDRESS).is_err(), "something answers at {ADDRESS} already; end it first");
         let before = process::descendants(std::process::id() as i32);
         let mut cluster = FlinkCluster { flink: self, all: BTreeSet::new(), start: Start::default() };
         let said = self.output(&["up", &shape.workers.to_string(), &shape.slots.to_string()]);

@@ -57,7 +57,10 @@ fn look(
     upload: impl FnOnce() -> anyhow::Result<Program>,
 ) -> anyhow::Result<Run> {
     let resident = |pids: &[i32]| -> anyhow::Result<f64> {
-        pids.iter().map(|pid| process::resident_bytes(*pid).map(|bytes| bytes as f64)).sum::<Option<f64>>().context("a daemon has ended")
+        pids.iter()
+            .map(|pid| process::resident_bytes(*pid).map(|bytes| bytes as f64))
+            .sum::<Option<f64>>()
+            .context("a daemon has ended")
     };
     let began = Instant::now();
     let mut meter = Meter::start(workers.clone(), jobmanagers.clone())?;

@@ -1,10 +1,6 @@
 //! Age of records behind a hop by key, at a steady rate, between two TaskManagers.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;

@@ -38,11 +38,7 @@ fn parse(line: &str) -> Option<Stat> {
     let (_, fields) = line.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
-    Some(Stat {
-        parent: fields.get(1)?.parse().ok()?,
-        own: ticks(11)? + ticks(12)?,
-        reaped: ticks(13)? + ticks(14)?,
-    })
+    Some(Stat { parent: fields.get(1)?.parse().ok()?, own: ticks(11)? + ticks(12)?, reaped: ticks(13)? + ticks(14)? })
 }
 
 fn seconds(ticks: u64) -> anyhow::Result<f64> {

@@ -84,7 +84,7 @@ pub fn ratio(flott: &Line, other: &Line) -> Value {
     let mut ratios = Map::new();
     let mut add = |name: &str, ours: f64, theirs: f64| {
         // What takes less than a clock tick, or has no such figure, has no ratio.
-        if ours > 0.0 && theirs.is_finite() {
+        if ours > 0.0 && theirs > 0.0 {
             ratios.insert(name.to_owned(), json!(rounded(theirs / ours)));
         }
     };

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -187,10 +187,19 @@ fn on_flink(bench: &Bench, flink: &FlinkCluster<'_>) -> anyhow::Result<Run> {
 }
 
 /// Runs a command that must succeed; seconds until it has ended. What it prints is in `folder` for as long as it runs.
-pub fn timed(mut command: Command, folder: &Path) -> anyhow::Result<f64> {
+pub fn timed(command: Command, folder: &Path) -> anyhow::Result<f64> {
+    run(command, folder).map(|(seconds, _)| seconds)
+}
+
+/// Runs a command that must succeed; what it prints.
+pub fn captured(command: Command, folder: &Path) -> anyhow::Result<String> {
+    run(command, folder).map(|(_, said)| said)
+}
+
+fn run(mut command: Command, folder: &Path) -> anyhow::Result<(f64, String)> {
     let output = tempfile::NamedTempFile::new_in(folder)?;
     let file: File = output.reopen()?;
-    command.stdout(file.try_clone()?).stderr(file);
+    command.stdout(file.try_clone()?).stderr(file).stdin(Stdio::null());
     let shown = command.get_program().to_string_lossy().into_owned();
     let began = Instant::now();
     let mut child = command.spawn().with_context(|| format!("{shown} cannot be run"))?;
@@ -201,6 +210,7 @@ pub fn timed(mut command: Command, folder: &Path) -> anyhow::Result<f64> {
         let _ = child.kill();
         let _ = child.wait();
     })?;
-    ensure!(status.success(), "{shown} {:?}: {status}: {}", command.get_args().collect::<Vec<_>>(), fs::read_to_string(output.path())?);
-    Ok(seconds)
+    let said = fs::read_to_string(output.path())?;
+    ensure!(status.success(), "{shown} {:?}: {status}: {said}", command.get_args().collect::<Vec<_>>());
+    Ok((seconds, said))
 }

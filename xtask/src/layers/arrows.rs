@@ -5,27 +5,16 @@ use crate::workspace::Metadata;
 
 /// One line for each arrow between crates of the workspace that no rule allows.
 pub fn broken(metadata: &Metadata) -> Vec<String> {
-    let members: Vec<_> = metadata
-        .packages
-        .iter()
-        .filter(|package| metadata.workspace_members.contains(&package.id))
-        .collect();
+    let members: Vec<_> =
+        metadata.packages.iter().filter(|package| metadata.workspace_members.contains(&package.id)).collect();
     let names: BTreeSet<_> = members.iter().map(|package| package.name.as_str()).collect();
     let mut broken = Vec::new();
     for package in members {
         let name = &package.name;
-        let manifest = package
-            .manifest_path
-            .strip_prefix(&metadata.workspace_root)
-            .unwrap_or(&package.manifest_path);
-        let folder = manifest
-            .parent()
-            .map(|folder| folder.display().to_string())
-            .unwrap_or_default();
+        let manifest = package.manifest_path.strip_prefix(&metadata.workspace_root).unwrap_or(&package.manifest_path);
+        let folder = manifest.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
         let Some(rule) = rule(name, &folder) else {
-            broken.push(format!(
-                "{name} ({folder}) has no rule: say in xtask/src/layers/rules.rs what it may know"
-            ));
+            broken.push(format!("{name} ({folder}) has no rule: say in xtask/src/layers/rules.rs what it may know"));
             continue;
         };
         for dependency in &package.dependencies {
@@ -36,10 +25,7 @@ pub fn broken(metadata: &Metadata) -> Vec<String> {
             }
             let kind = dependency.kind.as_deref().unwrap_or("normal");
             let rule = rule.describe();
-            broken.push(format!(
-                "{name} -> {other} ({kind} dependency in {}): {name} {rule}",
-                manifest.display()
-            ));
+            broken.push(format!("{name} -> {other} ({kind} dependency in {}): {name} {rule}", manifest.display()));
         }
     }
     broken

@@ -5,17 +5,9 @@ use crate::workspace::Metadata;
 
 /// One line for each heavy crate that the users' library brings along, with the way it came.
 pub fn broken(metadata: &Metadata) -> Vec<String> {
-    let names: BTreeMap<&str, &str> = metadata
-        .packages
-        .iter()
-        .map(|package| (package.id.as_str(), package.name.as_str()))
-        .collect();
-    let nodes: BTreeMap<&str, _> = metadata
-        .resolve
-        .nodes
-        .iter()
-        .map(|node| (node.id.as_str(), node))
-        .collect();
+    let names: BTreeMap<&str, &str> =
+        metadata.packages.iter().map(|package| (package.id.as_str(), package.name.as_str())).collect();
+    let nodes: BTreeMap<&str, _> = metadata.resolve.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
     let member = |package: &&crate::workspace::Package| {
         package.name == LIGHT && metadata.workspace_members.contains(&package.id)
     };
@@ -29,10 +21,7 @@ pub fn broken(metadata: &Metadata) -> Vec<String> {
     while let Some(id) = queue.pop_front() {
         let name = names.get(id).copied().unwrap_or(id);
         if HEAVY.contains(&name) {
-            broken.push(format!(
-                "{LIGHT} must not bring {name} along: {}",
-                way(id, &came_by, &names)
-            ));
+            broken.push(format!("{LIGHT} must not bring {name} along: {}", way(id, &came_by, &names)));
             continue;
         }
         for dependency in nodes.get(id).map(|node| node.deps.as_slice()).unwrap_or_default() {
@@ -87,24 +76,13 @@ mod tests {
     #[test]
     fn a_heavy_crate_is_found_however_deep() {
         check(
-            &[
-                ("flott", "flott-runtime", None),
-                ("flott-runtime", "tokio", None),
-                ("tokio", "hyper", None),
-            ],
+            &[("flott", "flott-runtime", None), ("flott-runtime", "tokio", None), ("tokio", "hyper", None)],
             &["flott must not bring hyper along: flott -> flott-runtime -> tokio -> hyper"],
         );
     }
 
     #[test]
     fn tools_of_build_and_test_do_not_count() {
-        check(
-            &[
-                ("flott", "reqwest", Some("dev")),
-                ("flott", "tokio", None),
-                ("tokio", "rustls", Some("build")),
-            ],
-            &[],
-        );
+        check(&[("flott", "reqwest", Some("dev")), ("flott", "tokio", None), ("tokio", "rustls", Some("build"))], &[]);
     }
 }

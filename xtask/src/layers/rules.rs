@@ -16,29 +16,17 @@ const CRATES: &[(&str, Rule)] = &[
     ("flott-resource-manager", Rule::Only(&["flott-core"])),
     ("flott-worker", Rule::Only(&["flott-core", "flott-rpc"])),
     ("flott", Rule::Only(&["flott-core", "flott-runtime", "flott-jobmaster"])),
-    (
-        "flott-dispatcher",
-        Rule::Only(&["flott-core", "flott-rpc", "flott-jobmaster", "flott-resource-manager"]),
-    ),
+    ("flott-dispatcher", Rule::Only(&["flott-core", "flott-rpc", "flott-jobmaster", "flott-resource-manager"])),
     (
         "flott-cli",
-        Rule::Only(&[
-            "flott-core",
-            "flott-rpc",
-            "flott-dispatcher",
-            "flott-resource-manager",
-            "flott-worker",
-        ]),
+        Rule::Only(&["flott-core", "flott-rpc", "flott-dispatcher", "flott-resource-manager", "flott-worker"]),
     ),
     ("flott-tests", Rule::AnyLower),
     ("xtask", Rule::AnyLower),
 ];
 
 /// Crates by folder: programs are written against the user's library alone.
-const FOLDERS: &[(&str, Rule)] = &[
-    ("examples", Rule::Only(&["flott"])),
-    ("benchmarks", Rule::Only(&["flott"])),
-];
+const FOLDERS: &[(&str, Rule)] = &[("examples", Rule::Only(&["flott"])), ("benchmarks", Rule::Only(&["flott"]))];
 
 /// Crates that nothing may know.
 pub const TOPS: &[&str] = &["flott-tests", "xtask"];
@@ -68,9 +56,7 @@ pub const HEAVY: &[&str] = &[
 pub fn rule(name: &str, folder: &str) -> Option<Rule> {
     let by_name = CRATES.iter().find(|(known, _)| *known == name);
     let top = folder.split('/').next().unwrap_or(folder);
-    by_name
-        .or_else(|| FOLDERS.iter().find(|(known, _)| *known == top))
-        .map(|(_, rule)| *rule)
+    by_name.or_else(|| FOLDERS.iter().find(|(known, _)| *known == top)).map(|(_, rule)| *rule)
 }
 
 impl Rule {

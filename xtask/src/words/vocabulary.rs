@@ -17,10 +17,7 @@ impl Vocabulary {
     /// Draws `words` distinct words; lengths and letters are uniform.
     pub fn draw(words: u32, random: &mut SplitMix64) -> Self {
         let mut seen = HashSet::new();
-        let mut vocabulary = Self {
-            letters: Vec::new(),
-            starts: vec![0],
-        };
+        let mut vocabulary = Self { letters: Vec::new(), starts: vec![0] };
         while seen.len() < words as usize {
             let length = LETTERS_MIN + random.below(LETTERS_MAX - LETTERS_MIN + 1);
             let word: Vec<u8> = (0..length).map(|_| b'a' + random.below(26) as u8).collect();
@@ -50,10 +47,7 @@ mod tests {
         let words: HashSet<&[u8]> = (0..20_000).map(|rank| vocabulary.word(rank)).collect();
         assert_eq!(words.len(), 20_000);
         for length in LETTERS_MIN..=LETTERS_MAX {
-            assert!(
-                words.iter().any(|word| word.len() == length as usize),
-                "none of {length} letters"
-            );
+            assert!(words.iter().any(|word| word.len() == length as usize), "none of {length} letters");
         }
     }
 }

@@ -20,18 +20,10 @@ impl Zipf {
         // In units of one column.
         let mut left: Vec<f64> = weights.iter().map(|weight| weight / sum * f64::from(ranks)).collect();
         let (mut short, mut tall): (Vec<u32>, Vec<u32>) = (0..ranks).partition(|&rank| left[rank as usize] < 1.0);
-        let mut columns: Vec<Column> = (0..ranks)
-            .map(|rank| Column {
-                own: u32::MAX,
-                other: rank,
-            })
-            .collect();
+        let mut columns: Vec<Column> = (0..ranks).map(|rank| Column { own: u32::MAX, other: rank }).collect();
         // A column that is not full is filled up from one that overflows.
         while let (Some(low), Some(&high)) = (short.pop(), tall.last()) {
-            columns[low as usize] = Column {
-                own: (left[low as usize] * 2f64.powi(32)) as u32,
-                other: high,
-            };
+            columns[low as usize] = Column { own: (left[low as usize] * 2f64.powi(32)) as u32, other: high };
             left[high as usize] -= 1.0 - left[low as usize];
             if left[high as usize] < 1.0 {
                 tall.pop();
@@ -45,11 +37,7 @@ impl Zipf {
     pub fn rank(&self, bits: u64) -> u32 {
         let picked = ((bits >> 32) * self.columns.len() as u64) >> 32;
         let column = self.columns[picked as usize];
-        if (bits as u32) < column.own {
-            picked as u32
-        } else {
-            column.other
-        }
+        if (bits as u32) < column.own { picked as u32 } else { column.other }
     }
 }
 
@@ -74,10 +62,7 @@ mod tests {
         let sum: f64 = (1..=ranks).map(|rank| f64::from(rank).powf(-exponent)).sum();
         for (rank, got) in (1..=ranks).zip(probabilities(&Zipf::new(ranks, exponent))) {
             let expected = f64::from(rank).powf(-exponent) / sum;
-            assert!(
-                (got - expected).abs() < 1e-9,
-                "rank {rank} of {ranks}: {got}, not {expected}"
-            );
+            assert!((got - expected).abs() < 1e-9, "rank {rank} of {ranks}: {got}, not {expected}");
         }
     }
 

@@ -91,7 +91,9 @@ impl SplitReader<Stamped> for Reader {
             let upto = due_by(self.tick, self.rate, self.readers);
             let stamp = clock::stamp(due);
             let (keys, reader, readers) = (self.keys, self.reader, self.readers);
-            batch.records.extend((self.sent..upto).map(|number| (mix(number * readers + reader) % keys, number, stamp)));
+            batch
+                .records
+                .extend((self.sent..upto).map(|number| (mix(number * readers + reader) % keys, number, stamp)));
             let none = self.sent == upto;
             self.sent = upto;
             if none {
