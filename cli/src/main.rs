@@ -31,6 +31,9 @@ mod submission;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    // The allocator asks for huge pages where the kernel gives them on request, and a daemon that holds a few megabytes
+    // would have fifty resident. The TaskManager undoes it for job processes. Without it there is only more memory used.
+    let _ = nix::sys::prctl::set_thp_disable(true);
     let arguments = match arguments::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(end) => return end.report(),

@@ -250,12 +250,14 @@ impl JobMasterCore {
         }
     }
 
-    /// Whether the job holds slots that it can do nothing with because others are missing.
+    /// Whether the job holds slots that it runs nothing on while others are missing. Results that finished tasks have left
+    /// there do not count: jobs that each keep some and wait for the slots of the other would wait for ever. Who is
+    /// drawn on, which takes a long wait, makes them again.
     fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Executing)
             && self.slots.missing().next().is_some()
             && self.slots.workers().next().is_some()
-            && self.graph.is_untouched()
+            && self.graph.deployed() == 0
     }
 
     fn step_job(&mut self, step: JobStep) -> bool {

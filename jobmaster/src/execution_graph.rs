@@ -151,11 +151,6 @@ impl ExecutionGraph {
         self.undone == 0
     }
 
-    /// Whether nothing is alive in a job process and no output is there.
-    pub fn is_untouched(&self) -> bool {
-        self.undone == self.resolved.subtasks && self.deployed() == 0
-    }
-
     /// Attempts that may be alive in a job process.
     pub fn deployed(&self) -> u32 {
         ExecutionState::ALL

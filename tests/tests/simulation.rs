@@ -6,8 +6,9 @@ use flott_tests::simulation::{Plan, Summary, Violation, deploy_10k, run};
 /// Seeds whose small histories once went wrong.
 ///
 /// - 66, 102, 245: the loss of a job process was told on a connection that was broken already, and never again
+/// - 784, 913, 952: jobs kept slots with finished results and waited for each other's
 /// - 470: a process ended because its job's last slot was taken back, while tasks were on their way to it
-const REGRESSIONS_SMALL: &[u64] = &[66, 102, 245, 470];
+const REGRESSIONS_SMALL: &[u64] = &[66, 102, 245, 470, 784, 913, 952];
 /// The same of large ones.
 const REGRESSIONS_THOUSAND: &[u64] = &[];
 
@@ -45,7 +46,7 @@ fn a_thousand_taskmanagers_keep_their_promises() {
         println!("{:?}", check(Plan::thousand(seed)));
         return;
     }
-    for seed in REGRESSIONS_THOUSAND.iter().copied().chain(0..2) {
+    for seed in REGRESSIONS_THOUSAND.iter().copied().chain([1]) {
         let summary = check(Plan::thousand(seed));
         println!("seed {seed}: {summary:?}");
         assert!(summary.finished > 0);

@@ -53,8 +53,7 @@ pub enum Event {
 pub struct Needs {
     /// How many slots of each profile, those that it has included.
     pub slots: BTreeMap<ResourceProfile, u32>,
-    /// Whether it can do nothing with those that it has, since others are missing: nothing runs on them, and no result
-    /// is kept in their processes.
+    /// Whether it runs nothing on those that it has, since others are missing. Finished tasks may have left results there.
     pub idle: bool,
 }
 

@@ -20,7 +20,7 @@ pub struct Declaration {
     pub epoch: JobMasterEpoch,
     /// How many slots of each profile.
     pub needs: BTreeMap<ResourceProfile, u32>,
-    /// Whether it can do nothing with the slots that it has, since others are missing.
+    /// Whether it runs nothing on the slots that it has, since others are missing.
     pub idle: bool,
 }
 

@@ -142,7 +142,7 @@ fn slots_that_do_not_come_fail_the_job_by_name() {
 }
 
 #[test]
-fn slots_are_idle_while_others_are_missing_and_nothing_has_begun() {
+fn slots_are_idle_while_others_are_missing_and_nothing_runs() {
     let mut waiting = cluster(spec_of(word_count(), RestartStrategy::None));
     assert!(!waiting.idle, "there is none");
     waiting.add_worker(1);
@@ -152,7 +152,7 @@ fn slots_are_idle_while_others_are_missing_and_nothing_has_begun() {
     waiting.settle();
     assert!(!waiting.idle, "all are there");
 
-    // One region of two runs, or has left results.
+    // One region of two runs.
     let mut partly = running(side_by_side(), OFTEN);
     let worker = partly.workers.keys().next().unwrap().clone();
     partly.kill_worker(&worker);

@@ -6,7 +6,7 @@ use std::{io, os::unix::process::CommandExt, process::Command};
 use nix::{
     fcntl::{OFlag, open},
     sys::{
-        prctl::set_pdeathsig,
+        prctl::{set_pdeathsig, set_thp_disable},
         resource::{Resource, getrlimit, setrlimit},
         signal::Signal,
         stat::Mode,
@@ -33,6 +33,8 @@ pub(super) fn confine(command: &mut Command, nice: i32) {
             // The TaskManager died before the pact was made.
             return Err(io::Error::from_raw_os_error(nix::libc::ESRCH));
         }
+        // Daemons do without huge pages, which would be most of their memory; tables of jobs gain by them.
+        let _ = set_thp_disable(false); // A wish as well.
         setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
         setrlimit(Resource::RLIMIT_NOFILE, files, files_hard)?;
         if let Ok(file) = open(c"/proc/self/oom_score_adj", OFlag::O_WRONLY, Mode::empty()) {

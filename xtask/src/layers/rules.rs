@@ -15,7 +15,7 @@ const CRATES: &[(&str, Rule)] = &[
     ("flott-jobmaster", Rule::Only(&["flott-core"])),
     ("flott-resource-manager", Rule::Only(&["flott-core"])),
     ("flott-worker", Rule::Only(&["flott-core", "flott-rpc"])),
-    ("flott", Rule::Only(&["flott-core", "flott-runtime", "flott-jobmaster"])),
+    ("flott", Rule::Only(&["flott-core", "flott-rpc", "flott-runtime", "flott-jobmaster"])),
     ("flott-dispatcher", Rule::Only(&["flott-core", "flott-rpc", "flott-jobmaster", "flott-resource-manager"])),
     (
         "flott-cli",
