@@ -221,7 +221,8 @@ pub async fn gone(dir: &ClusterDir) -> CommandResult<()> {
     let deadline = Instant::now() + STOP_TIMEOUT;
     while dir.is_locked()? {
         if Instant::now() >= deadline {
-            let error = anyhow!("the JobManager of {} had not ended after {} s", dir.path().display(), STOP_TIMEOUT.as_secs());
+            let error =
+                anyhow!("the JobManager of {} had not ended after {} s", dir.path().display(), STOP_TIMEOUT.as_secs());
             return Err(End::new(Code::TimedOut, error));
         }
         tokio::time::sleep(LOOK_INTERVAL).await;

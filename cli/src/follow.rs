@@ -125,7 +125,8 @@ pub async fn until_begun(client: &Client, job: JobId, timeout: Duration) -> Comm
             Err(error) => return Err(error.into()),
         }
         if Instant::now() >= deadline {
-            let error = anyhow::anyhow!("job {job} was still INITIALIZING after {} s (client.timeout)", timeout.as_secs());
+            let error =
+                anyhow::anyhow!("job {job} was still INITIALIZING after {} s (client.timeout)", timeout.as_secs());
             return Err(End::new(Code::TimedOut, error));
         }
         tokio::time::sleep(pause).await;
@@ -144,7 +145,8 @@ pub fn print_end(job: JobId, result: &JobResult) {
         }
         Code::Cancelled => eprintln!("flott: job {job} was cancelled"),
         _ => {
-            let report = result.failure_cause.as_ref().map_or("no cause was kept", |cause| cause.stack_trace.trim_end());
+            let report =
+                result.failure_cause.as_ref().map_or("no cause was kept", |cause| cause.stack_trace.trim_end());
             eprintln!("flott: job {job} failed: {report}");
         }
     }

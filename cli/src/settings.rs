@@ -36,10 +36,9 @@ impl Settings {
                 .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
             loader = loader.file(&path.display().to_string(), &text);
         }
-        let variables = || std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-        let given = |loader: Loader| {
-            loader.environment(variables()).overrides(&arguments.define).overrides(more)
-        };
+        let variables =
+            || std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        let given = |loader: Loader| loader.environment(variables()).overrides(&arguments.define).overrides(more);
         let loaded = given(loader).load()?;
         for warning in &loaded.warnings {
             eprintln!("flott: warning: {warning}");

@@ -58,20 +58,12 @@ fn measure<T: Serialize + DeserializeOwned>(name: &str, records: Vec<T>) {
 
 fn measure_hash<K: Serialize>(name: &str, keys: Vec<K>) {
     let hash = best(|| {
-        black_box(
-            black_box(&keys)
-                .iter()
-                .fold(0, |sum: u64, key| sum.wrapping_add(stable_hash(key))),
-        );
+        black_box(black_box(&keys).iter().fold(0, |sum: u64, key| sum.wrapping_add(stable_hash(key))));
     });
     let assignment = KeyGroupAssignment::new(MaxParallelism::LARGEST, 7).expect("7 is less than the maximum");
     let router = assignment.router();
     let route = best(|| {
-        black_box(
-            black_box(&keys)
-                .iter()
-                .fold(0, |sum: usize, key| sum.wrapping_add(router.route(stable_hash(key)))),
-        );
+        black_box(black_box(&keys).iter().fold(0, |sum: usize, key| sum.wrapping_add(router.route(stable_hash(key)))));
     });
     println!("{name:<16} hash {hash:>6.2}  hash and route {route:>6.2} ns/key");
 }
@@ -85,13 +77,7 @@ fn main() {
     measure(
         "five numbers",
         numbers()
-            .map(|i| Numbers {
-                auction: i,
-                bidder: i,
-                price: -(i as i64),
-                channel: i as u8,
-                time: i as f64,
-            })
+            .map(|i| Numbers { auction: i, bidder: i, price: -(i as i64), channel: i as u8, time: i as f64 })
             .collect(),
     );
     measure("Option<u64>", numbers().map(|i| (i % 3 != 0).then_some(i)).collect());

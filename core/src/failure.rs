@@ -100,10 +100,7 @@ impl Failure {
 
     /// A connection to another process of the job broke; see [`Kind::Peer`].
     pub fn lost_peer(message: impl Into<String>) -> Self {
-        Self {
-            kind: Kind::Peer,
-            ..Self::environment(message)
-        }
+        Self { kind: Kind::Peer, ..Self::environment(message) }
     }
 
     /// Flott's fault.
@@ -157,14 +154,7 @@ impl Failure {
 impl fmt::Display for Failure {
     /// One line: the place, where known, then the message.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Location {
-            task,
-            subtask,
-            attempt,
-            operator,
-            host,
-            worker,
-        } = &*self.location;
+        let Location { task, subtask, attempt, operator, host, worker } = &*self.location;
         if let Some(task) = task {
             write!(f, "{task}")?;
             if let Some((index, of)) = subtask {

@@ -16,11 +16,7 @@ pub struct IdError {
 }
 
 fn parse_hex<const N: usize>(kind: &'static str, text: &str) -> Result<[u8; N], IdError> {
-    let refused = || IdError {
-        kind,
-        digits: N * 2,
-        given: text.chars().take(80).collect(),
-    };
+    let refused = || IdError { kind, digits: N * 2, given: text.chars().take(80).collect() };
     let digits = text.as_bytes();
     if digits.len() != N * 2 {
         return Err(refused());
@@ -210,10 +206,7 @@ impl IdSequence {
     /// The next allocation id.
     pub fn next_allocation(&mut self) -> AllocationId {
         self.drawn += 1;
-        AllocationId(truncated_hash(
-            "flott id sequence 1",
-            &[&self.seed.to_le_bytes(), &self.drawn.to_le_bytes()],
-        ))
+        AllocationId(truncated_hash("flott id sequence 1", &[&self.seed.to_le_bytes(), &self.drawn.to_le_bytes()]))
     }
 }
 
@@ -308,14 +301,8 @@ mod tests {
     fn ids_are_hex_for_people() {
         let id: JobId = "00ff00000000000000000000000000Ab".parse().unwrap();
         assert_eq!(id.to_string(), "00ff00000000000000000000000000ab");
-        assert_eq!(
-            serde_json::to_string(&id).unwrap(),
-            "\"00ff00000000000000000000000000ab\""
-        );
-        assert_eq!(
-            serde_json::from_str::<JobId>("\"00ff00000000000000000000000000ab\"").unwrap(),
-            id
-        );
+        assert_eq!(serde_json::to_string(&id).unwrap(), "\"00ff00000000000000000000000000ab\"");
+        assert_eq!(serde_json::from_str::<JobId>("\"00ff00000000000000000000000000ab\"").unwrap(), id);
     }
 
     #[test]

@@ -16,10 +16,7 @@ pub struct ResourceProfile {
 
 impl ResourceProfile {
     /// Any slot will do.
-    pub const ANY: Self = Self {
-        cpu_millicores: 0,
-        memory_bytes: 0,
-    };
+    pub const ANY: Self = Self { cpu_millicores: 0, memory_bytes: 0 };
 
     /// Whether a slot of this profile can serve `demand`.
     pub const fn covers(&self, demand: &Self) -> bool {

@@ -16,9 +16,7 @@ use mutation::Mutator;
 const MUTATIONS_PER_SEED: u32 = 1000;
 
 fn seeds_dir(target: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "..", "fuzz", "seeds", target]
-        .iter()
-        .collect()
+    [env!("CARGO_MANIFEST_DIR"), "..", "fuzz", "seeds", target].iter().collect()
 }
 
 /// The seeds of a target by name.
@@ -28,10 +26,7 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         .unwrap_or_else(|error| panic!("{}: {error}", dir.display()))
         .map(|entry| {
             let entry = entry.unwrap();
-            (
-                entry.file_name().into_string().unwrap(),
-                fs::read(entry.path()).unwrap(),
-            )
+            (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())
         })
         .collect();
     seeds.sort();
@@ -49,10 +44,7 @@ fn mutate(target: &str, run: fn(&[u8])) {
             if std::panic::catch_unwind(|| run(&mutated)).is_err() {
                 let kept = env::temp_dir().join(format!("flott-{target}-{}-{number}", std::process::id()));
                 fs::write(&kept, &mutated).unwrap();
-                panic!(
-                    "mutation {number} of seed {name} fails; it is kept in {}",
-                    kept.display()
-                );
+                panic!("mutation {number} of seed {name} fails; it is kept in {}", kept.display());
             }
         }
     }
@@ -90,9 +82,6 @@ fn seeds_of_control_messages_are_current() {
     }
     for (name, bytes) in expected {
         let found = fs::read(dir.join(&name)).unwrap_or_default();
-        assert!(
-            found == bytes,
-            "seed {name} is not current; run this test with FLOTT_UPDATE_GOLDENS=1"
-        );
+        assert!(found == bytes, "seed {name} is not current; run this test with FLOTT_UPDATE_GOLDENS=1");
     }
 }

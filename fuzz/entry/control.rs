@@ -19,9 +19,5 @@ fn decode<T: DeserializeOwned + Serialize>(data: &[u8]) {
     // Bytes are compared, as a message may hold a number that is not equal to itself.
     let written = codec::to_vec(&message).expect("what was decoded can be encoded");
     let again: T = codec::decode(&written).expect("what was encoded can be decoded");
-    assert_eq!(
-        codec::to_vec(&again).expect("encoded before"),
-        written,
-        "encoding changes a message"
-    );
+    assert_eq!(codec::to_vec(&again).expect("encoded before"), written, "encoding changes a message");
 }

@@ -26,24 +26,12 @@ pub fn run(data: &[u8]) {
 fn read(document: &[u8]) {
     match document::read(document) {
         Ok(graph) => {
-            assert_eq!(
-                check::check(&graph),
-                Ok(()),
-                "read lets a graph pass that check refuses"
-            );
-            assert_eq!(
-                document::read(&document::write(&graph)).as_ref(),
-                Ok(&graph),
-                "writing changes a graph"
-            );
+            assert_eq!(check::check(&graph), Ok(()), "read lets a graph pass that check refuses");
+            assert_eq!(document::read(&document::write(&graph)).as_ref(), Ok(&graph), "writing changes a graph");
             assert_eq!(rest_plan(&graph, 1).nodes.len(), graph.vertices.len());
             assert!(!info_plan(&graph, 1).to_string().is_empty());
         }
         // Messages are shown to people and kept: they must not grow with what is wrong.
-        Err(error) => assert!(
-            error.to_string().len() < 8192,
-            "a message of {} bytes",
-            error.to_string().len()
-        ),
+        Err(error) => assert!(error.to_string().len() < 8192, "a message of {} bytes", error.to_string().len()),
     }
 }

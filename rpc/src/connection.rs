@@ -37,9 +37,7 @@ where
     {
         let (read, write) = tokio::io::split(io);
         let (events, queue) = mpsc::unbounded_channel();
-        let room = Arc::new(Semaphore::new(
-            options.incoming_bytes_max.clamp(1, Semaphore::MAX_PERMITS),
-        ));
+        let room = Arc::new(Semaphore::new(options.incoming_bytes_max.clamp(1, Semaphore::MAX_PERMITS)));
         let shared = Arc::new(Shared::new(options));
         tokio::spawn(writer::run(write, shared.clone()));
         tokio::spawn(reader::run(read, shared.clone(), events, room));

@@ -78,12 +78,7 @@ pub struct Responder<Out> {
 
 impl<Out> Responder<Out> {
     pub(crate) fn new<In: Send + 'static>(shared: Arc<Shared<In>>, id: u64) -> Self {
-        Self {
-            replies: shared,
-            id,
-            answered: false,
-            reply: PhantomData,
-        }
+        Self { replies: shared, id, answered: false, reply: PhantomData }
     }
 
     /// Sends the reply; never waits.
@@ -133,8 +128,6 @@ impl<Out> Drop for Responder<Out> {
 
 impl<Out> std::fmt::Debug for Responder<Out> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Responder")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("Responder").field("id", &self.id).finish_non_exhaustive()
     }
 }

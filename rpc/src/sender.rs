@@ -23,18 +23,13 @@ impl<Out, In> Clone for Sender<Out, In> {
 
 impl<Out, In> std::fmt::Debug for Sender<Out, In> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sender")
-            .field("closed", &self.close_reason())
-            .finish_non_exhaustive()
+        f.debug_struct("Sender").field("closed", &self.close_reason()).finish_non_exhaustive()
     }
 }
 
 impl<Out, In> Sender<Out, In> {
     pub(crate) fn new(shared: Arc<Shared<In>>) -> Self {
-        Self {
-            shared,
-            messages: PhantomData,
-        }
+        Self { shared, messages: PhantomData }
     }
 
     /// Queues a message; never waits. Messages and requests arrive in the order in which they were queued, if they do.
@@ -46,8 +41,7 @@ impl<Out, In> Sender<Out, In> {
     where
         Out: Serialize,
     {
-        self.shared
-            .send(&frame::encode(Kind::Notify, &message).map_err(SendError::Encode)?)
+        self.shared.send(&frame::encode(Kind::Notify, &message).map_err(SendError::Encode)?)
     }
 
     /// Makes a call and waits for its reply. Dropping the future gives the reply up, but does not take the request back.
@@ -59,10 +53,7 @@ impl<Out, In> Sender<Out, In> {
         Out: Serialize,
     {
         let (id, answer) = self.shared.register_call()?;
-        let _waiting = WaitingCall {
-            shared: &self.shared,
-            id,
-        };
+        let _waiting = WaitingCall { shared: &self.shared, id };
         let frame = frame::encode(Kind::Request(id), &request).map_err(SendError::Encode)?;
         drop(request);
         self.shared.send(&frame)?;

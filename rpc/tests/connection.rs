@@ -60,13 +60,7 @@ async fn all<Out, In>(mut incoming: Incoming<Out, In>) -> Vec<Event<Out, In>> {
 fn check_closed<Out, In>(events: Vec<Event<Out, In>>, expected: CloseReason) {
     let ends: Vec<CloseReason> = events
         .into_iter()
-        .filter_map(|event| {
-            if let Event::Closed(reason) = event {
-                Some(reason)
-            } else {
-                None
-            }
-        })
+        .filter_map(|event| if let Event::Closed(reason) = event { Some(reason) } else { None })
         .collect();
     assert_eq!(ends, [expected]);
 }
@@ -131,10 +125,8 @@ async fn calls_both_ways_find_their_own_replies() {
         let (master, worker) = (master.clone(), worker.clone());
         calls.spawn(async move {
             let text = format!("n{}", "x".repeat(number as usize % 7));
-            let (doubled, shouted) = tokio::join!(
-                master.call(Down::Double(number), SOON),
-                worker.call(Up::Shout(text.clone()), SOON)
-            );
+            let (doubled, shouted) =
+                tokio::join!(master.call(Down::Double(number), SOON), worker.call(Up::Shout(text.clone()), SOON));
             assert_eq!(doubled.unwrap(), Up::Tell(number * 2));
             assert_eq!(shouted.unwrap(), Down::Say(text.to_uppercase()));
         });
@@ -159,31 +151,16 @@ async fn a_refused_call_tells_why() {
 #[tokio::test]
 async fn a_request_that_is_dropped_is_refused() {
     let ((master, _keep), (_worker, mut incoming)) = pair();
-    let (answer, ()) = tokio::join!(master.call(Down::Double(1), SOON), async {
-        drop(incoming.next().await)
-    });
-    assert_eq!(
-        answer,
-        Err(CallError::Refused(
-            "the request was dropped without an answer".to_owned()
-        ))
-    );
+    let (answer, ()) = tokio::join!(master.call(Down::Double(1), SOON), async { drop(incoming.next().await) });
+    assert_eq!(answer, Err(CallError::Refused("the request was dropped without an answer".to_owned())));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_late_reply_is_dropped_and_the_connection_stays() {
     let ((master, _keep), (_worker, mut incoming)) = pair();
     let late = master.call(Down::Double(1), SOON).await;
-    assert_eq!(
-        late,
-        Err(CallError::TimedOut {
-            name: SOON.name,
-            after: SOON.after
-        })
-    );
-    let Some(Event::Request(_, responder)) = incoming.next().await else {
-        panic!("the request was sent")
-    };
+    assert_eq!(late, Err(CallError::TimedOut { name: SOON.name, after: SOON.after }));
+    let Some(Event::Request(_, responder)) = incoming.next().await else { panic!("the request was sent") };
     responder.reply(Up::Tell(2)).unwrap();
     serve(incoming);
     assert_eq!(master.call(Down::Double(2), SOON).await, Ok(Up::Tell(4)));
@@ -196,15 +173,9 @@ async fn calls_that_wait_fail_with_the_connection() {
     assert_eq!(answer, Err(CallError::Closed(CloseReason::PeerVanished)));
     assert_eq!(master.closed().await, CloseReason::PeerVanished);
     check_closed(all(incoming).await, CloseReason::PeerVanished);
-    assert_eq!(
-        master.send(Down::Double(2)),
-        Err(SendError::Closed(CloseReason::PeerVanished))
-    );
+    assert_eq!(master.send(Down::Double(2)), Err(SendError::Closed(CloseReason::PeerVanished)));
     let again = master.call(Down::Double(1), SOON).await;
-    assert_eq!(
-        again,
-        Err(CallError::Send(SendError::Closed(CloseReason::PeerVanished)))
-    );
+    assert_eq!(again, Err(CallError::Send(SendError::Closed(CloseReason::PeerVanished))));
 }
 
 #[tokio::test]
@@ -218,13 +189,8 @@ async fn calls_in_flight_are_bounded_at_both_ends() {
         let master = master.clone();
         async move { master.call(Down::Double(1), SOON).await }
     });
-    let Some(Event::Request(_, responder)) = incoming.next().await else {
-        panic!("the request was sent")
-    };
-    assert_eq!(
-        master.call(Down::Double(2), SOON).await,
-        Err(CallError::TooMany { max: 1 })
-    );
+    let Some(Event::Request(_, responder)) = incoming.next().await else { panic!("the request was sent") };
+    assert_eq!(master.call(Down::Double(2), SOON).await, Err(CallError::TooMany { max: 1 }));
     responder.reply(Up::Tell(2)).unwrap();
     assert_eq!(first.await.unwrap(), Ok(Up::Tell(2)));
 
@@ -235,14 +201,10 @@ async fn calls_in_flight_are_bounded_at_both_ends() {
         let master = master.clone();
         async move { master.call(Down::Double(1), SOON).await }
     });
-    let Some(Event::Request(_, responder)) = incoming.next().await else {
-        panic!("the request was sent")
-    };
+    let Some(Event::Request(_, responder)) = incoming.next().await else { panic!("the request was sent") };
     assert_eq!(
         master.call(Down::Double(2), SOON).await,
-        Err(CallError::Refused(
-            "1 requests are unanswered already, which is as many as may be".to_owned()
-        ))
+        Err(CallError::Refused("1 requests are unanswered already, which is as many as may be".to_owned()))
     );
     responder.reply(Up::Tell(2)).unwrap();
     assert_eq!(first.await.unwrap(), Ok(Up::Tell(2)));
@@ -293,10 +255,7 @@ async fn a_silent_peer_is_given_up() {
     let started = tokio::time::Instant::now();
     check_closed(
         all(incoming).await,
-        CloseReason::Timeout {
-            wait: "nothing was heard from the peer",
-            after: Duration::from_secs(8),
-        },
+        CloseReason::Timeout { wait: "nothing was heard from the peer", after: Duration::from_secs(8) },
     );
     assert_eq!(started.elapsed(), Duration::from_secs(8));
     // It was pinged, and told.
@@ -320,10 +279,7 @@ async fn a_peer_that_lives_but_does_not_read_is_given_up_when_a_write_stalls() {
     });
     check_closed(
         all(incoming).await,
-        CloseReason::Timeout {
-            wait: "the peer took nothing of what was sent",
-            after: Duration::from_secs(8),
-        },
+        CloseReason::Timeout { wait: "the peer took nothing of what was sent", after: Duration::from_secs(8) },
     );
 }
 
@@ -336,19 +292,8 @@ async fn a_full_queue_closes_and_says_so() {
         }
         tokio::task::yield_now().await;
     };
-    let SendError::Closed(reason) = error else {
-        panic!("{error}")
-    };
-    assert!(
-        matches!(
-            reason,
-            CloseReason::Overflow {
-                waiting: 10_001..,
-                max: 10_000
-            }
-        ),
-        "{reason}"
-    );
+    let SendError::Closed(reason) = error else { panic!("{error}") };
+    assert!(matches!(reason, CloseReason::Overflow { waiting: 10_001.., max: 10_000 }), "{reason}");
     check_closed(all(incoming).await, reason);
 }
 
@@ -379,11 +324,7 @@ async fn end_for(bytes: &[u8]) -> CloseReason {
 async fn a_peer_that_vanishes_within_a_frame_has_vanished() {
     let frame = frame::encode(Kind::Notify, &Up::Shout("hello".to_owned())).unwrap();
     for length in 0..frame.len() {
-        assert_eq!(
-            end_for(&frame[..length]).await,
-            CloseReason::PeerVanished,
-            "after {length} bytes"
-        );
+        assert_eq!(end_for(&frame[..length]).await, CloseReason::PeerVanished, "after {length} bytes");
     }
 }
 
@@ -391,10 +332,7 @@ async fn a_peer_that_vanishes_within_a_frame_has_vanished() {
 async fn frames_that_no_sound_peer_sends_close_with_what_was_wrong() {
     let protocol = |text: &str| CloseReason::Protocol(text.to_owned());
     let too_long = end_for(&[0xff; 100]).await;
-    assert_eq!(
-        too_long,
-        protocol("frame of 4294967299 bytes, expected at most 67108864")
-    );
+    assert_eq!(too_long, protocol("frame of 4294967299 bytes, expected at most 67108864"));
     let reply = frame::encode(Kind::Reply(9), &Up::Tell(1)).unwrap();
     assert_eq!(end_for(&reply).await, protocol("reply to call 9, which was never made"));
     let unknown_variant = frame::encode(Kind::Notify, &7u32).unwrap();
@@ -444,10 +382,7 @@ async fn connections_run_over_unix_sockets_and_replace_stale_ones() {
     assert_eq!(master.call(Down::Double(21), SOON).await, Ok(Up::Tell(42)));
 
     let taken = unix::listen(&path).await.unwrap_err().to_string();
-    assert!(
-        taken.starts_with(&format!("cannot listen on Unix socket {}", path.display())),
-        "{taken}"
-    );
+    assert!(taken.starts_with(&format!("cannot listen on Unix socket {}", path.display())), "{taken}");
 
     drop(listener);
     assert!(!path.exists());

@@ -10,12 +10,14 @@
 //! - `heap`: tables in memory
 //! - `entry_map`: the map within a key
 //! - `keyed`: the states of one operator
+//! - `prefetch`: entries that will be read soon
 //! - `handle`: what user functions hold
 
 mod entry_map;
 mod handle;
 mod heap;
 mod keyed;
+mod prefetch;
 mod table;
 #[cfg(test)]
 mod tests;

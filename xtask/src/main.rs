@@ -4,7 +4,7 @@
 //! - [`layers`]: whether the crates keep to the floors of the house
 //! - [`docs`]: reference pages that are made from declarations
 //! - [`words`]: synthetic text of any size
-//! - [`bench`]: workloads on real clusters, measured
+//! - [`mod@bench`]: workloads on real clusters, measured
 //! - [`workspace`]: where the workspace is, and what Cargo says of it
 
 use std::path::PathBuf;

@@ -166,7 +166,9 @@ impl Environment {
 fn this_program(entry: Option<String>) -> Result<Program> {
     let read = |path: PathBuf, error| Error::File { action: "read", path, error };
     let path = std::env::current_exe().map_err(|error| read("/proc/self/exe".into(), error))?;
-    let content = fs::read(&path).map_err(|error| read(path.clone(), error))?;
+    let mut hasher = blake3::Hasher::new();
+    let file = fs::File::open(&path).and_then(|file| hasher.update_reader(file).map(|hasher| hasher.count()));
+    let size = file.map_err(|error| read(path.clone(), error))?;
     let text = |text: std::ffi::OsString| {
         text.into_string().map_err(|text| Error::Environment {
             variable: "arguments".to_owned(),
@@ -175,8 +177,8 @@ fn this_program(entry: Option<String>) -> Result<Program> {
     };
     let file_name = path.file_name().map_or_else(|| "program".to_owned(), |name| name.to_string_lossy().into_owned());
     Ok(Program {
-        digest: Digest::of(&content),
-        size: content.len() as u64,
+        digest: Digest::from_bytes(*hasher.finalize().as_bytes()),
+        size,
         target: host_target(),
         file_name,
         entry,

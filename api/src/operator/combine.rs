@@ -70,7 +70,7 @@ impl<K: Key, T, F: Fold<K, T>> Operator<T, (K, F::Value)> for Combine<K, T, F> {
             keys.hashes.clear();
             return out.collect(&mut self.out);
         }
-        table.warm(keys.iter());
+        table.warm(&keys.hashes);
         self.taken += input.len();
         for (record, (hash, key)) in input.records.drain(..).zip(keys.iter()) {
             table.fold(hash, key, record, fold, F::first, F::add);

@@ -39,7 +39,7 @@ impl<K: Key, T, F: Fold<K, T>> Operator<T, F::Out> for Running<K, T, F> {
     fn process(&mut self, input: &mut Batch<T>, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { fold, table, keys, results, .. } = self;
         self.keys_of.keys(&input.records, keys);
-        table.warm(keys.iter());
+        table.warm(&keys.hashes);
         // Two loops: the first has nothing to move, and the second nothing to look up.
         results.extend(input.records.drain(..).zip(keys.iter()).map(|(record, (hash, key))| {
             let value = table.fold(hash, key, record, fold, F::first, F::add);
@@ -48,13 +48,11 @@ impl<K: Key, T, F: Fold<K, T>> Operator<T, F::Out> for Running<K, T, F> {
         keys.hashes.clear();
         // As a whole, and not drained: only so are keys moved without being looked at.
         let keys = mem::take(&mut keys.keys);
-        self.out.records.reserve(keys.len());
         let mut results = results.drain(..);
-        keys.into_iter().for_each(|key| {
-            if let Some(result) = results.next() {
-                self.out.records.push(F::keyed(key, result));
-            }
-        });
+        self.out.records.extend(keys.into_iter().map(|key| match results.next() {
+            Some(result) => F::keyed(key, result),
+            None => unreachable!("each key has a result"),
+        }));
         drop(results);
         mem::swap(&mut self.out.timestamps, &mut input.timestamps);
         out.collect(&mut self.out)

@@ -28,7 +28,7 @@ impl<K: Key, T: Send, F: Fold<K, T>> Operator<(K, F::Value), F::Out> for Total<K
     fn process(&mut self, input: &mut Batch<(K, F::Value)>, _: &mut dyn Output<F::Out>) -> TaskResult {
         input.timestamps.clear();
         self.hashes.extend(input.records.iter().map(|(key, _)| KeyHash::of(key)));
-        self.table.warm(self.hashes.iter().copied().zip(input.records.iter().map(|(key, _)| key)));
+        self.table.warm(&self.hashes);
         for ((key, value), hash) in input.records.drain(..).zip(self.hashes.drain(..)) {
             self.table.fold(hash, &key, value, &mut self.fold, |_, value| value, F::merge);
         }

@@ -212,6 +212,9 @@ fn an_unclear_mode_is_told(directory: &Path) {
     }
 }
 
+/// A check by name; it is given a directory of its own.
+type Check = (&'static str, fn(&Path));
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     if let [first, what, ..] = arguments.as_slice()
@@ -219,7 +222,7 @@ fn main() -> ExitCode {
     {
         return program(what);
     }
-    let checks: [(&str, fn(&Path)); 8] = [
+    let checks: [Check; 8] = [
         ("a_plan_is_written_and_nothing_runs", a_plan_is_written_and_nothing_runs),
         ("a_plan_that_is_no_job_is_told", a_plan_that_is_no_job_is_told),
         ("a_program_that_never_executes_writes_nothing", a_program_that_never_executes_writes_nothing),

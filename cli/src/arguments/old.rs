@@ -54,8 +54,23 @@ const OLD: &[Old] = &[
 
 /// Options of `run`, `info` and `plan` that take a value, which is how the program's name is told from a value.
 const VALUED: &[&str] = &[
-    "-m", "--jobmanager", "-p", "--parallelism", "-c", "--class", "-D", "--name", "--job-graph", "--program", "-o",
-    "--output", "--state-dir", "--config", "-t", "--target", "--timeout",
+    "-m",
+    "--jobmanager",
+    "-p",
+    "--parallelism",
+    "-c",
+    "--class",
+    "-D",
+    "--name",
+    "--job-graph",
+    "--program",
+    "-o",
+    "--output",
+    "--state-dir",
+    "--config",
+    "-t",
+    "--target",
+    "--timeout",
 ];
 
 /// Verbs whose first positional argument is a program with arguments of its own.

@@ -45,7 +45,8 @@ pub fn run(arguments: &Arguments, options: &JobManager) -> CommandResult {
     manager.log_directory = Some(dir.logs());
     manager.archive_directory = Some(state.history());
     if let Some(graph) = &options.job_graph {
-        let program = options.program.clone().ok_or_else(|| anyhow!("--job-graph needs the executable: give --program"))?;
+        let program =
+            options.program.clone().ok_or_else(|| anyhow!("--job-graph needs the executable: give --program"))?;
         manager.job = Some(SingleJob { graph: graph.clone(), program, linger: LINGER });
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

@@ -54,8 +54,7 @@ pub async fn run(arguments: &Arguments, options: &List) -> CommandResult {
     let place = Place::of(options.target.jobmanager.as_deref(), &settings.config, &state).await?;
     // None of them means the first two, as in Flink.
     let neither = !options.running && !options.scheduled && !options.all;
-    let (running, scheduled) =
-        (options.running || options.all || neither, options.scheduled || options.all || neither);
+    let (running, scheduled) = (options.running || options.all || neither, options.scheduled || options.all || neither);
     if !options.json.json {
         println!("Waiting for response...");
     }
@@ -80,13 +79,25 @@ pub async fn run(arguments: &Arguments, options: &List) -> CommandResult {
     }
     let of = |wanted: Group| jobs.iter().copied().filter(move |job| group(job.state) == wanted).collect::<Vec<_>>();
     if running {
-        section(&of(Group::Running), "------------------ Running/Restarting Jobs -------------------", "No running jobs.");
+        section(
+            &of(Group::Running),
+            "------------------ Running/Restarting Jobs -------------------",
+            "No running jobs.",
+        );
     }
     if scheduled {
-        section(&of(Group::Scheduled), "----------------------- Scheduled Jobs -----------------------", "No scheduled jobs.");
+        section(
+            &of(Group::Scheduled),
+            "----------------------- Scheduled Jobs -----------------------",
+            "No scheduled jobs.",
+        );
     }
     if options.all {
-        section(&of(Group::Ended), "---------------------- Terminated Jobs -----------------------", "No terminated jobs.");
+        section(
+            &of(Group::Ended),
+            "---------------------- Terminated Jobs -----------------------",
+            "No terminated jobs.",
+        );
     }
     Ok(Code::Done)
 }

@@ -86,7 +86,9 @@ async fn prepared(options: &Run, settings: &Settings, state: &StateDir) -> anyho
         return Ok(Prepared { graph, document, program: Some(program) });
     };
     if !options.program.program.is_empty() {
-        bail!("with --job-graph the arguments are in the graph: give the executable as --program, and nothing after it");
+        bail!(
+            "with --job-graph the arguments are in the graph: give the executable as --program, and nothing after it"
+        );
     }
     let shown = path.display();
     let document = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
@@ -96,7 +98,10 @@ async fn prepared(options: &Run, settings: &Settings, state: &StateDir) -> anyho
         let digest = Digest::of(&std::fs::read(program)?);
         if digest != graph.program.digest {
             let program = program.display();
-            bail!("{program} is not the program of {shown}, which was planned by another build of {}", graph.program.file_name);
+            bail!(
+                "{program} is not the program of {shown}, which was planned by another build of {}",
+                graph.program.file_name
+            );
         }
     }
     Ok(Prepared { graph, document, program })
@@ -117,7 +122,9 @@ impl Prepared {
 /// The program runs itself, and all of a cluster in its own process.
 async fn local(options: &Run, settings: &Settings) -> CommandResult {
     if options.job_graph.is_some() {
-        return Err(anyhow!("a prepared graph needs a cluster: give -m cluster, or -m HOST:PORT of one that runs").into());
+        return Err(
+            anyhow!("a prepared graph needs a cluster: give -m cluster, or -m HOST:PORT of one that runs").into()
+        );
     }
     if options.detached {
         return Err(anyhow!("a detached job needs a cluster: give -m cluster, or start a session").into());
@@ -172,7 +179,8 @@ fn own_cluster_config(settings: &Settings) -> anyhow::Result<Configuration> {
 async fn detached_cluster(options: &Run, settings: &Settings, state: &StateDir) -> CommandResult {
     let job = prepared(options, settings, state).await?;
     let id = job.graph.job_id;
-    let program = job.program.as_deref().ok_or_else(|| anyhow!("a cluster of its own needs the executable: give --program"))?;
+    let program =
+        job.program.as_deref().ok_or_else(|| anyhow!("a cluster of its own needs the executable: give --program"))?;
     let dir = cluster_dir(state, settings, id);
     let (graph_file, program_file) = stage(&dir, &job, program)?;
     let arguments: Vec<OsString> =

@@ -31,7 +31,8 @@ async fn start(arguments: &Arguments, options: &SessionStart, state: &StateDir) 
     }
     let dir = state.session();
     if let Some(client) = cluster::answering(&dir).await {
-        let error = anyhow::anyhow!("a session is running already at {}; end it with `flott session stop`", client.url());
+        let error =
+            anyhow::anyhow!("a session is running already at {}; end it with `flott session stop`", client.url());
         return Err(error.into());
     }
     let (client, child) = cluster::launch(&dir, &settings.config, Launch::default()).await?;

@@ -86,7 +86,10 @@ pub fn unknown(job: JobId, place: &Place, state: &StateDir) -> End {
     let looked: Vec<_> = place.clients().iter().map(|client| client.address().to_owned()).collect();
     if looked.is_empty() {
         let dir = state.path().display();
-        return End::new(Code::Unreachable, anyhow!("job {job} is not known, and no cluster is running (looked in {dir})"));
+        return End::new(
+            Code::Unreachable,
+            anyhow!("job {job} is not known, and no cluster is running (looked in {dir})"),
+        );
     }
     End::new(Code::Usage, anyhow!("Could not find job {job} at {}", looked.join(", ")))
 }

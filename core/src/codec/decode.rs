@@ -16,11 +16,7 @@ pub(super) struct Input<'de> {
 impl<'de> Input<'de> {
     #[inline(always)]
     pub(super) fn new(bytes: &'de [u8]) -> Self {
-        Self {
-            rest: bytes,
-            length: bytes.len(),
-            empty_left: EMPTY_ELEMENTS_MAX,
-        }
+        Self { rest: bytes, length: bytes.len(), empty_left: EMPTY_ELEMENTS_MAX }
     }
 
     #[inline(always)]
@@ -30,10 +26,7 @@ impl<'de> Input<'de> {
 
     #[inline(always)]
     pub(super) fn read<T: Deserialize<'de>>(&mut self) -> Result<T, CodecError> {
-        match T::deserialize(Decoder {
-            input: self,
-            depth_left: DEPTH_MAX,
-        }) {
+        match T::deserialize(Decoder { input: self, depth_left: DEPTH_MAX }) {
             Ok(value) => Ok(value),
             Err(error) => Err(error.at(self.length - self.rest.len())),
         }
@@ -130,10 +123,7 @@ impl<'a, 'de> Decoder<'a, 'de> {
     #[inline(always)]
     fn deeper(self) -> Result<Self, CodecError> {
         match self.depth_left.checked_sub(1) {
-            Some(depth_left) => Ok(Self {
-                input: self.input,
-                depth_left,
-            }),
+            Some(depth_left) => Ok(Self { input: self.input, depth_left }),
             None => Err(CodecError::new(CodecErrorKind::TooDeep)),
         }
     }
@@ -141,11 +131,7 @@ impl<'a, 'de> Decoder<'a, 'de> {
     #[inline(always)]
     fn fields<V: Visitor<'de>>(self, count: usize, visitor: V) -> Result<V::Value, CodecError> {
         let Decoder { input, depth_left } = self.deeper()?;
-        visitor.visit_seq(Fields {
-            input,
-            depth_left,
-            left: count,
-        })
+        visitor.visit_seq(Fields { input, depth_left, left: count })
     }
 
     /// A sequence or map that a type reads only in part would leave the rest to be taken for what follows.
@@ -153,11 +139,7 @@ impl<'a, 'de> Decoder<'a, 'de> {
     fn counted<T>(self, visit: impl FnOnce(&mut Counted<'_, 'de>) -> Result<T, CodecError>) -> Result<T, CodecError> {
         let left = self.input.take_count()?;
         let Decoder { input, depth_left } = self.deeper()?;
-        let mut items = Counted {
-            input,
-            depth_left,
-            left,
-        };
+        let mut items = Counted { input, depth_left, left };
         let value = visit(&mut items)?;
         match items.left {
             0 => Ok(value),
@@ -367,11 +349,7 @@ impl<'de> de::SeqAccess<'de> for Fields<'_, 'de> {
             return Ok(None);
         }
         self.left -= 1;
-        seed.deserialize(Decoder {
-            input: self.input,
-            depth_left: self.depth_left,
-        })
-        .map(Some)
+        seed.deserialize(Decoder { input: self.input, depth_left: self.depth_left }).map(Some)
     }
 
     #[inline(always)]
@@ -391,10 +369,7 @@ impl<'de> Counted<'_, 'de> {
     #[inline(always)]
     fn item<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, CodecError> {
         let before = self.input.rest.len();
-        let value = seed.deserialize(Decoder {
-            input: self.input,
-            depth_left: self.depth_left,
-        })?;
+        let value = seed.deserialize(Decoder { input: self.input, depth_left: self.depth_left })?;
         if self.input.rest.len() == before {
             self.input.charge_empty()?;
         }
@@ -441,10 +416,7 @@ impl<'de> de::MapAccess<'de> for &mut Counted<'_, 'de> {
     #[inline(always)]
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CodecError> {
         // The entry's key has been paid for, with bytes or out of the allowance.
-        seed.deserialize(Decoder {
-            input: self.input,
-            depth_left: self.depth_left,
-        })
+        seed.deserialize(Decoder { input: self.input, depth_left: self.depth_left })
     }
 
     #[inline(always)]

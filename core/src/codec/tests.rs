@@ -48,9 +48,7 @@ struct Node {
 }
 
 fn nested(depth: usize) -> Node {
-    (1..depth).fold(Node { next: None }, |next, _| Node {
-        next: Some(Box::new(next)),
-    })
+    (1..depth).fold(Node { next: None }, |next, _| Node { next: Some(Box::new(next)) })
 }
 
 /// A sequence that does not know its length beforehand, or is wrong about it.
@@ -59,9 +57,7 @@ struct Claims(Option<usize>, Vec<u16>);
 impl Serialize for Claims {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut sequence = serializer.serialize_seq(self.0)?;
-        self.1
-            .iter()
-            .try_for_each(|element| sequence.serialize_element(element))?;
+        self.1.iter().try_for_each(|element| sequence.serialize_element(element))?;
         sequence.end()
     }
 }
@@ -71,9 +67,7 @@ struct UncountedMap(Vec<(u8, u8)>);
 impl Serialize for UncountedMap {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        self.0
-            .iter()
-            .try_for_each(|(key, value)| map.serialize_entry(key, value))?;
+        self.0.iter().try_for_each(|(key, value)| map.serialize_entry(key, value))?;
         map.end()
     }
 }
@@ -120,10 +114,7 @@ fn a_sequence_is_counted_whatever_it_claims() {
     for claim in [None, Some(2), Some(0), Some(9), Some(usize::MAX)] {
         assert_eq!(to_vec(&Claims(claim, vec![7, 8])).unwrap(), [2, 0, 0, 0, 7, 0, 8, 0]);
     }
-    assert_eq!(
-        to_vec(&UncountedMap(vec![(1, 2), (3, 4)])).unwrap(),
-        [2, 0, 0, 0, 1, 2, 3, 4]
-    );
+    assert_eq!(to_vec(&UncountedMap(vec![(1, 2), (3, 4)])).unwrap(), [2, 0, 0, 0, 1, 2, 3, 4]);
 }
 
 /// Passes on no error of its fields.
@@ -173,10 +164,7 @@ fn displayed_values_are_strings() {
 
 #[test]
 fn wrong_bytes_are_named_with_their_place() {
-    check_refused::<(u8, u32)>(
-        &[1, 2, 3],
-        "input ends too early: 4 more bytes expected, 2 left (at byte 1)",
-    );
+    check_refused::<(u8, u32)>(&[1, 2, 3], "input ends too early: 4 more bytes expected, 2 left (at byte 1)");
     check_refused::<u8>(&[1, 2, 3], "2 bytes left over after the value (at byte 1)");
     check_refused::<(u8, bool)>(&[1, 2], "a boolean is 2, expected 0 or 1 (at byte 2)");
     check_refused::<Option<u8>>(&[9], "the presence of an option is 9, expected 0 or 1 (at byte 1)");
@@ -186,14 +174,8 @@ fn wrong_bytes_are_named_with_their_place() {
         &[255, 255, 255, 255, 1],
         "input ends too early: 4294967295 more bytes expected, 1 left (at byte 4)",
     );
-    check_refused::<Shape>(
-        &[4, 0, 0, 0],
-        "invalid value: integer `4`, expected variant index 0 <= i < 4 (at byte 4)",
-    );
-    check_refused::<serde_json::Value>(
-        &[0; 9],
-        "a value of unknown type needs a self-describing format (at byte 0)",
-    );
+    check_refused::<Shape>(&[4, 0, 0, 0], "invalid value: integer `4`, expected variant index 0 <= i < 4 (at byte 4)");
+    check_refused::<serde_json::Value>(&[0; 9], "a value of unknown type needs a self-describing format (at byte 0)");
 }
 
 #[test]
@@ -218,32 +200,18 @@ fn what_can_be_written_can_be_read_up_to_the_depth_limit() {
     assert_eq!(decode::<Node>(&to_vec(&deepest).unwrap()).unwrap(), deepest);
     let deeper = nested(DEPTH_MAX as usize / 2 + 1);
     assert_eq!(to_vec(&deeper).unwrap_err().kind(), &CodecErrorKind::TooDeep);
-    assert_eq!(
-        decode::<Node>(&[1; 100_000]).unwrap_err().kind(),
-        &CodecErrorKind::TooDeep
-    );
+    assert_eq!(decode::<Node>(&[1; 100_000]).unwrap_err().kind(), &CodecErrorKind::TooDeep);
 }
 
 #[test]
 fn elements_without_bytes_are_bounded_over_the_whole_input() {
     let claim = |count: u32| count.to_le_bytes();
-    assert_eq!(
-        decode::<Vec<()>>(&claim(EMPTY_ELEMENTS_MAX)).unwrap().len(),
-        EMPTY_ELEMENTS_MAX as usize
-    );
-    assert_eq!(
-        decode::<Vec<()>>(&claim(u32::MAX)).unwrap_err().kind(),
-        &CodecErrorKind::TooManyEmpty
-    );
+    assert_eq!(decode::<Vec<()>>(&claim(EMPTY_ELEMENTS_MAX)).unwrap().len(), EMPTY_ELEMENTS_MAX as usize);
+    assert_eq!(decode::<Vec<()>>(&claim(u32::MAX)).unwrap_err().kind(), &CodecErrorKind::TooManyEmpty);
     let two_halves = [claim(2), claim(EMPTY_ELEMENTS_MAX), claim(1)].concat();
+    assert_eq!(decode::<Vec<Vec<()>>>(&two_halves).unwrap_err().kind(), &CodecErrorKind::TooManyEmpty);
     assert_eq!(
-        decode::<Vec<Vec<()>>>(&two_halves).unwrap_err().kind(),
-        &CodecErrorKind::TooManyEmpty
-    );
-    assert_eq!(
-        decode_batch_into::<()>(&[], usize::MAX, &mut Vec::new())
-            .unwrap_err()
-            .kind(),
+        decode_batch_into::<()>(&[], usize::MAX, &mut Vec::new()).unwrap_err().kind(),
         &CodecErrorKind::TooManyEmpty
     );
     assert!(to_vec(&vec![(); EMPTY_ELEMENTS_MAX as usize + 1]).is_err());
@@ -252,10 +220,7 @@ fn elements_without_bytes_are_bounded_over_the_whole_input() {
 #[test]
 fn many_values_without_content_of_their_own_are_fine_behind_keys() {
     let set: BTreeMap<u32, ()> = (0..EMPTY_ELEMENTS_MAX + 1).map(|key| (key, ())).collect();
-    assert_eq!(
-        decode::<BTreeMap<u32, ()>>(&to_vec(&set).unwrap()).unwrap().len(),
-        set.len()
-    );
+    assert_eq!(decode::<BTreeMap<u32, ()>>(&to_vec(&set).unwrap()).unwrap().len(), set.len());
 }
 
 #[test]

@@ -60,62 +60,26 @@ const KERBEROS: &str = "there is no Kerberos login";
 const SQL: &str = "this version has no SQL";
 
 pub(super) static REFUSED: &[Refused] = &[
-    Refused {
-        prefix: "execution.checkpointing.",
-        reason: CHECKPOINTS,
-    },
-    Refused {
-        prefix: "execution.savepoint.",
-        reason: CHECKPOINTS,
-    },
-    Refused {
-        prefix: "execution.state-recovery.",
-        reason: CHECKPOINTS,
-    },
-    Refused {
-        prefix: "state.",
-        reason: CHECKPOINTS,
-    },
-    Refused {
-        prefix: "high-availability.",
-        reason: HIGH_AVAILABILITY,
-    },
-    Refused {
-        prefix: "security.ssl.",
-        reason: TLS,
-    },
-    Refused {
-        prefix: "security.kerberos.",
-        reason: KERBEROS,
-    },
-    Refused {
-        prefix: "table.",
-        reason: SQL,
-    },
-    Refused {
-        prefix: "sql-gateway.",
-        reason: SQL,
-    },
-    Refused {
-        prefix: "sql-client.",
-        reason: SQL,
-    },
+    Refused { prefix: "execution.checkpointing.", reason: CHECKPOINTS },
+    Refused { prefix: "execution.savepoint.", reason: CHECKPOINTS },
+    Refused { prefix: "execution.state-recovery.", reason: CHECKPOINTS },
+    Refused { prefix: "state.", reason: CHECKPOINTS },
+    Refused { prefix: "high-availability.", reason: HIGH_AVAILABILITY },
+    Refused { prefix: "security.ssl.", reason: TLS },
+    Refused { prefix: "security.kerberos.", reason: KERBEROS },
+    Refused { prefix: "table.", reason: SQL },
+    Refused { prefix: "sql-gateway.", reason: SQL },
+    Refused { prefix: "sql-client.", reason: SQL },
 ];
 
 /// Why a key has no effect, if it is one of those that are accepted all the same.
 pub(super) fn without_effect(key: &str) -> Option<&'static str> {
-    WITHOUT_EFFECT
-        .iter()
-        .find(|entry| entry.covers(key))
-        .map(|entry| entry.reason)
+    WITHOUT_EFFECT.iter().find(|entry| entry.covers(key)).map(|entry| entry.reason)
 }
 
 /// Why a key is refused, if it is one of those that are refused by name.
 pub(super) fn refused(key: &str) -> Option<&'static str> {
-    REFUSED
-        .iter()
-        .find(|entry| key.starts_with(entry.prefix))
-        .map(|entry| entry.reason)
+    REFUSED.iter().find(|entry| key.starts_with(entry.prefix)).map(|entry| entry.reason)
 }
 
 impl WithoutEffect {

@@ -48,13 +48,8 @@ impl Configuration {
 
     /// The keys of a map that are set here, without the prefix.
     pub fn map(&self, map: &ConfigMap) -> BTreeMap<String, String> {
-        let entries = self
-            .entries
-            .iter()
-            .filter_map(|(key, value)| Some((map.entry_of(key)?, value)));
-        entries
-            .map(|(entry, value)| (entry.to_owned(), value.clone()))
-            .collect()
+        let entries = self.entries.iter().filter_map(|(key, value)| Some((map.entry_of(key)?, value)));
+        entries.map(|(entry, value)| (entry.to_owned(), value.clone())).collect()
     }
 
     /// Sets a key. An absent value unsets it.
@@ -110,8 +105,7 @@ impl Configuration {
 
     /// Takes over the settings of `stronger`, which win.
     pub fn merge(&mut self, stronger: &Self) {
-        self.entries
-            .extend(stronger.entries.iter().map(|(key, value)| (key.clone(), value.clone())));
+        self.entries.extend(stronger.entries.iter().map(|(key, value)| (key.clone(), value.clone())));
     }
 
     /// The settings by key, secrets included.
@@ -121,8 +115,7 @@ impl Configuration {
 
     /// The settings by key, for people: secrets are masked.
     pub fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries()
-            .map(|(key, value)| (key, if is_secret(key) { MASK } else { value }))
+        self.entries().map(|(key, value)| (key, if is_secret(key) { MASK } else { value }))
     }
 
     /// Refuses settings that fit their keys but not one another.
@@ -133,11 +126,7 @@ impl Configuration {
         self.shorter(&cluster::HEARTBEAT_INTERVAL, &cluster::HEARTBEAT_TIMEOUT)?;
         self.shorter(&client::HEARTBEAT_INTERVAL, &client::HEARTBEAT_TIMEOUT)?;
         let (first, longest) = (&restart::EXPONENTIAL_INITIAL_BACKOFF, &restart::EXPONENTIAL_MAX_BACKOFF);
-        if self.get(first) > self.get(longest) {
-            Err(self.conflict(first, "at most", longest))
-        } else {
-            Ok(())
-        }
+        if self.get(first) > self.get(longest) { Err(self.conflict(first, "at most", longest)) } else { Ok(()) }
     }
 
     fn shorter(
@@ -145,11 +134,7 @@ impl Configuration {
         short: &'static ConfigOption<Duration>,
         long: &'static ConfigOption<Duration>,
     ) -> Result<(), ConfigError> {
-        if self.get(short) < self.get(long) {
-            Ok(())
-        } else {
-            Err(self.conflict(short, "shorter than", long))
-        }
+        if self.get(short) < self.get(long) { Ok(()) } else { Err(self.conflict(short, "shorter than", long)) }
     }
 
     fn conflict(
@@ -183,10 +168,7 @@ fn checked_key<'n>(name: &'n str, value: &str, origin: &Origin) -> Result<Option
     for (what, text) in [("key", name), ("value", value)] {
         if text.len() > TEXT_BYTES_MAX {
             let what = format!("a {what} of {} bytes, {:?}", text.len(), shortened(name));
-            return Err(ConfigError::TooLarge {
-                what,
-                max: TEXT_BYTES_MAX,
-            });
+            return Err(ConfigError::TooLarge { what, max: TEXT_BYTES_MAX });
         }
     }
     if let Some(found) = registry::find(name) {
@@ -195,11 +177,7 @@ fn checked_key<'n>(name: &'n str, value: &str, origin: &Origin) -> Result<Option
             Ok(()) => Ok(Some(declaration.key)),
             Err(reason) => Err(ConfigError::BadValue {
                 key: name.to_owned(),
-                value: if declaration.secret {
-                    MASK.to_owned()
-                } else {
-                    shortened(value)
-                },
+                value: if declaration.secret { MASK.to_owned() } else { shortened(value) },
                 origin: origin.clone(),
                 reason,
             }),
@@ -219,11 +197,7 @@ pub(super) fn unknown_key(name: &str, origin: &Origin) -> ConfigError {
     let (key, origin) = (shortened(name), origin.clone());
     match accepted::refused(name) {
         Some(reason) => ConfigError::Unsupported { key, origin, reason },
-        None => ConfigError::UnknownKey {
-            key,
-            origin,
-            nearest: registry::nearest(name).map(str::to_owned),
-        },
+        None => ConfigError::UnknownKey { key, origin, nearest: registry::nearest(name).map(str::to_owned) },
     }
 }
 
@@ -263,10 +237,7 @@ mod tests {
     };
 
     fn of(settings: &[(&str, &str)]) -> Result<Configuration, ConfigError> {
-        let entries: BTreeMap<_, _> = settings
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
+        let entries: BTreeMap<_, _> = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         Configuration::try_from(entries)
     }
 
@@ -280,10 +251,7 @@ mod tests {
         let config = Configuration::default();
         assert_eq!(config.get(&rest::PORT), 8081);
         assert_eq!(config.get(&slots::TOTAL_MEMORY_MAX), None);
-        assert_eq!(
-            config.get(&taskmanager::MEMORY_PROCESS_SIZE),
-            ByteSize::from_mebibytes(1728)
-        );
+        assert_eq!(config.get(&taskmanager::MEMORY_PROCESS_SIZE), ByteSize::from_mebibytes(1728));
         assert!(!config.is_set(&rest::PORT));
     }
 
@@ -291,16 +259,12 @@ mod tests {
     fn a_value_set_is_the_value_read() {
         let mut config = Configuration::default();
         config.set(&rest::PORT, 18081).expect("in range");
-        config
-            .set(&slots::TOTAL_MEMORY_MAX, Some(ByteSize::from_mebibytes(10)))
-            .expect("in range");
+        config.set(&slots::TOTAL_MEMORY_MAX, Some(ByteSize::from_mebibytes(10))).expect("in range");
         assert_eq!(config.get(&rest::PORT), 18081);
         assert_eq!(config.get(&slots::TOTAL_MEMORY_MAX), Some(ByteSize::from_mebibytes(10)));
         config.set(&slots::TOTAL_MEMORY_MAX, None).expect("unset");
         assert!(!config.is_set(&slots::TOTAL_MEMORY_MAX));
-        config
-            .set(&taskmanager::NUMBER_OF_TASK_SLOTS, 0)
-            .expect_err("out of range");
+        config.set(&taskmanager::NUMBER_OF_TASK_SLOTS, 0).expect_err("out of range");
     }
 
     #[test]
@@ -332,20 +296,14 @@ mod tests {
     #[test]
     fn secrets_are_masked_wherever_they_are_shown() {
         let parameter = "pipeline.global-job-parameters.db.password";
-        let config = of(&[
-            ("security.token", "correct-horse-battery"),
-            (parameter, "hunter2"),
-            ("rest.port", "1"),
-        ])
-        .expect("settings");
+        let config = of(&[("security.token", "correct-horse-battery"), (parameter, "hunter2"), ("rest.port", "1")])
+            .expect("settings");
         let debug = format!("{config:?}");
         assert!(!debug.contains("horse") && !debug.contains("hunter2"), "{debug}");
         let shown: Vec<_> = config.shown().collect();
         assert_eq!(shown, [(parameter, MASK), ("rest.port", "1"), ("security.token", MASK)]);
         assert_eq!(config.get(&security::TOKEN).as_deref(), Some("correct-horse-battery"));
-        let bad = of(&[("security.token", "line\nbreak")])
-            .expect_err("control character")
-            .to_string();
+        let bad = of(&[("security.token", "line\nbreak")]).expect_err("control character").to_string();
         assert!(bad.contains(MASK) && !bad.contains("break"), "{bad}");
     }
 
@@ -353,10 +311,7 @@ mod tests {
     fn maps_hold_free_keys() {
         let config = of(&[("pipeline.global-job-parameters.a.b", "1"), ("pipeline.name", "x")]).expect("settings");
         let map = config.map(&pipeline::GLOBAL_JOB_PARAMETERS);
-        assert_eq!(
-            map.into_iter().collect::<Vec<_>>(),
-            [("a.b".to_owned(), "1".to_owned())]
-        );
+        assert_eq!(map.into_iter().collect::<Vec<_>>(), [("a.b".to_owned(), "1".to_owned())]);
         of(&[("pipeline.global-job-parameters.", "1")]).expect_err("empty entry");
     }
 
@@ -366,12 +321,7 @@ mod tests {
         let json = serde_json::to_string(&config).expect("json");
         assert_eq!(json, r#"{"pipeline.name":"n","rest.port":"1"}"#);
         assert_eq!(serde_json::from_str::<Configuration>(&json).expect("same"), config);
-        for hostile in [
-            r#"{"rest.port":"no"}"#,
-            r#"{"nosuch.key":"1"}"#,
-            r#"{"rest.port":1}"#,
-            "[]",
-        ] {
+        for hostile in [r#"{"rest.port":"no"}"#, r#"{"nosuch.key":"1"}"#, r#"{"rest.port":1}"#, "[]"] {
             serde_json::from_str::<Configuration>(hostile).expect_err(hostile);
         }
         let long = "x".repeat(TEXT_BYTES_MAX + 1);
@@ -389,9 +339,6 @@ mod tests {
     fn the_stronger_configuration_wins() {
         let mut config = of(&[("rest.port", "1"), ("pipeline.name", "weak")]).expect("settings");
         config.merge(&of(&[("pipeline.name", "strong")]).expect("settings"));
-        assert_eq!(
-            config,
-            of(&[("rest.port", "1"), ("pipeline.name", "strong")]).expect("settings")
-        );
+        assert_eq!(config, of(&[("rest.port", "1"), ("pipeline.name", "strong")]).expect("settings"));
     }
 }

@@ -21,14 +21,8 @@ pub const LOG: &str = "FLOTT_LOG";
 /// Variables that are not keys, with what they are for.
 pub(super) const OWN: [(&str, &str); 4] = [
     (CONF_DIR, "Directory of the configuration file `config.yaml`."),
-    (
-        STATE_DIR,
-        "Directory of everything that is kept: stores, blobs, logs, history. `--state-dir` is stronger.",
-    ),
-    (
-        TOKEN,
-        "Token that a client shows to a JobManager; the key `security.token` is stronger.",
-    ),
+    (STATE_DIR, "Directory of everything that is kept: stores, blobs, logs, history. `--state-dir` is stronger."),
+    (TOKEN, "Token that a client shows to a JobManager; the key `security.token` is stronger."),
     (LOG, "What is logged, as `info` or `flott_dispatcher=debug,info`."),
 ];
 
@@ -58,20 +52,13 @@ pub(super) fn key_of(variable: &str) -> Result<Option<&'static Declaration>, Con
     if let Some(found) = declarations().find(|declaration| variable_of(declaration.key) == variable) {
         return Ok(Some(found));
     }
-    let unknown = |nearest| ConfigError::UnknownVariable {
-        variable: shortened(variable),
-        nearest,
-    };
+    let unknown = |nearest| ConfigError::UnknownVariable { variable: shortened(variable), nearest };
     if name.contains("__") {
-        return Err(unknown(nearest_of(
-            variable,
-            declarations().map(|declaration| variable_of(declaration.key)),
-        )));
+        return Err(unknown(nearest_of(variable, declarations().map(|declaration| variable_of(declaration.key)))));
     }
     // Single underscores all through: FLOTT_REST_PORT.
-    let meant = declarations()
-        .map(|declaration| variable_of(declaration.key))
-        .find(|v| v.replace("__", "_") == variable);
+    let meant =
+        declarations().map(|declaration| variable_of(declaration.key)).find(|v| v.replace("__", "_") == variable);
     match meant {
         Some(meant) => Err(unknown(Some(meant))),
         None => Ok(None),
@@ -84,27 +71,15 @@ mod tests {
 
     #[track_caller]
     fn check(variable: &str, expected: Result<Option<&str>, &str>) {
-        let got = key_of(variable)
-            .map(|found| found.map(|d| d.key))
-            .map_err(|error| error.to_string());
-        assert_eq!(
-            got.as_ref().map_err(String::as_str),
-            expected.as_ref().map_err(|e| *e),
-            "{variable}"
-        );
+        let got = key_of(variable).map(|found| found.map(|d| d.key)).map_err(|error| error.to_string());
+        assert_eq!(got.as_ref().map_err(String::as_str), expected.as_ref().map_err(|e| *e), "{variable}");
     }
 
     #[test]
     fn variables_stand_for_keys() {
         check("FLOTT_REST__PORT", Ok(Some("rest.port")));
-        check(
-            "FLOTT_TASKMANAGER__NUMBEROFTASKSLOTS",
-            Ok(Some("taskmanager.numberOfTaskSlots")),
-        );
-        check(
-            "FLOTT_SLOTMANAGER__NUMBER_OF_SLOTS__MAX",
-            Ok(Some("slotmanager.number-of-slots.max")),
-        );
+        check("FLOTT_TASKMANAGER__NUMBEROFTASKSLOTS", Ok(Some("taskmanager.numberOfTaskSlots")));
+        check("FLOTT_SLOTMANAGER__NUMBER_OF_SLOTS__MAX", Ok(Some("slotmanager.number-of-slots.max")));
         check("FLOTT_STATE_DIR", Ok(None));
         check("FLOTT_SOMETHING", Ok(None));
         check("PATH", Ok(None));
@@ -113,17 +88,8 @@ mod tests {
     #[test]
     fn variables_meant_as_keys_are_not_passed_over() {
         let meant = r#" (did you mean "FLOTT_REST__PORT"?)"#;
-        check(
-            "FLOTT_REST_PORT",
-            Err(&format!("unknown environment variable FLOTT_REST_PORT{meant}")),
-        );
-        check(
-            "FLOTT_REST__PROT",
-            Err(&format!("unknown environment variable FLOTT_REST__PROT{meant}")),
-        );
-        check(
-            "FLOTT_NO__SUCH__THING",
-            Err("unknown environment variable FLOTT_NO__SUCH__THING"),
-        );
+        check("FLOTT_REST_PORT", Err(&format!("unknown environment variable FLOTT_REST_PORT{meant}")));
+        check("FLOTT_REST__PROT", Err(&format!("unknown environment variable FLOTT_REST__PROT{meant}")));
+        check("FLOTT_NO__SUCH__THING", Err("unknown environment variable FLOTT_NO__SUCH__THING"));
     }
 }

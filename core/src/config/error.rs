@@ -118,9 +118,7 @@ pub enum ConfigError {
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest
-        .map(|nearest| format!(" (did you mean {nearest:?}?)"))
-        .unwrap_or_default()
+    nearest.map(|nearest| format!(" (did you mean {nearest:?}?)")).unwrap_or_default()
 }
 
 /// Cuts a text from outside to what fits a one-line message.

@@ -28,10 +28,7 @@ impl FromStr for HostPort {
         let wrong = || "not HOST:PORT, like localhost:8081 or [::1]:8081".to_owned();
         let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
         let host = match host.strip_prefix('[') {
-            Some(inner) => inner
-                .strip_suffix(']')
-                .filter(|inner| inner.contains(':'))
-                .ok_or_else(wrong)?,
+            Some(inner) => inner.strip_suffix(']').filter(|inner| inner.contains(':')).ok_or_else(wrong)?,
             None if host.contains(':') => return Err(wrong()),
             None => host,
         };
@@ -39,13 +36,8 @@ impl FromStr for HostPort {
         if host.is_empty() || host.len() > 253 || !host.chars().all(plain) {
             return Err(wrong());
         }
-        let port = port
-            .parse()
-            .map_err(|_| "HOST:PORT with a port that is not a number from 1 to 65535".to_owned())?;
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-        })
+        let port = port.parse().map_err(|_| "HOST:PORT with a port that is not a number from 1 to 65535".to_owned())?;
+        Ok(Self { host: host.to_owned(), port })
     }
 }
 
@@ -85,16 +77,9 @@ mod tests {
         assert_eq!((parsed.host(), parsed.port()), ("localhost", 8081));
         let parsed: HostPort = "[::1]:1".parse().expect("IPv6");
         assert_eq!((parsed.host(), parsed.to_string().as_str()), ("::1", "[::1]:1"));
-        for wrong in [
-            "localhost",
-            ":8081",
-            "::1:8081",
-            "a b:1",
-            "localhost:0",
-            "localhost:65536",
-            "[a]:1",
-            "http://x:1",
-        ] {
+        for wrong in
+            ["localhost", ":8081", "::1:8081", "a b:1", "localhost:0", "localhost:65536", "[a]:1", "http://x:1"]
+        {
             wrong.parse::<HostPort>().expect_err(wrong);
         }
     }

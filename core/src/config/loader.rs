@@ -52,10 +52,7 @@ impl Loader {
         let settings = yaml::settings(name, text);
         self.layer(settings.map(|settings| {
             let located = settings.into_iter().map(|setting| {
-                let origin = Origin::File {
-                    name: name.to_owned(),
-                    line: setting.line,
-                };
+                let origin = Origin::File { name: name.to_owned(), line: setting.line };
                 (setting.key, setting.value, origin)
             });
             located.collect()
@@ -68,9 +65,7 @@ impl Loader {
         let settings = variables.into_iter().filter_map(|(variable, value)| {
             let variable = variable.as_ref();
             let found = environment::key_of(variable).transpose()?;
-            let origin = Origin::Environment {
-                variable: variable.to_owned(),
-            };
+            let origin = Origin::Environment { variable: variable.to_owned() };
             Some(found.map(|declaration| (declaration.key.to_owned(), value.as_ref().to_owned(), origin)))
         });
         let settings = settings.collect();
@@ -96,9 +91,8 @@ impl Loader {
     /// Adds the configuration of a job.
     #[must_use]
     pub fn job<K: AsRef<str>, V: AsRef<str>>(self, entries: impl IntoIterator<Item = (K, V)>) -> Self {
-        let settings = entries
-            .into_iter()
-            .map(|(key, value)| (key.as_ref().to_owned(), value.as_ref().to_owned(), Origin::Job));
+        let settings =
+            entries.into_iter().map(|(key, value)| (key.as_ref().to_owned(), value.as_ref().to_owned(), Origin::Job));
         let settings = Ok(settings.collect());
         self.layer(settings)
     }
@@ -119,10 +113,7 @@ impl Loader {
         if let Some(error) = self.error {
             return Err(error);
         }
-        let mut loaded = Loaded {
-            config: Configuration::default(),
-            warnings: Vec::new(),
-        };
+        let mut loaded = Loaded { config: Configuration::default(), warnings: Vec::new() };
         for mut layer in self.layers {
             layer.sort_by_key(|(name, ..)| registry::strength(name));
             for (name, value, origin) in layer {
@@ -143,11 +134,7 @@ impl Loaded {
         if let Some(found) = registry::find(name)
             && found.by == NameKind::Deprecated
         {
-            self.warnings.push(Warning::Deprecated {
-                key: name.to_owned(),
-                origin,
-                instead: found.declaration.key,
-            });
+            self.warnings.push(Warning::Deprecated { key: name.to_owned(), origin, instead: found.declaration.key });
         }
         Ok(())
     }
@@ -157,11 +144,7 @@ impl Loaded {
         if let Some(reason) = accepted::without_effect(name)
             && !self.warnings.iter().any(known)
         {
-            self.warnings.push(Warning::NoEffect {
-                key: name.to_owned(),
-                origin: origin.clone(),
-                reason,
-            });
+            self.warnings.push(Warning::NoEffect { key: name.to_owned(), origin: origin.clone(), reason });
         }
     }
 }
@@ -176,10 +159,7 @@ mod tests {
     fn check(loader: Loader, settings: &[(&str, &str)], warnings: &[&str]) {
         let loaded = loader.load().expect("settings");
         assert_eq!(loaded.config.entries().collect::<Vec<_>>(), settings);
-        assert_eq!(
-            loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            warnings
-        );
+        assert_eq!(loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), warnings);
     }
 
     #[track_caller]
@@ -191,34 +171,18 @@ mod tests {
     fn the_command_line_beats_the_environment_and_that_the_file() {
         let loader = Loader::new()
             .file("c.yaml", "rest.port: 1\npipeline.name: file\ncluster.id: file\n")
-            .environment([
-                ("FLOTT_REST__PORT", "2"),
-                ("FLOTT_PIPELINE__NAME", "env"),
-                ("PATH", "/bin"),
-            ])
+            .environment([("FLOTT_REST__PORT", "2"), ("FLOTT_PIPELINE__NAME", "env"), ("PATH", "/bin")])
             .overrides(["rest.port=3", " rest.port = 4 "]);
-        check(
-            loader,
-            &[("cluster.id", "file"), ("pipeline.name", "env"), ("rest.port", "4")],
-            &[],
-        );
+        check(loader, &[("cluster.id", "file"), ("pipeline.name", "env"), ("rest.port", "4")], &[]);
     }
 
     #[test]
     fn a_fallback_in_a_stronger_source_beats_the_key_in_a_weaker() {
         let file = Loader::new().file("c.yaml", "restart-strategy.type: none\n");
-        check(
-            file.overrides(["restart-strategy=fixed-delay"]),
-            &[("restart-strategy.type", "fixed-delay")],
-            &[],
-        );
+        check(file.overrides(["restart-strategy=fixed-delay"]), &[("restart-strategy.type", "fixed-delay")], &[]);
         let both = "rest.address: a\njobmanager.rpc.address: b\n";
         check(Loader::new().file("c.yaml", both), &[("rest.address", "a")], &[]);
-        check(
-            Loader::new().job([("jobmanager.rpc.address", "b")]),
-            &[("rest.address", "b")],
-            &[],
-        );
+        check(Loader::new().job([("jobmanager.rpc.address", "b")]), &[("rest.address", "b")], &[]);
     }
 
     #[test]
@@ -227,10 +191,7 @@ mod tests {
         check(
             Loader::new()
                 .file("c.yaml", "web.history: 7\nenv.java.opts: -Xmx1g\n")
-                .overrides([
-                    format!("env.java.opts={jvm}"),
-                    format!("env.java.opts.taskmanager={jvm}"),
-                ]),
+                .overrides([format!("env.java.opts={jvm}"), format!("env.java.opts.taskmanager={jvm}")]),
             &[("jobstore.max-capacity", "7")],
             &[
                 "key \"web.history\" at c.yaml:1 is an old name; write \"jobstore.max-capacity\"",
@@ -265,10 +226,7 @@ mod tests {
             Loader::new().overrides(["slot.request.timeout=-1 s"]),
             "value \"-1 s\" of \"slot.request.timeout\" in -D is no duration: it is negative; write 500 ms, 10 s, 5 min or 1 h",
         );
-        check_error(
-            Loader::new().overrides(["rest.port"]),
-            "-D wants key=value, but got \"rest.port\"",
-        );
+        check_error(Loader::new().overrides(["rest.port"]), "-D wants key=value, but got \"rest.port\"");
         check_error(Loader::new().overrides(["=5"]), "-D wants key=value, but got \"=5\"");
         check_error(
             Loader::new().overrides(["execution.checkpointing.interval=10 s"]),
@@ -279,13 +237,8 @@ mod tests {
 
     #[test]
     fn a_mistake_is_an_error_even_where_a_stronger_source_covers_it() {
-        let loader = Loader::new()
-            .file("c.yaml", "rest.port: no\n")
-            .overrides(["rest.port=1"]);
-        check_error(
-            loader,
-            "value \"no\" of \"rest.port\" at c.yaml:1 is not a whole number from 0 to 65535",
-        );
+        let loader = Loader::new().file("c.yaml", "rest.port: no\n").overrides(["rest.port=1"]);
+        check_error(loader, "value \"no\" of \"rest.port\" at c.yaml:1 is not a whole number from 0 to 65535");
     }
 
     #[test]
@@ -296,11 +249,7 @@ mod tests {
         let prefix = "pipeline.global-job-parameters";
         check(
             loader,
-            &[
-                (&format!("{prefix}.a"), "9"),
-                (&format!("{prefix}.b.c"), "2"),
-                (&format!("{prefix}.d"), "http://x"),
-            ],
+            &[(&format!("{prefix}.a"), "9"), (&format!("{prefix}.b.c"), "2"), (&format!("{prefix}.d"), "http://x")],
             &[],
         );
         check_error(

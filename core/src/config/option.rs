@@ -48,10 +48,7 @@ impl<T: ConfigValue> ConfigOption<T> {
             kind: T::kind,
             check: check::<T>,
         };
-        Self {
-            declaration,
-            value: PhantomData,
-        }
+        Self { declaration, value: PhantomData }
     }
 
     pub(super) const fn default(mut self, text: &'static str) -> Self {
@@ -81,10 +78,7 @@ impl<T: ConfigValue> ConfigOption<T> {
 
     /// Ends a declaration. It is evaluated by the compiler, and so is the check.
     pub(super) const fn doc(mut self, doc: &'static str) -> Self {
-        assert!(
-            T::OPTIONAL || self.declaration.default.is_some(),
-            "a key without default needs an Option type"
-        );
+        assert!(T::OPTIONAL || self.declaration.default.is_some(), "a key without default needs an Option type");
         self.declaration.doc = doc;
         self
     }
@@ -141,9 +135,7 @@ impl ConfigMap {
 
     /// The free part of a key of this map.
     pub(super) fn entry_of<'k>(&self, key: &'k str) -> Option<&'k str> {
-        key.strip_prefix(self.prefix)?
-            .strip_prefix('.')
-            .filter(|entry| !entry.is_empty())
+        key.strip_prefix(self.prefix)?.strip_prefix('.').filter(|entry| !entry.is_empty())
     }
 }
 

@@ -37,15 +37,10 @@ pub fn reference_markdown() -> String {
     write_table(
         &mut page,
         ["Prefix", "Meaning"],
-        MAPS.iter()
-            .map(|map| [code(&[map.prefix, ".*"].concat()), cell(map.doc)]),
+        MAPS.iter().map(|map| [code(&[map.prefix, ".*"].concat()), cell(map.doc)]),
     );
     page.push_str("\n## Environment\n\nThese variables are not keys.\n");
-    write_table(
-        &mut page,
-        ["Variable", "Meaning"],
-        OWN.iter().map(|(name, doc)| [code(name), cell(doc)]),
-    );
+    write_table(&mut page, ["Variable", "Meaning"], OWN.iter().map(|(name, doc)| [code(name), cell(doc)]));
     page.push_str(
         "\n## Keys without effect\n\nFlink's keys that mean nothing here are accepted, with one warning line each, so that \
          files and command lines need not be rewritten.\n",
@@ -62,9 +57,7 @@ pub fn reference_markdown() -> String {
     write_table(
         &mut page,
         ["Key", "Why it is refused"],
-        REFUSED
-            .iter()
-            .map(|entry| [code(&[entry.prefix, "*"].concat()), cell(entry.reason)]),
+        REFUSED.iter().map(|entry| [code(&[entry.prefix, "*"].concat()), cell(entry.reason)]),
     );
     page
 }
@@ -76,12 +69,7 @@ fn write_section(page: &mut String, section: &Section) {
         ["Key", "Default", "Type", "Meaning"],
         section.options.iter().map(|declaration| {
             let default = declaration.default.map(code).unwrap_or_else(|| "none".to_owned());
-            [
-                code(declaration.key),
-                default,
-                cell(&kind(declaration)),
-                meaning(declaration),
-            ]
+            [code(declaration.key), default, cell(&kind(declaration)), meaning(declaration)]
         }),
     );
 }
@@ -99,10 +87,7 @@ fn meaning(declaration: &Declaration) -> String {
     if declaration.secret {
         meaning.push_str(" Never shown.");
     }
-    for (word, names) in [
-        ("Also", declaration.fallback_keys),
-        ("Formerly", declaration.deprecated_keys),
-    ] {
+    for (word, names) in [("Also", declaration.fallback_keys), ("Formerly", declaration.deprecated_keys)] {
         if !names.is_empty() {
             let names: Vec<_> = names.iter().map(|name| code(name)).collect();
             let _ = write!(meaning, " {word} {}.", names.join(", "));
@@ -124,10 +109,7 @@ fn code(text: &str) -> String {
 
 /// One line, with the table's own bars escaped.
 fn cell(text: &str) -> String {
-    text.split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .replace('|', "\\|")
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
 
 #[cfg(test)]

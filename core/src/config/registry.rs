@@ -40,12 +40,7 @@ pub(super) fn declarations() -> impl Iterator<Item = &'static Declaration> {
 pub(super) fn names(declaration: &'static Declaration) -> impl Iterator<Item = (&'static str, NameKind)> {
     std::iter::once((declaration.key, NameKind::Key))
         .chain(declaration.fallback_keys.iter().map(|&name| (name, NameKind::Fallback)))
-        .chain(
-            declaration
-                .deprecated_keys
-                .iter()
-                .map(|&name| (name, NameKind::Deprecated)),
-        )
+        .chain(declaration.deprecated_keys.iter().map(|&name| (name, NameKind::Deprecated)))
 }
 
 /// The declaration with this name, be it the key, a fallback or an old name.
@@ -73,13 +68,7 @@ pub(super) fn is_section(name: &str) -> bool {
 
 /// The known key that `name` is most like, if it is close enough to be a slip of the pen.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    nearest_of(
-        name,
-        BY_NAME
-            .iter()
-            .filter(|(_, found)| found.by != NameKind::Deprecated)
-            .map(|(&key, _)| key),
-    )
+    nearest_of(name, BY_NAME.iter().filter(|(_, found)| found.by != NameKind::Deprecated).map(|(&key, _)| key))
 }
 
 /// The closest of `known` to `name`, within a distance that grows with the length of `name`; capitals do not count.
@@ -139,19 +128,12 @@ mod tests {
         for declaration in declarations() {
             let key = declaration.key;
             assert!(declaration.doc.trim().len() > 20, "{key} has no doc");
-            assert!(
-                key.contains('.'),
-                "{key} has no dot, so its environment variable could not be told from others"
-            );
+            assert!(key.contains('.'), "{key} has no dot, so its environment variable could not be told from others");
             if let Some(default) = declaration.default {
                 assert_eq!((declaration.check)(declaration, default), Ok(()), "default of {key}");
             }
             for bound in declaration.range.iter().flat_map(|(min, max)| [min, max]) {
-                assert_eq!(
-                    (declaration.check)(declaration, bound),
-                    Ok(()),
-                    "bound {bound} of {key}"
-                );
+                assert_eq!((declaration.check)(declaration, bound), Ok(()), "bound {bound} of {key}");
             }
         }
     }
@@ -172,10 +154,7 @@ mod tests {
 
     #[test]
     fn slips_of_the_pen_find_their_key() {
-        check(
-            "taskmanger.memory.process.size",
-            Some("taskmanager.memory.process.size"),
-        );
+        check("taskmanger.memory.process.size", Some("taskmanager.memory.process.size"));
         check("rest.prot", Some("rest.port"));
         check("taskmanager.numberoftaskslots", Some("taskmanager.numberOfTaskSlots"));
         check("Parallelism.Default", Some("parallelism.default"));

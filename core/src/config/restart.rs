@@ -34,10 +34,7 @@ impl Configuration {
 
     /// The kind that is set. A number of restarts alone asks for that many: fixed delay is the default kind.
     fn restart_strategy_type(&self) -> Option<RestartStrategyType> {
-        let alone = || {
-            self.is_set(&restart::FIXED_DELAY_ATTEMPTS)
-                .then_some(RestartStrategyType::FixedDelay)
-        };
+        let alone = || self.is_set(&restart::FIXED_DELAY_ATTEMPTS).then_some(RestartStrategyType::FixedDelay);
         self.get(&restart::TYPE).or_else(alone)
     }
 
@@ -76,23 +73,13 @@ mod tests {
 
     #[track_caller]
     fn check(settings: &[&str], expected: RestartStrategy) {
-        let config = Loader::new()
-            .overrides(settings.iter().copied())
-            .load()
-            .expect("settings")
-            .config;
+        let config = Loader::new().overrides(settings.iter().copied()).load().expect("settings").config;
         assert_eq!(config.restart_strategy(), expected, "{settings:?}");
     }
 
     #[test]
     fn nothing_set_restarts_three_times() {
-        check(
-            &[],
-            RestartStrategy::FixedDelay {
-                attempts: 3,
-                delay_ms: 1000,
-            },
-        );
+        check(&[], RestartStrategy::FixedDelay { attempts: 3, delay_ms: 1000 });
         assert_eq!(Configuration::default().restart_policy(), RestartPolicy::Cluster);
     }
 
@@ -100,30 +87,14 @@ mod tests {
     fn flinks_synonyms_and_defaults_hold() {
         check(&["restart-strategy=off"], RestartStrategy::None);
         check(&["restart-strategy.type=disable"], RestartStrategy::None);
+        check(&["restart-strategy=fixeddelay"], RestartStrategy::FixedDelay { attempts: 1, delay_ms: 1000 });
         check(
-            &["restart-strategy=fixeddelay"],
-            RestartStrategy::FixedDelay {
-                attempts: 1,
-                delay_ms: 1000,
-            },
-        );
-        check(
-            &[
-                "restart-strategy.fixed-delay.attempts=7",
-                "restart-strategy.fixed-delay.delay=10 s",
-            ],
-            RestartStrategy::FixedDelay {
-                attempts: 7,
-                delay_ms: 10_000,
-            },
+            &["restart-strategy.fixed-delay.attempts=7", "restart-strategy.fixed-delay.delay=10 s"],
+            RestartStrategy::FixedDelay { attempts: 7, delay_ms: 10_000 },
         );
         check(
             &["restart-strategy.type=Failure-Rate"],
-            RestartStrategy::FailureRate {
-                failures_per_interval_max: 1,
-                interval_ms: 60_000,
-                delay_ms: 1000,
-            },
+            RestartStrategy::FailureRate { failures_per_interval_max: 1, interval_ms: 60_000, delay_ms: 1000 },
         );
         check(
             &["restart-strategy.type=exponential-delay"],

@@ -126,8 +126,7 @@ impl ConfigValue for ByteSize {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse()
-            .map_err(|error| format!("no byte size: it {}", clause(&error)))
+        text.parse().map_err(|error| format!("no byte size: it {}", clause(&error)))
     }
 
     fn show(&self) -> String {
@@ -166,9 +165,7 @@ impl ConfigValue for BareSeconds {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        parse_duration_bare_seconds(text)
-            .map(Self)
-            .map_err(|error| format!("no duration: it {}", clause(&error)))
+        parse_duration_bare_seconds(text).map(Self).map_err(|error| format!("no duration: it {}", clause(&error)))
     }
 
     fn show(&self) -> String {
@@ -202,11 +199,7 @@ impl ConfigValue for Vec<String> {
     fn show(&self) -> String {
         let quoted = self.iter().map(|item| {
             let plain = !item.is_empty() && !item.contains([';', '\'']) && item.trim() == item;
-            if plain {
-                item.clone()
-            } else {
-                format!("'{}'", item.replace('\'', "''"))
-            }
+            if plain { item.clone() } else { format!("'{}'", item.replace('\'', "''")) }
         });
         quoted.collect::<Vec<_>>().join(";")
     }
@@ -223,9 +216,7 @@ fn list_item(text: &str) -> Result<(String, Option<&str>), String> {
     let mut item = String::new();
     let mut rest = quoted;
     loop {
-        let (part, after) = rest
-            .split_once('\'')
-            .ok_or("a list with an open quote; close it with '".to_owned())?;
+        let (part, after) = rest.split_once('\'').ok_or("a list with an open quote; close it with '".to_owned())?;
         item.push_str(part);
         if let Some(after_escaped) = after.strip_prefix('\'') {
             item.push('\'');

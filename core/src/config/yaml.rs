@@ -36,10 +36,7 @@ pub(super) struct Setting {
 /// Reads a file's text; `name` is for errors. Settings come in the file's order, each key once.
 pub(super) fn settings(name: &str, text: &str) -> Result<Vec<Setting>, ConfigError> {
     if text.len() > FILE_BYTES_MAX {
-        return Err(ConfigError::TooLarge {
-            what: format!("{} bytes in {name}", text.len()),
-            max: FILE_BYTES_MAX,
-        });
+        return Err(ConfigError::TooLarge { what: format!("{} bytes in {name}", text.len()), max: FILE_BYTES_MAX });
     }
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: DEPTH_MAX, max_events: EVENTS_MAX, max_nodes: EVENTS_MAX },
@@ -50,16 +47,9 @@ pub(super) fn settings(name: &str, text: &str) -> Result<Vec<Setting>, ConfigErr
         let line = error.location().map_or(0, |location| location.line());
         let message = error.without_snippet().to_string();
         let reason = shortened(message.lines().next().unwrap_or("no YAML"));
-        ConfigError::Syntax {
-            origin: origin(name, line),
-            reason,
-        }
+        ConfigError::Syntax { origin: origin(name, line), reason }
     })?;
-    let mut flat = Flat {
-        name,
-        text,
-        settings: Vec::new(),
-    };
+    let mut flat = Flat { name, text, settings: Vec::new() };
     match root.value {
         Node::Null => {}
         Node::Map(entries) => flat.map("", entries)?,
@@ -69,10 +59,7 @@ pub(super) fn settings(name: &str, text: &str) -> Result<Vec<Setting>, ConfigErr
 }
 
 fn origin(name: &str, line: u64) -> Origin {
-    Origin::File {
-        name: name.to_owned(),
-        line,
-    }
+    Origin::File { name: name.to_owned(), line }
 }
 
 struct Flat<'t> {
@@ -84,11 +71,7 @@ struct Flat<'t> {
 impl Flat<'_> {
     fn map(&mut self, prefix: &str, entries: Vec<(Spanned<String>, Spanned<Node>)>) -> Result<(), ConfigError> {
         for (name, node) in entries {
-            let key = if prefix.is_empty() {
-                name.value
-            } else {
-                format!("{prefix}.{}", name.value)
-            };
+            let key = if prefix.is_empty() { name.value } else { format!("{prefix}.{}", name.value) };
             let line = name.referenced.line();
             match node.value {
                 Node::Map(entries) => self.map(&key, entries)?,
@@ -96,20 +79,13 @@ impl Flat<'_> {
                 Node::Null if registry::find(&key).is_some() || registry::is_section(&key) => {}
                 Node::Null => return Err(unknown_key(&key, &origin(self.name, line))),
                 Node::List(items) => {
-                    let items = items
-                        .iter()
-                        .map(|item| self.scalar(item))
-                        .collect::<Option<Vec<String>>>();
+                    let items = items.iter().map(|item| self.scalar(item)).collect::<Option<Vec<String>>>();
                     let Some(items) = items else {
                         return Err(
                             self.syntax(line, format!("the list of {:?} holds more than texts", shortened(&key)))
                         );
                     };
-                    self.settings.push(Setting {
-                        key,
-                        value: items.show(),
-                        line,
-                    });
+                    self.settings.push(Setting { key, value: items.show(), line });
                 }
                 Node::Text(_) | Node::Plain(_) => {
                     let value = self.scalar(&node).unwrap_or_default();
@@ -128,12 +104,9 @@ impl Flat<'_> {
                 let span = node.defined.span();
                 let start = span.byte_offset().and_then(|start| usize::try_from(start).ok());
                 let len = span.byte_len().and_then(|len| usize::try_from(len).ok());
-                let written = start
-                    .zip(len)
-                    .and_then(|(start, len)| self.text.get(start..start.checked_add(len)?));
-                let written = written
-                    .map(str::trim)
-                    .filter(|text| !text.is_empty() && !text.starts_with(['!', '&', '*']));
+                let written = start.zip(len).and_then(|(start, len)| self.text.get(start..start.checked_add(len)?));
+                let written =
+                    written.map(str::trim).filter(|text| !text.is_empty() && !text.starts_with(['!', '&', '*']));
                 Some(written.unwrap_or(shown).to_owned())
             }
             Node::Null | Node::Map(_) | Node::List(_) => None,
@@ -159,10 +132,7 @@ impl Flat<'_> {
     }
 
     fn syntax(&self, line: u64, reason: String) -> ConfigError {
-        ConfigError::Syntax {
-            origin: origin(self.name, line),
-            reason,
-        }
+        ConfigError::Syntax { origin: origin(self.name, line), reason }
     }
 }
 
@@ -251,10 +221,7 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: &[(&str, &str, u64)]) {
         let settings = settings("config.yaml", text).expect(text);
-        let got: Vec<_> = settings
-            .iter()
-            .map(|s| (s.key.as_str(), s.value.as_str(), s.line))
-            .collect();
+        let got: Vec<_> = settings.iter().map(|s| (s.key.as_str(), s.value.as_str(), s.line)).collect();
         assert_eq!(got, expected, "{text}");
     }
 
@@ -278,10 +245,7 @@ mod tests {
         );
         check("", &[]);
         check("# only a comment\n", &[]);
-        check(
-            "{rest.port: 1, pipeline: {name: x}}",
-            &[("rest.port", "1", 1), ("pipeline.name", "x", 1)],
-        );
+        check("{rest.port: 1, pipeline: {name: x}}", &[("rest.port", "1", 1), ("pipeline.name", "x", 1)]);
     }
 
     #[test]
@@ -303,36 +267,24 @@ mod tests {
         ] {
             check(&format!("# ü\n{key}: {written}\n"), &[(key, value, 2)]);
         }
-        check(
-            "pipeline.name: &n 1.50\ncluster.id: *n\n",
-            &[(key, "1.50", 1), ("cluster.id", "1.50", 2)],
-        );
+        check("pipeline.name: &n 1.50\ncluster.id: *n\n", &[(key, "1.50", 1), ("cluster.id", "1.50", 2)]);
     }
 
     #[test]
     fn lists_are_joined() {
         check("cluster.id: [a, 'b;c', 1.0]\n", &[("cluster.id", "a;'b;c';1.0", 1)]);
-        check_error(
-            "cluster.id: [a, [b]]",
-            "the list of \"cluster.id\" holds more than texts",
-        );
+        check_error("cluster.id: [a, [b]]", "the list of \"cluster.id\" holds more than texts");
     }
 
     #[test]
     fn empty_values_are_commented_out_settings() {
-        check(
-            "rest:\n#  port: 1\nenv:\n  java:\npipeline.name:\ncluster.id: x\n",
-            &[("cluster.id", "x", 6)],
-        );
+        check("rest:\n#  port: 1\nenv:\n  java:\npipeline.name:\ncluster.id: x\n", &[("cluster.id", "x", 6)]);
         check_error("nosuch:\n", "unknown key \"nosuch\" at config.yaml:1");
     }
 
     #[test]
     fn what_is_no_configuration_is_refused_with_its_line() {
-        check_error(
-            "rest.port: 1\nrest:\n  port: 2\n",
-            "\"rest.port\" is set twice in config.yaml: in lines 1 and 3",
-        );
+        check_error("rest.port: 1\nrest:\n  port: 2\n", "\"rest.port\" is set twice in config.yaml: in lines 1 and 3");
         check_error("rest.port: 1\nrest.port: 2\n", "config.yaml:2");
         check_error("- a\n- b\n", "not a map");
         check_error("just text", "not a map");
@@ -342,9 +294,8 @@ mod tests {
         check_error(&"a: ".repeat(100), "config.yaml");
         check_error(&format!("a{}", ": {a".repeat(1000)), "config.yaml");
         check_error(&" ".repeat(FILE_BYTES_MAX + 1), "too large");
-        let bomb: String = (1..12)
-            .map(|i| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(",")))
-            .collect();
+        let bomb: String =
+            (1..12).map(|i| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(","))).collect();
         check_error(&format!("a0: &a0 [x]\n{bomb}"), "config.yaml");
     }
 

@@ -28,10 +28,7 @@ pub struct GraphError {
 impl GraphError {
     #[cold]
     fn new(field: fmt::Arguments<'_>, problem: impl fmt::Display) -> Self {
-        Self {
-            field: field.to_string(),
-            problem: problem.to_string(),
-        }
+        Self { field: field.to_string(), problem: problem.to_string() }
     }
 
     /// Where, as a path into the graph: `vertices[3].parallelism`.
@@ -72,10 +69,7 @@ fn check_fingerprint(graph: &JobGraph) -> Result<(), GraphError> {
     limits::count(field, graph.fingerprint_lines.len(), limits::FINGERPRINT_LINES_MAX)?;
     let actual = Fingerprint::of(graph.fingerprint_lines.join("\n").as_bytes());
     if actual != graph.fingerprint {
-        let problem = format_args!(
-            "{} is not the fingerprint of fingerprint_lines, {actual}",
-            graph.fingerprint
-        );
+        let problem = format_args!("{} is not the fingerprint of fingerprint_lines, {actual}", graph.fingerprint);
         return Err(GraphError::new(format_args!("fingerprint"), problem));
     }
     Ok(())

@@ -79,11 +79,7 @@ pub enum DocumentError {
 }
 
 fn prefix(field: &str) -> String {
-    if field.is_empty() {
-        String::new()
-    } else {
-        format!("{field}: ")
-    }
+    if field.is_empty() { String::new() } else { format!("{field}: ") }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -138,10 +134,7 @@ pub fn read(bytes: &[u8]) -> Result<JobGraph, DocumentError> {
     let text = document.graph.get();
     let actual = Digest::of(text.as_bytes());
     if actual != document.checksum {
-        return Err(DocumentError::Checksum {
-            stated: document.checksum,
-            actual,
-        });
+        return Err(DocumentError::Checksum { stated: document.checksum, actual });
     }
     let graph: JobGraph = serde_json::from_str(text).map_err(|error| {
         // The raw value is a piece of the document, so its place there is the distance of the two beginnings.

@@ -25,10 +25,7 @@ pub(super) fn operator(node: u32, kind: OperatorKind, name: &str, inputs: &[(u32
         name: name.to_owned(),
         kind,
         description: name.to_owned(),
-        inputs: inputs
-            .iter()
-            .map(|&(node, ship)| OperatorInput { node, ship })
-            .collect(),
+        inputs: inputs.iter().map(|&(node, ship)| OperatorInput { node, ship }).collect(),
     }
 }
 
@@ -86,17 +83,11 @@ pub(super) fn word_count() -> JobGraph {
     use OperatorKind::{Operator, Sink, Source};
     use ShipStrategy::{Forward, Hash};
     let words = vertex(
-        vec![
-            operator(1, Source, "Source: lines", &[]),
-            operator(2, Operator, "words", &[(1, Forward)]),
-        ],
+        vec![operator(1, Source, "Source: lines", &[]), operator(2, Operator, "words", &[(1, Forward)])],
         Parallelism::Fixed(2),
     );
     let counts = vertex(
-        vec![
-            operator(3, Operator, "counter", &[(2, Hash)]),
-            operator(4, Sink, "Sink: print", &[(3, Forward)]),
-        ],
+        vec![operator(3, Operator, "counter", &[(2, Hash)]), operator(4, Sink, "Sink: print", &[(3, Forward)])],
         Parallelism::Fixed(2),
     );
     let edges = vec![edge(&words, 2, &counts, Hash)];
@@ -111,26 +102,11 @@ pub(super) fn layered(layers: u32, width: u32, inputs: u32) -> JobGraph {
     for layer in 0..layers {
         for at in 0..width {
             let feeding = |i: u32| node(layer - 1, (at + i) % width);
-            let sources: Vec<_> = if layer == 0 {
-                vec![]
-            } else {
-                (0..inputs).map(feeding).collect()
-            };
-            let kind = if layer == 0 {
-                OperatorKind::Source
-            } else {
-                OperatorKind::Operator
-            };
+            let sources: Vec<_> = if layer == 0 { vec![] } else { (0..inputs).map(feeding).collect() };
+            let kind = if layer == 0 { OperatorKind::Source } else { OperatorKind::Operator };
             let fed: Vec<_> = sources.iter().map(|&source| (source, ship)).collect();
-            let made = vertex(
-                vec![operator(node(layer, at), kind, "map", &fed)],
-                Parallelism::Fixed(1),
-            );
-            edges.extend(
-                sources
-                    .iter()
-                    .map(|&source| edge(&vertices[source as usize - 1], source, &made, ship)),
-            );
+            let made = vertex(vec![operator(node(layer, at), kind, "map", &fed)], Parallelism::Fixed(1));
+            edges.extend(sources.iter().map(|&source| edge(&vertices[source as usize - 1], source, &made, ship)));
             vertices.push(made);
         }
     }
@@ -139,9 +115,7 @@ pub(super) fn layered(layers: u32, width: u32, inputs: u32) -> JobGraph {
 
 fn ship_strategy() -> impl Strategy<Value = ShipStrategy> {
     use ShipStrategy::{Broadcast, Custom, Forward, Global, Hash, Rebalance, Rescale, Shuffle};
-    prop::sample::select(vec![
-        Forward, Hash, Rebalance, Rescale, Broadcast, Shuffle, Global, Custom,
-    ])
+    prop::sample::select(vec![Forward, Hash, Rebalance, Rescale, Broadcast, Shuffle, Global, Custom])
 }
 
 fn restart_policy() -> impl Strategy<Value = RestartPolicy> {
@@ -150,11 +124,7 @@ fn restart_policy() -> impl Strategy<Value = RestartPolicy> {
         Just(RestartStrategy::None),
         (any::<u32>(), ms.clone()).prop_map(|(attempts, delay_ms)| RestartStrategy::FixedDelay { attempts, delay_ms }),
         (1..u32::MAX, ms.clone(), ms.clone()).prop_map(|(failures_per_interval_max, interval_ms, delay_ms)| {
-            RestartStrategy::FailureRate {
-                failures_per_interval_max,
-                interval_ms,
-                delay_ms,
-            }
+            RestartStrategy::FailureRate { failures_per_interval_max, interval_ms, delay_ms }
         }),
         (ms.clone(), ms.clone(), 1.0..10.0, ms, 0.0..=1.0, option::of(1..9_u32)).prop_map(
             |(a, b, multiplier, reset_threshold_ms, jitter, attempts_max)| RestartStrategy::ExponentialDelay {
@@ -172,53 +142,26 @@ fn restart_policy() -> impl Strategy<Value = RestartPolicy> {
 
 fn program() -> impl Strategy<Value = Program> {
     let arguments = vec(".{0,20}", 0..4);
-    (
-        any::<[u8; 32]>(),
-        0..1_000_000_000_u64,
-        "[a-z]{1,9}",
-        option::of("[a-zA-Z:.]{1,20}"),
-        arguments,
-    )
-        .prop_map(|(digest, size, file_name, entry, arguments)| Program {
+    (any::<[u8; 32]>(), 0..1_000_000_000_u64, "[a-z]{1,9}", option::of("[a-zA-Z:.]{1,20}"), arguments).prop_map(
+        |(digest, size, file_name, entry, arguments)| Program {
             digest: Digest::from_bytes(digest),
             size,
             target: "aarch64-linux".to_owned(),
             file_name,
             entry,
             // What a process is given cannot hold a zero byte.
-            arguments: arguments
-                .into_iter()
-                .map(|argument: String| argument.replace('\0', ""))
-                .collect(),
-        })
+            arguments: arguments.into_iter().map(|argument: String| argument.replace('\0', "")).collect(),
+        },
+    )
 }
 
 /// How one vertex is to look: chain, parallelism, whom it is fed by and how.
-type Shape = (
-    Vec<(String, Index)>,
-    Parallelism,
-    bool,
-    Vec<(Index, Index, ShipStrategy, Option<String>, bool)>,
-);
+type Shape = (Vec<(String, Index)>, Parallelism, bool, Vec<(Index, Index, ShipStrategy, Option<String>, bool)>);
 
 fn shape() -> impl Strategy<Value = Shape> {
-    let parallelism = prop_oneof![
-        Just(Parallelism::Default),
-        (1..=32_768_u32).prop_map(Parallelism::Fixed)
-    ];
-    let input = (
-        any::<Index>(),
-        any::<Index>(),
-        ship_strategy(),
-        option::of(".{1,9}"),
-        any::<bool>(),
-    );
-    (
-        vec((".{1,20}", any::<Index>()), 1..5),
-        parallelism,
-        any::<bool>(),
-        vec(input, 0..4),
-    )
+    let parallelism = prop_oneof![Just(Parallelism::Default), (1..=32_768_u32).prop_map(Parallelism::Fixed)];
+    let input = (any::<Index>(), any::<Index>(), ship_strategy(), option::of(".{1,9}"), any::<bool>());
+    (vec((".{1,20}", any::<Index>()), 1..5), parallelism, any::<bool>(), vec(input, 0..4))
 }
 
 fn build(shapes: Vec<Shape>) -> JobGraph {
@@ -234,31 +177,16 @@ fn build(shapes: Vec<Shape>) -> JobGraph {
             if ship == ShipStrategy::Forward && source.parallelism != parallelism {
                 ship = ShipStrategy::Rescale;
             }
-            let exchange = if blocking {
-                Exchange::Blocking
-            } else {
-                Exchange::Pipelined
-            };
+            let exchange = if blocking { Exchange::Blocking } else { Exchange::Pipelined };
             fed.push((source_node, ship));
             let (source, target) = (source.id, vertex_id(node + 1));
-            leading.push(JobEdge {
-                source,
-                source_node,
-                side_output,
-                target,
-                target_input,
-                ship,
-                exchange,
-            });
+            leading.push(JobEdge { source, source_node, side_output, target, target_input, ship, exchange });
         }
         let mut operators: Vec<OperatorSpec> = Vec::new();
         for (name, feeder) in chain {
             node += 1;
-            let kind = if operators.is_empty() && fed.is_empty() {
-                OperatorKind::Source
-            } else {
-                OperatorKind::Operator
-            };
+            let kind =
+                if operators.is_empty() && fed.is_empty() { OperatorKind::Source } else { OperatorKind::Operator };
             let inputs = match operators.is_empty() {
                 true => fed.clone(),
                 false => vec![(feeder.get(&operators).node, ShipStrategy::Forward)],
@@ -275,21 +203,12 @@ fn build(shapes: Vec<Shape>) -> JobGraph {
 
 /// Valid graphs of up to six vertices.
 pub(super) fn any_graph() -> impl Strategy<Value = JobGraph> {
-    let settings = (
-        program(),
-        restart_policy(),
-        ".{1,20}",
-        prop::collection::btree_map("[a-z.]{1,20}", ".*", 0..5),
-    );
+    let settings = (program(), restart_policy(), ".{1,20}", prop::collection::btree_map("[a-z.]{1,20}", ".*", 0..5));
     (vec(shape(), 1..7), settings, any::<[u8; 16]>(), any::<bool>()).prop_map(
         |(shapes, (program, restart, name, configuration), job_id, batch)| JobGraph {
             job_id: JobId::from_bytes(job_id),
             name,
-            mode: if batch {
-                ExecutionMode::Batch
-            } else {
-                ExecutionMode::Streaming
-            },
+            mode: if batch { ExecutionMode::Batch } else { ExecutionMode::Streaming },
             program,
             restart,
             configuration,

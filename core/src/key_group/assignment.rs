@@ -57,14 +57,8 @@ impl KeyGroupAssignment {
 
     /// The table for the record path.
     pub fn router(self) -> Router {
-        let subtasks = KeyGroupRange::all(self.max)
-            .iter()
-            .map(|group| self.subtask_of(group).0 as u16)
-            .collect();
-        Router {
-            max: self.max,
-            subtasks,
-        }
+        let subtasks = KeyGroupRange::all(self.max).iter().map(|group| self.subtask_of(group).0 as u16).collect();
+        Router { max: self.max, subtasks }
     }
 }
 

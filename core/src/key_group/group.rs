@@ -110,10 +110,7 @@ impl KeyGroupRange {
 
     /// All groups there are.
     pub fn all(max: MaxParallelism) -> Self {
-        Self {
-            start: KeyGroup(0),
-            end: KeyGroup(max.0 - 1),
-        }
+        Self { start: KeyGroup(0), end: KeyGroup(max.0 - 1) }
     }
 
     /// The first group.

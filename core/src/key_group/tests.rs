@@ -66,10 +66,7 @@ fn only_data_and_its_order_count() {
     assert_eq!(stable_hash(&(1u8, 2u8)), stable_hash(&[1u8, 2]));
     assert_ne!(stable_hash(&("ab", "c")), stable_hash(&("a", "bc")));
     assert_ne!(stable_hash(&(1u64, 2u64)), stable_hash(&(2u64, 1u64)));
-    assert_ne!(
-        stable_hash(&(vec![1u8], vec![2u8, 3])),
-        stable_hash(&(vec![1u8, 2], vec![3u8]))
-    );
+    assert_ne!(stable_hash(&(vec![1u8], vec![2u8, 3])), stable_hash(&(vec![1u8, 2], vec![3u8])));
     assert_ne!(stable_hash(&None::<u8>), stable_hash(&Some(0u8)));
     assert_ne!(stable_hash(&Kind::Plain), stable_hash(&Kind::Numbered(0)));
 }
@@ -82,10 +79,7 @@ fn every_byte_of_a_string_counts() {
         for at in 0..length {
             let mut changed = base.clone();
             changed[at] = b'y';
-            assert!(
-                hashes.insert(stable_hash(std::str::from_utf8(&changed).unwrap())),
-                "length {length}, byte {at}"
-            );
+            assert!(hashes.insert(stable_hash(std::str::from_utf8(&changed).unwrap())), "length {length}, byte {at}");
         }
     }
 }
@@ -93,9 +87,7 @@ fn every_byte_of_a_string_counts() {
 #[test]
 fn flipping_one_bit_of_a_number_changes_about_half_of_the_hash() {
     for bit in 0..64 {
-        let changed: u32 = (0..256u64)
-            .map(|i| (stable_hash(&i) ^ stable_hash(&(i ^ (1 << bit)))).count_ones())
-            .sum();
+        let changed: u32 = (0..256u64).map(|i| (stable_hash(&i) ^ stable_hash(&(i ^ (1 << bit)))).count_ones()).sum();
         let mean = f64::from(changed) / 256.0;
         assert!((16.0..48.0).contains(&mean), "bit {bit}: {mean} of 64 bits change");
     }
@@ -106,11 +98,7 @@ fn unevenness(hashes: &[u64], cell: impl Fn(u64) -> u64) -> f64 {
     let mut cells = [0u32; 1024];
     hashes.iter().for_each(|hash| cells[(cell(*hash) % 1024) as usize] += 1);
     let expected = hashes.len() as f64 / 1024.0;
-    cells
-        .iter()
-        .map(|seen| (f64::from(*seen) - expected).powi(2) / expected)
-        .sum::<f64>()
-        / 1023.0
+    cells.iter().map(|seen| (f64::from(*seen) - expected).powi(2) / expected).sum::<f64>() / 1023.0
 }
 
 #[track_caller]
@@ -121,19 +109,10 @@ fn check_spread(name: &str, hashes: impl Iterator<Item = u64>) {
         ("middle", unevenness(&hashes, |hash| hash >> 27)),
         ("highest", unevenness(&hashes, |hash| hash >> 54)),
         ("table's highest", unevenness(&hashes, |hash| table_hash(hash) >> 54)),
-        (
-            "group and slot",
-            unevenness(&hashes, |hash| hash >> 59 << 5 | hash & 31),
-        ),
-        (
-            "tag and slot",
-            unevenness(&hashes, |hash| table_hash(hash) >> 57 << 3 | hash & 7),
-        ),
+        ("group and slot", unevenness(&hashes, |hash| hash >> 59 << 5 | hash & 31)),
+        ("tag and slot", unevenness(&hashes, |hash| table_hash(hash) >> 57 << 3 | hash & 7)),
     ] {
-        assert!(
-            unevenness < 1.2,
-            "{name}: the {bits} bits are spread {unevenness:.2} times worse than dice"
-        );
+        assert!(unevenness < 1.2, "{name}: the {bits} bits are spread {unevenness:.2} times worse than dice");
     }
 }
 
@@ -141,15 +120,9 @@ fn check_spread(name: &str, hashes: impl Iterator<Item = u64>) {
 fn keys_of_every_usual_kind_are_spread_evenly() {
     const N: u64 = 60_000;
     check_spread("sequential", (0..N).map(|i| stable_hash(&i)));
-    check_spread(
-        "signed around zero",
-        (0..N).map(|i| stable_hash(&(i as i64 - N as i64 / 2))),
-    );
+    check_spread("signed around zero", (0..N).map(|i| stable_hash(&(i as i64 - N as i64 / 2))));
     for shift in 1..47 {
-        check_spread(
-            &format!("shifted by {shift}"),
-            (0..N).map(|i| stable_hash(&(i << shift))),
-        );
+        check_spread(&format!("shifted by {shift}"), (0..N).map(|i| stable_hash(&(i << shift))));
     }
     for step in [3u64, 10, 1000, 4096 + 1, 1_000_000, 1 << 32 | 1] {
         check_spread(&format!("step {step}"), (0..N).map(|i| stable_hash(&(i * step))));
@@ -158,14 +131,8 @@ fn keys_of_every_usual_kind_are_spread_evenly() {
     check_spread("pairs", (0..N).map(|i| stable_hash(&(i / 245, i % 245))));
     check_spread("decimal strings", (0..N).map(|i| stable_hash(&i.to_string())));
     for width in [6, 8, 10, 16, 17, 32, 33, 40, 64] {
-        check_spread(
-            &format!("padded to {width}"),
-            (0..N).map(|i| stable_hash(&format!("{i:0width$}"))),
-        );
-        check_spread(
-            &format!("prefixed to {width}"),
-            (0..N).map(|i| stable_hash(&format!("{i:x<width$}"))),
-        );
+        check_spread(&format!("padded to {width}"), (0..N).map(|i| stable_hash(&format!("{i:0width$}"))));
+        check_spread(&format!("prefixed to {width}"), (0..N).map(|i| stable_hash(&format!("{i:x<width$}"))));
     }
     check_spread(
         "short words",
@@ -180,33 +147,15 @@ fn keys_of_every_usual_kind_are_spread_evenly() {
 fn different_keys_do_not_collide() {
     const N: usize = 200_000;
     assert_eq!((0..N as u64).map(|i| stable_hash(&i)).collect::<HashSet<_>>().len(), N);
-    assert_eq!(
-        (0..N)
-            .map(|i| stable_hash(&format!("user-{i}")))
-            .collect::<HashSet<_>>()
-            .len(),
-        N
-    );
+    assert_eq!((0..N).map(|i| stable_hash(&format!("user-{i}"))).collect::<HashSet<_>>().len(), N);
 }
 
 #[test]
 fn default_number_of_groups_is_flinks() {
-    for (parallelism, groups) in [
-        (0, 128),
-        (1, 128),
-        (85, 128),
-        (86, 256),
-        (128, 256),
-        (171, 256),
-        (172, 512),
-        (4_000, 8192),
-        (u32::MAX, 32768),
-    ] {
-        assert_eq!(
-            default_max_parallelism(parallelism).get(),
-            groups,
-            "parallelism {parallelism}"
-        );
+    for (parallelism, groups) in
+        [(0, 128), (1, 128), (85, 128), (86, 256), (128, 256), (171, 256), (172, 512), (4_000, 8192), (u32::MAX, 32768)]
+    {
+        assert_eq!(default_max_parallelism(parallelism).get(), groups, "parallelism {parallelism}");
     }
 }
 
@@ -241,11 +190,7 @@ fn check_partition(groups: u32, parallelism: u32) {
     let mut next = 0;
     for index in 0..parallelism {
         let range = assignment.range_of(SubtaskIndex(index)).unwrap();
-        assert_eq!(
-            u32::from(range.start().0),
-            next,
-            "{groups} groups, subtask {index} of {parallelism}"
-        );
+        assert_eq!(u32::from(range.start().0), next, "{groups} groups, subtask {index} of {parallelism}");
         let length = range.len() as u32;
         assert!((groups / parallelism..=groups.div_ceil(parallelism)).contains(&length));
         for group in range.iter() {

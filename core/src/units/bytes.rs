@@ -99,8 +99,7 @@ impl Serialize for ByteSize {
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse()
-            .map_err(|error| D::Error::custom(format_args!("byte size {error}")))
+        text.parse().map_err(|error| D::Error::custom(format_args!("byte size {error}")))
     }
 }
 
@@ -112,10 +111,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: Result<u64, &str>) {
-        let got = text
-            .parse::<ByteSize>()
-            .map(ByteSize::bytes)
-            .map_err(|error| error.to_string());
+        let got = text.parse::<ByteSize>().map(ByteSize::bytes).map_err(|error| error.to_string());
         match expected {
             Ok(bytes) => assert_eq!(got, Ok(bytes), "{text:?}"),
             Err(part) => {

@@ -51,15 +51,7 @@ const SCALE: Scale = Scale {
     max: "213503 d",
 };
 
-const SHOWN: [(&str, u64); 7] = [
-    ("d", D),
-    ("h", H),
-    ("min", MIN),
-    ("s", S),
-    ("ms", MS),
-    ("\u{b5}s", US),
-    ("ns", 1),
-];
+const SHOWN: [(&str, u64); 7] = [("d", D), ("h", H), ("min", MIN), ("s", S), ("ms", MS), ("\u{b5}s", US), ("ns", 1)];
 
 /// Reads a duration: a whole number and a unit from nanoseconds to days, in any case; a bare number is milliseconds.
 ///

@@ -94,18 +94,12 @@ impl Scale {
             .iter()
             .find(|(spelling, _)| *spelling == lower)
             .map(|(_, worth)| *worth)
-            .ok_or_else(|| UnitError::UnknownUnit {
-                unit: unit.chars().take(20).collect(),
-                known: self.known,
-            })
+            .ok_or_else(|| UnitError::UnknownUnit { unit: unit.chars().take(20).collect(), known: self.known })
     }
 }
 
 /// Splits `value` by the largest of `units` (descending) that divides it; `units` ends with a worth of 1.
 pub(super) fn largest_exact(value: u64, units: &[(&'static str, u64)]) -> (u64, &'static str) {
-    let exact = units
-        .iter()
-        .find(|(_, worth)| value != 0 && value.is_multiple_of(*worth))
-        .or(units.last());
+    let exact = units.iter().find(|(_, worth)| value != 0 && value.is_multiple_of(*worth)).or(units.last());
     exact.map_or((value, ""), |(name, worth)| (value / worth, name))
 }

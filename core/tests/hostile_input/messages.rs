@@ -26,11 +26,7 @@ const EPOCH: JobMasterEpoch = JobMasterEpoch(3);
 const PROCESS: ProcessId = ProcessId::from_bytes([2; 16]);
 
 fn attempt() -> AttemptId {
-    AttemptId {
-        vertex: VertexId::from_bytes([3; 16]),
-        subtask: SubtaskIndex(1),
-        attempt: AttemptNumber(2),
-    }
+    AttemptId { vertex: VertexId::from_bytes([3; 16]), subtask: SubtaskIndex(1), attempt: AttemptNumber(2) }
 }
 
 fn grant() -> SlotGrant {
@@ -39,10 +35,7 @@ fn grant() -> SlotGrant {
         allocation: AllocationId::from_bytes([4; 16]),
         job: JOB,
         epoch: EPOCH,
-        profile: ResourceProfile {
-            cpu_millicores: 1000,
-            memory_bytes: 1 << 30,
-        },
+        profile: ResourceProfile { cpu_millicores: 1000, memory_bytes: 1 << 30 },
     }
 }
 
@@ -56,47 +49,27 @@ fn location() -> ProcessLocation {
 }
 
 fn failure() -> Failure {
-    Failure::user("the word is too long")
-        .because("it has 70 letters")
-        .at(|place| place.subtask = Some((1, 4)))
+    Failure::user("the word is too long").because("it has 70 letters").at(|place| place.subtask = Some((1, 4)))
 }
 
 fn committable() -> Committable {
-    Committable {
-        sink: OperatorId::from_uid("sink"),
-        attempt: attempt(),
-        data: Bytes::from_static(b"part-0"),
-    }
+    Committable { sink: OperatorId::from_uid("sink"), attempt: attempt(), data: Bytes::from_static(b"part-0") }
 }
 
 fn from_job(message: WorkerToJob) -> FromWorker {
-    FromWorker::Job {
-        job: JOB,
-        epoch: EPOCH,
-        message,
-    }
+    FromWorker::Job { job: JOB, epoch: EPOCH, message }
 }
 
 fn from_host(message: HostToJob) -> FromWorker {
-    from_job(WorkerToJob::Host {
-        process: PROCESS,
-        message,
-    })
+    from_job(WorkerToJob::Host { process: PROCESS, message })
 }
 
 fn to_job(message: JobToWorker) -> ToWorker {
-    ToWorker::Job {
-        job: JOB,
-        epoch: EPOCH,
-        message,
-    }
+    ToWorker::Job { job: JOB, epoch: EPOCH, message }
 }
 
 fn to_host(message: JobToHost) -> ToWorker {
-    to_job(JobToWorker::Host {
-        process: PROCESS,
-        message,
-    })
+    to_job(JobToWorker::Host { process: PROCESS, message })
 }
 
 fn registration() -> Registration {
@@ -133,10 +106,7 @@ fn state_change() -> TaskStateChange {
         attempt: attempt(),
         state: ExecutionState::Failed,
         failure: Some(failure()),
-        metrics: TaskMetrics {
-            records_in: 7,
-            ..TaskMetrics::default()
-        },
+        metrics: TaskMetrics { records_in: 7, ..TaskMetrics::default() },
         committables: vec![committable()],
         accumulators: BTreeMap::from([
             ("words".to_owned(), Accumulator::LongCounter(-1)),
@@ -147,10 +117,7 @@ fn state_change() -> TaskStateChange {
 }
 
 fn deployment() -> Deployment {
-    let peer = Peer {
-        attempt: AttemptNumber(2),
-        process: 0,
-    };
+    let peer = Peer { attempt: AttemptNumber(2), process: 0 };
     Deployment {
         tasks: vec![TaskDeployment {
             attempt: attempt(),
@@ -174,76 +141,30 @@ fn encode(message: &impl Serialize) -> Vec<u8> {
 
 /// Messages by name.
 pub fn encoded() -> Vec<(String, Vec<u8>)> {
-    let piece = LogAnswer::Piece {
-        offset: 3,
-        size: 9,
-        bytes: Bytes::from_static(b"line\n"),
-    };
-    let heartbeat = Heartbeat {
-        leader: LeaderEpoch(1),
-        allocated: vec![grant(); 2],
-        metrics: WorkerMetrics::default(),
-    };
+    let piece = LogAnswer::Piece { offset: 3, size: 9, bytes: Bytes::from_static(b"line\n") };
+    let heartbeat =
+        Heartbeat { leader: LeaderEpoch(1), allocated: vec![grant(); 2], metrics: WorkerMetrics::default() };
     let splits = vec![Bytes::from_static(b"split"), Bytes::new()];
     let source = OperatorId::from_uid("source");
-    let log = LogRequest {
-        request: 1,
-        file: Some("worker.log".to_owned()),
-        offset: -10,
-        length_max: 100,
-    };
+    let log = LogRequest { request: 1, file: Some("worker.log".to_owned()), offset: -10, length_max: 100 };
     [
         ("register", encode(&FromWorker::Register(registration()))),
         ("heartbeat", encode(&FromWorker::Heartbeat(heartbeat))),
-        (
-            "log",
-            encode(&FromWorker::Log(LogChunk {
-                request: 1,
-                result: Ok(piece),
-            })),
-        ),
+        ("log", encode(&FromWorker::Log(LogChunk { request: 1, result: Ok(piece) }))),
         ("offer-slots", encode(&from_job(WorkerToJob::OfferSlots(vec![grant()])))),
-        (
-            "process-ready",
-            encode(&from_job(WorkerToJob::ProcessReady(location()))),
-        ),
-        (
-            "process-lost",
-            encode(&from_job(WorkerToJob::ProcessLost {
-                process: PROCESS,
-                failure: failure(),
-            })),
-        ),
+        ("process-ready", encode(&from_job(WorkerToJob::ProcessReady(location())))),
+        ("process-lost", encode(&from_job(WorkerToJob::ProcessLost { process: PROCESS, failure: failure() }))),
         ("task-state", encode(&from_host(HostToJob::TaskState(state_change())))),
         (
             "splits-enumerated",
-            encode(&from_host(HostToJob::SplitsEnumerated {
-                attempt: attempt(),
-                source,
-                result: Ok(splits),
-            })),
+            encode(&from_host(HostToJob::SplitsEnumerated { attempt: attempt(), source, result: Ok(splits) })),
         ),
         ("allocate-slot", encode(&ToWorker::AllocateSlot(grant()))),
         ("read-log", encode(&ToWorker::ReadLog(log))),
-        (
-            "start-process",
-            encode(&to_job(JobToWorker::StartProcess(Box::new(setup())))),
-        ),
+        ("start-process", encode(&to_job(JobToWorker::StartProcess(Box::new(setup()))))),
         ("deploy", encode(&to_host(JobToHost::Deploy(Box::new(deployment()))))),
-        (
-            "commit",
-            encode(&to_host(JobToHost::Commit {
-                round: 1,
-                committables: vec![committable()],
-            })),
-        ),
-        (
-            "host-ready",
-            encode(&HostToWorker::Ready {
-                process: PROCESS,
-                data_address: location().data_address,
-            }),
-        ),
+        ("commit", encode(&to_host(JobToHost::Commit { round: 1, committables: vec![committable()] }))),
+        ("host-ready", encode(&HostToWorker::Ready { process: PROCESS, data_address: location().data_address })),
         ("cancel", encode(&WorkerToHost::Job(JobToHost::Cancel(vec![attempt()])))),
     ]
     .map(|(name, bytes)| (name.to_owned(), bytes))

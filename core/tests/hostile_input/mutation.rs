@@ -35,9 +35,7 @@ pub struct Mutator {
 impl Mutator {
     /// The mutation of that number of that seed.
     pub fn new(seed: u32, number: u32) -> Self {
-        Self {
-            state: u64::from(seed) << 32 | u64::from(number),
-        }
+        Self { state: u64::from(seed) << 32 | u64::from(number) }
     }
 
     /// The next number of a splitmix sequence.

@@ -52,9 +52,7 @@ fn main() -> anyhow::Result<()> {
     }
     let sums = env.generator(generator).key_by(|(key, _)| *key).sum(|(_, number)| *number).name("sum");
     match output {
-        Some(directory) => {
-            sums.map(|(key, sum)| format!("{key} {sum}")).name("format").write_text(directory)
-        }
+        Some(directory) => sums.map(|(key, sum)| format!("{key} {sum}")).name("format").write_text(directory),
         None => sums.discard(),
     };
     env.execute("Keyed Sum")?;

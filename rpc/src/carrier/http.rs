@@ -121,10 +121,7 @@ async fn in_time<T>(
 ) -> Result<T, ConnectError> {
     match timeout(upgrade.timeout, work).await {
         Ok(result) => result,
-        Err(_) => Err(ConnectError::TimedOut {
-            addr: addr.to_owned(),
-            after: upgrade.timeout,
-        }),
+        Err(_) => Err(ConnectError::TimedOut { addr: addr.to_owned(), after: upgrade.timeout }),
     }
 }
 
@@ -144,21 +141,11 @@ fn request(addr: &str, upgrade: &Upgrade<'_>) -> Result<String, ConnectError> {
     for (what, value) in parts {
         if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
             let value = if what == "token" { "(not shown)" } else { value };
-            return Err(ConnectError::Request {
-                what,
-                value: value.to_owned(),
-            });
+            return Err(ConnectError::Request { what, value: value.to_owned() });
         }
     }
-    let Upgrade {
-        path,
-        protocol,
-        token,
-        timeout: _,
-    } = upgrade;
-    let authorization = token
-        .map(|token| format!("Authorization: Bearer {token}\r\n"))
-        .unwrap_or_default();
+    let Upgrade { path, protocol, token, timeout: _ } = upgrade;
+    let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     Ok(format!(
         "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n{authorization}\r\n"
     ))
@@ -172,19 +159,14 @@ where
     io.write_all(request.as_bytes()).await.map_err(io_error(addr))?;
     io.flush().await.map_err(io_error(addr))?;
 
-    let unsound = |why: String| ConnectError::Response {
-        addr: addr.to_owned(),
-        why,
-    };
+    let unsound = |why: String| ConnectError::Response { addr: addr.to_owned(), why };
     let mut buffer = BytesMut::with_capacity(1024);
     let head = loop {
         if let Some(length) = response::head_length(&buffer) {
             break Head::parse(&buffer.split_to(length)).map_err(unsound)?;
         }
         if buffer.len() >= HEAD_BYTES_MAX {
-            return Err(unsound(format!(
-                "its response head is longer than {HEAD_BYTES_MAX} bytes"
-            )));
+            return Err(unsound(format!("its response head is longer than {HEAD_BYTES_MAX} bytes")));
         }
         if io.read_buf(&mut buffer).await.map_err(io_error(addr))? == 0 {
             return Err(unsound("the connection ended within its response head".to_owned()));
@@ -193,19 +175,11 @@ where
     if head.status != 101 {
         let body = refusal(&mut io, buffer, head.content_length).await;
         let protocol = upgrade.protocol.to_owned();
-        return Err(ConnectError::Refused {
-            addr: addr.to_owned(),
-            protocol,
-            status: head.status,
-            body,
-        });
+        return Err(ConnectError::Refused { addr: addr.to_owned(), protocol, status: head.status, body });
     }
     match head.upgrade {
         Some(protocol) if protocol.eq_ignore_ascii_case(upgrade.protocol) => Ok(Prefixed::new(buffer.freeze(), io)),
-        Some(other) => Err(unsound(format!(
-            "it switches to {other:?}, not to {:?}",
-            upgrade.protocol
-        ))),
+        Some(other) => Err(unsound(format!("it switches to {other:?}, not to {:?}", upgrade.protocol))),
         None => Err(unsound("it does not name the protocol that it switches to".to_owned())),
     }
 }

@@ -27,9 +27,7 @@ impl UnixError {
 /// # Errors
 /// When nobody listens there, or this user may not connect.
 pub async fn connect(path: &Path) -> Result<UnixStream, UnixError> {
-    UnixStream::connect(path)
-        .await
-        .map_err(UnixError::of("connect to Unix socket", path))
+    UnixStream::connect(path).await.map_err(UnixError::of("connect to Unix socket", path))
 }
 
 /// A listening socket whose file goes away with it.
@@ -45,26 +43,17 @@ pub struct Listener {
 /// # Errors
 /// When the path is taken, longer than the system allows for sockets (about 100 bytes), or not writable.
 pub async fn listen(path: &Path) -> Result<Listener, UnixError> {
-    let is_socket = tokio::fs::symlink_metadata(path)
-        .await
-        .is_ok_and(|file| file.file_type().is_socket());
+    let is_socket = tokio::fs::symlink_metadata(path).await.is_ok_and(|file| file.file_type().is_socket());
     if is_socket {
         let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
         if UnixStream::connect(path).await.is_err_and(|error| refused(&error)) {
-            tokio::fs::remove_file(path)
-                .await
-                .map_err(UnixError::of("remove stale Unix socket", path))?;
+            tokio::fs::remove_file(path).await.map_err(UnixError::of("remove stale Unix socket", path))?;
         }
     }
     let listener = UnixListener::bind(path).map_err(UnixError::of("listen on Unix socket", path))?;
-    let listener = Listener {
-        listener,
-        path: path.to_owned(),
-    };
+    let listener = Listener { listener, path: path.to_owned() };
     let private = std::fs::Permissions::from_mode(0o600);
-    tokio::fs::set_permissions(path, private)
-        .await
-        .map_err(UnixError::of("restrict Unix socket", path))?;
+    tokio::fs::set_permissions(path, private).await.map_err(UnixError::of("restrict Unix socket", path))?;
     Ok(listener)
 }
 

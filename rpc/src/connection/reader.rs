@@ -31,11 +31,7 @@ pub(super) async fn run<Io, Out, In>(
     Out: Serialize + Send + 'static,
     In: DeserializeOwned + Send + 'static,
 {
-    let mut reader = Reader {
-        shared: shared.clone(),
-        events: events.clone(),
-        room,
-    };
+    let mut reader = Reader { shared: shared.clone(), events: events.clone(), room };
     let found = tokio::select! {
         reason = reader.receive(&mut io) => Some(reason),
         () = shared.closed.cancelled() => None,
@@ -95,10 +91,7 @@ where
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return CloseReason::Io(error.to_string()),
                 Err(_) => {
-                    return CloseReason::Timeout {
-                        wait: "nothing was heard from the peer",
-                        after: idle,
-                    };
+                    return CloseReason::Timeout { wait: "nothing was heard from the peer", after: idle };
                 }
             }
         }
@@ -145,10 +138,7 @@ where
 
     /// An answer that cannot be queued closes the connection or finds it closed, which this task learns by itself.
     fn answer(&self, frame: Result<Vec<u8>, codec::CodecError>) {
-        if let Err(error) = frame
-            .map_err(crate::SendError::Encode)
-            .and_then(|frame| self.shared.send(&frame))
-        {
+        if let Err(error) = frame.map_err(crate::SendError::Encode).and_then(|frame| self.shared.send(&frame)) {
             tracing::debug!(%error, "answer was not sent");
         }
     }
@@ -158,12 +148,7 @@ where
         let max = self.shared.options.incoming_bytes_max.clamp(1, u32::MAX as usize);
         let weight = (body_bytes + EVENT_BYTES).min(max) as u32;
         // Neither can fail while the connection has a user; when it has none, it closes.
-        let room = self
-            .room
-            .clone()
-            .acquire_many_owned(weight)
-            .await
-            .map_err(|_| CloseReason::Local)?;
+        let room = self.room.clone().acquire_many_owned(weight).await.map_err(|_| CloseReason::Local)?;
         self.events.send((event, Some(room))).map_err(|_| CloseReason::Local)
     }
 }

@@ -45,20 +45,9 @@ pub(crate) enum Work {
 
 impl<In> Shared<In> {
     pub(crate) fn new(options: Options) -> Self {
-        let state = State {
-            queue: Vec::new(),
-            writing: 0,
-            closed: None,
-            calls: HashMap::new(),
-            next_call: 0,
-            requests: 0,
-        };
-        Self {
-            options,
-            state: Mutex::new(state),
-            queued: Notify::new(),
-            closed: CancellationToken::new(),
-        }
+        let state =
+            State { queue: Vec::new(), writing: 0, closed: None, calls: HashMap::new(), next_call: 0, requests: 0 };
+        Self { options, state: Mutex::new(state), queued: Notify::new(), closed: CancellationToken::new() }
     }
 
     /// No code of others runs under this lock, and its holders leave the state whole at every step.
@@ -70,10 +59,7 @@ impl<In> Shared<In> {
     pub(crate) fn send(&self, frame: &[u8]) -> Result<(), SendError> {
         let max = self.options.frame_bytes_max;
         if frame.len() > max {
-            return Err(SendError::TooLong {
-                bytes: frame.len(),
-                max,
-            });
+            return Err(SendError::TooLong { bytes: frame.len(), max });
         }
         let mut state = self.state();
         if let Some(reason) = &state.closed {
@@ -83,10 +69,7 @@ impl<In> Shared<In> {
         let waiting = before + frame.len();
         if before > 0 && waiting > self.options.queue_bytes_max {
             drop(state);
-            let reason = CloseReason::Overflow {
-                waiting,
-                max: self.options.queue_bytes_max,
-            };
+            let reason = CloseReason::Overflow { waiting, max: self.options.queue_bytes_max };
             self.close(reason.clone(), "");
             return Err(SendError::Closed(reason));
         }

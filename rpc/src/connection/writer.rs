@@ -51,10 +51,7 @@ async fn write<Io: AsyncWrite, In>(
     shared: &Shared<In>,
 ) -> Result<(), CloseReason> {
     let idle = shared.options.idle_timeout;
-    let stalled = CloseReason::Timeout {
-        wait: "the peer took nothing of what was sent",
-        after: idle,
-    };
+    let stalled = CloseReason::Timeout { wait: "the peer took nothing of what was sent", after: idle };
     let transfer = async {
         while !bytes.is_empty() {
             match timeout_at(Instant::now() + idle, io.write(bytes)).await {

@@ -45,11 +45,7 @@ pub struct FrameDecoder {
 impl FrameDecoder {
     /// Accepts frames of up to `frame_bytes_max` bytes, head and checksum included.
     pub fn new(frame_bytes_max: usize) -> Self {
-        Self {
-            frame_bytes_max,
-            buffer: BytesMut::new(),
-            failed: None,
-        }
+        Self { frame_bytes_max, buffer: BytesMut::new(), failed: None }
     }
 
     /// Adds what was read.
@@ -83,10 +79,7 @@ impl FrameDecoder {
         };
         let bytes = (u32::from_le_bytes(*length) as usize).saturating_add(LENGTH_BYTES);
         if bytes > self.frame_bytes_max {
-            return Err(FrameError::TooLong {
-                bytes,
-                max: self.frame_bytes_max,
-            });
+            return Err(FrameError::TooLong { bytes, max: self.frame_bytes_max });
         }
         if bytes < LENGTH_BYTES + 1 + CHECKSUM_BYTES {
             return Err(FrameError::TooShort { bytes });
@@ -102,10 +95,7 @@ impl FrameDecoder {
         }
         content.advance(LENGTH_BYTES);
         let kind = kind(&mut content).map_err(|tag| tag.map_or(FrameError::TooShort { bytes }, FrameError::Kind))?;
-        Ok(Some(Frame {
-            kind,
-            body: content.freeze(),
-        }))
+        Ok(Some(Frame { kind, body: content.freeze() }))
     }
 }
 
@@ -113,11 +103,7 @@ impl FrameDecoder {
 fn kind(content: &mut BytesMut) -> Result<Kind, Option<u8>> {
     let tag = content.try_get_u8().map_err(|_| None)?;
     let mut id = || {
-        if content.len() < ID_BYTES {
-            Err(None)
-        } else {
-            Ok(content.get_u64_le())
-        }
+        if content.len() < ID_BYTES { Err(None) } else { Ok(content.get_u64_le()) }
     };
     Ok(match tag {
         1 => Kind::Notify,
@@ -170,13 +156,7 @@ mod tests {
 
     #[test]
     fn wrong_frames_are_refused_by_name() {
-        check_refused(
-            &u32::MAX.to_le_bytes(),
-            FrameError::TooLong {
-                bytes: u32::MAX as usize + 4,
-                max: MAX,
-            },
-        );
+        check_refused(&u32::MAX.to_le_bytes(), FrameError::TooLong { bytes: u32::MAX as usize + 4, max: MAX });
         check_refused(&[4, 0, 0, 0], FrameError::TooShort { bytes: 8 });
         let mut changed = encode(Kind::Notify, &5u64).unwrap();
         changed[6] ^= 1;

@@ -49,10 +49,7 @@ fn initialised<const N: usize>(bytes: [u8; N]) -> [MaybeUninit<u8>; N] {
 impl<'a> Window<'a> {
     #[inline(always)]
     pub(super) fn new(room: &'a mut [MaybeUninit<u8>]) -> Self {
-        Self {
-            room,
-            depth_left: DEPTH_MAX,
-        }
+        Self { room, depth_left: DEPTH_MAX }
     }
 
     #[inline(always)]
@@ -84,10 +81,7 @@ impl<'a> Window<'a> {
     #[inline(always)]
     fn deeper(self) -> Result<Self, Stop> {
         match self.depth_left.checked_sub(1) {
-            Some(depth_left) => Ok(Self {
-                room: self.room,
-                depth_left,
-            }),
+            Some(depth_left) => Ok(Self { room: self.room, depth_left }),
             None => failed(CodecErrorKind::TooDeep),
         }
     }
@@ -103,19 +97,13 @@ impl<'a> Window<'a> {
     #[inline(always)]
     fn fields(self) -> Result<Fields<'a>, Stop> {
         let Self { room, depth_left } = self.deeper()?;
-        Ok(Fields {
-            room: Some(room),
-            depth_left,
-        })
+        Ok(Fields { room: Some(room), depth_left })
     }
 
     #[inline(always)]
     fn variant_fields(self, index: u32) -> Result<Fields<'a>, Stop> {
         let Self { room, depth_left } = self.deeper_after(index.to_le_bytes())?;
-        Ok(Fields {
-            room: Some(room),
-            depth_left,
-        })
+        Ok(Fields { room: Some(room), depth_left })
     }
 
     /// The count is written at the end: what the type says beforehand may be nothing, or wrong.
@@ -125,15 +113,7 @@ impl<'a> Window<'a> {
         match room.split_first_chunk_mut::<4>() {
             Some((count, room)) => {
                 let room_at_start = room.len();
-                Ok(Counted {
-                    count,
-                    items: Fields {
-                        room: Some(room),
-                        depth_left,
-                    },
-                    room_at_start,
-                    seen: 0,
-                })
+                Ok(Counted { count, items: Fields { room: Some(room), depth_left }, room_at_start, seen: 0 })
             }
             None => Err(Stop::Full),
         }
@@ -318,10 +298,7 @@ impl<'a> Fields<'a> {
         let Some(room) = self.room.take() else {
             return goes_on_after_error();
         };
-        let Rest(rest) = value.serialize(Window {
-            room,
-            depth_left: self.depth_left,
-        })?;
+        let Rest(rest) = value.serialize(Window { room, depth_left: self.depth_left })?;
         self.room = Some(rest);
         Ok(())
     }
@@ -340,9 +317,7 @@ impl<'a> Fields<'a> {
 #[cold]
 #[inline(never)]
 fn goes_on_after_error<T>() -> Result<T, Stop> {
-    failed(CodecErrorKind::Custom(
-        "the value's Serialize goes on after an error".to_owned(),
-    ))
+    failed(CodecErrorKind::Custom("the value's Serialize goes on after an error".to_owned()))
 }
 
 macro_rules! unnamed_fields {

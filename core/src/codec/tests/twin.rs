@@ -8,10 +8,7 @@ use crate::codec::{CodecError, CodecErrorKind, DEPTH_MAX, EMPTY_ELEMENTS_MAX};
 
 pub(super) fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
     let mut out = Vec::new();
-    value.serialize(Encoder {
-        out: &mut out,
-        depth_left: DEPTH_MAX,
-    })?;
+    value.serialize(Encoder { out: &mut out, depth_left: DEPTH_MAX })?;
     Ok(out)
 }
 
@@ -31,10 +28,7 @@ impl<'a> Encoder<'a> {
     #[inline(always)]
     fn deeper(self) -> Result<Self, CodecError> {
         match self.depth_left.checked_sub(1) {
-            Some(depth_left) => Ok(Self {
-                out: self.out,
-                depth_left,
-            }),
+            Some(depth_left) => Ok(Self { out: self.out, depth_left }),
             None => Err(CodecError::new(CodecErrorKind::TooDeep)),
         }
     }
@@ -55,22 +49,13 @@ impl<'a> Encoder<'a> {
         // A count that the type does not know yet, or gets wrong, is put right at the end.
         let written = declared.and_then(|declared| u32::try_from(declared).ok()).unwrap_or(0);
         encoder.out.extend_from_slice(&written.to_le_bytes());
-        Ok(Counted {
-            out: encoder.out,
-            depth_left: encoder.depth_left,
-            at,
-            written,
-            seen: 0,
-        })
+        Ok(Counted { out: encoder.out, depth_left: encoder.depth_left, at, written, seen: 0 })
     }
 
     #[inline]
     fn fields(self) -> Result<Fields<'a>, CodecError> {
         let encoder = self.deeper()?;
-        Ok(Fields {
-            out: encoder.out,
-            depth_left: encoder.depth_left,
-        })
+        Ok(Fields { out: encoder.out, depth_left: encoder.depth_left })
     }
 
     #[inline]
@@ -208,10 +193,7 @@ impl<'a> Serializer for Encoder<'a> {
         _: usize,
     ) -> Result<Fields<'a>, CodecError> {
         let encoder = self.variant(index)?;
-        Ok(Fields {
-            out: encoder.out,
-            depth_left: encoder.depth_left,
-        })
+        Ok(Fields { out: encoder.out, depth_left: encoder.depth_left })
     }
 
     #[inline]
@@ -261,10 +243,7 @@ struct Fields<'a> {
 impl Fields<'_> {
     #[inline(always)]
     fn field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
-        value.serialize(Encoder {
-            out: self.out,
-            depth_left: self.depth_left,
-        })
+        value.serialize(Encoder { out: self.out, depth_left: self.depth_left })
     }
 }
 
@@ -328,10 +307,7 @@ struct Counted<'a> {
 impl Counted<'_> {
     #[inline(always)]
     fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
-        value.serialize(Encoder {
-            out: self.out,
-            depth_left: self.depth_left,
-        })
+        value.serialize(Encoder { out: self.out, depth_left: self.depth_left })
     }
 
     #[inline]

@@ -29,10 +29,7 @@ pub(super) fn check(graph: &JobGraph, places: &Places) -> Result<(), GraphError>
 }
 
 fn is_source(vertex: &JobVertex) -> bool {
-    vertex
-        .operators
-        .first()
-        .is_some_and(|operator| operator.kind == OperatorKind::Source)
+    vertex.operators.first().is_some_and(|operator| operator.kind == OperatorKind::Source)
 }
 
 /// The places of both ends.
@@ -45,11 +42,7 @@ fn check_edge(graph: &JobGraph, places: &Places, e: usize, edge: &JobEdge) -> Re
         let problem = format_args!("no vertex has the id {}", edge.target);
         return Err(GraphError::new(format_args!("edges[{e}].target"), problem));
     };
-    if places
-        .nodes
-        .get(&edge.source_node)
-        .is_none_or(|&(vertex, _)| vertex != source)
-    {
+    if places.nodes.get(&edge.source_node).is_none_or(|&(vertex, _)| vertex != source) {
         let problem = format_args!("node {} is not in vertices[{source}]", edge.source_node);
         return Err(GraphError::new(format_args!("edges[{e}].source_node"), problem));
     }

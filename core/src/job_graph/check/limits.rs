@@ -40,19 +40,12 @@ pub const DURATION_MS_MAX: u64 = 100 * 365 * 24 * 3600 * 1000;
 /// The beginning of `text` in quotes, for messages.
 pub(super) fn shown(text: &str) -> String {
     let short: String = text.chars().take(80).collect();
-    if short.len() < text.len() {
-        format!("{short:?}…")
-    } else {
-        format!("{short:?}")
-    }
+    if short.len() < text.len() { format!("{short:?}…") } else { format!("{short:?}") }
 }
 
 pub(super) fn length(field: fmt::Arguments<'_>, text: &str, bytes_max: usize) -> Result<(), GraphError> {
     if text.len() > bytes_max {
-        return Err(GraphError::new(
-            field,
-            format_args!("{} bytes, expected at most {bytes_max}", text.len()),
-        ));
+        return Err(GraphError::new(field, format_args!("{} bytes, expected at most {bytes_max}", text.len())));
     }
     Ok(())
 }
@@ -66,10 +59,7 @@ pub(super) fn filled(field: fmt::Arguments<'_>, text: &str, bytes_max: usize) ->
 
 pub(super) fn count(field: fmt::Arguments<'_>, count: usize, max: usize) -> Result<(), GraphError> {
     if count > max {
-        return Err(GraphError::new(
-            field,
-            format_args!("{count} entries, expected at most {max}"),
-        ));
+        return Err(GraphError::new(field, format_args!("{count} entries, expected at most {max}")));
     }
     Ok(())
 }

@@ -8,22 +8,13 @@ const SHOWN_MAX: usize = 10;
 
 pub(super) fn check(graph: &JobGraph, places: &Places) -> Result<(), GraphError> {
     let place = |id| places.vertices.get(id).copied();
-    let ends = || {
-        graph
-            .edges
-            .iter()
-            .filter_map(|edge| Some((place(&edge.source)?, place(&edge.target)?)))
-    };
+    let ends = || graph.edges.iter().filter_map(|edge| Some((place(&edge.source)?, place(&edge.target)?)));
     let Some((e, (source, target))) = ends().enumerate().find(|(_, (source, target))| source >= target) else {
         return Ok(());
     };
     if let Some(cycle) = find_cycle(graph.vertices.len(), &ends().collect::<Vec<_>>()) {
         let names: Vec<_> = cycle.iter().take(SHOWN_MAX).map(|v| format!("vertices[{v}]")).collect();
-        let last = if cycle.len() > SHOWN_MAX {
-            "…".to_owned()
-        } else {
-            names[0].clone()
-        };
+        let last = if cycle.len() > SHOWN_MAX { "…".to_owned() } else { names[0].clone() };
         let problem = format_args!("a cycle, {} -> {last}", names.join(" -> "));
         return Err(GraphError::new(format_args!("edges"), problem));
     }
@@ -63,11 +54,7 @@ fn find_cycle(vertices: usize, edges: &[(usize, usize)]) -> Option<Vec<usize>> {
         if let Some(start) = passed_at[at] {
             let mut cycle = path.split_off(start);
             cycle.reverse();
-            let first = cycle
-                .iter()
-                .enumerate()
-                .min_by_key(|&(_, v)| v)
-                .map_or(0, |(place, _)| place);
+            let first = cycle.iter().enumerate().min_by_key(|&(_, v)| v).map_or(0, |(place, _)| place);
             cycle.rotate_left(first);
             return Some(cycle);
         }

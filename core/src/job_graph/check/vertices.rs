@@ -18,16 +18,10 @@ pub(super) struct Places {
 
 pub(super) fn check(graph: &JobGraph) -> Result<Places, GraphError> {
     if graph.vertices.is_empty() {
-        return Err(GraphError::new(
-            format_args!("vertices"),
-            "empty, expected at least one vertex",
-        ));
+        return Err(GraphError::new(format_args!("vertices"), "empty, expected at least one vertex"));
     }
     limits::count(format_args!("vertices"), graph.vertices.len(), limits::VERTICES_MAX)?;
-    let mut places = Places {
-        vertices: BTreeMap::new(),
-        nodes: BTreeMap::new(),
-    };
+    let mut places = Places { vertices: BTreeMap::new(), nodes: BTreeMap::new() };
     let mut seen = Seen::default();
     for (v, vertex) in graph.vertices.iter().enumerate() {
         if let Some(first) = places.vertices.insert(vertex.id, v) {
@@ -37,24 +31,14 @@ pub(super) fn check(graph: &JobGraph) -> Result<Places, GraphError> {
         check_vertex(v, vertex)?;
         for (o, operator) in vertex.operators.iter().enumerate() {
             if let Some((v1, o1)) = places.nodes.insert(operator.node, (v, o)) {
-                let problem = format_args!(
-                    "{} is the node of vertices[{v1}].operators[{o1}] already",
-                    operator.node
-                );
-                return Err(GraphError::new(
-                    format_args!("vertices[{v}].operators[{o}].node"),
-                    problem,
-                ));
+                let problem = format_args!("{} is the node of vertices[{v1}].operators[{o1}] already", operator.node);
+                return Err(GraphError::new(format_args!("vertices[{v}].operators[{o}].node"), problem));
             }
             seen.check(v, o, operator)?;
             check_operator(v, o, operator)?;
         }
     }
-    let subtasks = graph
-        .vertices
-        .iter()
-        .map(|vertex| u64::from(vertex.parallelism.resolve(1)))
-        .sum();
+    let subtasks = graph.vertices.iter().map(|vertex| u64::from(vertex.parallelism.resolve(1))).sum();
     check_subtasks(subtasks)?;
     check_inputs(graph, &places)?;
     Ok(places)
@@ -62,11 +46,7 @@ pub(super) fn check(graph: &JobGraph) -> Result<Places, GraphError> {
 
 /// What a default parallelism makes of vertices that passed [`check`].
 pub(super) fn check_default(graph: &JobGraph, default_parallelism: u32) -> Result<(), GraphError> {
-    limits::within(
-        format_args!("default parallelism"),
-        default_parallelism,
-        limits::PARALLELISM,
-    )?;
+    limits::within(format_args!("default parallelism"), default_parallelism, limits::PARALLELISM)?;
     let mut subtasks = 0;
     for (v, vertex) in graph.vertices.iter().enumerate() {
         let parallelism = vertex.parallelism.resolve(default_parallelism);
@@ -78,10 +58,7 @@ pub(super) fn check_default(graph: &JobGraph, default_parallelism: u32) -> Resul
 
 fn check_subtasks(subtasks: u64) -> Result<(), GraphError> {
     if subtasks > limits::SUBTASKS_MAX {
-        let problem = format_args!(
-            "{subtasks} subtasks together, expected at most {}",
-            limits::SUBTASKS_MAX
-        );
+        let problem = format_args!("{subtasks} subtasks together, expected at most {}", limits::SUBTASKS_MAX);
         return Err(GraphError::new(format_args!("vertices"), problem));
     }
     Ok(())
@@ -105,11 +82,7 @@ fn check_vertex(v: usize, vertex: &JobVertex) -> Result<(), GraphError> {
         limits::within(format_args!("vertices[{v}].max_parallelism"), max, limits::PARALLELISM)?;
     }
     if let Parallelism::Fixed(parallelism) = vertex.parallelism {
-        limits::within(
-            format_args!("vertices[{v}].parallelism"),
-            parallelism,
-            limits::PARALLELISM,
-        )?;
+        limits::within(format_args!("vertices[{v}].parallelism"), parallelism, limits::PARALLELISM)?;
         check_below_max(v, parallelism, vertex.max_parallelism)?;
     }
     let memory = format_args!("vertices[{v}].resources.memory_bytes");
@@ -133,33 +106,16 @@ impl<'a> Seen<'a> {
     fn check(&mut self, v: usize, o: usize, operator: &'a OperatorSpec) -> Result<(), GraphError> {
         if let Some((v1, o1)) = self.ids.insert(operator.id, (v, o)) {
             let problem = format_args!("{} is the id of vertices[{v1}].operators[{o1}] already", operator.id);
-            return Err(GraphError::new(
-                format_args!("vertices[{v}].operators[{o}].id"),
-                problem,
-            ));
+            return Err(GraphError::new(format_args!("vertices[{v}].operators[{o}].id"), problem));
         }
-        limits::count(
-            format_args!("operators of all vertices"),
-            self.ids.len(),
-            limits::OPERATORS_MAX,
-        )?;
+        limits::count(format_args!("operators of all vertices"), self.ids.len(), limits::OPERATORS_MAX)?;
         self.inputs = self.inputs.saturating_add(operator.inputs.len());
         limits::count(format_args!("inputs of all operators"), self.inputs, limits::EDGES_MAX)?;
         let Some(uid) = &operator.uid else { return Ok(()) };
-        limits::filled(
-            format_args!("vertices[{v}].operators[{o}].uid"),
-            uid,
-            limits::NAME_BYTES_MAX,
-        )?;
+        limits::filled(format_args!("vertices[{v}].operators[{o}].uid"), uid, limits::NAME_BYTES_MAX)?;
         if let Some((v1, o1)) = self.uids.insert(uid, (v, o)) {
-            let problem = format_args!(
-                "{} is the uid of vertices[{v1}].operators[{o1}] already",
-                limits::shown(uid)
-            );
-            return Err(GraphError::new(
-                format_args!("vertices[{v}].operators[{o}].uid"),
-                problem,
-            ));
+            let problem = format_args!("{} is the uid of vertices[{v1}].operators[{o1}] already", limits::shown(uid));
+            return Err(GraphError::new(format_args!("vertices[{v}].operators[{o}].uid"), problem));
         }
         Ok(())
     }
@@ -175,19 +131,13 @@ fn check_operator(v: usize, o: usize, operator: &OperatorSpec) -> Result<(), Gra
     let problem = match (operator.kind, operator.inputs.is_empty()) {
         (OperatorKind::Source, _) if o > 0 => {
             let problem = "a source within a chain; expected only as its first operator";
-            return Err(GraphError::new(
-                format_args!("vertices[{v}].operators[{o}].kind"),
-                problem,
-            ));
+            return Err(GraphError::new(format_args!("vertices[{v}].operators[{o}].kind"), problem));
         }
         (OperatorKind::Source, true) | (OperatorKind::Operator | OperatorKind::Sink, false) => return Ok(()),
         (OperatorKind::Source, false) => "a source has no inputs",
         (OperatorKind::Operator | OperatorKind::Sink, true) => "empty, and only a source has no inputs",
     };
-    Err(GraphError::new(
-        format_args!("vertices[{v}].operators[{o}].inputs"),
-        problem,
-    ))
+    Err(GraphError::new(format_args!("vertices[{v}].operators[{o}].inputs"), problem))
 }
 
 /// Inputs name nodes that exist; within a chain records go forward from one earlier operator to a later one.
@@ -197,10 +147,7 @@ fn check_inputs(graph: &JobGraph, places: &Places) -> Result<(), GraphError> {
             for (i, input) in operator.inputs.iter().enumerate() {
                 let node = format_args!("vertices[{v}].operators[{o}].inputs[{i}].node");
                 let Some(&(from, at)) = places.nodes.get(&input.node) else {
-                    return Err(GraphError::new(
-                        node,
-                        format_args!("no operator is node {}", input.node),
-                    ));
+                    return Err(GraphError::new(node, format_args!("no operator is node {}", input.node)));
                 };
                 let chained = from == v && at < o;
                 if o > 0 && !chained {
@@ -215,10 +162,7 @@ fn check_inputs(graph: &JobGraph, places: &Places) -> Result<(), GraphError> {
             }
             if o > 0 && operator.inputs.len() > 1 {
                 let problem = format_args!("{} inputs within a chain, expected one", operator.inputs.len());
-                return Err(GraphError::new(
-                    format_args!("vertices[{v}].operators[{o}].inputs"),
-                    problem,
-                ));
+                return Err(GraphError::new(format_args!("vertices[{v}].operators[{o}].inputs"), problem));
             }
         }
     }

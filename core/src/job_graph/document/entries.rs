@@ -30,9 +30,7 @@ impl<'de> Visitor<'de> for UniqueEntries {
         let mut entries = BTreeMap::new();
         while let Some((key, value)) = map.next_entry::<String, String>()? {
             if entries.len() == CONFIGURATION_ENTRIES_MAX {
-                return Err(A::Error::custom(format_args!(
-                    "more than {CONFIGURATION_ENTRIES_MAX} entries"
-                )));
+                return Err(A::Error::custom(format_args!("more than {CONFIGURATION_ENTRIES_MAX} entries")));
             }
             if entries.contains_key(&key) {
                 let start: String = key.chars().take(80).collect();

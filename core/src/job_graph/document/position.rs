@@ -22,10 +22,7 @@ pub(super) fn locate(document: &[u8], part: Range<usize>, error: &serde_json::Er
     if problem.len() < full.len() {
         problem.push('…');
     }
-    let line_start = before
-        .iter()
-        .rposition(|&byte| byte == b'\n')
-        .map_or(0, |newline| newline + 1);
+    let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
     DocumentError::Malformed {
         field: path(before),
         problem,
@@ -36,15 +33,8 @@ pub(super) fn locate(document: &[u8], part: Range<usize>, error: &serde_json::Er
 
 /// Bytes before and with the one that line and column name; both count from 1.
 fn offset(text: &[u8], line: usize, column: usize) -> usize {
-    let newlines = text
-        .iter()
-        .enumerate()
-        .filter(|&(_, &byte)| byte == b'\n')
-        .map(|(at, _)| at + 1);
-    let line_start = std::iter::once(0)
-        .chain(newlines)
-        .nth(line.saturating_sub(1))
-        .unwrap_or(text.len());
+    let newlines = text.iter().enumerate().filter(|&(_, &byte)| byte == b'\n').map(|(at, _)| at + 1);
+    let line_start = std::iter::once(0).chain(newlines).nth(line.saturating_sub(1)).unwrap_or(text.len());
     line_start.saturating_add(column).min(text.len())
 }
 
@@ -61,10 +51,7 @@ fn path(text: &[u8]) -> String {
     while let Some(&byte) = text.get(at) {
         at += 1;
         match (byte, open.last_mut()) {
-            (b'{', _) => open.push(Open::Object {
-                key: None,
-                value: false,
-            }),
+            (b'{', _) => open.push(Open::Object { key: None, value: false }),
             (b'[', _) => open.push(Open::Array { index: 0 }),
             (b'}' | b']', _) => drop(open.pop()),
             (b':', Some(Open::Object { value, .. })) => *value = true,

@@ -32,9 +32,7 @@ fn refused(document: impl AsRef<[u8]>, expected: &str) {
 #[track_caller]
 fn refused_somewhere(document: impl AsRef<[u8]>, expected: &str) {
     let message = read(document.as_ref()).unwrap_err().to_string();
-    let (problem, place) = message
-        .rsplit_once(" (line ")
-        .unwrap_or_else(|| panic!("no place in {message:?}"));
+    let (problem, place) = message.rsplit_once(" (line ").unwrap_or_else(|| panic!("no place in {message:?}"));
     assert_eq!(problem, expected);
     assert!(place.starts_with("1, column "), "{message}");
 }
@@ -46,10 +44,7 @@ fn a_document_says_what_it_is() {
     assert_eq!(document["version"], 1);
     assert_eq!(document["engine"], env!("CARGO_PKG_VERSION"));
     let text = String::from_utf8(write(&word_count())).unwrap();
-    assert!(
-        text.starts_with(r#"{"format":"flott.job-graph","version":1,"engine":""#),
-        "{text}"
-    );
+    assert!(text.starts_with(r#"{"format":"flott.job-graph","version":1,"engine":""#), "{text}");
 }
 
 #[test]
@@ -64,10 +59,7 @@ fn fields_may_stand_in_any_order_and_with_any_space() {
 
 #[test]
 fn other_formats_and_versions_are_refused() {
-    refused(
-        r#"{"format":"x","version":1}"#,
-        r#"format: "x", expected "flott.job-graph""#,
-    );
+    refused(r#"{"format":"x","version":1}"#, r#"format: "x", expected "flott.job-graph""#);
     let later = r#"{"format":"flott.job-graph","version":2,"colour":"blue"}"#;
     refused(later, "version: 2, expected 1, the one that flott 0.1.0 reads");
     let document = sealed("{}").replace("\"version\":1", "\"version\":-1");
@@ -79,29 +71,17 @@ fn a_damaged_graph_is_noticed() {
     let document = String::from_utf8(write(&word_count())).unwrap();
     let damaged = document.replace("counter", "countez");
     let error = read(damaged.as_bytes()).unwrap_err();
-    assert!(
-        matches!(error, DocumentError::Checksum { stated, actual } if stated != actual),
-        "{error}"
-    );
+    assert!(matches!(error, DocumentError::Checksum { stated, actual } if stated != actual), "{error}");
     assert!(error.to_string().ends_with(": the document is damaged"), "{error}");
 }
 
 #[test]
 fn files_of_other_kinds_are_recognised() {
     let check = |bytes: &[u8], kind| {
-        refused(
-            bytes,
-            &format!("not a job graph but {kind}; expected what `flott plan` writes"),
-        );
+        refused(bytes, &format!("not a job graph but {kind}; expected what `flott plan` writes"));
     };
-    check(
-        b"\xac\xed\x00\x05sr\x00",
-        "a Java-serialised object (a plan of Flink on the JVM?)",
-    );
-    check(
-        b"rO0ABXNyAA==",
-        "a Java-serialised object in Base64 (a plan of Flink on the JVM?)",
-    );
+    check(b"\xac\xed\x00\x05sr\x00", "a Java-serialised object (a plan of Flink on the JVM?)");
+    check(b"rO0ABXNyAA==", "a Java-serialised object in Base64 (a plan of Flink on the JVM?)");
     check(b"\x7fELF\x02\x01\x01", "a Linux program");
     check(b"PK\x03\x04\x14\x00", "a zip or jar archive");
     check(b"#!/bin/sh\n", "a script");
@@ -155,16 +135,8 @@ fn fields_of_the_graph_are_neither_unknown_nor_missing() {
         "one of `id`, `name`, `operators`, `parallelism`, `max_parallelism`, `slot_sharing_group`, `resources`";
     check(&["vertices", "0"], "vertices[0].colour", vertex);
     let input = "`node` or `ship`";
-    check(
-        &["vertices", "1", "operators", "0", "inputs", "0"],
-        "vertices[1].operators[0].inputs[0].colour",
-        input,
-    );
-    check(
-        &["vertices", "0", "resources"],
-        "vertices[0].resources.colour",
-        "`cpu_millicores` or `memory_bytes`",
-    );
+    check(&["vertices", "1", "operators", "0", "inputs", "0"], "vertices[1].operators[0].inputs[0].colour", input);
+    check(&["vertices", "0", "resources"], "vertices[0].resources.colour", "`cpu_millicores` or `memory_bytes`");
 }
 
 #[test]
@@ -176,10 +148,7 @@ fn unknown_fields_of_a_restart_strategy_are_refused() {
     ] {
         let document = spoilt(|graph| graph["restart"] = json!({ "own": strategy }));
         let message = read(document.as_bytes()).unwrap_err().to_string();
-        assert!(
-            message.starts_with("graph.restart: unknown field `colour`"),
-            "{message}"
-        );
+        assert!(message.starts_with("graph.restart: unknown field `colour`"), "{message}");
     }
 }
 
@@ -199,17 +168,12 @@ fn values_of_the_wrong_kind_are_named() {
         "graph.edges[0].ship: unknown variant `SIDEWAYS`, expected one of `FORWARD`, `HASH`, `REBALANCE`, `RESCALE`, \
          `BROADCAST`, `SHUFFLE`, `GLOBAL`, `CUSTOM`",
     );
-    check(
-        |graph| *graph = json!(null),
-        "graph: invalid type: null, expected struct JobGraph",
-    );
+    check(|graph| *graph = json!(null), "graph: invalid type: null, expected struct JobGraph");
 }
 
 #[test]
 fn the_place_of_an_error_counts_from_the_start_of_the_document() {
-    let graph = serde_json::to_string_pretty(&word_count())
-        .unwrap()
-        .replace("\"counter\"", "7");
+    let graph = serde_json::to_string_pretty(&word_count()).unwrap().replace("\"counter\"", "7");
     let document = sealed(&graph);
     let (at, _) = document.match_indices("\"name\": 7").next().unwrap();
     let line = document[..at].lines().count();
@@ -256,10 +220,7 @@ fn messages_stay_short_whatever_they_quote() {
 fn what_check_finds_is_refused() {
     let mut graph = word_count();
     graph.vertices[1].parallelism = Parallelism::Fixed(0);
-    refused(
-        write(&graph),
-        "graph.vertices[1].parallelism: 0 is not between 1 and 32768",
-    );
+    refused(write(&graph), "graph.vertices[1].parallelism: 0 is not between 1 and 32768");
 }
 
 #[test]
@@ -280,17 +241,11 @@ fn numbers_that_are_none_are_refused_and_do_not_panic() {
 fn nesting_bombs_do_not_overflow_the_stack() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let bomb = format!("{}1{}", open.repeat(1_000_000), close.repeat(1_000_000));
-        assert!(matches!(
-            read(sealed(&bomb).as_bytes()),
-            Err(DocumentError::Malformed { .. })
-        ));
+        assert!(matches!(read(sealed(&bomb).as_bytes()), Err(DocumentError::Malformed { .. })));
         assert!(read(format!("{{\"graph\":{}", open.repeat(1_000_000)).as_bytes()).is_err());
         // The only place where any JSON is taken in before it is understood.
         let graph = serde_json::to_string(&word_count()).unwrap();
-        let graph = graph.replace(
-            r#""restart":"cluster""#,
-            &format!(r#""restart":{{"own":{{"a":{bomb}}}}}"#),
-        );
+        let graph = graph.replace(r#""restart":"cluster""#, &format!(r#""restart":{{"own":{{"a":{bomb}}}}}"#));
         assert!(graph.contains("own"));
         let message = read(sealed(&graph).as_bytes()).unwrap_err().to_string();
         assert!(message.contains("recursion limit exceeded"), "{message}");

@@ -77,11 +77,7 @@ pub fn rest_plan(graph: &JobGraph, default_parallelism: u32) -> RestPlan {
             operator_strategy: String::new(),
             description: html::escape(&chain_tree(vertex)),
             optimizer_properties: NoProperties {},
-            inputs: inputs
-                .into_iter()
-                .enumerate()
-                .map(|(num, edge)| input(num, edge))
-                .collect(),
+            inputs: inputs.into_iter().enumerate().map(|(num, edge)| input(num, edge)).collect(),
         }
     };
     RestPlan {
@@ -97,12 +93,7 @@ fn input(num: usize, edge: &JobEdge) -> RestPlanInput {
         Exchange::Pipelined => "pipelined_bounded",
         Exchange::Blocking => "blocking",
     };
-    RestPlanInput {
-        id: edge.source,
-        num,
-        exchange: exchange.to_owned(),
-        ship_strategy: edge.ship,
-    }
+    RestPlanInput { id: edge.source, num, exchange: exchange.to_owned(), ship_strategy: edge.ship }
 }
 
 /// Levels of a chain that are indented; deeper ones stand below each other, so that the text stays short.
@@ -131,11 +122,7 @@ fn chain_tree(vertex: &JobVertex) -> String {
 
     let mut text = String::new();
     // Still to be written: operator, what stands before its line, what stands before the lines below it.
-    let mut rest: Vec<_> = roots
-        .into_iter()
-        .rev()
-        .map(|o| (o, String::new(), String::new()))
-        .collect();
+    let mut rest: Vec<_> = roots.into_iter().rev().map(|o| (o, String::new(), String::new())).collect();
     while let Some((o, before, below)) = rest.pop() {
         text.push_str(&before);
         text.push_str(&vertex.operators[o].description);

@@ -14,19 +14,14 @@ const WINDOW: &str = "Window(TumblingEventTimeWindows(1000), EventTimeTrigger, G
 /// The recorded windowed sum. Descriptions of windows hold the name of a lambda, which differs from run to run.
 fn windowed_sum(parallelism: u32, window: &str) -> JobGraph {
     let numbers = vertex(
-        vec![
-            operator(1, Source, "Source: numbers", &[]),
-            operator(2, Operator, "double it", &[(1, Forward)]),
-        ],
+        vec![operator(1, Source, "Source: numbers", &[]), operator(2, Operator, "double it", &[(1, Forward)])],
         Parallelism::Fixed(parallelism),
     );
     let mut sum = operator(4, Operator, "sum per second", &[(2, Hash)]);
     sum.description = window.to_owned();
     // Flink's own writers count as operators.
-    let sums = vertex(
-        vec![sum, operator(7, Operator, "drop: Writer", &[(4, Forward)])],
-        Parallelism::Fixed(parallelism),
-    );
+    let sums =
+        vertex(vec![sum, operator(7, Operator, "drop: Writer", &[(4, Forward)])], Parallelism::Fixed(parallelism));
     let edges = vec![edge(&numbers, 2, &sums, Hash)];
     let mut graph = graph(vec![numbers, sums], edges);
     graph.name = "golden windowed sum".to_owned();
@@ -35,17 +30,11 @@ fn windowed_sum(parallelism: u32, window: &str) -> JobGraph {
 
 fn word_count() -> JobGraph {
     let words = vertex(
-        vec![
-            operator(1, Source, "Source: lines", &[]),
-            operator(2, Operator, "tokenizer", &[(1, Forward)]),
-        ],
+        vec![operator(1, Source, "Source: lines", &[]), operator(2, Operator, "tokenizer", &[(1, Forward)])],
         Parallelism::Default,
     );
     let counts = vertex(
-        vec![
-            operator(3, Operator, "counter", &[(2, Hash)]),
-            operator(4, Sink, "Sink: Writer", &[(3, Forward)]),
-        ],
+        vec![operator(3, Operator, "counter", &[(2, Hash)]), operator(4, Sink, "Sink: Writer", &[(3, Forward)])],
         Parallelism::Default,
     );
     let mut edge = edge(&words, 2, &counts, Hash);
@@ -67,10 +56,7 @@ fn check_rest(mut graph: JobGraph, golden: &str, ids: [&str; 2]) {
     (graph.edges[0].source, graph.edges[0].target) = (graph.vertices[0].id, graph.vertices[1].id);
     let mut actual = serde_json::to_value(rest_plan(&graph, 1)).unwrap();
     for plan in [&mut actual, &mut expected] {
-        plan["nodes"]
-            .as_array_mut()
-            .unwrap()
-            .sort_by_key(|node| node["id"].to_string());
+        plan["nodes"].as_array_mut().unwrap().sort_by_key(|node| node["id"].to_string());
     }
     assert_eq!(actual, expected);
 }
@@ -86,35 +72,21 @@ fn streaming_plan_is_flinks() {
 #[test]
 fn batch_plan_is_flinks() {
     let golden = include_str!("../../../tests/golden/rest_plan_batch.json");
-    check_rest(
-        word_count(),
-        golden,
-        ["cbc357ccb763df2852fee8c4fc7d55f2", "90bea66de1c231edf33913ecd54406c1"],
-    );
+    check_rest(word_count(), golden, ["cbc357ccb763df2852fee8c4fc7d55f2", "90bea66de1c231edf33913ecd54406c1"]);
 }
 
 #[test]
 fn info_is_flinks_to_the_letter() {
     let window = format!("{WINDOW}$268/0x00007f63781b9000, PassThroughWindowFunction)");
     let plan = info_plan(&windowed_sum(1, &window), 1);
-    assert_eq!(
-        plan.to_string(),
-        include_str!("../../../tests/golden/info_plan.json").trim_end()
-    );
+    assert_eq!(plan.to_string(), include_str!("../../../tests/golden/info_plan.json").trim_end());
 }
 
 #[test]
 fn sinks_are_data_sinks_and_defaults_are_resolved() {
     let plan = info_plan(&word_count(), 3);
-    let pacts: Vec<_> = plan
-        .nodes
-        .iter()
-        .map(|node| (node.pact.as_str(), node.parallelism))
-        .collect();
-    assert_eq!(
-        pacts,
-        [("Data Source", 3), ("Operator", 3), ("Operator", 3), ("Data Sink", 3)]
-    );
+    let pacts: Vec<_> = plan.nodes.iter().map(|node| (node.pact.as_str(), node.parallelism)).collect();
+    assert_eq!(pacts, [("Data Source", 3), ("Operator", 3), ("Operator", 3), ("Data Sink", 3)]);
 }
 
 #[track_caller]
@@ -133,10 +105,7 @@ fn branches_of_a_chain_are_drawn_as_a_tree() {
         operator(5, Operator, "d", &[(2, Forward)]),
         operator(6, Operator, "e", &[(4, Forward)]),
     ];
-    check_description(
-        operators,
-        "head<br/>:- a<br/>:  :- b<br/>:  +- d<br/>+- c<br/>   +- e<br/>",
-    );
+    check_description(operators, "head<br/>:- a<br/>:  :- b<br/>:  +- d<br/>+- c<br/>   +- e<br/>");
 }
 
 #[test]
@@ -147,10 +116,7 @@ fn a_single_operator_is_a_line() {
 #[test]
 fn descriptions_are_html() {
     let name = "map<\"A\" & 'B'>\\\nüber";
-    check_description(
-        vec![operator(1, Source, name, &[])],
-        "map&lt;&quot;A&quot; &amp; 'B'&gt;&#92;<br/>über<br/>",
-    );
+    check_description(vec![operator(1, Source, name, &[])], "map&lt;&quot;A&quot; &amp; 'B'&gt;&#92;<br/>über<br/>");
 }
 
 #[test]

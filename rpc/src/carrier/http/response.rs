@@ -10,10 +10,7 @@ pub(super) struct Head {
 
 /// Length of the head at the front of `bytes`, its empty line included; nothing while it is not all there.
 pub(super) fn head_length(bytes: &[u8]) -> Option<usize> {
-    bytes
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .map(|at| at + 4)
+    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
 impl Head {
@@ -25,11 +22,7 @@ impl Head {
             let shown: String = first.chars().take(80).collect();
             format!("its response begins with {shown:?}")
         })?;
-        let mut head = Self {
-            status,
-            upgrade: None,
-            content_length: None,
-        };
+        let mut head = Self { status, upgrade: None, content_length: None };
         for line in lines.filter(|line| !line.is_empty()) {
             let (name, value) = line.split_once(':').ok_or("a line of its response head is no header")?;
             let value = value.trim();
@@ -44,9 +37,7 @@ impl Head {
 }
 
 fn status(line: &str) -> Option<u16> {
-    let rest = line
-        .strip_prefix("HTTP/1.1 ")
-        .or_else(|| line.strip_prefix("HTTP/1.0 "))?;
+    let rest = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "))?;
     let digits = rest.split(' ').next()?;
     (digits.len() == 3).then(|| digits.parse().ok())?
 }
@@ -80,22 +71,10 @@ mod tests {
 
     #[test]
     fn what_is_no_response_is_refused() {
-        check(
-            "SSH-2.0-server\r\n\r\n",
-            Err("its response begins with \"SSH-2.0-server\""),
-        );
-        check(
-            "HTTP/1.1 1010 X\r\n\r\n",
-            Err("its response begins with \"HTTP/1.1 1010 X\""),
-        );
-        check(
-            "HTTP/1.1 200 OK\r\nnothing\r\n\r\n",
-            Err("a line of its response head is no header"),
-        );
-        check(
-            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-            Err("its content length is not a number"),
-        );
+        check("SSH-2.0-server\r\n\r\n", Err("its response begins with \"SSH-2.0-server\""));
+        check("HTTP/1.1 1010 X\r\n\r\n", Err("its response begins with \"HTTP/1.1 1010 X\""));
+        check("HTTP/1.1 200 OK\r\nnothing\r\n\r\n", Err("a line of its response head is no header"));
+        check("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", Err("its content length is not a number"));
     }
 
     proptest! {

@@ -52,11 +52,7 @@ async fn bytes_behind_the_response_head_are_not_lost() {
 async fn a_refusal_shows_its_status_and_body() {
     let (result, _, addr) =
         answered(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 21\r\n\r\n{\"errors\":[\"token?\"]}and more").await;
-    check_error(
-        result,
-        &addr,
-        "ADDR refused to speak flott-control/1: status 401: {\"errors\":[\"token?\"]}",
-    );
+    check_error(result, &addr, "ADDR refused to speak flott-control/1: status 401: {\"errors\":[\"token?\"]}");
     let (result, _, addr) = answered(b"HTTP/1.1 503 Busy\r\n\r\n").await;
     check_error(result, &addr, "ADDR refused to speak flott-control/1: status 503");
 }
@@ -105,18 +101,9 @@ async fn a_silent_server_is_given_up() {
 #[tokio::test]
 async fn line_breaks_cannot_smuggle_headers() {
     for upgrade in [
-        Upgrade {
-            path: "/a\r\nX: y",
-            ..UPGRADE
-        },
-        Upgrade {
-            protocol: "a b",
-            ..UPGRADE
-        },
-        Upgrade {
-            token: Some("a\nb"),
-            ..UPGRADE
-        },
+        Upgrade { path: "/a\r\nX: y", ..UPGRADE },
+        Upgrade { protocol: "a b", ..UPGRADE },
+        Upgrade { token: Some("a\nb"), ..UPGRADE },
         Upgrade { path: "", ..UPGRADE },
     ] {
         let (client, _server) = tokio::io::duplex(4096);
