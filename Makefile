@@ -2,11 +2,12 @@
 
 .PHONY: demo test check
 
-# Counts the words of a book with the release build and shows the ten most frequent.
+# Counts the words of a book on a cluster that is started for it, and shows the ten most frequent.
 demo:
-	cargo build --release --package wordcount
+	cargo build --release --package flott-cli --package wordcount
 	rm -rf target/demo-output
-	cargo run --quiet --release --package wordcount -- --mode batch --input data/opticks.txt --output target/demo-output
+	target/release/flott --state-dir target/demo-state run -m cluster -p 2 \
+		target/release/wordcount --mode batch --input data/opticks.txt --output target/demo-output
 	@echo "The ten most frequent words of Newton's Opticks:"
 	@cat target/demo-output/* | sort -k2,2nr -k1,1 | head
 

@@ -73,3 +73,8 @@ pub use stream::{ConnectedStreams, KeyedConnectedStreams, KeyedStream, Number, S
 
 #[doc(hidden)]
 pub use allocator::private as __private;
+
+/// The program of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
