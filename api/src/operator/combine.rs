@@ -65,7 +65,8 @@ impl<K: Key, T, F: Fold<K, T>> Operator<T, (K, F::Value)> for Combine<K, T, F> {
         self.keys_of.keys(&input.records, &mut self.keys);
         let Self { fold, table, keys, .. } = self;
         if !self.pays {
-            let values = input.records.drain(..).zip(keys.keys.drain(..)).map(|(record, key)| (key, fold.first(record)));
+            let values =
+                input.records.drain(..).zip(keys.keys.drain(..)).map(|(record, key)| (key, fold.first(record)));
             self.out.records.extend(values);
             keys.hashes.clear();
             return out.collect(&mut self.out);

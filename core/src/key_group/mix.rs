@@ -43,17 +43,15 @@ fn pair(state: u64, a: u64, b: u64) -> u64 {
 pub(super) fn bytes(state: u64, bytes: &[u8]) -> u64 {
     let length = bytes.len();
     let state = state ^ (length as u64).wrapping_mul(K[3]);
-    if length > 16 {
-        return long(state, bytes);
+    // Two reads that overlap in the middle cover short strings without a loop over bytes.
+    if let (Some(head), Some(tail)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        if length > 16 {
+            return long(state, bytes);
+        }
+        return pair(state, u64::from_le_bytes(*head), u64::from_le_bytes(*tail));
     }
-    // Reads that overlap in the middle cover short strings without a loop over bytes: of 8 bytes from both ends where
-    // there are as many, else of 4. Both are put together of reads of 4, so that the processor need not guess which it
-    // is: the lengths of words are about as often below 8 as above.
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        let (step, high) = if length >= 8 { (4, u64::MAX) } else { (0, 0) };
-        let head = half(first) | (half(&at(bytes, step)) & high) << 32;
-        let tail = half(&at(bytes, length - 4 - step)) | (half(last) & high) << 32;
-        return pair(state, head, tail);
+    if let (Some(head), Some(tail)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        return pair(state, u64::from(u32::from_le_bytes(*head)), u64::from(u32::from_le_bytes(*tail)));
     }
     match bytes {
         [] => pair(state, 0, 0),
@@ -61,18 +59,6 @@ pub(super) fn bytes(state: u64, bytes: &[u8]) -> u64 {
         [a, b] => pair(state, u64::from(*a) | u64::from(*b) << 8, 0),
         [a, b, c, ..] => pair(state, u64::from(*a) | u64::from(*b) << 8 | u64::from(*c) << 16, 0),
     }
-}
-
-#[inline(always)]
-fn half(bytes: &[u8; 4]) -> u64 {
-    u64::from(u32::from_le_bytes(*bytes))
-}
-
-#[inline(always)]
-fn at(bytes: &[u8], at: usize) -> [u8; 4] {
-    let mut word = [0; 4];
-    word.copy_from_slice(&bytes[at..at + 4]);
-    word
 }
 
 /// For more than 16 bytes. Two lanes, so that one multiplication need not wait for the other.

@@ -1,6 +1,6 @@
 //! Counts the words of a text.
 
-use std::path::PathBuf;
+use std::{iter, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
 use compact_str::CompactString;
@@ -79,7 +79,7 @@ fn main() -> anyhow::Result<()> {
             });
         }),
         Split::Space => lines.flat_map(|line: String, out: &mut Collector<'_, CompactString>| {
-            for_each_word(&line, |byte| byte != b' ', |word| out.emit(CompactString::new(word)));
+            for_each_between_spaces(&line, |word| out.emit(CompactString::new(word)));
         }),
     };
     let counts = words.name("tokenizer").key_by(|word| word.clone()).count().name("counter");
@@ -92,8 +92,8 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Calls `each` with the longest runs of bytes that are of words. Only ASCII bytes, or all but one of them, may be of
-/// words, so that no run ends within a character.
+/// Calls `each` with the longest runs of bytes that are of words. Only ASCII bytes may be of words, so that no run ends
+/// within a character.
 fn for_each_word(line: &str, is_word: impl Fn(u8) -> bool, mut each: impl FnMut(&str)) {
     let mut start = 0;
     for (at, byte) in line.bytes().enumerate() {
@@ -106,6 +106,17 @@ fn for_each_word(line: &str, is_word: impl Fn(u8) -> bool, mut each: impl FnMut(
     }
     if start < line.len() {
         each(&line[start..]);
+    }
+}
+
+/// Calls `each` with what lies between spaces. For one separator a search of many bytes at once beats a loop over bytes.
+fn for_each_between_spaces(line: &str, mut each: impl FnMut(&str)) {
+    let mut start = 0;
+    for end in memchr::memchr_iter(b' ', line.as_bytes()).chain(iter::once(line.len())) {
+        if end > start {
+            each(&line[start..end]);
+        }
+        start = end + 1;
     }
 }
 
@@ -144,6 +155,10 @@ mod tests {
 
     #[test]
     fn spaces_alone_can_split() {
-        check(" To  be, é ", |byte| byte != b' ', &["To", "be,", "é"]);
+        let mut words = Vec::new();
+        for line in [" To  be, é ", "", " ", "or"] {
+            for_each_between_spaces(line, |word| words.push(word.to_owned()));
+        }
+        assert_eq!(words, ["To", "be,", "é", "or"]);
     }
 }
