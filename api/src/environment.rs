@@ -22,6 +22,7 @@ use std::{
     },
 };
 
+use flott_runtime::time::Clock;
 use parking_lot::Mutex;
 
 use crate::{
@@ -56,6 +57,7 @@ struct Shared {
 struct State {
     plan: Plan,
     settings: Settings,
+    clock: Clock,
     executed: bool,
 }
 

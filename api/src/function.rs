@@ -14,9 +14,10 @@ mod process;
 
 pub use aggregate::Aggregate;
 pub use collector::Collector;
+pub(crate) use context::Times;
 pub use context::{Context, KeyedContext, KeyedOpen, OutputTag};
 pub(crate) use counters::Counters;
-pub use process::{CoProcessFunction, KeyedCoProcessFunction, KeyedProcessFunction, ProcessFunction};
+pub use process::{CoProcessFunction, KeyedCoProcessFunction, KeyedProcessFunction, ProcessFunction, Timer};
 
 use flott_core::failure::Failure;
 use flott_runtime::error::{UserError, user_failure};

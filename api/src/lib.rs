@@ -61,10 +61,11 @@ pub use flott_runtime::{
     source::{ReadStatus, Source, SplitReader},
     state::{EntryMap, KeyScope, ListState, MapState, ValueState},
     task::TaskInfo,
+    time::{Clock, ManualClock, TimeDomain, WatermarkGenerator, WatermarkStrategy},
 };
 pub use function::{
     Aggregate, CoProcessFunction, Collector, Context, FunctionResult, KeyedCoProcessFunction, KeyedContext, KeyedOpen,
-    KeyedProcessFunction, OutputTag, ProcessFunction,
+    KeyedProcessFunction, OutputTag, ProcessFunction, Timer,
 };
 pub use result::JobResult;
 pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};

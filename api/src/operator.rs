@@ -4,6 +4,7 @@
 //! # Layout
 //! - `map`, `filter`, `flat_map`: stateless functions
 //! - `process`, `keyed_process`, `co_process`: process functions
+//! - `firing`: timers of keyed functions
 //! - `fold`: what is folded per key: reductions and aggregations
 //! - `running`: a result for each record (streaming)
 //! - `combine`, `total`: one result for each key (batch), before the shuffle and after
@@ -12,6 +13,7 @@
 mod co_process;
 mod combine;
 mod filter;
+mod firing;
 mod flat_map;
 mod fold;
 mod keyed_process;

@@ -101,5 +101,7 @@ fn task() -> Arc<TaskInfo> {
         configuration: BTreeMap::new(),
         accumulators: Default::default(),
         figures: Default::default(),
+        clock: Default::default(),
+        alarm: Default::default(),
     })
 }

@@ -32,6 +32,7 @@ use crate::{
         Prepared, TaskFigures, TaskHead, TaskInfo, TaskWiring,
         wiring::{Offered, Report},
     },
+    time::{Alarm, Clock},
 };
 
 mod ended;
@@ -54,6 +55,8 @@ pub struct HostOptions {
     pub slots: u32,
     /// Address to listen on for data (port 0 is any), and the host name or address that peers reach it at.
     pub data: Option<(SocketAddr, String)>,
+    /// Processing time.
+    pub clock: Clock,
 }
 
 struct Running {
@@ -239,6 +242,8 @@ impl Shared {
                 configuration: setup.configuration.clone(),
                 accumulators: Mutex::default(),
                 figures: TaskFigures::default(),
+                clock: self.options.clock.clone(),
+                alarm: Alarm::default(),
             });
             let cancel = CancellationToken::new();
             let (splits, answers) = mpsc::unbounded_channel();

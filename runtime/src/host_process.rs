@@ -12,6 +12,7 @@ use flott_rpc::{Connection, Event, Incoming, Options, Sender};
 use crate::{
     host::{Host, HostOptions},
     program::JobProgram,
+    time::Clock,
 };
 
 /// How long a last word to the TaskManager may take.
@@ -34,6 +35,7 @@ pub fn run(setup: HostSetup, graph: Arc<JobGraph>, program: Arc<dyn JobProgram>)
             worker: setup.worker,
             slots: setup.slots,
             data: Some((setup.data_bind, setup.data_host)),
+            clock: Clock::System,
         };
         let reports = sender.clone();
         let report = move |message| {

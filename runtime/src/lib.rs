@@ -13,6 +13,7 @@
 //! - [`channel`]: gates, writers and partitioners
 //! - [`net`]: channels between processes
 //! - [`state`]: keyed state
+//! - [`time`]: clocks and timers
 //! - [`host`]: many tasks of one job in one process
 //! - [`host_process`]: a host under a TaskManager
 
@@ -30,3 +31,4 @@ pub mod state;
 pub mod task;
 #[cfg(test)]
 mod testing;
+pub mod time;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use flott_core::failure::Failure;
 
 use crate::{
-    batch::Batch,
+    batch::{Batch, Timestamp},
     error::{TaskResult, enter_operator},
     event::Event,
     task::TaskInfo,
@@ -20,12 +20,33 @@ use crate::{
 /// `collect` and `event` never block. What cannot be sent for lack of credit is held back inside, and
 /// [`poll_settle`](Self::poll_settle) says when it is gone; the task feeds nothing in until then, so at most the output
 /// of one input batch is held back.
+///
+/// What a watermark sets off may be much more than a batch. It is not all done within [`event`](Self::event), but in
+/// steps by [`resume`](Self::resume), which the task calls, and settles after, until nothing is left; only then does it
+/// feed in the next batch or event. All methods but `drain` and `prepared` may leave work in this way, as they may set off
+/// a watermark somewhere behind.
 pub trait Output<T>: Send {
     /// Takes all records out of `batch` and leaves it empty; it keeps or swaps the allocation.
     fn collect(&mut self, batch: &mut Batch<T>) -> TaskResult;
 
     /// Takes an event.
     fn event(&mut self, event: Event) -> TaskResult;
+
+    /// Does some of the work that is left, about a batch of results. `Some` if anything was done: it is called again
+    /// until it says `All`, which means that there was nothing to do.
+    fn resume(&mut self) -> TaskResult<Drained> {
+        Ok(Drained::All)
+    }
+
+    /// The task's alarm has rung: processing time is `now`. Who still waits for a later time sets the alarm again.
+    fn time(&mut self, _now: Timestamp) -> TaskResult {
+        Ok(())
+    }
+
+    /// The task has no input at hand: what was kept back to spare work in a busy task is due. Called once before each wait.
+    fn quiet(&mut self) -> TaskResult {
+        Ok(())
+    }
 
     /// The input has ended: gives some of what is kept until then, about a batch. Called, and settled after, until
     /// nothing is left here and behind this; then comes [`Event::End`]. So results at the end are under back pressure.
@@ -41,13 +62,21 @@ pub trait Output<T>: Send {
     fn prepared(&mut self, into: &mut Vec<(flott_core::id::OperatorId, Bytes)>) -> TaskResult;
 }
 
-/// Whether a drain has given everything.
+/// Whether a step was the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
     /// Nothing is left.
     All,
-    /// More is left.
+    /// More may be left.
     Some,
+}
+
+impl Drained {
+    /// What two say together: nothing is left if neither has anything left.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        if self == Self::All { other } else { self }
+    }
 }
 
 /// One operator of a chain. Instances belong to one subtask and are used by one thread at a time.
@@ -61,9 +90,28 @@ pub trait Operator<In, Out>: Send {
     /// [`BATCH_RECORDS`](crate::batch::BATCH_RECORDS).
     fn process(&mut self, input: &mut Batch<In>, out: &mut dyn Output<Out>) -> TaskResult;
 
-    /// Takes an event; passes it on unless it has a reason not to. Not called for [`Event::End`].
+    /// Takes an event; passes it on unless it has a reason not to. Not called for [`Event::End`]. What is much work is
+    /// left to [`resume`](Self::resume), which then passes the event on.
     fn event(&mut self, event: Event, out: &mut dyn Output<Out>) -> TaskResult {
         out.event(event)
+    }
+
+    /// Does some of the work that is left, and gives about a batch, or the event that it held up. `Some` if anything was
+    /// done or given; `All` if there was nothing to do. What it gave has been taken, and all work that this set off behind
+    /// it has been done, when it is called again; neither `process` nor `event` is called before it says `All`. After a
+    /// watermark was given, nothing more is before `resume` is called again.
+    fn resume(&mut self, _out: &mut dyn Output<Out>) -> TaskResult<Drained> {
+        Ok(Drained::All)
+    }
+
+    /// Processing time is `now`; who waits for a later time sets the task's alarm again.
+    fn time(&mut self, _now: Timestamp, _out: &mut dyn Output<Out>) -> TaskResult {
+        Ok(())
+    }
+
+    /// The task has no input at hand; see [`Output::quiet`].
+    fn quiet(&mut self, _out: &mut dyn Output<Out>) -> TaskResult {
+        Ok(())
     }
 
     /// The input has ended: gives some of what is kept for the end, about a batch, and says whether more is left. Only
@@ -167,6 +215,27 @@ where
         self.next.event(event)
     }
 
+    fn resume(&mut self) -> TaskResult<Drained> {
+        // What is behind first: it takes nothing more before it is done.
+        if self.next.resume()? == Drained::Some {
+            return Ok(Drained::Some);
+        }
+        enter_operator(&self.name.name);
+        self.operator.resume(&mut *self.next).map_err(|failure| named(failure, &self.name))
+    }
+
+    fn time(&mut self, now: Timestamp) -> TaskResult {
+        enter_operator(&self.name.name);
+        self.operator.time(now, &mut *self.next).map_err(|failure| named(failure, &self.name))?;
+        self.next.time(now)
+    }
+
+    fn quiet(&mut self) -> TaskResult {
+        enter_operator(&self.name.name);
+        self.operator.quiet(&mut *self.next).map_err(|failure| named(failure, &self.name))?;
+        self.next.quiet()
+    }
+
     fn drain(&mut self) -> TaskResult<Drained> {
         if !self.finished {
             enter_operator(&self.name.name);
@@ -228,14 +297,20 @@ impl<T: Clone + Send> Output<T> for Tee<T> {
         self.outputs.iter_mut().try_for_each(|output| output.event(event))
     }
 
+    fn resume(&mut self) -> TaskResult<Drained> {
+        self.outputs.iter_mut().try_fold(Drained::All, |drained, output| Ok(drained.and(output.resume()?)))
+    }
+
+    fn time(&mut self, now: Timestamp) -> TaskResult {
+        self.outputs.iter_mut().try_for_each(|output| output.time(now))
+    }
+
+    fn quiet(&mut self) -> TaskResult {
+        self.outputs.iter_mut().try_for_each(|output| output.quiet())
+    }
+
     fn drain(&mut self) -> TaskResult<Drained> {
-        let mut drained = Drained::All;
-        for output in &mut self.outputs {
-            if output.drain()? == Drained::Some {
-                drained = Drained::Some;
-            }
-        }
-        Ok(drained)
+        self.outputs.iter_mut().try_fold(Drained::All, |drained, output| Ok(drained.and(output.drain()?)))
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {

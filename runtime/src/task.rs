@@ -7,14 +7,20 @@ use flott_core::{
     view::Accumulator,
 };
 
-use crate::error::TaskResult;
+use crate::{
+    error::TaskResult,
+    time::{Alarm, Clock},
+};
 
 pub mod figures;
 pub mod head;
+mod turn;
+pub mod two_input;
 pub mod wiring;
 
 pub use figures::TaskFigures;
-pub use head::{OneInputHead, SourceHead, TwoInputHead, TwoInputOperator};
+pub use head::{OneInputHead, SourceHead};
+pub use two_input::{TwoInputHead, TwoInputOperator};
 pub use wiring::TaskWiring;
 
 /// What a task knows about itself; user functions see it too.
@@ -42,6 +48,10 @@ pub struct TaskInfo {
     pub accumulators: parking_lot::Mutex<BTreeMap<String, Accumulator>>,
     /// Cumulative figures.
     pub figures: TaskFigures,
+    /// Processing time.
+    pub clock: Clock,
+    /// The processing time that an operator of the task waits for.
+    pub alarm: Alarm,
 }
 
 impl TaskInfo {

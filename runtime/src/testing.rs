@@ -28,6 +28,8 @@ pub(crate) fn task() -> Arc<TaskInfo> {
         configuration: BTreeMap::new(),
         accumulators: Default::default(),
         figures: Default::default(),
+        clock: Default::default(),
+        alarm: Default::default(),
     })
 }
 

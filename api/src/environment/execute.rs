@@ -101,9 +101,10 @@ impl Environment {
         };
         let name = settings.name().unwrap_or(name).to_owned();
         let job_graph = graph.job_graph(job, name, program, &settings)?;
+        let clock = self.shared.state.lock().clock.clone();
         let collected = graph.places.iter().map(|(node, place)| (*node, graph.nodes[*place].id)).collect();
         let program = Arc::new(PlannedProgram::new(job, graph));
-        let view = local::run(job_graph, program, &config)?;
+        let view = local::run(job_graph, program, &config, clock)?;
         Ok(JobResult::new(view, self.id(), collected))
     }
 

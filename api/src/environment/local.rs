@@ -29,6 +29,7 @@ use flott_jobmaster::{
 use flott_runtime::{
     host::{Host, HostOptions},
     program::JobProgram,
+    time::Clock,
 };
 use tokio::sync::mpsc;
 
@@ -37,13 +38,18 @@ use crate::error::{Error, Result};
 const EPOCH: JobMasterEpoch = JobMasterEpoch(1);
 
 /// Runs the job to its end. Blocks.
-pub(super) fn run(graph: JobGraph, program: Arc<dyn JobProgram>, config: &Configuration) -> Result<Arc<JobView>> {
+pub(super) fn run(
+    graph: JobGraph,
+    program: Arc<dyn JobProgram>,
+    config: &Configuration,
+    clock: Clock,
+) -> Result<Arc<JobView>> {
     let cores = thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
     let spec = spec(graph, config, cores)?;
     // A thread of its own: the caller may be on an executor, where nothing may block.
     let outcome = thread::scope(|scope| {
         let thread = thread::Builder::new().name("flott-local".to_owned());
-        let control = thread.spawn_scoped(scope, || control(spec, program, cores));
+        let control = thread.spawn_scoped(scope, || control(spec, program, cores, clock));
         match control.map(thread::ScopedJoinHandle::join) {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Failure::internal("the local cluster panicked").into()),
@@ -78,7 +84,7 @@ fn spec(graph: JobGraph, config: &Configuration, cores: u32) -> Result<JobSpec> 
     })
 }
 
-fn control(spec: JobSpec, program: Arc<dyn JobProgram>, cores: u32) -> Result<Arc<JobView>> {
+fn control(spec: JobSpec, program: Arc<dyn JobProgram>, cores: u32, clock: Clock) -> Result<Arc<JobView>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -94,6 +100,7 @@ fn control(spec: JobSpec, program: Arc<dyn JobProgram>, cores: u32) -> Result<Ar
             graph,
             program,
             slots: cores,
+            clock,
             grants: BTreeMap::new(),
             next_slot: 0,
             host: None,
@@ -160,6 +167,7 @@ struct LocalCluster {
     program: Arc<dyn JobProgram>,
     /// Tasks that do CPU work at once.
     slots: u32,
+    clock: Clock,
     grants: BTreeMap<AllocationId, ResourceProfile>,
     next_slot: u32,
     host: Option<(ProcessId, Host)>,
@@ -238,6 +246,7 @@ impl LocalCluster {
             worker: self.worker.worker.clone(),
             slots: self.slots,
             data: None,
+            clock: self.clock.clone(),
         };
         let (master, worker) = (self.master.clone(), self.worker.clone());
         let report = move |message| {

@@ -10,6 +10,8 @@ use flott_core::{
     job_graph::{ExecutionMode, RestartPolicy, RestartStrategy},
 };
 
+use flott_runtime::time::Clock;
+
 use super::Environment;
 use crate::{error::PlanError, graph::JobSettings};
 
@@ -92,6 +94,11 @@ impl Environment {
     /// Runs every operator in a task of its own.
     pub fn disable_operator_chaining(&self) {
         self.set(|settings| settings.no_chaining = true);
+    }
+
+    /// Where processing time comes from when the job runs within this process: for tests that drive it.
+    pub fn set_clock(&self, clock: Clock) {
+        self.shared.state.lock().clock = clock;
     }
 
     /// Sets a configuration key of the job. It goes before what the job is submitted with. A program's own parameters

@@ -11,6 +11,7 @@ use flott_runtime::{
     error::TaskResult,
     state::{KeyHash, KeyScope, KeyedStates, ListState, MapState, ValueState},
     task::TaskInfo,
+    time::{TimeDomain, Timers},
 };
 
 use super::{Collector, Counters, FunctionResult};
@@ -58,6 +59,15 @@ pub struct Context<'a, Out> {
     sides: Option<&'a mut SidePorts>,
     counters: &'a mut Counters,
     task: &'a TaskInfo,
+    times: Times,
+}
+
+/// How far time has come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// [`Timestamp::MIN`] before the first.
+    pub watermark: Timestamp,
+    pub processing: Timestamp,
 }
 
 impl<'a, Out> Context<'a, Out> {
@@ -66,8 +76,9 @@ impl<'a, Out> Context<'a, Out> {
         sides: Option<&'a mut SidePorts>,
         counters: &'a mut Counters,
         task: &'a TaskInfo,
+        times: Times,
     ) -> Self {
-        Self { collector, sides, counters, task }
+        Self { collector, sides, counters, task, times }
     }
 
     /// Gives out a result, with the timestamp of the record at hand.
@@ -92,6 +103,19 @@ impl<'a, Out> Context<'a, Out> {
     #[inline]
     pub fn timestamp(&self) -> Option<Timestamp> {
         self.collector.timestamp()
+    }
+
+    /// The watermark: no record with this timestamp or an earlier one is to come, or else it is late. `i64::MIN` before
+    /// the first watermark, `i64::MAX` at the end of the input.
+    #[inline]
+    pub fn watermark(&self) -> Timestamp {
+        self.times.watermark
+    }
+
+    /// Processing time in milliseconds since 1970, as it was when the batch came that the record at hand is in.
+    #[inline]
+    pub fn processing_time(&self) -> Timestamp {
+        self.times.processing
     }
 
     /// The subtask that the function runs in.
@@ -134,12 +158,50 @@ impl<'a, K: Key, Out> KeyedContext<'a, K, Out> {
         self.states.set_key(hash, key);
     }
 
-    /// The key of the record at hand.
+    /// The key of the record or timer at hand.
     ///
     /// # Errors
-    /// When there is no record at hand.
+    /// When there is none at hand.
     pub fn key(&self) -> FunctionResult<&K> {
         Ok(self.states.key()?)
+    }
+
+    /// Has `on_timer` called for this key when the watermark reaches `at`; at once with the next watermark if it has.
+    /// A key has one timer per time, however often it is set. False if it was set already.
+    ///
+    /// # Errors
+    /// When there is no key at hand; so it is with all methods for timers.
+    pub fn register_event_time_timer(&mut self, at: Timestamp) -> FunctionResult<bool> {
+        Ok(self.states.set_timer(TimeDomain::Event, at)?)
+    }
+
+    /// Has `on_timer` called for this key when the clock says `at` or later. Timers that are still set when the input has
+    /// ended are called then; those that they set themselves are not.
+    ///
+    /// # Errors
+    /// As [`register_event_time_timer`](Self::register_event_time_timer).
+    pub fn register_processing_time_timer(&mut self, at: Timestamp) -> FunctionResult<bool> {
+        Ok(self.states.set_timer(TimeDomain::Processing, at)?)
+    }
+
+    /// Takes back a timer of this key. False if there is none at that time.
+    ///
+    /// # Errors
+    /// As [`register_event_time_timer`](Self::register_event_time_timer).
+    pub fn delete_event_time_timer(&mut self, at: Timestamp) -> FunctionResult<bool> {
+        Ok(self.states.delete_timer(TimeDomain::Event, at)?)
+    }
+
+    /// Takes back a timer of this key. False if there is none at that time.
+    ///
+    /// # Errors
+    /// As [`register_event_time_timer`](Self::register_event_time_timer).
+    pub fn delete_processing_time_timer(&mut self, at: Timestamp) -> FunctionResult<bool> {
+        Ok(self.states.delete_timer(TimeDomain::Processing, at)?)
+    }
+
+    pub(crate) fn timers(&mut self) -> &mut Timers<K> {
+        self.states.timers()
     }
 }
 

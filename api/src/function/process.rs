@@ -2,11 +2,22 @@
 //! opens it, and uses it from one thread at a time.
 
 use flott_runtime::{
-    batch::{Data, Key},
+    batch::{Data, Key, Timestamp},
     task::TaskInfo,
+    time::TimeDomain,
 };
 
 use super::{Context, FunctionResult, KeyedContext, KeyedOpen};
+
+/// A timer that has come due. In event time, what is given out has the timer's time for a timestamp; in processing time it
+/// has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timer {
+    /// What it was set for.
+    pub at: Timestamp,
+    /// In which kind of time.
+    pub domain: TimeDomain,
+}
 
 /// A function of single records, with side outputs.
 pub trait ProcessFunction: Clone + Send + Sync + 'static {
@@ -90,6 +101,15 @@ pub trait KeyedProcessFunction: Clone + Send + Sync + 'static {
     /// Those of the user; they fail the task.
     fn process(&mut self, record: Self::In, ctx: &mut KeyedContext<'_, Self::Key, Self::Out>) -> FunctionResult;
 
+    /// Called when a timer of a key is due; the key is at hand. In event time timers are called in order of their times,
+    /// before the watermark that they wait for is passed on.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn on_timer(&mut self, _timer: Timer, _ctx: &mut KeyedContext<'_, Self::Key, Self::Out>) -> FunctionResult {
+        Ok(())
+    }
+
     /// Called when the input has ended. There is no key at hand.
     ///
     /// # Errors
@@ -171,6 +191,15 @@ pub trait KeyedCoProcessFunction: Clone + Send + Sync + 'static {
         record: Self::Right,
         ctx: &mut KeyedContext<'_, Self::Key, Self::Out>,
     ) -> FunctionResult;
+
+    /// Called when a timer of a key is due; the key is at hand. In event time timers are called in order of their times,
+    /// before the watermark that they wait for is passed on.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn on_timer(&mut self, _timer: Timer, _ctx: &mut KeyedContext<'_, Self::Key, Self::Out>) -> FunctionResult {
+        Ok(())
+    }
 
     /// Called when both inputs have ended. There is no key at hand.
     ///

@@ -3,14 +3,15 @@
 use std::{mem, sync::Arc};
 
 use flott_runtime::{
-    batch::Batch,
+    batch::{Batch, Timestamp},
     error::TaskResult,
-    output::Output,
+    event::Event,
+    output::{Drained, Output},
     state::KeyedStates,
     task::{TaskInfo, TwoInputOperator},
 };
 
-use super::process::Desk;
+use super::{firing::Firing, process::Desk};
 use crate::{
     function::{CoProcessFunction, KeyedCoProcessFunction, KeyedOpen, failed},
     plan::{KeyOf, Keys, Site},
@@ -89,6 +90,10 @@ impl<F: CoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for CoPro
         })
     }
 
+    fn event(&mut self, event: Event, out: &mut dyn Output<F::Out>) -> TaskResult {
+        self.desk.pass(event, out)
+    }
+
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let function = &mut self.function;
         self.desk.finish(out, |ctx| function.finish(ctx).map_err(failed))
@@ -103,6 +108,7 @@ pub(crate) struct KeyedCoProcess<F: KeyedCoProcessFunction> {
     keys: Keys<F::Key>,
     states: KeyedStates<F::Key>,
     desk: Desk<F::Out>,
+    firing: Firing<F::Key>,
 }
 
 impl<F: KeyedCoProcessFunction> KeyedCoProcess<F> {
@@ -113,7 +119,7 @@ impl<F: KeyedCoProcessFunction> KeyedCoProcess<F> {
         site: &Site,
     ) -> Self {
         let (keys, states) = (Keys::default(), KeyedStates::default());
-        Self { function, left, right, keys, states, desk: Desk::new(site) }
+        Self { function, left, right, keys, states, desk: Desk::new(site), firing: Firing::default() }
     }
 }
 
@@ -133,7 +139,9 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
                 function.process_left(record, &mut ctx).map_err(failed)?;
             }
             ctx.flush()
-        })
+        })?;
+        Firing::set_alarm(states, &desk.task);
+        Ok(())
     }
 
     fn process_right(&mut self, input: &mut Batch<F::Right>, out: &mut dyn Output<F::Out>) -> TaskResult {
@@ -147,7 +155,28 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
                 function.process_right(record, &mut ctx).map_err(failed)?;
             }
             ctx.flush()
-        })
+        })?;
+        Firing::set_alarm(states, &desk.task);
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event, out: &mut dyn Output<F::Out>) -> TaskResult {
+        self.firing.event(event, &mut self.states, &mut self.desk, out)
+    }
+
+    fn resume(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
+        let Self { function, states, desk, firing, .. } = self;
+        firing.resume(states, desk, out, |timer, ctx| function.on_timer(timer, ctx))
+    }
+
+    fn time(&mut self, now: Timestamp, _: &mut dyn Output<F::Out>) -> TaskResult {
+        self.firing.time(now);
+        Ok(())
+    }
+
+    fn drain(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
+        let Self { function, states, desk, firing, .. } = self;
+        firing.drain(states, desk, out, |timer, ctx| function.on_timer(timer, ctx))
     }
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use flott_runtime::{
-    batch::Batch,
+    batch::{Batch, Timestamp},
     error::TaskResult,
-    output::{Operator, Output},
+    event::Event,
+    output::{Drained, Operator, Output},
     state::KeyedStates,
     task::TaskInfo,
 };
 
-use super::process::Desk;
+use super::{firing::Firing, process::Desk};
 use crate::{
     function::{KeyedOpen, KeyedProcessFunction, failed},
     plan::{KeyOf, Keys, Site},
@@ -23,11 +24,19 @@ pub(crate) struct KeyedProcess<F: KeyedProcessFunction> {
     keys: Keys<F::Key>,
     states: KeyedStates<F::Key>,
     desk: Desk<F::Out>,
+    firing: Firing<F::Key>,
 }
 
 impl<F: KeyedProcessFunction> KeyedProcess<F> {
     pub fn new(function: F, keys_of: Arc<dyn KeyOf<F::In, F::Key>>, site: &Site) -> Self {
-        Self { function, keys_of, keys: Keys::default(), states: KeyedStates::default(), desk: Desk::new(site) }
+        Self {
+            function,
+            keys_of,
+            keys: Keys::default(),
+            states: KeyedStates::default(),
+            desk: Desk::new(site),
+            firing: Firing::default(),
+        }
     }
 }
 
@@ -37,7 +46,7 @@ impl<F: KeyedProcessFunction> Operator<F::In, F::Out> for KeyedProcess<F> {
     }
 
     fn process(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let Self { function, keys_of, keys, states, desk } = self;
+        let Self { function, keys_of, keys, states, desk, .. } = self;
         keys_of.keys(&input.records, keys);
         desk.with_states(states, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
@@ -47,7 +56,28 @@ impl<F: KeyedProcessFunction> Operator<F::In, F::Out> for KeyedProcess<F> {
                 function.process(record, &mut ctx).map_err(failed)?;
             }
             ctx.flush()
-        })
+        })?;
+        Firing::set_alarm(states, &desk.task);
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event, out: &mut dyn Output<F::Out>) -> TaskResult {
+        self.firing.event(event, &mut self.states, &mut self.desk, out)
+    }
+
+    fn resume(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
+        let Self { function, states, desk, firing, .. } = self;
+        firing.resume(states, desk, out, |timer, ctx| function.on_timer(timer, ctx))
+    }
+
+    fn time(&mut self, now: Timestamp, _: &mut dyn Output<F::Out>) -> TaskResult {
+        self.firing.time(now);
+        Ok(())
+    }
+
+    fn drain(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
+        let Self { function, states, desk, firing, .. } = self;
+        firing.drain(states, desk, out, |timer, ctx| function.on_timer(timer, ctx))
     }
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use flott_core::failure::Failure;
 use flott_runtime::{
-    batch::{Batch, Key},
+    batch::{Batch, Key, Timestamp},
     error::TaskResult,
+    event::Event,
     output::{Operator, Output},
     state::KeyedStates,
     task::TaskInfo,
@@ -13,7 +14,7 @@ use flott_runtime::{
 use parking_lot::MutexGuard;
 
 use crate::{
-    function::{Collector, Context, Counters, KeyedContext, ProcessFunction, failed},
+    function::{Collector, Context, Counters, KeyedContext, ProcessFunction, Times, failed},
     plan::{SharedSides, SidePorts, Site},
 };
 
@@ -23,6 +24,8 @@ pub(super) struct Desk<Out> {
     sides: Option<SharedSides>,
     counters: Counters,
     out: Batch<Out>,
+    /// The last one that came.
+    pub watermark: Timestamp,
 }
 
 impl<Out> Desk<Out> {
@@ -32,14 +35,24 @@ impl<Out> Desk<Out> {
             sides: site.sides.clone(),
             counters: Counters::default(),
             out: Batch::default(),
+            watermark: Timestamp::MIN,
         }
+    }
+
+    /// Notes a watermark, and passes the event on.
+    pub fn pass(&mut self, event: Event, out: &mut dyn Output<Out>) -> TaskResult {
+        if let Event::Watermark(watermark) = event {
+            self.watermark = watermark;
+        }
+        out.event(event)
     }
 
     /// Lets `work` have a context, and passes on what it leaves there.
     pub fn with(&mut self, out: &mut dyn Output<Out>, work: impl FnOnce(Context<'_, Out>) -> TaskResult) -> TaskResult {
-        let Self { task, sides, counters, out: batch } = self;
+        let Self { task, sides, counters, out: batch, watermark } = self;
         let mut guard: Option<MutexGuard<'_, SidePorts>> = sides.as_ref().map(|sides| sides.lock());
-        work(Context::new(Collector::new(batch, out), guard.as_deref_mut(), counters, task))
+        let times = Times { watermark: *watermark, processing: task.clock.now() };
+        work(Context::new(Collector::new(batch, out), guard.as_deref_mut(), counters, task, times))
     }
 
     /// As [`with`](Self::with), with keyed states in the context.
@@ -49,9 +62,10 @@ impl<Out> Desk<Out> {
         out: &mut dyn Output<Out>,
         work: impl FnOnce(KeyedContext<'_, K, Out>) -> TaskResult,
     ) -> TaskResult {
-        let Self { task, sides, counters, out: batch } = self;
+        let Self { task, sides, counters, out: batch, watermark } = self;
         let mut guard: Option<MutexGuard<'_, SidePorts>> = sides.as_ref().map(|sides| sides.lock());
-        let ctx = Context::new(Collector::new(batch, out), guard.as_deref_mut(), counters, task);
+        let times = Times { watermark: *watermark, processing: task.clock.now() };
+        let ctx = Context::new(Collector::new(batch, out), guard.as_deref_mut(), counters, task, times);
         work(KeyedContext::new(ctx, states))
     }
 
@@ -97,6 +111,10 @@ impl<F: ProcessFunction> Operator<F::In, F::Out> for Process<F> {
             }
             ctx.flush()
         })
+    }
+
+    fn event(&mut self, event: Event, out: &mut dyn Output<F::Out>) -> TaskResult {
+        self.desk.pass(event, out)
     }
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {

@@ -58,6 +58,9 @@ pub(crate) trait SidePort: Send {
     fn as_any(&mut self) -> &mut dyn Any;
     fn flush(&mut self) -> TaskResult;
     fn event(&mut self, event: Event) -> TaskResult;
+    fn resume(&mut self) -> TaskResult<Drained>;
+    fn time(&mut self, now: Timestamp) -> TaskResult;
+    fn quiet(&mut self) -> TaskResult;
     fn drain(&mut self) -> TaskResult<Drained>;
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
     fn prepared(&mut self, into: &mut Vec<(OperatorId, Bytes)>) -> TaskResult;
@@ -75,6 +78,18 @@ impl<T: Data> SidePort for Port<T> {
     fn event(&mut self, event: Event) -> TaskResult {
         self.flush()?;
         self.output.event(event)
+    }
+
+    fn resume(&mut self) -> TaskResult<Drained> {
+        self.output.resume()
+    }
+
+    fn time(&mut self, now: Timestamp) -> TaskResult {
+        self.output.time(now)
+    }
+
+    fn quiet(&mut self) -> TaskResult {
+        self.output.quiet()
     }
 
     fn drain(&mut self) -> TaskResult<Drained> {
@@ -138,14 +153,24 @@ impl<T: Data> Output<T> for WithSides<T> {
         self.main.event(event)
     }
 
+    fn resume(&mut self) -> TaskResult<Drained> {
+        let main = self.main.resume()?;
+        self.sides.lock().0.iter_mut().try_fold(main, |drained, (_, port)| Ok(drained.and(port.resume()?)))
+    }
+
+    fn time(&mut self, now: Timestamp) -> TaskResult {
+        self.sides.lock().0.iter_mut().try_for_each(|(_, port)| port.time(now))?;
+        self.main.time(now)
+    }
+
+    fn quiet(&mut self) -> TaskResult {
+        self.sides.lock().0.iter_mut().try_for_each(|(_, port)| port.quiet())?;
+        self.main.quiet()
+    }
+
     fn drain(&mut self) -> TaskResult<Drained> {
-        let mut drained = self.main.drain()?;
-        for (_, port) in &mut self.sides.lock().0 {
-            if port.drain()? == Drained::Some {
-                drained = Drained::Some;
-            }
-        }
-        Ok(drained)
+        let main = self.main.drain()?;
+        self.sides.lock().0.iter_mut().try_fold(main, |drained, (_, port)| Ok(drained.and(port.drain()?)))
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {

@@ -13,8 +13,9 @@ use super::{
     table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable},
 };
 use crate::{
-    batch::{Data, Key},
+    batch::{Data, Key, Timestamp},
     error::TaskResult,
+    time::{TimeDomain, Timers},
 };
 
 /// All keyed states of one operator in one subtask.
@@ -24,6 +25,7 @@ use crate::{
 pub struct KeyedStates<K> {
     current: Option<(KeyHash, K)>,
     slots: Vec<Slot>,
+    timers: Timers<K>,
 }
 
 struct Slot {
@@ -77,7 +79,7 @@ impl<K: Key> KeyScope for KeyedStates<K> {
 
 impl<K> Default for KeyedStates<K> {
     fn default() -> Self {
-        Self { current: None, slots: Vec::new() }
+        Self { current: None, slots: Vec::new(), timers: Timers::default() }
     }
 }
 
@@ -98,6 +100,29 @@ impl<K: Key> KeyedStates<K> {
             Some((_, key)) => Ok(key),
             None => Err(no_key()),
         }
+    }
+
+    /// Sets a timer for the key at hand. False if there is one at this time already.
+    ///
+    /// # Errors
+    /// When there is no key at hand.
+    pub fn set_timer(&mut self, domain: TimeDomain, at: Timestamp) -> TaskResult<bool> {
+        let (hash, key) = self.current.as_ref().ok_or_else(no_key)?;
+        Ok(self.timers.in_domain(domain).add(at, *hash, key, &()))
+    }
+
+    /// Deletes a timer of the key at hand. False if there is none at this time.
+    ///
+    /// # Errors
+    /// When there is no key at hand.
+    pub fn delete_timer(&mut self, domain: TimeDomain, at: Timestamp) -> TaskResult<bool> {
+        let (hash, key) = self.current.as_ref().ok_or_else(no_key)?;
+        Ok(self.timers.in_domain(domain).remove(at, *hash, key, &()))
+    }
+
+    /// The timers of all keys.
+    pub fn timers(&mut self) -> &mut Timers<K> {
+        &mut self.timers
     }
 
     /// Registers a state with one value per key, or finds it again.
@@ -149,7 +174,7 @@ impl<K: Key> KeyedStates<K> {
     /// The table at `index` and the key at hand.
     #[inline]
     pub(super) fn access<V: Data>(&mut self, index: usize) -> TaskResult<(&mut dyn StateTable<K, V>, KeyHash, &K)> {
-        let Self { current, slots } = self;
+        let Self { current, slots, .. } = self;
         let (hash, key) = current.as_ref().ok_or_else(no_key)?;
         let slot = slots.get_mut(index).ok_or_else(unbound)?;
         let held = slot.table.as_any().downcast_mut::<Held<K, V>>().ok_or_else(unbound)?;

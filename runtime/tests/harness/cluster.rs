@@ -145,6 +145,7 @@ impl Cluster {
                 worker: WorkerId(format!("worker-{number}")),
                 slots,
                 data: Some(("127.0.0.1:0".parse().unwrap(), "127.0.0.1".into())),
+                clock: flott_runtime::time::Clock::System,
             };
             let reports = reports.clone();
             let report = Arc::new(move |message| reports.send((number, message)).unwrap_or(()));

@@ -1,5 +1,7 @@
 //! The shape of a job: parallelism, chaining, parameters.
 
+use std::time::Duration;
+
 use crate::config::option::{ConfigMap, key, section};
 
 section! {
@@ -20,6 +22,10 @@ section! {
     /// time goes.
     OPERATOR_CHAINING: bool =
         key("pipeline.operator-chaining.enabled").default("true").fallback(&["pipeline.operator-chaining"]);
+
+    /// Longest time from one watermark of a busy task to the next. A task that has nothing else to do gives its watermark
+    /// at once, and a busy one also after some tens of thousands of records. 0 gives one after each batch of records.
+    AUTO_WATERMARK_INTERVAL: Duration = key("pipeline.auto-watermark-interval").default("200 ms").range("0 ms", "1 d");
 }
 
 /// Parameters for the program itself, one key each: `pipeline.global-job-parameters.threshold: 5`. Flott does not read

@@ -1,0 +1,202 @@
+//! The turns of a task: waiting for input, waiting for credit, and what is due in between.
+
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use super::TaskInfo;
+use crate::{
+    batch::Timestamp,
+    error::TaskResult,
+    event::Event,
+    output::{Drained, Output},
+    task::Prepared,
+    time::AlarmWait,
+};
+
+/// Batches after which a task lets others on its thread have a turn. A turn of the executor costs about a microsecond, as
+/// much as a hundredth of the work on so many full batches, and others wait a tenth of a millisecond.
+const BATCHES_PER_TURN: u32 = 16;
+
+/// What a task drives: a chain, or an operator with two inputs and the chain behind it. The methods are those of
+/// [`Output`].
+pub(super) trait Tail {
+    fn event(&mut self, event: Event) -> TaskResult;
+    fn resume(&mut self) -> TaskResult<Drained>;
+    fn time(&mut self, now: Timestamp) -> TaskResult;
+    fn quiet(&mut self) -> TaskResult;
+    fn drain(&mut self) -> TaskResult<Drained>;
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
+    fn prepared(&mut self, into: &mut Prepared) -> TaskResult;
+}
+
+impl<T> Tail for Box<dyn Output<T>> {
+    fn event(&mut self, event: Event) -> TaskResult {
+        (**self).event(event)
+    }
+
+    fn resume(&mut self) -> TaskResult<Drained> {
+        (**self).resume()
+    }
+
+    fn time(&mut self, now: Timestamp) -> TaskResult {
+        (**self).time(now)
+    }
+
+    fn quiet(&mut self) -> TaskResult {
+        (**self).quiet()
+    }
+
+    fn drain(&mut self) -> TaskResult<Drained> {
+        (**self).drain()
+    }
+
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        (**self).poll_settle(cx)
+    }
+
+    fn prepared(&mut self, into: &mut Prepared) -> TaskResult {
+        (**self).prepared(into)
+    }
+}
+
+enum Woken<R> {
+    Input(R),
+    Quiet,
+    Alarm(Timestamp),
+}
+
+/// Keeps time, and gives others a turn.
+pub(super) struct Turn {
+    info: Arc<TaskInfo>,
+    since: Instant,
+    batches: u32,
+    alarm: AlarmWait,
+}
+
+impl Turn {
+    pub fn new(info: Arc<TaskInfo>) -> Self {
+        Self { info, since: Instant::now(), batches: 0, alarm: AlarmWait::default() }
+    }
+
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        now - std::mem::replace(&mut self.since, now)
+    }
+
+    /// Waits for what `poll` gives. While there is nothing, what lies in partial batches of `tail` goes to whoever waits
+    /// for it, and what processing time brings is done.
+    pub async fn wait<R>(
+        &mut self,
+        tail: &mut impl Tail,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<TaskResult<R>>,
+    ) -> TaskResult<R> {
+        let mut quiet = false;
+        let mut waited = false;
+        loop {
+            let woken = poll_fn(|cx| {
+                if let Poll::Ready(result) = poll(cx) {
+                    return Poll::Ready(result.map(Woken::Input));
+                }
+                if !quiet {
+                    return Poll::Ready(Ok(Woken::Quiet));
+                }
+                if let Poll::Ready(now) = self.alarm.poll(&self.info.alarm, &self.info.clock, cx) {
+                    return Poll::Ready(Ok(Woken::Alarm(now)));
+                }
+                if !std::mem::replace(&mut waited, true) {
+                    let now = Instant::now();
+                    self.info.figures.busy(now - std::mem::replace(&mut self.since, now));
+                }
+                match tail.poll_settle(cx) {
+                    Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
+                    Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+                }
+            })
+            .await;
+            if std::mem::take(&mut waited) {
+                let idle = self.lap();
+                self.info.figures.idle(idle);
+            }
+            match woken? {
+                Woken::Input(input) => return Ok(input),
+                Woken::Quiet => {
+                    tail.quiet()?;
+                    quiet = true;
+                }
+                Woken::Alarm(now) => {
+                    tail.time(now)?;
+                    quiet = false;
+                }
+            }
+            self.credit(tail).await?;
+            self.resume(tail).await?;
+        }
+    }
+
+    /// After a batch or an event: waits until `tail` holds nothing back, does all that was set off and what processing
+    /// time brings, and gives others a turn now and then.
+    pub async fn settle(&mut self, tail: &mut impl Tail) -> TaskResult {
+        self.credit(tail).await?;
+        self.resume(tail).await?;
+        if let Some(now) = self.info.alarm.ring(&self.info.clock) {
+            tail.time(now)?;
+            self.credit(tail).await?;
+            self.resume(tail).await?;
+        }
+        Ok(())
+    }
+
+    /// Does the work that is left, in steps, under back pressure.
+    async fn resume(&mut self, tail: &mut impl Tail) -> TaskResult {
+        while tail.resume()? == Drained::Some {
+            self.credit(tail).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives `event` to `tail`, and sees to all that it sets off.
+    pub async fn event(&mut self, tail: &mut impl Tail, event: Event) -> TaskResult {
+        tail.event(event)?;
+        self.settle(tail).await
+    }
+
+    /// The input has ended: what is kept for the end, the end itself, and what sinks have prepared.
+    pub async fn end(&mut self, tail: &mut impl Tail) -> TaskResult<Prepared> {
+        while tail.drain()? == Drained::Some {
+            self.credit(tail).await?;
+            self.resume(tail).await?;
+        }
+        self.credit(tail).await?;
+        tail.event(Event::End)?;
+        self.credit(tail).await?;
+        let mut prepared = Prepared::new();
+        tail.prepared(&mut prepared)?;
+        Ok(prepared)
+    }
+
+    async fn credit(&mut self, tail: &mut impl Tail) -> TaskResult {
+        let busy = self.lap();
+        self.info.figures.busy(busy);
+        let mut waited = false;
+        poll_fn(|cx| {
+            let poll = tail.poll_settle(cx);
+            waited |= poll.is_pending();
+            poll
+        })
+        .await?;
+        if waited {
+            let time = self.lap();
+            self.info.figures.backpressured(time);
+        }
+        self.batches += 1;
+        if self.batches >= BATCHES_PER_TURN {
+            self.batches = 0;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+}

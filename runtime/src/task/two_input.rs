@@ -1,0 +1,238 @@
+//! An operator with two inputs, and the task that begins with one.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::{
+    Prepared, TaskHead, TaskInfo, TaskWiring,
+    head::Run,
+    turn::{Tail, Turn},
+};
+use crate::{
+    batch::{Batch, Data, Timestamp},
+    channel::{
+        gate::{GateItem, InputGate},
+        merge::EventMerge,
+    },
+    error::{TaskResult, enter_operator},
+    event::Event,
+    output::{Drained, OperatorName, Output, named},
+};
+
+/// An operator with two inputs of different types. See [`Operator`](crate::output::Operator) for the common ground.
+pub trait TwoInputOperator<A, B, Out>: Send {
+    /// Called once before the first record.
+    fn open(&mut self, _task: &Arc<TaskInfo>) -> TaskResult {
+        Ok(())
+    }
+
+    /// Takes all records out of a batch of the first input.
+    fn process_left(&mut self, input: &mut Batch<A>, out: &mut dyn Output<Out>) -> TaskResult;
+
+    /// Takes all records out of a batch of the second input.
+    fn process_right(&mut self, input: &mut Batch<B>, out: &mut dyn Output<Out>) -> TaskResult;
+
+    /// What both inputs say together; not called for [`Event::End`]. As
+    /// [`Operator::event`](crate::output::Operator::event).
+    fn event(&mut self, event: Event, out: &mut dyn Output<Out>) -> TaskResult {
+        out.event(event)
+    }
+
+    /// As [`Operator::resume`](crate::output::Operator::resume).
+    fn resume(&mut self, _out: &mut dyn Output<Out>) -> TaskResult<Drained> {
+        Ok(Drained::All)
+    }
+
+    /// As [`Operator::time`](crate::output::Operator::time).
+    fn time(&mut self, _now: Timestamp, _out: &mut dyn Output<Out>) -> TaskResult {
+        Ok(())
+    }
+
+    /// As [`Operator::quiet`](crate::output::Operator::quiet).
+    fn quiet(&mut self, _out: &mut dyn Output<Out>) -> TaskResult {
+        Ok(())
+    }
+
+    /// As [`Operator::drain`](crate::output::Operator::drain), when both inputs have ended.
+    fn drain(&mut self, _out: &mut dyn Output<Out>) -> TaskResult<Drained> {
+        Ok(Drained::All)
+    }
+
+    /// Both inputs have ended, and all is drained.
+    fn finish(&mut self, _out: &mut dyn Output<Out>) -> TaskResult {
+        Ok(())
+    }
+}
+
+/// An operator with two inputs, and what comes after it.
+struct TwoInputTail<Op, A, B, Out> {
+    name: OperatorName,
+    operator: Op,
+    next: Box<dyn Output<Out>>,
+    finished: bool,
+    inputs: std::marker::PhantomData<fn(A, B)>,
+}
+
+impl<Op, A, B, Out> TwoInputTail<Op, A, B, Out>
+where
+    Op: TwoInputOperator<A, B, Out>,
+{
+    /// Has the operator do something.
+    fn work<R>(&mut self, work: impl FnOnce(&mut Op, &mut dyn Output<Out>) -> TaskResult<R>) -> TaskResult<R> {
+        enter_operator(&self.name.name);
+        work(&mut self.operator, &mut *self.next).map_err(|failure| named(failure, &self.name))
+    }
+
+    fn drain_operator(&mut self) -> TaskResult<Drained> {
+        let drained = self.work(|operator, next| operator.drain(next))?;
+        if drained == Drained::All {
+            self.finished = true;
+            self.work(|operator, next| operator.finish(next))?;
+        }
+        Ok(drained)
+    }
+}
+
+impl<Op, A, B, Out> Tail for TwoInputTail<Op, A, B, Out>
+where
+    Op: TwoInputOperator<A, B, Out>,
+{
+    fn event(&mut self, event: Event) -> TaskResult {
+        match event {
+            Event::End => self.next.event(event),
+            Event::Watermark(_) | Event::Idle | Event::Active => {
+                self.work(|operator, next| operator.event(event, next))
+            }
+        }
+    }
+
+    fn resume(&mut self) -> TaskResult<Drained> {
+        if self.next.resume()? == Drained::Some {
+            return Ok(Drained::Some);
+        }
+        self.work(|operator, next| operator.resume(next))
+    }
+
+    fn time(&mut self, now: Timestamp) -> TaskResult {
+        self.work(|operator, next| operator.time(now, next))?;
+        self.next.time(now)
+    }
+
+    fn quiet(&mut self) -> TaskResult {
+        self.work(|operator, next| operator.quiet(next))?;
+        self.next.quiet()
+    }
+
+    fn drain(&mut self) -> TaskResult<Drained> {
+        if !self.finished && self.drain_operator()? == Drained::Some {
+            return Ok(Drained::Some);
+        }
+        self.next.drain()
+    }
+
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        self.next.poll_settle(cx)
+    }
+
+    fn prepared(&mut self, into: &mut Prepared) -> TaskResult {
+        self.next.prepared(into)
+    }
+}
+
+/// A chain whose first operator has two inputs.
+pub struct TwoInputHead<A, B, Op, Out> {
+    left: InputGate<A>,
+    right: InputGate<B>,
+    tail: TwoInputTail<Op, A, B, Out>,
+    info: Arc<TaskInfo>,
+}
+
+enum Side<A, B> {
+    Left(GateItem<A>),
+    Right(GateItem<B>),
+}
+
+impl<A, B, Op, Out> TwoInputHead<A, B, Op, Out>
+where
+    A: Data,
+    B: Data,
+    Out: 'static,
+    Op: TwoInputOperator<A, B, Out> + 'static,
+{
+    /// Opens `operator` and feeds both gates into it.
+    #[expect(clippy::new_ret_no_self, reason = "a head is only ever used as a task")]
+    pub fn new(
+        left: InputGate<A>,
+        right: InputGate<B>,
+        name: OperatorName,
+        operator: Op,
+        next: Box<dyn Output<Out>>,
+        wiring: &mut TaskWiring,
+    ) -> TaskResult<Box<dyn TaskHead>> {
+        let info = wiring.info().clone();
+        let mut tail = TwoInputTail { name, operator, next, finished: false, inputs: std::marker::PhantomData };
+        tail.work(|operator, _| operator.open(&info))?;
+        Ok(Box::new(Self { left, right, tail, info }))
+    }
+
+    async fn drive(mut self) -> TaskResult<Prepared> {
+        let mut turn = Turn::new(self.info.clone());
+        let mut merge = EventMerge::new(2);
+        let mut said = Vec::new();
+        let mut left_first = true;
+        loop {
+            let next = |cx: &mut Context<'_>| {
+                // The sides take turns, so that a busy one does not starve the other.
+                left_first = !left_first;
+                for side in [left_first, !left_first] {
+                    let ended = if side { merge.channel_ended(0) } else { merge.channel_ended(1) };
+                    if ended {
+                        continue;
+                    }
+                    let poll = if side {
+                        self.left.poll_next(cx).map_ok(Side::Left)
+                    } else {
+                        self.right.poll_next(cx).map_ok(Side::Right)
+                    };
+                    if poll.is_ready() {
+                        return poll;
+                    }
+                }
+                Poll::Pending
+            };
+            match turn.wait(&mut self.tail, next).await? {
+                Side::Left(GateItem::Batch(mut batch)) => {
+                    self.tail.work(|operator, next| operator.process_left(&mut batch, next))?;
+                    self.left.recycle(batch);
+                }
+                Side::Right(GateItem::Batch(mut batch)) => {
+                    self.tail.work(|operator, next| operator.process_right(&mut batch, next))?;
+                    self.right.recycle(batch);
+                }
+                Side::Left(GateItem::Event(event)) => merge.take(0, event, |event| said.push(event)),
+                Side::Right(GateItem::Event(event)) => merge.take(1, event, |event| said.push(event)),
+            }
+            for event in said.drain(..) {
+                if event == Event::End {
+                    return turn.end(&mut self.tail).await;
+                }
+                turn.event(&mut self.tail, event).await?;
+            }
+            turn.settle(&mut self.tail).await?;
+        }
+    }
+}
+
+impl<A, B, Op, Out> TaskHead for TwoInputHead<A, B, Op, Out>
+where
+    A: Data,
+    B: Data,
+    Out: 'static,
+    Op: TwoInputOperator<A, B, Out> + 'static,
+{
+    fn run(self: Box<Self>) -> Run {
+        Box::pin(self.drive())
+    }
+}

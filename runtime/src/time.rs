@@ -1,0 +1,28 @@
+//! Time: processing time that tests can drive, wake-ups at it, and timers in either kind of time.
+//!
+//! Event time is what records say and watermarks vouch for; it moves with [`Event::Watermark`](crate::event::Event) and
+//! is needed nowhere but in operators. Processing time is what a [`Clock`] says; an operator that waits for it sets its
+//! task's [`Alarm`], and the task's loop wakes up for it.
+//!
+//! # Layout
+//! - `clock`: processing time
+//! - `alarm`: the earliest time that a task must wake up at
+//! - `strategy`: timestamps and watermarks, as users want them
+//! - `assign`: the operator that gives them
+//! - `timers`: timers of one operator, by key and namespace
+//! - `queue`: timers in one kind of time
+
+mod alarm;
+mod assign;
+mod clock;
+mod queue;
+mod strategy;
+mod timers;
+
+pub use alarm::Alarm;
+pub(crate) use alarm::AlarmWait;
+pub use assign::{AssignWatermarks, Pulse};
+pub use clock::{Clock, ManualClock};
+pub use queue::{Due, TimerQueue};
+pub use strategy::{WatermarkAssigner, WatermarkGenerator, WatermarkStrategy};
+pub use timers::{TimeDomain, Timers};

@@ -1,0 +1,127 @@
+//! Processing time.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::Waker,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use parking_lot::Mutex;
+
+use crate::batch::Timestamp;
+
+/// Where processing time comes from: the system, or a test.
+#[derive(Debug, Clone, Default)]
+pub enum Clock {
+    /// Milliseconds since 1970 by the system's clock. It may be set back; timers then come later.
+    #[default]
+    System,
+    /// What a test says.
+    Manual(ManualClock),
+}
+
+impl Clock {
+    /// Milliseconds of processing time.
+    #[inline]
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => match SystemTime::now().duration_since(UNIX_EPOCH) {
+                Ok(since) => millis(since),
+                Err(before) => -millis(before.duration()),
+            },
+            Self::Manual(clock) => clock.now(),
+        }
+    }
+}
+
+/// A clock that stands still until it is moved. Clones are the same clock.
+#[derive(Clone, Default)]
+pub struct ManualClock(Arc<Mutex<Manual>>);
+
+#[derive(Default)]
+struct Manual {
+    now: Timestamp,
+    /// Who waits for it to move.
+    waiting: Vec<Waker>,
+}
+
+impl ManualClock {
+    /// A clock that says `now`, in milliseconds.
+    pub fn at(now: Timestamp) -> Self {
+        let clock = Self::default();
+        clock.0.lock().now = now;
+        clock
+    }
+
+    /// What it says, in milliseconds.
+    pub fn now(&self) -> Timestamp {
+        self.0.lock().now
+    }
+
+    /// Moves it to `now` and wakes who waits for that. It never goes back: an earlier time changes nothing.
+    pub fn set(&self, now: Timestamp) {
+        let mut manual = self.0.lock();
+        manual.now = manual.now.max(now);
+        let waiting = std::mem::take(&mut manual.waiting);
+        drop(manual);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Moves it on.
+    pub fn advance(&self, by: Duration) {
+        self.set(self.now().saturating_add(millis(by)));
+    }
+
+    /// Whether it says `at` or later; if not, `waker` is called when it moves.
+    pub(super) fn reached(&self, at: Timestamp, waker: &Waker) -> bool {
+        let mut manual = self.0.lock();
+        if manual.now >= at {
+            return true;
+        }
+        if !manual.waiting.iter().any(|known| known.will_wake(waker)) {
+            manual.waiting.push(waker.clone());
+        }
+        false
+    }
+}
+
+impl fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ManualClock({})", self.now())
+    }
+}
+
+fn millis(duration: Duration) -> Timestamp {
+    Timestamp::try_from(duration.as_millis()).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Sleeper;
+
+    #[test]
+    fn a_manual_clock_wakes_who_waits_and_never_goes_back() {
+        let clock = ManualClock::at(5);
+        let (sleeper, waker) = Sleeper::new();
+        assert!(clock.reached(5, &waker));
+        assert!(!clock.reached(7, &waker));
+        clock.advance(Duration::from_millis(2));
+        assert_eq!((sleeper.woken(), clock.now()), (1, 7));
+        clock.set(3);
+        assert_eq!(clock.now(), 7);
+    }
+
+    #[test]
+    fn a_manual_clock_stops_at_the_end_of_time() {
+        let clock = ManualClock::at(Timestamp::MAX - 1);
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.now(), Timestamp::MAX);
+    }
+
+    #[test]
+    fn the_system_clock_is_past_2020() {
+        assert!(Clock::System.now() > 1_577_836_800_000);
+    }
+}
