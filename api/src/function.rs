@@ -4,21 +4,20 @@
 //! - `collector`: where results go
 //! - `context`: what a function sees besides its record
 //! - `process`: process functions, with one input or two, keyed or not
-//! - `aggregate`: aggregations
 
-mod aggregate;
 mod collector;
 mod context;
 mod counters;
 mod process;
 
-pub use aggregate::Aggregate;
 pub use collector::Collector;
 pub use context::{Context, KeyedContext, KeyedOpen, OutputTag};
 pub(crate) use counters::Counters;
 pub use process::{CoProcessFunction, KeyedCoProcessFunction, KeyedProcessFunction, ProcessFunction};
 
 use flott_core::failure::Failure;
+pub use flott_runtime::state::Aggregate;
+
 use flott_runtime::error::{UserError, user_failure};
 
 /// What user functions return: an error fails the task with its message.

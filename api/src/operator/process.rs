@@ -1,10 +1,13 @@
 //! Process functions.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use flott_core::failure::Failure;
 use flott_runtime::{
-    batch::{Batch, Key},
+    batch::{Batch, Key, Timestamp},
     error::TaskResult,
     output::{Operator, Output},
     state::KeyedStates,
@@ -49,6 +52,9 @@ impl<Out> Desk<Out> {
         out: &mut dyn Output<Out>,
         work: impl FnOnce(KeyedContext<'_, K, Out>) -> TaskResult,
     ) -> TaskResult {
+        if states.expires() {
+            states.set_now(wall_clock())?;
+        }
         let Self { task, sides, counters, out: batch } = self;
         let mut guard: Option<MutexGuard<'_, SidePorts>> = sides.as_ref().map(|sides| sides.lock());
         let ctx = Context::new(Collector::new(batch, out), guard.as_deref_mut(), counters, task);
@@ -67,6 +73,14 @@ impl<Out> Desk<Out> {
             ctx.flush()
         })?;
         self.counters.report(&self.task)
+    }
+}
+
+/// Milliseconds since 1970 by the machine's clock.
+fn wall_clock() -> Timestamp {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => Timestamp::try_from(since.as_millis()).unwrap_or(Timestamp::MAX),
+        Err(before) => Timestamp::try_from(before.duration().as_millis()).map_or(Timestamp::MIN, |millis| -millis),
     }
 }
 
