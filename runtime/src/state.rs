@@ -1,4 +1,4 @@
-//! State: what an operator remembers per key.
+//! State: what an operator remembers per key, and apart from keys (`operator`).
 //!
 //! All keyed states of an operator live in its [`KeyedStates`], which knows the key at hand; user functions hold light
 //! handles ([`ValueState`], [`ListState`], [`MapState`], [`ReducingState`], [`AggregatingState`]) that were resolved by
@@ -20,6 +20,7 @@
 //! - `aggregate`: aggregations
 //! - `prefetch`: entries that will be read soon
 //! - `handle`: what user functions hold
+//! - `operator`: what a subtask remembers apart from keys
 
 mod aggregate;
 mod descriptor;
@@ -29,6 +30,7 @@ mod handle;
 mod heap;
 mod keyed;
 mod meta;
+mod operator;
 mod prefetch;
 mod table;
 #[cfg(test)]
@@ -42,5 +44,9 @@ pub use handle::{AggregatingState, ListState, MapState, ReducingState, ValueStat
 pub use heap::HeapTable;
 pub use keyed::{KeyScope, KeyedStates};
 pub use meta::{StateKind, StateMeta};
+pub use operator::{
+    BroadcastState, BrokenElements, Elements, ListOperatorState, OperatorScope, OperatorScopeMut, OperatorSnapshot,
+    OperatorStateMeta, OperatorStates, Spread,
+};
 pub use table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable};
 pub use ttl::StateTtl;

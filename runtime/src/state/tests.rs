@@ -1,5 +1,6 @@
 mod kinds;
 mod model;
+mod operator;
 mod ttl;
 
 use std::collections::{BTreeMap, HashMap};
