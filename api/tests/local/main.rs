@@ -4,6 +4,7 @@ mod failing;
 mod operators;
 mod sinks;
 mod sources;
+mod state;
 mod time;
 
 use std::fmt::Debug;
