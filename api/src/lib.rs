@@ -28,6 +28,7 @@
 //! - [`Environment`]: sources, settings, `execute`
 //! - [`Stream`], [`KeyedStream`], [`ConnectedStreams`]: what a program is written with
 //! - `function`: [`ProcessFunction`] and its kin, contexts, [`Aggregate`]
+//! - `window`: [`WindowAssigner`], [`Trigger`], [`ProcessWindowFunction`]
 //! - `source`, [`Sink`]: the ends of streams
 //! - `operator`: what runs
 //! - `plan`, `graph`: what was put together, and the job graph it becomes
@@ -46,6 +47,9 @@ mod result;
 mod sink;
 mod source;
 mod stream;
+#[cfg(test)]
+mod testing;
+mod window;
 
 pub use environment::Environment;
 pub use error::{Error, PlanError, Result};
@@ -70,7 +74,15 @@ pub use function::{
 pub use result::JobResult;
 pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};
 pub use source::GeneratorSource;
-pub use stream::{ConnectedStreams, KeyedConnectedStreams, KeyedStream, Number, Stream, StreamSink};
+pub use stream::{
+    AllWindowedStream, ConnectedStreams, KeyedConnectedStreams, KeyedStream, Number, Stream, StreamSink, WindowedStream,
+};
+pub use window::{
+    AlignedKind, AlignedWindows, CumulativeEventTimeWindows, CumulativeProcessingTimeWindows, EventTimeTrigger,
+    GlobalWindow, ProcessWindowFunction, ProcessingTimeTrigger, SlidingEventTimeWindows, SlidingProcessingTimeWindows,
+    TimeWindow, Trigger, TriggerContext, TriggerResult, TumblingEventTimeWindows, TumblingProcessingTimeWindows,
+    Window, WindowAssigner, WindowContext, WindowOpen, WindowState,
+};
 
 #[doc(hidden)]
 pub use allocator::private as __private;

@@ -5,6 +5,7 @@
 //! - `map`, `filter`, `flat_map`: stateless functions
 //! - `process`, `keyed_process`, `co_process`: process functions
 //! - `firing`: timers of keyed functions
+//! - `window`: windows of any kind
 //! - `fold`: what is folded per key: reductions and aggregations
 //! - `running`: a result for each record (streaming)
 //! - `combine`, `total`: one result for each key (batch), before the shuffle and after
@@ -22,6 +23,7 @@ mod process;
 mod running;
 mod sink;
 mod total;
+mod window;
 
 pub(crate) use co_process::{CoMap, CoProcess, KeyedCoProcess};
 pub(crate) use combine::Combine;
@@ -34,3 +36,4 @@ pub(crate) use process::Process;
 pub(crate) use running::Running;
 pub(crate) use sink::SinkOperator;
 pub(crate) use total::Total;
+pub(crate) use window::{Bare, Closure, Emit, Folding, PaneFunction, Processing, WindowSpec, Windows, WithKey};

@@ -6,23 +6,28 @@
 //! - `partition`: how records get to the next operator
 //! - `keyed`: streams with a key: reductions, aggregations, state
 //! - `connect`: two streams of different types
+//! - `windowed`, `all_windowed`: streams cut into windows, by key or as a whole
 //! - `output`: sinks
 
+mod all_windowed;
 mod connect;
 mod keyed;
 mod output;
 mod partition;
 mod settings;
 mod transform;
+mod windowed;
 
 use std::{fmt, marker::PhantomData};
 
 use flott_core::job_graph::OperatorKind;
 use flott_runtime::batch::Data;
 
+pub use all_windowed::AllWindowedStream;
 pub use connect::{ConnectedStreams, KeyedConnectedStreams};
 pub use keyed::{KeyedStream, Number};
 pub use output::StreamSink;
+pub use windowed::WindowedStream;
 
 use crate::{
     environment::Environment,

@@ -5,6 +5,7 @@ mod operators;
 mod sinks;
 mod sources;
 mod time;
+mod windows;
 
 use std::fmt::Debug;
 
