@@ -28,7 +28,7 @@
 //! - [`Environment`]: sources, settings, `execute`
 //! - [`Stream`], [`KeyedStream`], [`ConnectedStreams`]: what a program is written with
 //! - `function`: [`ProcessFunction`] and its kin, contexts, [`Aggregate`]
-//! - `window`: [`WindowAssigner`], [`Trigger`], [`ProcessWindowFunction`]
+//! - `window`: [`WindowAssigner`], [`Trigger`], [`Evictor`], [`ProcessWindowFunction`]
 //! - `source`, [`Sink`]: the ends of streams
 //! - `operator`: what runs
 //! - `plan`, `graph`: what was put together, and the job graph it becomes
@@ -78,10 +78,14 @@ pub use stream::{
     AllWindowedStream, ConnectedStreams, KeyedConnectedStreams, KeyedStream, Number, Stream, StreamSink, WindowedStream,
 };
 pub use window::{
-    AlignedKind, AlignedWindows, CumulativeEventTimeWindows, CumulativeProcessingTimeWindows, EventTimeTrigger,
-    GlobalWindow, ProcessWindowFunction, ProcessingTimeTrigger, SlidingEventTimeWindows, SlidingProcessingTimeWindows,
-    TimeWindow, Trigger, TriggerContext, TriggerResult, TumblingEventTimeWindows, TumblingProcessingTimeWindows,
-    Window, WindowAssigner, WindowContext, WindowOpen, WindowState,
+    AlignedKind, AlignedWindows, ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor,
+    CountTrigger, CumulativeEventTimeWindows, CumulativeProcessingTimeWindows, DeltaEvictor, DeltaTrigger,
+    DynamicEventTimeSessionWindows, DynamicProcessingTimeSessionWindows, EventTimeSessionWindows, EventTimeTrigger,
+    Evictor, EvictorContext, GlobalWindow, GlobalWindows, NeverTrigger, ProcessWindowFunction,
+    ProcessingTimeSessionWindows, ProcessingTimeTrigger, PurgingTrigger, SlidingEventTimeWindows,
+    SlidingProcessingTimeWindows, TimeEvictor, TimeWindow, Trigger, TriggerContext, TriggerResult,
+    TumblingEventTimeWindows, TumblingProcessingTimeWindows, Window, WindowAssigner, WindowContext, WindowElements,
+    WindowOpen, WindowState,
 };
 
 #[doc(hidden)]

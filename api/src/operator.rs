@@ -36,4 +36,6 @@ pub(crate) use process::Process;
 pub(crate) use running::Running;
 pub(crate) use sink::SinkOperator;
 pub(crate) use total::Total;
-pub(crate) use window::{Bare, Closure, Emit, Folding, PaneFunction, Processing, WindowSpec, Windows, WithKey};
+pub(crate) use window::{
+    Bare, Closure, Emit, Evicting, Folding, Gathering, PaneFunction, Processing, Whole, WindowSpec, Windows, WithKey,
+};

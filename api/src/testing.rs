@@ -128,6 +128,11 @@ impl<Op, Out: Send> Driver<Op, Out> {
         Self { operator, out: Kept::default(), task: task.clone() }
     }
 
+    /// Its task.
+    pub fn task(&self) -> &TaskInfo {
+        &self.task
+    }
+
     /// Gives it a batch, and does all that is due.
     pub fn batch<In>(&mut self, records: impl IntoIterator<Item = (In, Option<Timestamp>)>) -> TaskResult
     where

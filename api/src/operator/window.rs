@@ -7,6 +7,7 @@
 //!
 //! # Layout
 //! - `function`: what is kept of records, and what is given out
+//! - `whole`: windows that keep all their records
 //! - `panes`: the windows of one key
 //! - `core`: what a record or a timer does to them
 //! - `firing`: timers coming due, a batch of them at a time
@@ -17,6 +18,7 @@ mod function;
 mod panes;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::{mem, sync::Arc};
 
@@ -34,6 +36,7 @@ use flott_runtime::{
 pub(crate) use self::{
     core::WindowSpec,
     function::{Bare, Closure, Emit, Folding, PaneFunction, Processing, WithKey},
+    whole::{Evicting, Gathering, Whole},
 };
 
 use self::{core::Core, firing::Pending};
@@ -78,10 +81,11 @@ where
         }
     }
 
-    /// Has the task woken when the next timer in processing time is due.
+    /// Has the task woken when the next timer in processing time is due: when its millisecond is over, as more records may
+    /// come within it.
     fn set_alarm(&self) {
         if let Some(at) = self.core.timers.processing.next() {
-            self.desk.task.alarm.set(at);
+            self.desk.task.alarm.set(at.saturating_add(1));
         }
     }
 
@@ -151,7 +155,8 @@ where
             return Ok(Drained::Some);
         }
         let Some(now) = pending.clock else { return Ok(Drained::All) };
-        let fired = firing::fire(states, desk, out, |ctx| core.processing_timer(now, ctx))?;
+        let past = now.saturating_sub(1);
+        let fired = firing::fire(states, desk, out, |ctx| core.processing_timer(past, ctx))?;
         if fired == Drained::All {
             pending.clock = None;
             self.set_alarm();

@@ -6,12 +6,15 @@ use flott_runtime::batch::Data;
 
 use super::{
     Number, Stream, WindowedStream,
-    windowed::{larger, smaller},
+    windowed::{larger, no_size, note, smaller},
 };
 use crate::{
     function::{Aggregate, Collector, OutputTag},
     operator::{Aggregating, Bare, Closure, Processing, Reducing, Summing},
-    window::{ProcessWindowFunction, Trigger, WindowAssigner},
+    window::{
+        CountEvictor, CountTrigger, Evictor, GlobalWindows, ProcessWindowFunction, PurgingTrigger, Trigger,
+        WindowAssigner,
+    },
 };
 
 /// A stream whose records are in windows, whatever their keys. One subtask does it all.
@@ -38,6 +41,21 @@ impl<T: Data> Stream<T> {
     pub fn window_all<A: WindowAssigner<T>>(&self, assigner: A) -> AllWindowedStream<T, A> {
         AllWindowedStream { windows: WindowedStream::new(self.clone(), Arc::new(|_: &T| ()), true, assigner) }
     }
+
+    /// Cuts the stream into windows of `size` records, at least one. Fewer that are left give no result.
+    pub fn count_window_all(&self, size: u64) -> AllWindowedStream<T, GlobalWindows, PurgingTrigger<CountTrigger>> {
+        self.window_all(GlobalWindows::create()).trigger(PurgingTrigger::of(CountTrigger::of(size)))
+    }
+
+    /// Has a window of the last `size` records, or of as many as there are, every `slide` records.
+    pub fn count_window_all_sliding(
+        &self,
+        size: usize,
+        slide: u64,
+    ) -> AllWindowedStream<T, GlobalWindows, CountTrigger> {
+        note(&self.env, "a window of counted records".to_owned(), no_size(size));
+        self.window_all(GlobalWindows::create()).trigger(CountTrigger::of(slide)).evictor(CountEvictor::of(size))
+    }
 }
 
 impl<T, A, Tr> AllWindowedStream<T, A, Tr>
@@ -49,6 +67,12 @@ where
     /// As [`WindowedStream::trigger`].
     pub fn trigger<N: Trigger<T, A::Window>>(self, trigger: N) -> AllWindowedStream<T, A, N> {
         AllWindowedStream { windows: self.windows.trigger(trigger) }
+    }
+
+    /// As [`WindowedStream::evictor`].
+    #[must_use]
+    pub fn evictor(self, evictor: impl Evictor<T, A::Window>) -> Self {
+        Self { windows: self.windows.evictor(evictor) }
     }
 
     /// As [`WindowedStream::allowed_lateness`].
@@ -119,6 +143,27 @@ where
         P: ProcessWindowFunction<Key = (), Window = A::Window, In = G::Out>,
     {
         self.windows.folded(Aggregating(aggregate), Processing(function))
+    }
+
+    /// As [`WindowedStream::apply`], without a key.
+    pub fn apply<F, R>(&self, mut function: F) -> Stream<R>
+    where
+        F: FnMut(&A::Window, &[T], &mut Collector<'_, R>) + Clone + Send + Sync + 'static,
+        R: Data,
+    {
+        self.windows.gathered(Closure::new(
+            move |(): &(), window: &A::Window, records: &[T], out: &mut Collector<'_, R>| {
+                function(window, records, out)
+            },
+        ))
+    }
+
+    /// As [`WindowedStream::process`].
+    pub fn process<P>(&self, function: P) -> Stream<P::Out>
+    where
+        P: ProcessWindowFunction<Key = (), Window = A::Window, In = T>,
+    {
+        self.windows.gathered(Processing(function))
     }
 
     fn combine<N, F, C>(&self, number: F, combine: C) -> Stream<N>

@@ -21,7 +21,7 @@ use crate::{
     error::PlanError,
     function::OutputTag,
     plan::KeyOf,
-    window::{Trigger, WindowAssigner},
+    window::{AnyEvictor, CountEvictor, CountTrigger, GlobalWindows, PurgingTrigger, Trigger, WindowAssigner},
 };
 
 /// A stream with a key whose records are in windows. The methods that make something of the windows give a stream again.
@@ -41,6 +41,7 @@ where
     trigger: Tr,
     /// The trigger is the assigner's.
     default_trigger: bool,
+    evictor: Option<AnyEvictor<T, A::Window>>,
     lateness_ms: i64,
     late: Option<OutputTag<T>>,
 }
@@ -58,6 +59,7 @@ where
             assigner: self.assigner.clone(),
             trigger: self.trigger.clone(),
             default_trigger: self.default_trigger,
+            evictor: self.evictor.clone(),
             lateness_ms: self.lateness_ms,
             late: self.late.clone(),
         }
@@ -85,6 +87,17 @@ impl<K: Key, T: Data> KeyedStream<K, T> {
     pub fn window<A: WindowAssigner<T>>(&self, assigner: A) -> WindowedStream<K, T, A> {
         WindowedStream::new(self.keyed.clone(), self.keys.clone(), false, assigner)
     }
+
+    /// Cuts the stream into windows of `size` records of a key, at least one. Fewer that are left give no result.
+    pub fn count_window(&self, size: u64) -> WindowedStream<K, T, GlobalWindows, PurgingTrigger<CountTrigger>> {
+        self.window(GlobalWindows::create()).trigger(PurgingTrigger::of(CountTrigger::of(size)))
+    }
+
+    /// Has a window of the last `size` records of a key, or of as many as there are, every `slide` records of the key.
+    pub fn count_window_sliding(&self, size: usize, slide: u64) -> WindowedStream<K, T, GlobalWindows, CountTrigger> {
+        note(&self.keyed.env, "a window of counted records".to_owned(), no_size(size));
+        self.window(GlobalWindows::create()).trigger(CountTrigger::of(slide)).evictor(CountEvictor::of(size))
+    }
 }
 
 impl<K, T, A> WindowedStream<K, T, A>
@@ -96,12 +109,27 @@ where
     pub(super) fn new(stream: Stream<T>, keys: Arc<dyn KeyOf<T, K>>, single: bool, assigner: A) -> Self {
         note(&stream.env, assigner.describe(), assigner.problem());
         let trigger = assigner.default_trigger();
-        Self { stream, keys, single, assigner, trigger, default_trigger: true, lateness_ms: 0, late: None }
+        Self {
+            stream,
+            keys,
+            single,
+            assigner,
+            trigger,
+            default_trigger: true,
+            evictor: None,
+            lateness_ms: 0,
+            late: None,
+        }
     }
 }
 
+/// What makes windows of so many records impossible.
+pub(super) fn no_size(size: usize) -> Option<String> {
+    (size == 0).then(|| "its size must be at least 1, not 0".to_owned())
+}
+
 /// Notes that `what` cannot be, if there is a problem.
-fn note(env: &Environment, what: String, problem: Option<String>) {
+pub(super) fn note(env: &Environment, what: String, problem: Option<String>) {
     if let Some(problem) = problem {
         env.problem(PlanError::Window { what, problem });
     }
@@ -117,7 +145,8 @@ where
     /// What the windows are, with their numbers, for the plan's fingerprint.
     fn describe(&self) -> String {
         let late = self.late.as_ref().map_or(String::new(), |tag| format!(", late to {:?}", tag.name()));
+        let evictor = self.evictor.as_ref().map_or(String::new(), |evictor| format!(", {}", evictor.describe()));
         let (assigner, trigger) = (self.assigner.describe(), self.trigger.describe());
-        format!("{assigner}, {trigger}, lateness {} ms{late}", self.lateness_ms)
+        format!("{assigner}, {trigger}{evictor}, lateness {} ms{late}", self.lateness_ms)
     }
 }

@@ -6,6 +6,11 @@
 //! - `count`, `delta`, `continuous`, `never`: other reasons
 //! - `purging`: a trigger that also empties the window
 
+mod continuous;
+mod count;
+mod delta;
+mod never;
+mod purging;
 mod time;
 mod timers;
 
@@ -19,6 +24,11 @@ use flott_runtime::{
 use super::{Window, assigner::short_name};
 use crate::function::{FunctionResult, Times};
 
+pub use continuous::{ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger};
+pub use count::CountTrigger;
+pub use delta::DeltaTrigger;
+pub use never::NeverTrigger;
+pub use purging::PurgingTrigger;
 pub use time::{EventTimeTrigger, ProcessingTimeTrigger};
 pub(crate) use timers::TriggerTimers;
 
@@ -113,7 +123,7 @@ pub trait Trigger<T, W: Window>: Clone + Send + Sync + 'static {
         Ok(TriggerResult::Continue)
     }
 
-    /// Called when the clock has reached the time of a timer that the trigger has set for the window.
+    /// Called when the clock is past the time of a timer that the trigger has set for the window.
     ///
     /// # Errors
     /// Those of the user; they fail the task.
@@ -206,7 +216,7 @@ impl<'a, S> TriggerContext<'a, S> {
         self.timers.add(TimeDomain::Event, at);
     }
 
-    /// Has `on_processing_time` called for the window when the clock says `at` or later. Timers that are still set when
+    /// Has `on_processing_time` called for the window when the clock is past `at`. Timers that are still set when
     /// the input has ended are called then; those that they set themselves are not.
     #[inline]
     pub fn register_processing_time_timer(&mut self, at: Timestamp) {

@@ -105,6 +105,12 @@ where
         }
     }
 
+    /// Has records dropped that are too late.
+    #[cfg(test)]
+    pub fn drop_late(&mut self) {
+        self.rules.spec.late = None;
+    }
+
     /// Keys, windows and timers that there are.
     #[cfg(test)]
     pub fn kept(&self) -> (usize, usize, usize) {
@@ -218,13 +224,13 @@ where
         Ok(true)
     }
 
-    /// Does what the next timer that the clock has reached by `now` is for. False if there is none.
+    /// Does what the next timer whose time is `past` or earlier is for. False if there is none.
     pub fn processing_timer(
         &mut self,
-        now: Timestamp,
+        past: Timestamp,
         ctx: &mut WindowContext<'_, K, A::Window, P::Out>,
     ) -> TaskResult<bool> {
-        let Some(due) = self.timers.processing.pop(now) else { return Ok(false) };
+        let Some(due) = self.timers.processing.pop(past) else { return Ok(false) };
         self.timer(TimeDomain::Processing, due, ctx)?;
         Ok(true)
     }

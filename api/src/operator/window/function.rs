@@ -174,6 +174,10 @@ impl<F, R> Closure<F, R> {
     pub fn new(closure: F) -> Self {
         Self { closure, results: PhantomData }
     }
+
+    pub(super) fn call(&mut self, call: impl FnOnce(&mut F)) {
+        call(&mut self.closure);
+    }
 }
 
 impl<F: Clone, R> Clone for Closure<F, R> {

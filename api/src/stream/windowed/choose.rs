@@ -5,7 +5,7 @@ use flott_runtime::batch::{Data, Key};
 
 use super::{Stream, WindowedStream};
 use crate::{
-    operator::{Emit, Fold, Folding, PaneFunction, WindowSpec, Windows},
+    operator::{Emit, Evicting, Fold, Folding, Gathering, PaneFunction, Whole, WindowSpec, Windows},
     plan::{Body, Node, OneInput},
     window::{Trigger, WindowAssigner},
 };
@@ -25,7 +25,22 @@ where
         F: Fold<K, T>,
         E: Emit<K, A::Window, F::Running>,
     {
-        self.then(self.general(Folding { fold, emit }))
+        let function = Folding { fold, emit };
+        match &self.evictor {
+            Some(evictor) => self.then(self.general(Evicting { function, evictor: evictor.clone() })),
+            None => self.then(self.general(function)),
+        }
+    }
+
+    /// Windows that keep all their records until they fire.
+    pub(in crate::stream) fn gathered<F>(&self, function: F) -> Stream<F::Out>
+    where
+        F: Whole<K, T, A::Window>,
+    {
+        match &self.evictor {
+            Some(evictor) => self.then(self.general(Evicting { function, evictor: evictor.clone() })),
+            None => self.then(self.general(Gathering(function))),
+        }
     }
 
     /// The operator that does windows of any kind.

@@ -97,6 +97,24 @@ where
         self.folded(Aggregating(aggregate), Processing(function))
     }
 
+    /// What `function` makes of key, window and all records of a window. Where a reduction or an aggregation can do it, less
+    /// is kept.
+    pub fn apply<F, R>(&self, function: F) -> Stream<R>
+    where
+        F: FnMut(&K, &A::Window, &[T], &mut Collector<'_, R>) + Clone + Send + Sync + 'static,
+        R: Data,
+    {
+        self.gathered(Closure::new(function))
+    }
+
+    /// As [`apply`](Self::apply), by a function with a life cycle, state and side outputs.
+    pub fn process<P>(&self, function: P) -> Stream<P::Out>
+    where
+        P: ProcessWindowFunction<Key = K, Window = A::Window, In = T>,
+    {
+        self.gathered(Processing(function))
+    }
+
     fn combine<N, F, C>(&self, number: F, combine: C) -> Stream<(K, N)>
     where
         N: Data,

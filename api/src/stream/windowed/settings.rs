@@ -1,4 +1,4 @@
-//! Settings of windows.
+//! Settings of windows: trigger, evictor, lateness.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use flott_runtime::batch::{Data, Key};
 use super::{WindowedStream, note};
 use crate::{
     function::OutputTag,
-    window::{Trigger, WindowAssigner, millis},
+    window::{AnyEvictor, Evictor, Trigger, WindowAssigner, millis},
 };
 
 impl<K, T, A, Tr> WindowedStream<K, T, A, Tr>
@@ -19,13 +19,23 @@ where
 {
     /// Has windows give results when `trigger` says so, and only then: it takes the place of the one before.
     pub fn trigger<N: Trigger<T, A::Window>>(self, trigger: N) -> WindowedStream<K, T, A, N> {
-        let Self { stream, keys, single, assigner, lateness_ms, late, .. } = self;
+        let Self { stream, keys, single, assigner, evictor, lateness_ms, late, .. } = self;
         let mut problem = trigger.problem();
         if assigner.merges() && !trigger.can_merge() {
             problem.get_or_insert_with(|| format!("it cannot be used where windows merge, as {}", assigner.describe()));
         }
         note(&stream.env, trigger.describe(), problem);
-        WindowedStream { stream, keys, single, assigner, trigger, default_trigger: false, lateness_ms, late }
+        let default_trigger = false;
+        WindowedStream { stream, keys, single, assigner, trigger, default_trigger, evictor, lateness_ms, late }
+    }
+
+    /// Has an evictor take records out of windows when they fire. Windows then keep all their records, even where they
+    /// would be reduced or aggregated as they come.
+    #[must_use]
+    pub fn evictor(mut self, evictor: impl Evictor<T, A::Window>) -> Self {
+        note(&self.stream.env, evictor.describe(), evictor.problem());
+        self.evictor = Some(AnyEvictor::new(evictor));
+        self
     }
 
     /// Has windows take records for so long after their end. With the default trigger each such record gives a result
