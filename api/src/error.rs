@@ -178,6 +178,14 @@ pub enum PlanError {
         /// The other.
         second: &'static str,
     },
+    /// Windows that cannot be.
+    #[error("{what} is not possible: {problem}")]
+    Window {
+        /// The assigner, trigger or evictor.
+        what: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A configuration key is unknown, or its value does not fit.
     #[error(transparent)]
     Configuration(#[from] ConfigError),

@@ -28,6 +28,7 @@
 //! - [`Environment`]: sources, settings, `execute`
 //! - [`Stream`], [`KeyedStream`], [`ConnectedStreams`]: what a program is written with
 //! - `function`: [`ProcessFunction`] and its kin, contexts, [`Aggregate`]
+//! - `window`: [`WindowAssigner`], [`Trigger`], [`Evictor`], [`ProcessWindowFunction`]
 //! - `source`, [`Sink`]: the ends of streams
 //! - `operator`: what runs
 //! - `plan`, `graph`: what was put together, and the job graph it becomes
@@ -46,6 +47,9 @@ mod result;
 mod sink;
 mod source;
 mod stream;
+#[cfg(test)]
+mod testing;
+mod window;
 
 pub use environment::Environment;
 pub use error::{Error, PlanError, Result};
@@ -71,8 +75,18 @@ pub use result::JobResult;
 pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};
 pub use source::GeneratorSource;
 pub use stream::{
-    ConnectedStreams, IntervalJoinStreams, IntervalJoined, KeyedConnectedStreams, KeyedStream, Number, Stream,
-    StreamSink,
+    AllWindowedStream, ConnectedStreams, IntervalJoinStreams, IntervalJoined, KeyedConnectedStreams, KeyedStream,
+    Number, Stream, StreamSink, WindowedStream,
+};
+pub use window::{
+    AlignedKind, AlignedWindows, ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor,
+    CountTrigger, CumulativeEventTimeWindows, CumulativeProcessingTimeWindows, DeltaEvictor, DeltaTrigger,
+    DynamicEventTimeSessionWindows, DynamicProcessingTimeSessionWindows, EventTimeSessionWindows, EventTimeTrigger,
+    Evictor, EvictorContext, GlobalWindow, GlobalWindows, NeverTrigger, ProcessWindowFunction,
+    ProcessingTimeSessionWindows, ProcessingTimeTrigger, PurgingTrigger, SlidingEventTimeWindows,
+    SlidingProcessingTimeWindows, TimeEvictor, TimeWindow, Trigger, TriggerContext, TriggerResult,
+    TumblingEventTimeWindows, TumblingProcessingTimeWindows, Window, WindowAssigner, WindowContext, WindowElements,
+    WindowOpen, WindowState,
 };
 
 #[doc(hidden)]

@@ -8,6 +8,7 @@
 //! - `interval_join`: joins of two streams
 //! - `timeline`: what joins keep, in order of time
 //! - `late`: records behind the watermark
+//! - `window`: windows of any kind
 //! - `fold`: what is folded per key: reductions and aggregations
 //! - `running`: a result for each record (streaming)
 //! - `combine`, `total`: one result for each key (batch), before the shuffle and after
@@ -30,6 +31,7 @@ mod sink;
 mod testing;
 mod timeline;
 mod total;
+mod window;
 
 pub(crate) use co_process::{CoMap, CoProcess, KeyedCoProcess};
 pub(crate) use combine::Combine;
@@ -44,3 +46,6 @@ pub(crate) use process::Process;
 pub(crate) use running::Running;
 pub(crate) use sink::SinkOperator;
 pub(crate) use total::Total;
+pub(crate) use window::{
+    Bare, Closure, Emit, Evicting, Folding, Gathering, PaneFunction, Processing, Whole, WindowSpec, Windows, WithKey,
+};

@@ -7,8 +7,10 @@
 //! - `keyed`: streams with a key: reductions, aggregations, state
 //! - `connect`: two streams of different types
 //! - `interval_join`: joins of two streams
+//! - `windowed`, `all_windowed`: streams cut into windows, by key or as a whole
 //! - `output`: sinks
 
+mod all_windowed;
 mod connect;
 mod interval_join;
 mod keyed;
@@ -16,16 +18,19 @@ mod output;
 mod partition;
 mod settings;
 mod transform;
+mod windowed;
 
 use std::{fmt, marker::PhantomData};
 
 use flott_core::job_graph::OperatorKind;
 use flott_runtime::batch::Data;
 
+pub use all_windowed::AllWindowedStream;
 pub use connect::{ConnectedStreams, KeyedConnectedStreams};
 pub use interval_join::{IntervalJoinStreams, IntervalJoined};
 pub use keyed::{KeyedStream, Number};
 pub use output::StreamSink;
+pub use windowed::WindowedStream;
 
 use crate::{
     environment::Environment,

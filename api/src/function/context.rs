@@ -136,6 +136,10 @@ impl<'a, Out> Context<'a, Out> {
         self.collector.set_timestamp(timestamp);
     }
 
+    pub(crate) fn times(&self) -> Times {
+        self.times
+    }
+
     /// Passes on what is left everywhere.
     pub(crate) fn flush(&mut self) -> TaskResult {
         if let Some(sides) = &mut self.sides {
@@ -205,6 +209,10 @@ impl<'a, K: Key, Out> KeyedContext<'a, K, Out> {
 
     pub(crate) fn timers(&mut self) -> &mut Timers<K> {
         self.states.timers()
+    }
+
+    pub(crate) fn collector(&mut self) -> &mut Collector<'a, Out> {
+        &mut self.context.collector
     }
 }
 

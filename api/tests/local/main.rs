@@ -6,6 +6,7 @@ mod sinks;
 mod sources;
 mod state;
 mod time;
+mod windows;
 
 use std::fmt::Debug;
 
