@@ -72,7 +72,7 @@ pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};
 pub use source::GeneratorSource;
 pub use stream::{
     ConnectedStreams, IntervalJoinStreams, IntervalJoined, KeyedConnectedStreams, KeyedStream, Number, Stream,
-    StreamSink,
+    StreamSink, TemporalJoinStreams,
 };
 
 #[doc(hidden)]

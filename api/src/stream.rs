@@ -6,7 +6,7 @@
 //! - `partition`: how records get to the next operator
 //! - `keyed`: streams with a key: reductions, aggregations, state
 //! - `connect`: two streams of different types
-//! - `interval_join`: joins of two streams
+//! - `interval_join`, `temporal_join`: joins of two streams
 //! - `output`: sinks
 
 mod connect;
@@ -15,6 +15,7 @@ mod keyed;
 mod output;
 mod partition;
 mod settings;
+mod temporal_join;
 mod transform;
 
 use std::{fmt, marker::PhantomData};
@@ -26,6 +27,7 @@ pub use connect::{ConnectedStreams, KeyedConnectedStreams};
 pub use interval_join::{IntervalJoinStreams, IntervalJoined};
 pub use keyed::{KeyedStream, Number};
 pub use output::StreamSink;
+pub use temporal_join::TemporalJoinStreams;
 
 use crate::{
     environment::Environment,

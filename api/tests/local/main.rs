@@ -1,10 +1,13 @@
 //! Whole jobs within the test's process, against naive models.
 
 mod failing;
+mod joins;
 mod operators;
+mod script;
 mod sinks;
 mod sources;
 mod time;
+mod two_inputs;
 
 use std::fmt::Debug;
 
