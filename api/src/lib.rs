@@ -59,7 +59,7 @@ pub use flott_runtime::{
     batch::{BATCH_RECORDS, Batch, Data, Key, Timestamp},
     error::{TaskResult, UserError},
     source::{ReadStatus, Source, SplitReader},
-    state::{EntryMap, KeyScope, ListState, MapState, ValueState},
+    state::{AggregatingState, KeyScope, ListState, MapState, ReducingState, StateDescriptor, StateTtl, ValueState},
     task::TaskInfo,
     time::{Clock, ManualClock, TimeDelta, TimeDomain, WatermarkGenerator, WatermarkStrategy},
 };

@@ -6,6 +6,7 @@ mod operators;
 mod script;
 mod sinks;
 mod sources;
+mod state;
 mod time;
 mod two_inputs;
 

@@ -1,5 +1,7 @@
 //! Tables in memory.
 
+mod scan;
+
 use std::mem;
 
 use flott_core::{codec, failure::Failure};
@@ -122,7 +124,7 @@ impl<K: Key, V> HeapTable<K, V> {
     }
 
     /// Keys and values, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, value)| (key, value))
     }
 
@@ -199,6 +201,10 @@ impl<K: Key, V: Data> StateTable<K, V> for HeapTable<K, V> {
         Ok(self.find_mut(hash, key))
     }
 
+    fn get_kept(&mut self, hash: KeyHash, key: &K, keep: &mut dyn FnMut(&mut V) -> bool) -> TaskResult<Option<&mut V>> {
+        Ok(self.find_kept(hash, key, keep))
+    }
+
     fn entry(&mut self, hash: KeyHash, key: &K, create: &mut dyn FnMut() -> V) -> TaskResult<&mut V> {
         Ok(self.upsert(hash, key, create))
     }
@@ -210,6 +216,10 @@ impl<K: Key, V: Data> StateTable<K, V> for HeapTable<K, V> {
 
     fn remove(&mut self, hash: KeyHash, key: &K) -> TaskResult<Option<V>> {
         Ok(self.take(hash, key))
+    }
+
+    fn search(&mut self, place: usize, places: usize, keep: &mut dyn FnMut(&mut V) -> bool) -> TaskResult<usize> {
+        Ok(self.search(place, places, keep))
     }
 
     fn drain(&mut self, visit: &mut dyn FnMut(K, V) -> TaskResult) -> TaskResult {
