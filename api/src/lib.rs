@@ -76,7 +76,7 @@ pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};
 pub use source::GeneratorSource;
 pub use stream::{
     AllWindowedStream, ConnectedStreams, IntervalJoinStreams, IntervalJoined, KeyedConnectedStreams, KeyedStream,
-    Number, Stream, StreamSink, WindowedStream,
+    Number, Stream, StreamSink, TemporalJoinStreams, WindowedStream,
 };
 pub use window::{
     AlignedKind, AlignedWindows, ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor,

@@ -6,8 +6,8 @@
 //! - `partition`: how records get to the next operator
 //! - `keyed`: streams with a key: reductions, aggregations, state
 //! - `connect`: two streams of different types
-//! - `interval_join`: joins of two streams
 //! - `windowed`, `all_windowed`: streams cut into windows, by key or as a whole
+//! - `interval_join`, `temporal_join`: joins of two streams
 //! - `output`: sinks
 
 mod all_windowed;
@@ -17,6 +17,7 @@ mod keyed;
 mod output;
 mod partition;
 mod settings;
+mod temporal_join;
 mod transform;
 mod windowed;
 
@@ -30,6 +31,7 @@ pub use connect::{ConnectedStreams, KeyedConnectedStreams};
 pub use interval_join::{IntervalJoinStreams, IntervalJoined};
 pub use keyed::{KeyedStream, Number};
 pub use output::StreamSink;
+pub use temporal_join::TemporalJoinStreams;
 pub use windowed::WindowedStream;
 
 use crate::{

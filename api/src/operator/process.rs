@@ -62,13 +62,12 @@ impl<Out> Desk<Out> {
         out: &mut dyn Output<Out>,
         work: impl FnOnce(KeyedContext<'_, K, Out>) -> TaskResult,
     ) -> TaskResult {
-        let processing = self.task.clock.now();
-        if states.expires() {
-            states.set_now(processing)?;
-        }
         let Self { task, sides, counters, out: batch, watermark } = self;
         let mut guard: Option<MutexGuard<'_, SidePorts>> = sides.as_ref().map(|sides| sides.lock());
-        let times = Times { watermark: *watermark, processing };
+        let times = Times { watermark: *watermark, processing: task.clock.now() };
+        if states.expires() {
+            states.set_now(times.processing)?;
+        }
         let ctx = Context::new(Collector::new(batch, out), guard.as_deref_mut(), counters, task, times);
         work(KeyedContext::new(ctx, states))
     }
