@@ -169,6 +169,14 @@ pub enum PlanError {
         /// The other.
         second: &'static str,
     },
+    /// Asynchronous calls cannot be made in this way.
+    #[error("asynchronous calls of {operator:?}: {problem}")]
+    Calls {
+        /// The operator.
+        operator: String,
+        /// What is wrong, and what would be right.
+        problem: &'static str,
+    },
     /// A configuration key is unknown, or its value does not fit.
     #[error(transparent)]
     Configuration(#[from] ConfigError),

@@ -5,14 +5,18 @@
 //! - `context`: what a function sees besides its record
 //! - `process`: process functions, with one input or two, keyed or not
 //! - `aggregate`: aggregations
+//! - `calls`: how asynchronous calls are made
 
 mod aggregate;
+mod calls;
 mod collector;
 mod context;
 mod counters;
 mod process;
 
 pub use aggregate::Aggregate;
+pub(crate) use calls::Calls;
+pub use calls::{AsyncOptions, AsyncRetry};
 pub use collector::Collector;
 pub(crate) use context::Times;
 pub use context::{Context, KeyedContext, KeyedOpen, OutputTag};

@@ -64,8 +64,8 @@ pub use flott_runtime::{
     time::{Clock, ManualClock, TimeDomain, WatermarkGenerator, WatermarkStrategy},
 };
 pub use function::{
-    Aggregate, CoProcessFunction, Collector, Context, FunctionResult, KeyedCoProcessFunction, KeyedContext, KeyedOpen,
-    KeyedProcessFunction, OutputTag, ProcessFunction, Timer,
+    Aggregate, AsyncOptions, AsyncRetry, CoProcessFunction, Collector, Context, FunctionResult, KeyedCoProcessFunction,
+    KeyedContext, KeyedOpen, KeyedProcessFunction, OutputTag, ProcessFunction, Timer,
 };
 pub use result::JobResult;
 pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};

@@ -4,12 +4,14 @@
 //! # Layout
 //! - `map`, `filter`, `flat_map`: stateless functions
 //! - `process`, `keyed_process`, `co_process`: process functions
+//! - `call`: asynchronous calls, and the queue of their results
 //! - `firing`: timers of keyed functions
 //! - `fold`: what is folded per key: reductions and aggregations
 //! - `running`: a result for each record (streaming)
 //! - `combine`, `total`: one result for each key (batch), before the shuffle and after
 //! - `sink`: the end of a chain
 
+mod call;
 mod co_process;
 mod combine;
 mod filter;
@@ -23,6 +25,7 @@ mod running;
 mod sink;
 mod total;
 
+pub(crate) use call::{Call, answer};
 pub(crate) use co_process::{CoMap, CoProcess, KeyedCoProcess};
 pub(crate) use combine::Combine;
 pub(crate) use filter::{Filter, TryFilter};

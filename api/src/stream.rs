@@ -3,11 +3,13 @@
 //! # Layout
 //! - `settings`: names, uids, parallelism, chaining of the operator at hand
 //! - `transform`: functions of single records
+//! - `call`: asynchronous calls
 //! - `partition`: how records get to the next operator
 //! - `keyed`: streams with a key: reductions, aggregations, state
 //! - `connect`: two streams of different types
 //! - `output`: sinks
 
+mod call;
 mod connect;
 mod keyed;
 mod output;
