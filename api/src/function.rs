@@ -5,13 +5,17 @@
 //! - `context`: what a function sees besides its record
 //! - `process`: process functions, with one input or two, keyed or not
 //! - `join`: functions of pairs
+//! - `calls`: how asynchronous calls are made
 
+mod calls;
 mod collector;
 mod context;
 mod counters;
 mod join;
 mod process;
 
+pub(crate) use calls::Calls;
+pub use calls::{AsyncOptions, AsyncRetry};
 pub use collector::Collector;
 pub(crate) use context::Times;
 pub use context::{Context, KeyedContext, KeyedOpen, OutputTag};

@@ -68,8 +68,9 @@ pub use flott_runtime::{
     time::{Clock, ManualClock, TimeDelta, TimeDomain, WatermarkGenerator, WatermarkStrategy},
 };
 pub use function::{
-    Aggregate, CoProcessFunction, Collector, Context, FunctionResult, JoinContext, KeyedCoProcessFunction,
-    KeyedContext, KeyedOpen, KeyedProcessFunction, OutputTag, ProcessFunction, ProcessJoinFunction, Timer,
+    Aggregate, AsyncOptions, AsyncRetry, CoProcessFunction, Collector, Context, FunctionResult, JoinContext,
+    KeyedCoProcessFunction, KeyedContext, KeyedOpen, KeyedProcessFunction, OutputTag, ProcessFunction,
+    ProcessJoinFunction, Timer,
 };
 pub use result::JobResult;
 pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};

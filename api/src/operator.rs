@@ -4,6 +4,7 @@
 //! # Layout
 //! - `map`, `filter`, `flat_map`, `co_map`: functions without state
 //! - `process`, `keyed_process`, `co_process`: process functions
+//! - `call`: asynchronous calls, and the queue of their results
 //! - `firing`: timers of keyed functions
 //! - `interval_join`, `temporal_join`: joins of two streams
 //! - `timeline`: what joins keep, in order of time
@@ -14,6 +15,7 @@
 //! - `combine`, `total`: one result for each key (batch), before the shuffle and after
 //! - `sink`: the end of a chain
 
+mod call;
 mod co_map;
 mod co_process;
 mod combine;
@@ -35,6 +37,7 @@ mod timeline;
 mod total;
 mod window;
 
+pub(crate) use call::{Call, answer};
 pub(crate) use co_map::{CoFlatMap, CoMap};
 pub(crate) use co_process::{CoProcess, KeyedCoProcess};
 pub(crate) use combine::Combine;

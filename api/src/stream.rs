@@ -3,6 +3,7 @@
 //! # Layout
 //! - `settings`: names, uids, parallelism, chaining of the operator at hand
 //! - `transform`: functions of single records
+//! - `call`: asynchronous calls
 //! - `partition`: how records get to the next operator
 //! - `keyed`: streams with a key: reductions, aggregations, state
 //! - `connect`: two streams of different types
@@ -11,6 +12,7 @@
 //! - `output`: sinks
 
 mod all_windowed;
+mod call;
 mod connect;
 mod interval_join;
 mod keyed;
