@@ -33,6 +33,7 @@
 //! - `plan`, `graph`: what was put together, and the job graph it becomes
 //! - `program`: how the runtime builds tasks out of it
 //! - [`JobResult`], [`Error`]: how it ends
+//! - [`testing`]: functions and pipelines without a cluster, threads or real time
 
 mod allocator;
 mod environment;
@@ -46,6 +47,7 @@ mod result;
 mod sink;
 mod source;
 mod stream;
+pub mod testing;
 
 pub use environment::Environment;
 pub use error::{Error, PlanError, Result};

@@ -12,6 +12,7 @@ use crate::{
     batch::{Batch, Timestamp},
     error::{TaskResult, enter_operator},
     event::Event,
+    state::StateSize,
     task::TaskInfo,
 };
 
@@ -60,6 +61,11 @@ pub trait Output<T>: Send {
 
     /// Called once after the end: collects what sinks of the chain have prepared for the commit.
     fn prepared(&mut self, into: &mut Vec<(flott_core::id::OperatorId, Bytes)>) -> TaskResult;
+
+    /// What the operators from here to the end of the chain remember. Asked once before each wait.
+    fn state_size(&self) -> StateSize {
+        StateSize::default()
+    }
 }
 
 /// Whether a step was the last.
@@ -129,6 +135,11 @@ pub trait Operator<In, Out>: Send {
     /// After `finish` of the whole chain: what a commit will make visible.
     fn prepare_commit(&mut self) -> TaskResult<Option<Bytes>> {
         Ok(None)
+    }
+
+    /// What it remembers by key, in numbers; asked once before each wait, so it must not cost more than a few additions.
+    fn state_size(&self) -> StateSize {
+        StateSize::default()
     }
 }
 
@@ -257,6 +268,10 @@ where
         }
         self.next.prepared(into)
     }
+
+    fn state_size(&self) -> StateSize {
+        self.operator.state_size() + self.next.state_size()
+    }
 }
 
 /// Gives every record and event to several outputs.
@@ -326,6 +341,10 @@ impl<T: Clone + Send> Output<T> for Tee<T> {
 
     fn prepared(&mut self, into: &mut Vec<(flott_core::id::OperatorId, Bytes)>) -> TaskResult {
         self.outputs.iter_mut().try_for_each(|output| output.prepared(into))
+    }
+
+    fn state_size(&self) -> StateSize {
+        self.outputs.iter().map(|output| output.state_size()).sum()
     }
 }
 

@@ -12,12 +12,14 @@
 //! - `keyed`: the states of one operator
 //! - `prefetch`: entries that will be read soon
 //! - `handle`: what user functions hold
+//! - `size`: how much there is
 
 mod entry_map;
 mod handle;
 mod heap;
 mod keyed;
 mod prefetch;
+mod size;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,4 +28,5 @@ pub use entry_map::EntryMap;
 pub use handle::{ListState, MapState, ValueState};
 pub use heap::HeapTable;
 pub use keyed::{KeyScope, KeyedStates};
+pub use size::StateSize;
 pub use table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable};

@@ -10,6 +10,7 @@ use flott_core::failure::Failure;
 use super::{
     handle::{ListState, MapState, ValueState},
     heap::HeapTable,
+    size::StateSize,
     table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable},
 };
 use crate::{
@@ -123,6 +124,14 @@ impl<K: Key> KeyedStates<K> {
     /// The timers of all keys.
     pub fn timers(&mut self) -> &mut Timers<K> {
         &mut self.timers
+    }
+
+    /// How much there is.
+    pub fn size(&self) -> StateSize {
+        StateSize {
+            keys: self.slots.iter().map(|slot| slot.table.keys()).sum(),
+            timers: self.timers.event.len() + self.timers.processing.len(),
+        }
     }
 
     /// Registers a state with one value per key, or finds it again.

@@ -19,6 +19,7 @@ use crate::{
     error::{TaskResult, enter_operator},
     event::Event,
     output::{Drained, OperatorName, Output, named},
+    state::StateSize,
 };
 
 /// An operator with two inputs of different types. See [`Operator`](crate::output::Operator) for the common ground.
@@ -63,6 +64,11 @@ pub trait TwoInputOperator<A, B, Out>: Send {
     /// Both inputs have ended, and all is drained.
     fn finish(&mut self, _out: &mut dyn Output<Out>) -> TaskResult {
         Ok(())
+    }
+
+    /// As [`Operator::state_size`](crate::output::Operator::state_size).
+    fn state_size(&self) -> StateSize {
+        StateSize::default()
     }
 }
 
@@ -138,6 +144,10 @@ where
 
     fn prepared(&mut self, into: &mut Prepared) -> TaskResult {
         self.next.prepared(into)
+    }
+
+    fn state_size(&self) -> StateSize {
+        self.operator.state_size() + self.next.state_size()
     }
 }
 
