@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use flott_core::{config::ConfigError, failure::Failure, id::JobId, job_graph::check::GraphError};
+use flott_runtime::time::TimeDelta;
 
 /// Outcome of everything that a program asks of its [`Environment`](crate::Environment).
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -156,6 +157,14 @@ pub enum PlanError {
         second: String,
         /// Where both write.
         directory: PathBuf,
+    },
+    /// An interval without any times in it.
+    #[error("the lower bound {lower} of an interval join is above its upper bound {upper}")]
+    IntervalBounds {
+        /// What was given as the lower bound.
+        lower: TimeDelta,
+        /// What was given as the upper bound.
+        upper: TimeDelta,
     },
     /// A side output carries two types.
     #[error("side output {tag:?} of {operator:?} is read as {first} and as {second}")]

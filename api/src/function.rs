@@ -4,12 +4,14 @@
 //! - `collector`: where results go
 //! - `context`: what a function sees besides its record
 //! - `process`: process functions, with one input or two, keyed or not
+//! - `join`: functions of pairs
 //! - `aggregate`: aggregations
 
 mod aggregate;
 mod collector;
 mod context;
 mod counters;
+mod join;
 mod process;
 
 pub use aggregate::Aggregate;
@@ -17,6 +19,7 @@ pub use collector::Collector;
 pub(crate) use context::Times;
 pub use context::{Context, KeyedContext, KeyedOpen, OutputTag};
 pub(crate) use counters::Counters;
+pub use join::{JoinContext, ProcessJoinFunction};
 pub use process::{CoProcessFunction, KeyedCoProcessFunction, KeyedProcessFunction, ProcessFunction, Timer};
 
 use flott_core::failure::Failure;

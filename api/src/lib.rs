@@ -63,16 +63,19 @@ pub use flott_runtime::{
     source::{ReadStatus, Source, SplitReader},
     state::{EntryMap, KeyScope, ListState, MapState, ValueState},
     task::TaskInfo,
-    time::{Clock, ManualClock, TimeDomain, WatermarkGenerator, WatermarkStrategy},
+    time::{Clock, ManualClock, TimeDelta, TimeDomain, WatermarkGenerator, WatermarkStrategy},
 };
 pub use function::{
-    Aggregate, CoProcessFunction, Collector, Context, FunctionResult, KeyedCoProcessFunction, KeyedContext, KeyedOpen,
-    KeyedProcessFunction, OutputTag, ProcessFunction, Timer,
+    Aggregate, CoProcessFunction, Collector, Context, FunctionResult, JoinContext, KeyedCoProcessFunction,
+    KeyedContext, KeyedOpen, KeyedProcessFunction, OutputTag, ProcessFunction, ProcessJoinFunction, Timer,
 };
 pub use result::JobResult;
 pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};
 pub use source::GeneratorSource;
-pub use stream::{ConnectedStreams, KeyedConnectedStreams, KeyedStream, Number, Stream, StreamSink};
+pub use stream::{
+    ConnectedStreams, IntervalJoinStreams, IntervalJoined, KeyedConnectedStreams, KeyedStream, Number, Stream,
+    StreamSink,
+};
 
 #[doc(hidden)]
 pub use allocator::private as __private;

@@ -5,6 +5,9 @@
 //! - `map`, `filter`, `flat_map`: stateless functions
 //! - `process`, `keyed_process`, `co_process`: process functions
 //! - `firing`: timers of keyed functions
+//! - `interval_join`: joins of two streams
+//! - `timeline`: what joins keep, in order of time
+//! - `late`: records behind the watermark
 //! - `fold`: what is folded per key: reductions and aggregations
 //! - `running`: a result for each record (streaming)
 //! - `combine`, `total`: one result for each key (batch), before the shuffle and after
@@ -16,11 +19,16 @@ mod filter;
 mod firing;
 mod flat_map;
 mod fold;
+mod interval_join;
 mod keyed_process;
+mod late;
 mod map;
 mod process;
 mod running;
 mod sink;
+#[cfg(test)]
+mod testing;
+mod timeline;
 mod total;
 
 pub(crate) use co_process::{CoMap, CoProcess, KeyedCoProcess};
@@ -28,7 +36,9 @@ pub(crate) use combine::Combine;
 pub(crate) use filter::{Filter, TryFilter};
 pub(crate) use flat_map::{FlatMap, TryFlatMap};
 pub(crate) use fold::{Aggregating, Fold, Reducing, Summing};
+pub(crate) use interval_join::{Bounds, IntervalJoin, Pairs};
 pub(crate) use keyed_process::KeyedProcess;
+pub(crate) use late::Late;
 pub(crate) use map::{Map, TryMap};
 pub(crate) use process::Process;
 pub(crate) use running::Running;

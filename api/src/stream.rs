@@ -6,9 +6,11 @@
 //! - `partition`: how records get to the next operator
 //! - `keyed`: streams with a key: reductions, aggregations, state
 //! - `connect`: two streams of different types
+//! - `interval_join`: joins of two streams
 //! - `output`: sinks
 
 mod connect;
+mod interval_join;
 mod keyed;
 mod output;
 mod partition;
@@ -21,6 +23,7 @@ use flott_core::job_graph::OperatorKind;
 use flott_runtime::batch::Data;
 
 pub use connect::{ConnectedStreams, KeyedConnectedStreams};
+pub use interval_join::{IntervalJoinStreams, IntervalJoined};
 pub use keyed::{KeyedStream, Number};
 pub use output::StreamSink;
 

@@ -34,9 +34,17 @@ pub trait Output<T>: Send {
     fn event(&mut self, event: Event) -> TaskResult;
 
     /// Does some of the work that is left, about a batch of results. `Some` if anything was done: it is called again
-    /// until it says `All`, which means that there was nothing to do.
+    /// until it says `All`, which means that there was nothing to do. If it says `Waiting`, nothing is fed in, and it is
+    /// called again when [`poll_due`](Self::poll_due) is ready.
     fn resume(&mut self) -> TaskResult<Drained> {
         Ok(Drained::All)
+    }
+
+    /// Looks after what goes on beside the records, such as calls that wait for an answer. Ready when that has left
+    /// work for [`resume`](Self::resume); if not, the waker is called when it may have. The task asks after each batch
+    /// and whenever it waits, for whatever reason.
+    fn poll_due(&mut self, _cx: &mut Context<'_>) -> Poll<TaskResult> {
+        Poll::Pending
     }
 
     /// The task's alarm has rung: processing time is `now`. Who still waits for a later time sets the alarm again.
@@ -51,6 +59,7 @@ pub trait Output<T>: Send {
 
     /// The input has ended: gives some of what is kept until then, about a batch. Called, and settled after, until
     /// nothing is left here and behind this; then comes [`Event::End`]. So results at the end are under back pressure.
+    /// If it says `Waiting`, it is called again when [`poll_due`](Self::poll_due) is ready.
     fn drain(&mut self) -> TaskResult<Drained> {
         Ok(Drained::All)
     }
@@ -69,10 +78,12 @@ pub trait Output<T>: Send {
 }
 
 /// Whether a step was the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Drained {
     /// Nothing is left.
     All,
+    /// Nothing can be done now, but there is something that must be waited for before more is taken.
+    Waiting,
     /// More may be left.
     Some,
 }
@@ -81,7 +92,7 @@ impl Drained {
     /// What two say together: nothing is left if neither has anything left.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        if self == Self::All { other } else { self }
+        self.max(other)
     }
 }
 
@@ -106,8 +117,18 @@ pub trait Operator<In, Out>: Send {
     /// done or given; `All` if there was nothing to do. What it gave has been taken, and all work that this set off behind
     /// it has been done, when it is called again; neither `process` nor `event` is called before it says `All`. After a
     /// watermark was given, nothing more is before `resume` is called again.
+    ///
+    /// `Waiting` if it can take no more before something has happened outside; it is called again when
+    /// [`poll_due`](Self::poll_due) is ready.
     fn resume(&mut self, _out: &mut dyn Output<Out>) -> TaskResult<Drained> {
         Ok(Drained::All)
+    }
+
+    /// Looks after what goes on beside the records: drives the futures of calls, say. Ready if, and only if, `resume`
+    /// has something to do because of it; if not, the waker is called when it may have. It is asked after each batch and
+    /// whenever the task waits, also for credit, so that nothing starves while the task does; it gives nothing itself.
+    fn poll_due(&mut self, _cx: &mut Context<'_>) -> Poll<TaskResult> {
+        Poll::Pending
     }
 
     /// Processing time is `now`; who waits for a later time sets the task's alarm again.
@@ -121,7 +142,8 @@ pub trait Operator<In, Out>: Send {
     }
 
     /// The input has ended: gives some of what is kept for the end, about a batch, and says whether more is left. Only
-    /// operators that keep much need this; what it gives has been taken when it is called again.
+    /// operators that keep much need this; what it gives has been taken when it is called again. After `Waiting` it is
+    /// when `poll_due` is ready, and `resume` is called first.
     fn drain(&mut self, _out: &mut dyn Output<Out>) -> TaskResult<Drained> {
         Ok(Drained::All)
     }
@@ -158,6 +180,8 @@ pub struct Chained<Op, Out> {
     operator: Op,
     next: Box<dyn Output<Out>>,
     finished: bool,
+    /// What is behind takes nothing for now.
+    held_up: bool,
 }
 
 impl<Op, Out> Chained<Op, Out> {
@@ -173,7 +197,7 @@ impl<Op, Out> Chained<Op, Out> {
     {
         enter_operator(&name.name);
         operator.open(task).map_err(|failure| named(failure, &name))?;
-        Ok(Self { name, operator, next, finished: false })
+        Ok(Self { name, operator, next, finished: false, held_up: false })
     }
 }
 
@@ -218,7 +242,16 @@ where
         enter_operator(&self.name.name);
         match event {
             // Whoever ends a chain drains it first; without back pressure to wait for, it can be done here as well.
-            Event::End => while !self.finished && self.drain_operator()? == Drained::Some {},
+            Event::End => {
+                while !self.finished {
+                    if self.drain_operator()? == Drained::Waiting {
+                        return Err(named(
+                            Box::new(Failure::internal("the end came before all was drained")),
+                            &self.name,
+                        ));
+                    }
+                }
+            }
             Event::Watermark(_) | Event::Idle | Event::Active => {
                 return self.operator.event(event, &mut *self.next).map_err(|failure| named(failure, &self.name));
             }
@@ -228,11 +261,21 @@ where
 
     fn resume(&mut self) -> TaskResult<Drained> {
         // What is behind first: it takes nothing more before it is done.
-        if self.next.resume()? == Drained::Some {
-            return Ok(Drained::Some);
+        let behind = self.next.resume()?;
+        self.held_up = behind == Drained::Waiting;
+        if behind != Drained::All {
+            return Ok(behind);
         }
         enter_operator(&self.name.name);
         self.operator.resume(&mut *self.next).map_err(|failure| named(failure, &self.name))
+    }
+
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        let behind = self.next.poll_due(cx)?;
+        enter_operator(&self.name.name);
+        let own = self.operator.poll_due(cx).map_err(|failure| named(failure, &self.name))?;
+        // What this has to give cannot be taken yet if what is behind waits: then only that counts.
+        if behind.is_ready() || self.held_up { behind.map(Ok) } else { own.map(Ok) }
     }
 
     fn time(&mut self, now: Timestamp) -> TaskResult {
@@ -250,8 +293,9 @@ where
     fn drain(&mut self) -> TaskResult<Drained> {
         if !self.finished {
             enter_operator(&self.name.name);
-            if self.drain_operator()? == Drained::Some {
-                return Ok(Drained::Some);
+            let drained = self.drain_operator()?;
+            if drained != Drained::All {
+                return Ok(drained);
             }
         }
         self.next.drain()
@@ -314,6 +358,16 @@ impl<T: Clone + Send> Output<T> for Tee<T> {
 
     fn resume(&mut self) -> TaskResult<Drained> {
         self.outputs.iter_mut().try_fold(Drained::All, |drained, output| Ok(drained.and(output.resume()?)))
+    }
+
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        let mut due = Poll::Pending;
+        for output in &mut self.outputs {
+            if output.poll_due(cx)?.is_ready() {
+                due = Poll::Ready(Ok(()));
+            }
+        }
+        due
     }
 
     fn time(&mut self, now: Timestamp) -> TaskResult {

@@ -6,6 +6,7 @@
 //!
 //! # Layout
 //! - `clock`: processing time
+//! - `delta`: signed spans of time
 //! - `alarm`: the earliest time that a task must wake up at
 //! - `strategy`: timestamps and watermarks, as users want them
 //! - `assign`: the operator that gives them
@@ -15,6 +16,7 @@
 mod alarm;
 mod assign;
 mod clock;
+mod delta;
 mod queue;
 mod strategy;
 mod timers;
@@ -23,6 +25,7 @@ pub use alarm::Alarm;
 pub(crate) use alarm::AlarmWait;
 pub use assign::{AssignWatermarks, Pulse};
 pub use clock::{Clock, ManualClock};
+pub use delta::TimeDelta;
 pub use queue::{Due, TimerQueue};
 pub use strategy::{WatermarkAssigner, WatermarkGenerator, WatermarkStrategy};
 pub use timers::{TimeDomain, Timers};

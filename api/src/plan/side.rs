@@ -60,6 +60,7 @@ pub(crate) trait SidePort: Send {
     fn flush(&mut self) -> TaskResult;
     fn event(&mut self, event: Event) -> TaskResult;
     fn resume(&mut self) -> TaskResult<Drained>;
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
     fn time(&mut self, now: Timestamp) -> TaskResult;
     fn quiet(&mut self) -> TaskResult;
     fn drain(&mut self) -> TaskResult<Drained>;
@@ -84,6 +85,10 @@ impl<T: Data> SidePort for Port<T> {
 
     fn resume(&mut self) -> TaskResult<Drained> {
         self.output.resume()
+    }
+
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        self.output.poll_due(cx)
     }
 
     fn time(&mut self, now: Timestamp) -> TaskResult {
@@ -162,6 +167,14 @@ impl<T: Data> Output<T> for WithSides<T> {
     fn resume(&mut self) -> TaskResult<Drained> {
         let main = self.main.resume()?;
         self.sides.lock().0.iter_mut().try_fold(main, |drained, (_, port)| Ok(drained.and(port.resume()?)))
+    }
+
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        let mut due = self.main.poll_due(cx)?.is_ready();
+        for (_, port) in &mut self.sides.lock().0 {
+            due |= port.poll_due(cx)?.is_ready();
+        }
+        if due { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     fn time(&mut self, now: Timestamp) -> TaskResult {

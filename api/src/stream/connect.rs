@@ -35,10 +35,15 @@ impl<T: Data> Stream<T> {
 
 impl<A: Data, B: Data> ConnectedStreams<A, B> {
     fn then<U: Data>(&self, operation: &'static str, body: Body) -> Stream<U> {
+        self.then_as(operation, "", body)
+    }
+
+    /// Adds an operator that reads both; `detail` is what must be equal when it is planned again, besides types.
+    pub(super) fn then_as<U: Data>(&self, operation: &'static str, detail: &str, body: Body) -> Stream<U> {
         let inputs = vec![self.left.origins.clone(), self.right.origins.clone()];
         let mut node = Node::new(OperatorKind::Operator, operation, inputs, body);
-        let name = std::any::type_name::<(A, B, U)>;
-        node.detail = name().to_owned();
+        let types = std::any::type_name::<(A, B, U)>();
+        node.detail = if detail.is_empty() { types.to_owned() } else { format!("{types} {detail}") };
         let env = self.left.env.clone();
         let node = env.add(node);
         Stream::of(env, node)

@@ -27,6 +27,7 @@ const BATCHES_PER_TURN: u32 = 16;
 pub(super) trait Tail {
     fn event(&mut self, event: Event) -> TaskResult;
     fn resume(&mut self) -> TaskResult<Drained>;
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
     fn time(&mut self, now: Timestamp) -> TaskResult;
     fn quiet(&mut self) -> TaskResult;
     fn drain(&mut self) -> TaskResult<Drained>;
@@ -42,6 +43,10 @@ impl<T> Tail for Box<dyn Output<T>> {
 
     fn resume(&mut self) -> TaskResult<Drained> {
         (**self).resume()
+    }
+
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        (**self).poll_due(cx)
     }
 
     fn time(&mut self, now: Timestamp) -> TaskResult {
@@ -73,6 +78,7 @@ enum Woken<R> {
     Input(R),
     Quiet,
     Alarm(Timestamp),
+    Due,
 }
 
 /// Keeps time, and gives others a turn.
@@ -94,7 +100,7 @@ impl Turn {
     }
 
     /// Waits for what `poll` gives. While there is nothing, what lies in partial batches of `tail` goes to whoever waits
-    /// for it, and what processing time brings is done.
+    /// for it, and what processing time brings, or what operators have waited for, is done.
     pub async fn wait<R>(
         &mut self,
         tail: &mut impl Tail,
@@ -112,6 +118,9 @@ impl Turn {
                 }
                 if let Poll::Ready(now) = self.alarm.poll(&self.info.alarm, &self.info.clock, cx) {
                     return Poll::Ready(Ok(Woken::Alarm(now)));
+                }
+                if let Poll::Ready(due) = tail.poll_due(cx) {
+                    return Poll::Ready(due.map(|()| Woken::Due));
                 }
                 if !std::mem::replace(&mut waited, true) {
                     let now = Instant::now();
@@ -138,6 +147,7 @@ impl Turn {
                     tail.time(now)?;
                     quiet = false;
                 }
+                Woken::Due => quiet = false,
             }
             self.credit(tail).await?;
             self.resume(tail).await?;
@@ -157,12 +167,16 @@ impl Turn {
         Ok(())
     }
 
-    /// Does the work that is left, in steps, under back pressure.
+    /// Does the work that is left, in steps, under back pressure, until `tail` takes more.
     async fn resume(&mut self, tail: &mut impl Tail) -> TaskResult {
-        while tail.resume()? == Drained::Some {
+        loop {
+            match tail.resume()? {
+                Drained::All => return Ok(()),
+                Drained::Some => {}
+                Drained::Waiting => self.due(tail).await?,
+            }
             self.credit(tail).await?;
         }
-        Ok(())
     }
 
     /// Gives `event` to `tail`, and sees to all that it sets off.
@@ -173,7 +187,12 @@ impl Turn {
 
     /// The input has ended: what is kept for the end, the end itself, and what sinks have prepared.
     pub async fn end(&mut self, tail: &mut impl Tail) -> TaskResult<Prepared> {
-        while tail.drain()? == Drained::Some {
+        loop {
+            match tail.drain()? {
+                Drained::All => break,
+                Drained::Some => {}
+                Drained::Waiting => self.due(tail).await?,
+            }
             self.credit(tail).await?;
             self.resume(tail).await?;
         }
@@ -186,11 +205,29 @@ impl Turn {
         Ok(prepared)
     }
 
+    /// Waits until what operators wait for has left them something to do.
+    async fn due(&mut self, tail: &mut impl Tail) -> TaskResult {
+        let busy = self.lap();
+        self.info.figures.busy(busy);
+        poll_fn(|cx| {
+            let due = tail.poll_due(cx)?;
+            // Receivers need not wait as well.
+            let _ = tail.poll_settle(cx)?;
+            due.map(TaskResult::Ok)
+        })
+        .await?;
+        let time = self.lap();
+        self.info.figures.backpressured(time);
+        Ok(())
+    }
+
     async fn credit(&mut self, tail: &mut impl Tail) -> TaskResult {
         let busy = self.lap();
         self.info.figures.busy(busy);
         let mut waited = false;
         poll_fn(|cx| {
+            // What has come due is seen to by `resume`, which follows.
+            let _ = tail.poll_due(cx)?;
             let poll = tail.poll_settle(cx);
             waited |= poll.is_pending();
             poll
@@ -208,3 +245,6 @@ impl Turn {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,7 +41,7 @@ pub trait TwoInputOperator<A, B, Out>: Send {
         out.event(event)
     }
 
-    /// As [`Operator::resume`](crate::output::Operator::resume).
+    /// As [`Operator::resume`](crate::output::Operator::resume); never `Waiting`.
     fn resume(&mut self, _out: &mut dyn Output<Out>) -> TaskResult<Drained> {
         Ok(Drained::All)
     }
@@ -56,7 +56,7 @@ pub trait TwoInputOperator<A, B, Out>: Send {
         Ok(())
     }
 
-    /// As [`Operator::drain`](crate::output::Operator::drain), when both inputs have ended.
+    /// As [`Operator::drain`](crate::output::Operator::drain), when both inputs have ended; never `Waiting`.
     fn drain(&mut self, _out: &mut dyn Output<Out>) -> TaskResult<Drained> {
         Ok(Drained::All)
     }
@@ -115,10 +115,15 @@ where
     }
 
     fn resume(&mut self) -> TaskResult<Drained> {
-        if self.next.resume()? == Drained::Some {
-            return Ok(Drained::Some);
+        let behind = self.next.resume()?;
+        if behind != Drained::All {
+            return Ok(behind);
         }
         self.work(|operator, next| operator.resume(next))
+    }
+
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        self.next.poll_due(cx)
     }
 
     fn time(&mut self, now: Timestamp) -> TaskResult {
@@ -132,8 +137,11 @@ where
     }
 
     fn drain(&mut self) -> TaskResult<Drained> {
-        if !self.finished && self.drain_operator()? == Drained::Some {
-            return Ok(Drained::Some);
+        if !self.finished {
+            let drained = self.drain_operator()?;
+            if drained != Drained::All {
+                return Ok(drained);
+            }
         }
         self.next.drain()
     }
