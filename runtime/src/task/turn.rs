@@ -248,3 +248,5 @@ impl Turn {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod work_tests;
