@@ -116,6 +116,10 @@ impl Environment {
         change(self.shared.state.lock().plan.node(node));
     }
 
+    pub(crate) fn with_plan<R>(&self, look: impl FnOnce(&mut Plan) -> R) -> R {
+        look(&mut self.shared.state.lock().plan)
+    }
+
     /// Notes what is wrong with the plan; `execute` tells.
     pub(crate) fn problem(&self, problem: PlanError) {
         self.shared.state.lock().plan.problems.push(problem);

@@ -34,6 +34,7 @@
 //! - `plan`, `graph`: what was put together, and the job graph it becomes
 //! - `program`: how the runtime builds tasks out of it
 //! - [`JobResult`], [`Error`]: how it ends
+//! - [`testing`]: functions and pipelines without a cluster, threads or real time
 
 mod allocator;
 mod environment;
@@ -47,8 +48,7 @@ mod result;
 mod sink;
 mod source;
 mod stream;
-#[cfg(test)]
-mod testing;
+pub mod testing;
 mod window;
 
 pub use environment::Environment;

@@ -30,6 +30,8 @@ mod map;
 mod process;
 mod running;
 mod sink;
+#[cfg(test)]
+pub(crate) mod stand;
 mod temporal_join;
 #[cfg(test)]
 mod testing;

@@ -15,7 +15,10 @@ mod edge;
 mod node;
 mod side;
 
-pub(crate) use body::{Body, Commit, Erased, OneInput, Outputs, SinkNode, Site, SourceNode, TwoInput};
+pub(crate) use body::{
+    Body, Commit, Erased, OneInput, OneInputBody, Outputs, SinkNode, Site, SourceBody, SourceNode, TwoInput,
+    into_output,
+};
 pub(crate) use edge::{CustomEdge, EdgeBody, KeyOf, KeyedEdge, Keys, PlainEdge};
 pub(crate) use node::{BatchForm, Chaining, Node, NodeIndex, Origin};
 pub(crate) use side::{SharedSides, SideBody, SideKind, SidePorts};

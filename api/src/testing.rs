@@ -1,191 +1,69 @@
-//! What unit tests share: a task that does not exist, and operators that are driven step by step.
+//! Tests of functions and pipelines, without a cluster, threads or real time.
+//!
+//! A [`Harness`] runs a pipeline of one input in the caller's thread: the test pushes records, watermarks and time in, and
+//! takes out what comes of them. The tasks, channels and timers are those of a job; only what surrounds them is not there.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use flott::{FunctionResult, KeyedContext, KeyedProcessFunction, Stream, Timer, testing::Harness};
+//!
+//! /// Says the key of a record again after ten seconds.
+//! #[derive(Clone)]
+//! struct Echo;
+//!
+//! impl KeyedProcessFunction for Echo {
+//!     type Key = String;
+//!     type In = String;
+//!     type Out = String;
+//!
+//!     fn process(&mut self, _: String, ctx: &mut KeyedContext<'_, String, String>) -> FunctionResult {
+//!         let at = ctx.processing_time() + 10_000;
+//!         ctx.register_processing_time_timer(at)?;
+//!         Ok(())
+//!     }
+//!
+//!     fn on_timer(&mut self, _: Timer, ctx: &mut KeyedContext<'_, String, String>) -> FunctionResult {
+//!         let key = ctx.key()?.clone();
+//!         ctx.emit(key);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), flott::Failure> {
+//! let mut harness = Harness::new(|words: Stream<String>| words.key_by(String::clone).process(Echo));
+//! harness.push("hello".to_owned())?;
+//! harness.advance(Duration::from_secs(9))?;
+//! assert!(harness.take().is_empty());
+//! assert_eq!(harness.state_size().timers, 1);
+//! harness.advance(Duration::from_secs(1))?;
+//! assert_eq!(harness.take(), ["hello"]);
+//! harness.end()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With [`HarnessOptions::parallelism`] each operator has several subtasks, and with [`HarnessOptions::interleaved`] it is
+//! drawn from a seed which task is next, so that a property test can see that results do not depend on either.
+//!
+//! # Layout
+//! - `harness`: pipelines of one input, and of two
+//! - `options`: what can be set
+//! - `feed`: how a test gives records, watermarks and ends
+//! - `pipeline`: time, results, and what is remembered
+//! - `probe`: where results are noted
+//! - `port`: where records come in
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+mod feed;
+mod harness;
+mod options;
+mod pipeline;
+mod port;
+mod probe;
 
-use bytes::Bytes;
-use flott_core::id::{AttemptId, AttemptNumber, JobId, OperatorId, SubtaskIndex, VertexId, WorkerId};
-use flott_runtime::{
-    batch::{Batch, Data, Timestamp},
-    error::TaskResult,
-    event::Event,
-    output::{Drained, Operator, OperatorName, Output},
-    task::TaskInfo,
-    time::Clock,
-};
-use parking_lot::Mutex;
-
-use crate::{
-    function::OutputTag,
-    plan::{SideKind, SidePorts, Site},
-};
-
-/// Records with their timestamps, and events, in the order in which they came.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Seen<T> {
-    Record(T, Option<Timestamp>),
-    Event(Event),
-}
-
-/// An output that keeps what it is given. Clones are the same output.
-pub(crate) struct Kept<T>(Arc<Mutex<Vec<Seen<T>>>>);
-
-impl<T> Clone for Kept<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<T> Default for Kept<T> {
-    fn default() -> Self {
-        Self(Arc::default())
-    }
-}
-
-impl<T> Kept<T> {
-    /// Takes out what has come since the last question.
-    pub fn take(&self) -> Vec<Seen<T>> {
-        std::mem::take(&mut self.0.lock())
-    }
-
-    /// As [`take`](Self::take), records alone.
-    pub fn records(&self) -> Vec<(T, Option<Timestamp>)> {
-        let record = |seen| match seen {
-            Seen::Record(record, timestamp) => Some((record, timestamp)),
-            Seen::Event(_) => None,
-        };
-        self.take().into_iter().filter_map(record).collect()
-    }
-}
-
-impl<T: Send> Output<T> for Kept<T> {
-    fn collect(&mut self, batch: &mut Batch<T>) -> TaskResult {
-        let mut timestamps = batch.timestamps.drain(..);
-        let mut kept = self.0.lock();
-        kept.extend(batch.records.drain(..).map(|record| Seen::Record(record, timestamps.next())));
-        Ok(())
-    }
-
-    fn event(&mut self, event: Event) -> TaskResult {
-        self.0.lock().push(Seen::Event(event));
-        Ok(())
-    }
-
-    fn poll_settle(&mut self, _: &mut Context<'_>) -> Poll<TaskResult> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn prepared(&mut self, _: &mut Vec<(OperatorId, Bytes)>) -> TaskResult {
-        Ok(())
-    }
-}
-
-/// A task that does not exist.
-pub(crate) fn task(clock: Clock) -> Arc<TaskInfo> {
-    let vertex = VertexId::from_bytes([1; 16]);
-    Arc::new(TaskInfo {
-        job: JobId::from_bytes([1; 16]),
-        job_name: "test".into(),
-        vertex,
-        task_name: "test".into(),
-        attempt: AttemptId { vertex, subtask: SubtaskIndex(0), attempt: AttemptNumber(0) },
-        parallelism: 1,
-        max_parallelism: 128,
-        worker: WorkerId("worker".into()),
-        configuration: Default::default(),
-        accumulators: Default::default(),
-        figures: Default::default(),
-        clock,
-        alarm: Default::default(),
-    })
-}
-
-/// The site of an operator in `task` whose side output `tag` is `side`.
-pub(crate) fn site<S: Data>(task: Arc<TaskInfo>, tag: &OutputTag<S>, side: Kept<S>) -> Site {
-    let output: Box<dyn Output<S>> = Box::new(side);
-    let port = SideKind::<S>::body().port(vec![Box::new(output)]).unwrap();
-    let sides = Arc::new(Mutex::new(SidePorts(vec![(tag.name().into(), port)])));
-    let name = OperatorName { id: OperatorId::from_bytes([2; 16]), name: "test".into() };
-    Site { name, task, sides: Some(sides) }
-}
-
-/// Drives an operator as a task does.
-pub(crate) struct Driver<Op, Out> {
-    pub operator: Op,
-    pub out: Kept<Out>,
-    task: Arc<TaskInfo>,
-}
-
-impl<Op, Out: Send> Driver<Op, Out> {
-    /// Opens `operator`.
-    pub fn open<In>(mut operator: Op, task: &Arc<TaskInfo>) -> Self
-    where
-        Op: Operator<In, Out>,
-    {
-        operator.open(task).unwrap();
-        Self { operator, out: Kept::default(), task: task.clone() }
-    }
-
-    /// Its task.
-    pub fn task(&self) -> &TaskInfo {
-        &self.task
-    }
-
-    /// Gives it a batch, and does all that is due.
-    pub fn batch<In>(&mut self, records: impl IntoIterator<Item = (In, Option<Timestamp>)>) -> TaskResult
-    where
-        Op: Operator<In, Out>,
-    {
-        let mut batch = Batch::default();
-        records.into_iter().for_each(|(record, timestamp)| batch.push_with(record, timestamp));
-        if !batch.is_empty() {
-            self.operator.process(&mut batch, &mut self.out)?;
-            assert!(batch.is_empty());
-        }
-        self.settle()
-    }
-
-    /// Gives it an event, and does all that is due.
-    pub fn event<In>(&mut self, event: Event) -> TaskResult
-    where
-        Op: Operator<In, Out>,
-    {
-        self.operator.event(event, &mut self.out)?;
-        self.settle()
-    }
-
-    /// Does all that is due.
-    pub fn settle<In>(&mut self) -> TaskResult
-    where
-        Op: Operator<In, Out>,
-    {
-        self.resume()?;
-        if let Some(now) = self.task.alarm.ring(&self.task.clock) {
-            self.operator.time(now, &mut self.out)?;
-            self.resume()?;
-        }
-        Ok(())
-    }
-
-    fn resume<In>(&mut self) -> TaskResult
-    where
-        Op: Operator<In, Out>,
-    {
-        while self.operator.resume(&mut self.out)? == Drained::Some {}
-        Ok(())
-    }
-
-    /// Ends its input.
-    pub fn end<In>(&mut self) -> TaskResult
-    where
-        Op: Operator<In, Out>,
-    {
-        self.event(Event::Watermark(Timestamp::MAX))?;
-        while self.operator.drain(&mut self.out)? == Drained::Some {
-            self.resume()?;
-        }
-        self.operator.finish(&mut self.out)
-    }
-}
+pub use feed::Feed;
+pub use flott_runtime::state::StateSize;
+pub use harness::{Harness, Harness2};
+pub use options::HarnessOptions;
+pub use pipeline::Pipeline;
+pub use probe::Emitted;

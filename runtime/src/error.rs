@@ -33,6 +33,15 @@ pub fn enter_operator(name: &std::sync::Arc<str>) {
     });
 }
 
+/// Has `work` done in the name of an operator, and then goes on in the name of the one before it: for what is called while
+/// that one is at work. After a panic the name stays.
+pub fn within_operator<R>(name: &std::sync::Arc<str>, work: impl FnOnce() -> R) -> R {
+    let outer = OPERATOR.replace(Some(name.clone()));
+    let result = work();
+    OPERATOR.set(outer);
+    result
+}
+
 /// The operator last entered on this thread; forgotten by the call.
 pub fn take_operator() -> Option<std::sync::Arc<str>> {
     OPERATOR.take()

@@ -36,7 +36,7 @@ use crate::{
 };
 
 mod ended;
-mod guard;
+pub(crate) mod guard;
 
 /// How often figures of running tasks are reported.
 const METRICS_INTERVAL: Duration = Duration::from_secs(1);

@@ -16,11 +16,13 @@
 //! - [`time`]: clocks and timers
 //! - [`host`]: many tasks of one job in one process
 //! - [`host_process`]: a host under a TaskManager
+//! - [`harness`]: the tasks of a job in the caller's thread, for tests
 
 pub mod batch;
 pub mod channel;
 pub mod error;
 pub mod event;
+pub mod harness;
 pub mod host;
 pub mod host_process;
 pub mod net;

@@ -1,6 +1,8 @@
 //! The face of everything that takes records: the next operator of a chain, the writers at its end, a test's list.
 
 use std::{
+    collections::VecDeque,
+    mem,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -10,8 +12,9 @@ use flott_core::failure::Failure;
 
 use crate::{
     batch::{Batch, Timestamp},
-    error::{TaskResult, enter_operator},
+    error::{TaskResult, enter_operator, within_operator},
     event::Event,
+    state::StateSize,
     task::TaskInfo,
 };
 
@@ -23,8 +26,9 @@ use crate::{
 ///
 /// What a watermark sets off may be much more than a batch. It is not all done within [`event`](Self::event), but in
 /// steps by [`resume`](Self::resume), which the task calls, and settles after, until nothing is left; only then does it
-/// feed in the next batch or event. All methods but `drain` and `prepared` may leave work in this way, as they may set off
-/// a watermark somewhere behind.
+/// feed in the next batch or event. All methods but `prepared` may leave work in this way, as they may set off a watermark
+/// somewhere behind. An operator may give several batches and events at once nevertheless: what the one behind it has no
+/// time for yet is held back there, in order.
 pub trait Output<T>: Send {
     /// Takes all records out of `batch` and leaves it empty; it keeps or swaps the allocation.
     fn collect(&mut self, batch: &mut Batch<T>) -> TaskResult;
@@ -69,6 +73,11 @@ pub trait Output<T>: Send {
 
     /// Called once after the end: collects what sinks of the chain have prepared for the commit.
     fn prepared(&mut self, into: &mut Vec<(flott_core::id::OperatorId, Bytes)>) -> TaskResult;
+
+    /// What the operators from here to the end of the chain remember. Asked once before each wait.
+    fn state_size(&self) -> StateSize {
+        StateSize::default()
+    }
 }
 
 /// Whether a step was the last.
@@ -109,8 +118,8 @@ pub trait Operator<In, Out>: Send {
 
     /// Does some of the work that is left, and gives about a batch, or the event that it held up. `Some` if anything was
     /// done or given; `All` if there was nothing to do. What it gave has been taken, and all work that this set off behind
-    /// it has been done, when it is called again; neither `process` nor `event` is called before it says `All`. After a
-    /// watermark was given, nothing more is before `resume` is called again.
+    /// it has been done, when it is called again; neither `process` nor `event` is called before it says `All`. Whatever
+    /// it gives in one step must be bounded: what comes behind a watermark waits in memory for all that this sets off.
     ///
     /// `Waiting` if it can take no more before something has happened outside; it is called again when
     /// [`poll_due`](Self::poll_due) is ready.
@@ -152,6 +161,11 @@ pub trait Operator<In, Out>: Send {
     fn prepare_commit(&mut self) -> TaskResult<Option<Bytes>> {
         Ok(None)
     }
+
+    /// What it remembers by key, in numbers; asked once before each wait, so it must not cost more than a few additions.
+    fn state_size(&self) -> StateSize {
+        StateSize::default()
+    }
 }
 
 /// Operators with one name and identity in the graph.
@@ -164,46 +178,102 @@ pub struct OperatorName {
 }
 
 /// An operator with what comes after it: itself an output.
-pub struct Chained<Op, Out> {
+pub struct Chained<In, Op, Out> {
     name: OperatorName,
     operator: Op,
     next: Box<dyn Output<Out>>,
     finished: bool,
     /// What is behind takes nothing for now.
     held_up: bool,
+    /// Something was given to the operator, and it has not said since that all is done.
+    at_work: bool,
+    /// What came while it was at work, in order. The operator before it may give more than one thing at once.
+    held: VecDeque<Held<In>>,
 }
 
-impl<Op, Out> Chained<Op, Out> {
+/// What waits for an operator to be done with what came before.
+enum Held<T> {
+    Batch(Batch<T>),
+    Event(Event),
+}
+
+impl<In, Op, Out> Chained<In, Op, Out>
+where
+    In: Send,
+    Op: Operator<In, Out>,
+{
     /// Puts `operator` before `next` and opens it.
-    pub fn open<In>(
+    pub fn open(
         name: OperatorName,
         mut operator: Op,
         next: Box<dyn Output<Out>>,
         task: &Arc<TaskInfo>,
-    ) -> TaskResult<Self>
-    where
-        Op: Operator<In, Out>,
-    {
+    ) -> TaskResult<Self> {
         enter_operator(&name.name);
         operator.open(task).map_err(|failure| named(failure, &name))?;
-        Ok(Self { name, operator, next, finished: false, held_up: false })
+        Ok(Self { name, operator, next, finished: false, held_up: false, at_work: false, held: VecDeque::new() })
     }
-}
 
-impl<Op, Out> Chained<Op, Out> {
-    /// One step of the operator's own end; its `finish` is the last.
-    fn drain_operator<In>(&mut self) -> TaskResult<Drained>
-    where
-        Op: Operator<In, Out>,
-    {
-        let drained = self.operator.drain(&mut *self.next).and_then(|drained| {
-            if drained == Drained::All {
-                self.finished = true;
-                self.operator.finish(&mut *self.next)?;
+    /// Has the operator do something.
+    fn work<R>(&mut self, work: impl FnOnce(&mut Op, &mut dyn Output<Out>) -> TaskResult<R>) -> TaskResult<R> {
+        let Self { name, operator, next, .. } = self;
+        within_operator(&name.name, || work(operator, &mut **next)).map_err(|failure| named(failure, name))
+    }
+
+    /// Whether the operator takes something more. Most have nothing left after a batch, and say so when they are asked.
+    fn takes_more(&mut self) -> TaskResult<bool> {
+        Ok(!self.at_work || (self.held.is_empty() && self.step()? == Drained::All))
+    }
+
+    fn process(&mut self, batch: &mut Batch<In>) -> TaskResult {
+        self.at_work = true;
+        self.work(|operator, next| operator.process(batch, next))?;
+        debug_assert!(batch.is_empty(), "{} left records behind", self.name.name);
+        Ok(())
+    }
+
+    fn pass(&mut self, event: Event) -> TaskResult {
+        self.at_work = true;
+        self.work(|operator, next| operator.event(event, next))
+    }
+
+    /// Some of the work that is left behind the operator or, if there is none, in it.
+    fn step(&mut self) -> TaskResult<Drained> {
+        // What is behind first: it takes nothing more before it is done.
+        let behind = self.next.resume()?;
+        self.held_up = behind == Drained::Waiting;
+        if behind != Drained::All {
+            return Ok(behind);
+        }
+        let own = self.work(|operator, next| operator.resume(next))?;
+        self.at_work = own != Drained::All;
+        Ok(own)
+    }
+
+    /// All that a task does at the end, where there is no back pressure to wait for.
+    fn drain_all(&mut self) -> TaskResult {
+        loop {
+            let resumed = self.resume()?;
+            let drained = if resumed == Drained::All { self.drain()? } else { resumed };
+            match drained {
+                Drained::All => return Ok(()),
+                Drained::Some => {}
+                Drained::Waiting => {
+                    let failure = Box::new(Failure::internal("the end came before all was drained"));
+                    return Err(named(failure, &self.name));
+                }
             }
-            Ok(drained)
-        });
-        drained.map_err(|failure| named(failure, &self.name))
+        }
+    }
+
+    /// One step of the operator's own end; its `finish` is the last.
+    fn drain_operator(&mut self) -> TaskResult<Drained> {
+        let drained = self.work(|operator, next| operator.drain(next))?;
+        if drained == Drained::All {
+            self.finished = true;
+            self.work(|operator, next| operator.finish(next))?;
+        }
+        Ok(drained)
     }
 }
 
@@ -213,50 +283,48 @@ pub fn named(mut failure: Box<Failure>, name: &OperatorName) -> Box<Failure> {
     failure
 }
 
-impl<In, Out, Op> Output<In> for Chained<Op, Out>
+impl<In, Out, Op> Output<In> for Chained<In, Op, Out>
 where
+    In: Send,
     Op: Operator<In, Out>,
 {
     fn collect(&mut self, batch: &mut Batch<In>) -> TaskResult {
         if batch.is_empty() {
             return Ok(());
         }
-        enter_operator(&self.name.name);
-        let result = self.operator.process(batch, &mut *self.next);
-        debug_assert!(result.is_err() || batch.is_empty(), "{} left records behind", self.name.name);
-        result.map_err(|failure| named(failure, &self.name))
+        if self.takes_more()? {
+            return self.process(batch);
+        }
+        self.held.push_back(Held::Batch(mem::take(batch)));
+        Ok(())
     }
 
     fn event(&mut self, event: Event) -> TaskResult {
-        enter_operator(&self.name.name);
-        match event {
+        if event == Event::End {
             // Whoever ends a chain drains it first; without back pressure to wait for, it can be done here as well.
-            Event::End => {
-                while !self.finished {
-                    if self.drain_operator()? == Drained::Waiting {
-                        return Err(named(
-                            Box::new(Failure::internal("the end came before all was drained")),
-                            &self.name,
-                        ));
-                    }
-                }
+            if !self.finished {
+                self.drain_all()?;
             }
-            Event::Watermark(_) | Event::Idle | Event::Active => {
-                return self.operator.event(event, &mut *self.next).map_err(|failure| named(failure, &self.name));
-            }
+            return self.next.event(event);
         }
-        self.next.event(event)
+        if self.takes_more()? {
+            return self.pass(event);
+        }
+        self.held.push_back(Held::Event(event));
+        Ok(())
     }
 
     fn resume(&mut self) -> TaskResult<Drained> {
-        // What is behind first: it takes nothing more before it is done.
-        let behind = self.next.resume()?;
-        self.held_up = behind == Drained::Waiting;
-        if behind != Drained::All {
-            return Ok(behind);
+        let stepped = self.step()?;
+        if stepped != Drained::All {
+            return Ok(stepped);
         }
-        enter_operator(&self.name.name);
-        self.operator.resume(&mut *self.next).map_err(|failure| named(failure, &self.name))
+        match self.held.pop_front() {
+            None => return Ok(Drained::All),
+            Some(Held::Batch(mut batch)) => self.process(&mut batch)?,
+            Some(Held::Event(event)) => self.pass(event)?,
+        }
+        Ok(Drained::Some)
     }
 
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
@@ -268,26 +336,22 @@ where
     }
 
     fn time(&mut self, now: Timestamp) -> TaskResult {
-        enter_operator(&self.name.name);
-        self.operator.time(now, &mut *self.next).map_err(|failure| named(failure, &self.name))?;
+        self.work(|operator, next| operator.time(now, next))?;
         self.next.time(now)
     }
 
     fn quiet(&mut self) -> TaskResult {
-        enter_operator(&self.name.name);
-        self.operator.quiet(&mut *self.next).map_err(|failure| named(failure, &self.name))?;
+        self.work(|operator, next| operator.quiet(next))?;
         self.next.quiet()
     }
 
     fn drain(&mut self) -> TaskResult<Drained> {
-        if !self.finished {
-            enter_operator(&self.name.name);
-            let drained = self.drain_operator()?;
-            if drained != Drained::All {
-                return Ok(drained);
-            }
+        if self.finished {
+            return self.next.drain();
         }
-        self.next.drain()
+        let drained = self.drain_operator()?;
+        // What its end has set off behind it is done before that is drained in its turn.
+        Ok(if drained == Drained::Waiting { drained } else { Drained::Some })
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
@@ -300,6 +364,10 @@ where
             into.push((self.name.id, data));
         }
         self.next.prepared(into)
+    }
+
+    fn state_size(&self) -> StateSize {
+        self.operator.state_size() + self.next.state_size()
     }
 }
 
@@ -380,6 +448,10 @@ impl<T: Clone + Send> Output<T> for Tee<T> {
 
     fn prepared(&mut self, into: &mut Vec<(flott_core::id::OperatorId, Bytes)>) -> TaskResult {
         self.outputs.iter_mut().try_for_each(|output| output.prepared(into))
+    }
+
+    fn state_size(&self) -> StateSize {
+        self.outputs.iter().map(|output| output.state_size()).sum()
     }
 }
 

@@ -21,6 +21,7 @@
 //! - `prefetch`: entries that will be read soon
 //! - `handle`: what user functions hold
 //! - `operator`: what a subtask remembers apart from keys
+//! - `size`: how much there is
 
 mod aggregate;
 mod descriptor;
@@ -32,6 +33,7 @@ mod keyed;
 mod meta;
 mod operator;
 mod prefetch;
+mod size;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -48,5 +50,6 @@ pub use operator::{
     BroadcastState, BrokenElements, Elements, ListOperatorState, OperatorScope, OperatorScopeMut, OperatorSnapshot,
     OperatorStateMeta, OperatorStates, Spread,
 };
+pub use size::StateSize;
 pub use table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable};
 pub use ttl::StateTtl;

@@ -1,6 +1,7 @@
 //! What `execute` does in each mode.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     process,
@@ -72,11 +73,7 @@ impl Environment {
         Ok(())
     }
 
-    fn plan(
-        &self,
-        name: &str,
-        configuration: &std::collections::BTreeMap<String, String>,
-    ) -> Result<Planned, PlanError> {
+    fn plan(&self, name: &str, configuration: &BTreeMap<String, String>) -> Result<Planned, PlanError> {
         let (plan, settings) = {
             let mut state = self.shared.state.lock();
             (std::mem::take(&mut state.plan), std::mem::take(&mut state.settings))
@@ -89,23 +86,20 @@ impl Environment {
     /// The job within this process.
     fn run(&self, name: &str, planned: Planned) -> Result<JobResult> {
         let Planned { graph, settings, config } = planned;
-        let job = JobId::random();
-        let program = Program {
-            // Nobody fetches the program: it is this process.
-            digest: Digest::of(b""),
-            size: 0,
-            target: host_target(),
-            file_name: "program".to_owned(),
-            entry: None,
-            arguments: Vec::new(),
-        };
         let name = settings.name().unwrap_or(name).to_owned();
-        let job_graph = graph.job_graph(job, name, program, &settings)?;
+        let job_graph = graph.job_graph(JobId::random(), name, no_program(), &settings)?;
         let clock = self.shared.state.lock().clock.clone();
         let collected = graph.places.iter().map(|(node, place)| (*node, graph.nodes[*place].id)).collect();
-        let program = Arc::new(PlannedProgram::new(job, graph));
+        let program = Arc::new(PlannedProgram::new(job_graph.job_id, graph));
         let view = local::run(job_graph, program, &config, clock)?;
         Ok(JobResult::new(view, self.id(), collected))
+    }
+
+    /// The plan as a job whose tasks the caller runs.
+    pub(crate) fn rehearsed(&self, job: JobId, name: &str) -> Result<(JobGraph, PlannedProgram), PlanError> {
+        let Planned { graph, settings, .. } = self.plan(name, &BTreeMap::new())?;
+        let job_graph = graph.job_graph(job, name.to_owned(), no_program(), &settings)?;
+        Ok((job_graph, PlannedProgram::new(job, graph)))
     }
 
     fn write_plan(&self, name: &str, output: &Path, request: &PlanRequest) -> Result<()> {
@@ -163,6 +157,18 @@ impl Environment {
     }
 }
 
+/// What stands for the program where nobody fetches it, because it is this process.
+fn no_program() -> Program {
+    Program {
+        digest: Digest::of(b""),
+        size: 0,
+        target: host_target(),
+        file_name: "program".to_owned(),
+        entry: None,
+        arguments: Vec::new(),
+    }
+}
+
 /// The executable of this process, as a job graph names it.
 fn this_program(entry: Option<String>) -> Result<Program> {
     let read = |path: PathBuf, error| Error::File { action: "read", path, error };
@@ -193,14 +199,6 @@ impl Environment {
     pub(crate) fn job_graph(&self, configuration: &[(&str, &str)]) -> Result<JobGraph, PlanError> {
         let configuration = configuration.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let Planned { graph, settings, .. } = self.plan("test", &configuration)?;
-        let program = Program {
-            digest: Digest::of(b""),
-            size: 0,
-            target: host_target(),
-            file_name: "test".to_owned(),
-            entry: None,
-            arguments: Vec::new(),
-        };
-        graph.job_graph(JobId::from_bytes([7; 16]), "test".to_owned(), program, &settings)
+        graph.job_graph(JobId::from_bytes([7; 16]), "test".to_owned(), no_program(), &settings)
     }
 }

@@ -12,12 +12,14 @@ pub struct Collector<'a, T> {
     batch: &'a mut Batch<T>,
     out: &'a mut dyn Output<T>,
     timestamp: Option<Timestamp>,
+    /// Records that were passed on.
+    given: usize,
     failed: Option<Box<Failure>>,
 }
 
 impl<'a, T> Collector<'a, T> {
     pub(crate) fn new(batch: &'a mut Batch<T>, out: &'a mut dyn Output<T>) -> Self {
-        Self { batch, out, timestamp: None, failed: None }
+        Self { batch, out, timestamp: None, given: 0, failed: None }
     }
 
     /// Gives out a result. It has the timestamp of the record that it was made from.
@@ -49,8 +51,14 @@ impl<'a, T> Collector<'a, T> {
         self.timestamp = timestamp;
     }
 
+    /// Records that were given out, as far as they were passed on.
+    pub(crate) fn given(&self) -> usize {
+        self.given
+    }
+
     #[inline(never)]
     fn flush(&mut self) {
+        self.given += self.batch.len();
         if self.failed.is_none()
             && let Err(failure) = self.out.collect(self.batch)
         {

@@ -60,6 +60,8 @@ impl<T> Clone for OutputTag<T> {
 pub struct Context<'a, Out> {
     collector: Collector<'a, Out>,
     sides: Option<&'a mut SidePorts>,
+    /// Records that were given to them.
+    aside: usize,
     counters: &'a mut Counters,
     task: &'a TaskInfo,
     times: Times,
@@ -81,7 +83,7 @@ impl<'a, Out> Context<'a, Out> {
         task: &'a TaskInfo,
         times: Times,
     ) -> Self {
-        Self { collector, sides, counters, task, times }
+        Self { collector, sides, aside: 0, counters, task, times }
     }
 
     /// Gives out a result, with the timestamp of the record at hand.
@@ -98,6 +100,7 @@ impl<'a, Out> Context<'a, Out> {
         let timestamp = self.collector.timestamp();
         if let Some(sides) = &mut self.sides {
             sides.emit(tag.name(), record, timestamp)?;
+            self.aside += 1;
         }
         Ok(())
     }
@@ -138,6 +141,12 @@ impl<'a, Out> Context<'a, Out> {
 
     pub(crate) fn times(&self) -> Times {
         self.times
+    }
+
+    /// Records that were given out, give or take a batch that is not passed on yet.
+    #[inline]
+    pub(crate) fn given(&self) -> usize {
+        self.collector.given() + self.aside
     }
 
     /// Passes on what is left everywhere.

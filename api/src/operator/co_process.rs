@@ -7,7 +7,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
-    state::KeyedStates,
+    state::{KeyedStates, StateSize},
     task::{TaskInfo, TwoInputOperator},
 };
 
@@ -150,5 +150,9 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let function = &mut self.function;
         self.desk.finish(out, |ctx| function.finish(ctx).map_err(failed))
+    }
+
+    fn state_size(&self) -> StateSize {
+        self.states.size()
     }
 }

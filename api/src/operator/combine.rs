@@ -6,7 +6,7 @@ use flott_runtime::{
     batch::{BATCH_RECORDS, Batch, Key},
     error::TaskResult,
     output::{Operator, Output},
-    state::HeapTable,
+    state::{HeapTable, StateSize},
 };
 
 use super::fold::Fold;
@@ -86,5 +86,9 @@ impl<K: Key, T, F: Fold<K, T>> Operator<T, (K, F::Value)> for Combine<K, T, F> {
 
     fn finish(&mut self, out: &mut dyn Output<(K, F::Value)>) -> TaskResult {
         self.flush(out)
+    }
+
+    fn state_size(&self) -> StateSize {
+        StateSize { keys: self.table.len(), timers: 0 }
     }
 }

@@ -91,7 +91,8 @@ impl<K: Key> Firing<K> {
         Ok(fired)
     }
 
-    /// The input has ended: fires some of the timers in processing time that were set by then.
+    /// The input has ended: fires some of the timers in event time that were set when the last watermark had passed, and of
+    /// those in processing time that were set by now.
     pub fn drain<Out>(
         &mut self,
         states: &mut KeyedStates<K>,
@@ -99,13 +100,25 @@ impl<K: Key> Firing<K> {
         out: &mut dyn Output<Out>,
         on_timer: impl FnMut(Timer, &mut KeyedContext<'_, K, Out>) -> FunctionResult,
     ) -> TaskResult<Drained> {
+        let watermark = desk.watermark;
+        if states.timers().event.next().is_some_and(|at| at <= watermark) {
+            let next = |ctx: &mut KeyedContext<'_, K, Out>| ctx.timers().pop_event(watermark);
+            fire(states, desk, out, TimeDomain::Event, next, on_timer)?;
+            return Ok(Drained::Some);
+        }
         let last = self.last.get_or_insert_with(|| mem::take(&mut states.timers().processing));
+        if last.is_empty() {
+            // What they have set themselves is not waited for.
+            states.timers().processing = TimerQueue::default();
+            return Ok(Drained::All);
+        }
         let next = |_: &mut KeyedContext<'_, K, Out>| Ok(last.pop(Timestamp::MAX));
-        fire(states, desk, out, TimeDomain::Processing, next, on_timer)
+        fire(states, desk, out, TimeDomain::Processing, next, on_timer)?;
+        Ok(Drained::Some)
     }
 }
 
-/// Calls the function for timers as `next` gives them, a batch at most.
+/// Calls the function for timers as `next` gives them, until there are a batch of timers or of results.
 fn fire<K: Key, Out>(
     states: &mut KeyedStates<K>,
     desk: &mut Desk<Out>,
@@ -124,6 +137,9 @@ fn fire<K: Key, Out>(
             ctx.set_timestamp((domain == TimeDomain::Event).then_some(due.at));
             ctx.set_key(due.hash, due.key);
             on_timer(Timer { at: due.at, domain }, &mut ctx).map_err(failed)?;
+            if ctx.given() >= BATCH_RECORDS {
+                break;
+            }
         }
         ctx.flush()
     })?;

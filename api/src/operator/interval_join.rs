@@ -23,7 +23,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
-    state::{KeyHash, KeyedStates, ValueState},
+    state::{KeyHash, KeyedStates, StateSize, ValueState},
     task::{TaskInfo, TwoInputOperator},
     time::TimeDomain,
 };
@@ -244,6 +244,10 @@ impl<K: Key, F: ProcessJoinFunction> TwoInputOperator<F::Left, F::Right, F::Out>
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Joining { function, desk, .. } = &mut self.joining;
         desk.finish(out, |ctx| function.finish(ctx).map_err(failed))
+    }
+
+    fn state_size(&self) -> StateSize {
+        self.joining.states.size()
     }
 }
 

@@ -7,7 +7,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Operator, Output},
-    state::KeyedStates,
+    state::{KeyedStates, StateSize},
     task::TaskInfo,
 };
 
@@ -83,5 +83,9 @@ impl<F: KeyedProcessFunction> Operator<F::In, F::Out> for KeyedProcess<F> {
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let function = &mut self.function;
         self.desk.finish(out, |ctx| function.finish(ctx).map_err(failed))
+    }
+
+    fn state_size(&self) -> StateSize {
+        self.states.size()
     }
 }

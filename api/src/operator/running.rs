@@ -6,7 +6,7 @@ use flott_runtime::{
     batch::{Batch, Key},
     error::TaskResult,
     output::{Operator, Output},
-    state::HeapTable,
+    state::{HeapTable, StateSize},
 };
 
 use super::fold::Fold;
@@ -56,5 +56,9 @@ impl<K: Key, T, F: Fold<K, T>> Operator<T, F::Out> for Running<K, T, F> {
         drop(results);
         mem::swap(&mut self.out.timestamps, &mut input.timestamps);
         out.collect(&mut self.out)
+    }
+
+    fn state_size(&self) -> StateSize {
+        StateSize { keys: self.table.len(), timers: 0 }
     }
 }

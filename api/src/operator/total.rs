@@ -4,7 +4,7 @@ use flott_runtime::{
     batch::{BATCH_RECORDS, Batch, Key},
     error::TaskResult,
     output::{Drained, Operator, Output},
-    state::{HeapTable, KeyHash},
+    state::{HeapTable, KeyHash, StateSize},
 };
 
 use super::fold::Fold;
@@ -47,5 +47,9 @@ impl<K: Key, T: Send, F: Fold<K, T>> Operator<(K, F::Value), F::Out> for Total<K
         }
         out.collect(&mut batch)?;
         Ok(Drained::Some)
+    }
+
+    fn state_size(&self) -> StateSize {
+        StateSize { keys: self.table.len(), timers: 0 }
     }
 }

@@ -47,7 +47,7 @@ pub(crate) struct Site {
 }
 
 impl Outputs {
-    fn typed<T: Data>(self) -> TaskResult<(Box<dyn Output<T>>, Option<SharedSides>)> {
+    pub(crate) fn typed<T: Data>(self) -> TaskResult<(Box<dyn Output<T>>, Option<SharedSides>)> {
         let main = Tee::of(self.main.into_iter().map(into_output::<T>).collect::<TaskResult<_>>()?);
         if self.sides.is_empty() {
             return Ok((main, None));

@@ -14,6 +14,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output, Tee},
+    state::StateSize,
 };
 use parking_lot::Mutex;
 
@@ -65,6 +66,7 @@ pub(crate) trait SidePort: Send {
     fn drain(&mut self) -> TaskResult<Drained>;
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
     fn prepared(&mut self, into: &mut Vec<(OperatorId, Bytes)>) -> TaskResult;
+    fn state_size(&self) -> StateSize;
 }
 
 impl<T: Data> SidePort for Port<T> {
@@ -108,6 +110,10 @@ impl<T: Data> SidePort for Port<T> {
 
     fn prepared(&mut self, into: &mut Vec<(OperatorId, Bytes)>) -> TaskResult {
         self.output.prepared(into)
+    }
+
+    fn state_size(&self) -> StateSize {
+        self.output.state_size()
     }
 }
 
@@ -199,5 +205,10 @@ impl<T: Data> Output<T> for WithSides<T> {
             port.prepared(into)?;
         }
         self.main.prepared(into)
+    }
+
+    fn state_size(&self) -> StateSize {
+        let sides: StateSize = self.sides.lock().0.iter().map(|(_, port)| port.state_size()).sum();
+        sides + self.main.state_size()
     }
 }

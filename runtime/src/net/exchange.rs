@@ -31,7 +31,8 @@ pub struct Exchange {
     job: JobId,
     secret: JobSecret,
     process: ProcessId,
-    runtime: Handle,
+    /// Where connections run; a process that is alone in its job has none.
+    runtime: Option<Handle>,
     rendezvous: Arc<Rendezvous>,
     local: Mutex<HashMap<ChannelId, Box<dyn Any + Send>>>,
     outgoing: Mutex<HashMap<ProcessId, Arc<outgoing::Connection>>>,
@@ -41,6 +42,15 @@ pub struct Exchange {
 impl Exchange {
     /// An exchange for `process`. Connections run on `runtime`.
     pub fn new(job: JobId, secret: JobSecret, process: ProcessId, runtime: Handle) -> Arc<Self> {
+        Self::with(job, secret, process, Some(runtime))
+    }
+
+    /// An exchange for `process` that is alone in its job: all channels are within it.
+    pub fn alone(job: JobId, process: ProcessId) -> Arc<Self> {
+        Self::with(job, JobSecret::from_bytes([0; 16]), process, None)
+    }
+
+    fn with(job: JobId, secret: JobSecret, process: ProcessId, runtime: Option<Handle>) -> Arc<Self> {
         Arc::new(Self {
             job,
             secret,
@@ -60,12 +70,13 @@ impl Exchange {
 
     /// Listens on `address` and serves until closed; the address that was bound comes back.
     pub async fn listen(self: &Arc<Self>, address: SocketAddr) -> std::io::Result<SocketAddr> {
+        let runtime = self.runtime.as_ref().ok_or_else(|| std::io::Error::other("a process alone has no peers"))?;
         let listener = TcpListener::bind(address).await?;
         let bound = listener.local_addr()?;
         let expected = Hello { job: self.job, secret: self.secret, to: self.process };
         let (rendezvous, closed) = (self.rendezvous.clone(), self.closed.clone());
         let greetings = Arc::new(Semaphore::new(GREETINGS_MAX));
-        self.runtime.spawn(async move {
+        runtime.spawn(async move {
             loop {
                 let accept = async {
                     let greeting = greetings.clone().acquire_owned().await;
@@ -141,13 +152,16 @@ impl Exchange {
 
     /// The sending end of a channel to another process, which is dialled unless it was before.
     pub fn open_remote(self: &Arc<Self>, peer: &ProcessLocation, id: ChannelId) -> TaskResult<RemoteSender> {
+        let Some(runtime) = &self.runtime else {
+            return Err(Box::new(Failure::internal(format!("{id:?} leads to another process, but there is none"))));
+        };
         let mut outgoing = self.outgoing.lock();
         outgoing.retain(|_, connection| !connection.is_broken());
         let connection = outgoing.entry(peer.process).or_insert_with(|| {
             let connection = outgoing::Connection::new(peer.clone());
             let hello = Hello { job: self.job, secret: self.secret, to: peer.process };
             let (run, closed) = (connection.clone().run(hello), self.closed.clone());
-            self.runtime.spawn(async move {
+            runtime.spawn(async move {
                 tokio::select! { () = closed.cancelled() => {}, () = run => {} }
             });
             connection

@@ -16,6 +16,7 @@ use super::{
     expiring::Perish,
     handle::{AggregatingState, ListState, MapState, ReducingState, ValueState},
     meta::{StateKind, StateMeta},
+    size::StateSize,
     table::{GroupEntries, GroupSpace, KeyHash},
     ttl::StateTtl,
 };
@@ -124,6 +125,14 @@ impl<K: Key> KeyedStates<K> {
     /// Begins to register the state `name`, or to find it again.
     pub fn state<'a>(&'a mut self, name: &'a str) -> StateDescriptor<'a, K> {
         StateDescriptor::new(self, name)
+    }
+
+    /// How much there is.
+    pub fn size(&self) -> StateSize {
+        StateSize {
+            keys: self.slots.iter().map(|slot| slot.table.entries().keys()).sum(),
+            timers: self.timers.event.len() + self.timers.processing.len(),
+        }
     }
 
     /// Registers a state with one value per key, or finds it again.

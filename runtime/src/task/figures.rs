@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use flott_core::view::TaskMetrics;
 
+use crate::state::StateSize;
+
 /// Counters of one attempt.
 #[derive(Debug, Default)]
 pub struct TaskFigures {
@@ -16,6 +18,8 @@ pub struct TaskFigures {
     busy_ns: AtomicU64,
     idle_ns: AtomicU64,
     backpressured_ns: AtomicU64,
+    keys: AtomicU64,
+    timers: AtomicU64,
 }
 
 impl TaskFigures {
@@ -57,6 +61,17 @@ impl TaskFigures {
     /// Time spent waiting for credit.
     pub fn backpressured(&self, time: Duration) {
         self.backpressured_ns.fetch_add(time.as_nanos() as u64, Relaxed);
+    }
+
+    /// What operators remember.
+    pub fn state(&self, size: StateSize) {
+        self.keys.store(size.keys as u64, Relaxed);
+        self.timers.store(size.timers as u64, Relaxed);
+    }
+
+    /// What operators remembered when the task last began to wait, or ended.
+    pub fn state_size(&self) -> StateSize {
+        StateSize { keys: self.keys.load(Relaxed) as usize, timers: self.timers.load(Relaxed) as usize }
     }
 
     /// The figures now.

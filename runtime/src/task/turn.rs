@@ -13,6 +13,7 @@ use crate::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
+    state::StateSize,
     task::Prepared,
     time::AlarmWait,
 };
@@ -32,6 +33,7 @@ pub(super) trait Tail {
     fn drain(&mut self) -> TaskResult<Drained>;
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
     fn prepared(&mut self, into: &mut Prepared) -> TaskResult;
+    fn state_size(&self) -> StateSize;
 }
 
 impl<T> Tail for Box<dyn Output<T>> {
@@ -65,6 +67,10 @@ impl<T> Tail for Box<dyn Output<T>> {
 
     fn prepared(&mut self, into: &mut Prepared) -> TaskResult {
         (**self).prepared(into)
+    }
+
+    fn state_size(&self) -> StateSize {
+        (**self).state_size()
     }
 }
 
@@ -119,6 +125,7 @@ impl Turn {
                 if !std::mem::replace(&mut waited, true) {
                     let now = Instant::now();
                     self.info.figures.busy(now - std::mem::replace(&mut self.since, now));
+                    self.info.figures.state(tail.state_size());
                 }
                 match tail.poll_settle(cx) {
                     Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
@@ -194,6 +201,7 @@ impl Turn {
         self.credit(tail).await?;
         let mut prepared = Prepared::new();
         tail.prepared(&mut prepared)?;
+        self.info.figures.state(tail.state_size());
         Ok(prepared)
     }
 
@@ -240,3 +248,5 @@ impl Turn {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod work_tests;

@@ -16,9 +16,10 @@ use crate::{
         gate::{GateItem, InputGate},
         merge::EventMerge,
     },
-    error::{TaskResult, enter_operator},
+    error::{TaskResult, within_operator},
     event::Event,
     output::{Drained, OperatorName, Output, named},
+    state::StateSize,
 };
 
 /// An operator with two inputs of different types. See [`Operator`](crate::output::Operator) for the common ground.
@@ -64,6 +65,11 @@ pub trait TwoInputOperator<A, B, Out>: Send {
     fn finish(&mut self, _out: &mut dyn Output<Out>) -> TaskResult {
         Ok(())
     }
+
+    /// As [`Operator::state_size`](crate::output::Operator::state_size).
+    fn state_size(&self) -> StateSize {
+        StateSize::default()
+    }
 }
 
 /// An operator with two inputs, and what comes after it.
@@ -81,17 +87,17 @@ where
 {
     /// Has the operator do something.
     fn work<R>(&mut self, work: impl FnOnce(&mut Op, &mut dyn Output<Out>) -> TaskResult<R>) -> TaskResult<R> {
-        enter_operator(&self.name.name);
-        work(&mut self.operator, &mut *self.next).map_err(|failure| named(failure, &self.name))
+        let Self { name, operator, next, .. } = self;
+        within_operator(&name.name, || work(operator, &mut **next)).map_err(|failure| named(failure, name))
     }
 
-    fn drain_operator(&mut self) -> TaskResult<Drained> {
+    fn drain_operator(&mut self) -> TaskResult {
         let drained = self.work(|operator, next| operator.drain(next))?;
         if drained == Drained::All {
             self.finished = true;
             self.work(|operator, next| operator.finish(next))?;
         }
-        Ok(drained)
+        Ok(())
     }
 }
 
@@ -131,13 +137,12 @@ where
     }
 
     fn drain(&mut self) -> TaskResult<Drained> {
-        if !self.finished {
-            let drained = self.drain_operator()?;
-            if drained != Drained::All {
-                return Ok(drained);
-            }
+        if self.finished {
+            return self.next.drain();
         }
-        self.next.drain()
+        self.drain_operator()?;
+        // What its end has set off behind it is done before that is drained in its turn.
+        Ok(Drained::Some)
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
@@ -146,6 +151,10 @@ where
 
     fn prepared(&mut self, into: &mut Prepared) -> TaskResult {
         self.next.prepared(into)
+    }
+
+    fn state_size(&self) -> StateSize {
+        self.operator.state_size() + self.next.state_size()
     }
 }
 

@@ -124,6 +124,12 @@ impl<T> AssignWatermarks<T> {
         Ok(Drained::Some)
     }
 
+    /// The stream is idle from here on: what it has said so far still counts where all streams are.
+    fn give_up(&mut self, out: &mut dyn Output<T>) -> TaskResult {
+        self.give(self.assigner.watermark(), out)?;
+        out.event(Event::Idle)
+    }
+
     fn watch_idleness(&mut self, now: Timestamp) {
         if let Some(after) = self.strategy.idleness_ms() {
             self.active_at = now;
@@ -169,6 +175,10 @@ impl<T: Send> Operator<T, T> for AssignWatermarks<T> {
     fn quiet(&mut self, out: &mut dyn Output<T>) -> TaskResult {
         let now = self.task.clock.now();
         self.pulse.rest(now);
+        if self.idle || self.input_idle {
+            // A watermark would say that the stream is active again, and others would wait for the next one.
+            return Ok(());
+        }
         if self.strategy.is_periodic() {
             self.task.alarm.set(self.pulse.next(now));
         }
@@ -184,7 +194,7 @@ impl<T: Send> Operator<T, T> for AssignWatermarks<T> {
             return Ok(());
         }
         self.idle = true;
-        if self.input_idle { Ok(()) } else { out.event(Event::Idle) }
+        if self.input_idle { Ok(()) } else { self.give_up(out) }
     }
 
     fn event(&mut self, event: Event, out: &mut dyn Output<T>) -> TaskResult {
@@ -195,7 +205,11 @@ impl<T: Send> Operator<T, T> for AssignWatermarks<T> {
             Event::Idle | Event::Active => {
                 let was = self.input_idle;
                 self.input_idle = event == Event::Idle;
-                if self.idle || was == self.input_idle { Ok(()) } else { out.event(event) }
+                match self.idle || was == self.input_idle {
+                    true => Ok(()),
+                    false if self.input_idle => self.give_up(out),
+                    false => out.event(event),
+                }
             }
             Event::End => out.event(event),
         }

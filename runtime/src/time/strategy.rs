@@ -19,6 +19,7 @@ pub trait WatermarkGenerator<T>: Clone + Send + Sync + 'static {
     fn on_record(&mut self, record: &T, timestamp: Timestamp) -> Option<Timestamp>;
 
     /// Called every `pipeline.auto-watermark-interval`, and when there is nothing else to do; `now` is processing time.
+    /// Not called while the stream is idle.
     fn on_periodic(&mut self, _now: Timestamp) -> Option<Timestamp> {
         None
     }

@@ -20,8 +20,8 @@ use super::{Closure, Folding, PaneFunction, WindowSpec, Windows};
 use crate::{
     function::{Aggregate, Collector, OutputTag},
     operator::Aggregating,
+    operator::stand::{Driver, Kept, Seen, site, task},
     plan::KeyOf,
-    testing::{Driver, Kept, Seen, site, task},
     window::{GlobalWindow, TimeWindow, Trigger, Window, WindowAssigner},
 };
 

@@ -408,8 +408,8 @@ fn state_per_window_is_refused_where_windows_merge() {
         lateness_ms: 0,
         late: None,
     };
-    let task = crate::testing::task(Clock::System);
-    let site = crate::testing::site(task.clone(), &super::LATE, crate::testing::Kept::default());
+    let task = crate::operator::stand::task(Clock::System);
+    let site = crate::operator::stand::site(task.clone(), &super::LATE, crate::operator::stand::Kept::default());
     let keys: std::sync::Arc<dyn crate::plan::KeyOf<(u8, i64), u8>> =
         std::sync::Arc::new(|record: &(u8, i64)| record.0);
     let mut operator = super::Windows::new(spec, keys, &site);

@@ -1,0 +1,190 @@
+//! Time, results, and what is remembered.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use flott_core::{failure::Failure, id::JobId, view::Accumulator};
+use flott_runtime::{
+    batch::{Data, Timestamp},
+    error::TaskResult,
+    harness::{Draws, TaskHarness},
+    state::StateSize,
+    time::ManualClock,
+};
+
+use super::{
+    HarnessOptions,
+    probe::{Emitted, Noted},
+};
+use crate::{environment::Environment, error::PlanError, function::OutputTag, stream::Stream};
+
+/// Times that [`Pipeline::advance`] passes through at most.
+const STOPS_MAX: usize = 10_000_000;
+
+/// Steps that tasks take between two things that are given, at most, where that is drawn.
+const STEPS_MAX: usize = 12;
+
+/// A pipeline at work, whatever its inputs are: what [`Harness`](super::Harness) and [`Harness2`](super::Harness2) have
+/// in common.
+///
+/// When a task has failed, every method that can says so again.
+pub struct Pipeline<Out> {
+    /// Why it cannot run, if so.
+    tasks: Result<TaskHarness, Box<Failure>>,
+    clock: ManualClock,
+    /// What is left to chance.
+    pub(super) draws: Option<Draws>,
+    noted: Noted<Out>,
+    sides: Vec<(String, Box<dyn Any + Send>)>,
+}
+
+impl<Out: Data> Pipeline<Out> {
+    pub(super) fn new(options: HarnessOptions, env: &Environment, results: &Stream<Out>) -> Self {
+        if !env.is(&results.env) {
+            env.problem(PlanError::Mixed("harness"));
+        }
+        let noted = Noted::default();
+        noted.attach(env, "Output", results.origins.clone());
+        let sides = options.sides.iter().map(|side| side.attach(env)).collect();
+        let clock = ManualClock::at(options.start);
+        let tasks = start(env, &clock, options.seed);
+        // Two sequences of the same seed would say the same.
+        let draws = options.seed.map(|seed| Draws::new(!seed));
+        Self { tasks, clock, draws, noted, sides }
+    }
+}
+
+fn start(env: &Environment, clock: &ManualClock, seed: Option<u64>) -> TaskResult<TaskHarness> {
+    let planned = env.rehearsed(JobId::from_bytes([0; 16]), "harness");
+    let (graph, program) = planned.map_err(|error| Box::new(Failure::user(error.to_string()).fatal()))?;
+    TaskHarness::start(Arc::new(graph), Arc::new(program), clock, seed)
+}
+
+impl<Out> Pipeline<Out> {
+    pub(super) fn tasks(&mut self) -> TaskResult<&mut TaskHarness> {
+        let tasks = self.tasks.as_mut().map_err(|failure| failure.clone())?;
+        match tasks.failure() {
+            Some(failure) => Err(Box::new(failure.clone())),
+            None => Ok(tasks),
+        }
+    }
+
+    /// Something was given: does what comes of it, or as much as is drawn.
+    pub(super) fn go_on(&mut self) -> TaskResult {
+        let steps = self.draws.as_mut().and_then(|draws| (draws.below(4) > 0).then(|| draws.below(STEPS_MAX)));
+        let tasks = self.tasks()?;
+        match steps {
+            Some(steps) => (0..steps).try_for_each(|_| tasks.step().map(drop)),
+            None => tasks.settle(),
+        }
+    }
+
+    /// Has tasks do all that they can.
+    ///
+    /// # Errors
+    /// When a task fails; so it is with all methods that return a failure. It names the operator.
+    pub fn settle(&mut self) -> Result<(), Failure> {
+        self.tasks().and_then(TaskHarness::settle).map_err(|failure| *failure)
+    }
+
+    /// Processing time, in milliseconds.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Lets processing time pass, through all times in between that an operator waits for: what is due at one of them is
+    /// done when the clock stands there. So a timer that sets itself again fires as often as it does in a job that has
+    /// nothing else to do.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle); and when there are more than ten million such times.
+    pub fn advance(&mut self, by: Duration) -> Result<(), Failure> {
+        let by = Timestamp::try_from(by.as_millis()).unwrap_or(Timestamp::MAX);
+        let until = self.clock.now().saturating_add(by);
+        self.settle()?;
+        for _ in 0..STOPS_MAX {
+            let now = self.clock.now();
+            let next = self.tasks().map_err(|failure| *failure)?.next_alarm();
+            match next.filter(|at| (now..until).contains(at)) {
+                Some(at) => self.set_time(at.max(now.saturating_add(1)))?,
+                None => return self.set_time(until),
+            }
+        }
+        Err(Failure::user(format!("operators wait for more than {STOPS_MAX} times until {until}")).fatal())
+    }
+
+    /// Sets processing time, in milliseconds, at once, as for a job that has stood still: what was due in between is done
+    /// when the clock stands at `now`. It never goes back.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub fn set_time(&mut self, now: Timestamp) -> Result<(), Failure> {
+        self.settle()?;
+        self.clock.set(now);
+        self.settle()
+    }
+
+    /// The results since the last call of this method or one like it.
+    pub fn take(&mut self) -> Vec<Out> {
+        self.noted.take_records().into_iter().map(|(record, _)| record).collect()
+    }
+
+    /// As [`take`](Self::take), with timestamps.
+    pub fn take_timestamped(&mut self) -> Vec<(Out, Option<Timestamp>)> {
+        self.noted.take_records()
+    }
+
+    /// As [`take`](Self::take), with all that comes between records.
+    pub fn take_events(&mut self) -> Vec<Emitted<Out>> {
+        self.noted.take()
+    }
+
+    /// What operators have given to the side output `tag` since the last call.
+    ///
+    /// # Panics
+    /// When [`HarnessOptions::side`] was not called with this tag.
+    #[track_caller]
+    pub fn side<S: Data>(&mut self, tag: &OutputTag<S>) -> Vec<S> {
+        self.side_timestamped(tag).into_iter().map(|(record, _)| record).collect()
+    }
+
+    /// As [`side`](Self::side), with timestamps.
+    ///
+    /// # Panics
+    /// As [`side`](Self::side).
+    #[track_caller]
+    pub fn side_timestamped<S: Data>(&mut self, tag: &OutputTag<S>) -> Vec<(S, Option<Timestamp>)> {
+        let noted = self.sides.iter().filter(|(name, _)| name == tag.name());
+        match noted.filter_map(|(_, noted)| noted.downcast_ref::<Noted<S>>()).next() {
+            Some(noted) => noted.take_records(),
+            None => panic!("side output {:?} is not noted: call `HarnessOptions::side` with its tag", tag.name()),
+        }
+    }
+
+    /// What all operators remember by key: for tests that nothing is left behind.
+    pub fn state_size(&self) -> StateSize {
+        self.tasks.as_ref().map(TaskHarness::state_size).unwrap_or_default()
+    }
+
+    /// An accumulator by name. User functions report theirs at the end of the input.
+    pub fn accumulator(&self, name: &str) -> Option<Accumulator> {
+        self.tasks.as_ref().ok()?.accumulators().remove(name)
+    }
+
+    /// The value of a counter; 0 if nobody has counted. User functions report theirs at the end of the input.
+    pub fn counter(&self, name: &str) -> i64 {
+        match self.accumulator(name) {
+            Some(Accumulator::LongCounter(sum)) => sum,
+            _ => 0,
+        }
+    }
+
+    /// The inputs have ended: the rest is done, and what sinks have prepared is made visible.
+    pub(super) fn finish(&mut self) -> TaskResult {
+        let tasks = self.tasks()?;
+        tasks.settle()?;
+        if tasks.is_over() {
+            return tasks.commit();
+        }
+        Err(Box::new(Failure::internal("tasks wait for something although all inputs have ended")))
+    }
+}

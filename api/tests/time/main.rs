@@ -1,0 +1,3 @@
+//! Functions and pipelines under the test harness: time, timers, and what results must not depend on.
+
+mod harness;
