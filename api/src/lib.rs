@@ -46,6 +46,7 @@ mod result;
 mod sink;
 mod source;
 mod stream;
+mod window;
 
 pub use environment::Environment;
 pub use error::{Error, PlanError, Result};

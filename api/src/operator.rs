@@ -8,6 +8,7 @@
 //! - `fold`: what is folded per key: reductions and aggregations
 //! - `running`: a result for each record (streaming)
 //! - `combine`, `total`: one result for each key (batch), before the shuffle and after
+//! - `slices`: aligned windows in event time
 //! - `sink`: the end of a chain
 
 mod co_process;
@@ -21,6 +22,9 @@ mod map;
 mod process;
 mod running;
 mod sink;
+mod slices;
+#[cfg(test)]
+pub(crate) mod testing;
 mod total;
 
 pub(crate) use co_process::{CoMap, CoProcess, KeyedCoProcess};
@@ -33,4 +37,5 @@ pub(crate) use map::{Map, TryMap};
 pub(crate) use process::Process;
 pub(crate) use running::Running;
 pub(crate) use sink::SinkOperator;
+pub(crate) use slices::{Shape, SliceWindows, WindowFold};
 pub(crate) use total::Total;
