@@ -13,6 +13,7 @@
 //! - `fold`: what is folded per key: reductions and aggregations
 //! - `running`: a result for each record (streaming)
 //! - `combine`, `total`: one result for each key (batch), before the shuffle and after
+//! - `slices`: aligned windows in event time
 //! - `sink`: the end of a chain
 
 mod call;
@@ -30,6 +31,7 @@ mod map;
 mod process;
 mod running;
 mod sink;
+mod slices;
 #[cfg(test)]
 pub(crate) mod stand;
 mod temporal_join;
@@ -53,6 +55,7 @@ pub(crate) use map::{Map, TryMap};
 pub(crate) use process::Process;
 pub(crate) use running::Running;
 pub(crate) use sink::SinkOperator;
+pub(crate) use slices::{Shape, SliceSpec, SliceWindows};
 pub(crate) use temporal_join::{Deletes, LatestJoin, TemporalJoin};
 pub(crate) use total::Total;
 pub(crate) use window::{

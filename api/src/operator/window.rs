@@ -34,7 +34,7 @@ use flott_runtime::{
 };
 
 pub(crate) use self::{
-    core::WindowSpec,
+    core::{LATE_RECORDS_DROPPED, WindowSpec},
     function::{Bare, Closure, Emit, Folding, PaneFunction, Processing, WithKey},
     whole::{Evicting, Gathering, Whole},
 };
@@ -183,8 +183,9 @@ where
     }
 }
 
+/// Records have no timestamps.
 #[cold]
-fn unstamped() -> Box<Failure> {
+pub(super) fn unstamped() -> Box<Failure> {
     let message = "records have no timestamps, which windows in event time go by: \
                    give them some with `assign_timestamps_and_watermarks`";
     Box::new(Failure::user(message).fatal())

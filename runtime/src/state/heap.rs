@@ -36,6 +36,11 @@ impl<K, V> Default for HeapTable<K, V> {
 }
 
 impl<K: Key, V> HeapTable<K, V> {
+    /// An empty table with room for so many keys.
+    pub fn with_capacity(keys: usize) -> Self {
+        Self { entries: HashTable::with_capacity(keys) }
+    }
+
     /// Keys that have a value.
     pub fn len(&self) -> usize {
         self.entries.len()

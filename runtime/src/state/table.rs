@@ -20,7 +20,7 @@ impl KeyHash {
 
     /// As tables within a subtask use it.
     #[inline(always)]
-    pub(crate) fn for_table(self) -> u64 {
+    pub fn for_table(self) -> u64 {
         table_hash(self.0)
     }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The counter of records that came too late for all their windows, and that no side output took.
-const LATE_RECORDS_DROPPED: &str = "numLateRecordsDropped";
+pub(crate) const LATE_RECORDS_DROPPED: &str = "numLateRecordsDropped";
 
 /// At the final watermark triggers may set timers of windows without an end. So many may fire beyond those that were
 /// there, before it is taken that they will go on for ever.

@@ -1,13 +1,19 @@
 //! Which operator runs.
 
 use flott_core::job_graph::OperatorKind;
-use flott_runtime::batch::{Data, Key};
+use flott_runtime::{
+    batch::{Data, Key},
+    time::TimeDomain,
+};
 
 use super::{Stream, WindowedStream};
 use crate::{
-    operator::{Emit, Evicting, Fold, Folding, Gathering, PaneFunction, Whole, WindowSpec, Windows},
+    operator::{
+        Emit, Evicting, Fold, Folding, Gathering, PaneFunction, Shape, SliceSpec, SliceWindows, Whole, WindowSpec,
+        Windows,
+    },
     plan::{Body, Node, OneInput},
-    window::{Trigger, WindowAssigner},
+    window::{AlignedKind, AlignedWindows, Trigger, WindowAssigner},
 };
 
 impl<K, T, A, Tr> WindowedStream<K, T, A, Tr>
@@ -25,10 +31,36 @@ where
         F: Fold<K, T>,
         E: Emit<K, A::Window, F::Running>,
     {
+        if let Some(shape) = self.shape()
+            && !E::STATEFUL
+        {
+            let spec = SliceSpec { shape, fold, emit, late: self.late.clone() };
+            let keys = self.keys.clone();
+            let make = move |site: &_| SliceWindows::<K, T, A::Window, F, E>::new(spec.clone(), keys.clone(), site);
+            return self.then(OneInput::<T, E::Out, _>::body(make));
+        }
         let function = Folding { fold, emit };
         match &self.evictor {
             Some(evictor) => self.then(self.general(Evicting { function, evictor: evictor.clone() })),
             None => self.then(self.general(function)),
+        }
+    }
+
+    /// How windows lie whose records can be folded by slices: in event time, the same for all keys, over when the watermark
+    /// has passed them.
+    fn shape(&self) -> Option<Shape> {
+        let plain = self.default_trigger && self.evictor.is_none() && self.lateness_ms == 0;
+        let aligned = self.assigner.aligned().filter(|aligned| plain && aligned.domain == TimeDomain::Event)?;
+        let AlignedWindows { kind, size_ms, slide_ms, offset_ms, .. } = aligned;
+        // What is wrong with other numbers is told with the plan.
+        if size_ms < 1 || slide_ms < 1 {
+            return None;
+        }
+        match kind {
+            AlignedKind::Tumbling => Some(Shape::tumbling(size_ms, offset_ms)),
+            AlignedKind::Sliding => Some(Shape::sliding(size_ms, slide_ms, offset_ms)),
+            AlignedKind::Cumulating if size_ms % slide_ms == 0 => Some(Shape::cumulating(slide_ms, size_ms, offset_ms)),
+            AlignedKind::Cumulating => None,
         }
     }
 
