@@ -75,7 +75,8 @@ pub use result::JobResult;
 pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};
 pub use source::GeneratorSource;
 pub use stream::{
-    AllWindowedStream, ConnectedStreams, KeyedConnectedStreams, KeyedStream, Number, Stream, StreamSink, WindowedStream,
+    AllWindowedStream, CoGroup, ConnectedStreams, Join, KeyedConnectedStreams, KeyedStream, KeyedStreamPair, Number,
+    Stream, StreamPair, StreamPairWhere, StreamSink, WindowedStream, WindowedStreamPair,
 };
 pub use window::{
     AlignedKind, AlignedWindows, ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor,
@@ -83,7 +84,7 @@ pub use window::{
     DynamicEventTimeSessionWindows, DynamicProcessingTimeSessionWindows, EventTimeSessionWindows, EventTimeTrigger,
     Evictor, EvictorContext, GlobalWindow, GlobalWindows, NeverTrigger, ProcessWindowFunction,
     ProcessingTimeSessionWindows, ProcessingTimeTrigger, PurgingTrigger, SlidingEventTimeWindows,
-    SlidingProcessingTimeWindows, TimeEvictor, TimeWindow, Trigger, TriggerContext, TriggerResult,
+    SlidingProcessingTimeWindows, TaggedUnion, TimeEvictor, TimeWindow, Trigger, TriggerContext, TriggerResult,
     TumblingEventTimeWindows, TumblingProcessingTimeWindows, Window, WindowAssigner, WindowContext, WindowElements,
     WindowOpen, WindowState,
 };

@@ -37,5 +37,6 @@ pub(crate) use running::Running;
 pub(crate) use sink::SinkOperator;
 pub(crate) use total::Total;
 pub(crate) use window::{
-    Bare, Closure, Emit, Evicting, Folding, Gathering, PaneFunction, Processing, Whole, WindowSpec, Windows, WithKey,
+    Bare, Closure, CoGrouping, Emit, Evicting, Folding, Gathering, Joining, Pair, Pairing, PaneFunction, Processing,
+    Whole, WindowSpec, Windows, WithKey,
 };

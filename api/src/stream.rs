@@ -7,6 +7,7 @@
 //! - `keyed`: streams with a key: reductions, aggregations, state
 //! - `connect`: two streams of different types
 //! - `windowed`, `all_windowed`: streams cut into windows, by key or as a whole
+//! - `window_join`: two streams whose records meet in windows
 //! - `output`: sinks
 
 mod all_windowed;
@@ -16,6 +17,7 @@ mod output;
 mod partition;
 mod settings;
 mod transform;
+mod window_join;
 mod windowed;
 
 use std::{fmt, marker::PhantomData};
@@ -27,6 +29,7 @@ pub use all_windowed::AllWindowedStream;
 pub use connect::{ConnectedStreams, KeyedConnectedStreams};
 pub use keyed::{KeyedStream, Number};
 pub use output::StreamSink;
+pub use window_join::{CoGroup, Join, KeyedStreamPair, StreamPair, StreamPairWhere, WindowedStreamPair};
 pub use windowed::WindowedStream;
 
 use crate::{
