@@ -76,8 +76,9 @@ pub use result::JobResult;
 pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};
 pub use source::GeneratorSource;
 pub use stream::{
-    AllWindowedStream, ConnectedStreams, IntervalJoinStreams, IntervalJoined, KeyedConnectedStreams, KeyedStream,
-    Number, Stream, StreamSink, TemporalJoinStreams, WindowedStream,
+    AllWindowedStream, CoGroup, ConnectedStreams, IntervalJoinStreams, IntervalJoined, Join, KeyedConnectedStreams,
+    KeyedStream, KeyedStreamPair, Number, Stream, StreamPair, StreamPairWhere, StreamSink, TemporalJoinStreams,
+    WindowedStream, WindowedStreamPair,
 };
 pub use window::{
     AlignedKind, AlignedWindows, ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor,
@@ -85,7 +86,7 @@ pub use window::{
     DynamicEventTimeSessionWindows, DynamicProcessingTimeSessionWindows, EventTimeSessionWindows, EventTimeTrigger,
     Evictor, EvictorContext, GlobalWindow, GlobalWindows, NeverTrigger, ProcessWindowFunction,
     ProcessingTimeSessionWindows, ProcessingTimeTrigger, PurgingTrigger, SlidingEventTimeWindows,
-    SlidingProcessingTimeWindows, TimeEvictor, TimeWindow, Trigger, TriggerContext, TriggerResult,
+    SlidingProcessingTimeWindows, TaggedUnion, TimeEvictor, TimeWindow, Trigger, TriggerContext, TriggerResult,
     TumblingEventTimeWindows, TumblingProcessingTimeWindows, Window, WindowAssigner, WindowContext, WindowElements,
     WindowOpen, WindowState,
 };

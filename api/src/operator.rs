@@ -59,5 +59,6 @@ pub(crate) use slices::{Shape, SliceSpec, SliceWindows};
 pub(crate) use temporal_join::{Deletes, LatestJoin, TemporalJoin};
 pub(crate) use total::Total;
 pub(crate) use window::{
-    Bare, Closure, Emit, Evicting, Folding, Gathering, PaneFunction, Processing, Whole, WindowSpec, Windows, WithKey,
+    Bare, Closure, CoGrouping, Emit, Evicting, Folding, Gathering, Joining, Pair, Pairing, PaneFunction, Processing,
+    Whole, WindowSpec, Windows, WithKey,
 };

@@ -9,6 +9,7 @@
 //! - `connect`: two streams of different types
 //! - `windowed`, `all_windowed`: streams cut into windows, by key or as a whole
 //! - `interval_join`, `temporal_join`: joins of two streams
+//! - `window_join`: two streams whose records meet in windows
 //! - `output`: sinks
 
 mod all_windowed;
@@ -21,6 +22,7 @@ mod partition;
 mod settings;
 mod temporal_join;
 mod transform;
+mod window_join;
 mod windowed;
 
 use std::{fmt, marker::PhantomData};
@@ -34,6 +36,7 @@ pub use interval_join::{IntervalJoinStreams, IntervalJoined};
 pub use keyed::{KeyedStream, Number};
 pub use output::StreamSink;
 pub use temporal_join::TemporalJoinStreams;
+pub use window_join::{CoGroup, Join, KeyedStreamPair, StreamPair, StreamPairWhere, WindowedStreamPair};
 pub use windowed::WindowedStream;
 
 use crate::{

@@ -9,6 +9,7 @@
 //! - `trigger`: when a window gives results: [`Trigger`]
 //! - `evictor`: what takes records out of a window: [`Evictor`]
 //! - `elements`: all records of a window
+//! - `tagged`: a record of one of two streams: [`TaggedUnion`]
 //! - `function`: what makes results of a window: [`ProcessWindowFunction`]
 //! - `context`: what such a function sees besides the records
 
@@ -21,6 +22,7 @@ mod evictor;
 mod function;
 mod global;
 mod session;
+mod tagged;
 mod trigger;
 
 pub use aligned::{
@@ -40,6 +42,7 @@ pub use session::{
     DynamicEventTimeSessionWindows, DynamicProcessingTimeSessionWindows, EventTimeSessionWindows,
     ProcessingTimeSessionWindows,
 };
+pub use tagged::TaggedUnion;
 pub(crate) use trigger::TriggerTimers;
 pub use trigger::{
     ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountTrigger, DeltaTrigger, EventTimeTrigger,

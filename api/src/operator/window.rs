@@ -8,6 +8,7 @@
 //! # Layout
 //! - `function`: what is kept of records, and what is given out
 //! - `whole`: windows that keep all their records
+//! - `pair`: windows of two streams
 //! - `panes`: the windows of one key
 //! - `core`: what a record or a timer does to them
 //! - `firing`: timers coming due, a batch of them at a time
@@ -15,6 +16,7 @@
 mod core;
 mod firing;
 mod function;
+mod pair;
 mod panes;
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,7 @@ use flott_runtime::{
 pub(crate) use self::{
     core::{LATE_RECORDS_DROPPED, WindowSpec},
     function::{Bare, Closure, Emit, Folding, PaneFunction, Processing, WithKey},
+    pair::{CoGrouping, Joining, Pair, Pairing},
     whole::{Evicting, Gathering, Whole},
 };
 

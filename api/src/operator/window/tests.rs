@@ -88,6 +88,11 @@ fn folding<W: Bounds>() -> Folding<Aggregating<Values>, Emitting<W>> {
     Folding { fold: Aggregating(Values), emit: Closure::new(emit::<W>) }
 }
 
+type Driven<A, Tr, P> = Driver<
+    Windows<u8, (u8, i64), A, Tr, P>,
+    <P as PaneFunction<u8, (u8, i64), <A as WindowAssigner<(u8, i64)>>::Window>>::Out,
+>;
+
 /// Windows that are driven by hand.
 struct Bench<A, Tr, P>
 where
@@ -95,7 +100,7 @@ where
     Tr: Trigger<(u8, i64), A::Window>,
     P: PaneFunction<u8, (u8, i64), A::Window>,
 {
-    driver: Driver<Windows<u8, (u8, i64), A, Tr, P>, P::Out>,
+    driver: Driven<A, Tr, P>,
     late: Kept<(u8, i64)>,
 }
 

@@ -9,11 +9,11 @@ use flott_runtime::{
 use super::{Stream, WindowedStream};
 use crate::{
     operator::{
-        Emit, Evicting, Fold, Folding, Gathering, PaneFunction, Shape, SliceSpec, SliceWindows, Whole, WindowSpec,
-        Windows,
+        Emit, Evicting, Fold, Folding, Gathering, Pair, Pairing, PaneFunction, Shape, SliceSpec, SliceWindows, Whole,
+        WindowSpec, Windows,
     },
     plan::{Body, Node, OneInput},
-    window::{AlignedKind, AlignedWindows, Trigger, WindowAssigner},
+    window::{AlignedKind, AlignedWindows, TaggedUnion, Trigger, WindowAssigner},
 };
 
 impl<K, T, A, Tr> WindowedStream<K, T, A, Tr>
@@ -103,4 +103,25 @@ where
 /// What the assigner is called, without its numbers.
 fn name(description: &str) -> &str {
     description.split('(').next().unwrap_or(description)
+}
+
+impl<K, A, B, G, Tr> WindowedStream<K, TaggedUnion<A, B>, G, Tr>
+where
+    K: Key,
+    A: Data,
+    B: Data,
+    G: WindowAssigner<TaggedUnion<A, B>>,
+    Tr: Trigger<TaggedUnion<A, B>, G::Window>,
+{
+    /// Windows that keep the records of two streams until they fire.
+    pub(in crate::stream) fn paired<F>(&self, function: F) -> Stream<F::Out>
+    where
+        F: Pair<K, G::Window, A, B>,
+    {
+        let function = Pairing(function);
+        match &self.evictor {
+            Some(evictor) => self.then(self.general(Evicting { function, evictor: evictor.clone() })),
+            None => self.then(self.general(function)),
+        }
+    }
 }
