@@ -4,14 +4,20 @@
 //! - `collector`: where results go
 //! - `context`: what a function sees besides its record
 //! - `process`: process functions, with one input or two, keyed or not
+//! - `broadcast`: process functions of a stream and a broadcast one
 //! - `join`: functions of pairs
 
+mod broadcast;
 mod collector;
 mod context;
 mod counters;
 mod join;
 mod process;
 
+pub use broadcast::{
+    BroadcastOpen, BroadcastProcessFunction, BroadcastStates, KeyedBroadcastContext, KeyedBroadcastOpen,
+    KeyedBroadcastProcessFunction,
+};
 pub use collector::Collector;
 pub(crate) use context::Times;
 pub use context::{Context, KeyedContext, KeyedOpen, OutputTag};

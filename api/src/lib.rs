@@ -59,20 +59,25 @@ pub use flott_runtime::{
     batch::{BATCH_RECORDS, Batch, Data, Key, Timestamp},
     error::{TaskResult, UserError},
     source::{ReadStatus, Source, SplitReader},
-    state::{AggregatingState, KeyScope, ListState, MapState, ReducingState, StateDescriptor, StateTtl, ValueState},
+    state::{
+        AggregatingState, BroadcastState, KeyScope, KeyedHandle, ListState, MapState, ReducingState, StateDescriptor,
+        StateTtl, ValueState,
+    },
     task::TaskInfo,
     time::{Clock, ManualClock, TimeDelta, TimeDomain, WatermarkGenerator, WatermarkStrategy},
 };
 pub use function::{
-    Aggregate, CoProcessFunction, Collector, Context, FunctionResult, JoinContext, KeyedCoProcessFunction,
-    KeyedContext, KeyedOpen, KeyedProcessFunction, OutputTag, ProcessFunction, ProcessJoinFunction, Timer,
+    Aggregate, BroadcastOpen, BroadcastProcessFunction, BroadcastStates, CoProcessFunction, Collector, Context,
+    FunctionResult, JoinContext, KeyedBroadcastContext, KeyedBroadcastOpen, KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction, KeyedContext, KeyedOpen, KeyedProcessFunction, OutputTag, ProcessFunction,
+    ProcessJoinFunction, Timer,
 };
 pub use result::JobResult;
 pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};
 pub use source::GeneratorSource;
 pub use stream::{
-    ConnectedStreams, IntervalJoinStreams, IntervalJoined, KeyedConnectedStreams, KeyedStream, Number, Stream,
-    StreamSink, TemporalJoinStreams,
+    BroadcastConnectedStreams, ConnectedStreams, IntervalJoinStreams, IntervalJoined, KeyedBroadcastConnectedStreams,
+    KeyedConnectedStreams, KeyedStream, Number, Stream, StreamSink, TemporalJoinStreams,
 };
 
 #[doc(hidden)]

@@ -3,7 +3,7 @@
 //!
 //! # Layout
 //! - `map`, `filter`, `flat_map`, `co_map`: functions without state
-//! - `process`, `keyed_process`, `co_process`: process functions
+//! - `process`, `keyed_process`, `co_process`, `broadcast`: process functions
 //! - `firing`: timers of keyed functions
 //! - `interval_join`, `temporal_join`: joins of two streams
 //! - `timeline`: what joins keep, in order of time
@@ -13,6 +13,7 @@
 //! - `combine`, `total`: one result for each key (batch), before the shuffle and after
 //! - `sink`: the end of a chain
 
+mod broadcast;
 mod co_map;
 mod co_process;
 mod combine;
@@ -33,6 +34,7 @@ mod testing;
 mod timeline;
 mod total;
 
+pub(crate) use broadcast::{BroadcastProcess, KeyedBroadcastProcess};
 pub(crate) use co_map::{CoFlatMap, CoMap};
 pub(crate) use co_process::{CoProcess, KeyedCoProcess};
 pub(crate) use combine::Combine;

@@ -5,10 +5,11 @@
 //! - `transform`: functions of single records
 //! - `partition`: how records get to the next operator
 //! - `keyed`: streams with a key: reductions, aggregations, state
-//! - `connect`: two streams of different types
+//! - `connect`, `broadcast`: two streams of different types
 //! - `interval_join`, `temporal_join`: joins of two streams
 //! - `output`: sinks
 
+mod broadcast;
 mod connect;
 mod interval_join;
 mod keyed;
@@ -23,6 +24,7 @@ use std::{fmt, marker::PhantomData};
 use flott_core::job_graph::OperatorKind;
 use flott_runtime::batch::Data;
 
+pub use broadcast::{BroadcastConnectedStreams, KeyedBroadcastConnectedStreams};
 pub use connect::{ConnectedStreams, KeyedConnectedStreams};
 pub use interval_join::{IntervalJoinStreams, IntervalJoined};
 pub use keyed::{KeyedStream, Number};
