@@ -19,7 +19,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use search::{Found, Memo};
+pub(crate) use search::{Found, Scratch};
 
 /// Number of a condition.
 type ConditionId = u32;
@@ -37,6 +37,8 @@ pub(crate) struct Automaton<T> {
     starts: Vec<Start>,
     /// Milliseconds within which a match is complete.
     within: Option<i64>,
+    /// Partial matches may run out of time.
+    timed: bool,
     skip: Skip,
 }
 

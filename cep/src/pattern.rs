@@ -1,6 +1,10 @@
 //! Patterns, as they are written.
+//!
+//! # Layout
+//! - `parts`: what a pattern consists of
+//! - `check`: whether it makes sense
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use flott::Data;
 
@@ -11,58 +15,10 @@ use crate::{
 };
 
 mod check;
+mod parts;
 
-/// How close together two events must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Contiguity {
-    /// Nothing between them.
-    Strict,
-    /// Nothing between them that could have been the second.
-    Relaxed,
-    /// Anything between them.
-    Any,
-}
-
-/// How a part is joined to the part before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Link {
-    Next(Contiguity),
-    NotNext,
-    NotFollowedBy,
-}
-
-impl Link {
-    pub fn is_not(self) -> bool {
-        !matches!(self, Self::Next(_))
-    }
-}
-
-pub(crate) enum Kind<T> {
-    One { name: Arc<str>, condition: Option<Condition<T>> },
-    Group(Pattern<T>),
-}
-
-/// A part of a pattern.
-pub(crate) struct Step<T> {
-    pub link: Link,
-    pub kind: Kind<T>,
-    /// How often it comes, if that was said.
-    pub times: Option<Times>,
-    pub optional: bool,
-    pub greedy: bool,
-    /// Between its own events, if it comes several times.
-    pub inner: Option<Contiguity>,
-    pub until: Option<Condition<T>>,
-    /// Since the event before.
-    pub within: Option<Duration>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Times {
-    pub from: u32,
-    /// None is any number.
-    pub to: Option<u32>,
-}
+pub use parts::Part;
+pub(crate) use parts::{Contiguity, Kind, Link, Step, Times};
 
 /// A pattern of events: parts that follow one another.
 ///
@@ -101,27 +57,6 @@ pub struct Pattern<T> {
     pub(crate) problem: Option<PatternError>,
 }
 
-/// What can be a part of a pattern: the name of an event, or a group of parts.
-pub struct Part<T>(Kind<T>);
-
-impl<T> From<&str> for Part<T> {
-    fn from(name: &str) -> Self {
-        Self(Kind::One { name: name.into(), condition: None })
-    }
-}
-
-impl<T> From<String> for Part<T> {
-    fn from(name: String) -> Self {
-        Self(Kind::One { name: name.into(), condition: None })
-    }
-}
-
-impl<T> From<Pattern<T>> for Part<T> {
-    fn from(group: Pattern<T>) -> Self {
-        Self(Kind::Group(group))
-    }
-}
-
 impl<T: Data> Pattern<T> {
     /// A pattern that begins with this part.
     pub fn begin(part: impl Into<Part<T>>) -> Self {
@@ -155,13 +90,13 @@ impl<T: Data> Pattern<T> {
         self.then(Link::NotFollowedBy, name.into().into())
     }
 
-    fn then(mut self, link: Link, Part(kind): Part<T>) -> Self {
+    fn then(mut self, link: Link, part: Part<T>) -> Self {
+        let kind = part.into_kind();
         if let Kind::Group(group) = &kind {
             // Time and skipping are matters of the whole; a group's count for it.
             self.within = shorter(self.within, group.within);
         }
-        let (times, inner, until, within) = (None, None, None, None);
-        self.steps.push(Step { link, kind, times, optional: false, greedy: false, inner, until, within });
+        self.steps.push(Step::new(link, kind));
         self
     }
 
@@ -341,26 +276,6 @@ impl<T: Data> Pattern<T> {
 
     fn wrong(&mut self, problem: PatternError) {
         self.problem.get_or_insert(problem);
-    }
-}
-
-impl<T> Step<T> {
-    /// What it is called, for people.
-    pub fn shown(&self) -> String {
-        match &self.kind {
-            Kind::One { name, .. } => format!("{name:?}"),
-            Kind::Group(group) => match group.steps.first() {
-                Some(first) => format!("the group that begins with {}", first.shown()),
-                None => "a group".to_owned(),
-            },
-        }
-    }
-
-    fn repeated(&self, setting: &'static str) -> Result<(), PatternError> {
-        match self.times {
-            Some(_) => Ok(()),
-            None => Err(PatternError::OfOne { part: self.shown(), setting }),
-        }
     }
 }
 

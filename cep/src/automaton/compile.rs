@@ -5,15 +5,17 @@
 //! what comes after it may begin with. There are no states but slots, so that nothing is ever gone through without an
 //! event, and each match is found in one way only.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
+use self::numbered::{Numbered, Numbers, millis, number_of_last};
 use super::{Automaton, ConditionId, Gap, Greedy, Slot, SlotId, Start, Target};
 use crate::{
-    condition::Condition,
     error::PatternError,
-    pattern::{Contiguity, Kind, Link, Pattern, Step, Times},
+    pattern::{Contiguity, Link, Pattern},
     skip::{AfterMatchSkip, Skip},
 };
+
+mod numbered;
 
 /// Most slots, and most gaps, that a pattern may have.
 const SIZE_MAX: usize = 10_000;
@@ -39,6 +41,7 @@ impl<T: 'static> Automaton<T> {
             AfterMatchSkip::ToLast(name) => place(name).map(Skip::ToLast),
         };
         let Compiler { slots, gaps } = compiler;
+        let timed = pattern.within.is_some() || gaps.iter().any(|gap| gap.within.is_some());
         Ok(Self {
             names: numbers.names.into(),
             conditions: numbers.conditions,
@@ -46,73 +49,9 @@ impl<T: 'static> Automaton<T> {
             gaps,
             starts: first.iter().map(|entry| Start { slot: entry.slot, greedy: entry.greedy }).collect(),
             within: pattern.within.map(millis),
+            timed,
             skip: skip.unwrap_or(Skip::No),
         })
-    }
-}
-
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// A part of the pattern whose conditions have numbers, so that its repetitions share them.
-struct Numbered {
-    link: Link,
-    shown: String,
-    name: u16,
-    condition: ConditionId,
-    until: Option<ConditionId>,
-    within: Option<i64>,
-    times: Times,
-    /// It may come several times.
-    repeats: bool,
-    inner: Contiguity,
-    optional: bool,
-    greedy: bool,
-    group: Option<Vec<Numbered>>,
-}
-
-struct Numbers<T> {
-    names: Vec<Arc<str>>,
-    conditions: Vec<Condition<T>>,
-}
-
-impl<T: 'static> Numbers<T> {
-    fn parts(&mut self, steps: &[Step<T>]) -> Result<Vec<Numbered>, PatternError> {
-        steps.iter().map(|step| self.part(step)).collect()
-    }
-
-    fn part(&mut self, step: &Step<T>) -> Result<Numbered, PatternError> {
-        let (mut name, mut condition, mut group) = (0, 0, None);
-        match &step.kind {
-            Kind::One { name: own, condition: test } => {
-                condition = self.condition(test.clone().unwrap_or_else(Condition::always))?;
-                if !step.link.is_not() {
-                    name = u16::try_from(self.names.len()).map_err(|_| PatternError::TooLarge(SIZE_MAX))?;
-                    self.names.push(own.clone());
-                }
-            }
-            Kind::Group(pattern) => group = Some(self.parts(&pattern.steps)?),
-        }
-        Ok(Numbered {
-            link: step.link,
-            shown: step.shown(),
-            name,
-            condition,
-            until: step.until.clone().map(|until| self.condition(until)).transpose()?,
-            within: step.within.map(millis),
-            times: step.times.unwrap_or(Times { from: 1, to: Some(1) }),
-            repeats: step.times.is_some(),
-            inner: step.inner.unwrap_or(Contiguity::Relaxed),
-            optional: step.optional,
-            greedy: step.greedy,
-            group,
-        })
-    }
-
-    fn condition(&mut self, condition: Condition<T>) -> Result<ConditionId, PatternError> {
-        self.conditions.push(condition);
-        number_of_last(self.conditions.len())
     }
 }
 
@@ -315,14 +254,6 @@ impl Compiler {
     }
 }
 
-impl Numbered {
-    /// What it keeps from what comes next, if it is greedy.
-    fn greed(&self) -> Option<Greedy> {
-        let greedy = self.greedy && self.times.to != Some(self.times.from.max(1));
-        greedy.then_some(Greedy { condition: self.condition, until: self.until })
-    }
-}
-
 impl Exit {
     /// `not` must not come behind it.
     fn forbid(&mut self, not: &Numbered) {
@@ -340,12 +271,6 @@ impl Exit {
 fn following_nots(after: &[Numbered]) -> impl Iterator<Item = ConditionId> {
     let nots = after.iter().take_while(|part| part.link.is_not());
     nots.filter(|part| part.link == Link::NotFollowedBy).map(|part| part.condition)
-}
-
-/// The number of the last of so many.
-fn number_of_last(count: usize) -> Result<u32, PatternError> {
-    let number = u32::try_from(count.saturating_sub(1)).ok().filter(|_| count <= SIZE_MAX);
-    number.ok_or(PatternError::TooLarge(SIZE_MAX))
 }
 
 fn shorter(one: Option<i64>, other: Option<i64>) -> Option<i64> {

@@ -27,10 +27,14 @@ impl<T> Default for Found<T> {
     }
 }
 
-/// What is known of the conditions for the event at hand, so that those that look at nothing else are asked once. Kept
-/// between events for its room.
+/// What is worked with, kept between events for its room.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Memo(Vec<Option<bool>>);
+pub(crate) struct Scratch {
+    /// What is known of the conditions for the event at hand, so that those that look at nothing else are asked once.
+    known: Vec<Option<bool>>,
+    /// Partial matches that have not been shown the event.
+    partials: Vec<Partial>,
+}
 
 impl<T: Data> Automaton<T> {
     /// Shows the next event to the partial matches in `runs`, and begins new ones with it. Events come in order of time.
@@ -39,19 +43,21 @@ impl<T: Data> Automaton<T> {
         runs: &mut Runs<T>,
         value: T,
         timestamp: Timestamp,
-        memo: &mut Memo,
+        scratch: &mut Scratch,
         found: &mut Found<T>,
     ) -> Result<(), Broken> {
         self.advance(runs, timestamp, found)?;
-        memo.0.clear();
-        memo.0.resize(self.conditions.len(), None);
+        let Scratch { known, partials } = scratch;
+        known.clear();
+        known.resize(self.conditions.len(), None);
+        mem::swap(partials, &mut runs.partials);
         let event = runs.add_event(value, timestamp)?;
         let (completed, by_next) = (Vec::new(), Vec::new());
-        let mut showing = Showing { automaton: self, event, timestamp, memo, found, completed, by_next };
-        for partial in mem::take(&mut runs.partials) {
-            showing.to(partial, runs)?;
+        let mut showing = Showing { automaton: self, event, timestamp, known, found, completed, by_next };
+        for partial in partials.drain(..) {
+            showing.show(partial, runs)?;
         }
-        showing.to_nobody(runs)?;
+        showing.begin(runs)?;
         let Showing { completed, by_next, .. } = showing;
         by_next.into_iter().for_each(|node| runs.is_match(node));
         runs.release_event(event)?;
@@ -61,17 +67,31 @@ impl<T: Data> Automaton<T> {
     /// Time is `now`: no event with an earlier timestamp comes. Ends the partial matches whose time is up.
     pub fn advance(&self, runs: &mut Runs<T>, now: Timestamp, found: &mut Found<T>) -> Result<(), Broken> {
         runs.time = runs.time.max(now);
+        if self.first_deadline(runs)?.is_none_or(|deadline| deadline > now) {
+            return Ok(());
+        }
         let (mut left, mut up) = (Vec::with_capacity(runs.partials.len()), Vec::new());
         for partial in mem::take(&mut runs.partials) {
             let is_up = self.deadline(&partial)?.is_some_and(|deadline| deadline <= now);
             if is_up { &mut up } else { &mut left }.push(partial);
         }
         runs.partials = left;
-        if up.is_empty() { Ok(()) } else { self.time_out(runs, up, found) }
+        self.time_out(runs, up, found)
+    }
+
+    /// When the time of the first partial match is up.
+    pub fn first_deadline(&self, runs: &Runs<T>) -> Result<Option<Timestamp>, Broken> {
+        let mut first = None;
+        if self.timed {
+            for partial in &runs.partials {
+                first = self.deadline(partial)?.into_iter().chain(first).min();
+            }
+        }
+        Ok(first)
     }
 
     /// When the time of `partial` is up.
-    pub fn deadline(&self, partial: &Partial) -> Result<Option<Timestamp>, Broken> {
+    fn deadline(&self, partial: &Partial) -> Result<Option<Timestamp>, Broken> {
         let whole = self.within.map(|within| partial.first.time.saturating_add(within));
         let gap = self.gap(partial.gap)?.within.map(|within| partial.last_time.saturating_add(within));
         Ok(whole.into_iter().chain(gap).min())
@@ -99,7 +119,7 @@ struct Showing<'a, T> {
     automaton: &'a Automaton<T>,
     event: EventId,
     timestamp: Timestamp,
-    memo: &'a mut Memo,
+    known: &'a mut [Option<bool>],
     found: &'a mut Found<T>,
     completed: Vec<Complete>,
     /// Last events of those that are complete with an event that is not part of them.
@@ -107,7 +127,7 @@ struct Showing<'a, T> {
 }
 
 impl<T: Data> Showing<'_, T> {
-    fn to(&mut self, mut partial: Partial, runs: &mut Runs<T>) -> Result<(), Broken> {
+    fn show(&mut self, mut partial: Partial, runs: &mut Runs<T>) -> Result<(), Broken> {
         let Partial { node, first, .. } = partial;
         let gap = self.automaton.gap(partial.gap)?;
         let stays = match self.fate(&mut partial, gap, runs)? {
@@ -161,7 +181,7 @@ impl<T: Data> Showing<'_, T> {
     }
 
     /// Begins matches with the event.
-    fn to_nobody(&mut self, runs: &mut Runs<T>) -> Result<(), Broken> {
+    fn begin(&mut self, runs: &mut Runs<T>) -> Result<(), Broken> {
         let first = First { sequence: runs.event(self.event)?.sequence, time: self.timestamp };
         for start in &self.automaton.starts {
             if let Some(greedy) = start.greedy
@@ -221,7 +241,7 @@ impl<T: Data> Showing<'_, T> {
     fn holds(&mut self, condition: ConditionId, last: Option<NodeId>, runs: &Runs<T>) -> Result<bool, Broken> {
         let Automaton { conditions, names, .. } = self.automaton;
         let number = condition as usize;
-        let (Some(condition), Some(known)) = (conditions.get(number), self.memo.0.get_mut(number)) else {
+        let (Some(condition), Some(known)) = (conditions.get(number), self.known.get_mut(number)) else {
             return Err(Broken);
         };
         if let Some(known) = *known {
