@@ -61,7 +61,7 @@ pub use flott_runtime::{
     source::{ReadStatus, Source, SplitReader},
     state::{EntryMap, KeyScope, ListState, MapState, ValueState},
     task::TaskInfo,
-    time::{Clock, ManualClock, TimeDomain, WatermarkGenerator, WatermarkStrategy},
+    time::{Clock, ManualClock, TimeDomain, WatermarkAlignment, WatermarkGenerator, WatermarkStrategy},
 };
 pub use function::{
     Aggregate, CoProcessFunction, Collector, Context, FunctionResult, KeyedCoProcessFunction, KeyedContext, KeyedOpen,

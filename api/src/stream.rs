@@ -3,6 +3,7 @@
 //! # Layout
 //! - `settings`: names, uids, parallelism, chaining of the operator at hand
 //! - `transform`: functions of single records
+//! - `time`: timestamps and watermarks
 //! - `partition`: how records get to the next operator
 //! - `keyed`: streams with a key: reductions, aggregations, state
 //! - `connect`: two streams of different types
@@ -13,6 +14,7 @@ mod keyed;
 mod output;
 mod partition;
 mod settings;
+mod time;
 mod transform;
 
 use std::{fmt, marker::PhantomData};

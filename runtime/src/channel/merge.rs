@@ -1,5 +1,5 @@
 //! What several channels into one input say together: the least watermark of those that are active, idle when all
-//! are, ended when all have.
+//! are, ended when all have. (Splits of a source come and go, but what they say together is said likewise: [`Said`].)
 
 use crate::{batch::Timestamp, event::Event};
 
@@ -10,12 +10,54 @@ struct Channel {
     ended: bool,
 }
 
+/// What was said so far of several things together: a watermark that never goes back, and whether they are idle.
+#[derive(Debug)]
+pub(crate) struct Said {
+    watermark: Timestamp,
+    idle: bool,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Self { watermark: Timestamp::MIN, idle: false }
+    }
+}
+
+impl Said {
+    /// The watermark that was said last.
+    pub fn watermark(&self) -> Timestamp {
+        self.watermark
+    }
+
+    /// Whether it was said last that all are idle.
+    pub fn is_idle(&self) -> bool {
+        self.idle
+    }
+
+    /// Says what is new when `least` is the least watermark of those that are active, if any is: at most two events, the
+    /// watermark last.
+    pub fn settle(&mut self, least: Option<Timestamp>, mut say: impl FnMut(Event)) {
+        let Some(watermark) = least else {
+            if !std::mem::replace(&mut self.idle, true) {
+                say(Event::Idle);
+            }
+            return;
+        };
+        if std::mem::take(&mut self.idle) {
+            say(Event::Active);
+        }
+        if watermark > self.watermark {
+            self.watermark = watermark;
+            say(Event::Watermark(watermark));
+        }
+    }
+}
+
 /// Merges the events of channels. Plain data, no I/O.
 #[derive(Debug)]
 pub struct EventMerge {
     channels: Vec<Channel>,
-    watermark: Timestamp,
-    idle: bool,
+    said: Said,
     open: usize,
 }
 
@@ -23,7 +65,7 @@ impl EventMerge {
     /// For `channels` channels, none of which has said anything.
     pub fn new(channels: usize) -> Self {
         let channel = Channel { watermark: Timestamp::MIN, idle: false, ended: false };
-        Self { channels: vec![channel; channels], watermark: Timestamp::MIN, idle: false, open: channels }
+        Self { channels: vec![channel; channels], said: Said::default(), open: channels }
     }
 
     /// Whether every channel has ended.
@@ -58,30 +100,9 @@ impl EventMerge {
                 }
             }
         }
-        self.settle(&mut say);
-    }
-
-    fn settle(&mut self, say: &mut impl FnMut(Event)) {
         // Ended channels hold nobody back. Of idle ones only the others count.
         let active = self.channels.iter().filter(|channel| !channel.ended && !channel.idle);
-        match active.map(|channel| channel.watermark).min() {
-            None => {
-                if !self.idle {
-                    self.idle = true;
-                    say(Event::Idle);
-                }
-            }
-            Some(watermark) => {
-                if self.idle {
-                    self.idle = false;
-                    say(Event::Active);
-                }
-                if watermark > self.watermark {
-                    self.watermark = watermark;
-                    say(Event::Watermark(watermark));
-                }
-            }
-        }
+        self.said.settle(active.map(|channel| channel.watermark).min(), say);
     }
 }
 

@@ -87,18 +87,18 @@ impl Turn {
         now - std::mem::replace(&mut self.since, now)
     }
 
-    /// Waits for what `poll` gives. While there is nothing, what lies in partial batches of `tail` goes to whoever waits
+    /// Waits for what `poll` gives, which may look into `tail` for it. While there is nothing, what lies in partial batches of `tail` goes to whoever waits
     /// for it, and what processing time brings is done.
-    pub async fn wait<R>(
+    pub async fn wait<T: Tail, R>(
         &mut self,
-        tail: &mut impl Tail,
-        mut poll: impl FnMut(&mut Context<'_>) -> Poll<TaskResult<R>>,
+        tail: &mut T,
+        mut poll: impl FnMut(&mut T, &mut Context<'_>) -> Poll<TaskResult<R>>,
     ) -> TaskResult<R> {
         let mut quiet = false;
         let mut waited = false;
         loop {
             let woken = poll_fn(|cx| {
-                if let Poll::Ready(result) = poll(cx) {
+                if let Poll::Ready(result) = poll(tail, cx) {
                     return Poll::Ready(result.map(Woken::Input));
                 }
                 if !quiet {
