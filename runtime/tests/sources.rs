@@ -390,6 +390,17 @@ fn a_split_without_records_is_idle_after_a_while() {
 }
 
 #[test]
+fn splits_that_become_idle_together_leave_the_greatest_watermark() {
+    let reading = Reading::open(2, Some(strategy().with_idleness(Duration::from_millis(10))));
+    reading.check(0, &[10], &[]);
+    reading.check(1, &[20], &[Watermark(9)]);
+    reading.clock.set(10);
+    assert_eq!(reading.seen(), [Seen::Event(Watermark(19)), Seen::Event(Idle)]);
+    reading.give(0, vec![11]);
+    assert_eq!(reading.seen(), [Seen::Event(Active), Records(vec![11])]);
+}
+
+#[test]
 fn a_source_that_ends_while_it_is_idle_wakes_up_for_it() {
     let reading = Reading::open(1, Some(strategy().with_idleness(Duration::from_millis(10))));
     reading.check(0, &[10], &[Watermark(9)]);

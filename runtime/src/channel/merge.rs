@@ -34,18 +34,36 @@ impl Said {
         self.idle
     }
 
-    /// Says what is new when `least` is the least watermark of those that are active, if any is: at most two events, the
-    /// watermark last.
-    pub fn settle(&mut self, least: Option<Timestamp>, mut say: impl FnMut(Event)) {
-        let Some(watermark) = least else {
-            if !std::mem::replace(&mut self.idle, true) {
-                say(Event::Idle);
+    /// Says what is new when these are the things, by their watermarks and whether they are idle: at most two events.
+    ///
+    /// When the last of them becomes idle, nobody is left who would have waited for any: the greatest watermark holds, as
+    /// if the others had become idle before the one that has it.
+    pub fn settle(&mut self, things: impl Iterator<Item = (Timestamp, bool)>, mut say: impl FnMut(Event)) {
+        let (mut least, mut greatest_idle) = (None, Timestamp::MIN);
+        for (watermark, idle) in things {
+            if idle {
+                greatest_idle = watermark.max(greatest_idle);
+            } else {
+                least = Some(least.map_or(watermark, |least| watermark.min(least)));
             }
-            return;
-        };
-        if std::mem::take(&mut self.idle) {
-            say(Event::Active);
         }
+        match least {
+            Some(watermark) => {
+                if std::mem::take(&mut self.idle) {
+                    say(Event::Active);
+                }
+                self.advance(watermark, say);
+            }
+            None => {
+                if !std::mem::replace(&mut self.idle, true) {
+                    self.advance(greatest_idle, &mut say);
+                    say(Event::Idle);
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self, watermark: Timestamp, mut say: impl FnMut(Event)) {
         if watermark > self.watermark {
             self.watermark = watermark;
             say(Event::Watermark(watermark));
@@ -100,9 +118,9 @@ impl EventMerge {
                 }
             }
         }
-        // Ended channels hold nobody back. Of idle ones only the others count.
-        let active = self.channels.iter().filter(|channel| !channel.ended && !channel.idle);
-        self.said.settle(active.map(|channel| channel.watermark).min(), say);
+        // Ended channels hold nobody back.
+        let open = self.channels.iter().filter(|channel| !channel.ended);
+        self.said.settle(open.map(|channel| (channel.watermark, channel.idle)), say);
     }
 }
 
@@ -130,6 +148,15 @@ mod tests {
     fn idle_channels_do_not_hold_back() {
         use Event::{Active, Idle, Watermark as W};
         check(2, &[(0, W(5)), (1, Idle), (0, Idle), (1, W(7))], &[W(5), Idle, Active, W(7)]);
+    }
+
+    #[test]
+    fn in_which_order_channels_become_idle_does_not_matter() {
+        use Event::{Active, Idle, Watermark as W};
+        check(2, &[(0, W(5)), (1, W(9)), (0, Idle), (1, Idle)], &[W(5), W(9), Idle]);
+        check(2, &[(0, W(5)), (1, W(9)), (1, Idle), (0, Idle)], &[W(5), W(9), Idle]);
+        // What has ended is past all waiting, and says nothing of the others.
+        check(2, &[(0, W(5)), (1, W(i64::MAX)), (1, Event::End), (0, Idle), (0, Active)], &[W(5), Idle, Active]);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! - `time`: the watermark of each split, and what the source says of all
 
 use std::{
+    collections::VecDeque,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -49,8 +50,8 @@ pub struct SourceHead<S: Source> {
     /// What was read last.
     batch: Batch<S::Item>,
     time: SourceTime<S::Item>,
-    /// What is to be said of time.
-    said: Vec<Event>,
+    /// What is still to be said of time.
+    said: VecDeque<Event>,
 }
 
 /// What a source waits for.
@@ -76,7 +77,17 @@ impl<S: Source> SourceHead<S> {
         splits.limit(source.concurrent_splits());
         let time = SourceTime::new(strategy, info.clone())?;
         let batch = Batch::with_capacity(BATCH_RECORDS);
-        Ok(Box::new(Self { source, name, out, splits, info, open: OpenSplits::new(), batch, time, said: Vec::new() }))
+        Ok(Box::new(Self {
+            source,
+            name,
+            out,
+            splits,
+            info,
+            open: OpenSplits::new(),
+            batch,
+            time,
+            said: VecDeque::new(),
+        }))
     }
 
     async fn drive(mut self) -> TaskResult<Prepared> {
@@ -187,7 +198,7 @@ impl<S: Source> SourceHead<S> {
         let mut said = self.time.watermark();
         while seen < self.batch.len() {
             seen += self.open.at(place).time.assigner.observe(&self.batch, seen);
-            let watermark = self.open.least().unwrap_or(Timestamp::MIN);
+            let watermark = self.open.least();
             if watermark > said {
                 said = watermark;
                 cuts.push((seen, watermark));
@@ -202,7 +213,7 @@ impl<S: Source> SourceHead<S> {
             part.timestamps.extend(timestamps.by_ref().take(end - given));
             given = end;
             self.out.collect(&mut part)?;
-            self.time.pass(watermark, |event| self.said.push(event));
+            self.time.pass(watermark, |event| self.said.push_back(event));
             self.tell()?;
             turn.settle(self).await?;
         }
@@ -228,9 +239,9 @@ impl<S: Source> SourceHead<S> {
         }
     }
 
-    /// Says what is new of all splits together. A watermark is the last thing said, and what it sets off comes next.
+    /// Says what is new of all splits together, and leaves what comes after a watermark to [`resume`](Tail::resume).
     fn say(&mut self) -> TaskResult {
-        self.time.settle(&self.open, self.splits.is_awaited(), |event| self.said.push(event));
+        self.time.settle(&self.open, self.splits.is_awaited(), |event| self.said.push_back(event));
         self.tell()
     }
 
@@ -238,12 +249,19 @@ impl<S: Source> SourceHead<S> {
         if let Some(group) = self.time.last_report() {
             self.splits.say_watermark(group, None);
         }
-        self.time.end(|event| self.said.push(event));
+        // Time ends with the input: every window is complete.
+        self.time.pass(Timestamp::MAX, |event| self.said.push_back(event));
         self.tell()
     }
 
     fn tell(&mut self) -> TaskResult {
-        self.said.drain(..).try_for_each(|event| self.out.event(event))
+        while let Some(event) = self.said.pop_front() {
+            self.out.event(event)?;
+            if matches!(event, Event::Watermark(_)) {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -253,7 +271,14 @@ impl<S: Source> Tail for SourceHead<S> {
     }
 
     fn resume(&mut self) -> TaskResult<Drained> {
-        self.out.resume()
+        if self.out.resume()? == Drained::Some {
+            return Ok(Drained::Some);
+        }
+        if self.said.is_empty() {
+            return Ok(Drained::All);
+        }
+        self.tell()?;
+        Ok(Drained::Some)
     }
 
     fn time(&mut self, now: Timestamp) -> TaskResult {

@@ -73,10 +73,15 @@ impl<T> OpenSplits<T> {
         &mut self.splits[place]
     }
 
-    /// The least watermark of those that are not idle, if there are any.
-    pub fn least(&self) -> Option<Timestamp> {
-        let active = self.splits.iter().map(|split| &split.time).filter(|time| !time.idle);
-        active.map(|time| time.assigner.watermark()).min()
+    /// The watermark of each, and whether it is idle.
+    pub fn watermarks(&self) -> impl Iterator<Item = (Timestamp, bool)> {
+        self.splits.iter().map(|split| (split.time.assigner.watermark(), split.time.idle))
+    }
+
+    /// The least watermark of those that are not idle; the earliest time if there are none.
+    pub fn least(&self) -> Timestamp {
+        let active = self.watermarks().filter(|(_, idle)| !idle);
+        active.map(|(watermark, _)| watermark).min().unwrap_or(Timestamp::MIN)
     }
 
     pub fn add(&mut self, reader: Box<dyn SplitReader<T>>, time: SplitTime<T>) {

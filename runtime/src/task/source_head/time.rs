@@ -132,18 +132,13 @@ impl<T> SourceTime<T> {
     /// Says what is new of the splits together. Without any it is idle until it gets one, unless that is `awaited`.
     pub fn settle(&mut self, splits: &OpenSplits<T>, awaited: bool, say: impl FnMut(Event)) {
         if !(splits.is_empty() && awaited) {
-            self.said.settle(splits.least(), say);
+            self.said.settle(splits.watermarks(), say);
         }
     }
 
     /// Says that the source has come to `watermark`.
     pub fn pass(&mut self, watermark: Timestamp, say: impl FnMut(Event)) {
-        self.said.settle(Some(watermark), say);
-    }
-
-    /// All is read. Time ends with the input: every window is complete.
-    pub fn end(&mut self, say: impl FnMut(Event)) {
-        self.said.settle(Some(Timestamp::MAX), say);
+        self.said.settle([(watermark, false)].into_iter(), say);
     }
 
     /// The watermark that was said last.
@@ -161,7 +156,7 @@ impl<T> SourceTime<T> {
             self.info.alarm.set(due);
             return None;
         }
-        let watermark = self.said.watermark().max(splits.least().unwrap_or(Timestamp::MIN));
+        let watermark = self.said.watermark().max(splits.least());
         if aligned.due.is_none() && watermark == Timestamp::MIN {
             return None;
         }
