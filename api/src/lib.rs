@@ -68,7 +68,7 @@ pub use flott_runtime::{
         StateTtl, ValueState,
     },
     task::TaskInfo,
-    time::{Clock, ManualClock, TimeDelta, TimeDomain, WatermarkGenerator, WatermarkStrategy},
+    time::{Clock, ManualClock, TimeDelta, TimeDomain, WatermarkAlignment, WatermarkGenerator, WatermarkStrategy},
 };
 pub use function::{
     Aggregate, AsyncOptions, AsyncRetry, BroadcastOpen, BroadcastProcessFunction, BroadcastStates, CoProcessFunction,

@@ -4,6 +4,7 @@
 //! - `settings`: names, uids, parallelism, chaining of the operator at hand
 //! - `transform`: functions of single records
 //! - `call`: asynchronous calls
+//! - `time`: timestamps and watermarks
 //! - `partition`: how records get to the next operator
 //! - `keyed`: streams with a key: reductions, aggregations, state
 //! - `windowed`, `all_windowed`: streams cut into windows, by key or as a whole
@@ -22,6 +23,7 @@ mod output;
 mod partition;
 mod settings;
 mod temporal_join;
+mod time;
 mod transform;
 mod window_join;
 mod windowed;
