@@ -333,3 +333,32 @@ async fn it_works_within_an_executor() {
     harness.end().unwrap();
     assert_eq!(harness.take().len(), 100_000);
 }
+
+/// Sets a timer for now, again and again.
+#[derive(Clone)]
+struct Restless;
+
+impl KeyedProcessFunction for Restless {
+    type Key = u64;
+    type In = u64;
+    type Out = u64;
+
+    fn process(&mut self, _: u64, ctx: &mut KeyedContext<'_, u64, u64>) -> FunctionResult {
+        let now = ctx.processing_time();
+        ctx.register_processing_time_timer(now)?;
+        Ok(())
+    }
+
+    fn on_timer(&mut self, _: Timer, ctx: &mut KeyedContext<'_, u64, u64>) -> FunctionResult {
+        let now = ctx.processing_time();
+        ctx.register_processing_time_timer(now)?;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_pipeline_that_never_rests_is_told() {
+    let mut harness = Harness::new(|numbers: Stream<u64>| numbers.key_by(|n| *n).process(Restless));
+    let failure = harness.push(1).unwrap_err();
+    assert!(failure.message.contains("without end"), "{failure}");
+}
