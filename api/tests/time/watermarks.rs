@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flott::{
-    Collector, Context, FunctionResult, KeyedContext, KeyedProcessFunction, ProcessFunction, Stream, Timer,
+    Collector, Context, FunctionResult, KeyedContext, KeyedProcessFunction, OutputTag, ProcessFunction, Stream, Timer,
     WatermarkGenerator, WatermarkStrategy,
     testing::{Emitted, Harness, Harness2},
 };
@@ -263,6 +263,37 @@ fn whatever_an_operator_gives_at_once_passes_an_assigner_behind_it() {
     harness.batch(0..3_000).unwrap();
     harness.end().unwrap();
     let expected = [W(i64::MAX)].into_iter().chain((0..3_000).map(r)).chain([End]);
+    assert_eq!(harness.take_events(), expected.collect::<Vec<_>>());
+}
+
+/// Gives a record and many more to a side output.
+#[derive(Clone)]
+struct Aside;
+
+const ASIDE: OutputTag<i64> = OutputTag::new("aside");
+
+impl ProcessFunction for Aside {
+    type In = i64;
+    type Out = i64;
+
+    fn process(&mut self, record: i64, ctx: &mut Context<'_, i64>) -> FunctionResult {
+        ctx.emit(record);
+        (0..3_000).try_for_each(|more| ctx.emit_to(&ASIDE, record + more))
+    }
+
+    fn finish(&mut self, ctx: &mut Context<'_, i64>) -> FunctionResult {
+        ctx.emit_to(&ASIDE, 0)
+    }
+}
+
+#[test]
+fn side_outputs_wait_as_main_ones_do() {
+    let mut harness = Harness::new(|records: Stream<i64>| {
+        records.process(Aside).side_output(&ASIDE).assign_timestamps_and_watermarks(behind_each())
+    });
+    harness.batch([0, 3_000]).unwrap();
+    harness.end().unwrap();
+    let expected = (0..6_000).flat_map(|at| [r(at), W(at)]).chain([W(i64::MAX), r(0), End]);
     assert_eq!(harness.take_events(), expected.collect::<Vec<_>>());
 }
 
