@@ -178,6 +178,22 @@ pub enum PlanError {
         /// The other.
         second: &'static str,
     },
+    /// Windows that cannot be.
+    #[error("{what} is not possible: {problem}")]
+    Window {
+        /// The assigner, trigger or evictor.
+        what: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Asynchronous calls cannot be made in this way.
+    #[error("asynchronous calls of {operator:?}: {problem}")]
+    Calls {
+        /// The operator.
+        operator: String,
+        /// What is wrong, and what would be right.
+        problem: &'static str,
+    },
     /// A configuration key is unknown, or its value does not fit.
     #[error(transparent)]
     Configuration(#[from] ConfigError),

@@ -5,16 +5,17 @@
 //! - `context`: what a function sees besides its record
 //! - `process`: process functions, with one input or two, keyed or not
 //! - `join`: functions of pairs
-//! - `aggregate`: aggregations
+//! - `calls`: how asynchronous calls are made
 
-mod aggregate;
+mod calls;
 mod collector;
 mod context;
 mod counters;
 mod join;
 mod process;
 
-pub use aggregate::Aggregate;
+pub(crate) use calls::Calls;
+pub use calls::{AsyncOptions, AsyncRetry};
 pub use collector::Collector;
 pub(crate) use context::Times;
 pub use context::{Context, KeyedContext, KeyedOpen, OutputTag};
@@ -23,6 +24,8 @@ pub use join::{JoinContext, ProcessJoinFunction};
 pub use process::{CoProcessFunction, KeyedCoProcessFunction, KeyedProcessFunction, ProcessFunction, Timer};
 
 use flott_core::failure::Failure;
+pub use flott_runtime::state::Aggregate;
+
 use flott_runtime::error::{UserError, user_failure};
 
 /// What user functions return: an error fails the task with its message.

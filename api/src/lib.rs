@@ -28,6 +28,7 @@
 //! - [`Environment`]: sources, settings, `execute`
 //! - [`Stream`], [`KeyedStream`], [`ConnectedStreams`]: what a program is written with
 //! - `function`: [`ProcessFunction`] and its kin, contexts, [`Aggregate`]
+//! - `window`: [`WindowAssigner`], [`Trigger`], [`Evictor`], [`ProcessWindowFunction`]
 //! - `source`, [`Sink`]: the ends of streams
 //! - `operator`: what runs
 //! - `plan`, `graph`: what was put together, and the job graph it becomes
@@ -48,6 +49,7 @@ mod sink;
 mod source;
 mod stream;
 pub mod testing;
+mod window;
 
 pub use environment::Environment;
 pub use error::{Error, PlanError, Result};
@@ -61,20 +63,32 @@ pub use flott_runtime::{
     batch::{BATCH_RECORDS, Batch, Data, Key, Timestamp},
     error::{TaskResult, UserError},
     source::{ReadStatus, Source, SplitReader},
-    state::{EntryMap, KeyScope, ListState, MapState, ValueState},
+    state::{AggregatingState, KeyScope, ListState, MapState, ReducingState, StateDescriptor, StateTtl, ValueState},
     task::TaskInfo,
     time::{Clock, ManualClock, TimeDelta, TimeDomain, WatermarkGenerator, WatermarkStrategy},
 };
 pub use function::{
-    Aggregate, CoProcessFunction, Collector, Context, FunctionResult, JoinContext, KeyedCoProcessFunction,
-    KeyedContext, KeyedOpen, KeyedProcessFunction, OutputTag, ProcessFunction, ProcessJoinFunction, Timer,
+    Aggregate, AsyncOptions, AsyncRetry, CoProcessFunction, Collector, Context, FunctionResult, JoinContext,
+    KeyedCoProcessFunction, KeyedContext, KeyedOpen, KeyedProcessFunction, OutputTag, ProcessFunction,
+    ProcessJoinFunction, Timer,
 };
 pub use result::JobResult;
 pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};
 pub use source::GeneratorSource;
 pub use stream::{
-    ConnectedStreams, IntervalJoinStreams, IntervalJoined, KeyedConnectedStreams, KeyedStream, Number, Stream,
-    StreamSink,
+    AllWindowedStream, CoGroup, ConnectedStreams, IntervalJoinStreams, IntervalJoined, Join, KeyedConnectedStreams,
+    KeyedStream, KeyedStreamPair, Number, Stream, StreamPair, StreamPairWhere, StreamSink, TemporalJoinStreams,
+    WindowedStream, WindowedStreamPair,
+};
+pub use window::{
+    AlignedKind, AlignedWindows, ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor,
+    CountTrigger, CumulativeEventTimeWindows, CumulativeProcessingTimeWindows, DeltaEvictor, DeltaTrigger,
+    DynamicEventTimeSessionWindows, DynamicProcessingTimeSessionWindows, EventTimeSessionWindows, EventTimeTrigger,
+    Evictor, EvictorContext, GlobalWindow, GlobalWindows, NeverTrigger, ProcessWindowFunction,
+    ProcessingTimeSessionWindows, ProcessingTimeTrigger, PurgingTrigger, SlidingEventTimeWindows,
+    SlidingProcessingTimeWindows, TaggedUnion, TimeEvictor, TimeWindow, Trigger, TriggerContext, TriggerResult,
+    TumblingEventTimeWindows, TumblingProcessingTimeWindows, Window, WindowAssigner, WindowContext, WindowElements,
+    WindowOpen, WindowState,
 };
 
 #[doc(hidden)]

@@ -2,17 +2,22 @@
 //! between batches, so that a record costs no allocation, lock or dynamic call.
 //!
 //! # Layout
-//! - `map`, `filter`, `flat_map`: stateless functions
+//! - `map`, `filter`, `flat_map`, `co_map`: functions without state
 //! - `process`, `keyed_process`, `co_process`: process functions
+//! - `call`: asynchronous calls, and the queue of their results
 //! - `firing`: timers of keyed functions
-//! - `interval_join`: joins of two streams
+//! - `interval_join`, `temporal_join`: joins of two streams
 //! - `timeline`: what joins keep, in order of time
 //! - `late`: records behind the watermark
+//! - `window`: windows of any kind
 //! - `fold`: what is folded per key: reductions and aggregations
 //! - `running`: a result for each record (streaming)
 //! - `combine`, `total`: one result for each key (batch), before the shuffle and after
+//! - `slices`: aligned windows in event time
 //! - `sink`: the end of a chain
 
+mod call;
+mod co_map;
 mod co_process;
 mod combine;
 mod filter;
@@ -26,21 +31,34 @@ mod map;
 mod process;
 mod running;
 mod sink;
+mod slices;
+#[cfg(test)]
+pub(crate) mod stand;
+mod temporal_join;
 #[cfg(test)]
 mod testing;
 mod timeline;
 mod total;
+mod window;
 
-pub(crate) use co_process::{CoMap, CoProcess, KeyedCoProcess};
+pub(crate) use call::{Call, answer};
+pub(crate) use co_map::{CoFlatMap, CoMap};
+pub(crate) use co_process::{CoProcess, KeyedCoProcess};
 pub(crate) use combine::Combine;
 pub(crate) use filter::{Filter, TryFilter};
 pub(crate) use flat_map::{FlatMap, TryFlatMap};
 pub(crate) use fold::{Aggregating, Fold, Reducing, Summing};
-pub(crate) use interval_join::{Bounds, IntervalJoin, Pairs};
+pub(crate) use interval_join::{Bounds, IntervalJoin, Lane, Pairs};
 pub(crate) use keyed_process::KeyedProcess;
 pub(crate) use late::Late;
 pub(crate) use map::{Map, TryMap};
 pub(crate) use process::Process;
 pub(crate) use running::Running;
 pub(crate) use sink::SinkOperator;
+pub(crate) use slices::{Shape, SliceSpec, SliceWindows};
+pub(crate) use temporal_join::{Deletes, LatestJoin, TemporalJoin};
 pub(crate) use total::Total;
+pub(crate) use window::{
+    Bare, Closure, CoGrouping, Emit, Evicting, Folding, Gathering, Joining, Pair, Pairing, PaneFunction, Processing,
+    Whole, WindowSpec, Windows, WithKey,
+};

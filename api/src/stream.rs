@@ -3,29 +3,41 @@
 //! # Layout
 //! - `settings`: names, uids, parallelism, chaining of the operator at hand
 //! - `transform`: functions of single records
+//! - `call`: asynchronous calls
 //! - `partition`: how records get to the next operator
 //! - `keyed`: streams with a key: reductions, aggregations, state
 //! - `connect`: two streams of different types
-//! - `interval_join`: joins of two streams
+//! - `windowed`, `all_windowed`: streams cut into windows, by key or as a whole
+//! - `interval_join`, `temporal_join`: joins of two streams
+//! - `window_join`: two streams whose records meet in windows
 //! - `output`: sinks
 
+mod all_windowed;
+mod call;
 mod connect;
 mod interval_join;
 mod keyed;
 mod output;
 mod partition;
 mod settings;
+mod temporal_join;
 mod transform;
+mod window_join;
+mod windowed;
 
 use std::{fmt, marker::PhantomData};
 
 use flott_core::job_graph::OperatorKind;
 use flott_runtime::batch::Data;
 
+pub use all_windowed::AllWindowedStream;
 pub use connect::{ConnectedStreams, KeyedConnectedStreams};
 pub use interval_join::{IntervalJoinStreams, IntervalJoined};
 pub use keyed::{KeyedStream, Number};
 pub use output::StreamSink;
+pub use temporal_join::TemporalJoinStreams;
+pub use window_join::{CoGroup, Join, KeyedStreamPair, StreamPair, StreamPairWhere, WindowedStreamPair};
+pub use windowed::WindowedStream;
 
 use crate::{
     environment::Environment,

@@ -1,32 +1,55 @@
-//! Keyed state: what an operator remembers per key.
+//! State: what an operator remembers per key, and apart from keys (`operator`).
 //!
-//! All states of an operator live in its [`KeyedStates`], which knows the key at hand; user functions hold light
-//! handles ([`ValueState`], [`ListState`], [`MapState`]) that were resolved by name once, when the function was opened.
-//! Behind the handles stands one trait, [`StateTable`]: the heap implements it now, and a backend on disk can later,
-//! without a change to operators. Snapshots are cut by key group, so that state can be rescaled.
+//! All keyed states of an operator live in its [`KeyedStates`], which knows the key at hand; user functions hold light
+//! handles ([`ValueState`], [`ListState`], [`MapState`], [`ReducingState`], [`AggregatingState`]) that were resolved by
+//! name once, when the function was opened. Behind the handles stands one trait, [`StateTable`]: the heap implements it
+//! now, and a backend on disk can later, without a change to operators. Snapshots are cut by key group, so that state can
+//! be rescaled.
+//!
+//! A state with a time-to-live ([`StateTtl`]) has a table of other values: those of the state with the moments of their
+//! last use. Handles see to that; states without one pay nothing for it.
 //!
 //! # Layout
 //! - `table`: what a backend implements
 //! - `heap`: tables in memory
 //! - `entry_map`: the map within a key
 //! - `keyed`: the states of one operator
+//! - `descriptor`: states to be registered
+//! - `meta`: what a snapshot says about a state
+//! - `ttl`, `expiring`: times-to-live, and what is stored where there is one
+//! - `aggregate`: aggregations
 //! - `prefetch`: entries that will be read soon
 //! - `handle`: what user functions hold
+//! - `operator`: what a subtask remembers apart from keys
 //! - `size`: how much there is
 
+mod aggregate;
+mod descriptor;
 mod entry_map;
+mod expiring;
 mod handle;
 mod heap;
 mod keyed;
+mod meta;
+mod operator;
 mod prefetch;
 mod size;
 mod table;
 #[cfg(test)]
 mod tests;
+mod ttl;
 
+pub use aggregate::Aggregate;
+pub use descriptor::StateDescriptor;
 pub use entry_map::EntryMap;
-pub use handle::{ListState, MapState, ValueState};
+pub use handle::{AggregatingState, ListState, MapState, ReducingState, ValueState};
 pub use heap::HeapTable;
 pub use keyed::{KeyScope, KeyedStates};
+pub use meta::{StateKind, StateMeta};
+pub use operator::{
+    BroadcastState, BrokenElements, Elements, ListOperatorState, OperatorScope, OperatorScopeMut, OperatorSnapshot,
+    OperatorStateMeta, OperatorStates, Spread,
+};
 pub use size::StateSize;
 pub use table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable};
+pub use ttl::StateTtl;

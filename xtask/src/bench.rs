@@ -10,7 +10,7 @@
 //! - `cluster`, `rest`: a cluster, and what it is asked
 //! - `process`, `usage`: what processes have used
 //! - `runs`: repeated runs, their medians, the line
-//! - `throughput`, `latency`, `cold_start`, `submit`, `idle`, `deploy`: the workloads
+//! - `throughput`, `nexmark`, `latency`, `cold_start`, `submit`, `idle`, `deploy`: the workloads
 //! - `flink`: the same on Flink, beside
 //! - `text`: the input of word counts
 //! - `interrupt`: Ctrl-C
@@ -24,6 +24,7 @@ mod idle;
 mod interrupt;
 mod latency;
 mod machine;
+mod nexmark;
 mod process;
 mod rest;
 mod runs;
@@ -55,6 +56,9 @@ pub struct Options {
     /// Subtasks, instead of each workload's own choice
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     parallelism: Option<u32>,
+    /// Nexmark queries, as q0; all when none is named
+    #[arg(short, long = "query", value_name = "QUERY")]
+    queries: Vec<String>,
     /// Measures the release builds that are there, whatever they were built from
     #[arg(long)]
     no_build: bool,
@@ -84,6 +88,12 @@ pub enum Workload {
     KeyedSum,
     /// Records by key between two TaskManagers
     Shuffle,
+    /// Sums per key in windows of ten seconds of event time, of a million and of ten thousand keys
+    WindowSum,
+    /// The same in windows of an hour that slide by a second, and in windows that do not slide
+    WindowSliding,
+    /// The Nexmark queries
+    Nexmark,
     /// Age of records behind a hop by key
     Latency,
     /// From exec to the first answer, and to the first worker
@@ -103,6 +113,7 @@ struct Bench {
     sizes: Sizes,
     repeat: u32,
     parallelism: Option<u32>,
+    queries: Vec<String>,
     flink: Option<Flink>,
 }
 
@@ -117,14 +128,24 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         _ => None,
     };
     let workloads = if options.workloads.is_empty() { Workload::value_variants() } else { &options.workloads };
-    let simulation = workloads.contains(&Workload::Deploy10k);
+    let parts = build::Parts {
+        simulation: workloads.contains(&Workload::Deploy10k),
+        nexmark: workloads.contains(&Workload::Nexmark),
+    };
     if !options.no_build {
-        build::release(&root, simulation)?;
+        build::release(&root, parts)?;
     }
-    let binaries = build::present(&root, simulation)?;
+    let binaries = build::present(&root, parts)?;
     eprintln!("{}", machine::describe(&root));
     let sizes = Sizes::scaled(options.scale);
-    let bench = Bench { binaries, sizes, repeat: options.repeat, parallelism: options.parallelism, flink };
+    let bench = Bench {
+        binaries,
+        sizes,
+        repeat: options.repeat,
+        parallelism: options.parallelism,
+        queries: options.queries,
+        flink,
+    };
     let outcome = bench.all(workloads);
     // Only what a failure has left; what went well has ended what it started.
     process::sweep();
@@ -162,7 +183,10 @@ impl Bench {
             | Workload::Wordcount
             | Workload::WordcountBatch
             | Workload::KeyedSum
-            | Workload::Shuffle => throughput::measure(self, workload),
+            | Workload::Shuffle
+            | Workload::WindowSum
+            | Workload::WindowSliding => throughput::measure(self, workload),
+            Workload::Nexmark => nexmark::measure(self),
             Workload::Latency => latency::measure(self),
             Workload::ColdStart => cold_start::measure(self),
             Workload::Submit => submit::measure(self),

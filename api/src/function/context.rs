@@ -9,7 +9,10 @@ use std::{
 use flott_runtime::{
     batch::{Data, Key, Timestamp},
     error::TaskResult,
-    state::{KeyHash, KeyScope, KeyedStates, ListState, MapState, ValueState},
+    state::{
+        Aggregate, AggregatingState, KeyHash, KeyScope, KeyedStates, ListState, MapState, ReducingState,
+        StateDescriptor, ValueState,
+    },
     task::TaskInfo,
     time::{TimeDomain, Timers},
 };
@@ -136,6 +139,10 @@ impl<'a, Out> Context<'a, Out> {
         self.collector.set_timestamp(timestamp);
     }
 
+    pub(crate) fn times(&self) -> Times {
+        self.times
+    }
+
     /// Records that were given out, give or take a batch that is not passed on yet.
     #[inline]
     pub(crate) fn given(&self) -> usize {
@@ -212,6 +219,10 @@ impl<'a, K: Key, Out> KeyedContext<'a, K, Out> {
     pub(crate) fn timers(&mut self) -> &mut Timers<K> {
         self.states.timers()
     }
+
+    pub(crate) fn collector(&mut self) -> &mut Collector<'a, Out> {
+        &mut self.context.collector
+    }
 }
 
 impl<K: Key, Out> KeyScope for KeyedContext<'_, K, Out> {
@@ -248,10 +259,27 @@ impl<'a, K: Key> KeyedOpen<'a, K> {
         Self { states, task }
     }
 
+    /// Begins to describe the state `name`. Where there is no more to say than the kind, the methods below are shorter.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use flott::{FunctionResult, KeyedOpen, MapState, StateTtl};
+    ///
+    /// /// The pages that a user has looked at in the last hour.
+    /// fn pages(ctx: &mut KeyedOpen<'_, String>) -> FunctionResult<MapState<String, u64>> {
+    ///     let hour = StateTtl::new(Duration::from_secs(3600));
+    ///     Ok(ctx.state("pages").ttl(hour).map()?)
+    /// }
+    /// ```
+    pub fn state<'b>(&'b mut self, name: &'b str) -> StateDescriptor<'b, K> {
+        self.states.state(name)
+    }
+
     /// The state `name`, with one value per key.
     ///
     /// # Errors
-    /// When the function uses the name with another type.
+    /// When the function uses the name with another kind or type; so it is with all states.
     pub fn value<V: Data>(&mut self, name: &str) -> FunctionResult<ValueState<V>> {
         Ok(self.states.value(name)?)
     }
@@ -259,7 +287,7 @@ impl<'a, K: Key> KeyedOpen<'a, K> {
     /// The state `name`, with a list per key.
     ///
     /// # Errors
-    /// When the function uses the name with another type.
+    /// As [`value`](Self::value).
     pub fn list<V: Data>(&mut self, name: &str) -> FunctionResult<ListState<V>> {
         Ok(self.states.list(name)?)
     }
@@ -267,9 +295,29 @@ impl<'a, K: Key> KeyedOpen<'a, K> {
     /// The state `name`, with a map per key.
     ///
     /// # Errors
-    /// When the function uses the name with another type.
+    /// As [`value`](Self::value).
     pub fn map<MK: Key, MV: Data>(&mut self, name: &str) -> FunctionResult<MapState<MK, MV>> {
         Ok(self.states.map(name)?)
+    }
+
+    /// The state `name`, with a value per key that others are reduced into: `reduce` puts the second into the first.
+    ///
+    /// # Errors
+    /// As [`value`](Self::value).
+    pub fn reducing<V: Data>(
+        &mut self,
+        name: &str,
+        reduce: impl Fn(&mut V, V) + Send + Sync + 'static,
+    ) -> FunctionResult<ReducingState<V>> {
+        Ok(self.states.reducing(name, reduce)?)
+    }
+
+    /// The state `name`, with an aggregation per key.
+    ///
+    /// # Errors
+    /// As [`value`](Self::value).
+    pub fn aggregating<A: Aggregate>(&mut self, name: &str, aggregate: A) -> FunctionResult<AggregatingState<A>> {
+        Ok(self.states.aggregating(name, aggregate)?)
     }
 
     /// The subtask that the function runs in.

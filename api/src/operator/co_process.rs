@@ -1,6 +1,6 @@
-//! Operators with two inputs.
+//! Process functions of two streams.
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
 use flott_runtime::{
     batch::{Batch, Timestamp},
@@ -16,38 +16,6 @@ use crate::{
     function::{CoProcessFunction, KeyedCoProcessFunction, KeyedOpen, failed},
     plan::{KeyOf, Keys, Site},
 };
-
-/// A function for each side.
-pub(crate) struct CoMap<F, G, Out> {
-    left: F,
-    right: G,
-    out: Batch<Out>,
-}
-
-impl<F, G, Out> CoMap<F, G, Out> {
-    pub fn new(left: F, right: G) -> Self {
-        Self { left, right, out: Batch::default() }
-    }
-}
-
-impl<A, B, Out, F, G> TwoInputOperator<A, B, Out> for CoMap<F, G, Out>
-where
-    Out: Send,
-    F: FnMut(A) -> Out + Send,
-    G: FnMut(B) -> Out + Send,
-{
-    fn process_left(&mut self, input: &mut Batch<A>, out: &mut dyn Output<Out>) -> TaskResult {
-        self.out.records.extend(input.records.drain(..).map(&mut self.left));
-        mem::swap(&mut self.out.timestamps, &mut input.timestamps);
-        out.collect(&mut self.out)
-    }
-
-    fn process_right(&mut self, input: &mut Batch<B>, out: &mut dyn Output<Out>) -> TaskResult {
-        self.out.records.extend(input.records.drain(..).map(&mut self.right));
-        mem::swap(&mut self.out.timestamps, &mut input.timestamps);
-        out.collect(&mut self.out)
-    }
-}
 
 /// A function of two streams at work.
 pub(crate) struct CoProcess<F: CoProcessFunction> {

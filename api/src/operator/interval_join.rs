@@ -46,7 +46,7 @@ use crate::{
 type Keyed<T, K> = ((T, Timestamp), (KeyHash, K));
 
 /// One of the inputs.
-struct Lane<T, K> {
+pub(crate) struct Lane<T, K> {
     keys_of: Arc<dyn KeyOf<T, K>>,
     late: Late<T>,
     /// A record that is not yet joined with all that it is to be joined with.
@@ -64,7 +64,7 @@ struct Held<T> {
 }
 
 impl<T, K> Lane<T, K> {
-    fn new(keys_of: Arc<dyn KeyOf<T, K>>, late: Late<T>) -> Self {
+    pub fn new(keys_of: Arc<dyn KeyOf<T, K>>, late: Late<T>) -> Self {
         Self { keys_of, late, held: None, rest: VecDeque::new() }
     }
 }
@@ -88,21 +88,10 @@ pub(crate) struct IntervalJoin<K, F: ProcessJoinFunction> {
 }
 
 impl<K: Key, F: ProcessJoinFunction> IntervalJoin<K, F> {
-    pub fn new(
-        function: F,
-        bounds: Bounds,
-        (left, left_late): (Arc<dyn KeyOf<F::Left, K>>, Late<F::Left>),
-        (right, right_late): (Arc<dyn KeyOf<F::Right, K>>, Late<F::Right>),
-        site: &Site,
-    ) -> Self {
+    pub fn new(function: F, bounds: Bounds, left: Lane<F::Left, K>, right: Lane<F::Right, K>, site: &Site) -> Self {
         let (states, sides) = (KeyedStates::default(), ValueState::default());
-        Self {
-            left: Lane::new(left, left_late),
-            right: Lane::new(right, right_late),
-            keys: Keys::default(),
-            joining: Joining { function, bounds, states, sides, desk: Desk::new(site) },
-            firing: Firing::default(),
-        }
+        let joining = Joining { function, bounds, states, sides, desk: Desk::new(site) };
+        Self { left, right, keys: Keys::default(), joining, firing: Firing::default() }
     }
 }
 

@@ -65,6 +65,9 @@ impl<Out> Desk<Out> {
         let Self { task, sides, counters, out: batch, watermark } = self;
         let mut guard: Option<MutexGuard<'_, SidePorts>> = sides.as_ref().map(|sides| sides.lock());
         let times = Times { watermark: *watermark, processing: task.clock.now() };
+        if states.expires() {
+            states.set_now(times.processing)?;
+        }
         let ctx = Context::new(Collector::new(batch, out), guard.as_deref_mut(), counters, task, times);
         work(KeyedContext::new(ctx, states))
     }

@@ -24,7 +24,8 @@ type Ring<V> = VecDeque<(Timestamp, V)>;
 /// Values in order of their times; those of one time in the order in which they came.
 #[derive(Debug, Clone)]
 pub(super) struct Timeline<V> {
-    /// Full rings, oldest first; none is empty. Few keys have any.
+    /// Full rings, oldest first; none is empty.
+    #[expect(clippy::box_collection, reason = "few keys have any: a word instead of four")]
     older: Option<Box<VecDeque<Ring<V>>>>,
     /// What is newer than all of these.
     newest: Ring<V>,
@@ -46,7 +47,7 @@ impl<V> Default for Timeline<V> {
 }
 
 impl<V> Timeline<V> {
-    fn older(&self) -> impl DoubleEndedIterator<Item = &Ring<V>> {
+    fn older(&self) -> impl Iterator<Item = &Ring<V>> {
         self.older.iter().flat_map(|older| older.iter())
     }
 
@@ -81,13 +82,6 @@ impl<V> Timeline<V> {
             None => &self.newest,
         };
         ring.front().map(|(at, _)| *at)
-    }
-
-    /// The latest time.
-    #[inline]
-    pub fn last(&self) -> Option<Timestamp> {
-        let ring = if self.newest.is_empty() { self.older().next_back() } else { Some(&self.newest) };
-        ring?.back().map(|(at, _)| *at)
     }
 
     /// The place behind all values whose times are `before` something; all earlier ones must be.
@@ -144,13 +138,16 @@ impl<V> Timeline<V> {
     /// Adds a value.
     #[inline]
     pub fn add(&mut self, at: Timestamp, value: V) {
-        if self.older.is_none() || !self.newest.is_empty() {
-            if self.newest.back().is_none_or(|(last, _)| *last <= at) {
-                self.newest.push_back((at, value));
-                return self.roll();
-            }
+        let in_order = match self.newest.back() {
+            Some((last, _)) => *last <= at,
+            None => self.older.is_none(),
+        };
+        if in_order {
+            self.newest.push_back((at, value));
+            self.roll();
+        } else {
+            self.insert(at, value);
         }
-        self.insert(at, value);
     }
 
     /// Adds a value in place of those of the same time.

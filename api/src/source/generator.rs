@@ -18,19 +18,31 @@ use super::{cut, pace::Pace, sequence::SPLITS_PER_READER};
 pub struct GeneratorSource<F> {
     count: u64,
     rate: Option<f64>,
+    interleaved: bool,
     function: F,
 }
+
+/// Numbers in a row that an interleaved reader makes: a batch.
+const RUN: u64 = BATCH_RECORDS as u64;
 
 impl<F> GeneratorSource<F> {
     /// `count` records by `function`.
     pub fn new(count: u64, function: F) -> Self {
-        Self { count, rate: None, function }
+        Self { count, rate: None, interleaved: false, function }
     }
 
     /// Makes at most this many records per second, all subtasks together. A rate that is not a positive number is none.
     #[must_use]
     pub fn rate(mut self, records_per_second: f64) -> Self {
         self.rate = (records_per_second.is_finite() && records_per_second > 0.0).then_some(records_per_second);
+        self
+    }
+
+    /// Has the subtasks take turns, a batch each, so that all of them go through the numbers together: for records whose
+    /// event time grows with their numbers. Without it each subtask has runs of many numbers.
+    #[must_use]
+    pub fn interleaved(mut self) -> Self {
+        self.interleaved = true;
         self
     }
 
@@ -44,31 +56,41 @@ impl<F> GeneratorSource<F> {
 
 impl<T: Data, F: FnMut(u64) -> T + Clone + Send + Sync + 'static> Source for GeneratorSource<F> {
     type Item = T;
-    type Split = (u64, u64);
+    /// The first number, the one behind the last, and how many are left out after each run.
+    type Split = (u64, u64, u64);
 
-    fn enumerate(&self, parallelism: u32) -> TaskResult<Vec<(u64, u64)>> {
+    fn enumerate(&self, parallelism: u32) -> TaskResult<Vec<Self::Split>> {
+        if self.interleaved {
+            let readers = u64::from(parallelism).min(self.count.div_ceil(RUN));
+            let split = |reader: u64| (reader * RUN, self.count, (readers - 1) * RUN);
+            return Ok((0..readers).map(split).collect());
+        }
         // With a rate each reader has its share of it, so it must get one split and not several.
         let per_reader = if self.rate.is_some() { 1 } else { SPLITS_PER_READER };
-        Ok(cut(self.count, u64::from(parallelism) * per_reader))
+        Ok(cut(self.count, u64::from(parallelism) * per_reader).into_iter().map(|(from, to)| (from, to, 0)).collect())
     }
 
-    fn open(&self, (next, end): (u64, u64), task: &TaskInfo) -> TaskResult<Box<dyn SplitReader<T>>> {
-        let readers = u64::from(task.parallelism).min(self.count).max(1);
+    fn open(&self, (next, end, skip): Self::Split, task: &TaskInfo) -> TaskResult<Box<dyn SplitReader<T>>> {
+        let runs = if self.interleaved { self.count.div_ceil(RUN) } else { self.count };
+        let readers = u64::from(task.parallelism).min(runs).max(1);
         let pace = self.rate.map(|rate| Pace::new(rate / readers as f64));
-        Ok(Box::new(Reader { next, end, pace, function: self.function.clone() }))
+        Ok(Box::new(Reader { next, end, skip, left: RUN, pace, function: self.function.clone() }))
     }
 }
 
 struct Reader<F> {
     next: u64,
     end: u64,
+    skip: u64,
+    /// Numbers of the run that are still to come.
+    left: u64,
     pace: Option<Pace>,
     function: F,
 }
 
 impl<T, F: FnMut(u64) -> T + Send> SplitReader<T> for Reader<F> {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<T>) -> Poll<TaskResult<ReadStatus>> {
-        let mut count = (self.end - self.next).min(BATCH_RECORDS as u64);
+        let mut count = (self.end - self.next).min(self.left);
         if let Some(pace) = &mut self.pace
             && count > 0
         {
@@ -77,6 +99,11 @@ impl<T, F: FnMut(u64) -> T + Send> SplitReader<T> for Reader<F> {
         let to = self.next + count;
         batch.records.extend((self.next..to).map(&mut self.function));
         self.next = to;
-        Poll::Ready(Ok(if to >= self.end { ReadStatus::Ended } else { ReadStatus::More }))
+        self.left -= count;
+        if self.left == 0 {
+            self.left = RUN;
+            self.next = self.next.saturating_add(self.skip).min(self.end);
+        }
+        Poll::Ready(Ok(if self.next >= self.end { ReadStatus::Ended } else { ReadStatus::More }))
     }
 }

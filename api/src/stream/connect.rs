@@ -7,8 +7,8 @@ use flott_runtime::batch::{Data, Key};
 
 use super::Stream;
 use crate::{
-    function::{CoProcessFunction, KeyedCoProcessFunction},
-    operator::{CoMap, CoProcess, KeyedCoProcess},
+    function::{CoProcessFunction, Collector, KeyedCoProcessFunction},
+    operator::{CoFlatMap, CoMap, CoProcess, KeyedCoProcess},
     plan::{Body, KeyOf, Node, TwoInput},
 };
 
@@ -59,6 +59,16 @@ impl<A: Data, B: Data> ConnectedStreams<A, B> {
         self.then("Co-Map", TwoInput::<A, B, U, _>::body(move |_| CoMap::new(left.clone(), right.clone())))
     }
 
+    /// Any number of records for each record of either side: the side's function gives them to the collector.
+    pub fn flat_map<U, F, G>(&self, left: F, right: G) -> Stream<U>
+    where
+        U: Data,
+        F: FnMut(A, &mut Collector<'_, U>) + Clone + Send + Sync + 'static,
+        G: FnMut(B, &mut Collector<'_, U>) + Clone + Send + Sync + 'static,
+    {
+        self.then("Co-Flat Map", TwoInput::<A, B, U, _>::body(move |_| CoFlatMap::new(left.clone(), right.clone())))
+    }
+
     /// A process function of both sides.
     pub fn process<F>(&self, function: F) -> Stream<F::Out>
     where
@@ -80,6 +90,26 @@ impl<A: Data, B: Data> ConnectedStreams<A, B> {
 }
 
 impl<K: Key, A: Data, B: Data> KeyedConnectedStreams<K, A, B> {
+    /// One record for each record of either side; those of a key come to one subtask.
+    pub fn map<U, F, G>(&self, left: F, right: G) -> Stream<U>
+    where
+        U: Data,
+        F: FnMut(A) -> U + Clone + Send + Sync + 'static,
+        G: FnMut(B) -> U + Clone + Send + Sync + 'static,
+    {
+        self.streams.map(left, right)
+    }
+
+    /// Any number of records for each record of either side; those of a key come to one subtask.
+    pub fn flat_map<U, F, G>(&self, left: F, right: G) -> Stream<U>
+    where
+        U: Data,
+        F: FnMut(A, &mut Collector<'_, U>) + Clone + Send + Sync + 'static,
+        G: FnMut(B, &mut Collector<'_, U>) + Clone + Send + Sync + 'static,
+    {
+        self.streams.flat_map(left, right)
+    }
+
     /// A process function of both sides with state per key.
     pub fn process<F>(&self, function: F) -> Stream<F::Out>
     where

@@ -11,7 +11,7 @@ use super::{KeyedConnectedStreams, KeyedStream, Stream};
 use crate::{
     error::PlanError,
     function::{OutputTag, ProcessJoinFunction},
-    operator::{Bounds, IntervalJoin, Late, Pairs},
+    operator::{Bounds, IntervalJoin, Lane, Late, Pairs},
     plan::TwoInput,
 };
 
@@ -115,8 +115,9 @@ impl<K: Key, A: Data, B: Data> IntervalJoined<K, A, B> {
         let KeyedConnectedStreams { streams, left, right } = streams;
         let bounds = Bounds::new(lower, upper);
         let make = move |site: &_| {
-            let left = (left.clone(), left_late.clone());
-            IntervalJoin::new(function.clone(), bounds, left, (right.clone(), right_late.clone()), site)
+            let (left, right) =
+                (Lane::new(left.clone(), left_late.clone()), Lane::new(right.clone(), right_late.clone()));
+            IntervalJoin::new(function.clone(), bounds, left, right, site)
         };
         streams.then_as("Interval Join", &detail, TwoInput::<A, B, F::Out, _>::body(make))
     }

@@ -1,10 +1,16 @@
 //! Whole jobs within the test's process, against naive models.
 
+mod calls;
 mod failing;
+mod joins;
 mod operators;
+mod script;
 mod sinks;
 mod sources;
+mod state;
 mod time;
+mod two_inputs;
+mod windows;
 
 use std::fmt::Debug;
 

@@ -275,7 +275,7 @@ impl KeyedProcessFunction for Distinct {
         self.sum.set(ctx, sum)?;
         *self.seen.get_or_insert_with(ctx, &value, || 0)? += 1;
         self.all.add(ctx, value)?;
-        let distinct = self.seen.entries(ctx)?.map_or(0, flott::EntryMap::len) as u64;
+        let distinct = self.seen.len(ctx)? as u64;
         let count = self.all.get(ctx)?.len() as u64;
         let key = *ctx.key()?;
         ctx.emit((key, distinct, count, sum));

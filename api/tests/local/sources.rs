@@ -123,3 +123,10 @@ fn sources_can_be_written_by_users() {
     let expected: Vec<u32> = (1..=40).flat_map(|n| 1..=n).collect();
     check(|env| env.from_source(Countdown((1..=40).collect()), "countdown"), expected);
 }
+
+#[test]
+fn interleaved_generators_make_each_number_once() {
+    for count in [0, 1, 1_024, 1_025, 10_000] {
+        check(|env| env.generator(GeneratorSource::new(count, |number| number).interleaved()), (0..count).collect());
+    }
+}

@@ -9,6 +9,7 @@
 //! - [`keyed_sum`]: a running sum per key
 //! - [`shuffle`]: records by key from every subtask to every other
 //! - [`latency`]: how long a record takes over a hop
+//! - [`window_sum`]: a sum per key and window
 //! - [`trivial`]: ten numbers, for what a job costs by itself
 //! - [`mix`]: the generators' hash
 
@@ -18,4 +19,5 @@ pub mod latency;
 pub mod mix;
 pub mod shuffle;
 pub mod trivial;
+pub mod window_sum;
 pub mod wordcount;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use flott::{Environment, ExecutionMode};
-use flott_lab::{chain, keyed_sum, latency, shuffle, trivial, wordcount};
+use flott_lab::{chain, keyed_sum, latency, shuffle, trivial, window_sum, wordcount};
 
 flott::allocator!();
 
@@ -61,6 +61,22 @@ enum Workload {
         #[arg(long)]
         output: PathBuf,
     },
+    /// A sum per key and window of event time over a generator
+    WindowSum {
+        #[arg(long, default_value_t = 20_000_000)]
+        records: u64,
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+        keys: u64,
+        /// Records in a millisecond of event time
+        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+        per_ms: u64,
+        /// Milliseconds of a window
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+        size: u64,
+        /// Milliseconds from one window to the next; that of a window if it is not given
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+        slide: Option<u64>,
+    },
     /// Ten numbers
     Trivial,
 }
@@ -103,6 +119,12 @@ fn main() -> anyhow::Result<()> {
             let (duration, warm_up) = (Duration::from_secs(seconds), Duration::from_secs(warm_up));
             latency::plan(&env, latency::Options { rate, keys, duration, warm_up, output });
             "latency"
+        }
+        Workload::WindowSum { records, keys, per_ms, size, slide } => {
+            let slide = Duration::from_millis(slide.unwrap_or(size));
+            let size = Duration::from_millis(size);
+            window_sum::plan(&env, window_sum::Options { records, keys, per_ms, size, slide });
+            "window sum"
         }
         Workload::Trivial => {
             trivial::plan(&env);

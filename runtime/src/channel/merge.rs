@@ -1,5 +1,8 @@
 //! What several channels into one input say together: the least watermark of those that are active, idle when all
 //! are, ended when all have.
+//!
+//! Idle channels hold nobody up, so when all are idle, time has come as far as the one that is furthest: in whatever order
+//! they became so, what they say together is the same.
 
 use crate::{batch::Timestamp, event::Event};
 
@@ -63,25 +66,21 @@ impl EventMerge {
 
     fn settle(&mut self, say: &mut impl FnMut(Event)) {
         // Ended channels hold nobody back. Of idle ones only the others count.
-        let active = self.channels.iter().filter(|channel| !channel.ended && !channel.idle);
-        match active.map(|channel| channel.watermark).min() {
-            None => {
-                if !self.idle {
-                    self.idle = true;
-                    say(Event::Idle);
-                }
-            }
-            Some(watermark) => {
-                if self.idle {
-                    self.idle = false;
-                    say(Event::Active);
-                }
-                if watermark > self.watermark {
-                    self.watermark = watermark;
-                    say(Event::Watermark(watermark));
-                }
-            }
+        let open = self.channels.iter().filter(|channel| !channel.ended);
+        let active = open.clone().filter(|channel| !channel.idle).map(|channel| channel.watermark).min();
+        let idle = active.is_none();
+        if self.idle && !idle {
+            say(Event::Active);
         }
+        let watermark = active.or_else(|| open.map(|channel| channel.watermark).max());
+        if let Some(watermark) = watermark.filter(|watermark| *watermark > self.watermark) {
+            self.watermark = watermark;
+            say(Event::Watermark(watermark));
+        }
+        if idle && !self.idle {
+            say(Event::Idle);
+        }
+        self.idle = idle;
     }
 }
 
@@ -109,6 +108,22 @@ mod tests {
     fn idle_channels_do_not_hold_back() {
         use Event::{Active, Idle, Watermark as W};
         check(2, &[(0, W(5)), (1, Idle), (0, Idle), (1, W(7))], &[W(5), Idle, Active, W(7)]);
+    }
+
+    #[test]
+    fn when_all_are_idle_the_furthest_counts_in_whatever_order_they_became_so() {
+        use Event::{Active, Idle, Watermark as W};
+        check(2, &[(0, W(5)), (1, W(3)), (1, Idle), (0, Idle)], &[W(3), W(5), Idle]);
+        check(2, &[(0, W(5)), (1, W(3)), (0, Idle), (1, Idle)], &[W(3), W(5), Idle]);
+        // Who comes back behind the others is late; who comes back ahead of them does not wait for them.
+        check(2, &[(0, W(5)), (0, Idle), (1, Idle), (1, W(3)), (1, W(6))], &[W(5), Idle, Active, W(6)]);
+    }
+
+    #[test]
+    fn the_end_of_a_channel_says_nothing_of_others_that_are_idle() {
+        use Event::{End, Idle, Watermark as W};
+        check(2, &[(0, W(i64::MAX)), (1, W(3)), (0, End), (1, Idle)], &[W(3), Idle]);
+        check(2, &[(1, W(3)), (1, Idle), (0, W(i64::MAX)), (0, End)], &[W(i64::MAX), Idle]);
     }
 
     #[test]

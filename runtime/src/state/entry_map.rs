@@ -33,9 +33,31 @@ impl<K: Key, V: Data> EntryMap<K, V> {
         self.table.find(KeyHash::of(key), key)
     }
 
+    /// The value of `key`, to be changed in place.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.table.find_mut(KeyHash::of(key), key)
+    }
+
+    /// The value of `key`, to be changed in place; where `keep` refuses it, it is dropped.
+    pub(super) fn get_kept(&mut self, key: &K, keep: impl FnOnce(&mut V) -> bool) -> Option<&mut V> {
+        self.table.find_kept(KeyHash::of(key), key, keep)
+    }
+
     /// The value of `key`, made by `create` where there is none.
     pub fn get_or_insert_with(&mut self, key: &K, create: impl FnOnce() -> V) -> &mut V {
         self.table.upsert(KeyHash::of(key), key, create)
+    }
+
+    /// The value of `key`: `first` makes it of `item` where there is none, `add` adds `item` to one that is there.
+    pub(super) fn fold<T>(
+        &mut self,
+        key: &K,
+        item: T,
+        first: impl FnOnce(T) -> V,
+        add: impl FnOnce(&mut V, T),
+    ) -> &mut V {
+        let add = |(): &mut (), value: &mut V, item| add(value, item);
+        self.table.fold(KeyHash::of(key), key, item, &mut (), |(), item| first(item), add)
     }
 
     /// Sets the value of `key`.
@@ -49,8 +71,18 @@ impl<K: Key, V: Data> EntryMap<K, V> {
     }
 
     /// Entries, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> {
         self.table.iter()
+    }
+
+    /// Values, to be changed in place, in no order.
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.table.values_mut()
+    }
+
+    /// Drops the entries that `keep` refuses.
+    pub fn retain(&mut self, keep: impl FnMut(&K, &V) -> bool) {
+        self.table.retain(keep);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tables in memory.
 
+mod scan;
+
 use std::mem;
 
 use flott_core::{codec, failure::Failure};
@@ -34,6 +36,11 @@ impl<K, V> Default for HeapTable<K, V> {
 }
 
 impl<K: Key, V> HeapTable<K, V> {
+    /// An empty table with room for so many keys.
+    pub fn with_capacity(keys: usize) -> Self {
+        Self { entries: HashTable::with_capacity(keys) }
+    }
+
     /// Keys that have a value.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -122,7 +129,7 @@ impl<K: Key, V> HeapTable<K, V> {
     }
 
     /// Keys and values, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, value)| (key, value))
     }
 
@@ -199,6 +206,10 @@ impl<K: Key, V: Data> StateTable<K, V> for HeapTable<K, V> {
         Ok(self.find_mut(hash, key))
     }
 
+    fn get_kept(&mut self, hash: KeyHash, key: &K, keep: &mut dyn FnMut(&mut V) -> bool) -> TaskResult<Option<&mut V>> {
+        Ok(self.find_kept(hash, key, keep))
+    }
+
     fn entry(&mut self, hash: KeyHash, key: &K, create: &mut dyn FnMut() -> V) -> TaskResult<&mut V> {
         Ok(self.upsert(hash, key, create))
     }
@@ -210,6 +221,10 @@ impl<K: Key, V: Data> StateTable<K, V> for HeapTable<K, V> {
 
     fn remove(&mut self, hash: KeyHash, key: &K) -> TaskResult<Option<V>> {
         Ok(self.take(hash, key))
+    }
+
+    fn search(&mut self, place: usize, places: usize, keep: &mut dyn FnMut(&mut V) -> bool) -> TaskResult<usize> {
+        Ok(self.search(place, places, keep))
     }
 
     fn drain(&mut self, visit: &mut dyn FnMut(K, V) -> TaskResult) -> TaskResult {

@@ -1,17 +1,24 @@
 //! The states of one operator, and the key at hand.
 
-use std::{
-    any::{Any, type_name},
-    sync::Arc,
-};
+mod place;
+mod slot;
+
+use std::any::TypeId;
 
 use flott_core::failure::Failure;
 
+pub(super) use place::Place;
+use slot::{Slot, SlotTable};
+
 use super::{
-    handle::{ListState, MapState, ValueState},
-    heap::HeapTable,
+    aggregate::Aggregate,
+    descriptor::StateDescriptor,
+    expiring::Perish,
+    handle::{AggregatingState, ListState, MapState, ReducingState, ValueState},
+    meta::{StateKind, StateMeta},
     size::StateSize,
-    table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable},
+    table::{GroupEntries, GroupSpace, KeyHash},
+    ttl::StateTtl,
 };
 use crate::{
     batch::{Data, Key, Timestamp},
@@ -21,44 +28,14 @@ use crate::{
 
 /// All keyed states of one operator in one subtask.
 ///
-/// Functions register their states by name when they are opened and get handles; the operator sets the key of each
-/// record before it calls them.
+/// Functions register their states by name when they are opened and get handles; the operator sets the time of each
+/// batch and the key of each record before it calls them.
 pub struct KeyedStates<K> {
     current: Option<(KeyHash, K)>,
     slots: Vec<Slot>,
     timers: Timers<K>,
-}
-
-struct Slot {
-    name: Arc<str>,
-    table: Box<dyn AnyTable>,
-}
-
-/// A table without its types; it is a `Held<K, V>`.
-trait AnyTable: Snapshot {
-    fn as_any(&mut self) -> &mut dyn Any;
-}
-
-struct Held<K, V>(Box<dyn StateTable<K, V>>);
-
-impl<K: Key, V: Data> Snapshot for Held<K, V> {
-    fn keys(&self) -> usize {
-        self.0.keys()
-    }
-
-    fn snapshot(&self, groups: GroupSpace, sink: &mut dyn FnMut(GroupEntries<'_>) -> TaskResult) -> TaskResult {
-        self.0.snapshot(groups, sink)
-    }
-
-    fn restore(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
-        self.0.restore(count, bytes)
-    }
-}
-
-impl<K: Key, V: Data> AnyTable for Held<K, V> {
-    fn as_any(&mut self) -> &mut dyn Any {
-        self
-    }
+    now: Timestamp,
+    expires: bool,
 }
 
 /// Something that knows the key at hand and its states: contexts of user functions, and the states themselves.
@@ -80,7 +57,7 @@ impl<K: Key> KeyScope for KeyedStates<K> {
 
 impl<K> Default for KeyedStates<K> {
     fn default() -> Self {
-        Self { current: None, slots: Vec::new(), timers: Timers::default() }
+        Self { current: None, slots: Vec::new(), timers: Timers::default(), now: 0, expires: false }
     }
 }
 
@@ -126,10 +103,34 @@ impl<K: Key> KeyedStates<K> {
         &mut self.timers
     }
 
+    /// Whether a state has a time-to-live, and so needs [`set_now`](Self::set_now).
+    #[inline]
+    pub fn expires(&self) -> bool {
+        self.expires
+    }
+
+    /// Sets the processing time, once per batch and before its records: what its accesses count as, and what has expired.
+    /// Goes on with the search for what nobody asks for any more, as far as the last batch's accesses have earned.
+    ///
+    /// # Errors
+    /// When a backend cannot read or remove entries.
+    pub fn set_now(&mut self, now: Timestamp) -> TaskResult {
+        self.now = now;
+        if self.expires {
+            self.slots.iter_mut().try_for_each(|slot| slot.table.search(now))?;
+        }
+        Ok(())
+    }
+
+    /// Begins to register the state `name`, or to find it again.
+    pub fn state<'a>(&'a mut self, name: &'a str) -> StateDescriptor<'a, K> {
+        StateDescriptor::new(self, name)
+    }
+
     /// How much there is.
     pub fn size(&self) -> StateSize {
         StateSize {
-            keys: self.slots.iter().map(|slot| slot.table.keys()).sum(),
+            keys: self.slots.iter().map(|slot| slot.table.entries().keys()).sum(),
             timers: self.timers.event.len() + self.timers.processing.len(),
         }
     }
@@ -137,84 +138,122 @@ impl<K: Key> KeyedStates<K> {
     /// Registers a state with one value per key, or finds it again.
     ///
     /// # Errors
-    /// When the name stands for a state of another type.
+    /// When the name stands for a state of another type; so it is with all states.
     pub fn value<V: Data>(&mut self, name: &str) -> TaskResult<ValueState<V>> {
-        self.register::<V>(name).map(ValueState::at)
+        self.state(name).value()
     }
 
     /// Registers a state with a list per key, or finds it again.
     ///
     /// # Errors
-    /// When the name stands for a state of another type.
+    /// As [`value`](Self::value).
     pub fn list<V: Data>(&mut self, name: &str) -> TaskResult<ListState<V>> {
-        self.register::<Vec<V>>(name).map(ListState::at)
+        self.state(name).list()
     }
 
     /// Registers a state with a map per key, or finds it again.
     ///
     /// # Errors
-    /// When the name stands for a state of another type.
+    /// As [`value`](Self::value).
     pub fn map<MK: Key, MV: Data>(&mut self, name: &str) -> TaskResult<MapState<MK, MV>> {
-        self.register::<super::EntryMap<MK, MV>>(name).map(MapState::at)
+        self.state(name).map()
     }
 
-    fn register<V: Data>(&mut self, name: &str) -> TaskResult<usize> {
-        if let Some(index) = self.slots.iter().position(|slot| &*slot.name == name) {
-            self.table::<V>(index)?;
+    /// Registers a state with a value per key that others are reduced into, or finds it again.
+    ///
+    /// # Errors
+    /// As [`value`](Self::value).
+    pub fn reducing<V: Data>(
+        &mut self,
+        name: &str,
+        reduce: impl Fn(&mut V, V) + Send + Sync + 'static,
+    ) -> TaskResult<ReducingState<V>> {
+        self.state(name).reducing(reduce)
+    }
+
+    /// Registers a state with an aggregation per key, or finds it again.
+    ///
+    /// # Errors
+    /// As [`value`](Self::value).
+    pub fn aggregating<A: Aggregate>(&mut self, name: &str, aggregate: A) -> TaskResult<AggregatingState<A>> {
+        self.state(name).aggregating(aggregate)
+    }
+
+    /// Registers the state of handles of type `H`: a table of `V`, or of `E` where there is a time-to-live.
+    pub(super) fn register<H: 'static, V: Data, E: Data + Perish>(
+        &mut self,
+        name: &str,
+        kind: StateKind,
+        ttl: Option<StateTtl>,
+        what: String,
+    ) -> TaskResult<usize> {
+        if ttl.is_some_and(StateTtl::is_zero) {
+            return Err(misuse(format!("keyed state {name:?} must have a time-to-live longer than 0 ms")));
+        }
+        let handle = TypeId::of::<H>();
+        if let Some(index) = self.slots.iter().position(|slot| &*slot.meta.name == name) {
+            let known = &self.slots[index];
+            if known.handle != handle {
+                return Err(misuse(format!("keyed state {name:?} is {}, and cannot be {what} too", known.what)));
+            }
+            if known.table.ttl() != ttl {
+                let [known, given] = [known.table.ttl(), ttl].map(|ttl| match ttl {
+                    Some(ttl) => format!("a time-to-live of {ttl}"),
+                    None => "no time-to-live".to_owned(),
+                });
+                return Err(misuse(format!("keyed state {name:?} has {known}, and cannot have {given} too")));
+            }
             return Ok(index);
         }
-        let table: Box<dyn StateTable<K, V>> = Box::new(HeapTable::default());
-        self.slots.push(Slot { name: name.into(), table: Box::new(Held(table)) });
+        self.expires |= ttl.is_some();
+        let meta = StateMeta { name: name.into(), kind, expires: ttl.is_some() };
+        self.slots.push(Slot { table: SlotTable::new::<K, V, E>(ttl), meta, handle, what });
         Ok(self.slots.len() - 1)
     }
 
-    fn table<V: Data>(&mut self, index: usize) -> TaskResult<&mut dyn StateTable<K, V>> {
-        let slot = self.slots.get_mut(index).ok_or_else(unbound)?;
-        match slot.table.as_any().downcast_mut::<Held<K, V>>() {
-            Some(held) => Ok(&mut *held.0),
-            None => Err(Box::new(Failure::user(format!(
-                "keyed state {:?} is registered with another type than {}",
-                slot.name,
-                type_name::<V>()
-            )))),
-        }
-    }
-
-    /// The table at `index` and the key at hand.
+    /// The place of the key at hand in the state at `index`.
     #[inline]
-    pub(super) fn access<V: Data>(&mut self, index: usize) -> TaskResult<(&mut dyn StateTable<K, V>, KeyHash, &K)> {
-        let Self { current, slots, .. } = self;
+    pub(super) fn place<V: Data, E: Data + Perish>(&mut self, index: usize) -> TaskResult<Place<'_, K, V, E>> {
+        let Self { current, slots, now, .. } = self;
         let (hash, key) = current.as_ref().ok_or_else(no_key)?;
         let slot = slots.get_mut(index).ok_or_else(unbound)?;
-        let held = slot.table.as_any().downcast_mut::<Held<K, V>>().ok_or_else(unbound)?;
-        Ok((&mut *held.0, *hash, key))
+        slot.table.place(*hash, key, *now).ok_or_else(unbound)
     }
 
-    /// Gives every state's entries by key group, with the state's name.
+    /// Gives every state's entries by key group, with what the state is.
     ///
     /// # Errors
-    /// As [`Snapshot::snapshot`].
+    /// As [`Snapshot::snapshot`](super::Snapshot::snapshot).
     pub fn snapshot(
         &self,
         groups: GroupSpace,
-        sink: &mut dyn FnMut(&str, GroupEntries<'_>) -> TaskResult,
+        sink: &mut dyn FnMut(&StateMeta, GroupEntries<'_>) -> TaskResult,
     ) -> TaskResult {
         for slot in &self.slots {
-            slot.table.snapshot(groups, &mut |entries| sink(&slot.name, entries))?;
+            slot.table.entries().snapshot(groups, &mut |entries| sink(&slot.meta, entries))?;
         }
         Ok(())
     }
 
-    /// Puts back what [`snapshot`](Self::snapshot) gave for the state `name`, which must be registered.
+    /// Puts back what [`snapshot`](Self::snapshot) gave for a state, which must be registered.
     ///
     /// # Errors
-    /// When there is no such state, or the bytes are not entries of it.
-    pub fn restore(&mut self, name: &str, count: usize, bytes: &[u8]) -> TaskResult {
-        match self.slots.iter_mut().find(|slot| &*slot.name == name) {
-            Some(slot) => slot.table.restore(count, bytes),
-            None => Err(Box::new(Failure::user(format!("the program has no keyed state {name:?}")))),
+    /// When there is no such state, when it is of another kind or had a time-to-live where it has none now or the other
+    /// way round, or when the bytes are not entries of it.
+    pub fn restore(&mut self, stored: &StateMeta, count: usize, bytes: &[u8]) -> TaskResult {
+        match self.slots.iter_mut().find(|slot| slot.meta.name == stored.name) {
+            Some(slot) => {
+                slot.meta.accept(stored)?;
+                slot.table.entries_mut().restore(count, bytes)
+            }
+            None => Err(misuse(format!("the program has no keyed state {:?}", stored.name))),
         }
     }
+}
+
+#[cold]
+fn misuse(problem: String) -> Box<Failure> {
+    Box::new(Failure::user(problem))
 }
 
 #[cold]
@@ -223,6 +262,6 @@ fn no_key() -> Box<Failure> {
 }
 
 #[cold]
-fn unbound() -> Box<Failure> {
+pub(super) fn unbound() -> Box<Failure> {
     Box::new(Failure::user("state handle is not bound: get it from the context in `open`"))
 }

@@ -20,7 +20,7 @@ impl KeyHash {
 
     /// As tables within a subtask use it.
     #[inline(always)]
-    pub(crate) fn for_table(self) -> u64 {
+    pub fn for_table(self) -> u64 {
         table_hash(self.0)
     }
 
@@ -86,6 +86,12 @@ pub trait StateTable<K: Key, V: Data>: Snapshot {
     /// When the backend cannot read it.
     fn get_mut(&mut self, hash: KeyHash, key: &K) -> TaskResult<Option<&mut V>>;
 
+    /// The value of `key`, to be changed in place; where `keep` refuses it, it is dropped, and there is none.
+    ///
+    /// # Errors
+    /// When the backend cannot read or remove it.
+    fn get_kept(&mut self, hash: KeyHash, key: &K, keep: &mut dyn FnMut(&mut V) -> bool) -> TaskResult<Option<&mut V>>;
+
     /// The value of `key`, to be changed in place; `create` makes it where there is none.
     ///
     /// # Errors
@@ -103,6 +109,15 @@ pub trait StateTable<K: Key, V: Data>: Snapshot {
     /// # Errors
     /// When the backend cannot read or remove it.
     fn remove(&mut self, hash: KeyHash, key: &K) -> TaskResult<Option<V>>;
+
+    /// Looks at the next `places` of the table, from `place` on (at first 0), drops the values that `keep` refuses, and
+    /// gives the place to go on from. What a place is, is the backend's affair: of these a table has a few for each entry
+    /// at most. Who always goes on, and looks at no less than 5 places for each entry that is put in, comes across all
+    /// entries again and again.
+    ///
+    /// # Errors
+    /// When the backend cannot read or remove entries.
+    fn search(&mut self, place: usize, places: usize, keep: &mut dyn FnMut(&mut V) -> bool) -> TaskResult<usize>;
 
     /// Takes all entries out, in no order that a caller may rely on. After an error the table is empty too.
     ///

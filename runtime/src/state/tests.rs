@@ -1,3 +1,8 @@
+mod kinds;
+mod model;
+mod operator;
+mod ttl;
+
 use std::collections::{BTreeMap, HashMap};
 
 use flott_core::key_group::{KeyGroupRange, MaxParallelism};
@@ -13,6 +18,17 @@ fn all(max: u32) -> GroupSpace {
 fn with_key<K: crate::batch::Key>(states: &mut KeyedStates<K>, key: K) -> &mut KeyedStates<K> {
     states.set_key(KeyHash::of(&key), key);
     states
+}
+
+/// Keys that have something in any state.
+fn held<K: crate::batch::Key>(states: &KeyedStates<K>) -> usize {
+    let mut keys = 0;
+    let mut count = |_: &StateMeta, entries: GroupEntries<'_>| {
+        keys += entries.count;
+        Ok(())
+    };
+    states.snapshot(all(128), &mut count).unwrap();
+    keys
 }
 
 #[test]
@@ -39,16 +55,9 @@ fn lists_and_maps_that_become_empty_are_forgotten() {
     map.insert(&mut states, &1, 10).unwrap();
     *map.get_or_insert_with(&mut states, &1, || 0).unwrap() += 1;
     assert_eq!(map.remove(&mut states, &1).unwrap(), Some(11));
-    assert!(map.entries(&mut states).unwrap().is_none());
+    assert!(map.is_empty(&mut states).unwrap());
     list.set(&mut states, Vec::new()).unwrap();
-    let mut groups = 0;
-    states
-        .snapshot(all(128), &mut |_, _| {
-            groups += 1;
-            Ok(())
-        })
-        .unwrap();
-    assert_eq!(groups, 0);
+    assert_eq!(held(&states), 0);
 }
 
 #[test]
@@ -58,8 +67,13 @@ fn misuse_is_told() {
     assert!(last.get(&mut states).unwrap_err().message.contains("while a record is processed"));
     with_key(&mut states, 1);
     assert!(ValueState::<u64>::default().get(&mut states).unwrap_err().message.contains("not bound"));
-    let error = states.value::<String>("last").unwrap_err();
-    assert_eq!(error.message, "keyed state \"last\" is registered with another type than alloc::string::String");
+    let check = |error: Box<flott_core::failure::Failure>, is: &str| {
+        assert_eq!(error.message, format!("keyed state \"last\" is a value of u64, and cannot be {is} too"));
+    };
+    check(states.value::<String>("last").unwrap_err(), "a value of alloc::string::String");
+    check(states.list::<u64>("last").unwrap_err(), "a list of u64");
+    check(states.map::<u8, u16>("last").unwrap_err(), "a map of u8 to u16");
+    check(states.reducing::<u64>("last", |_, _| {}).unwrap_err(), "a reduction of u64");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     sync::Arc,
-    task::Waker,
+    task::{Poll, Waker},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -31,6 +32,17 @@ impl Clock {
                 Err(before) => -millis(before.duration()),
             },
             Self::Manual(clock) => clock.now(),
+        }
+    }
+
+    /// Waits for this long. What the system's clock is set to meanwhile does not matter.
+    pub async fn sleep(&self, duration: Duration) {
+        match self {
+            Self::System => tokio::time::sleep(duration).await,
+            Self::Manual(clock) => {
+                let until = clock.now().saturating_add(millis(duration));
+                poll_fn(|cx| if clock.reached(until, cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
+            }
         }
     }
 }
@@ -118,6 +130,21 @@ mod tests {
         let clock = ManualClock::at(Timestamp::MAX - 1);
         clock.advance(Duration::MAX);
         assert_eq!(clock.now(), Timestamp::MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sleep_is_as_long_as_the_clock_says() {
+        let manual = ManualClock::at(5);
+        let clock = Clock::Manual(manual.clone());
+        let sleep = clock.sleep(Duration::from_millis(10));
+        tokio::pin!(sleep);
+        let (_, waker) = Sleeper::new();
+        let mut cx = std::task::Context::from_waker(&waker);
+        for (now, done) in [(5, false), (14, false), (15, true)] {
+            manual.set(now);
+            assert_eq!(std::future::Future::poll(sleep.as_mut(), &mut cx).is_ready(), done, "at {now}");
+        }
+        Clock::System.sleep(Duration::from_secs(1_000_000)).await;
     }
 
     #[test]

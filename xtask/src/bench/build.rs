@@ -16,14 +16,26 @@ pub struct Binaries {
     pub lab: PathBuf,
     /// The simulation; there only when it was asked for.
     pub deploy: PathBuf,
+    /// The Nexmark queries; there only when they were asked for.
+    pub nexmark: PathBuf,
     /// Folder for what is made once and used again.
     pub cache: PathBuf,
 }
 
-/// Builds the command and the workloads, and the simulation if it is to be run.
-pub fn release(root: &Path, simulation: bool) -> anyhow::Result<()> {
+/// What is needed beside the command and the lab.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts {
+    pub simulation: bool,
+    pub nexmark: bool,
+}
+
+/// Builds the command and the workloads, and what else is needed.
+pub fn release(root: &Path, parts: Parts) -> anyhow::Result<()> {
     build(root, &["--package", "flott-cli", "--package", "flott-lab"])?;
-    if simulation {
+    if parts.nexmark {
+        build(root, &["--package", "flott-nexmark"])?;
+    }
+    if parts.simulation {
         build(root, &["--package", "flott-tests", "--bin", "deploy-10k"])?;
     }
     Ok(())
@@ -44,16 +56,19 @@ fn build(root: &Path, what: &[&str]) -> anyhow::Result<()> {
 }
 
 /// What was built.
-pub fn present(root: &Path, simulation: bool) -> anyhow::Result<Binaries> {
+pub fn present(root: &Path, parts: Parts) -> anyhow::Result<Binaries> {
     let target = crate::workspace::target_directory(root)?;
     let release = |name| target.join("release").join(name);
     let binaries = Binaries {
         flott: release("flott"),
         lab: release("lab"),
         deploy: release("deploy-10k"),
+        nexmark: release("nexmark"),
         cache: target.join("bench"),
     };
-    let needed = [&binaries.flott, &binaries.lab].into_iter().chain(simulation.then_some(&binaries.deploy));
+    let more = [(parts.simulation, &binaries.deploy), (parts.nexmark, &binaries.nexmark)];
+    let more = more.into_iter().filter_map(|(needed, binary)| needed.then_some(binary));
+    let needed = [&binaries.flott, &binaries.lab].into_iter().chain(more);
     for binary in needed {
         ensure!(binary.is_file(), "{} is not there", binary.display());
     }

@@ -49,8 +49,21 @@ impl Line {
         median(self.runs.iter().map(of).collect())
     }
 
-    fn cpu_us_per_record(&self) -> f64 {
+    /// Median CPU time of the workers, in microseconds a record.
+    pub fn cpu_us_per_record(&self) -> f64 {
         self.median(|run| run.cpu_seconds) * 1e6 / self.records as f64
+    }
+
+    /// Adds a figure that all runs have in common.
+    pub fn note(&mut self, name: &'static str, value: f64) {
+        for run in &mut self.runs {
+            run.more.insert(name, value);
+        }
+    }
+
+    /// Median records per second.
+    pub fn records_per_second(&self) -> f64 {
+        self.records as f64 / self.median(|run| run.seconds)
     }
 
     /// Medians as JSON; each figure has its own median.
@@ -62,7 +75,7 @@ impl Line {
             "parallelism": self.parallelism,
             "records": self.records,
             "seconds": rounded(seconds),
-            "records_per_second": rounded(self.records as f64 / seconds),
+            "records_per_second": rounded(self.records_per_second()),
             "cpu_seconds": rounded(self.median(|run| run.cpu_seconds)),
             "cpu_us_per_record": rounded(self.cpu_us_per_record()),
             "peak_rss_bytes": self.median(|run| run.peak_rss_bytes as f64) as u64,

@@ -19,7 +19,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A job on both engines.
 pub struct Job {
-    pub workload: Workload,
+    pub name: String,
     pub shape: Shape,
     pub parallelism: u32,
     pub records: u64,
@@ -43,9 +43,68 @@ pub fn measure(bench: &Bench, workload: Workload) -> anyhow::Result<()> {
     };
     let chosen = bench.parallelism.map(|parallelism| vec![parallelism]);
     for parallelism in chosen.unwrap_or_else(|| own.to_vec()) {
-        compare(bench, &job(bench, workload, parallelism)?)?;
+        match workload {
+            Workload::WindowSum => {
+                for keys in [bench.sizes.keys, bench.sizes.keys / 100] {
+                    compare(bench, &window_sum(bench, keys, parallelism))?;
+                }
+            }
+            Workload::WindowSliding => {
+                for slide_ms in [1_000, HOUR_MS] {
+                    compare(bench, &window_sliding(bench, slide_ms, parallelism))?;
+                }
+            }
+            _ => compare(bench, &job(bench, workload, parallelism)?)?,
+        }
     }
     Ok(())
+}
+
+const HOUR_MS: u64 = 3_600_000;
+
+fn window_sum(bench: &Bench, keys: u64, parallelism: u32) -> Job {
+    let (records, n, keys) = (bench.sizes.window_records, bench.sizes.window_records.to_string(), keys.to_string());
+    Job {
+        name: format!("window-sum-{keys}-keys"),
+        shape: Shape { workers: 1, slots: parallelism },
+        parallelism,
+        records,
+        arguments: strings(["window-sum", "--records", &n, "--keys", &keys]),
+        flink: FlinkJob { class: "WindowSum", records, arguments: strings(["--n", &n, "--keys", &keys]) },
+    }
+}
+
+/// A thousand keys over two hours, each more than ten times in a second: windows of 3,600 slices that are all in use.
+fn window_sliding(bench: &Bench, slide_ms: u64, parallelism: u32) -> Job {
+    let records = bench.sizes.window_records;
+    let keys = (bench.sizes.keys / 1_000).to_string();
+    let per_ms = (records / (2 * HOUR_MS)).max(1).to_string();
+    let (n, size, slide) = (records.to_string(), HOUR_MS.to_string(), slide_ms.to_string());
+    Job {
+        name: if slide_ms == HOUR_MS { "window-hour".to_owned() } else { "window-hour-by-second".to_owned() },
+        shape: Shape { workers: 1, slots: parallelism },
+        parallelism,
+        records,
+        arguments: strings([
+            "window-sum",
+            "--records",
+            &n,
+            "--keys",
+            &keys,
+            "--per-ms",
+            &per_ms,
+            "--size",
+            &size,
+            "--slide",
+            &slide,
+        ]),
+        // The lab has no sliding window for Flink; this is its tumbling one.
+        flink: FlinkJob {
+            class: "WindowSum",
+            records,
+            arguments: strings(["--n", &n, "--keys", &keys, "--per-ms", &per_ms, "--win", &size]),
+        },
+    }
 }
 
 fn strings<const N: usize>(words: [&str; N]) -> Vec<String> {
@@ -63,7 +122,7 @@ fn job(bench: &Bench, workload: Workload, parallelism: u32) -> anyhow::Result<Jo
             let (mode, flink_mode) =
                 if workload == Workload::Wordcount { ("streaming", "STREAMING") } else { ("batch", "BATCH") };
             Job {
-                workload,
+                name: workload.name(),
                 shape: one_worker,
                 parallelism,
                 records: text.words,
@@ -80,7 +139,7 @@ fn job(bench: &Bench, workload: Workload, parallelism: u32) -> anyhow::Result<Jo
             let (records, flink_records) = (sizes.keyed_records, (sizes.keyed_records * 2 / 5).max(1));
             let (n, flink_n) = (records.to_string(), flink_records.to_string());
             Job {
-                workload,
+                name: workload.name(),
                 shape: one_worker,
                 parallelism,
                 records,
@@ -95,7 +154,7 @@ fn job(bench: &Bench, workload: Workload, parallelism: u32) -> anyhow::Result<Jo
         Workload::Shuffle => {
             let (records, n) = (sizes.shuffle_records, sizes.shuffle_records.to_string());
             Job {
-                workload,
+                name: workload.name(),
                 shape: Shape { workers: parallelism, slots: 1 },
                 parallelism,
                 records,
@@ -106,7 +165,7 @@ fn job(bench: &Bench, workload: Workload, parallelism: u32) -> anyhow::Result<Jo
         _ => {
             let (records, n) = (sizes.chain_records, sizes.chain_records.to_string());
             Job {
-                workload,
+                name: workload.name(),
                 shape: one_worker,
                 parallelism,
                 records,
@@ -118,13 +177,13 @@ fn job(bench: &Bench, workload: Workload, parallelism: u32) -> anyhow::Result<Jo
 }
 
 fn compare(bench: &Bench, job: &Job) -> anyhow::Result<()> {
-    let name = job.workload.name();
-    let mut flott = Line::new(FLOTT, &name, job.parallelism, job.records);
+    let name = &job.name;
+    let mut flott = Line::new(FLOTT, name, job.parallelism, job.records);
     let cluster = Cluster::start(&bench.binaries, job.shape)?;
     let jar = cluster.client().upload(&bench.binaries.lab)?;
     let program = Program { jar, entry: None, arguments: job.arguments.clone(), parallelism: job.parallelism };
     let beside = bench.flink.as_ref().map(|flink| flink.up(job.shape)).transpose()?;
-    let mut other = Line::new(flink::FLINK, &name, job.parallelism, job.flink.records);
+    let mut other = Line::new(flink::FLINK, name, job.parallelism, job.flink.records);
     for _ in 0..bench.repeat {
         flott.add(run(&cluster, &program)?);
         if let Some(flink) = &beside {

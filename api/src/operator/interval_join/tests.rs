@@ -40,13 +40,9 @@ fn rig(bounds: Bounds) -> Rig {
     let (left_tag, right_tag) = (OutputTag::new("left"), OutputTag::new("right"));
     let (left_late, right_late) = (bench.side(&left_tag), bench.side(&right_tag));
     let key = |row: &Row| row.0;
-    let join = IntervalJoin::new(
-        Stamped,
-        bounds,
-        (Arc::new(key), Late::to(&left_tag)),
-        (Arc::new(key), Late::to(&right_tag)),
-        &bench.site(),
-    );
+    let left = Lane::new(Arc::new(key), Late::to(&left_tag));
+    let right = Lane::new(Arc::new(key), Late::to(&right_tag));
+    let join = IntervalJoin::new(Stamped, bounds, left, right, &bench.site());
     Rig { join: bench.open(join), left_late, right_late }
 }
 

@@ -1,12 +1,11 @@
 //! Aggregations.
 
-use flott_runtime::batch::Data;
+use crate::batch::Data;
 
 /// An aggregation per key, as Flink's `AggregateFunction`: values go into an accumulator, and a result comes out of it.
 ///
 /// ```
-/// use flott::Aggregate;
-///
+/// # use flott_runtime::state::Aggregate;
 /// /// The mean of what goes in.
 /// #[derive(Clone)]
 /// struct Mean;

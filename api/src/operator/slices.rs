@@ -1,0 +1,403 @@
+//! Aligned windows in event time, by slices that they share.
+//!
+//! Each record is folded into one slice, whatever the number of windows that the slice is in, so a record costs one
+//! look-up in the slice's table. A tumbling window is a slice: when the watermark passes its end, the table is given out
+//! and dropped. In sliding and cumulating windows, what keys have in a slice joins what they had in those before it when
+//! the first window that ends behind it is due (see [`history`]); a window's results then cost a merge for each key
+//! that has anything in it, and none for keys and slices that have not.
+//!
+//! Nothing is kept but slices that a window still needs. Records none of whose windows is still to come are late.
+//!
+//! # Layout
+//! - `shape`: from timestamps to slices, and from slices to windows
+//! - `history`: the slices of one key in sliding windows
+//! - `closed`: slices that have closed, by key
+
+mod closed;
+mod history;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use std::{marker::PhantomData, sync::Arc};
+
+use flott_core::failure::Failure;
+use flott_runtime::{
+    batch::{BATCH_RECORDS, Batch, Data, Key, Timestamp},
+    error::TaskResult,
+    event::Event,
+    output::{Drained, Operator, Output},
+    state::{HeapTable, KeyHash, KeyedStates},
+};
+
+use self::{closed::Closed, shape::SliceNo};
+use super::{
+    fold::Fold,
+    process::Desk,
+    window::{Emit, LATE_RECORDS_DROPPED, unstamped},
+};
+use crate::{
+    function::{OutputTag, failed},
+    plan::{KeyOf, Keys, Site},
+    window::{Window, WindowContext},
+};
+
+pub(crate) use shape::Shape;
+
+/// What the operator does. A prototype lives in the plan.
+pub(crate) struct SliceSpec<T, F, E> {
+    pub shape: Shape,
+    /// What is kept per key and slice.
+    pub fold: F,
+    /// What is given out for it. Its states are not used: windows are not known before they are due.
+    pub emit: E,
+    /// Where late records go.
+    pub late: Option<OutputTag<T>>,
+}
+
+impl<T, F: Clone, E: Clone> Clone for SliceSpec<T, F, E> {
+    fn clone(&self) -> Self {
+        let Self { shape, fold, emit, late } = self;
+        Self { shape: *shape, fold: fold.clone(), emit: emit.clone(), late: late.clone() }
+    }
+}
+
+struct Slice<K, V> {
+    number: SliceNo,
+    begin: Timestamp,
+    /// Its last millisecond.
+    last: Timestamp,
+    table: HeapTable<K, V>,
+}
+
+/// Where a record goes.
+enum Place {
+    /// Into an open slice.
+    Open(usize),
+    /// Into a slice that has closed, but is in windows still to come.
+    Closed(SliceNo),
+    /// Into none: all its windows have gone.
+    Late,
+    /// Into none: it lies between windows.
+    Between,
+}
+
+type Entries<K, V> = Box<dyn Iterator<Item = (K, V)> + Send>;
+
+/// The work that a watermark has set off.
+enum Stage<K, V> {
+    /// Whatever is due next.
+    Next,
+    /// What the slice has joins what those before it had, for the window with this end.
+    Close { slice: SliceNo, entries: Entries<K, V>, end: SliceNo },
+    /// Results of the window with this end, of the keys before `place`.
+    Walk { end: SliceNo, place: usize },
+    /// Results of the slice that is the window with this end.
+    Tumble { end: SliceNo, entries: Entries<K, V> },
+}
+
+/// Windows of one shape, folded by key.
+pub(crate) struct SliceWindows<K, T, W, F, E>
+where
+    F: Fold<K, T>,
+    E: Emit<K, W, F::Running>,
+{
+    shape: Shape,
+    keys_of: Arc<dyn KeyOf<T, K>>,
+    fold: F,
+    emit: E,
+    keys: Keys<K>,
+    /// In order of their numbers.
+    open: Vec<Slice<K, F::Value>>,
+    /// The one that was last used; most records are in the same.
+    recent: usize,
+    closed: Closed<K, F::Value>,
+    /// The end of the next window that has anything in it.
+    next: Option<SliceNo>,
+    /// Slices before this one have closed.
+    fired: SliceNo,
+    firing: Option<(Timestamp, Stage<K, F::Value>)>,
+    /// Keys of the last slice, for the room of the next.
+    keys_before: usize,
+    late: Option<OutputTag<T>>,
+    /// None: only contexts need them.
+    states: KeyedStates<K>,
+    desk: Desk<E::Out>,
+    window: PhantomData<fn() -> W>,
+}
+
+impl<K, T, W, F, E> SliceWindows<K, T, W, F, E>
+where
+    K: Key,
+    T: Data,
+    W: Window,
+    F: Fold<K, T>,
+    E: Emit<K, W, F::Running>,
+{
+    pub fn new(spec: SliceSpec<T, F, E>, keys_of: Arc<dyn KeyOf<T, K>>, site: &Site) -> Self {
+        let SliceSpec { shape, fold, emit, late } = spec;
+        Self {
+            shape,
+            keys_of,
+            fold,
+            emit,
+            keys: Keys::default(),
+            open: Vec::new(),
+            recent: 0,
+            closed: Closed::new(!shape.is_cumulating()),
+            next: None,
+            fired: SliceNo::MIN,
+            firing: None,
+            keys_before: 0,
+            late,
+            states: KeyedStates::default(),
+            desk: Desk::new(site),
+            window: PhantomData,
+        }
+    }
+
+    fn place(&mut self, at: Timestamp) -> Place {
+        let holds = |slice: &Slice<K, F::Value>| slice.begin <= at && at <= slice.last;
+        if let Some(found) = self.open.iter().rposition(holds) {
+            self.recent = found;
+            return Place::Open(found);
+        }
+        let number = self.shape.slice(at);
+        let Some(mut end) = self.shape.first_end(number) else { return Place::Between };
+        let watermark = self.desk.watermark;
+        if watermark > Timestamp::MIN {
+            if self.shape.last(self.shape.last_end(number)) <= watermark {
+                return Place::Late;
+            }
+            // The windows before the watermark are over, whether or not there was anything in them.
+            end = end.max(self.shape.next_end(self.shape.slice(watermark.saturating_add(1))));
+        }
+        self.next = Some(self.next.map_or(end, |next| next.min(end)));
+        if number < self.fired {
+            return Place::Closed(number);
+        }
+        let found = self.open.partition_point(|open| open.number < number);
+        // At the ends of time a slice may hold more than its bounds say.
+        let (begin, last) = (self.shape.begin(number).min(at), self.shape.last(number.saturating_add(1)).max(at));
+        match self.open.get_mut(found) {
+            Some(open) if open.number == number => {
+                open.begin = open.begin.min(begin);
+                open.last = open.last.max(last);
+            }
+            _ => {
+                let table = HeapTable::with_capacity(self.keys_before);
+                self.open.insert(found, Slice { number, begin, last, table });
+            }
+        }
+        self.recent = found;
+        Place::Open(found)
+    }
+
+    /// Takes a batch apart into runs of records that go to one place.
+    fn take(&mut self, input: &mut Batch<T>, out: &mut dyn Output<E::Out>) -> TaskResult {
+        let timestamps = std::mem::take(&mut input.timestamps);
+        let keys = std::mem::take(&mut self.keys);
+        let mut records = input.records.drain(..);
+        let mut from = 0;
+        while let Some(&at) = timestamps.get(from) {
+            let place = match self.open.get(self.recent) {
+                Some(slice) if slice.begin <= at && at <= slice.last => Place::Open(self.recent),
+                _ => self.place(at),
+            };
+            let mut run = 1;
+            match place {
+                Place::Open(index) => {
+                    let Slice { begin, last, table, .. } = &mut self.open[index];
+                    run = timestamps[from..].iter().take_while(|at| *begin <= **at && **at <= *last).count();
+                    let hashes = &keys.hashes[from..from + run];
+                    table.warm(hashes);
+                    let keys = hashes.iter().zip(&keys.keys[from..from + run]);
+                    for ((hash, key), record) in keys.zip(records.by_ref()) {
+                        table.fold(*hash, key, record, &mut self.fold, F::first, F::add);
+                    }
+                }
+                Place::Closed(number) => {
+                    if let Some(record) = records.next() {
+                        let Self { fold, closed, .. } = self;
+                        let value = fold.first(record);
+                        closed.add(keys.hashes[from], keys.keys[from].clone(), number, value, |a, b| fold.merge(a, b));
+                    }
+                }
+                Place::Late => {
+                    if let Some(record) = records.next() {
+                        self.late(record, at, out)?;
+                    }
+                }
+                Place::Between => drop(records.next()),
+            }
+            from += run;
+        }
+        drop(records);
+        input.timestamps = timestamps;
+        input.timestamps.clear();
+        self.keys = keys;
+        self.keys.clear();
+        Ok(())
+    }
+
+    #[cold]
+    fn late(&mut self, record: T, at: Timestamp, out: &mut dyn Output<E::Out>) -> TaskResult {
+        let late = &self.late;
+        self.desk.with(out, |mut ctx| {
+            match late {
+                Some(tag) => {
+                    ctx.set_timestamp(Some(at));
+                    ctx.emit_to(tag, record).map_err(failed)?;
+                }
+                None => ctx.add_to(LATE_RECORDS_DROPPED, 1),
+            }
+            ctx.flush()
+        })
+    }
+
+    /// The window with this end.
+    fn window(&self, end: SliceNo) -> TaskResult<W> {
+        let (start, last) = (self.shape.begin(self.shape.start(end)), self.shape.last(end));
+        W::of_span(start, last.saturating_add(1)).ok_or_else(no_span)
+    }
+
+    /// The stage that comes after the slices before `end` have been dealt with, one at a time.
+    fn close(&mut self, end: SliceNo) -> Stage<K, F::Value> {
+        if self.open.first().is_some_and(|slice| slice.number < end) {
+            let slice = self.open.remove(0);
+            self.recent = self.recent.saturating_sub(1);
+            self.keys_before = slice.table.len();
+            let entries: Entries<K, F::Value> = Box::new(slice.table.into_entries());
+            if self.shape.is_tumbling() {
+                return Stage::Tumble { end, entries };
+            }
+            return Stage::Close { slice: slice.number, entries, end };
+        }
+        Stage::Walk { end, place: self.closed.len() }
+    }
+
+    /// The window with this end is over.
+    fn over(&mut self, end: SliceNo) {
+        if self.shape.is_cumulating() && self.shape.last_end(end.saturating_sub(1)) == end {
+            self.closed.clear();
+        }
+        self.next = if self.closed.is_empty() {
+            self.open.first().and_then(|slice| self.shape.first_end(slice.number))
+        } else {
+            Some(self.shape.next_end(end))
+        };
+        if self.next.is_some_and(|next| next <= end) {
+            // Only at the end of time, where numbers no longer grow.
+            self.next = None;
+        }
+    }
+
+    /// Does some of the work of a stage.
+    fn step(
+        &mut self,
+        watermark: Timestamp,
+        stage: Stage<K, F::Value>,
+        out: &mut dyn Output<E::Out>,
+    ) -> TaskResult<Option<Stage<K, F::Value>>> {
+        match stage {
+            Stage::Next => {
+                let due = self.next.filter(|end| self.shape.last(*end) <= watermark);
+                let Some(end) = due else {
+                    out.event(Event::Watermark(watermark))?;
+                    return Ok(None);
+                };
+                self.fired = self.fired.max(end);
+                Ok(Some(self.close(end)))
+            }
+            Stage::Close { slice, mut entries, end } => {
+                let Self { fold, closed, .. } = self;
+                for (key, value) in entries.by_ref().take(BATCH_RECORDS) {
+                    closed.add(KeyHash::of(&key), key, slice, value, |a, b| fold.merge(a, b));
+                }
+                let left = entries.size_hint().0 > 0;
+                Ok(Some(if left { Stage::Close { slice, entries, end } } else { self.close(end) }))
+            }
+            Stage::Walk { end, place } => {
+                let (window, start) = (self.window(end)?, self.shape.start(end));
+                let Self { fold, emit, closed, states, desk, .. } = self;
+                let down_to = place.saturating_sub(BATCH_RECORDS);
+                desk.with_states(states, out, |ctx| {
+                    let mut ctx = WindowContext::new(ctx);
+                    ctx.set_timestamp(Some(window.max_timestamp()));
+                    for place in (down_to..place).rev() {
+                        if let Some((key, value)) = closed.window(place, start, |a, b| fold.merge(a, b)) {
+                            emit.emit(key, &window, fold.running(&value), &mut ctx).map_err(failed)?;
+                        }
+                    }
+                    ctx.flush()
+                })?;
+                if down_to > 0 {
+                    return Ok(Some(Stage::Walk { end, place: down_to }));
+                }
+                self.over(end);
+                Ok(Some(Stage::Next))
+            }
+            Stage::Tumble { end, mut entries } => {
+                let window = self.window(end)?;
+                let Self { fold, emit, states, desk, .. } = self;
+                desk.with_states(states, out, |ctx| {
+                    let mut ctx = WindowContext::new(ctx);
+                    ctx.set_timestamp(Some(window.max_timestamp()));
+                    for (key, value) in entries.by_ref().take(BATCH_RECORDS) {
+                        emit.emit(&key, &window, fold.running(&value), &mut ctx).map_err(failed)?;
+                    }
+                    ctx.flush()
+                })?;
+                if entries.size_hint().0 > 0 {
+                    return Ok(Some(Stage::Tumble { end, entries }));
+                }
+                self.over(end);
+                Ok(Some(Stage::Next))
+            }
+        }
+    }
+}
+
+impl<K, T, W, F, E> Operator<T, E::Out> for SliceWindows<K, T, W, F, E>
+where
+    K: Key,
+    T: Data,
+    W: Window,
+    F: Fold<K, T>,
+    E: Emit<K, W, F::Running>,
+{
+    fn process(&mut self, input: &mut Batch<T>, out: &mut dyn Output<E::Out>) -> TaskResult {
+        if !input.has_timestamps() {
+            return Err(unstamped());
+        }
+        self.keys_of.keys(&input.records, &mut self.keys);
+        self.take(input, out)
+    }
+
+    fn event(&mut self, event: Event, out: &mut dyn Output<E::Out>) -> TaskResult {
+        if let Event::Watermark(watermark) = event {
+            self.desk.watermark = watermark;
+            if self.next.is_some_and(|end| self.shape.last(end) <= watermark) {
+                self.firing = Some((watermark, Stage::Next));
+                return Ok(());
+            }
+        }
+        out.event(event)
+    }
+
+    fn resume(&mut self, out: &mut dyn Output<E::Out>) -> TaskResult<Drained> {
+        let Some((watermark, stage)) = self.firing.take() else { return Ok(Drained::All) };
+        self.firing = self.step(watermark, stage, out)?.map(|stage| (watermark, stage));
+        Ok(Drained::Some)
+    }
+
+    fn finish(&mut self, out: &mut dyn Output<E::Out>) -> TaskResult {
+        self.desk.finish(out, |_| Ok(()))
+    }
+}
+
+#[cold]
+fn no_span() -> Box<Failure> {
+    let message = "an assigner says that its windows are aligned, but they are no spans of time (`Window::of_span`)";
+    Box::new(Failure::user(message).fatal())
+}

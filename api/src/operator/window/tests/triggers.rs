@@ -1,0 +1,454 @@
+//! Triggers, evictors and functions with state.
+
+use std::time::Duration;
+
+use flott_runtime::{
+    batch::Timestamp,
+    state::ValueState,
+    time::{Clock, ManualClock},
+};
+
+use super::{Bench, Firing, Record, Values, emit, folding};
+use crate::{
+    function::FunctionResult,
+    operator::{Aggregating, Closure, Evicting, Folding, Gathering, PaneFunction, Processing},
+    window::{
+        AnyEvictor, ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor, CountTrigger,
+        DeltaEvictor, DeltaTrigger, EventTimeSessionWindows, EventTimeTrigger, Evictor, GlobalWindows, NeverTrigger,
+        ProcessWindowFunction, PurgingTrigger, TimeEvictor, TimeWindow, Trigger, TriggerContext, TriggerResult,
+        TumblingEventTimeWindows, Window, WindowAssigner, WindowContext, WindowOpen, WindowState,
+    },
+};
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Ten milliseconds from 0.
+fn tens() -> TumblingEventTimeWindows {
+    TumblingEventTimeWindows::of(ms(10))
+}
+
+fn record(at: i64) -> Record {
+    Record { key: 0, at, value: at }
+}
+
+/// Windows of one key, with what they have fired so far.
+#[derive(Debug, PartialEq)]
+enum Did {
+    Record(i64),
+    Watermark(i64),
+}
+use Did::{Record as R, Watermark as W};
+
+/// Drives windows with records whose value is their timestamp, and checks which values fire after each step.
+#[track_caller]
+fn check<A, Tr>(assigner: A, trigger: Tr, lateness: i64, steps: &[(Did, &[&[i64]])])
+where
+    A: WindowAssigner<(u8, i64)>,
+    A::Window: super::Bounds,
+    Tr: Trigger<(u8, i64), A::Window>,
+{
+    check_function(assigner, trigger, folding(), lateness, steps);
+}
+
+#[track_caller]
+fn check_function<A, Tr, P>(assigner: A, trigger: Tr, function: P, lateness: i64, steps: &[(Did, &[&[i64]])])
+where
+    A: WindowAssigner<(u8, i64)>,
+    Tr: Trigger<(u8, i64), A::Window>,
+    P: PaneFunction<u8, (u8, i64), A::Window, Out = super::Fired>,
+{
+    let mut bench = Bench::new(assigner, trigger, function, lateness, Clock::System);
+    for (did, expected) in steps {
+        let fired = match *did {
+            R(at) => bench.records(&[record(at)]),
+            W(at) => bench.watermark(at),
+        };
+        let fired: Vec<_> = fired.into_iter().map(|(firing, _)| firing.values).collect();
+        assert_eq!(fired, *expected, "at {did:?}");
+    }
+}
+
+#[test]
+fn late_records_fire_again_until_the_window_is_over() {
+    let mut bench = Bench::new(tens(), EventTimeTrigger, folding(), 5, Clock::System);
+    bench.records(&[record(3)]);
+    let values = |fired: Vec<super::Fired>| fired.into_iter().map(|(firing, _)| firing.values).collect::<Vec<_>>();
+    assert_eq!(values(bench.watermark(9)), [[3]]);
+    assert_eq!(values(bench.records(&[record(4), record(5)])), [vec![3, 4], vec![3, 4, 5]]);
+    assert_eq!(bench.kept(), (1, 1, 1));
+    assert_eq!(values(bench.watermark(13)), [[0i64; 0]; 0]);
+    assert_eq!(values(bench.records(&[record(6)])), [[3, 4, 5, 6]]);
+    assert_eq!(values(bench.watermark(14)), [[0i64; 0]; 0]);
+    assert_eq!(bench.kept(), (0, 0, 0));
+    assert_eq!(values(bench.records(&[record(7)])), [[0i64; 0]; 0]);
+    assert_eq!(bench.late(), [record(7)]);
+}
+
+#[test]
+fn a_purging_trigger_fires_for_what_is_new() {
+    check(
+        tens(),
+        PurgingTrigger::of(EventTimeTrigger),
+        5,
+        &[(R(1), &[]), (R(2), &[]), (W(9), &[&[1, 2]]), (R(3), &[&[3]]), (R(4), &[&[4]]), (W(14), &[])],
+    );
+    check(
+        tens(),
+        PurgingTrigger::of(CountTrigger::of(2)),
+        0,
+        &[(R(1), &[]), (R(2), &[&[1, 2]]), (R(3), &[]), (R(4), &[&[3, 4]]), (R(5), &[]), (W(9), &[])],
+    );
+}
+
+#[test]
+fn a_count_trigger_keeps_what_it_has_fired_for() {
+    let steps: &[(Did, &[&[i64]])] = &[
+        (R(1), &[]),
+        (R(2), &[&[1, 2]]),
+        (R(3), &[]),
+        (R(4), &[&[1, 2, 3, 4]]),
+        (W(9), &[]),
+        (R(11), &[]),
+        (R(12), &[&[11, 12]]),
+    ];
+    check(tens(), CountTrigger::of(2), 0, steps);
+}
+
+#[test]
+fn counts_of_sessions_that_merge_are_added() {
+    let steps: &[(Did, &[&[i64]])] = &[(R(0), &[]), (R(20), &[]), (R(10), &[&[0, 10, 20]]), (R(15), &[]), (W(30), &[])];
+    check(EventTimeSessionWindows::with_gap(ms(10)), CountTrigger::of(3), 0, steps);
+}
+
+#[test]
+fn a_continuous_trigger_fires_at_multiples_of_its_interval_and_at_the_end() {
+    let trigger = ContinuousEventTimeTrigger::of(ms(4));
+    let steps: &[(Did, &[&[i64]])] = &[
+        (R(1), &[]),
+        (W(3), &[]),
+        (W(4), &[&[1]]),
+        (R(5), &[]),
+        (R(6), &[]),
+        (W(20), &[&[1, 5, 6], &[1, 5, 6]]),
+        // Far behind: it catches up.
+        (R(31), &[]),
+        (W(35), &[&[31]]),
+        (W(i64::MAX), &[&[31], &[31]]),
+    ];
+    check(tens(), trigger, 0, steps);
+    let late: &[(Did, &[&[i64]])] = &[(R(1), &[]), (W(9), &[&[1], &[1], &[1]]), (R(2), &[&[1, 2]]), (W(40), &[])];
+    check(tens(), trigger, 5, late);
+}
+
+#[test]
+fn a_continuous_trigger_goes_on_when_sessions_merge() {
+    let windows = EventTimeSessionWindows::with_gap(ms(10));
+    let steps: &[(Did, &[&[i64]])] = &[
+        (R(2), &[]),
+        (R(25), &[]),
+        (R(12), &[]),
+        (W(7), &[&[2, 12]]),
+        (R(20), &[]),
+        // Multiples of 7, and the end of the session.
+        (W(34), &[&[2, 12, 20, 25], &[2, 12, 20, 25], &[2, 12, 20, 25], &[2, 12, 20, 25]]),
+    ];
+    check(windows, ContinuousEventTimeTrigger::of(ms(7)), 0, steps);
+}
+
+#[test]
+fn a_continuous_trigger_by_the_clock_fires_until_its_window_ends() {
+    let clock = ManualClock::at(3);
+    let windows = crate::window::TumblingProcessingTimeWindows::of(ms(10));
+    let trigger = ContinuousProcessingTimeTrigger::of(ms(4));
+    let mut bench = Bench::new(windows, trigger, folding(), 0, Clock::Manual(clock.clone()));
+    let mut at = |now: i64, records: &[Record]| {
+        clock.set(now);
+        let fired: Vec<_> = bench.records(records).into_iter().map(|(firing, _)| firing.values).collect();
+        (fired, bench.kept().2)
+    };
+    assert_eq!(at(3, &[record(1)]), (vec![], 1));
+    assert_eq!(at(4, &[]), (vec![], 1));
+    assert_eq!(at(5, &[]), (vec![vec![1]], 1));
+    assert_eq!(at(6, &[record(2)]), (vec![], 1));
+    assert_eq!(at(20, &[]), (vec![vec![1, 2], vec![1, 2]], 0));
+}
+
+#[test]
+fn a_delta_trigger_fires_for_records_that_differ() {
+    let trigger = DeltaTrigger::of(5.0, |last: &(u8, i64), next: &(u8, i64)| (next.1 - last.1) as f64);
+    check(
+        GlobalWindows::create(),
+        trigger,
+        0,
+        &[(R(10), &[]), (R(15), &[]), (R(16), &[&[10, 15, 16]]), (R(21), &[]), (R(22), &[&[10, 15, 16, 21, 22]])],
+    );
+}
+
+#[test]
+fn without_a_trigger_a_global_window_says_nothing_until_time_ends() {
+    check(GlobalWindows::create(), NeverTrigger, 0, &[(R(1), &[]), (W(i64::MAX), &[])]);
+    check(GlobalWindows::create(), EventTimeTrigger, 0, &[(R(1), &[]), (W(5), &[]), (W(i64::MAX), &[&[1]])]);
+}
+
+/// Sets a timer for twice the time of each record, and takes back that of the record before.
+#[derive(Clone)]
+struct Twice;
+
+impl<W: Window> Trigger<(u8, i64), W> for Twice {
+    type State = i64;
+
+    fn on_element(
+        &mut self,
+        element: &(u8, i64),
+        _: Timestamp,
+        _: &W,
+        ctx: &mut TriggerContext<'_, i64>,
+    ) -> FunctionResult<TriggerResult> {
+        let before = std::mem::replace(ctx.state(), element.1 * 2);
+        ctx.delete_event_time_timer(before);
+        ctx.register_event_time_timer(element.1 * 2);
+        Ok(TriggerResult::Continue)
+    }
+
+    fn on_event_time(&mut self, time: i64, _: &W, ctx: &mut TriggerContext<'_, i64>) -> FunctionResult<TriggerResult> {
+        assert_eq!(time, *ctx.state());
+        Ok(TriggerResult::Fire)
+    }
+}
+
+#[test]
+fn a_trigger_can_move_its_timers_to_and_fro() {
+    let steps: &[(Did, &[&[i64]])] = &[
+        (R(30), &[]),
+        (R(10), &[]),
+        (W(19), &[]),
+        (W(20), &[&[10, 30]]),
+        (R(40), &[]),
+        (R(25), &[]),
+        (W(49), &[]),
+        (W(50), &[&[10, 25, 30, 40]]),
+        (W(200), &[]),
+    ];
+    check(GlobalWindows::create(), Twice, 0, steps);
+}
+
+/// Two triggers as one, each with its own part of the state.
+#[derive(Clone)]
+struct Both(CountTrigger, EventTimeTrigger);
+
+impl Trigger<(u8, i64), TimeWindow> for Both {
+    type State = (u64, ());
+
+    fn on_element(
+        &mut self,
+        element: &(u8, i64),
+        timestamp: i64,
+        window: &TimeWindow,
+        ctx: &mut TriggerContext<'_, (u64, ())>,
+    ) -> FunctionResult<TriggerResult> {
+        let end = self.1.on_element(element, timestamp, window, &mut ctx.part(|state| &mut state.1))?;
+        let count = self.0.on_element(element, timestamp, window, &mut ctx.part(|state| &mut state.0))?;
+        Ok(if end.fires() { end } else { count })
+    }
+
+    fn on_event_time(
+        &mut self,
+        time: i64,
+        window: &TimeWindow,
+        ctx: &mut TriggerContext<'_, (u64, ())>,
+    ) -> FunctionResult<TriggerResult> {
+        let ctx = &mut ctx.part(|state| &mut state.1);
+        Trigger::<(u8, i64), TimeWindow>::on_event_time(&mut self.1, time, window, ctx)
+    }
+}
+
+#[test]
+fn triggers_can_be_made_of_others() {
+    let steps: &[(Did, &[&[i64]])] = &[(R(1), &[]), (R(2), &[&[1, 2]]), (R(3), &[]), (W(9), &[&[1, 2, 3]])];
+    check(tens(), Both(CountTrigger::of(2), EventTimeTrigger), 0, steps);
+}
+
+#[test]
+fn timers_that_are_set_for_ever_are_an_error_at_the_end() {
+    #[derive(Clone)]
+    struct Again;
+    impl<T, W: Window> Trigger<T, W> for Again {
+        type State = ();
+
+        fn on_element(
+            &mut self,
+            _: &T,
+            _: i64,
+            _: &W,
+            ctx: &mut TriggerContext<'_, ()>,
+        ) -> FunctionResult<TriggerResult> {
+            ctx.register_event_time_timer(0);
+            Ok(TriggerResult::Continue)
+        }
+
+        fn on_event_time(
+            &mut self,
+            time: i64,
+            _: &W,
+            ctx: &mut TriggerContext<'_, ()>,
+        ) -> FunctionResult<TriggerResult> {
+            ctx.register_event_time_timer(time + 1);
+            Ok(TriggerResult::Continue)
+        }
+    }
+    let mut bench = Bench::new(GlobalWindows::create(), Again, folding(), 0, Clock::System);
+    bench.records(&[record(1)]);
+    let failure = bench.driver.end().unwrap_err();
+    assert!(failure.to_string().contains("Again sets further timers without end"), "{failure}");
+}
+
+#[track_caller]
+fn check_evictor(evictor: impl Evictor<(u8, i64), TimeWindow>, steps: &[(Did, &[&[i64]])]) {
+    let function = Folding { fold: Aggregating(Values), emit: Closure::new(emit) };
+    let function = Evicting { function, evictor: AnyEvictor::new(evictor) };
+    check_function(tens(), CountTrigger::of(3), function, 0, steps);
+}
+
+#[test]
+fn evictors_take_records_out_before_or_after() {
+    let count = CountEvictor::of(2);
+    let steps: &[(Did, &[&[i64]])] =
+        &[(R(1), &[]), (R(2), &[]), (R(3), &[&[2, 3]]), (R(4), &[]), (R(5), &[]), (R(6), &[&[5, 6]])];
+    check_evictor(count, steps);
+    let steps: &[(Did, &[&[i64]])] =
+        &[(R(1), &[]), (R(2), &[]), (R(3), &[&[1, 2, 3]]), (R(4), &[]), (R(5), &[]), (R(6), &[&[2, 3, 4, 5, 6]])];
+    check_evictor(count.after(), steps);
+    let steps: &[(Did, &[&[i64]])] = &[(R(1), &[]), (R(9), &[]), (R(6), &[&[6, 9]])];
+    check_evictor(TimeEvictor::of(ms(4)), steps);
+    let delta = DeltaEvictor::of(3.0, |element: &(u8, i64), last: &(u8, i64)| (element.1 - last.1).abs() as f64);
+    let steps: &[(Did, &[&[i64]])] = &[(R(1), &[]), (R(4), &[]), (R(3), &[&[1, 3, 4]]), (R(8), &[]), (R(9), &[])];
+    check_evictor(delta, steps);
+}
+
+#[test]
+fn a_window_that_is_emptied_is_forgotten() {
+    let function = Folding { fold: Aggregating(Values), emit: Closure::new(emit) };
+    let function = Evicting { function, evictor: AnyEvictor::new(CountEvictor::of(0).after()) };
+    let mut bench = Bench::new(GlobalWindows::create(), CountTrigger::of(2), function, 0, Clock::System);
+    assert!(bench.records(&[record(1)]).is_empty());
+    assert_eq!(bench.kept(), (1, 1, 0));
+    assert_eq!(bench.records(&[record(2)]).len(), 1);
+    assert_eq!(bench.kept(), (0, 0, 0));
+}
+
+/// Numbers the firings of each window and of all windows of the key, and counts windows that are over.
+#[derive(Clone, Default)]
+struct Numbering {
+    of_window: WindowState<TimeWindow, u32>,
+    of_key: ValueState<u32>,
+}
+
+impl ProcessWindowFunction for Numbering {
+    type Key = u8;
+    type Window = TimeWindow;
+    type In = (u8, i64);
+    type Out = (i64, usize, u32, u32);
+
+    fn open(&mut self, ctx: &mut WindowOpen<'_, u8, TimeWindow>) -> FunctionResult {
+        self.of_window = ctx.window_value("number")?;
+        self.of_key = ctx.value("number")?;
+        Ok(())
+    }
+
+    fn process(
+        &mut self,
+        key: &u8,
+        window: &TimeWindow,
+        elements: &[(u8, i64)],
+        ctx: &mut WindowContext<'_, u8, TimeWindow, Self::Out>,
+    ) -> FunctionResult {
+        assert!(elements.iter().all(|element| element.0 == *key));
+        let of_window = self.of_window.get_or_insert_with(ctx, || 0)?;
+        *of_window += 1;
+        let of_window = *of_window;
+        let of_key = self.of_key.get_or_insert_with(ctx, || 0)?;
+        *of_key += 1;
+        let of_key = *of_key;
+        ctx.emit((window.start, elements.len(), of_window, of_key));
+        Ok(())
+    }
+
+    fn clear(
+        &mut self,
+        _: &u8,
+        window: &TimeWindow,
+        ctx: &mut WindowContext<'_, u8, TimeWindow, Self::Out>,
+    ) -> FunctionResult {
+        let number = self.of_window.take(ctx)?.unwrap_or(0);
+        ctx.emit((window.start, 0, number, 0));
+        Ok(())
+    }
+}
+
+#[test]
+fn process_functions_have_state_per_window_and_per_key() {
+    let mut bench = Bench::new(tens(), EventTimeTrigger, Gathering(Processing(Numbering::default())), 5, Clock::System);
+    assert_eq!(bench.records(&[record(1), record(2), record(11)]), []);
+    assert_eq!(bench.watermark(9), [(0, 2, 1, 1)]);
+    assert_eq!(bench.records(&[record(3)]), [(0, 3, 2, 2)]);
+    assert_eq!(bench.watermark(14), [(0, 0, 2, 0)]);
+    assert_eq!(bench.watermark(i64::MAX), [(10, 1, 1, 3), (10, 0, 1, 0)]);
+    assert_eq!(bench.kept(), (0, 0, 0));
+}
+
+#[test]
+fn state_per_window_is_refused_where_windows_merge() {
+    let windows = EventTimeSessionWindows::with_gap(ms(10));
+    let spec = super::WindowSpec {
+        assigner: windows,
+        trigger: EventTimeTrigger,
+        function: Gathering(Processing(Numbering::default())),
+        lateness_ms: 0,
+        late: None,
+    };
+    let task = crate::operator::stand::task(Clock::System);
+    let site = crate::operator::stand::site(task.clone(), &super::LATE, crate::operator::stand::Kept::default());
+    let keys: std::sync::Arc<dyn crate::plan::KeyOf<(u8, i64), u8>> =
+        std::sync::Arc::new(|record: &(u8, i64)| record.0);
+    let mut operator = super::Windows::new(spec, keys, &site);
+    let failure = flott_runtime::output::Operator::open(&mut operator, &task).unwrap_err();
+    assert!(failure.to_string().contains("windows merge here"), "{failure}");
+}
+
+#[test]
+fn late_records_without_a_side_output_are_counted() {
+    let mut bench = Bench::new(tens(), EventTimeTrigger, folding(), 0, Clock::System);
+    bench.driver.operator.core.drop_late();
+    bench.watermark(20);
+    bench.records(&[record(5), record(6), record(25)]);
+    bench.driver.end().unwrap();
+    let counted = bench.driver.task().accumulators.lock().get("numLateRecordsDropped").cloned();
+    assert_eq!(counted, Some(flott_core::view::Accumulator::LongCounter(2)));
+}
+
+#[test]
+fn sessions_set_few_timers_however_many_records_they_have() {
+    let mut bench =
+        Bench::new(EventTimeSessionWindows::with_gap(ms(100)), EventTimeTrigger, folding(), 0, Clock::System);
+    for at in 0..50 {
+        bench.records(&[record(at)]);
+        assert_eq!(bench.kept(), (1, 1, 1));
+    }
+    // The session of a record far behind is bridged by the next: its timer is left to come for nothing.
+    bench.records(&[record(-150), record(-75)]);
+    assert_eq!(bench.kept(), (1, 1, 2));
+    assert_eq!(bench.watermark(147), []);
+    assert_eq!(bench.kept(), (1, 1, 1));
+    assert_eq!(bench.watermark(148).len(), 1);
+    assert_eq!(bench.kept(), (0, 0, 0));
+}
+
+#[test]
+fn a_firing_is_of_its_window() {
+    let mut bench = Bench::new(tens(), EventTimeTrigger, folding(), 0, Clock::System);
+    bench.records(&[record(12)]);
+    let expected = (Firing { key: 0, start: 10, end: 20, values: vec![12] }, 19);
+    assert_eq!(bench.watermark(i64::MAX), [expected]);
+}

@@ -1,0 +1,127 @@
+//! Which operator runs.
+
+use flott_core::job_graph::OperatorKind;
+use flott_runtime::{
+    batch::{Data, Key},
+    time::TimeDomain,
+};
+
+use super::{Stream, WindowedStream};
+use crate::{
+    operator::{
+        Emit, Evicting, Fold, Folding, Gathering, Pair, Pairing, PaneFunction, Shape, SliceSpec, SliceWindows, Whole,
+        WindowSpec, Windows,
+    },
+    plan::{Body, Node, OneInput},
+    window::{AlignedKind, AlignedWindows, TaggedUnion, Trigger, WindowAssigner},
+};
+
+impl<K, T, A, Tr> WindowedStream<K, T, A, Tr>
+where
+    K: Key,
+    T: Data,
+    A: WindowAssigner<T>,
+    Tr: Trigger<T, A::Window>,
+{
+    /// Windows whose records are folded as they come. This is the one place where it is decided how that is done: `fold`
+    /// and `emit` are all that any operator needs, with the assigner's [`aligned`](WindowAssigner::aligned) windows and
+    /// their trigger, lateness and side output.
+    pub(in crate::stream) fn folded<F, E>(&self, fold: F, emit: E) -> Stream<E::Out>
+    where
+        F: Fold<K, T>,
+        E: Emit<K, A::Window, F::Running>,
+    {
+        if let Some(shape) = self.shape()
+            && !E::STATEFUL
+        {
+            let spec = SliceSpec { shape, fold, emit, late: self.late.clone() };
+            let keys = self.keys.clone();
+            let make = move |site: &_| SliceWindows::<K, T, A::Window, F, E>::new(spec.clone(), keys.clone(), site);
+            return self.then(OneInput::<T, E::Out, _>::body(make));
+        }
+        let function = Folding { fold, emit };
+        match &self.evictor {
+            Some(evictor) => self.then(self.general(Evicting { function, evictor: evictor.clone() })),
+            None => self.then(self.general(function)),
+        }
+    }
+
+    /// How windows lie whose records can be folded by slices: in event time, the same for all keys, over when the watermark
+    /// has passed them.
+    fn shape(&self) -> Option<Shape> {
+        let plain = self.default_trigger && self.evictor.is_none() && self.lateness_ms == 0;
+        let aligned = self.assigner.aligned().filter(|aligned| plain && aligned.domain == TimeDomain::Event)?;
+        let AlignedWindows { kind, size_ms, slide_ms, offset_ms, .. } = aligned;
+        // What is wrong with other numbers is told with the plan.
+        if size_ms < 1 || slide_ms < 1 {
+            return None;
+        }
+        match kind {
+            AlignedKind::Tumbling => Some(Shape::tumbling(size_ms, offset_ms)),
+            AlignedKind::Sliding => Some(Shape::sliding(size_ms, slide_ms, offset_ms)),
+            AlignedKind::Cumulating if size_ms % slide_ms == 0 => Some(Shape::cumulating(slide_ms, size_ms, offset_ms)),
+            AlignedKind::Cumulating => None,
+        }
+    }
+
+    /// Windows that keep all their records until they fire.
+    pub(in crate::stream) fn gathered<F>(&self, function: F) -> Stream<F::Out>
+    where
+        F: Whole<K, T, A::Window>,
+    {
+        match &self.evictor {
+            Some(evictor) => self.then(self.general(Evicting { function, evictor: evictor.clone() })),
+            None => self.then(self.general(Gathering(function))),
+        }
+    }
+
+    /// The operator that does windows of any kind.
+    fn general<P: PaneFunction<K, T, A::Window>>(&self, function: P) -> Body {
+        let spec = WindowSpec {
+            assigner: self.assigner.clone(),
+            trigger: self.trigger.clone(),
+            function,
+            lateness_ms: self.lateness_ms,
+            late: self.late.clone(),
+        };
+        let keys = self.keys.clone();
+        OneInput::<T, P::Out, _>::body(move |site| Windows::new(spec.clone(), keys.clone(), site))
+    }
+
+    fn then<U: Data>(&self, body: Body) -> Stream<U> {
+        let inputs = vec![self.stream.origins.clone()];
+        let mut node = Node::new(OperatorKind::Operator, "Window", inputs, body);
+        node.name = name(&self.assigner.describe()).to_owned();
+        node.detail = format!("{} {}", super::super::detail::<T, U>(), self.describe());
+        node.single = self.single;
+        let env = self.stream.env.clone();
+        let node = env.add(node);
+        Stream::of(env, node)
+    }
+}
+
+/// What the assigner is called, without its numbers.
+fn name(description: &str) -> &str {
+    description.split('(').next().unwrap_or(description)
+}
+
+impl<K, A, B, G, Tr> WindowedStream<K, TaggedUnion<A, B>, G, Tr>
+where
+    K: Key,
+    A: Data,
+    B: Data,
+    G: WindowAssigner<TaggedUnion<A, B>>,
+    Tr: Trigger<TaggedUnion<A, B>, G::Window>,
+{
+    /// Windows that keep the records of two streams until they fire.
+    pub(in crate::stream) fn paired<F>(&self, function: F) -> Stream<F::Out>
+    where
+        F: Pair<K, G::Window, A, B>,
+    {
+        let function = Pairing(function);
+        match &self.evictor {
+            Some(evictor) => self.then(self.general(Evicting { function, evictor: evictor.clone() })),
+            None => self.then(self.general(function)),
+        }
+    }
+}

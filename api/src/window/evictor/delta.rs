@@ -1,0 +1,58 @@
+//! Keeps records that are like the last one.
+
+use std::marker::PhantomData;
+
+use super::{Evictor, When, evicts};
+use crate::window::{Window, WindowElements};
+
+/// Keeps a window's records that differ from its last one by less than a threshold.
+pub struct DeltaEvictor<T, F> {
+    threshold: f64,
+    delta: F,
+    when: When,
+    records: PhantomData<fn(T)>,
+}
+
+impl<T, F> DeltaEvictor<T, F>
+where
+    F: FnMut(&T, &T) -> f64 + Clone + Send + Sync + 'static,
+{
+    /// Takes out, before the window's function, records for which `delta` of them and of the window's last one is
+    /// `threshold` or more.
+    pub fn of(threshold: f64, delta: F) -> Self {
+        Self { threshold, delta, when: When::Before, records: PhantomData }
+    }
+
+    /// Takes them out after the window's function.
+    #[must_use]
+    pub fn after(self) -> Self {
+        Self { when: When::After, ..self }
+    }
+
+    fn evict(&mut self, elements: &mut WindowElements<T>) {
+        let Some(last) = elements.records().last() else { return };
+        let mut near = elements.records().iter().map(|record| (self.delta)(record, last) < self.threshold);
+        let kept: Vec<bool> = near.by_ref().collect();
+        let mut kept = kept.into_iter();
+        elements.retain(|_, _| kept.next().unwrap_or(true));
+    }
+}
+
+impl<T, F: Clone> Clone for DeltaEvictor<T, F> {
+    fn clone(&self) -> Self {
+        Self { threshold: self.threshold, delta: self.delta.clone(), when: self.when, records: PhantomData }
+    }
+}
+
+impl<T, W, F> Evictor<T, W> for DeltaEvictor<T, F>
+where
+    T: 'static,
+    W: Window,
+    F: FnMut(&T, &T) -> f64 + Clone + Send + Sync + 'static,
+{
+    evicts!();
+
+    fn describe(&self) -> String {
+        format!("DeltaEvictor({}, {:?})", self.threshold, self.when)
+    }
+}

@@ -1,0 +1,198 @@
+//! Triggers that fire again and again.
+
+use std::time::Duration;
+
+use flott_runtime::batch::Timestamp;
+
+use super::{Trigger, TriggerContext, TriggerResult};
+use crate::{
+    function::FunctionResult,
+    window::{Window, millis},
+};
+
+/// The first multiple of `interval` after `at`, but not after `end`.
+fn next(at: Timestamp, interval: i64, end: Timestamp) -> Timestamp {
+    let interval = interval.max(1);
+    at.saturating_sub(at.rem_euclid(interval)).saturating_add(interval).min(end)
+}
+
+fn problem(interval_ms: i64) -> Option<String> {
+    (interval_ms < 1).then(|| format!("the interval must be at least one millisecond, not {interval_ms} ms"))
+}
+
+fn earlier(into: &mut Option<Timestamp>, other: Option<Timestamp>) {
+    *into = into.iter().copied().chain(other).min();
+}
+
+/// Fires whenever the watermark passes a multiple of an interval, from the first record of a window on, and at the window's
+/// end; after it as [`EventTimeTrigger`](crate::EventTimeTrigger).
+#[derive(Debug, Clone, Copy)]
+pub struct ContinuousEventTimeTrigger {
+    interval_ms: i64,
+}
+
+impl ContinuousEventTimeTrigger {
+    /// Fires every `interval`, at least one millisecond.
+    pub fn of(interval: Duration) -> Self {
+        Self { interval_ms: millis(interval) }
+    }
+}
+
+impl<T, W: Window> Trigger<T, W> for ContinuousEventTimeTrigger {
+    /// When it fires next.
+    type State = Option<Timestamp>;
+
+    #[inline]
+    fn on_element(
+        &mut self,
+        _: &T,
+        timestamp: Timestamp,
+        window: &W,
+        ctx: &mut TriggerContext<'_, Option<Timestamp>>,
+    ) -> FunctionResult<TriggerResult> {
+        let end = window.max_timestamp();
+        if end <= ctx.watermark() {
+            return Ok(TriggerResult::Fire);
+        }
+        if ctx.state().is_none() {
+            let at = next(timestamp, self.interval_ms, end);
+            *ctx.state() = Some(at);
+            ctx.register_event_time_timer(at);
+        }
+        ctx.register_event_time_timer(end);
+        Ok(TriggerResult::Continue)
+    }
+
+    fn on_event_time(
+        &mut self,
+        time: Timestamp,
+        window: &W,
+        ctx: &mut TriggerContext<'_, Option<Timestamp>>,
+    ) -> FunctionResult<TriggerResult> {
+        let end = window.max_timestamp();
+        if time == end {
+            *ctx.state() = None;
+            return Ok(TriggerResult::Fire);
+        }
+        if *ctx.state() != Some(time) {
+            return Ok(TriggerResult::Continue);
+        }
+        let at = next(time, self.interval_ms, end);
+        *ctx.state() = Some(at);
+        ctx.register_event_time_timer(at);
+        Ok(TriggerResult::Fire)
+    }
+
+    fn can_merge(&self) -> bool {
+        true
+    }
+
+    fn merge_states(&self, into: &mut Option<Timestamp>, other: Option<Timestamp>) {
+        earlier(into, other);
+    }
+
+    fn on_merge(&mut self, window: &W, ctx: &mut TriggerContext<'_, Option<Timestamp>>) -> FunctionResult {
+        let end = window.max_timestamp();
+        if end <= ctx.watermark() {
+            return Ok(());
+        }
+        if let Some(at) = *ctx.state() {
+            ctx.register_event_time_timer(at);
+        }
+        ctx.register_event_time_timer(end);
+        Ok(())
+    }
+
+    fn is_initial(&self, next: &Option<Timestamp>) -> bool {
+        next.is_none()
+    }
+
+    fn problem(&self) -> Option<String> {
+        problem(self.interval_ms)
+    }
+
+    fn describe(&self) -> String {
+        format!("ContinuousEventTimeTrigger({} ms)", self.interval_ms)
+    }
+}
+
+/// Fires whenever the clock passes a multiple of an interval, from the first record of a window on, until the window's end
+/// by the clock.
+#[derive(Debug, Clone, Copy)]
+pub struct ContinuousProcessingTimeTrigger {
+    interval_ms: i64,
+}
+
+impl ContinuousProcessingTimeTrigger {
+    /// Fires every `interval`, at least one millisecond.
+    pub fn of(interval: Duration) -> Self {
+        Self { interval_ms: millis(interval) }
+    }
+}
+
+impl<T, W: Window> Trigger<T, W> for ContinuousProcessingTimeTrigger {
+    /// When it fires next.
+    type State = Option<Timestamp>;
+
+    #[inline]
+    fn on_element(
+        &mut self,
+        _: &T,
+        _: Timestamp,
+        window: &W,
+        ctx: &mut TriggerContext<'_, Option<Timestamp>>,
+    ) -> FunctionResult<TriggerResult> {
+        if ctx.state().is_none() {
+            let at = next(ctx.processing_time(), self.interval_ms, window.max_timestamp());
+            *ctx.state() = Some(at);
+            ctx.register_processing_time_timer(at);
+        }
+        Ok(TriggerResult::Continue)
+    }
+
+    fn on_processing_time(
+        &mut self,
+        time: Timestamp,
+        window: &W,
+        ctx: &mut TriggerContext<'_, Option<Timestamp>>,
+    ) -> FunctionResult<TriggerResult> {
+        if *ctx.state() != Some(time) {
+            return Ok(TriggerResult::Continue);
+        }
+        let at = next(time, self.interval_ms, window.max_timestamp());
+        // The last one is at the end.
+        let more = at > time;
+        *ctx.state() = more.then_some(at);
+        if more {
+            ctx.register_processing_time_timer(at);
+        }
+        Ok(TriggerResult::Fire)
+    }
+
+    fn can_merge(&self) -> bool {
+        true
+    }
+
+    fn merge_states(&self, into: &mut Option<Timestamp>, other: Option<Timestamp>) {
+        earlier(into, other);
+    }
+
+    fn on_merge(&mut self, _: &W, ctx: &mut TriggerContext<'_, Option<Timestamp>>) -> FunctionResult {
+        if let Some(at) = *ctx.state() {
+            ctx.register_processing_time_timer(at);
+        }
+        Ok(())
+    }
+
+    fn is_initial(&self, next: &Option<Timestamp>) -> bool {
+        next.is_none()
+    }
+
+    fn problem(&self) -> Option<String> {
+        problem(self.interval_ms)
+    }
+
+    fn describe(&self) -> String {
+        format!("ContinuousProcessingTimeTrigger({} ms)", self.interval_ms)
+    }
+}

@@ -1,0 +1,125 @@
+//! A map whose entries expire one by one.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Expiring, Perish};
+use crate::{
+    batch::{Data, Key, Timestamp},
+    state::{entry_map::EntryMap, ttl::Moment},
+};
+
+/// Entries with when each was last used.
+#[derive(Debug, Clone)]
+pub(in crate::state) struct ExpiringMap<K, V> {
+    map: EntryMap<K, Expiring<V>>,
+    /// No entry was last used earlier.
+    oldest: Timestamp,
+}
+
+impl<K, V> Default for ExpiringMap<K, V> {
+    fn default() -> Self {
+        Self { map: EntryMap::default(), oldest: Timestamp::MAX }
+    }
+}
+
+impl<K: Key, V: Data> ExpiringMap<K, V> {
+    /// Entries that are there, expired ones included.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// Drops the entry of `key` if it is not given out any more, and says whether any is left.
+    pub fn prune_one(&mut self, key: &K, moment: Moment) -> bool {
+        self.map.get_kept(key, |held| !moment.hides(held.used())).is_some() || !self.map.is_empty()
+    }
+
+    /// Reads the value of `key`.
+    pub fn read(&mut self, key: &K, moment: Moment) -> Option<&V> {
+        self.map.get_mut(key).map(|held| held.read(moment))
+    }
+
+    /// Reads all entries that are there.
+    pub fn read_all(&mut self, moment: Moment) -> impl ExactSizeIterator<Item = (&K, &V)> {
+        if moment.reads_count() {
+            self.oldest = Timestamp::MAX;
+            for held in self.map.values_mut() {
+                held.read(moment);
+                self.oldest = self.oldest.min(held.used());
+            }
+        }
+        self.map.iter().map(|(key, held)| (key, held.peek()))
+    }
+
+    /// Writes the value of `key` in place, if there is one that is still given out.
+    pub fn write(&mut self, key: &K, moment: Moment) -> Option<&mut V> {
+        self.oldest = self.oldest.min(moment.now);
+        self.map.get_kept(key, |held| !moment.hides(held.used())).map(|held| held.write(moment))
+    }
+
+    /// Writes the value of `key` in place; `create` makes it where there is none that is still given out.
+    pub fn write_or<F: FnOnce() -> V>(&mut self, key: &K, moment: Moment, create: F) -> &mut V {
+        self.oldest = self.oldest.min(moment.now);
+        let first = |create: F| Expiring::new(create(), moment);
+        let again = |held: &mut Expiring<V>, create: F| {
+            held.write_or(moment, create);
+        };
+        self.map.fold(key, create, first, again).write(moment)
+    }
+
+    /// Sets the value of `key`.
+    pub fn insert(&mut self, key: &K, value: V, moment: Moment) {
+        self.oldest = self.oldest.min(moment.now);
+        self.map.insert(key, Expiring::new(value, moment));
+    }
+
+    /// Takes the value of `key` out, if it is still given out.
+    pub fn remove(&mut self, key: &K, moment: Moment) -> Option<V> {
+        self.map.remove(key)?.into_value(moment)
+    }
+
+    /// Drops the entries that have expired and those that `keep` refuses, and says whether any is left.
+    pub fn retain(&mut self, moment: Moment, mut keep: impl FnMut(&K, &V) -> bool) -> bool {
+        self.map.retain(|key, held| !moment.hides(held.used()) && keep(key, held.peek()));
+        !self.map.is_empty()
+    }
+}
+
+impl<K: Key, V: Data> Perish for ExpiringMap<K, V> {
+    fn prune(&mut self, moment: Moment) -> bool {
+        if moment.expired(self.oldest) {
+            let mut oldest = Timestamp::MAX;
+            self.map.retain(|_, held| {
+                let keep = !moment.expired(held.used());
+                if keep {
+                    oldest = oldest.min(held.used());
+                }
+                keep
+            });
+            self.oldest = oldest;
+        }
+        !self.map.is_empty()
+    }
+
+    fn search(&mut self, moment: Moment) -> bool {
+        if moment.overdue(self.oldest) { self.prune(moment) } else { !self.map.is_empty() }
+    }
+}
+
+impl<K: Key, V: Data> Serialize for ExpiringMap<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.map.serialize(serializer)
+    }
+}
+
+impl<'de, K: Key, V: Data> Deserialize<'de> for ExpiringMap<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = EntryMap::<K, Expiring<V>>::deserialize(deserializer)?;
+        let oldest = map.iter().map(|(_, held)| held.used()).min().unwrap_or(Timestamp::MAX);
+        Ok(Self { map, oldest })
+    }
+}

@@ -1,0 +1,62 @@
+//! What a snapshot says about a state besides its entries.
+
+use std::{fmt, sync::Arc};
+
+use flott_core::failure::Failure;
+use serde::{Deserialize, Serialize};
+
+use crate::error::TaskResult;
+
+/// What a keyed state holds per key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StateKind {
+    /// One value.
+    Value,
+    /// A list.
+    List,
+    /// A map.
+    Map,
+    /// A value that others are reduced into.
+    Reducing,
+    /// The accumulator of an aggregation.
+    Aggregating,
+}
+
+impl fmt::Display for StateKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Value => "value",
+            Self::List => "list",
+            Self::Map => "map",
+            Self::Reducing => "reducing",
+            Self::Aggregating => "aggregating",
+        })
+    }
+}
+
+/// Which keyed state entries belong to, and how they are stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateMeta {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it holds per key.
+    pub kind: StateKind,
+    /// Whether it has a time-to-live: its entries then hold when they were last used.
+    pub expires: bool,
+}
+
+impl StateMeta {
+    /// Whether what was stored under `stored` can be restored here.
+    pub(super) fn accept(&self, stored: &Self) -> TaskResult {
+        let Self { name, kind, expires } = self;
+        let problem = if stored.kind != *kind {
+            format!("was stored as {} state, and is {kind} state now", stored.kind)
+        } else if stored.expires != *expires {
+            let words = if *expires { ("without", "one") } else { ("with", "none") };
+            format!("was stored {} a time-to-live, and has {} now", words.0, words.1)
+        } else {
+            return Ok(());
+        };
+        Err(Box::new(Failure::user(format!("keyed state {name:?} {problem}")).fatal()))
+    }
+}
