@@ -47,7 +47,7 @@ use crate::{
 
 /// Polls after which it is taken that tasks wake themselves for ever. Between two polls of a task are up to sixteen
 /// batches.
-const POLLS_MAX: usize = 1_000_000;
+const POLLS_MAX: usize = 20_000;
 
 /// All tasks of a job, in the thread of whoever drives them.
 pub struct TaskHarness {

@@ -1,7 +1,6 @@
 //! What unit tests share.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -9,12 +8,22 @@ use std::{
     task::{Wake, Waker},
 };
 
-use flott_core::id::{AttemptId, AttemptNumber, JobId, SubtaskIndex, VertexId, WorkerId};
+use flott_core::id::{AttemptId, AttemptNumber, JobId, OperatorId, SubtaskIndex, VertexId, WorkerId};
 
-use crate::task::TaskInfo;
+use crate::{output::OperatorName, task::TaskInfo, time::Clock};
+
+/// A name for an operator.
+pub(crate) fn named_operator(name: &str) -> OperatorName {
+    OperatorName { id: OperatorId::from_bytes([1; 16]), name: name.into() }
+}
 
 /// A task that does not exist.
 pub(crate) fn task() -> Arc<TaskInfo> {
+    task_with(Clock::System, &[])
+}
+
+/// As [`task`], with a clock and a configuration.
+pub(crate) fn task_with(clock: Clock, configuration: &[(&str, &str)]) -> Arc<TaskInfo> {
     let vertex = VertexId::from_bytes([1; 16]);
     Arc::new(TaskInfo {
         job: JobId::from_bytes([1; 16]),
@@ -25,10 +34,10 @@ pub(crate) fn task() -> Arc<TaskInfo> {
         parallelism: 1,
         max_parallelism: 128,
         worker: WorkerId("worker".into()),
-        configuration: BTreeMap::new(),
+        configuration: configuration.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
         accumulators: Default::default(),
         figures: Default::default(),
-        clock: Default::default(),
+        clock,
         alarm: Default::default(),
     })
 }

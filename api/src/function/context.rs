@@ -182,7 +182,7 @@ impl<'a, K: Key, Out> KeyedContext<'a, K, Out> {
         Ok(self.states.key()?)
     }
 
-    /// Has `on_timer` called for this key when the watermark reaches `at`; at once with the next watermark if it has.
+    /// Has `on_timer` called for this key when the watermark reaches `at`; with the next watermark, or at the end, if it has.
     /// A key has one timer per time, however often it is set. False if it was set already.
     ///
     /// # Errors
@@ -191,7 +191,7 @@ impl<'a, K: Key, Out> KeyedContext<'a, K, Out> {
         Ok(self.states.set_timer(TimeDomain::Event, at)?)
     }
 
-    /// Has `on_timer` called for this key when the clock says `at` or later. Timers that are still set when the input has
+    /// Has `on_timer` called for this key when the clock says `at` or later, but for `i64::MAX`, which it never does. Timers that are still set when the input has
     /// ended are called then; those that they set themselves are not.
     ///
     /// # Errors

@@ -138,7 +138,7 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
     }
 
     fn time(&mut self, now: Timestamp, _: &mut dyn Output<F::Out>) -> TaskResult {
-        self.firing.time(now);
+        self.firing.time(now, &mut self.states);
         Ok(())
     }
 

@@ -19,8 +19,9 @@ use crate::function::{FunctionResult, KeyedContext, Timer, failed};
 pub(super) struct Firing<K> {
     /// The watermark that is passed on when all timers before it have fired.
     watermark: Option<Timestamp>,
-    /// Processing time, if timers may be due by it.
-    clock: Option<Timestamp>,
+    /// Processing time, if timers may be due by it, and how many there were when it came. Timers may set others for a time
+    /// that has come; these wait for the next alarm, so that there is an end, and input is taken in between.
+    clock: Option<(Timestamp, usize)>,
     /// At the end of the input: the timers in processing time that were left.
     last: Option<TimerQueue<K, ()>>,
 }
@@ -51,8 +52,8 @@ impl<K: Key> Firing<K> {
     }
 
     /// Processing time is `now`.
-    pub fn time(&mut self, now: Timestamp) {
-        self.clock = Some(now);
+    pub fn time(&mut self, now: Timestamp, states: &mut KeyedStates<K>) {
+        self.clock = Some((now, states.timers().processing.len()));
     }
 
     /// Has the task woken when the next timer in processing time is due.
@@ -81,8 +82,12 @@ impl<K: Key> Firing<K> {
             Self::set_alarm(states, &desk.task);
             return Ok(Drained::Some);
         }
-        let Some(now) = self.clock else { return Ok(Drained::All) };
-        let next = |ctx: &mut KeyedContext<'_, K, Out>| Ok(ctx.timers().processing.pop(now));
+        let Some((now, left)) = &mut self.clock else { return Ok(Drained::All) };
+        let next = |ctx: &mut KeyedContext<'_, K, Out>| {
+            let Some(fewer) = left.checked_sub(1) else { return Ok(None) };
+            *left = fewer;
+            Ok(ctx.timers().processing.pop(*now))
+        };
         let fired = fire(states, desk, out, TimeDomain::Processing, next, on_timer)?;
         if fired == Drained::All {
             self.clock = None;

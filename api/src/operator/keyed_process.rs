@@ -71,7 +71,7 @@ impl<F: KeyedProcessFunction> Operator<F::In, F::Out> for KeyedProcess<F> {
     }
 
     fn time(&mut self, now: Timestamp, _: &mut dyn Output<F::Out>) -> TaskResult {
-        self.firing.time(now);
+        self.firing.time(now, &mut self.states);
         Ok(())
     }
 

@@ -33,7 +33,8 @@ impl<In: Data, Out: Data> Harness<In, Out> {
         Self { port, pipeline: Pipeline::new(options, &env, &results) }
     }
 
-    fn feed(&mut self) -> Feed<'_, In, Out> {
+    /// The input, for what takes one whether it is the only one or not.
+    pub fn input(&mut self) -> Feed<'_, In, Out> {
         Feed::new(&mut self.port, &mut self.pipeline)
     }
 
@@ -42,7 +43,7 @@ impl<In: Data, Out: Data> Harness<In, Out> {
     /// # Errors
     /// As [`Feed::push`]; so it is with all methods.
     pub fn push(&mut self, record: In) -> Result<(), Failure> {
-        self.feed().push(record)
+        self.input().push(record)
     }
 
     /// As [`Feed::push_at`].
@@ -50,7 +51,7 @@ impl<In: Data, Out: Data> Harness<In, Out> {
     /// # Errors
     /// As [`Feed::push`].
     pub fn push_at(&mut self, record: In, timestamp: Timestamp) -> Result<(), Failure> {
-        self.feed().push_at(record, timestamp)
+        self.input().push_at(record, timestamp)
     }
 
     /// As [`Feed::push_all`].
@@ -58,7 +59,7 @@ impl<In: Data, Out: Data> Harness<In, Out> {
     /// # Errors
     /// As [`Feed::push`].
     pub fn push_all(&mut self, records: impl IntoIterator<Item = In>) -> Result<(), Failure> {
-        self.feed().push_all(records)
+        self.input().push_all(records)
     }
 
     /// As [`Feed::push_all_at`].
@@ -66,7 +67,7 @@ impl<In: Data, Out: Data> Harness<In, Out> {
     /// # Errors
     /// As [`Feed::push`].
     pub fn push_all_at(&mut self, records: impl IntoIterator<Item = (In, Timestamp)>) -> Result<(), Failure> {
-        self.feed().push_all_at(records)
+        self.input().push_all_at(records)
     }
 
     /// As [`Feed::batch`].
@@ -74,7 +75,7 @@ impl<In: Data, Out: Data> Harness<In, Out> {
     /// # Errors
     /// As [`Feed::push`].
     pub fn batch(&mut self, records: impl IntoIterator<Item = In>) -> Result<(), Failure> {
-        self.feed().batch(records)
+        self.input().batch(records)
     }
 
     /// As [`Feed::batch_at`].
@@ -82,7 +83,7 @@ impl<In: Data, Out: Data> Harness<In, Out> {
     /// # Errors
     /// As [`Feed::push`].
     pub fn batch_at(&mut self, records: impl IntoIterator<Item = (In, Timestamp)>) -> Result<(), Failure> {
-        self.feed().batch_at(records)
+        self.input().batch_at(records)
     }
 
     /// As [`Feed::watermark`].
@@ -90,7 +91,7 @@ impl<In: Data, Out: Data> Harness<In, Out> {
     /// # Errors
     /// As [`Feed::push`].
     pub fn watermark(&mut self, watermark: Timestamp) -> Result<(), Failure> {
-        self.feed().watermark(watermark)
+        self.input().watermark(watermark)
     }
 
     /// As [`Feed::idle`].
@@ -98,7 +99,7 @@ impl<In: Data, Out: Data> Harness<In, Out> {
     /// # Errors
     /// As [`Feed::push`].
     pub fn idle(&mut self) -> Result<(), Failure> {
-        self.feed().idle()
+        self.input().idle()
     }
 
     /// As [`Feed::active`].
@@ -106,7 +107,7 @@ impl<In: Data, Out: Data> Harness<In, Out> {
     /// # Errors
     /// As [`Feed::push`].
     pub fn active(&mut self) -> Result<(), Failure> {
-        self.feed().active()
+        self.input().active()
     }
 
     /// Ends the input, as a job's source does: the last watermark, what operators keep for the end, the end. What sinks of
@@ -115,7 +116,7 @@ impl<In: Data, Out: Data> Harness<In, Out> {
     /// # Errors
     /// As [`Feed::push`].
     pub fn end(&mut self) -> Result<(), Failure> {
-        self.feed().end()?;
+        self.input().end()?;
         self.pipeline.finish().map_err(|failure| *failure)
     }
 }

@@ -333,3 +333,53 @@ async fn it_works_within_an_executor() {
     harness.end().unwrap();
     assert_eq!(harness.take().len(), 100_000);
 }
+
+#[test]
+fn sinks_of_a_pipeline_show_their_results_at_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("output");
+    let build = |numbers: Stream<u64>| {
+        numbers.write_text(&output);
+        numbers.map(|n| 10 / n)
+    };
+    let mut harness = Harness::new(build);
+    harness.push_all([1, 2]).unwrap();
+    harness.push(0).unwrap_err();
+    assert!(!output.exists());
+    let mut harness = Harness::new(build);
+    harness.push_all([1, 2]).unwrap();
+    let visible =
+        || std::fs::read_dir(&output).map_or(0, |files| files.flatten().filter(|file| file.path().is_file()).count());
+    assert_eq!(visible(), 0);
+    harness.end().unwrap();
+    assert_eq!(visible(), 1);
+}
+
+/// Sets a timer for now, again and again.
+#[derive(Clone)]
+struct Restless;
+
+impl KeyedProcessFunction for Restless {
+    type Key = u64;
+    type In = u64;
+    type Out = u64;
+
+    fn process(&mut self, _: u64, ctx: &mut KeyedContext<'_, u64, u64>) -> FunctionResult {
+        let now = ctx.processing_time();
+        ctx.register_processing_time_timer(now)?;
+        Ok(())
+    }
+
+    fn on_timer(&mut self, _: Timer, ctx: &mut KeyedContext<'_, u64, u64>) -> FunctionResult {
+        let now = ctx.processing_time();
+        ctx.register_processing_time_timer(now)?;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_pipeline_that_never_rests_is_told() {
+    let mut harness = Harness::new(|numbers: Stream<u64>| numbers.key_by(|n| *n).process(Restless));
+    let failure = harness.push(1).unwrap_err();
+    assert!(failure.message.contains("without end"), "{failure}");
+}

@@ -1,3 +1,7 @@
 //! Functions and pipelines under the test harness: time, timers, and what results must not depend on.
 
 mod harness;
+mod independence;
+mod pressure;
+mod timers;
+mod watermarks;

@@ -215,3 +215,6 @@ impl<T: Send> Operator<T, T> for AssignWatermarks<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

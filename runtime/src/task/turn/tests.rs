@@ -7,14 +7,13 @@ use std::{
     task::Waker,
 };
 
-use flott_core::id::OperatorId;
 use parking_lot::Mutex;
 
 use super::*;
 use crate::{
     batch::Batch,
-    output::{Chained, Operator, OperatorName},
-    testing::{Sleeper, task},
+    output::{Chained, Operator},
+    testing::{Sleeper, named_operator, task},
 };
 
 /// Answers that come from outside: how many, and who waits for them.
@@ -39,6 +38,7 @@ struct Asks {
 
 impl Operator<u32, u32> for Asks {
     fn process(&mut self, input: &mut Batch<u32>, _: &mut dyn Output<u32>) -> TaskResult {
+        assert!(self.asked.len() < 2, "it takes no more");
         self.asked.extend(input.records.drain(..));
         Ok(())
     }
@@ -111,9 +111,8 @@ impl Driven {
         let info = task();
         let mut tail: Box<dyn Output<u32>> = Box::new(came.clone());
         for answers in answers.iter().rev() {
-            let name = OperatorName { id: OperatorId::from_bytes([1; 16]), name: "asks".into() };
             let asks = Asks { answers: answers.clone(), asked: VecDeque::new() };
-            tail = Box::new(Chained::open(name, asks, tail, &info).unwrap());
+            tail = Box::new(Chained::open(named_operator("asks"), asks, tail, &info).unwrap());
         }
         let count = fed.clone();
         let task = async move {
@@ -184,6 +183,39 @@ fn nothing_is_fed_in_while_an_operator_waits() {
     driven.check(3, 1);
     driven.answers[1].give(2);
     driven.check(6, 3);
+}
+
+/// Gives each record in a batch of its own, all at once.
+struct Each;
+
+impl Operator<u32, u32> for Each {
+    fn process(&mut self, input: &mut Batch<u32>, out: &mut dyn Output<u32>) -> TaskResult {
+        input.records.drain(..).try_for_each(|record| out.collect(&mut vec![record].into()))
+    }
+}
+
+#[test]
+fn what_is_given_at_once_waits_as_well() {
+    let (answers, came) = (Arc::<Answers>::default(), Came::default());
+    let asks = Asks { answers: answers.clone(), asked: VecDeque::new() };
+    let asks = Chained::open(named_operator("asks"), asks, Box::new(came.clone()), &task()).unwrap();
+    let each = Chained::open(named_operator("each"), Each, Box::new(asks), &task()).unwrap();
+    let mut tail: Box<dyn Output<u32>> = Box::new(each);
+    let driven = async move {
+        let mut turn = Turn::new(task());
+        tail.collect(&mut vec![1, 2, 3, 4].into())?;
+        turn.settle(&mut tail).await?;
+        turn.end(&mut tail).await
+    };
+    let (_, waker) = Sleeper::new();
+    let mut driven = pin!(driven);
+    for answered in 0..=4 {
+        assert_eq!(came.0.lock().0, (1..answered).collect::<Vec<_>>());
+        let ended = driven.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        assert_eq!(ended, answered == 4);
+        answers.give(1);
+    }
+    assert_eq!(*came.0.lock(), (vec![1, 2, 3, 4], true));
 }
 
 #[test]

@@ -2,14 +2,13 @@
 
 use std::{collections::VecDeque, pin::pin};
 
-use flott_core::id::OperatorId;
 use parking_lot::Mutex;
 
 use super::*;
 use crate::{
     batch::Batch,
-    output::{Chained, Operator, OperatorName, Tee},
-    testing::{Sleeper, task},
+    output::{Chained, Operator, Tee},
+    testing::{Sleeper, named_operator, task},
 };
 
 /// What is fed in, or came out.
@@ -168,8 +167,7 @@ impl Operator<i64, i64> for Hasty {
 }
 
 fn before(operator: impl Operator<i64, i64> + 'static, next: Box<dyn Output<i64>>) -> Box<dyn Output<i64>> {
-    let name = OperatorName { id: OperatorId::from_bytes([1; 16]), name: "operator".into() };
-    Box::new(Chained::open(name, operator, next, &task()).unwrap())
+    Box::new(Chained::open(named_operator("operator"), operator, next, &task()).unwrap())
 }
 
 /// Drives `tail` as a task does, over a batch of `records` and a watermark behind them, to the end.
