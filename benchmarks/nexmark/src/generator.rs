@@ -12,10 +12,11 @@
 //! - `options`: what can be chosen
 //! - `order`: which event comes when
 //! - `random`: random sequences
-//! - `price`, `letters`: numbers and strings
+//! - `price`, `letters`, `ascii`: numbers and strings
 //! - `channels`: where bids come from
 //! - `people`: names and places
 
+mod ascii;
 mod channels;
 mod letters;
 mod options;
@@ -26,7 +27,7 @@ mod random;
 #[cfg(test)]
 mod tests;
 
-use std::{str, sync::Arc};
+use std::{hint::select_unpredictable, sync::Arc};
 
 pub use options::{Options, OptionsError};
 
@@ -58,7 +59,7 @@ const HOT_AUCTION_RATIO: u64 = 2;
 const HOT_BIDDER_RATIO: u64 = 4;
 const HOT_SELLER_RATIO: u64 = 4;
 const HOT_CHANNEL_RATIO: u64 = 2;
-/// Average bytes of a record. Numbers count as eight.
+/// Average bytes of a record. Numbers count as eight, and the channel and the URL of a bid do not count.
 const PERSON_BYTES: u64 = 200;
 const AUCTION_BYTES: u64 = 500;
 const BID_BYTES: u64 = 100;
@@ -104,19 +105,26 @@ impl Generator {
     }
 
     /// All events, as they arrive.
-    pub fn events(&self) -> impl Iterator<Item = Event> {
-        (0..self.options.count).map(|position| self.arriving(position))
+    pub fn events(&self) -> Vec<Event> {
+        let mut events = Vec::new();
+        self.append(0, self.options.count, &mut events);
+        events
     }
 
-    /// The event that arrives at `position`, which is below the number of events.
+    /// Appends the events that arrive at positions from `from` on and before `to`, of as many as there are.
     #[inline]
-    pub fn arriving(&self, position: u64) -> Event {
-        self.event(self.order.number_at(position))
-    }
-
-    /// When the event that arrives at `position` happened, in milliseconds.
-    pub fn time_arriving(&self, position: u64) -> i64 {
-        self.time(self.order.number_at(position)).0
+    pub fn append(&self, mut from: u64, to: u64, events: &mut Vec<Event>) {
+        let to = to.min(self.options.count);
+        if self.order.is_identity() {
+            events.extend((from..to).map(|number| self.event(number)));
+            return;
+        }
+        while from < to {
+            let mut group = self.order.group_at(from);
+            let end = to.min(group.end());
+            events.extend((from..end).map(|_| self.event(group.step())));
+            from = end;
+        }
     }
 
     /// Event `number`. They are numbered in the order in which they happened.
@@ -136,32 +144,36 @@ impl Generator {
         Time(self.options.base_time.saturating_add((number as f64 * self.delay) as i64 / 1000))
     }
 
+    /// Without a branch that depends on chance, as the processor would guess each second one wrongly. What is special about
+    /// the channel is asked for early, and used late: it is seldom in the first cache.
     #[inline]
     fn bid(&self, number: u64, mut random: Random) -> Bid {
         let epoch = number / EPOCH;
+        let (choice, places, channel) = (random.next(), random.next(), random.next());
         let last_auction = epoch * AUCTIONS_PER_EPOCH + AUCTIONS_PER_EPOCH - 1;
-        let auction = if random.below(HOT_AUCTION_RATIO) > 0 {
-            last_auction / HOT_STRIDE * HOT_STRIDE
-        } else {
-            let first = last_auction.saturating_sub(IN_FLIGHT_AUCTIONS);
-            first + random.below(last_auction - first + 1 + ID_LEAD)
-        };
-        let bidder = if random.below(HOT_BIDDER_RATIO) > 0 {
-            // Not the first, who is the hot seller.
-            epoch / HOT_STRIDE * HOT_STRIDE + 1
-        } else {
-            active_person(epoch, &mut random)
-        };
+        let hot = last_auction / HOT_STRIDE * HOT_STRIDE;
+        let first = last_auction.saturating_sub(IN_FLIGHT_AUCTIONS);
+        let cold = first + random::scale(places as u32, last_auction - first + 1 + ID_LEAD);
+        let auction = select_unpredictable(choice % HOT_AUCTION_RATIO > 0, hot, cold);
+        // Not the first, who is the hot seller.
+        let hot = epoch / HOT_STRIDE * HOT_STRIDE + 1;
+        let cold = active_person(epoch, (places >> 32) as u32);
+        let bidder = select_unpredictable((choice >> 8) % HOT_BIDDER_RATIO > 0, hot, cold);
+        let channel = self.tables.channels.of((choice >> 16) % HOT_CHANNEL_RATIO > 0, channel);
         let price = self.tables.prices.price(random.next());
-        let channel = if random.below(HOT_CHANNEL_RATIO) > 0 {
-            self.tables.channels.hot(&mut random)
-        } else {
-            self.tables.channels.cold(&mut random)
-        };
-        let mut extra = [0; 96];
-        let extra = letters::extra(&mut random, 32, BID_BYTES, &mut extra);
-        let (auction, bidder) = (FIRST_AUCTION + auction, FIRST_PERSON + bidder);
-        Bid::new(auction, bidder, price, channel.name, channel.url, self.time(number), extra)
+        let letters = letters::bid_extra(&mut random);
+        let mut room = [0; ascii::room(channels::BYTES + letters::BID_EXTRA_BYTES)];
+        let (name_end, url_end) = channel.write(&mut room);
+        put(&mut room, url_end, &letters);
+        let length = url_end + letters::bid_extra_length((choice >> 32) as u32);
+        let text = Text::joined(ascii::text(&room, length), [name_end as u32, url_end as u32]);
+        Bid {
+            auction: FIRST_AUCTION + auction,
+            bidder: FIRST_PERSON + bidder,
+            price,
+            date_time: self.time(number),
+            text,
+        }
     }
 
     #[inline(never)]
@@ -171,7 +183,7 @@ impl Generator {
         let seller = if random.below(HOT_SELLER_RATIO) > 0 {
             epoch / HOT_STRIDE * HOT_STRIDE
         } else {
-            active_person(epoch, &mut random)
+            active_person(epoch, random.next() as u32)
         };
         let category = FIRST_CATEGORY + random.below(CATEGORIES);
         let initial_bid = self.tables.prices.price(random.next());
@@ -181,7 +193,7 @@ impl Generator {
         let horizon = self.time(until).0.saturating_sub(date_time.0).unsigned_abs();
         let length = 1 + random.below(horizon.saturating_mul(2).max(1));
         let expires = Time(date_time.0.saturating_add_unsigned(length));
-        let (mut name, mut description, mut extra) = ([0; 24], [0; 104], [0; 576]);
+        let (mut name, mut description, mut extra) = ([0; 64], [0; 128], [0; 576]);
         let name = letters::words(&mut random, 20, b' ', &mut name);
         let description = letters::words(&mut random, 100, b' ', &mut description);
         let known = 8 + name.len() + description.len() + 5 * 8;
@@ -200,7 +212,7 @@ impl Generator {
 
     #[inline(never)]
     fn person(&self, number: u64, mut random: Random) -> Box<Person> {
-        let (mut name, mut mail, mut card) = ([0; 24], [0; 24], [0; 19]);
+        let (mut name, mut mail, mut card) = ([0; 64], [0; 64], [0; 64]);
         let name = people::name(&mut random, &mut name);
         let mail = people::email_address(&mut random, &mut mail);
         let card = people::credit_card(&mut random, &mut card);
@@ -215,14 +227,16 @@ impl Generator {
 
 /// Somebody of the last to enter, or soon to enter. People enter once per epoch.
 #[inline]
-fn active_person(epoch: u64, random: &mut Random) -> u64 {
+fn active_person(epoch: u64, bits: u32) -> u64 {
     let people = epoch + 1;
     let active = people.min(ACTIVE_PEOPLE);
-    people - active + random.below(active + ID_LEAD)
+    people - active + random::scale(bits, active + ID_LEAD)
 }
 
-/// What was put together from ASCII is text.
-#[inline]
-fn ascii(bytes: &[u8]) -> &str {
-    str::from_utf8(bytes).unwrap_or_default()
+/// Copies `bytes` to `at`. As their number is a constant, that is a few moves; the rooms here are large enough for it.
+#[inline(always)]
+fn put<const N: usize>(room: &mut [u8], at: usize, bytes: &[u8; N]) {
+    if let Some(place) = room.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+        *place = *bytes;
+    }
 }

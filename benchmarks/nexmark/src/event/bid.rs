@@ -18,21 +18,13 @@ pub struct Bid {
     /// When.
     pub date_time: Time,
     /// Channel, URL, and what fills the record up.
-    text: Text<2>,
+    pub(crate) text: Text<2>,
 }
 
 impl Bid {
     /// A bid.
     #[inline]
-    pub fn new(
-        auction: u64,
-        bidder: u64,
-        price: u64,
-        channel: &str,
-        url: &str,
-        date_time: Time,
-        extra: &str,
-    ) -> Self {
+    pub fn new(auction: u64, bidder: u64, price: u64, channel: &str, url: &str, date_time: Time, extra: &str) -> Self {
         Self { auction, bidder, price, date_time, text: Text::new([channel, url], extra) }
     }
 

@@ -45,6 +45,12 @@ impl<const ENDS: usize> Text<ENDS> {
         u32::try_from(all.len()).is_ok().then_some(Self { all, ends })
     }
 
+    /// As [`from_parts`](Self::from_parts), of ASCII alone, where every end is one.
+    #[inline]
+    pub(crate) fn joined(all: &str, ends: [u32; ENDS]) -> Self {
+        Self { all: all.into(), ends }
+    }
+
     /// String `index`, which is at most `ENDS`.
     #[inline]
     pub fn part(&self, index: usize) -> &str {

@@ -82,9 +82,9 @@ impl fmt::Display for Minute {
 
 /// The number that `digits` write, and nothing else.
 fn number(digits: &[u8]) -> Option<i64> {
-    digits.iter().try_fold(0, |number: i64, digit| {
-        digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0'))
-    })
+    digits
+        .iter()
+        .try_fold(0, |number: i64, digit| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0')))
 }
 
 fn day_of(text: &[u8]) -> Option<Day> {
@@ -204,7 +204,8 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "2015-02-29 00:00:00.000", "2015-07-15", "2015-07-15 24:00:00.000", "+015-07-15 00:00:00.000"] {
+        for text in ["", "2015-02-29 00:00:00.000", "2015-07-15", "2015-07-15 24:00:00.000", "+015-07-15 00:00:00.000"]
+        {
             assert_eq!(time_of(text.as_bytes()), None, "{text}");
         }
         let error = serde_json::from_str::<Time>("\"yesterday\"").unwrap_err();
@@ -215,7 +216,10 @@ mod tests {
     #[test]
     fn parts_of_a_day() {
         let time = Time(1_436_918_400_000 + 13 * 3_600_000 + 59 * 60_000 + 59_999);
-        assert_eq!((time.day().to_string(), time.minute().to_string(), time.hour()), ("2015-07-15".into(), "13:59".into(), 13));
+        assert_eq!(
+            (time.day().to_string(), time.minute().to_string(), time.hour()),
+            ("2015-07-15".into(), "13:59".into(), 13)
+        );
         assert_eq!((Time(-1).day(), Time(-1).minute(), Time(-1).hour()), (Day(-1), Minute(1439), 23));
     }
 

@@ -1,6 +1,16 @@
 //! Random strings.
 
-use super::{ascii, random::Random};
+use super::{
+    BID_BYTES, ascii,
+    random::{Random, scale},
+};
+
+/// Room for the longest words.
+pub(super) const WORDS_BYTES: usize = 104;
+/// What the numbers of a bid count.
+const BID_NUMBERS: u64 = 4 * 8;
+/// Room for the longest `extra` of a bid, in whole words of 16 bytes.
+pub(super) const BID_EXTRA_BYTES: usize = 96;
 
 /// Fewest characters of words.
 const WORDS_MIN: u64 = 3;
@@ -15,37 +25,53 @@ pub(super) fn extra<'a>(random: &mut Random, known: u64, average: u64, room: &'a
     let more = (missing * 2 + 5) / 10;
     let length = missing - more + random.below((2 * more).max(1));
     let length = (length as usize).min(room.len());
-    for eight in room[..length.next_multiple_of(8)].as_chunks_mut().0 {
-        *eight = letters(random.next());
-    }
-    ascii(&room[..length])
+    fill(random, &mut room[..length.next_multiple_of(8)]);
+    ascii::text(room, length)
 }
 
-/// Eight letters from 64 random bits: each byte times 26, the upper half of it. Products of bytes with 26 fit into 16
-/// bits, so every other byte can be taken at once.
+/// Random letters, of which a bid has the first as its `extra`, as many as [`bid_extra_length`] says. Always the most
+/// that there can be, so that nothing depends on chance but how many of them are used, and all are made at once.
 #[inline]
-fn letters(bits: u64) -> [u8; 8] {
-    const EVEN: u64 = 0x00FF_00FF_00FF_00FF;
-    const A: u64 = 0x6161_6161_6161_6161;
-    let even = (((bits & EVEN) * 26) >> 8) & EVEN;
-    let odd = (((bits >> 8) & EVEN) * 26) & !EVEN;
-    ((even | odd) + A).to_le_bytes()
+pub(super) fn bid_extra(random: &mut Random) -> [u8; BID_EXTRA_BYTES] {
+    let mut bytes = [0; BID_EXTRA_BYTES];
+    fill(random, &mut bytes);
+    bytes
+}
+
+/// The length of a bid's `extra`, chosen by `bits`; as [`extra`] chooses it.
+#[inline]
+pub(super) fn bid_extra_length(bits: u32) -> usize {
+    const MISSING: u64 = BID_BYTES - BID_NUMBERS;
+    const MORE: u64 = (MISSING * 2 + 5) / 10;
+    const { assert!(MISSING + MORE <= BID_EXTRA_BYTES as u64) }
+    (MISSING - MORE + scale(bits, 2 * MORE)) as usize
+}
+
+/// Fills `room`, whose length is a multiple of eight, with random letters: of each random byte times 26, the upper half.
+/// Two bytes at a time, in 16 bits, as processors have products of many such numbers at once.
+#[inline(always)]
+fn fill(random: &mut Random, room: &mut [u8]) {
+    room.as_chunks_mut().0.iter_mut().for_each(|eight| *eight = random.next().to_le_bytes());
+    for two in room.as_chunks_mut().0 {
+        let both = u16::from_le_bytes(*two);
+        let (low, high) = (((both & 0xFF) * 26) >> 8, ((both >> 8) * 26) & 0xFF00);
+        *two = ((low | high) + 0x6161).to_le_bytes();
+    }
 }
 
 /// Random letters with `separator` among them: at least 3 and fewer than `limit`, but that blanks at both ends are cut
-/// off. `room` must be as long as `limit`, rounded up to eight.
+/// off. `room` must be as long as `limit`, rounded up to eight; and no longer than [`WORDS_BYTES`].
 pub(super) fn words<'a>(random: &mut Random, limit: u64, separator: u8, room: &'a mut [u8]) -> &'a str {
     let length = (WORDS_MIN + random.below(limit - WORDS_MIN)) as usize;
-    for eight in room[..length.next_multiple_of(8)].as_chunks_mut().0 {
-        *eight = letters(random.next());
-        // Bytes below the 13th part of 256; the error is 1 in 80.
-        for (letter, byte) in eight.iter_mut().zip(random.next().to_le_bytes()) {
-            if u64::from(byte) < 256 / SEPARATOR_RATIO {
-                *letter = separator;
-            }
-        }
+    let words = length.next_multiple_of(8);
+    fill(random, &mut room[..words]);
+    let mut chances = [0_u8; WORDS_BYTES];
+    chances[..words].as_chunks_mut().0.iter_mut().for_each(|eight| *eight = random.next().to_le_bytes());
+    for (letter, chance) in room[..words].iter_mut().zip(&chances) {
+        // The 13th part of 256; the error is 1 in 80.
+        *letter = if *chance < (256 / SEPARATOR_RATIO) as u8 { separator } else { *letter };
     }
-    ascii(&room[..length]).trim_matches(' ')
+    ascii::text(room, length).trim_matches(' ')
 }
 
 #[cfg(test)]
@@ -57,7 +83,9 @@ mod tests {
         let mut random = Random::new(1, 1);
         let mut counts = [0_u32; 26];
         for _ in 0..50_000 {
-            letters(random.next()).iter().for_each(|letter| counts[usize::from(letter - b'a')] += 1);
+            let mut room = [0; 8];
+            fill(&mut random, &mut room);
+            room.iter().for_each(|letter| counts[usize::from(letter - b'a')] += 1);
         }
         // 256 values on 26 letters: nine or ten each.
         assert!(counts.iter().all(|count| (13_600..16_100).contains(count)), "{counts:?}");
@@ -68,7 +96,7 @@ mod tests {
         let mut random = Random::new(1, 2);
         let (mut characters, mut separators) = (0, 0);
         for _ in 0..20_000 {
-            let mut room = [0; 24];
+            let mut room = [0; 64];
             let text = words(&mut random, 20, b'_', &mut room);
             assert!((3..20).contains(&text.len()), "{text:?}");
             characters += text.len();
@@ -85,7 +113,7 @@ mod tests {
         let mut random = Random::new(1, 3);
         let mut lengths = Vec::new();
         for _ in 0..20_000 {
-            let mut room = [0; 96];
+            let mut room = [0; 128];
             lengths.push(extra(&mut random, 32, 100, &mut room).len());
         }
         assert_eq!((lengths.iter().min(), lengths.iter().max()), (Some(&54), Some(&81)));

@@ -31,24 +31,49 @@ impl Order {
         Self { count, group, step: step(group), last, last_step: step((count - last).max(1)), key }
     }
 
-    /// The number of the event that comes at `position`, which is below the number of events.
+    /// Whether events come in the order of their numbers.
     #[inline]
-    pub fn number_at(&self, position: u64) -> u64 {
-        if self.group == 1 {
-            return position;
-        }
-        self.within_group(position)
+    pub fn is_identity(&self) -> bool {
+        self.group == 1
     }
 
-    #[inline(never)]
-    fn within_group(&self, position: u64) -> u64 {
+    /// The group that `position` lies in, from there on. The position is below the number of events.
+    pub fn group_at(&self, position: u64) -> Group {
         let (base, size, step) = if position < self.last {
             (position - position % self.group, self.group, self.step)
         } else {
             (self.last, (self.count - self.last).max(1), self.last_step)
         };
         let begin = random::mix(self.key ^ base) % size;
-        base + ((position - base) * step + begin) % size
+        let offset = ((position - base) * step + begin) % size;
+        Group { base, size, step, offset }
+    }
+}
+
+/// A group, and a place in it.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    base: u64,
+    size: u64,
+    step: u64,
+    offset: u64,
+}
+
+impl Group {
+    /// The position behind its last.
+    pub fn end(&self) -> u64 {
+        self.base + self.size
+    }
+
+    /// The number of the event that comes next; not to be asked for more than the group has.
+    #[inline]
+    pub fn step(&mut self) -> u64 {
+        let number = self.base + self.offset;
+        self.offset += self.step;
+        if self.offset >= self.size {
+            self.offset -= self.size;
+        }
+        number
     }
 }
 
@@ -72,10 +97,16 @@ mod tests {
         #[test]
         fn events_change_places_within_their_group(count in 1u64..3000, group in 0u64..1200, key: u64) {
             let order = Order::new(count, group, key);
-            let numbers: Vec<u64> = (0..count).map(|position| order.number_at(position)).collect();
+            let numbers: Vec<u64> = (0..count).map(|position| order.group_at(position).step()).collect();
             for (position, number) in numbers.iter().enumerate() {
                 prop_assert_eq!(number / group.max(1), position as u64 / group.max(1));
             }
+            let mut walked = Vec::new();
+            while walked.len() < numbers.len() {
+                let mut group = order.group_at(walked.len() as u64);
+                walked.extend((walked.len() as u64..group.end()).map(|_| group.step()));
+            }
+            prop_assert_eq!(&walked, &numbers);
             let mut sorted = numbers;
             sorted.sort_unstable();
             prop_assert_eq!(sorted, (0..count).collect::<Vec<_>>());
@@ -85,8 +116,7 @@ mod tests {
     #[test]
     fn the_largest_groups_do_not_overflow() {
         let order = Order::new(u64::MAX, u64::MAX, 7);
-        let position = GROUP_MAX - 1;
-        assert!(order.number_at(position) < GROUP_MAX);
-        assert!(order.number_at(u64::MAX - 1) < u64::MAX);
+        assert!(order.group_at(GROUP_MAX - 1).step() < GROUP_MAX);
+        assert!(order.group_at(u64::MAX - 1).step() < u64::MAX);
     }
 }
