@@ -32,6 +32,7 @@ use std::{hint::select_unpredictable, sync::Arc};
 pub use options::{Options, OptionsError};
 
 use crate::event::{Auction, Bid, Event, Person, Text, Time};
+use ascii::Ascii;
 use channels::Channels;
 use order::Order;
 use price::Prices;
@@ -141,7 +142,7 @@ impl Generator {
     /// When event `number` happened.
     #[inline]
     fn time(&self, number: u64) -> Time {
-        Time(self.options.base_time.saturating_add((number as f64 * self.delay) as i64 / 1000))
+        Time(self.options.base_time.saturating_add((number as i64 as f64 * self.delay) as i64 / 1000))
     }
 
     /// Without a branch that depends on chance, as the processor would guess each second one wrongly. What is special about
@@ -162,11 +163,11 @@ impl Generator {
         let channel = self.tables.channels.of((choice >> 16) % HOT_CHANNEL_RATIO > 0, channel);
         let price = self.tables.prices.price(random.next());
         let letters = letters::bid_extra(&mut random);
-        let mut room = [0; ascii::room(channels::BYTES + letters::BID_EXTRA_BYTES)];
+        let mut room: Ascii<{ channels::BYTES + letters::BID_EXTRA_BYTES }> = Ascii::blank();
         let (name_end, url_end) = channel.write(&mut room);
-        put(&mut room, url_end, &letters);
+        room.put(url_end, &letters);
         let length = url_end + letters::bid_extra_length((choice >> 32) as u32);
-        let text = Text::joined(ascii::text(&room, length), [name_end as u32, url_end as u32]);
+        let text = Text::joined(room.text(length), [name_end as u32, url_end as u32]);
         Bid {
             auction: FIRST_AUCTION + auction,
             bidder: FIRST_PERSON + bidder,
@@ -193,11 +194,9 @@ impl Generator {
         let horizon = self.time(until).0.saturating_sub(date_time.0).unsigned_abs();
         let length = 1 + random.below(horizon.saturating_mul(2).max(1));
         let expires = Time(date_time.0.saturating_add_unsigned(length));
-        let (mut name, mut description, mut extra) = ([0; 64], [0; 128], [0; 576]);
-        let name = letters::words(&mut random, 20, b' ', &mut name);
-        let description = letters::words(&mut random, 100, b' ', &mut description);
-        let known = 8 + name.len() + description.len() + 5 * 8;
-        let extra = letters::extra(&mut random, known as u64, AUCTION_BYTES, &mut extra);
+        let (name, description) = (letters::words(&mut random, 20, b' '), letters::words(&mut random, 100, b' '));
+        let (name, description) = (name.as_str().trim(), description.as_str().trim());
+        let extra = letters::extra(&mut random, 8 + name.len() + description.len() + 5 * 8, AUCTION_BYTES);
         Box::new(Auction {
             id: FIRST_AUCTION + epoch * AUCTIONS_PER_EPOCH + offset - 1,
             initial_bid,
@@ -206,22 +205,21 @@ impl Generator {
             expires,
             seller: FIRST_PERSON + seller,
             category,
-            text: Text::new([name, description], extra),
+            text: Text::new([name, description], extra.as_str()),
         })
     }
 
     #[inline(never)]
     fn person(&self, number: u64, mut random: Random) -> Box<Person> {
-        let (mut name, mut mail, mut card) = ([0; 64], [0; 64], [0; 64]);
+        let [mut name, mut mail, mut card] = [people::Room::blank(); 3];
         let name = people::name(&mut random, &mut name);
         let mail = people::email_address(&mut random, &mut mail);
         let card = people::credit_card(&mut random, &mut card);
         let (city, state) = (people::city(&mut random), people::state(&mut random));
         let known = 8 + name.len() + mail.len() + card.len() + city.len() + state.len();
-        let mut extra = [0; 256];
-        let extra = letters::extra(&mut random, known as u64, PERSON_BYTES, &mut extra);
+        let extra = letters::extra(&mut random, known, PERSON_BYTES);
         let id = FIRST_PERSON + number / EPOCH;
-        Box::new(Person::new(id, [name, mail, card, city, state], self.time(number), extra))
+        Box::new(Person::new(id, [name, mail, card, city, state], self.time(number), extra.as_str()))
     }
 }
 
@@ -231,12 +229,4 @@ fn active_person(epoch: u64, bits: u32) -> u64 {
     let people = epoch + 1;
     let active = people.min(ACTIVE_PEOPLE);
     people - active + random::scale(bits, active + ID_LEAD)
-}
-
-/// Copies `bytes` to `at`. As their number is a constant, that is a few moves; the rooms here are large enough for it.
-#[inline(always)]
-fn put<const N: usize>(room: &mut [u8], at: usize, bytes: &[u8; N]) {
-    if let Some(place) = room.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
-        *place = *bytes;
-    }
 }

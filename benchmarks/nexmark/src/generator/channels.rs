@@ -3,7 +3,8 @@
 use std::hint::select_unpredictable;
 
 use super::{
-    letters, put,
+    ascii::Ascii,
+    letters,
     random::{Random, mix, scale},
 };
 
@@ -13,35 +14,55 @@ const HOT: [&str; 4] = ["Google", "Facebook", "Baidu", "Apple"];
 /// One of so many URLs of channels that are not hot does not name its channel.
 const NAMELESS_RATIO: u64 = 10;
 
-const HOST: &[u8; 24] = b"https://www.nexmark.com/";
-const PAGE: &[u8; 17] = b"/item.htm?query=1";
-const ID: &[u8; 12] = b"&channel_id=";
+const HOST_BYTES: usize = 24;
+const PAGE_BYTES: usize = 17;
+const ID_BYTES: usize = 12;
+const HOST: Ascii<HOST_BYTES> = Ascii::of(b"https://www.nexmark.com/");
+const PAGE: Ascii<PAGE_BYTES> = Ascii::of(b"/item.htm?query=1");
+const ID: Ascii<ID_BYTES> = Ascii::of(b"&channel_id=");
 
 /// Room for the longest name and URL.
 pub(super) const BYTES: usize = 96;
 
 /// How names begin; the hot ones also end there.
-const NAMES: [(&[u8; 8], usize); 5] =
-    [(b"Google  ", 6), (b"Facebook", 8), (b"Baidu   ", 5), (b"Apple   ", 5), (b"channel-", 8)];
+static NAMES: [(Ascii<8>, usize); 5] = [
+    (Ascii::of(b"Google  "), 6),
+    (Ascii::of(b"Facebook"), 8),
+    (Ascii::of(b"Baidu   "), 5),
+    (Ascii::of(b"Apple   "), 5),
+    (Ascii::of(b"channel-"), 8),
+];
 
 /// What is special about a channel. The rest is put around it: all URLs as a whole would not fit into the second cache,
 /// and waiting for one took a third of the time of a bid.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 #[repr(align(32))]
 struct Special {
-    number: [u8; 4],
+    number: Ascii<4>,
     /// Three, with slashes between them.
-    directories: [u8; 14],
-    id: [u8; 11],
+    directories: Ascii<14>,
+    id: Ascii<11>,
     number_length: u8,
     directories_length: u8,
     /// With what stands before it; 0 where it is not named.
     id_length: u8,
 }
 
-/// Copies `text` to the front of `place`, as far as there is room; gives its length.
-fn fill(text: &str, place: &mut [u8]) -> u8 {
-    text.bytes().zip(place).map(|(byte, place)| *place = byte).count() as u8
+impl Special {
+    fn new(number: Option<i32>, random: &mut Random) -> Self {
+        let (mut own, mut directories, mut id) = (Ascii::blank(), Ascii::blank(), Ascii::blank());
+        let [a, b, c] = [(); 3].map(|()| letters::words(random, 5, b'_'));
+        let directories_length =
+            directories.put_text(0, &format!("{}/{}/{}", a.as_str(), b.as_str(), c.as_str())) as u8;
+        let number_length = number.map_or(0, |number| own.put_text(0, &number.to_string()) as u8);
+        let id_length = match number {
+            Some(number) if random.below(NAMELESS_RATIO) > 0 => {
+                id.put_text(0, &number.reverse_bits().wrapping_abs().to_string()) as u8 + ID_BYTES as u8
+            }
+            _ => 0,
+        };
+        Self { number: own, directories, id, number_length, directories_length, id_length }
+    }
 }
 
 /// All channels, the hot ones first.
@@ -51,21 +72,8 @@ pub(super) struct Channels(Vec<Special>);
 impl Channels {
     pub fn new(key: u64) -> Self {
         let mut random = Random::new(mix(key), 0);
-        let channel = |number: Option<i32>| {
-            let mut channel = Special::default();
-            let [mut a, mut b, mut c] = [[0; 8]; 3];
-            let [a, b, c] = [&mut a, &mut b, &mut c].map(|room| letters::words(&mut random, 5, b'_', room));
-            channel.directories_length = fill(&format!("{a}/{b}/{c}"), &mut channel.directories);
-            if let Some(number) = number {
-                channel.number_length = fill(&number.to_string(), &mut channel.number);
-                if random.below(NAMELESS_RATIO) > 0 {
-                    let id = number.reverse_bits().wrapping_abs().to_string();
-                    channel.id_length = ID.len() as u8 + fill(&id, &mut channel.id);
-                }
-            }
-            channel
-        };
-        Self(HOT.iter().map(|_| None).chain((0..COLD as i32).map(Some)).map(channel).collect())
+        let numbers = HOT.iter().map(|_| None).chain((0..COLD as i32).map(Some));
+        Self(numbers.map(|number| Special::new(number, &mut random)).collect())
     }
 
     /// One of the hot channels, or one of the others, chosen by `bits`.
@@ -74,14 +82,14 @@ impl Channels {
         let among_hot = bits % HOT.len() as u64;
         let among_cold = HOT.len() as u64 + scale((bits >> 32) as u32, COLD);
         let special = self.0[select_unpredictable(hot, among_hot, among_cold) as usize];
-        let (name, name_length) = NAMES[select_unpredictable(hot, among_hot as usize, HOT.len())];
-        Channel { name, name_length, special }
+        let (name, name_length) = &NAMES[select_unpredictable(hot, among_hot as usize, HOT.len())];
+        Channel { name, name_length: *name_length, special }
     }
 }
 
 /// A channel.
 pub(super) struct Channel {
-    name: &'static [u8; 8],
+    name: &'static Ascii<8>,
     name_length: usize,
     special: Special,
 }
@@ -89,18 +97,18 @@ pub(super) struct Channel {
 impl Channel {
     /// Writes its name and its URL to the front of `room`; gives where the name ends, and the URL.
     #[inline]
-    pub fn write(&self, room: &mut [u8]) -> (usize, usize) {
+    pub fn write<const N: usize>(&self, room: &mut Ascii<N>) -> (usize, usize) {
         let special = &self.special;
-        put(room, 0, self.name);
-        put(room, self.name_length, &special.number);
+        room.put(0, self.name);
+        room.put(self.name_length, &special.number);
         let name_end = self.name_length + usize::from(special.number_length);
-        put(room, name_end, HOST);
-        put(room, name_end + HOST.len(), &special.directories);
-        let page = name_end + HOST.len() + usize::from(special.directories_length);
-        put(room, page, PAGE);
-        let id = page + PAGE.len();
-        put(room, id, ID);
-        put(room, id + ID.len(), &special.id);
+        room.put(name_end, &HOST);
+        room.put(name_end + HOST_BYTES, &special.directories);
+        let page = name_end + HOST_BYTES + usize::from(special.directories_length);
+        room.put(page, &PAGE);
+        let id = page + PAGE_BYTES;
+        room.put(id, &ID);
+        room.put(id + ID_BYTES, &special.id);
         (name_end, id + usize::from(special.id_length))
     }
 }
@@ -110,9 +118,9 @@ mod tests {
     use super::*;
 
     fn channel(channels: &Channels, hot: bool, bits: u64) -> (String, String) {
-        let mut room = [b'?'; BYTES];
+        let mut room: Ascii<BYTES> = Ascii::blank();
         let (name_end, url_end) = channels.of(hot, bits).write(&mut room);
-        let text = str::from_utf8(&room[..url_end]).unwrap();
+        let text = room.text(url_end);
         (text[..name_end].to_owned(), text[name_end..].to_owned())
     }
 

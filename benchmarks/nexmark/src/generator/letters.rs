@@ -1,41 +1,54 @@
 //! Random strings.
 
 use super::{
-    BID_BYTES, ascii,
+    BID_BYTES,
+    ascii::Ascii,
     random::{Random, scale},
 };
-
-/// Room for the longest words.
-pub(super) const WORDS_BYTES: usize = 104;
-/// What the numbers of a bid count.
-const BID_NUMBERS: u64 = 4 * 8;
-/// Room for the longest `extra` of a bid, in whole words of 16 bytes.
-pub(super) const BID_EXTRA_BYTES: usize = 96;
 
 /// Fewest characters of words.
 const WORDS_MIN: u64 = 3;
 /// One of so many characters of words is a separator.
 const SEPARATOR_RATIO: u64 = 13;
+/// What the numbers of a bid count.
+const BID_NUMBERS: u64 = 4 * 8;
+/// Room for the longest `extra` of a bid.
+pub(super) const BID_EXTRA_BYTES: usize = 96;
+/// Room for the longest words.
+const WORDS_BYTES: usize = 104;
+/// Room for the longest `extra` of all.
+const EXTRA_BYTES: usize = 576;
 
-/// Random letters that fill a record of `known` bytes up to `average`, more or less by a fifth of what is missing. `room`
-/// must be as long as that, rounded up to eight.
-#[inline]
-pub(super) fn extra<'a>(random: &mut Random, known: u64, average: u64, room: &'a mut [u8]) -> &'a str {
-    let missing = average.saturating_sub(known);
+/// A string of its own.
+pub(super) struct Letters<const N: usize> {
+    room: Ascii<N>,
+    length: usize,
+}
+
+impl<const N: usize> Letters<N> {
+    pub fn as_str(&self) -> &str {
+        self.room.text(self.length)
+    }
+}
+
+/// Random letters that fill a record of `known` bytes up to `average`, more or less by a fifth of what is missing.
+pub(super) fn extra(random: &mut Random, known: usize, average: u64) -> Letters<EXTRA_BYTES> {
+    let missing = average.saturating_sub(known as u64);
     let more = (missing * 2 + 5) / 10;
     let length = missing - more + random.below((2 * more).max(1));
-    let length = (length as usize).min(room.len());
+    let length = (length as usize).min(EXTRA_BYTES);
+    let mut room = [0; EXTRA_BYTES];
     fill(random, &mut room[..length.next_multiple_of(8)]);
-    ascii::text(room, length)
+    Letters { room: Ascii::of(&room), length }
 }
 
 /// Random letters, of which a bid has the first as its `extra`, as many as [`bid_extra_length`] says. Always the most
 /// that there can be, so that nothing depends on chance but how many of them are used, and all are made at once.
 #[inline]
-pub(super) fn bid_extra(random: &mut Random) -> [u8; BID_EXTRA_BYTES] {
-    let mut bytes = [0; BID_EXTRA_BYTES];
-    fill(random, &mut bytes);
-    bytes
+pub(super) fn bid_extra(random: &mut Random) -> Ascii<BID_EXTRA_BYTES> {
+    let mut room = [0; BID_EXTRA_BYTES];
+    fill(random, &mut room);
+    Ascii::of(&room)
 }
 
 /// The length of a bid's `extra`, chosen by `bits`; as [`extra`] chooses it.
@@ -59,19 +72,18 @@ fn fill(random: &mut Random, room: &mut [u8]) {
     }
 }
 
-/// Random letters with `separator` among them: at least 3 and fewer than `limit`, but that blanks at both ends are cut
-/// off. `room` must be as long as `limit`, rounded up to eight; and no longer than [`WORDS_BYTES`].
-pub(super) fn words<'a>(random: &mut Random, limit: u64, separator: u8, room: &'a mut [u8]) -> &'a str {
+/// Random letters with `separator` among them: at least 3 and fewer than `limit`, which is at most 104.
+pub(super) fn words(random: &mut Random, limit: u64, separator: u8) -> Letters<WORDS_BYTES> {
     let length = (WORDS_MIN + random.below(limit - WORDS_MIN)) as usize;
-    let words = length.next_multiple_of(8);
+    let (mut room, mut chances) = ([0; WORDS_BYTES], [0; WORDS_BYTES]);
+    let words = length.next_multiple_of(8).min(WORDS_BYTES);
     fill(random, &mut room[..words]);
-    let mut chances = [0_u8; WORDS_BYTES];
     chances[..words].as_chunks_mut().0.iter_mut().for_each(|eight| *eight = random.next().to_le_bytes());
-    for (letter, chance) in room[..words].iter_mut().zip(&chances) {
+    for (letter, chance) in room.iter_mut().zip(chances) {
         // The 13th part of 256; the error is 1 in 80.
-        *letter = if *chance < (256 / SEPARATOR_RATIO) as u8 { separator } else { *letter };
+        *letter = if chance < (256 / SEPARATOR_RATIO) as u8 { separator } else { *letter };
     }
-    ascii::text(room, length).trim_matches(' ')
+    Letters { room: Ascii::of(&room), length }
 }
 
 #[cfg(test)]
@@ -92,33 +104,30 @@ mod tests {
     }
 
     #[test]
-    fn words_have_separators_inside_alone() {
+    fn words_have_separators_among_letters() {
         let mut random = Random::new(1, 2);
         let (mut characters, mut separators) = (0, 0);
         for _ in 0..20_000 {
-            let mut room = [0; 64];
-            let text = words(&mut random, 20, b'_', &mut room);
+            let text = words(&mut random, 20, b'_');
+            let text = text.as_str();
             assert!((3..20).contains(&text.len()), "{text:?}");
+            assert!(text.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase()), "{text:?}");
             characters += text.len();
             separators += text.matches('_').count();
-            let text = words(&mut random, 20, b' ', &mut room);
-            assert_eq!(text.trim(), text);
         }
         let ratio = characters as f64 / separators as f64;
         assert!((12.0..14.5).contains(&ratio), "{ratio}");
+        assert!((0..20_000).any(|_| words(&mut random, 104, b' ').as_str().len() == 103));
     }
 
     #[test]
     fn extras_fill_records_up() {
         let mut random = Random::new(1, 3);
-        let mut lengths = Vec::new();
-        for _ in 0..20_000 {
-            let mut room = [0; 128];
-            lengths.push(extra(&mut random, 32, 100, &mut room).len());
-        }
+        let lengths: Vec<usize> = (0..20_000).map(|_| extra(&mut random, 32, 100).as_str().len()).collect();
         assert_eq!((lengths.iter().min(), lengths.iter().max()), (Some(&54), Some(&81)));
         let average = lengths.iter().sum::<usize>() as f64 / lengths.len() as f64;
         assert!((67.0..68.0).contains(&average), "{average}");
-        assert_eq!(extra(&mut random, 101, 100, &mut [0; 8]), "");
+        assert_eq!(extra(&mut random, 101, 100).as_str(), "");
+        assert_eq!((bid_extra_length(0), bid_extra_length(u32::MAX)), (54, 81));
     }
 }
