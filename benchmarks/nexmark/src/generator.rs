@@ -64,6 +64,15 @@ const HOT_CHANNEL_RATIO: u64 = 2;
 const PERSON_BYTES: u64 = 200;
 const AUCTION_BYTES: u64 = 500;
 const BID_BYTES: u64 = 100;
+/// What the numbers of a bid count.
+const BID_NUMBERS: usize = 4 * 8;
+/// Room for the longest `extra` of a bid. Always so many letters are made, so that nothing depends on the length but how
+/// many of them are used.
+const BID_EXTRA_BYTES: usize = 96;
+const _: () = assert!(letters::extra_length(u32::MAX, BID_NUMBERS, BID_BYTES) <= BID_EXTRA_BYTES);
+/// Room for the longest strings of auctions and people, and for letters that are made at once.
+const AUCTION_TEXT_BYTES: usize = 640;
+const PERSON_TEXT_BYTES: usize = 320;
 
 /// Makes events. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -162,11 +171,11 @@ impl Generator {
         let bidder = select_unpredictable((choice >> 8) % HOT_BIDDER_RATIO > 0, hot, cold);
         let channel = self.tables.channels.of((choice >> 16) % HOT_CHANNEL_RATIO > 0, channel);
         let price = self.tables.prices.price(random.next());
-        let letters = letters::bid_extra(&mut random);
-        let mut room: Ascii<{ channels::BYTES + letters::BID_EXTRA_BYTES }> = Ascii::blank();
+        let letters: Ascii<BID_EXTRA_BYTES> = letters::letters(&mut random);
+        let mut room: Ascii<{ channels::BYTES + BID_EXTRA_BYTES }> = Ascii::blank();
         let (name_end, url_end) = channel.write(&mut room);
         room.put(url_end, &letters);
-        let length = url_end + letters::bid_extra_length((choice >> 32) as u32);
+        let length = url_end + letters::extra_length((choice >> 32) as u32, BID_NUMBERS, BID_BYTES);
         let text = Text::joined(room.text(length), [name_end as u32, url_end as u32]);
         Bid {
             auction: FIRST_AUCTION + auction,
@@ -194,9 +203,10 @@ impl Generator {
         let horizon = self.time(until).0.saturating_sub(date_time.0).unsigned_abs();
         let length = 1 + random.below(horizon.saturating_mul(2).max(1));
         let expires = Time(date_time.0.saturating_add_unsigned(length));
-        let (name, description) = (letters::words(&mut random, 20, b' '), letters::words(&mut random, 100, b' '));
-        let (name, description) = (name.as_str().trim(), description.as_str().trim());
-        let extra = letters::extra(&mut random, 8 + name.len() + description.len() + 5 * 8, AUCTION_BYTES);
+        let mut room: Ascii<AUCTION_TEXT_BYTES> = Ascii::blank();
+        let name = letters::words(&mut random, 20, b' ', 0, &mut room);
+        let description = letters::words(&mut random, 100, b' ', name, &mut room);
+        let extra = letters::extra(&mut random, description + 6 * 8, AUCTION_BYTES, description, &mut room);
         Box::new(Auction {
             id: FIRST_AUCTION + epoch * AUCTIONS_PER_EPOCH + offset - 1,
             initial_bid,
@@ -205,21 +215,18 @@ impl Generator {
             expires,
             seller: FIRST_PERSON + seller,
             category,
-            text: Text::new([name, description], extra.as_str()),
+            text: Text::joined(room.text(extra), [name as u32, description as u32]),
         })
     }
 
     #[inline(never)]
     fn person(&self, number: u64, mut random: Random) -> Box<Person> {
-        let [mut name, mut mail, mut card] = [people::Room::blank(); 3];
-        let name = people::name(&mut random, &mut name);
-        let mail = people::email_address(&mut random, &mut mail);
-        let card = people::credit_card(&mut random, &mut card);
-        let (city, state) = (people::city(&mut random), people::state(&mut random));
-        let known = 8 + name.len() + mail.len() + card.len() + city.len() + state.len();
-        let extra = letters::extra(&mut random, known, PERSON_BYTES);
-        let id = FIRST_PERSON + number / EPOCH;
-        Box::new(Person::new(id, [name, mail, card, city, state], self.time(number), extra.as_str()))
+        let mut room: Ascii<PERSON_TEXT_BYTES> = Ascii::blank();
+        let ends = people::write(&mut random, &mut room);
+        let state = ends[4];
+        let extra = letters::extra(&mut random, state + 8, PERSON_BYTES, state, &mut room);
+        let text = Text::joined(room.text(extra), ends.map(|end| end as u32));
+        Box::new(Person { id: FIRST_PERSON + number / EPOCH, date_time: self.time(number), text })
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Person {
     /// When they entered the system.
     pub date_time: Time,
     /// Name, mail address, credit card, city, state, and what fills the record up.
-    text: Text<5>,
+    pub(crate) text: Text<5>,
 }
 
 impl Person {

@@ -35,9 +35,31 @@ impl<const N: usize> Ascii<N> {
     }
 
     /// Copies as much of `text` as there is room for to `at`; gives where it ends.
+    #[inline]
     pub fn put_text(&mut self, at: usize, text: &str) -> usize {
-        let places = self.0.iter_mut().skip(at);
-        at + places.zip(text.bytes()).map(|(place, byte)| *place = byte & 0x7F).count()
+        let places = self.0.get_mut(at..).unwrap_or_default();
+        at + places.iter_mut().zip(text.bytes()).map(|(place, byte)| *place = byte & 0x7F).count()
+    }
+
+    /// Fills at least `length` bytes from `at` on, if there are so many: eight at a time with what `next` gives, without
+    /// the eighth bit of those that are not ASCII.
+    #[inline(always)]
+    pub fn put_words(&mut self, at: usize, length: usize, mut next: impl FnMut() -> u64) {
+        let places = self.0.get_mut(at..).and_then(|rest| rest.get_mut(..length.next_multiple_of(8)));
+        for eight in places.unwrap_or_default().as_chunks_mut().0 {
+            *eight = (next() & 0x7F7F_7F7F_7F7F_7F7F).to_le_bytes();
+        }
+    }
+
+    /// Cuts off the blanks at both ends of what lies between `start` and `end`; gives the new end.
+    pub fn trim(&mut self, start: usize, end: usize) -> usize {
+        let Some(text) = self.0.get(start..end) else { return end };
+        let trimmed = text.trim_ascii_start();
+        let (from, length) = (end - trimmed.len(), trimmed.trim_ascii_end().len());
+        if from > start {
+            self.0.copy_within(from..from + length, start);
+        }
+        start + length
     }
 
     /// The first `length` bytes, as far as there are so many.
@@ -79,5 +101,26 @@ mod tests {
         assert_eq!(room.text(9), "abcdexyz");
         room.put(6, &Ascii::of(b"---"));
         assert_eq!(room.text(8), "abcdexyz");
+        let mut words = [u64::from_le_bytes(*b"abcd\xE5fgh"), u64::from_le_bytes(*b"ijklmnop")].into_iter();
+        let mut room: Ascii<18> = Ascii::blank();
+        room.put_words(1, 9, || words.next().unwrap());
+        assert_eq!(room.text(17), "\0abcdefghijklmnop");
+        room.put_words(3, 9, || 0);
+        assert_eq!(room.text(17), "\0abcdefghijklmnop");
+    }
+
+    #[track_caller]
+    fn check_trim(text: &[u8; 6], start: usize, end: usize, expected: &str) {
+        let mut room = Ascii::of(text);
+        let end = room.trim(start, end);
+        assert_eq!(&room.text(end)[start..], expected);
+    }
+
+    #[test]
+    fn blanks_at_both_ends_are_cut_off() {
+        check_trim(b" a b  ", 0, 6, "a b");
+        check_trim(b"xxab  ", 2, 5, "ab");
+        check_trim(b"xx    ", 2, 6, "");
+        check_trim(b"xx  ab", 2, 4, "");
     }
 }

@@ -51,9 +51,14 @@ struct Special {
 impl Special {
     fn new(number: Option<i32>, random: &mut Random) -> Self {
         let (mut own, mut directories, mut id) = (Ascii::blank(), Ascii::blank(), Ascii::blank());
-        let [a, b, c] = [(); 3].map(|()| letters::words(random, 5, b'_'));
-        let directories_length =
-            directories.put_text(0, &format!("{}/{}/{}", a.as_str(), b.as_str(), c.as_str())) as u8;
+        // Two names and two slashes, and room for what is made at once.
+        let mut names: Ascii<42> = Ascii::blank();
+        let mut end = 0;
+        for _ in 0..3 {
+            end = letters::words(random, 5, b'_', end, &mut names);
+            end = names.put_text(end, "/");
+        }
+        let directories_length = directories.put_text(0, names.text(end - 1)) as u8;
         let number_length = number.map_or(0, |number| own.put_text(0, &number.to_string()) as u8);
         let id_length = match number {
             Some(number) if random.below(NAMELESS_RATIO) > 0 => {

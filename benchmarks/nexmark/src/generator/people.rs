@@ -9,44 +9,35 @@ const FIRST_NAMES: [&str; 11] =
     ["Peter", "Paul", "Luke", "John", "Saul", "Vicky", "Kate", "Julie", "Sarah", "Deiter", "Walter"];
 const LAST_NAMES: [&str; 9] = ["Shultz", "Abrams", "Spencer", "White", "Bartels", "Walton", "Smith", "Jones", "Noris"];
 
-/// Room for what is put together here.
-pub(super) type Room = Ascii<24>;
-
-pub(super) fn state(random: &mut Random) -> &'static str {
-    random.one_of(&STATES)
+/// Writes the strings of a person but the last to the front of `room`: name, mail address, credit card, city and state.
+/// Gives where each ends.
+pub(super) fn write<const N: usize>(random: &mut Random, room: &mut Ascii<N>) -> [usize; 5] {
+    let first_name = room.put_text(0, random.one_of(&FIRST_NAMES));
+    let blank = room.put_text(first_name, " ");
+    let name = room.put_text(blank, random.one_of(&LAST_NAMES));
+    let user = letters::words(random, 7, b' ', name, room);
+    let sign = room.put_text(user, "@");
+    let provider = letters::words(random, 5, b' ', sign, room);
+    let mail = room.put_text(provider, ".com");
+    room.put(mail, &credit_card(random));
+    let card = mail + CARD_BYTES;
+    // The city need not lie in the state.
+    let city = room.put_text(card, random.one_of(&CITIES));
+    let state = room.put_text(city, random.one_of(&STATES));
+    [name, mail, card, city, state]
 }
 
-/// It need not lie in the state.
-pub(super) fn city(random: &mut Random) -> &'static str {
-    random.one_of(&CITIES)
-}
+const CARD_BYTES: usize = 19;
 
-/// First and last name, put together in `room`.
-pub(super) fn name<'a>(random: &mut Random, room: &'a mut Room) -> &'a str {
-    join([random.one_of(&FIRST_NAMES), " ", random.one_of(&LAST_NAMES)], room)
-}
-
-/// Two words at a mail provider, put together in `room`.
-pub(super) fn email_address<'a>(random: &mut Random, room: &'a mut Room) -> &'a str {
-    let (user, host) = (letters::words(random, 7, b' '), letters::words(random, 5, b' '));
-    join([user.as_str().trim(), "@", host.as_str().trim(), ".com"], room)
-}
-
-/// Four groups of four digits, put together in `room`.
-pub(super) fn credit_card<'a>(random: &mut Random, room: &'a mut Room) -> &'a str {
+/// Four groups of four digits.
+fn credit_card(random: &mut Random) -> Ascii<CARD_BYTES> {
     let mut card = *b"0000 0000 0000 0000";
     for group in card.chunks_mut(5) {
-        let mut number = random.below(10_000);
+        let mut number = random.below(10_000) as u32;
         for digit in group[..4].iter_mut().rev() {
             *digit = b'0' + (number % 10) as u8;
             number /= 10;
         }
     }
-    room.put(0, &Ascii::of(&card));
-    room.text(card.len())
-}
-
-fn join<'a, const N: usize>(parts: [&str; N], room: &'a mut Room) -> &'a str {
-    let end = parts.iter().fold(0, |end, part| room.put_text(end, part));
-    room.text(end)
+    Ascii::of(&card)
 }
