@@ -151,7 +151,9 @@ impl Generator {
     /// When event `number` happened.
     #[inline]
     fn time(&self, number: u64) -> Time {
-        Time(self.options.base_time.saturating_add((number as i64 as f64 * self.delay) as i64 / 1000))
+        // Signed numbers become fractions with one instruction.
+        let number = number.min(i64::MAX as u64) as i64;
+        Time(self.options.base_time.saturating_add((number as f64 * self.delay) as i64 / 1000))
     }
 
     /// Without a branch that depends on chance, as the processor would guess each second one wrongly. What is special about

@@ -7,6 +7,8 @@
 //! # Layout
 //! - [`event`]: the records
 //! - [`generator`]: events by their numbers
+//! - [`source`]: the generator as a source
 
 pub mod event;
 pub mod generator;
+pub mod source;
