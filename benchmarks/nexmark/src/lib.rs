@@ -8,7 +8,16 @@
 //! - [`event`]: the records
 //! - [`generator`]: events by their numbers
 //! - [`source`]: the generator as a source
+//! - [`files`]: events in files
+//! - [`query`], [`queries`]: the queries, by name and one by one
+//! - [`model`]: what their answers should be
+//! - [`check`]: whether they are
 
+pub mod check;
 pub mod event;
+pub mod files;
 pub mod generator;
+pub mod model;
+pub mod queries;
+pub mod query;
 pub mod source;
