@@ -64,8 +64,8 @@ pub use flott_runtime::{
     error::{TaskResult, UserError},
     source::{ReadStatus, Source, SplitReader},
     state::{
-        AggregatingState, BroadcastState, KeyScope, KeyedHandle, ListState, MapState, ReducingState, StateDescriptor,
-        StateTtl, ValueState,
+        AggregatingState, BroadcastState, EntryMap, KeyScope, KeyedHandle, ListState, MapState, ReducingState,
+        StateDescriptor, StateTtl, ValueState,
     },
     task::TaskInfo,
     time::{Clock, ManualClock, TimeDelta, TimeDomain, WatermarkAlignment, WatermarkGenerator, WatermarkStrategy},

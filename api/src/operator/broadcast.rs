@@ -144,7 +144,7 @@ impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::
     }
 
     fn time(&mut self, now: Timestamp, _: &mut dyn Output<F::Out>) -> TaskResult {
-        self.firing.time(now);
+        self.firing.time(now, &mut self.states);
         Ok(())
     }
 
