@@ -13,11 +13,12 @@ pub struct Collector<'a, T> {
     out: &'a mut dyn Output<T>,
     timestamp: Option<Timestamp>,
     failed: Option<Box<Failure>>,
+    passed: bool,
 }
 
 impl<'a, T> Collector<'a, T> {
     pub(crate) fn new(batch: &'a mut Batch<T>, out: &'a mut dyn Output<T>) -> Self {
-        Self { batch, out, timestamp: None, failed: None }
+        Self { batch, out, timestamp: None, failed: None, passed: false }
     }
 
     /// Gives out a result. It has the timestamp of the record that it was made from.
@@ -51,12 +52,18 @@ impl<'a, T> Collector<'a, T> {
 
     #[inline(never)]
     fn flush(&mut self) {
+        self.passed = true;
         if self.failed.is_none()
             && let Err(failure) = self.out.collect(self.batch)
         {
             self.failed = Some(failure);
         }
         self.batch.clear();
+    }
+
+    /// Whether a batch has been passed on.
+    pub(crate) fn has_passed(&self) -> bool {
+        self.passed
     }
 
     /// Passes on what is left, and says how all passing on went.
