@@ -22,6 +22,9 @@ use crate::{
 /// The counter of records that came too late for all their windows, and that no side output took.
 const LATE_RECORDS_DROPPED: &str = "numLateRecordsDropped";
 
+/// Timers whose keys are loaded together.
+const UPCOMING: usize = 64;
+
 /// At the final watermark triggers may set timers of windows without an end. So many may fire beyond those that were
 /// there, before it is taken that they will go on for ever.
 const LAST_TIMERS_MAX: usize = 1_000_000;
@@ -58,6 +61,10 @@ where
     windows: Vec<A::Window>,
     /// Late records that were dropped since they were last counted.
     dropped: i64,
+    /// The hashes of keys of timers that come next.
+    upcoming: Vec<KeyHash>,
+    /// How many timers are left of those.
+    warmed: usize,
     /// A timer that has given much, and has more to give.
     visits: Option<Visit<K, A::Window>>,
 }
@@ -130,6 +137,8 @@ where
             domain,
             windows: Vec::new(),
             dropped: 0,
+            upcoming: Vec::new(),
+            warmed: 0,
             visits: None,
         }
     }
@@ -271,11 +280,27 @@ where
     ) -> TaskResult<Step> {
         match self.visits.take() {
             Some(visit) => self.visit(visit, ctx),
-            None => match self.timers.event.pop(watermark) {
-                Some(due) => self.visit(Visit::new(TimeDomain::Event, due), ctx),
-                None => Ok(Step::None),
-            },
+            None => {
+                self.warm_upcoming(watermark);
+                match self.timers.event.pop(watermark) {
+                    Some(due) => self.visit(Visit::new(TimeDomain::Event, due), ctx),
+                    None => Ok(Step::None),
+                }
+            }
         }
+    }
+
+    /// Now and then, has what the keys of the next timers have loaded into the nearest cache.
+    fn warm_upcoming(&mut self, watermark: Timestamp) {
+        let Self { table, timers, upcoming, warmed, .. } = self;
+        if let Some(fewer) = warmed.checked_sub(1) {
+            *warmed = fewer;
+            return;
+        }
+        upcoming.clear();
+        timers.event.upcoming(watermark, UPCOMING, upcoming);
+        table.warm(upcoming);
+        *warmed = upcoming.len().saturating_sub(1);
     }
 
     /// Does what the next timer whose time is `past` or earlier is for, or some of it.
