@@ -13,7 +13,7 @@ use crate::{
     function::{Collector, OutputTag},
     operator::window::{Joining, Pairing, WindowSpec, Windows},
     plan::KeyOf,
-    testing::{Driver, Kept, Seen, site, task},
+    operator::stand::{Driver, Kept, Seen, site, task},
     window::{EventTimeTrigger, TaggedUnion, TimeWindow, TumblingEventTimeWindows},
 };
 
