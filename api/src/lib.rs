@@ -79,3 +79,8 @@ pub use allocator::private as __private;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// So do those of the guide to programs.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/programs.md")]
+struct Programs;
