@@ -107,3 +107,7 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/testing.md")]
 struct TestingPage;
+/// So do those of the guide to programs.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/programs.md")]
+struct Programs;
