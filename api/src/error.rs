@@ -145,6 +145,23 @@ pub enum PlanError {
         /// The method.
         setting: &'static str,
     },
+    /// A setting for sources was made on something else.
+    #[error("`{setting}` must come right behind a source, and not behind {operator:?}")]
+    NoSource {
+        /// The method.
+        setting: &'static str,
+        /// The operator.
+        operator: String,
+    },
+    /// A stream cannot be held back.
+    #[error(
+        "watermark alignment is for the strategies of sources, and {operator:?} is none: use `source_watermarks` or \
+         `from_source_with_watermarks`"
+    )]
+    Alignment {
+        /// The operator.
+        operator: String,
+    },
     /// Streams of different environments were combined.
     #[error("`{0}` combines streams of two environments")]
     Mixed(&'static str),

@@ -4,9 +4,11 @@
 //! - `collector`: where results go
 //! - `context`: what a function sees besides its record
 //! - `process`: process functions, with one input or two, keyed or not
+//! - `broadcast`: process functions of a stream and a broadcast one
 //! - `join`: functions of pairs
 //! - `calls`: how asynchronous calls are made
 
+mod broadcast;
 mod calls;
 mod collector;
 mod context;
@@ -14,6 +16,10 @@ mod counters;
 mod join;
 mod process;
 
+pub use broadcast::{
+    BroadcastOpen, BroadcastProcessFunction, BroadcastStates, KeyedBroadcastContext, KeyedBroadcastOpen,
+    KeyedBroadcastProcessFunction,
+};
 pub(crate) use calls::Calls;
 pub use calls::{AsyncOptions, AsyncRetry};
 pub use collector::Collector;

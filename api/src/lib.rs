@@ -63,22 +63,26 @@ pub use flott_runtime::{
     batch::{BATCH_RECORDS, Batch, Data, Key, Timestamp},
     error::{TaskResult, UserError},
     source::{ReadStatus, Source, SplitReader},
-    state::{AggregatingState, KeyScope, ListState, MapState, ReducingState, StateDescriptor, StateTtl, ValueState},
+    state::{
+        AggregatingState, BroadcastState, KeyScope, KeyedHandle, ListState, MapState, ReducingState, StateDescriptor,
+        StateTtl, ValueState,
+    },
     task::TaskInfo,
-    time::{Clock, ManualClock, TimeDelta, TimeDomain, WatermarkGenerator, WatermarkStrategy},
+    time::{Clock, ManualClock, TimeDelta, TimeDomain, WatermarkAlignment, WatermarkGenerator, WatermarkStrategy},
 };
 pub use function::{
-    Aggregate, AsyncOptions, AsyncRetry, CoProcessFunction, Collector, Context, FunctionResult, JoinContext,
-    KeyedCoProcessFunction, KeyedContext, KeyedOpen, KeyedProcessFunction, OutputTag, ProcessFunction,
-    ProcessJoinFunction, Timer,
+    Aggregate, AsyncOptions, AsyncRetry, BroadcastOpen, BroadcastProcessFunction, BroadcastStates, CoProcessFunction,
+    Collector, Context, FunctionResult, JoinContext, KeyedBroadcastContext, KeyedBroadcastOpen,
+    KeyedBroadcastProcessFunction, KeyedCoProcessFunction, KeyedContext, KeyedOpen, KeyedProcessFunction, OutputTag,
+    ProcessFunction, ProcessJoinFunction, Timer,
 };
 pub use result::JobResult;
 pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};
 pub use source::GeneratorSource;
 pub use stream::{
-    AllWindowedStream, CoGroup, ConnectedStreams, IntervalJoinStreams, IntervalJoined, Join, KeyedConnectedStreams,
-    KeyedStream, KeyedStreamPair, Number, Stream, StreamPair, StreamPairWhere, StreamSink, TemporalJoinStreams,
-    WindowedStream, WindowedStreamPair,
+    AllWindowedStream, BroadcastConnectedStreams, CoGroup, ConnectedStreams, IntervalJoinStreams, IntervalJoined, Join,
+    KeyedBroadcastConnectedStreams, KeyedConnectedStreams, KeyedStream, KeyedStreamPair, Number, Stream, StreamPair,
+    StreamPairWhere, StreamSink, TemporalJoinStreams, WindowedStream, WindowedStreamPair,
 };
 pub use window::{
     AlignedKind, AlignedWindows, ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor,

@@ -3,8 +3,8 @@
 //!
 //! # Layout
 //! - `map`, `filter`, `flat_map`, `co_map`: functions without state
-//! - `process`, `keyed_process`, `co_process`: process functions
 //! - `call`: asynchronous calls, and the queue of their results
+//! - `process`, `keyed_process`, `co_process`, `broadcast`: process functions
 //! - `firing`: timers of keyed functions
 //! - `interval_join`, `temporal_join`: joins of two streams
 //! - `timeline`: what joins keep, in order of time
@@ -16,6 +16,7 @@
 //! - `slices`: aligned windows in event time
 //! - `sink`: the end of a chain
 
+mod broadcast;
 mod call;
 mod co_map;
 mod co_process;
@@ -41,6 +42,7 @@ mod timeline;
 mod total;
 mod window;
 
+pub(crate) use broadcast::{BroadcastProcess, KeyedBroadcastProcess};
 pub(crate) use call::{Call, answer};
 pub(crate) use co_map::{CoFlatMap, CoMap};
 pub(crate) use co_process::{CoProcess, KeyedCoProcess};

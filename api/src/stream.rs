@@ -4,15 +4,17 @@
 //! - `settings`: names, uids, parallelism, chaining of the operator at hand
 //! - `transform`: functions of single records
 //! - `call`: asynchronous calls
+//! - `time`: timestamps and watermarks
 //! - `partition`: how records get to the next operator
 //! - `keyed`: streams with a key: reductions, aggregations, state
-//! - `connect`: two streams of different types
 //! - `windowed`, `all_windowed`: streams cut into windows, by key or as a whole
+//! - `connect`, `broadcast`: two streams of different types
 //! - `interval_join`, `temporal_join`: joins of two streams
 //! - `window_join`: two streams whose records meet in windows
 //! - `output`: sinks
 
 mod all_windowed;
+mod broadcast;
 mod call;
 mod connect;
 mod interval_join;
@@ -21,6 +23,7 @@ mod output;
 mod partition;
 mod settings;
 mod temporal_join;
+mod time;
 mod transform;
 mod window_join;
 mod windowed;
@@ -31,6 +34,7 @@ use flott_core::job_graph::OperatorKind;
 use flott_runtime::batch::Data;
 
 pub use all_windowed::AllWindowedStream;
+pub use broadcast::{BroadcastConnectedStreams, KeyedBroadcastConnectedStreams};
 pub use connect::{ConnectedStreams, KeyedConnectedStreams};
 pub use interval_join::{IntervalJoinStreams, IntervalJoined};
 pub use keyed::{KeyedStream, Number};

@@ -325,6 +325,16 @@ pub enum HostToJob {
         /// All splits there are, opaque to the JobMaster.
         result: Result<Vec<Bytes>, Failure>,
     },
+    /// How far a source that aligns its watermark has come. Said again and again while it reads, and each time answered
+    /// by [`JobToHost::GroupWatermark`].
+    SourceWatermark {
+        /// The reader.
+        attempt: AttemptId,
+        /// Its alignment group.
+        group: String,
+        /// Milliseconds of event time; `None` while the others are not to wait for it: it is idle, or has read all.
+        watermark: Option<i64>,
+    },
     /// Answer to [`JobToHost::Commit`].
     Committed {
         /// The round that was asked for.
@@ -391,6 +401,15 @@ pub enum JobToHost {
         source: OperatorId,
         /// The split; `None` when there are no more.
         split: Option<Bytes>,
+        /// Splits that this reader is to hold open at most if all are to have about as many; at least 1.
+        share: u32,
+    },
+    /// Answer to [`HostToJob::SourceWatermark`].
+    GroupWatermark {
+        /// The reader.
+        attempt: AttemptId,
+        /// The least watermark of all sources of the group; `None` when none counts, and there is nobody to wait for.
+        watermark: Option<i64>,
     },
     /// Make prepared results visible. Idempotent; may be asked of another process after a loss.
     Commit {

@@ -29,12 +29,14 @@ mod messages;
 mod naming;
 mod regions;
 mod scheduling;
+mod sources;
 mod view;
 
 pub use event::{Action, Event, Needs, Wait};
 pub use naming::CAUSE_WAIT;
 
 use crate::{
+    alignment::Alignment,
     commit::{Abort, Commit, Ending},
     error::JobMasterError,
     execution_graph::{ExecutionGraph, job_transition, job_transition::JobStep},
@@ -81,6 +83,7 @@ pub struct JobMasterCore {
     processes: Processes,
     splits: Vec<SplitCoordinator>,
     splits_of: BTreeMap<VertexIndex, Vec<usize>>,
+    alignment: Alignment,
     backoff: RestartBackoff,
     history: History,
     /// What ended the job, or the failure it last restarted from.
@@ -122,7 +125,7 @@ impl JobMasterCore {
         for (index, vertex) in resolved.vertices.iter() {
             for source in &vertex.sources {
                 splits_of.entry(index).or_default().push(splits.len());
-                splits.push(SplitCoordinator::new(*source, index));
+                splits.push(SplitCoordinator::new(*source, index, vertex.parallelism));
             }
         }
         Ok(Self {
@@ -152,6 +155,7 @@ impl JobMasterCore {
             states,
             splits,
             splits_of,
+            alignment: Alignment::default(),
             spec,
         })
     }

@@ -16,12 +16,14 @@
 //! - [`deployment`]: what each process is told to run
 //! - [`failover`]: restart strategies and the history of failures
 //! - [`splits`]: who reads what
+//! - [`alignment`]: how far each group of sources has come in event time
 //! - [`commit`]: the end of a job
 //! - [`spec`]: what a JobMaster is started with
 //! - [`service`]: the running JobMaster, its handle, and what its owner implements
 //! - `testing`: an in-memory cluster that plays the other side, for tests and simulations
 //! - [`time`], [`index`], [`error`]: small things that all of them use
 
+pub mod alignment;
 mod bounded;
 pub mod commit;
 pub mod core;

@@ -1,8 +1,14 @@
 //! Split coordinators: one per source of the job.
 //!
-//! A source's splits are listed by one of its readers, and are opaque here. Readers ask when they have nothing to do, and
-//! the first to ask gets the next split: so a slow reader holds nobody up. A reader that asks before the list is there
-//! waits; those who wait are served in order of their subtasks. When the region of a reader starts over, what it had been given goes back, in its old order.
+//! A source's splits are listed by one of its readers, and are opaque here. Readers ask for one at a time, and the first to
+//! ask gets the next split: so a slow reader holds nobody up. A reader that asks before the list is there waits; those who
+//! wait are served in order of their subtasks. When the region of a reader starts over, what it had been given goes back,
+//! in its old order.
+//!
+//! Readers of splits that never end hold all they get, and the first of them would ask for everything. So each is told its
+//! share, with which all have as many, give or take one, and does not ask while it holds as many: the shares together are
+//! all splits, so none is left over. Where splits do end it goes on to ask, and fast readers still read more of them. That
+//! a reader keeps to it need not be checked here: what it was given is given to nobody else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +43,8 @@ pub struct Assignment {
     pub attempt: AttemptId,
     /// `None`: there are no more.
     pub split: Option<Bytes>,
+    /// How many splits the reader is to hold at a time; at least 1.
+    pub share: u32,
 }
 
 /// Hands out the splits of one source.
@@ -46,6 +54,8 @@ pub struct SplitCoordinator {
     pub source: OperatorId,
     /// The vertex that reads it.
     pub vertex: VertexIndex,
+    /// Its subtasks.
+    readers: u32,
     listing: Listing,
     unassigned: BTreeSet<SplitIndex>,
     assigned: BTreeMap<SubtaskIndex, Vec<SplitIndex>>,
@@ -56,10 +66,11 @@ pub struct SplitCoordinator {
 
 impl SplitCoordinator {
     /// Nothing is known yet.
-    pub fn new(source: OperatorId, vertex: VertexIndex) -> Self {
+    pub fn new(source: OperatorId, vertex: VertexIndex, readers: u32) -> Self {
         Self {
             source,
             vertex,
+            readers,
             listing: Listing::Unasked,
             unassigned: BTreeSet::new(),
             assigned: BTreeMap::new(),
@@ -127,7 +138,8 @@ impl SplitCoordinator {
             self.dismissed.insert(attempt.subtask, attempt.attempt);
         }
         let split = next.and_then(|index| splits.get(index as usize)).cloned();
-        Some(Assignment { attempt, split })
+        let share = share(splits.len() as u32, self.readers, attempt.subtask);
+        Some(Assignment { attempt, split, share })
     }
 
     /// An attempt has ended: it will not list, and does not wait. What it read stays read. `true` if another is to be
@@ -144,5 +156,76 @@ impl SplitCoordinator {
     /// A subtask starts over: what it was given goes back.
     pub fn restarted(&mut self, subtask: SubtaskIndex) {
         self.unassigned.extend(self.assigned.remove(&subtask).into_iter().flatten());
+    }
+}
+
+/// How many of `splits` reader `subtask` of `readers` is to hold; at least 1, as some other may come too late to read its own.
+fn share(splits: u32, readers: u32, subtask: SubtaskIndex) -> u32 {
+    let readers = readers.max(1);
+    (splits / readers + u32::from(subtask.0 < splits % readers)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_core::id::VertexId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn reader(subtask: u32) -> AttemptId {
+        let vertex = VertexId::from_bytes([1; 16]);
+        AttemptId { vertex, subtask: SubtaskIndex(subtask), attempt: AttemptNumber(0) }
+    }
+
+    /// Lets readers ask in the order of `turns` until none asks any more; how many splits each holds at most and at the
+    /// end, if splits end or not.
+    fn deal(splits: u32, readers: u32, turns: &[u32], end: bool) -> Vec<u32> {
+        let mut coordinator = SplitCoordinator::new(OperatorId::from_uid("source"), VertexIndex(0), readers);
+        coordinator.asked(reader(0));
+        let list = (0..splits).map(|split| Bytes::from(split.to_le_bytes().to_vec())).collect();
+        assert_eq!(coordinator.listed(reader(0), Ok(list)), Ok(Vec::new()));
+        let mut given = vec![0; readers as usize];
+        let mut asks = vec![true; readers as usize];
+        for turn in turns.iter().copied().chain((0..readers).cycle()) {
+            let place = (turn % readers) as usize;
+            if asks[place] {
+                let Assignment { split, share, .. } = coordinator.request(reader(place as u32)).unwrap();
+                given[place] += u32::from(split.is_some());
+                asks[place] = split.is_some() && (end || given[place] < share);
+            }
+            if asks.iter().all(|asks| !asks) {
+                break;
+            }
+        }
+        given
+    }
+
+    proptest! {
+        #[test]
+        fn splits_that_never_end_are_all_dealt_evenly(
+            splits in 0u32..40,
+            readers in 1u32..9,
+            turns in prop::collection::vec(0u32..9, 0..60),
+        ) {
+            let given = deal(splits, readers, &turns, false);
+            prop_assert_eq!(given.iter().sum::<u32>(), splits);
+            let (least, most) = (given.iter().min().unwrap(), given.iter().max().unwrap());
+            prop_assert!(most - least <= 1, "{:?}", given);
+        }
+
+        #[test]
+        fn splits_that_end_are_all_read_by_whoever_asks(
+            splits in 0u32..40,
+            readers in 1u32..9,
+            turns in prop::collection::vec(0u32..9, 0..60),
+        ) {
+            prop_assert_eq!(deal(splits, readers, &turns, true).iter().sum::<u32>(), splits);
+        }
+    }
+
+    #[test]
+    fn a_fast_reader_may_read_all_splits_that_end() {
+        assert_eq!(deal(5, 2, &[1; 6], true), [0, 5]);
+        assert_eq!(deal(5, 2, &[1; 6], false), [3, 2]);
     }
 }

@@ -1,5 +1,6 @@
 //! The JobMaster against an in-memory cluster.
 
+mod alignment;
 mod cancel;
 mod commit;
 mod failover;

@@ -175,7 +175,7 @@ fn chain(total: Arc<AtomicU64>) -> Arc<dyn JobProgram> {
         let first = Map { function: |(a, b): Record| (a, b.wrapping_mul(31) + 7), out: Batch::default() };
         let first = Chained::open(operator("map 1"), first, Box::new(filter), &task)?;
         let source = Generator(|number| (number, mix(number) >> 8));
-        SourceHead::new(Arc::new(source), operator("source"), Box::new(first), &mut wiring)
+        SourceHead::new(Arc::new(source), operator("source"), None, Box::new(first), &mut wiring)
     }))
 }
 
@@ -188,7 +188,7 @@ fn shuffle(total: Arc<AtomicU64>) -> Arc<dyn JobProgram> {
         if wiring.info().vertex == vertex_id(1) {
             let out = by_key(&mut wiring)?;
             let source = Generator(|number| (below(KEYS, mix(number)), number & 0xffff));
-            SourceHead::new(Arc::new(source), operator("source"), out, &mut wiring)
+            SourceHead::new(Arc::new(source), operator("source"), None, out, &mut wiring)
         } else {
             let gate = wiring.input_gate::<Record>(0)?;
             Ok(OneInputHead::new(gate, Discard::boxed(&total), &mut wiring))
@@ -354,7 +354,7 @@ fn latency() {
         if wiring.info().vertex == vertex_id(1) {
             let partitioner = Partitioner::hash(|record: &(u64, u64, u64)| record.0);
             let out = wiring.writer(EdgeIndex(0), partitioner)?;
-            SourceHead::new(Arc::new(Paced { began }), operator("source"), out, &mut wiring)
+            SourceHead::new(Arc::new(Paced { began }), operator("source"), None, out, &mut wiring)
         } else {
             let gate = wiring.input_gate::<(u64, u64, u64)>(0)?;
             let recorder = Recorder { began, micros: Vec::with_capacity(1 << 20), all: all.clone() };

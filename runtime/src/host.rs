@@ -30,6 +30,7 @@ use crate::{
     program::JobProgram,
     task::{
         Prepared, TaskFigures, TaskHead, TaskInfo, TaskWiring,
+        splits::ToSource,
         wiring::{Offered, Report},
     },
     time::{Alarm, Clock},
@@ -62,7 +63,8 @@ pub struct HostOptions {
 struct Running {
     info: Arc<TaskInfo>,
     cancel: CancellationToken,
-    splits: mpsc::UnboundedSender<Option<bytes::Bytes>>,
+    /// To its source.
+    source: mpsc::UnboundedSender<ToSource>,
 }
 
 #[derive(Default)]
@@ -154,11 +156,11 @@ impl Host {
             JobToHost::EnumerateSplits { attempt, source, parallelism } => {
                 runtime.spawn_blocking(move || shared.enumerate(attempt, source, parallelism));
             }
-            JobToHost::AssignSplit { attempt, split, .. } => {
-                if let Some(running) = shared.attempts.lock().running.get(&attempt) {
-                    // A task that has just ended does not need it.
-                    let _ = running.splits.send(split);
-                }
+            JobToHost::AssignSplit { attempt, split, share, .. } => {
+                shared.tell_source(attempt, ToSource::Split { split, share });
+            }
+            JobToHost::GroupWatermark { attempt, watermark } => {
+                shared.tell_source(attempt, ToSource::Group { watermark });
             }
             JobToHost::Commit { round, committables } => {
                 runtime.spawn_blocking(move || {
@@ -246,8 +248,8 @@ impl Shared {
                 alarm: Alarm::default(),
             });
             let cancel = CancellationToken::new();
-            let (splits, answers) = mpsc::unbounded_channel();
-            let running = Running { info: info.clone(), cancel: cancel.clone(), splits };
+            let (source, answers) = mpsc::unbounded_channel();
+            let running = Running { info: info.clone(), cancel: cancel.clone(), source };
             attempts.running.insert(task.attempt, running);
             let wiring = TaskWiring::new(
                 info.clone(),
@@ -261,6 +263,13 @@ impl Shared {
             accepted.push(Accepted { info, wiring, cancel, offered });
         }
         accepted
+    }
+
+    fn tell_source(&self, attempt: AttemptId, message: ToSource) {
+        if let Some(running) = self.attempts.lock().running.get(&attempt) {
+            // A task that has just ended does not need it.
+            let _ = running.source.send(message);
+        }
     }
 
     fn build(self: &Arc<Self>, tasks: Vec<Accepted>) {

@@ -1,6 +1,8 @@
-//! Where records come from: a source lists its splits, and readers read them one after the other.
+//! Where records come from: a source lists its splits, and each is read by a reader.
 //!
 //! Splits are handed out by the JobMaster, which sees them as opaque bytes: whichever subtask asks first gets the next.
+//! A subtask asks for one at a time, and holds no more of them open than the source says, nor more than its share: as
+//! many as each has if all have as many.
 
 use std::task::{Context, Poll};
 
@@ -20,6 +22,13 @@ pub trait Source: Send + Sync + 'static {
     /// Lists the splits. Called on one process per job, on a thread that may block; `parallelism` readers will read.
     fn enumerate(&self, parallelism: u32) -> TaskResult<Vec<Self::Split>>;
 
+    /// How many splits a subtask reads at a time. With 1, the default, it reads one to its end and then asks for the next,
+    /// so that fast subtasks read more of them; right for pieces of files. A source whose splits never end says
+    /// [`usize::MAX`]: then all are read, each subtask its share.
+    fn concurrent_splits(&self) -> usize {
+        1
+    }
+
     /// Opens a split from its beginning.
     fn open(&self, split: Self::Split, task: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Self::Item>>>;
 }
@@ -30,6 +39,13 @@ pub trait SplitReader<T>: Send {
     /// Pending when there is nothing yet and the waker has been taken. Does not block for longer than a read from a
     /// local disk takes.
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<T>) -> Poll<TaskResult<ReadStatus>>;
+
+    /// The split is ahead of others, and is not read until [`resume`](Self::resume) is called: a reader that fetches ahead
+    /// can stop. Called once before each `resume`; does not block.
+    fn pause(&mut self) {}
+
+    /// The split is read again.
+    fn resume(&mut self) {}
 }
 
 /// Whether a split has more.

@@ -42,7 +42,7 @@ mod ttl;
 pub use aggregate::Aggregate;
 pub use descriptor::StateDescriptor;
 pub use entry_map::EntryMap;
-pub use handle::{AggregatingState, ListState, MapState, ReducingState, ValueState};
+pub use handle::{AggregatingState, KeyedHandle, ListState, MapState, ReducingState, ValueState};
 pub use heap::HeapTable;
 pub use keyed::{KeyScope, KeyedStates};
 pub use meta::{StateKind, StateMeta};

@@ -14,12 +14,16 @@ use crate::{
 
 pub mod figures;
 pub mod head;
+pub mod source_head;
+pub mod splits;
 mod turn;
 pub mod two_input;
 pub mod wiring;
+mod woken;
 
 pub use figures::TaskFigures;
-pub use head::{OneInputHead, SourceHead};
+pub use head::OneInputHead;
+pub use source_head::SourceHead;
 pub use two_input::{TwoInputHead, TwoInputOperator};
 pub use wiring::TaskWiring;
 

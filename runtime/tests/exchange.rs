@@ -56,7 +56,7 @@ fn check(case: &Case) {
         if wiring.info().vertex == vertex_id(1) {
             let out = wiring.writer(EdgeIndex(0), partitioner(ship, keys))?;
             let make = move |number| (number, "x".repeat((number * 7919 % (text + 1)) as usize));
-            SourceHead::new(Arc::new(Numbered(make)), operator(1, "numbers"), out, &mut wiring)
+            SourceHead::new(Arc::new(Numbered(make)), operator(1, "numbers"), None, out, &mut wiring)
         } else {
             let gate = wiring.input_gate::<Record>(0)?;
             let out = Box::new(Gather { subtask: wiring.info().subtask(), all: all.clone() });

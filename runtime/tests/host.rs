@@ -49,7 +49,7 @@ where
     Arc::new(BuiltBy(move |mut wiring: TaskWiring| {
         if wiring.info().vertex == vertex_id(1) {
             let out = wiring.writer(EdgeIndex(0), Partitioner::single())?;
-            SourceHead::new(Arc::new(Numbered(|number: u64| number)), operator(1, "numbers"), out, &mut wiring)
+            SourceHead::new(Arc::new(Numbered(|number: u64| number)), operator(1, "numbers"), None, out, &mut wiring)
         } else {
             let sink = Box::new(Gather { subtask: 0, all: Gathered::default() });
             let by = By { open: open.clone(), process: process.clone() };
@@ -72,7 +72,7 @@ fn failed(cluster: &Cluster) -> TaskStateChange {
         match cluster.next() {
             (from, HostToJob::RequestSplit { attempt, source }) => {
                 let split = Some(split(u64::MAX));
-                cluster.hosts[from].deliver(JobToHost::AssignSplit { attempt, source, split });
+                cluster.hosts[from].deliver(JobToHost::AssignSplit { attempt, source, split, share: 1 });
             }
             (_, HostToJob::TaskState(change)) if change.state == ExecutionState::Failed => return change,
             _ => {}
@@ -156,7 +156,7 @@ fn a_panic_in_a_destructor_does_not_swallow_the_report() {
 fn silent() -> Cluster {
     let program = BuiltBy(|mut wiring: TaskWiring| {
         let sink = Box::new(Gather { subtask: 0, all: Gathered::default() });
-        SourceHead::new(Arc::new(Silent), operator(1, "silence"), sink, &mut wiring)
+        SourceHead::new(Arc::new(Silent), operator(1, "silence"), None, sink, &mut wiring)
     });
     Cluster::start(1, &graph(&[("silence", 1)], &[]), Arc::new(program))
 }
@@ -260,7 +260,7 @@ fn a_task_that_spins_is_reported_on_and_others_can_be_asked_for() {
     while !spinning.load(SeqCst) {
         if let Ok((_, HostToJob::RequestSplit { attempt, source })) = cluster.inbox.try_recv() {
             let split = Some(split(u64::MAX));
-            cluster.hosts[0].deliver(JobToHost::AssignSplit { attempt, source, split });
+            cluster.hosts[0].deliver(JobToHost::AssignSplit { attempt, source, split, share: 1 });
         }
         std::thread::yield_now();
     }
@@ -385,7 +385,7 @@ fn a_slow_consumer_bounds_what_is_on_its_way() {
         let program = BuiltBy(move |mut wiring: TaskWiring| {
             if wiring.info().vertex == vertex_id(1) {
                 let out = wiring.writer(EdgeIndex(0), Partitioner::hash(|record: &Counted| record.0))?;
-                SourceHead::new(Arc::new(Numbered(Counted::new)), operator(1, "numbers"), out, &mut wiring)
+                SourceHead::new(Arc::new(Numbered(Counted::new)), operator(1, "numbers"), None, out, &mut wiring)
             } else {
                 let gate = wiring.input_gate::<Counted>(0)?;
                 Ok(OneInputHead::new(gate, Box::new(Slow { turns: 0, taken: all.clone() }), &mut wiring))

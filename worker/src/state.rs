@@ -457,6 +457,7 @@ fn is_work(message: &JobToHost) -> bool {
         | JobToHost::AssignSplit { .. }
         | JobToHost::Commit { .. }
         | JobToHost::Abort => true,
-        JobToHost::Cancel(_) => false,
+        // The one is repeated, the other is asked for again.
+        JobToHost::Cancel(_) | JobToHost::GroupWatermark { .. } => false,
     }
 }

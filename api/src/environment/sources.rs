@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use flott_core::{codec, id::Fingerprint, job_graph::OperatorKind};
-use flott_runtime::{batch::Data, source::Source};
+use flott_runtime::{batch::Data, source::Source, time::WatermarkStrategy};
 
 use super::Environment;
 use crate::{
@@ -37,6 +37,17 @@ impl Environment {
     /// Records of the user's own source.
     pub fn from_source<S: Source>(&self, source: S, name: &str) -> Stream<S::Item> {
         self.begin(name, "custom".to_owned(), Ends::Unknown, source)
+    }
+
+    /// Records of the user's own source, with timestamps and watermarks by a strategy: each split has a watermark of its
+    /// own, and each subtask gives the least of those that it reads. See [`Stream::source_watermarks`].
+    pub fn from_source_with_watermarks<S: Source>(
+        &self,
+        source: S,
+        strategy: WatermarkStrategy<S::Item>,
+        name: &str,
+    ) -> Stream<S::Item> {
+        self.from_source(source, name).source_watermarks(strategy)
     }
 
     /// The elements of a collection, in order, by one subtask unless a parallelism is set. The program must make the same

@@ -13,6 +13,7 @@ use flott_runtime::{
     output::{Chained, Operator, OperatorName, Output, Tee},
     source::Source,
     task::{OneInputHead, SourceHead, TaskHead, TaskInfo, TaskWiring, TwoInputHead, TwoInputOperator},
+    time::WatermarkStrategy,
 };
 use parking_lot::Mutex;
 
@@ -69,6 +70,8 @@ pub(crate) trait SourceBody: Send + Sync {
     fn head(&self, name: OperatorName, outputs: Outputs, wiring: &mut TaskWiring) -> TaskResult<Box<dyn TaskHead>>;
     /// The splits, encoded.
     fn enumerate(&self, parallelism: u32) -> TaskResult<Vec<Bytes>>;
+    /// The same source with a strategy, a `WatermarkStrategy` for its records.
+    fn with_watermarks(&self, strategy: &dyn Any) -> Option<Arc<dyn SourceBody>>;
 }
 
 pub(crate) trait OneInputBody: Send + Sync {
@@ -93,18 +96,21 @@ pub(crate) trait TwoInputBody: Send + Sync {
 }
 
 /// A source.
-pub(crate) struct SourceNode<S>(Arc<S>);
+pub(crate) struct SourceNode<S: Source> {
+    source: Arc<S>,
+    watermarks: Option<WatermarkStrategy<S::Item>>,
+}
 
 impl<S: Source> SourceNode<S> {
     pub fn body(source: S) -> Body {
-        Body::Source(Arc::new(Self(Arc::new(source))))
+        Body::Source(Arc::new(Self { source: Arc::new(source), watermarks: None }))
     }
 }
 
 impl<S: Source> SourceBody for SourceNode<S> {
     fn head(&self, name: OperatorName, outputs: Outputs, wiring: &mut TaskWiring) -> TaskResult<Box<dyn TaskHead>> {
         let (output, _) = outputs.typed::<S::Item>()?;
-        SourceHead::new(self.0.clone(), name, output, wiring)
+        SourceHead::new(self.source.clone(), name, self.watermarks.clone(), output, wiring)
     }
 
     fn enumerate(&self, parallelism: u32) -> TaskResult<Vec<Bytes>> {
@@ -112,7 +118,12 @@ impl<S: Source> SourceBody for SourceNode<S> {
             Ok(bytes) => Ok(Bytes::from(bytes)),
             Err(error) => Err(Box::new(Failure::user("a split cannot be encoded").caused_by(&error).fatal())),
         };
-        self.0.enumerate(parallelism)?.into_iter().map(encode).collect()
+        self.source.enumerate(parallelism)?.into_iter().map(encode).collect()
+    }
+
+    fn with_watermarks(&self, strategy: &dyn Any) -> Option<Arc<dyn SourceBody>> {
+        let strategy: &WatermarkStrategy<S::Item> = strategy.downcast_ref()?;
+        Some(Arc::new(Self { source: self.source.clone(), watermarks: Some(strategy.clone()) }))
     }
 }
 

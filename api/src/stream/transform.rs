@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use flott_runtime::{
-    batch::Data,
-    error::UserError,
-    time::{AssignWatermarks, WatermarkStrategy},
-};
+use flott_runtime::{batch::Data, error::UserError};
 
 use super::Stream;
 use crate::{
@@ -90,20 +86,6 @@ impl<T: Data> Stream<T> {
         F: ProcessFunction<In = T>,
     {
         self.then("Process", OneInput::<T, F::Out, _>::body(move |site| Process::new(function.clone(), site)))
-    }
-
-    /// Gives records timestamps and the stream watermarks by a strategy, in place of those it had.
-    #[must_use]
-    pub fn assign_timestamps_and_watermarks(&self, strategy: WatermarkStrategy<T>) -> Self {
-        let detail = strategy.describe();
-        let stream = self.then(
-            "Timestamps/Watermarks",
-            OneInput::<T, T, _>::body(move |site| AssignWatermarks::new(strategy.clone(), site.task.clone())),
-        );
-        if let Some(operator) = stream.operator {
-            self.env.change(operator, |node| node.detail = format!("{} {detail}", node.detail));
-        }
-        stream
     }
 
     /// All records of this stream and of `others`.

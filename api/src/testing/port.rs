@@ -1,6 +1,6 @@
 //! Where records come in: a source whose subtasks read what a test gives them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{any::Any, collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use flott_core::job_graph::OperatorKind;
@@ -68,5 +68,10 @@ impl<T: Data> SourceBody for Inlet<T> {
 
     fn enumerate(&self, _: u32) -> TaskResult<Vec<Bytes>> {
         Ok(Vec::new())
+    }
+
+    /// There are no splits to have watermarks; the test gives them.
+    fn with_watermarks(&self, _: &dyn Any) -> Option<Arc<dyn SourceBody>> {
+        None
     }
 }

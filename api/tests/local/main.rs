@@ -1,5 +1,6 @@
 //! Whole jobs within the test's process, against naive models.
 
+mod broadcast;
 mod calls;
 mod failing;
 mod joins;

@@ -39,7 +39,8 @@ struct Reader<T> {
     cue: Cue,
 }
 
-/// A stream of the records of `steps`, each step when its cue is given; it ends one step after the last.
+/// A stream of the records of `steps`, each step when its cue is given; it ends one step after the last. A step may be
+/// empty, and only wait.
 pub fn script<T: Data + Sync>(env: &Environment, steps: Vec<Vec<T>>) -> (Stream<T>, Cue) {
     let cue = Cue::default();
     (env.from_source(Script { steps, cue: cue.clone() }, "script").parallelism(1), cue)
@@ -60,12 +61,14 @@ impl<T: Data + Sync> Source for Script<T> {
 
 impl<T: Data> SplitReader<T> for Reader<T> {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<T>) -> Poll<TaskResult<ReadStatus>> {
-        if !self.cue.given(self.next, cx.waker()) {
-            return Poll::Pending;
+        while batch.is_empty() {
+            if !self.cue.given(self.next, cx.waker()) {
+                return Poll::Pending;
+            }
+            let Some(step) = self.steps.get(self.next) else { return Poll::Ready(Ok(ReadStatus::Ended)) };
+            self.next += 1;
+            batch.records.extend_from_slice(step);
         }
-        let Some(step) = self.steps.get(self.next) else { return Poll::Ready(Ok(ReadStatus::Ended)) };
-        self.next += 1;
-        batch.records.extend_from_slice(step);
         Poll::Ready(Ok(ReadStatus::More))
     }
 }

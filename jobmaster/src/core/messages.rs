@@ -2,7 +2,7 @@
 
 use flott_core::{
     failure::Failure,
-    id::{AttemptId, JobMasterEpoch, OperatorId, ProcessId, WorkerKey},
+    id::{AttemptId, JobMasterEpoch, ProcessId, WorkerKey},
     message::{HostToJob, JobToHost, JobToWorker, ProcessLocation, TaskStateChange, WorkerToJob},
     status::ExecutionState,
     view::TaskMetrics,
@@ -14,7 +14,6 @@ use crate::{
     execution_graph::transition::ExecutionStep,
     index::ExecutionIndex,
     processes::{ProcessState, Up},
-    splits::Assignment,
 };
 
 impl JobMasterCore {
@@ -87,6 +86,11 @@ impl JobMasterCore {
             HostToJob::SplitsEnumerated { attempt, source, result } => {
                 if let Some(execution) = self.reported(worker, process, attempt) {
                     self.splits_listed(execution, source, result);
+                }
+            }
+            HostToJob::SourceWatermark { attempt, group, watermark } => {
+                if let Some(execution) = self.reported(worker, process, attempt) {
+                    self.source_watermark(execution, &group, watermark);
                 }
             }
             HostToJob::Committed { round, result } => {
@@ -179,105 +183,6 @@ impl JobMasterCore {
         let failure = self.graph.locate(execution, failure);
         self.graph.execution_mut(execution).failure = Some(failure.clone());
         self.fail_regions(self.regions_of([execution]), failure);
-    }
-
-    // ------------------------------------------------------------ splits
-
-    fn coordinator(&self, execution: ExecutionIndex, source: OperatorId) -> Option<usize> {
-        let vertex = self.graph.execution(execution).vertex;
-        let mut candidates = self.splits_of.get(&vertex)?.iter().copied();
-        candidates.find(|place| self.splits[*place].source == source)
-    }
-
-    /// A reader runs: if nobody has listed its sources' splits, it could.
-    fn want_listing(&mut self, execution: ExecutionIndex) {
-        let vertex = self.graph.execution(execution).vertex;
-        for &place in self.splits_of.get(&vertex).into_iter().flatten() {
-            if self.splits[place].wants_listing() {
-                self.unlisted.insert(place);
-            }
-        }
-    }
-
-    /// Asks the lowest subtask that runs for the list of splits, of each source that has none.
-    pub(super) fn ask_for_splits(&mut self) {
-        for place in std::mem::take(&mut self.unlisted) {
-            let coordinator = &self.splits[place];
-            if !coordinator.wants_listing() {
-                continue;
-            }
-            let vertex = &self.graph.resolved().vertices[coordinator.vertex];
-            let in_state =
-                |wanted| vertex.executions().find(|execution| self.graph.execution(*execution).state == wanted);
-            let lister = in_state(ExecutionState::Running).or_else(|| in_state(ExecutionState::Initializing));
-            let Some(lister) = lister else { continue };
-            self.splits[place].asked(self.graph.attempt_id(lister));
-            self.send_listing(place, lister);
-        }
-    }
-
-    fn send_listing(&mut self, place: usize, lister: ExecutionIndex) {
-        let source = self.splits[place].source;
-        let (attempt, parallelism) = (self.graph.attempt_id(lister), self.graph.vertex_of(lister).parallelism);
-        if let Some(host) = self.host_of(lister) {
-            self.send_host(&host, JobToHost::EnumerateSplits { attempt, source, parallelism });
-        }
-    }
-
-    fn request_split(&mut self, execution: ExecutionIndex, source: OperatorId) {
-        let reads = match self.graph.execution(execution).state {
-            ExecutionState::Deploying | ExecutionState::Initializing | ExecutionState::Running => true,
-            ExecutionState::Created
-            | ExecutionState::Scheduled
-            | ExecutionState::Finished
-            | ExecutionState::Canceling
-            | ExecutionState::Canceled
-            | ExecutionState::Failed
-            | ExecutionState::Reconciling => false,
-        };
-        let Some(place) = self.coordinator(execution, source).filter(|_| reads) else { return };
-        let attempt = self.graph.attempt_id(execution);
-        match self.splits[place].request(attempt) {
-            Some(assignment) => self.send_split(source, assignment),
-            None => {
-                self.unlisted.insert(place);
-            }
-        }
-    }
-
-    fn send_split(&mut self, source: OperatorId, assignment: Assignment) {
-        let Assignment { attempt, split } = assignment;
-        if let Some(host) = self.graph.current(attempt).and_then(|execution| self.host_of(execution)) {
-            self.send_host(&host, JobToHost::AssignSplit { attempt, source, split });
-        }
-    }
-
-    fn splits_listed(
-        &mut self,
-        execution: ExecutionIndex,
-        source: OperatorId,
-        result: Result<Vec<bytes::Bytes>, Failure>,
-    ) {
-        let Some(place) = self.coordinator(execution, source) else { return };
-        let attempt = self.graph.attempt_id(execution);
-        match self.splits[place].listed(attempt, result) {
-            Ok(assignments) => {
-                for assignment in assignments {
-                    self.send_split(source, assignment);
-                }
-            }
-            Err(failure) => self.task_failed(execution, failure),
-        }
-    }
-
-    /// An attempt has ended: it neither lists nor waits for splits any more.
-    pub(super) fn end_reader(&mut self, execution: ExecutionIndex) {
-        let attempt = self.graph.attempt_id(execution);
-        for &place in self.splits_of.get(&self.graph.execution(execution).vertex).into_iter().flatten() {
-            if self.splits[place].ended(attempt) {
-                self.unlisted.insert(place);
-            }
-        }
     }
 
     // ------------------------------------------------------------ resumed connections

@@ -31,6 +31,7 @@ impl JobMasterCore {
         }
         if to == ExecutionState::Canceling {
             self.canceling.insert((self.now, execution));
+            self.alignment.forget(execution);
         }
         if to.is_terminal() {
             self.end_reader(execution);

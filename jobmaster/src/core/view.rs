@@ -120,6 +120,10 @@ impl JobMasterCore {
                 return Err(format!("region {} is inconsistent: {state:?}", region.0));
             }
         }
+        if let Some(gone) = self.alignment.members().find(|member| !self.reads(*member)) {
+            let state = self.graph.execution(gone).state;
+            return Err(format!("subtask {} is {state}, and its watermark counts", gone.0));
+        }
         for slot in self.slots.sharing().keys() {
             let up = self.slots.held(slot).is_some_and(|held| self.processes.host(&held.worker).is_some());
             if up != self.states.ready[slot] {

@@ -87,6 +87,8 @@ pub struct FakeWorker {
     pub committed: Vec<Vec<Committable>>,
     /// Aborts that it was asked for.
     pub aborted: u32,
+    /// What attempts were told last of their alignment groups.
+    pub aligned: BTreeMap<AttemptId, Option<i64>>,
 }
 
 impl FakeWorker {
@@ -109,6 +111,7 @@ impl FakeWorker {
             is_stuck: false,
             committed: Vec::new(),
             aborted: 0,
+            aligned: BTreeMap::new(),
         }
     }
 
@@ -242,6 +245,10 @@ impl FakeWorker {
                 let splits = (0..self.profile.splits).map(|split| Bytes::from(format!("{source}/{split}")));
                 let message = HostToJob::SplitsEnumerated { attempt, source, result: Ok(splits.collect()) };
                 self.says(message).into_iter().collect()
+            }
+            JobToHost::GroupWatermark { attempt, watermark } => {
+                self.aligned.insert(attempt, watermark);
+                Vec::new()
             }
             JobToHost::AssignSplit { attempt, split, .. } => {
                 if let Some(task) = self.task(attempt) {

@@ -82,13 +82,18 @@ fn run(seed: u64, restart: RestartStrategy) -> Result<(), TestCaseError> {
                 let (worker, message) = old[random.below(old.len())].clone();
                 cluster.inject(&worker, cluster.core.spec().epoch, message);
             }
-            (15..16, Some(worker), Some(attempt)) => {
-                let message = cluster.from_process(&worker, HostToJob::Metrics(vec![(attempt, Default::default())]));
+            (15..18, Some(worker), Some(attempt)) => {
+                let watermark = [None, Some(random.below(9) as i64)][random.below(2)];
+                let message = [
+                    HostToJob::Metrics(vec![(attempt, Default::default())]),
+                    HostToJob::SourceWatermark { attempt, group: "group".to_owned(), watermark },
+                ];
+                let message = cluster.from_process(&worker, message[random.below(2)].clone());
                 if let Some(message) = message {
                     old.push((worker, message));
                 }
             }
-            (16..50, _, Some(attempt)) => {
+            (18..50, _, Some(attempt)) => {
                 cluster.work(attempt);
             }
             _ => {

@@ -1,5 +1,5 @@
 //! What several channels into one input say together: the least watermark of those that are active, idle when all
-//! are, ended when all have.
+//! are, ended when all have. (Splits of a source come and go, but what they say together is said likewise: [`Said`].)
 //!
 //! Idle channels hold nobody up, so when all are idle, time has come as far as the one that is furthest: in whatever order
 //! they became so, what they say together is the same.
@@ -13,12 +13,72 @@ struct Channel {
     ended: bool,
 }
 
+/// What was said so far of several things together: a watermark that never goes back, and whether they are idle.
+#[derive(Debug)]
+pub(crate) struct Said {
+    watermark: Timestamp,
+    idle: bool,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Self { watermark: Timestamp::MIN, idle: false }
+    }
+}
+
+impl Said {
+    /// The watermark that was said last.
+    pub fn watermark(&self) -> Timestamp {
+        self.watermark
+    }
+
+    /// Whether it was said last that all are idle.
+    pub fn is_idle(&self) -> bool {
+        self.idle
+    }
+
+    /// Says what is new when these are the things, by their watermarks and whether they are idle: at most two events.
+    ///
+    /// When the last of them becomes idle, nobody is left who would have waited for any: the greatest watermark holds, as
+    /// if the others had become idle before the one that has it.
+    pub fn settle(&mut self, things: impl Iterator<Item = (Timestamp, bool)>, mut say: impl FnMut(Event)) {
+        let (mut least, mut greatest_idle) = (None, Timestamp::MIN);
+        for (watermark, idle) in things {
+            if idle {
+                greatest_idle = watermark.max(greatest_idle);
+            } else {
+                least = Some(least.map_or(watermark, |least| watermark.min(least)));
+            }
+        }
+        match least {
+            Some(watermark) => {
+                if std::mem::take(&mut self.idle) {
+                    say(Event::Active);
+                }
+                self.advance(watermark, say);
+            }
+            None => {
+                if !std::mem::replace(&mut self.idle, true) {
+                    self.advance(greatest_idle, &mut say);
+                    say(Event::Idle);
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self, watermark: Timestamp, mut say: impl FnMut(Event)) {
+        if watermark > self.watermark {
+            self.watermark = watermark;
+            say(Event::Watermark(watermark));
+        }
+    }
+}
+
 /// Merges the events of channels. Plain data, no I/O.
 #[derive(Debug)]
 pub struct EventMerge {
     channels: Vec<Channel>,
-    watermark: Timestamp,
-    idle: bool,
+    said: Said,
     open: usize,
 }
 
@@ -26,7 +86,7 @@ impl EventMerge {
     /// For `channels` channels, none of which has said anything.
     pub fn new(channels: usize) -> Self {
         let channel = Channel { watermark: Timestamp::MIN, idle: false, ended: false };
-        Self { channels: vec![channel; channels], watermark: Timestamp::MIN, idle: false, open: channels }
+        Self { channels: vec![channel; channels], said: Said::default(), open: channels }
     }
 
     /// Whether every channel has ended.
@@ -61,26 +121,9 @@ impl EventMerge {
                 }
             }
         }
-        self.settle(&mut say);
-    }
-
-    fn settle(&mut self, say: &mut impl FnMut(Event)) {
-        // Ended channels hold nobody back. Of idle ones only the others count.
+        // Ended channels hold nobody back.
         let open = self.channels.iter().filter(|channel| !channel.ended);
-        let active = open.clone().filter(|channel| !channel.idle).map(|channel| channel.watermark).min();
-        let idle = active.is_none();
-        if self.idle && !idle {
-            say(Event::Active);
-        }
-        let watermark = active.or_else(|| open.map(|channel| channel.watermark).max());
-        if let Some(watermark) = watermark.filter(|watermark| *watermark > self.watermark) {
-            self.watermark = watermark;
-            say(Event::Watermark(watermark));
-        }
-        if idle && !self.idle {
-            say(Event::Idle);
-        }
-        self.idle = idle;
+        self.said.settle(open.map(|channel| (channel.watermark, channel.idle)), say);
     }
 }
 
@@ -124,6 +167,15 @@ mod tests {
         use Event::{End, Idle, Watermark as W};
         check(2, &[(0, W(i64::MAX)), (1, W(3)), (0, End), (1, Idle)], &[W(3), Idle]);
         check(2, &[(1, W(3)), (1, Idle), (0, W(i64::MAX)), (0, End)], &[W(i64::MAX), Idle]);
+    }
+
+    #[test]
+    fn in_which_order_channels_become_idle_does_not_matter() {
+        use Event::{Active, Idle, Watermark as W};
+        check(2, &[(0, W(5)), (1, W(9)), (0, Idle), (1, Idle)], &[W(5), W(9), Idle]);
+        check(2, &[(0, W(5)), (1, W(9)), (1, Idle), (0, Idle)], &[W(5), W(9), Idle]);
+        // What has ended is past all waiting, and says nothing of the others.
+        check(2, &[(0, W(5)), (1, W(i64::MAX)), (1, Event::End), (0, Idle), (0, Active)], &[W(5), Idle, Active]);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What user functions hold: places of states, resolved once.
 
+mod keys;
 mod list;
 mod map;
 mod reducing;
 mod value;
 
+pub use keys::KeyedHandle;
 pub use list::ListState;
 pub use map::MapState;
 pub use reducing::{AggregatingState, ReducingState};
@@ -18,7 +20,7 @@ macro_rules! handle {
         ///
         /// A handle made by `default()` is not bound; get a bound one from the context when the function is opened.
         pub struct $name<$($param),+> {
-            index: usize,
+            pub(in crate::state) index: usize,
             types: std::marker::PhantomData<fn() -> ($($param,)+)>,
         }
 

@@ -220,6 +220,11 @@ impl<K: Key> KeyedStates<K> {
         slot.table.place(*hash, key, *now).ok_or_else(unbound)
     }
 
+    /// The keys that have something in the state at `index`.
+    pub(super) fn held_keys<V: Data, E: Data + Perish>(&self, index: usize) -> TaskResult<Vec<K>> {
+        self.slots.get(index).and_then(|slot| slot.table.held_keys::<K, V, E>()).ok_or_else(unbound)
+    }
+
     /// Gives every state's entries by key group, with what the state is.
     ///
     /// # Errors

@@ -99,18 +99,18 @@ impl Turn {
         now - std::mem::replace(&mut self.since, now)
     }
 
-    /// Waits for what `poll` gives. While there is nothing, what lies in partial batches of `tail` goes to whoever waits
-    /// for it, and what processing time brings, or what operators have waited for, is done.
-    pub async fn wait<R>(
+    /// Waits for what `poll` gives, which may look into `tail` for it. While there is nothing, what lies in partial batches of
+    /// `tail` goes to whoever waits for it, and what processing time brings, or what operators have waited for, is done.
+    pub async fn wait<T: Tail, R>(
         &mut self,
-        tail: &mut impl Tail,
-        mut poll: impl FnMut(&mut Context<'_>) -> Poll<TaskResult<R>>,
+        tail: &mut T,
+        mut poll: impl FnMut(&mut T, &mut Context<'_>) -> Poll<TaskResult<R>>,
     ) -> TaskResult<R> {
         let mut quiet = false;
         let mut waited = false;
         loop {
             let woken = poll_fn(|cx| {
-                if let Poll::Ready(result) = poll(cx) {
+                if let Poll::Ready(result) = poll(tail, cx) {
                     return Poll::Ready(result.map(Woken::Input));
                 }
                 if !quiet {

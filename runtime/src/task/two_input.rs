@@ -200,7 +200,7 @@ where
         let mut said = Vec::new();
         let mut left_first = true;
         loop {
-            let next = |cx: &mut Context<'_>| {
+            let next = |_: &mut _, cx: &mut Context<'_>| {
                 // The sides take turns, so that a busy one does not starve the other.
                 left_first = !left_first;
                 for side in [left_first, !left_first] {

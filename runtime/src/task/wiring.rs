@@ -1,11 +1,7 @@
 //! From a deployment to gates and writers: which channels a task has, and where they lead.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use flott_core::{
     failure::Failure,
     id::{EdgeIndex, OperatorId, SubtaskIndex},
@@ -16,7 +12,10 @@ use flott_core::{
 };
 use tokio::sync::mpsc;
 
-use super::TaskInfo;
+use super::{
+    TaskInfo,
+    splits::{Splits, ToSource},
+};
 use crate::{
     batch::Data,
     channel::{
@@ -42,19 +41,19 @@ pub struct TaskWiring {
     deployment: Arc<Deployment>,
     exchange: Arc<Exchange>,
     report: Report,
-    splits: Option<mpsc::UnboundedReceiver<Option<Bytes>>>,
+    splits: Option<mpsc::UnboundedReceiver<ToSource>>,
     offered: Offered,
 }
 
 impl TaskWiring {
-    /// Wiring for the task of `info`, which is part of `deployment`. Answers to split requests come by `splits`.
+    /// Wiring for the task of `info`, which is part of `deployment`. What the JobMaster says to its source comes by `splits`.
     pub fn new(
         info: Arc<TaskInfo>,
         graph: Arc<JobGraph>,
         deployment: Arc<Deployment>,
         exchange: Arc<Exchange>,
         report: Report,
-        splits: mpsc::UnboundedReceiver<Option<Bytes>>,
+        splits: mpsc::UnboundedReceiver<ToSource>,
     ) -> Self {
         Self { info, graph, deployment, exchange, report, splits: Some(splits), offered: Offered::default() }
     }
@@ -123,10 +122,10 @@ impl TaskWiring {
     }
 
     /// Splits for a source of this task. Once per task.
-    pub(crate) fn splits(&mut self, source: OperatorId) -> TaskResult<Splits> {
+    pub(super) fn splits(&mut self, source: OperatorId) -> TaskResult<Splits> {
         let answers = self.splits.take();
         let answers = answers.ok_or_else(|| Failure::internal("a task has more than one source at its head"))?;
-        Ok(Splits { source, info: self.info.clone(), report: self.report.clone(), answers })
+        Ok(Splits::new(source, self.info.clone(), self.report.clone(), answers))
     }
 
     fn edge(&self, index: EdgeIndex) -> TaskResult<&JobEdge> {
@@ -155,27 +154,4 @@ fn router(deployed: &EdgeDeployment, consumers: u32) -> TaskResult<Router> {
         |error: &dyn std::fmt::Display| Failure::internal("a deployment has impossible key groups").because(error);
     let max = MaxParallelism::new(deployed.max_parallelism).map_err(|error| refused(&error))?;
     Ok(KeyGroupAssignment::new(max, consumers).map_err(|error| refused(&error))?.router())
-}
-
-/// Asks the JobMaster for splits, one at a time.
-pub struct Splits {
-    source: OperatorId,
-    info: Arc<TaskInfo>,
-    report: Report,
-    answers: mpsc::UnboundedReceiver<Option<Bytes>>,
-}
-
-impl Splits {
-    /// Asks for the next split; the answer comes by [`poll_answer`](Self::poll_answer).
-    pub fn request(&mut self) {
-        (self.report)(HostToJob::RequestSplit { attempt: self.info.attempt, source: self.source });
-    }
-
-    /// The split that was asked for; `None` when there are no more. Pends for ever when the host is going down.
-    pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        match self.answers.poll_recv(cx) {
-            Poll::Ready(Some(answer)) => Poll::Ready(answer),
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
-        }
-    }
 }

@@ -110,7 +110,8 @@ impl fmt::Debug for ManualClock {
     }
 }
 
-fn millis(duration: Duration) -> Timestamp {
+/// Whole milliseconds, as many as there can be.
+pub(crate) fn millis(duration: Duration) -> Timestamp {
     Timestamp::try_from(duration.as_millis()).unwrap_or(Timestamp::MAX)
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use flott_core::failure::Failure;
 
+use super::clock::millis;
 use crate::{
     batch::{Batch, Timestamp},
     error::TaskResult,
@@ -41,12 +42,29 @@ pub struct WatermarkStrategy<T> {
     timestamps: Option<Arc<dyn Stamp<T>>>,
     generator: Prototype<T>,
     idleness: Option<Duration>,
+    alignment: Option<WatermarkAlignment>,
+}
+
+/// With whom a source aligns its watermark; see [`WatermarkStrategy::with_watermark_alignment`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatermarkAlignment {
+    /// Name of the group.
+    pub group: String,
+    /// How far ahead of the group a split may be.
+    pub max_drift: Duration,
+    /// How often a source and its group hear of each other.
+    pub update_interval: Duration,
 }
 
 impl<T> Clone for WatermarkStrategy<T> {
     fn clone(&self) -> Self {
-        let Self { timestamps, generator, idleness } = self;
-        Self { timestamps: timestamps.clone(), generator: generator.clone(), idleness: *idleness }
+        let Self { timestamps, generator, idleness, alignment } = self;
+        Self {
+            timestamps: timestamps.clone(),
+            generator: generator.clone(),
+            idleness: *idleness,
+            alignment: alignment.clone(),
+        }
     }
 }
 
@@ -61,6 +79,7 @@ impl<T> fmt::Debug for WatermarkStrategy<T> {
             .field("delay", generator)
             .field("stamps", &self.timestamps.is_some())
             .field("idleness", &self.idleness)
+            .field("alignment", &self.alignment)
             .finish()
     }
 }
@@ -127,7 +146,7 @@ impl<T, G: WatermarkGenerator<T>> Own<T> for G {
 
 impl<T> WatermarkStrategy<T> {
     fn of(generator: Prototype<T>) -> Self {
-        Self { timestamps: None, generator, idleness: None }
+        Self { timestamps: None, generator, idleness: None, alignment: None }
     }
 
     /// No watermarks but the last one, at the end of the input.
@@ -142,7 +161,7 @@ impl<T> WatermarkStrategy<T> {
 
     /// A record may come when others have come whose timestamps are greater by up to `delay`.
     pub fn for_bounded_out_of_orderness(delay: Duration) -> Self {
-        Self::of(Prototype::Bounded(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)))
+        Self::of(Prototype::Bounded(millis(delay)))
     }
 
     /// Watermarks by a generator of the user's.
@@ -165,9 +184,32 @@ impl<T> WatermarkStrategy<T> {
         self
     }
 
+    /// Aligns the source with the others of the job that name the same group: splits whose watermark is ahead of the
+    /// least one of the group by more than `max_drift` are not read until the group has caught up. So a join of a fast
+    /// source with a slow one need not keep all that the fast one has read meanwhile.
+    ///
+    /// Every `update_interval` (a second is a good one; none is shorter than a millisecond) a source says how far it has
+    /// come, and hears of its group; it can be ahead by what it reads within two of them. Whom nobody need wait for does not count: sources
+    /// without a watermark yet, idle ones, ended ones. For strategies of sources only.
+    #[must_use]
+    pub fn with_watermark_alignment(
+        mut self,
+        group: impl Into<String>,
+        max_drift: Duration,
+        update_interval: Duration,
+    ) -> Self {
+        self.alignment = Some(WatermarkAlignment { group: group.into(), max_drift, update_interval });
+        self
+    }
+
     /// How long a stream may have no records before it is idle, in milliseconds.
     pub fn idleness_ms(&self) -> Option<i64> {
-        self.idleness.map(|after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX))
+        self.idleness.map(millis)
+    }
+
+    /// With whom the watermark is aligned.
+    pub fn alignment(&self) -> Option<&WatermarkAlignment> {
+        self.alignment.as_ref()
     }
 
     /// Whether its generator is asked for watermarks in intervals of processing time.

@@ -17,9 +17,10 @@ pub enum TimeDomain {
     Processing,
 }
 
-/// Timers that fire while the input ends may set others, and these others again. So many may fire beyond those that were
-/// there at the end, before it is taken that they will go on for ever.
+/// Timers that fire while the input ends may set others, and these others again. So many may fire, and so many for each
+/// that was there at the end, before it is taken that they will go on for ever.
 const LAST_TIMERS_MAX: usize = 1_000_000;
+const LAST_TIMERS_EACH: usize = 4;
 
 /// Timers of an operator in both kinds of time, by key and namespace.
 ///
@@ -58,7 +59,8 @@ impl<K: Key, N: Key> Timers<K, N> {
     pub fn pop_event(&mut self, watermark: Timestamp) -> TaskResult<Option<Due<K, N>>> {
         let due = self.event.pop(watermark);
         if watermark == Timestamp::MAX && due.is_some() {
-            let left = self.last.get_or_insert(self.event.len().saturating_add(LAST_TIMERS_MAX));
+            let most = self.event.len().saturating_mul(LAST_TIMERS_EACH).saturating_add(LAST_TIMERS_MAX);
+            let left = self.last.get_or_insert(most);
             match left.checked_sub(1) {
                 Some(fewer) => *left = fewer,
                 None => return Err(endless()),

@@ -18,6 +18,7 @@ use flott_runtime::{
     host::{Host, HostOptions},
     program::JobProgram,
     task::{TaskHead, TaskWiring},
+    time::Clock,
 };
 
 /// How long anything may take before a test gives up.
@@ -126,6 +127,17 @@ impl Cluster {
 
     /// `hosts` hosts of `slots` slots each.
     pub fn with_slots(hosts: usize, slots: u32, graph: &Arc<JobGraph>, program: Arc<dyn JobProgram>) -> Self {
+        Self::with_clock(hosts, slots, graph, program, Clock::System)
+    }
+
+    /// The same, with processing time of a clock.
+    pub fn with_clock(
+        hosts: usize,
+        slots: u32,
+        graph: &Arc<JobGraph>,
+        program: Arc<dyn JobProgram>,
+        clock: Clock,
+    ) -> Self {
         let (reports, inbox) = mpsc::channel();
         let setup = JobSetup {
             job: graph.job_id,
@@ -145,7 +157,7 @@ impl Cluster {
                 worker: WorkerId(format!("worker-{number}")),
                 slots,
                 data: Some(("127.0.0.1:0".parse().unwrap(), "127.0.0.1".into())),
-                clock: flott_runtime::time::Clock::System,
+                clock: clock.clone(),
             };
             let reports = reports.clone();
             let report = Arc::new(move |message| reports.send((number, message)).unwrap_or(()));
@@ -235,7 +247,7 @@ impl Cluster {
             match self.next() {
                 (from, HostToJob::RequestSplit { attempt, source }) => {
                     let split = splits.pop_front();
-                    self.hosts[from].deliver(JobToHost::AssignSplit { attempt, source, split });
+                    self.hosts[from].deliver(JobToHost::AssignSplit { attempt, source, split, share: 1 });
                 }
                 (_, HostToJob::TaskState(change)) => {
                     assert_eq!(change.failure, None);

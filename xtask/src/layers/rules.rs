@@ -16,6 +16,7 @@ const CRATES: &[(&str, Rule)] = &[
     ("flott-resource-manager", Rule::Only(&["flott-core"])),
     ("flott-worker", Rule::Only(&["flott-core", "flott-rpc"])),
     ("flott", Rule::Only(&["flott-core", "flott-rpc", "flott-runtime", "flott-jobmaster"])),
+    ("flott-cep", Rule::Only(&["flott"])),
     ("flott-dispatcher", Rule::Only(&["flott-core", "flott-rpc", "flott-jobmaster", "flott-resource-manager"])),
     (
         "flott-cli",
@@ -25,8 +26,9 @@ const CRATES: &[(&str, Rule)] = &[
     ("xtask", Rule::AnyLower),
 ];
 
-/// Crates by folder: programs are written against the user's library alone.
-const FOLDERS: &[(&str, Rule)] = &[("examples", Rule::Only(&["flott"])), ("benchmarks", Rule::Only(&["flott"]))];
+/// Crates by folder: programs are written against the user's libraries alone.
+const FOLDERS: &[(&str, Rule)] =
+    &[("examples", Rule::Only(&["flott", "flott-cep"])), ("benchmarks", Rule::Only(&["flott", "flott-cep"]))];
 
 /// Crates that nothing may know.
 pub const TOPS: &[&str] = &["flott-tests", "xtask"];

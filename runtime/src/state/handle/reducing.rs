@@ -20,7 +20,7 @@ pub(in crate::state) type Reduce<V> = Arc<dyn Fn(&mut V, V) + Send + Sync>;
 ///
 /// A handle made by `default()` is not bound; get a bound one from the context when the function is opened.
 pub struct ReducingState<V> {
-    value: ValueState<V>,
+    pub(super) value: ValueState<V>,
     reduce: Option<Reduce<V>>,
 }
 
@@ -28,7 +28,7 @@ pub struct ReducingState<V> {
 ///
 /// A handle made by `default()` is not bound; get a bound one from the context when the function is opened.
 pub struct AggregatingState<A: Aggregate> {
-    accumulator: ValueState<A::Accumulator>,
+    pub(super) accumulator: ValueState<A::Accumulator>,
     aggregate: Option<A>,
 }
 

@@ -124,6 +124,17 @@ impl SlotTable {
         }
     }
 
+    /// The keys that have something. Nothing if the table is one of other types.
+    pub fn held_keys<K: Key, V: Data, E: Data + Perish>(&self) -> Option<Vec<K>> {
+        fn of<K: Key, V: Data>(table: &dyn Any) -> Option<Vec<K>> {
+            Some(table.downcast_ref::<Held<K, V>>()?.0.iter().map(|(key, _)| key.clone()).collect())
+        }
+        match self {
+            Self::Plain(table) => of::<K, V>(&**table),
+            Self::Expiring(table, _) => of::<K, E>(&**table),
+        }
+    }
+
     /// Goes on with the search for what has expired, as far as accesses have earned.
     pub fn search(&mut self, now: Timestamp) -> TaskResult {
         if let Self::Expiring(table, expiry) = self {

@@ -122,3 +122,32 @@ fn kinds_that_are_stored_alike_are_told_apart() {
     let error = states.restore(&stored, 0, &[]).unwrap_err();
     assert_eq!(error.message, "the program has no keyed state \"median\"");
 }
+
+#[test]
+fn every_kind_knows_the_keys_that_have_something() {
+    #[track_caller]
+    fn check(states: &KeyedStates<u8>, handle: &impl KeyedHandle, expected: &[u8]) {
+        let mut keys = handle.held_keys(states).unwrap();
+        keys.sort_unstable();
+        assert_eq!(keys, expected);
+    }
+    let mut states = KeyedStates::<u8>::default();
+    let ttl = StateTtl::new(std::time::Duration::from_secs(1));
+    let value = states.value::<u8>("value").unwrap();
+    let list = states.state("list").ttl(ttl).list::<u8>().unwrap();
+    let map = states.map::<u8, u8>("map").unwrap();
+    let sum = states.reducing::<u8>("sum", |sum, more| *sum += more).unwrap();
+    for key in 1..=3 {
+        with_key(&mut states, key);
+        value.set(&mut states, 1).unwrap();
+        list.add(&mut states, 1).unwrap();
+        map.insert(&mut states, &1, 1).unwrap();
+    }
+    map.clear(&mut states).unwrap();
+    sum.add(with_key(&mut states, 9), 1).unwrap();
+    check(&states, &value, &[1, 2, 3]);
+    check(&states, &list, &[1, 2, 3]);
+    check(&states, &map, &[1, 2]);
+    check(&states, &sum, &[9]);
+    assert!(ValueState::<u8>::default().held_keys(&states).is_err());
+}

@@ -119,7 +119,7 @@ impl Driven {
             let mut turn = Turn::new(info);
             loop {
                 let mut fed = *count.lock();
-                let input = |_: &mut Context<'_>| match fed < records {
+                let input = |_: &mut Box<dyn Output<u32>>, _: &mut Context<'_>| match fed < records {
                     true => Poll::Ready(Ok(Some(fed + 1))),
                     false if ends => Poll::Ready(Ok(None)),
                     false => Poll::Pending,

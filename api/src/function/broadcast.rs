@@ -1,0 +1,299 @@
+//! Functions of a stream and of another that every subtask sees all of: rules, settings, whatever is the same for all.
+//!
+//! What they know of the other stream is in states that have to be the same on all subtasks. So only the side of that stream
+//! may write them, which is told by a reference: the other side has `&BroadcastStates`, and this side `&mut`.
+
+use std::ops::{Deref, DerefMut};
+
+use flott_runtime::{
+    batch::{Data, Key},
+    state::{BroadcastState, KeyHash, KeyScope, KeyedHandle, OperatorScope, OperatorScopeMut, OperatorStates},
+    task::TaskInfo,
+};
+
+use super::{Context, FunctionResult, KeyedContext, KeyedOpen, Timer};
+
+/// The broadcast states of a function. Handles take it as their scope: to read, or to read and write.
+///
+/// ```compile_fail
+/// use flott::{BroadcastState, BroadcastStates, FunctionResult};
+///
+/// // Who is only shown the states cannot write them.
+/// fn write(state: &BroadcastState<u8, u8>, states: &BroadcastStates) -> FunctionResult {
+///     Ok(state.insert(states, &1, 1)?)
+/// }
+/// ```
+#[derive(Default)]
+pub struct BroadcastStates(OperatorStates);
+
+impl BroadcastStates {
+    fn state<K: Key, V: Data>(&mut self, name: &str) -> FunctionResult<BroadcastState<K, V>> {
+        Ok(self.0.broadcast(name)?)
+    }
+}
+
+impl OperatorScope for BroadcastStates {
+    fn operator_states(&self) -> &OperatorStates {
+        &self.0
+    }
+}
+
+impl OperatorScopeMut for BroadcastStates {
+    fn operator_states_mut(&mut self) -> &mut OperatorStates {
+        &mut self.0
+    }
+}
+
+/// Where a broadcast function gets its state handles from, when it is opened.
+pub struct BroadcastOpen<'a> {
+    states: &'a mut BroadcastStates,
+    task: &'a TaskInfo,
+}
+
+impl<'a> BroadcastOpen<'a> {
+    pub(crate) fn new(states: &'a mut BroadcastStates, task: &'a TaskInfo) -> Self {
+        Self { states, task }
+    }
+
+    /// The broadcast state `name`: a map that is the same on all subtasks.
+    ///
+    /// # Errors
+    /// When the function uses the name with other types.
+    pub fn broadcast_state<K: Key, V: Data>(&mut self, name: &str) -> FunctionResult<BroadcastState<K, V>> {
+        self.states.state(name)
+    }
+
+    /// The subtask that the function runs in.
+    pub fn task(&self) -> &TaskInfo {
+        self.task
+    }
+}
+
+/// A [`KeyedOpen`] with broadcast states.
+pub struct KeyedBroadcastOpen<'a, K> {
+    keyed: KeyedOpen<'a, K>,
+    states: &'a mut BroadcastStates,
+}
+
+impl<'a, K: Key> KeyedBroadcastOpen<'a, K> {
+    pub(crate) fn new(keyed: KeyedOpen<'a, K>, states: &'a mut BroadcastStates) -> Self {
+        Self { keyed, states }
+    }
+
+    /// The broadcast state `name`: a map that is the same on all subtasks.
+    ///
+    /// # Errors
+    /// When the function uses the name with other types.
+    pub fn broadcast_state<BK: Key, V: Data>(&mut self, name: &str) -> FunctionResult<BroadcastState<BK, V>> {
+        self.states.state(name)
+    }
+}
+
+impl<'a, K> Deref for KeyedBroadcastOpen<'a, K> {
+    type Target = KeyedOpen<'a, K>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.keyed
+    }
+}
+
+impl<K> DerefMut for KeyedBroadcastOpen<'_, K> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.keyed
+    }
+}
+
+/// A function of a stream and a broadcast one.
+///
+/// ```
+/// use flott::{BroadcastOpen, BroadcastProcessFunction, BroadcastState, BroadcastStates, Context, FunctionResult};
+///
+/// /// Passes on the words that are not forbidden; a broadcast word is forbidden from then on.
+/// #[derive(Clone, Default)]
+/// struct Allowed {
+///     forbidden: BroadcastState<String, ()>,
+/// }
+///
+/// impl BroadcastProcessFunction for Allowed {
+///     type In = String;
+///     type Broadcast = String;
+///     type Out = String;
+///
+///     fn open(&mut self, ctx: &mut BroadcastOpen<'_>) -> FunctionResult {
+///         self.forbidden = ctx.broadcast_state("forbidden")?;
+///         Ok(())
+///     }
+///
+///     fn process(&mut self, word: String, states: &BroadcastStates, ctx: &mut Context<'_, String>) -> FunctionResult {
+///         if !self.forbidden.contains(states, &word)? {
+///             ctx.emit(word);
+///         }
+///         Ok(())
+///     }
+///
+///     fn process_broadcast(
+///         &mut self,
+///         word: String,
+///         states: &mut BroadcastStates,
+///         _: &mut Context<'_, String>,
+///     ) -> FunctionResult {
+///         Ok(self.forbidden.insert(states, &word, ())?)
+///     }
+/// }
+/// ```
+pub trait BroadcastProcessFunction: Clone + Send + Sync + 'static {
+    /// Records of the stream that is spread over the subtasks.
+    type In: Data;
+    /// Records of the stream that all subtasks see.
+    type Broadcast: Data;
+    /// Records out.
+    type Out: Data;
+
+    /// Called once per subtask, before the first record: the place to get state handles.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn open(&mut self, _ctx: &mut BroadcastOpen<'_>) -> FunctionResult {
+        Ok(())
+    }
+
+    /// Called for each record.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn process(
+        &mut self,
+        record: Self::In,
+        states: &BroadcastStates,
+        ctx: &mut Context<'_, Self::Out>,
+    ) -> FunctionResult;
+
+    /// Called for each broadcast record, on every subtask. What it writes must depend on nothing but these records, so that
+    /// it is the same everywhere; they may come in another order elsewhere if there are several producers of them.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn process_broadcast(
+        &mut self,
+        record: Self::Broadcast,
+        states: &mut BroadcastStates,
+        ctx: &mut Context<'_, Self::Out>,
+    ) -> FunctionResult;
+
+    /// Called when both inputs have ended.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn finish(&mut self, _states: &BroadcastStates, _ctx: &mut Context<'_, Self::Out>) -> FunctionResult {
+        Ok(())
+    }
+}
+
+/// A function of a stream with keys and a broadcast one, with state and timers per key.
+pub trait KeyedBroadcastProcessFunction: Clone + Send + Sync + 'static {
+    /// Keys of the stream that is spread over the subtasks.
+    type Key: Key;
+    /// Its records.
+    type In: Data;
+    /// Records of the stream that all subtasks see.
+    type Broadcast: Data;
+    /// Records out.
+    type Out: Data;
+
+    /// Called once per subtask, before the first record: the place to get state handles.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn open(&mut self, _ctx: &mut KeyedBroadcastOpen<'_, Self::Key>) -> FunctionResult {
+        Ok(())
+    }
+
+    /// Called for each record with a key.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn process(
+        &mut self,
+        record: Self::In,
+        states: &BroadcastStates,
+        ctx: &mut KeyedContext<'_, Self::Key, Self::Out>,
+    ) -> FunctionResult;
+
+    /// Called for each broadcast record, on every subtask, as
+    /// [`BroadcastProcessFunction::process_broadcast`]. There is no key at hand;
+    /// [`apply_to_keyed_state`](KeyedBroadcastContext::apply_to_keyed_state) goes through all.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn process_broadcast(
+        &mut self,
+        record: Self::Broadcast,
+        states: &mut BroadcastStates,
+        ctx: &mut KeyedBroadcastContext<'_, Self::Key, Self::Out>,
+    ) -> FunctionResult;
+
+    /// Called when a timer of a key is due; the key is at hand. In event time timers are called in order of their times,
+    /// before the watermark that they wait for is passed on.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn on_timer(
+        &mut self,
+        _timer: Timer,
+        _states: &BroadcastStates,
+        _ctx: &mut KeyedContext<'_, Self::Key, Self::Out>,
+    ) -> FunctionResult {
+        Ok(())
+    }
+
+    /// Called when both inputs have ended. There is no key at hand.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn finish(&mut self, _states: &BroadcastStates, _ctx: &mut Context<'_, Self::Out>) -> FunctionResult {
+        Ok(())
+    }
+}
+
+/// A [`Context`] of a broadcast record beside streams with keys: no key is at hand, and all can be gone through.
+pub struct KeyedBroadcastContext<'a, K, Out> {
+    context: KeyedContext<'a, K, Out>,
+}
+
+impl<'a, K: Key, Out> KeyedBroadcastContext<'a, K, Out> {
+    pub(crate) fn new(context: KeyedContext<'a, K, Out>) -> Self {
+        Self { context }
+    }
+
+    /// Calls `function` for each key of this subtask that has something in `state`, in no order, with the key at hand. It
+    /// may read and write all states of the key, set timers, and give out records with the broadcast record's timestamp.
+    /// Keys are copied before the first call; what they have given out is under back pressure when all have been called.
+    ///
+    /// # Errors
+    /// When `state` is not bound, or `function` fails.
+    pub fn apply_to_keyed_state(
+        &mut self,
+        state: &impl KeyedHandle,
+        mut function: impl FnMut(&mut KeyedContext<'a, K, Out>) -> FunctionResult,
+    ) -> FunctionResult {
+        for key in state.held_keys(self.context.states())? {
+            self.context.set_key(KeyHash::of(&key), key);
+            function(&mut self.context)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a, K, Out> Deref for KeyedBroadcastContext<'a, K, Out> {
+    type Target = Context<'a, Out>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.context
+    }
+}
+
+impl<K, Out> DerefMut for KeyedBroadcastContext<'_, K, Out> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.context
+    }
+}

@@ -1,0 +1,160 @@
+//! Process functions of a stream and a broadcast one.
+
+use std::sync::Arc;
+
+use flott_runtime::{
+    batch::{Batch, Timestamp},
+    error::TaskResult,
+    event::Event,
+    output::{Drained, Output},
+    state::KeyedStates,
+    task::{TaskInfo, TwoInputOperator},
+};
+
+use super::{firing::Firing, process::Desk};
+use crate::{
+    function::{
+        BroadcastOpen, BroadcastProcessFunction, BroadcastStates, KeyedBroadcastContext, KeyedBroadcastOpen,
+        KeyedBroadcastProcessFunction, KeyedOpen, failed,
+    },
+    plan::{KeyOf, Keys, Site},
+};
+
+/// A broadcast function at work. The broadcast stream is its second input.
+pub(crate) struct BroadcastProcess<F: BroadcastProcessFunction> {
+    function: F,
+    broadcast: BroadcastStates,
+    desk: Desk<F::Out>,
+}
+
+impl<F: BroadcastProcessFunction> BroadcastProcess<F> {
+    pub fn new(function: F, site: &Site) -> Self {
+        Self { function, broadcast: BroadcastStates::default(), desk: Desk::new(site) }
+    }
+}
+
+impl<F: BroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::Out> for BroadcastProcess<F> {
+    fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
+        self.function.open(&mut BroadcastOpen::new(&mut self.broadcast, task)).map_err(failed)
+    }
+
+    fn process_left(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let Self { function, broadcast, desk } = self;
+        desk.with(out, |mut ctx| {
+            let mut timestamps = input.timestamps.drain(..);
+            for record in input.records.drain(..) {
+                ctx.set_timestamp(timestamps.next());
+                function.process(record, broadcast, &mut ctx).map_err(failed)?;
+            }
+            ctx.flush()
+        })
+    }
+
+    fn process_right(&mut self, input: &mut Batch<F::Broadcast>, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let Self { function, broadcast, desk } = self;
+        desk.with(out, |mut ctx| {
+            let mut timestamps = input.timestamps.drain(..);
+            for record in input.records.drain(..) {
+                ctx.set_timestamp(timestamps.next());
+                function.process_broadcast(record, broadcast, &mut ctx).map_err(failed)?;
+            }
+            ctx.flush()
+        })
+    }
+
+    fn event(&mut self, event: Event, out: &mut dyn Output<F::Out>) -> TaskResult {
+        self.desk.pass(event, out)
+    }
+
+    fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let Self { function, broadcast, desk } = self;
+        desk.finish(out, |ctx| function.finish(broadcast, ctx).map_err(failed))
+    }
+}
+
+/// A keyed broadcast function at work. The broadcast stream is its second input.
+pub(crate) struct KeyedBroadcastProcess<F: KeyedBroadcastProcessFunction> {
+    function: F,
+    keys_of: Arc<dyn KeyOf<F::In, F::Key>>,
+    keys: Keys<F::Key>,
+    states: KeyedStates<F::Key>,
+    broadcast: BroadcastStates,
+    desk: Desk<F::Out>,
+    firing: Firing<F::Key>,
+}
+
+impl<F: KeyedBroadcastProcessFunction> KeyedBroadcastProcess<F> {
+    pub fn new(function: F, keys_of: Arc<dyn KeyOf<F::In, F::Key>>, site: &Site) -> Self {
+        Self {
+            function,
+            keys_of,
+            keys: Keys::default(),
+            states: KeyedStates::default(),
+            broadcast: BroadcastStates::default(),
+            desk: Desk::new(site),
+            firing: Firing::default(),
+        }
+    }
+}
+
+impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::Out> for KeyedBroadcastProcess<F> {
+    fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
+        let keyed = KeyedOpen::new(&mut self.states, task);
+        self.function.open(&mut KeyedBroadcastOpen::new(keyed, &mut self.broadcast)).map_err(failed)
+    }
+
+    fn process_left(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let Self { function, keys_of, keys, states, broadcast, desk, .. } = self;
+        keys_of.keys(&input.records, keys);
+        desk.with_states(states, out, |mut ctx| {
+            let mut timestamps = input.timestamps.drain(..);
+            for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {
+                ctx.set_timestamp(timestamps.next());
+                ctx.set_key(hash, key);
+                function.process(record, broadcast, &mut ctx).map_err(failed)?;
+            }
+            ctx.flush()
+        })?;
+        Firing::set_alarm(states, &desk.task);
+        Ok(())
+    }
+
+    fn process_right(&mut self, input: &mut Batch<F::Broadcast>, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let Self { function, states, broadcast, desk, .. } = self;
+        desk.with_states(states, out, |ctx| {
+            let mut ctx = KeyedBroadcastContext::new(ctx);
+            let mut timestamps = input.timestamps.drain(..);
+            for record in input.records.drain(..) {
+                ctx.set_timestamp(timestamps.next());
+                function.process_broadcast(record, broadcast, &mut ctx).map_err(failed)?;
+            }
+            ctx.flush()
+        })?;
+        Firing::set_alarm(states, &desk.task);
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event, out: &mut dyn Output<F::Out>) -> TaskResult {
+        self.firing.event(event, &mut self.states, &mut self.desk, out)
+    }
+
+    fn resume(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
+        let Self { function, states, broadcast, desk, firing, .. } = self;
+        firing.resume(states, desk, out, |timer, ctx| function.on_timer(timer, broadcast, ctx))
+    }
+
+    fn time(&mut self, now: Timestamp, _: &mut dyn Output<F::Out>) -> TaskResult {
+        self.firing.time(now);
+        Ok(())
+    }
+
+    fn drain(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
+        let Self { function, states, broadcast, desk, firing, .. } = self;
+        firing.drain(states, desk, out, |timer, ctx| function.on_timer(timer, broadcast, ctx))
+    }
+
+    fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let Self { function, broadcast, desk, .. } = self;
+        desk.finish(out, |ctx| function.finish(broadcast, ctx).map_err(failed))
+    }
+}

@@ -1,0 +1,154 @@
+//! The operator that looks for a pattern.
+
+use std::{cmp::Ordering, sync::Arc};
+
+use flott::{
+    FunctionResult, Key, KeyedContext, KeyedOpen, KeyedProcessFunction, MapState, OutputTag, TimeDomain, Timer,
+    Timestamp, ValueState,
+};
+
+use crate::{
+    automaton::{Automaton, Found, Scratch},
+    function::PatternProcessFunction,
+    runs::Runs,
+};
+
+type Order<T> = Arc<dyn Fn(&T, &T) -> Ordering + Send + Sync>;
+
+/// In which order events are looked at.
+pub(crate) struct Settings<T> {
+    pub time: TimeDomain,
+    /// Of events of equal time; without it as they come.
+    pub order: Option<Order<T>>,
+    /// Where late events go.
+    pub late: Option<OutputTag<T>>,
+}
+
+impl<T> Clone for Settings<T> {
+    fn clone(&self) -> Self {
+        Self { time: self.time, order: self.order.clone(), late: self.late.clone() }
+    }
+}
+
+/// Looks for a pattern in the events of each key.
+///
+/// In event time events wait, by their times, for the watermark, so that they are looked at in order; there is a timer
+/// for each time. A further timer is for the partial match that runs out of time first.
+pub(crate) struct Search<K, F: PatternProcessFunction> {
+    automaton: Arc<Automaton<F::In>>,
+    settings: Settings<F::In>,
+    function: F,
+    runs: ValueState<Runs<F::In>>,
+    waiting: MapState<Timestamp, Vec<F::In>>,
+    scratch: Scratch,
+    key: std::marker::PhantomData<fn() -> K>,
+}
+
+impl<K, F: PatternProcessFunction> Clone for Search<K, F> {
+    fn clone(&self) -> Self {
+        Self::new(self.automaton.clone(), self.settings.clone(), self.function.clone())
+    }
+}
+
+impl<K, F: PatternProcessFunction> Search<K, F> {
+    pub fn new(automaton: Arc<Automaton<F::In>>, settings: Settings<F::In>, function: F) -> Self {
+        let (runs, waiting, scratch) = (ValueState::default(), MapState::default(), Scratch::default());
+        Self { automaton, settings, function, runs, waiting, scratch, key: std::marker::PhantomData }
+    }
+}
+
+type Ctx<'a, K, F> = KeyedContext<'a, K, <F as PatternProcessFunction>::Out>;
+
+impl<K: Key, F: PatternProcessFunction> Search<K, F> {
+    /// Time is `now`, and these are its events.
+    fn search(
+        &mut self,
+        events: impl ExactSizeIterator<Item = F::In>,
+        now: Timestamp,
+        ctx: &mut Ctx<'_, K, F>,
+    ) -> FunctionResult {
+        let kept = self.runs.take(ctx)?;
+        if kept.is_none() && events.len() == 0 {
+            return Ok(());
+        }
+        let mut runs = kept.unwrap_or_default();
+        // Processing time may go back; the order of events does not.
+        let now = now.max(runs.time);
+        let mut found = Found::default();
+        self.automaton.advance(&mut runs, now, &mut found)?;
+        self.give(&mut found, ctx)?;
+        for event in events {
+            self.automaton.event(&mut runs, event, now, &mut self.scratch, &mut found)?;
+            self.give(&mut found, ctx)?;
+        }
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let deadline = match runs.alarm {
+            Some(alarm) if alarm > now => found.deadline.filter(|deadline| *deadline < alarm),
+            _ => {
+                runs.alarm = None;
+                self.automaton.first_deadline(&runs)?
+            }
+        };
+        if let Some(deadline) = deadline {
+            runs.alarm = Some(deadline);
+            match self.settings.time {
+                TimeDomain::Event => ctx.register_event_time_timer(deadline)?,
+                TimeDomain::Processing => ctx.register_processing_time_timer(deadline)?,
+            };
+        }
+        self.runs.set(ctx, runs)?;
+        Ok(())
+    }
+
+    fn give(&mut self, found: &mut Found<F::In>, ctx: &mut Ctx<'_, K, F>) -> FunctionResult {
+        for partial in found.timed_out.drain(..) {
+            self.function.process_timed_out(partial, &mut *ctx)?;
+        }
+        found.matches.drain(..).try_for_each(|found| self.function.process_match(found, &mut *ctx))
+    }
+}
+
+impl<K: Key, F: PatternProcessFunction> KeyedProcessFunction for Search<K, F> {
+    type Key = K;
+    type In = F::In;
+    type Out = F::Out;
+
+    fn open(&mut self, ctx: &mut KeyedOpen<'_, K>) -> FunctionResult {
+        self.runs = ctx.value("partial-matches")?;
+        self.waiting = ctx.map("waiting-events")?;
+        self.function.open(ctx.task())
+    }
+
+    fn process(&mut self, event: F::In, ctx: &mut KeyedContext<'_, K, F::Out>) -> FunctionResult {
+        if self.settings.time == TimeDomain::Processing {
+            let now = ctx.processing_time();
+            return self.search([event].into_iter(), now, ctx);
+        }
+        let Some(at) = ctx.timestamp() else { return Err(NO_TIMESTAMPS.into()) };
+        if at <= ctx.watermark() {
+            return match &self.settings.late {
+                Some(late) => ctx.emit_to(late, event),
+                None => Ok(()),
+            };
+        }
+        self.waiting.get_or_insert_with(ctx, &at, Vec::new)?.push(event);
+        ctx.register_event_time_timer(at)?;
+        Ok(())
+    }
+
+    fn on_timer(&mut self, timer: Timer, ctx: &mut KeyedContext<'_, K, F::Out>) -> FunctionResult {
+        let mut events = match timer.domain {
+            TimeDomain::Event => self.waiting.remove(ctx, &timer.at)?.unwrap_or_default(),
+            TimeDomain::Processing => Vec::new(),
+        };
+        if let Some(order) = &self.settings.order {
+            events.sort_by(|a, b| order(a, b));
+        }
+        self.search(events.into_iter(), timer.at, ctx)
+    }
+}
+
+const NO_TIMESTAMPS: &str = "events have no timestamps, by which a pattern is looked for: give them some by \
+                             `assign_timestamps_and_watermarks`, or look for it in `processing_time`";

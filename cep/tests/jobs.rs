@@ -1,0 +1,235 @@
+//! Patterns in whole jobs within the test's process.
+
+use std::time::Duration;
+
+use flott::{
+    Clock, Context, Data, Environment, FunctionResult, ManualClock, OutputTag, RestartStrategy, Stream, TaskInfo,
+    Timestamp, WatermarkStrategy,
+};
+use flott_cep::{AfterMatchSkip, Match, Pattern, PatternError, PatternProcessFunction, Patterns};
+
+/// Key, letter, time.
+type Event = (u64, char, i64);
+
+fn env(parallelism: u32) -> Environment {
+    let env = Environment::local();
+    env.set_parallelism(parallelism);
+    env.set_restart_strategy(RestartStrategy::None);
+    env
+}
+
+fn is(letter: char) -> impl Fn(&Event) -> bool + Send + Sync {
+    move |event| event.1 == letter
+}
+
+/// An a, and the next b within 50 milliseconds, which is not after a c.
+fn a_b() -> Pattern<Event> {
+    let a = Pattern::begin("a").filter(is('a'));
+    a.not_followed_by("c").filter(is('c')).followed_by("b").filter(is('b')).within(Duration::from_millis(50))
+}
+
+fn stamped(events: &Stream<Event>, delay: u64) -> Stream<Event> {
+    let strategy = WatermarkStrategy::for_bounded_out_of_orderness(Duration::from_millis(delay));
+    events.assign_timestamps_and_watermarks(strategy.with_timestamp_assigner(|event: &Event| event.2))
+}
+
+#[track_caller]
+fn sorted<T: Data + Ord>(stream: &Stream<T>, env: &Environment) -> Vec<T> {
+    let collected = stream.collect();
+    let mut records = env.execute("test").unwrap().collected(&collected).unwrap();
+    records.sort();
+    records
+}
+
+/// Events of 13 keys, out of order by less than 40 milliseconds.
+fn events(count: i64) -> Vec<Event> {
+    (0..count)
+        .map(|n| ((n % 13) as u64, ['a', 'b', 'c', 'x'][(n * 31 / 7 % 4) as usize], n / 3 * 10 + (n * 7919) % 39))
+        .collect()
+}
+
+/// Beginnings and ends of the matches of `a_b`.
+fn expected(events: &[Event]) -> Vec<(u64, i64, i64)> {
+    let mut found = Vec::new();
+    for key in 0..13 {
+        let mut events: Vec<_> = events.iter().filter(|event| event.0 == key).collect();
+        events.sort_by_key(|event| event.2);
+        for (place, first) in events.iter().enumerate().filter(|(_, event)| event.1 == 'a') {
+            let next = events[place + 1..].iter().find(|event| matches!(event.1, 'b' | 'c'));
+            if let Some(next) = next.filter(|next| next.1 == 'b' && next.2 - first.2 < 50) {
+                found.push((key, first.2, next.2));
+            }
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+fn ends(found: &Match<Event>) -> (u64, i64, i64) {
+    let (first, last) = (found.first("a").unwrap(), found.last("b").unwrap());
+    assert_eq!((first.2, last.2), (found.start(), found.end()));
+    (first.0, first.2, last.2)
+}
+
+#[test]
+fn events_are_looked_at_in_the_order_of_their_times() {
+    let events = events(6_000);
+    let expected = expected(&events);
+    assert!(expected.len() > 100, "{}", expected.len());
+    for parallelism in [1, 2, 4] {
+        let env = env(parallelism);
+        env.configure("pipeline.auto-watermark-interval", "0 ms");
+        let late = OutputTag::new("late");
+        let keyed = stamped(&env.from_collection(events.clone()), 40).key_by(|event| event.0);
+        let found = keyed.pattern(&a_b()).unwrap().late_to(&late).select(|found| ends(&found));
+        let late = found.side_output(&late).collect();
+        let collected = found.collect();
+        let result = env.execute("test").unwrap();
+        let mut found = result.collected(&collected).unwrap();
+        found.sort();
+        assert_eq!(found, expected, "parallelism {parallelism}");
+        assert_eq!(result.collected(&late).unwrap(), []);
+    }
+}
+
+#[test]
+fn late_events_go_to_a_side_output() {
+    let env = env(1);
+    // A watermark behind each event, with no delay.
+    #[derive(Clone)]
+    struct BehindEach;
+    impl flott::WatermarkGenerator<Event> for BehindEach {
+        fn on_record(&mut self, _: &Event, timestamp: Timestamp) -> Option<Timestamp> {
+            Some(timestamp)
+        }
+    }
+    let strategy = WatermarkStrategy::for_generator(BehindEach).with_timestamp_assigner(|event: &Event| event.2);
+    let events = vec![(1, 'a', 10), (1, 'b', 5), (2, 'a', 11), (1, 'b', 11), (1, 'b', 12)];
+    let keyed = env.from_collection(events).assign_timestamps_and_watermarks(strategy).key_by(|event| event.0);
+    let late = OutputTag::new("late");
+    let found = keyed.pattern(&a_b()).unwrap().late_to(&late).select(|found| ends(&found));
+    let (found, late) = (found.collect(), found.side_output(&late).collect());
+    let result = env.execute("test").unwrap();
+    assert_eq!(result.collected(&found).unwrap(), [(1, 10, 12)]);
+    assert_eq!(result.collected(&late).unwrap(), [(1, 'b', 5), (1, 'b', 11)]);
+}
+
+const GIVEN_UP: OutputTag<(u64, i64, Option<Timestamp>)> = OutputTag::new("given up");
+
+/// Tells when matches were complete, and partial ones were given up.
+#[derive(Clone, Default)]
+struct When {
+    opened: bool,
+}
+
+impl PatternProcessFunction for When {
+    type In = Event;
+    type Out = (u64, i64, Option<Timestamp>);
+
+    fn open(&mut self, task: &TaskInfo) -> FunctionResult {
+        self.opened = task.subtask() < task.parallelism;
+        Ok(())
+    }
+
+    fn process_match(&mut self, mut found: Match<Event>, ctx: &mut Context<'_, Self::Out>) -> FunctionResult {
+        assert!(self.opened);
+        let at = ctx.timestamp();
+        for (key, _, time) in found.take("a") {
+            ctx.emit((key, time, at));
+        }
+        ctx.add_to("matches", 1);
+        Ok(())
+    }
+
+    fn process_timed_out(&mut self, partial: Match<Event>, ctx: &mut Context<'_, Self::Out>) -> FunctionResult {
+        let at = ctx.timestamp();
+        match partial.get("a") {
+            [(key, _, time)] => ctx.emit_to(&GIVEN_UP, (*key, *time, at)),
+            other => Err(format!("{other:?} is no partial match").into()),
+        }
+    }
+}
+
+#[test]
+fn results_have_the_time_at_which_they_were_certain() {
+    let env = env(2);
+    let events = vec![(1, 'a', 10), (2, 'a', 20), (3, 'a', 25), (1, 'b', 40), (3, 'c', 50), (2, 'b', 70), (4, 'a', 80)];
+    let keyed = stamped(&env.from_collection(events), 0).key_by(|event| event.0);
+    let found = keyed.pattern(&a_b()).unwrap().process(When::default());
+    let given_up = found.side_output(&GIVEN_UP).collect();
+    let found = found.collect();
+    let result = env.execute("test").unwrap();
+    assert_eq!(result.collected(&found).unwrap(), [(1, 10, Some(40))]);
+    let mut given_up = result.collected(&given_up).unwrap();
+    given_up.sort();
+    assert_eq!(given_up, [(2, 20, Some(70)), (4, 80, Some(130))]);
+    assert_eq!(result.counter("matches"), 1);
+}
+
+#[test]
+fn what_must_not_follow_is_certain_when_time_has_passed() {
+    let env = env(2);
+    let events = vec![(1, 'a', 10), (2, 'a', 20), (2, 'c', 30), (1, 'c', 60), (1, 'a', 100)];
+    let keyed = stamped(&env.from_collection(events), 0).key_by(|event| event.0);
+    let alone = Pattern::begin("a").filter(is('a')).not_followed_by("c").filter(is('c'));
+    let found = keyed.pattern(&alone.within(Duration::from_millis(50))).unwrap().process(When::default());
+    assert_eq!(sorted(&found, &env), [(1, 10, Some(60)), (1, 100, Some(150))]);
+}
+
+#[test]
+fn a_stream_without_keys_is_one_row_of_events() {
+    let events = events(3_000);
+    for parallelism in [1, 3] {
+        let env = env(parallelism);
+        let stream = stamped(&env.from_collection(events.clone()), 40);
+        // Events of equal time come in the order of their keys.
+        let pattern = Pattern::begin("a").filter(is('a')).next("b").filter(is('b'));
+        let pattern = pattern.after_match(AfterMatchSkip::PastLastEvent);
+        let found = stream.pattern(&pattern).unwrap().order_by(|a, b| a.cmp(b)).flat_select(|found| {
+            let (first, last) = (found.first("a").unwrap().to_owned(), found.last("b").unwrap().to_owned());
+            [(first.2, first.0), (last.2, last.0)]
+        });
+        let mut ordered = events.clone();
+        ordered.sort_by_key(|(key, letter, time)| (*time, *key, *letter));
+        let pairs = ordered.windows(2).filter(|pair| pair[0].1 == 'a' && pair[1].1 == 'b');
+        let mut expected: Vec<_> = pairs.flat_map(|pair| [(pair[0].2, pair[0].0), (pair[1].2, pair[1].0)]).collect();
+        expected.sort_unstable();
+        assert!(expected.len() > 100);
+        assert_eq!(sorted(&found, &env), expected);
+    }
+}
+
+#[test]
+fn in_processing_time_events_are_looked_at_as_they_come() {
+    let env = env(1);
+    env.set_clock(Clock::Manual(ManualClock::at(1_000)));
+    let events = vec![(1, 'a', 9), (1, 'b', 1), (2, 'a', 0), (1, 'a', 0), (1, 'c', 0)];
+    let keyed = env.from_collection(events).key_by(|event| event.0);
+    let unanswered = OutputTag::new("unanswered");
+    let found = keyed.pattern(&a_b()).unwrap().processing_time().select_or_timed_out(
+        |found| (found.first("a").copied(), found.start(), found.end()),
+        &unanswered,
+        |partial| partial.first("a").map(|event| event.0),
+    );
+    let (found, unanswered) = (found.collect(), found.side_output(&unanswered).collect());
+    let result = env.execute("test").unwrap();
+    assert_eq!(result.collected(&found).unwrap(), [(Some((1, 'a', 9)), 1_000, 1_000)]);
+    // The clock stands still, but the input ends.
+    assert_eq!(result.collected(&unanswered).unwrap(), [Some(2)]);
+}
+
+#[test]
+fn event_time_needs_timestamps() {
+    let env = env(1);
+    env.from_collection(events(1)).key_by(|event| event.0).pattern(&a_b()).unwrap().select(|_| 0).discard();
+    let error = env.execute("test").unwrap_err().to_string();
+    assert!(error.contains("in Pattern") && error.contains("`assign_timestamps_and_watermarks`"), "{error}");
+}
+
+#[test]
+fn a_pattern_that_makes_no_sense_is_told_at_once() {
+    let env = env(1);
+    let pattern = Pattern::begin("a").next("a");
+    let error = env.from_collection(events(1)).pattern(&pattern).err();
+    assert_eq!(error, Some(PatternError::DuplicateName("a".into())));
+}

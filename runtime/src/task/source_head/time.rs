@@ -1,0 +1,194 @@
+//! What a source knows of time: the watermark of each split, and what the splits say together.
+
+use std::sync::Arc;
+
+use super::open::{OpenSplit, OpenSplits};
+use crate::{
+    batch::Timestamp,
+    channel::merge::Said,
+    error::TaskResult,
+    event::Event,
+    task::TaskInfo,
+    time::{Pulse, WatermarkAlignment, WatermarkAssigner, WatermarkStrategy, millis},
+};
+
+/// The time of a split.
+pub(super) struct SplitTime<T> {
+    pub assigner: WatermarkAssigner<T>,
+    /// It had no records for so long that its watermark does not count.
+    pub idle: bool,
+    /// Since when it is known to have none, by processing time. Time in which nobody asked it does not count, as when
+    /// the task waits for its receivers.
+    pub dry_since: Option<Timestamp>,
+    /// It is ahead of its alignment group, and not read.
+    pub paused: bool,
+}
+
+/// How a source stands to its alignment group.
+struct Aligned {
+    group: String,
+    drift_ms: i64,
+    interval_ms: i64,
+    /// Splits with a greater watermark are not read.
+    limit: Timestamp,
+    /// When the group is to hear of the source again; from the first watermark on.
+    due: Option<Timestamp>,
+}
+
+impl Aligned {
+    fn new(alignment: &WatermarkAlignment) -> Self {
+        Self {
+            group: alignment.group.clone(),
+            drift_ms: millis(alignment.max_drift),
+            interval_ms: millis(alignment.update_interval).max(1),
+            limit: Timestamp::MAX,
+            due: None,
+        }
+    }
+}
+
+/// The time of a source.
+pub(super) struct SourceTime<T> {
+    strategy: WatermarkStrategy<T>,
+    /// Without a strategy there is no time but its end.
+    is_plain: bool,
+    info: Arc<TaskInfo>,
+    pulse: Pulse,
+    said: Said,
+    aligned: Option<Aligned>,
+}
+
+impl<T> SourceTime<T> {
+    pub fn new(strategy: Option<WatermarkStrategy<T>>, info: Arc<TaskInfo>) -> TaskResult<Self> {
+        let is_plain = strategy.is_none();
+        let strategy = strategy.unwrap_or_else(WatermarkStrategy::no_watermarks);
+        let pulse = if is_plain { Pulse::default() } else { Pulse::of(&info)? };
+        let aligned = strategy.alignment().map(Aligned::new);
+        Ok(Self { strategy, is_plain, info, pulse, said: Said::default(), aligned })
+    }
+
+    /// Whether records go as they come, and nothing is said before the end.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
+    /// The time of a split that is opened: nothing is known of it.
+    pub fn split(&self) -> SplitTime<T> {
+        SplitTime { assigner: self.strategy.assigner(), idle: false, dry_since: None, paused: false }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.info.clock.now()
+    }
+
+    /// A split was asked and has no records.
+    pub fn dry(&self, split: &mut SplitTime<T>) {
+        let Some(after) = self.strategy.idleness_ms().filter(|_| !split.idle) else { return };
+        let now = self.now();
+        let idle_at = split.dry_since.get_or_insert(now).saturating_add(after);
+        // What is woken and has nothing after all would otherwise be taken to have something for ever.
+        split.idle = now >= idle_at;
+        self.info.alarm.set(idle_at);
+    }
+
+    /// Processing time is `now`: splits that have had no records for long become idle.
+    pub fn watch_idleness(&mut self, splits: &mut OpenSplits<T>, now: Timestamp) {
+        let Some(after) = self.strategy.idleness_ms() else { return };
+        for split in splits.iter_mut() {
+            if split.time.idle || split.is_woken() {
+                continue;
+            }
+            let Some(since) = split.time.dry_since else { continue };
+            let idle_at = since.saturating_add(after);
+            split.time.idle = now >= idle_at;
+            if !split.time.idle {
+                self.info.alarm.set(idle_at);
+            }
+        }
+    }
+
+    /// A batch was read; whether the watermark is due.
+    pub fn beat(&mut self, now: Timestamp) -> bool {
+        self.pulse.beat(now)
+    }
+
+    /// There is nothing to read: the watermark is due, and again later if its generator is to be asked by the clock.
+    pub fn rest(&mut self, now: Timestamp) {
+        self.pulse.rest(now);
+        if self.strategy.is_periodic() {
+            self.info.alarm.set(self.pulse.next(now));
+        }
+    }
+
+    /// Asks the generators that are asked by the clock.
+    pub fn ask_generators(&self, splits: &mut OpenSplits<T>, now: Timestamp) {
+        if self.strategy.is_periodic() {
+            splits.iter_mut().for_each(|split| {
+                split.time.assigner.periodic(now);
+            });
+        }
+    }
+
+    /// Says what is new of the splits together. Without any it is idle until it gets one, unless that is `awaited`.
+    pub fn settle(&mut self, splits: &OpenSplits<T>, awaited: bool, say: impl FnMut(Event)) {
+        if !(splits.is_empty() && awaited) {
+            self.said.settle(splits.watermarks(), say);
+        }
+    }
+
+    /// Says that the source has come to `watermark`.
+    pub fn pass(&mut self, watermark: Timestamp, say: impl FnMut(Event)) {
+        self.said.settle([(watermark, false)].into_iter(), say);
+    }
+
+    /// The watermark that was said last.
+    pub fn watermark(&self) -> Timestamp {
+        self.said.watermark()
+    }
+
+    // ------------------------------------------------------------ alignment
+
+    /// What the group is to hear of the source at `now`, if it is time for that. It says so again when it hears the same,
+    /// in case it was lost, and while all splits are paused.
+    pub fn report(&mut self, splits: &OpenSplits<T>, now: Timestamp) -> Option<(&str, Option<Timestamp>)> {
+        let aligned = self.aligned.as_mut()?;
+        if let Some(due) = aligned.due.filter(|due| now < *due) {
+            self.info.alarm.set(due);
+            return None;
+        }
+        let watermark = self.said.watermark().max(splits.least());
+        if aligned.due.is_none() && watermark == Timestamp::MIN {
+            return None;
+        }
+        let next = now.saturating_add(aligned.interval_ms);
+        aligned.due = Some(next);
+        self.info.alarm.set(next);
+        Some((&aligned.group, (!self.said.is_idle()).then_some(watermark)))
+    }
+
+    /// What the group is to hear at the end, if it has heard of the source before.
+    pub fn last_report(&mut self) -> Option<&str> {
+        let aligned = self.aligned.as_mut()?;
+        aligned.due.take().map(|_| &*aligned.group)
+    }
+
+    /// The group has come to `watermark`, if there is anybody to wait for: pauses the splits that are too far ahead.
+    pub fn align(&mut self, splits: &mut OpenSplits<T>, watermark: Option<Timestamp>) {
+        let Some(aligned) = &mut self.aligned else { return };
+        aligned.limit = watermark.map_or(Timestamp::MAX, |watermark| watermark.saturating_add(aligned.drift_ms));
+        splits.iter_mut().for_each(|split| aligned.check(split));
+    }
+
+    /// A split has been read: pauses it if that has brought it too far ahead.
+    pub fn check(&self, split: &mut OpenSplit<T>) {
+        if let Some(aligned) = &self.aligned {
+            aligned.check(split);
+        }
+    }
+}
+
+impl Aligned {
+    fn check<T>(&self, split: &mut OpenSplit<T>) {
+        split.set_paused(split.time.assigner.watermark() > self.limit);
+    }
+}

@@ -1,0 +1,96 @@
+//! A source's way to the JobMaster: it asks for splits, and for how far its alignment group has come.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use flott_core::{id::OperatorId, message::HostToJob};
+use tokio::sync::mpsc;
+
+use super::{TaskInfo, wiring::Report};
+use crate::batch::Timestamp;
+
+/// What the JobMaster says to a source. Each is an answer, so no more of them can wait than were asked for.
+#[derive(Debug)]
+pub enum ToSource {
+    /// Answers the request for a split.
+    Split {
+        /// The split; `None` when there are no more.
+        split: Option<Bytes>,
+        /// Splits that this subtask is to hold open at most.
+        share: u32,
+    },
+    /// Answers the word of the source's own watermark.
+    Group {
+        /// The least watermark of the alignment group; `None` when there is nobody to wait for.
+        watermark: Option<Timestamp>,
+    },
+}
+
+/// Asks the JobMaster for splits, one at a time.
+pub(super) struct Splits {
+    source: OperatorId,
+    info: Arc<TaskInfo>,
+    report: Report,
+    answers: mpsc::UnboundedReceiver<ToSource>,
+    /// A request is on its way.
+    asked: bool,
+    /// There are no more.
+    exhausted: bool,
+    /// Splits to be open at a time: no more than the source reads, nor than this subtask's share.
+    open_max: usize,
+}
+
+impl Splits {
+    pub fn new(
+        source: OperatorId,
+        info: Arc<TaskInfo>,
+        report: Report,
+        answers: mpsc::UnboundedReceiver<ToSource>,
+    ) -> Self {
+        Self { source, info, report, answers, asked: false, exhausted: false, open_max: usize::MAX }
+    }
+
+    /// Reads no more splits at a time than this; at least 1.
+    pub fn limit(&mut self, open_max: usize) {
+        self.open_max = self.open_max.min(open_max).max(1);
+    }
+
+    /// Asks for another split if `open` of them are not enough, and the last request is answered.
+    pub fn want(&mut self, open: usize) {
+        if !self.asked && !self.exhausted && open < self.open_max {
+            self.asked = true;
+            (self.report)(HostToJob::RequestSplit { attempt: self.info.attempt, source: self.source });
+        }
+    }
+
+    /// Whether another split may come that was asked for.
+    pub fn is_awaited(&self) -> bool {
+        self.asked
+    }
+
+    /// Says how far the source has come; the answer comes by [`poll_answer`](Self::poll_answer).
+    pub fn say_watermark(&self, group: &str, watermark: Option<Timestamp>) {
+        let attempt = self.info.attempt;
+        (self.report)(HostToJob::SourceWatermark { attempt, group: group.to_owned(), watermark });
+    }
+
+    /// Whether there is an answer to take. Costs next to nothing.
+    pub fn has_answer(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
+    /// The next answer. Pends for ever when the host is going down.
+    pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<ToSource> {
+        let Some(answer) = ready!(self.answers.poll_recv(cx)) else { return Poll::Pending };
+        if let ToSource::Split { split, share } = &answer {
+            let (is_last, share) = (split.is_none(), *share as usize);
+            self.asked = false;
+            self.exhausted |= is_last;
+            self.limit(share);
+        }
+        Poll::Ready(answer)
+    }
+}
