@@ -56,6 +56,7 @@ pub struct TaskHarness {
     tasks: Vec<Task>,
     ready: Arc<Ready>,
     draws: Option<Draws>,
+    clock: ManualClock,
     failure: Option<Box<Failure>>,
 }
 
@@ -109,7 +110,7 @@ impl TaskHarness {
             state: State::Running(head.run()),
         };
         let tasks = built.into_iter().rev().enumerate().map(task).collect();
-        Ok(Self { program, tasks, ready, draws: seed.map(Draws::new), failure: None })
+        Ok(Self { program, tasks, ready, draws: seed.map(Draws::new), clock: clock.clone(), failure: None })
     }
 
     /// Has one task do what it can, if one can do anything.
@@ -141,10 +142,10 @@ impl TaskHarness {
         self.failure.as_deref()
     }
 
-    /// The earliest time that a task waits for.
+    /// The earliest processing time that an operator waits for, or a call that it has under way.
     pub fn next_alarm(&self) -> Option<Timestamp> {
         let running = self.tasks.iter().filter(|task| matches!(task.state, State::Running(_)));
-        running.filter_map(|task| task.info.alarm.next()).min()
+        running.filter_map(|task| task.info.alarm.next()).chain(self.clock.awaited()).min()
     }
 
     /// Whether all tasks have ended.

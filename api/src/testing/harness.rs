@@ -111,12 +111,14 @@ impl<In: Data, Out: Data> Harness<In, Out> {
     }
 
     /// Ends the input, as a job's source does: the last watermark, what operators keep for the end, the end. What sinks of
-    /// the pipeline have prepared is made visible. Results can still be taken.
+    /// the pipeline have prepared is made visible. Results can still be taken; a further call does nothing.
     ///
     /// # Errors
     /// As [`Feed::push`].
     pub fn end(&mut self) -> Result<(), Failure> {
-        self.input().end()?;
+        if !self.port.ended {
+            self.input().end()?;
+        }
         self.pipeline.finish().map_err(|failure| *failure)
     }
 }

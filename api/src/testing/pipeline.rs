@@ -104,8 +104,9 @@ impl<Out> Pipeline<Out> {
         for _ in 0..STOPS_MAX {
             let now = self.clock.now();
             let next = self.tasks().map_err(|failure| *failure)?.next_alarm();
-            match next.filter(|at| (now..until).contains(at)) {
-                Some(at) => self.set_time(at.max(now.saturating_add(1)))?,
+            // What was waited for until now has been seen to.
+            match next.filter(|at| now < *at && *at < until) {
+                Some(at) => self.set_time(at)?,
                 None => return self.set_time(until),
             }
         }
@@ -185,6 +186,8 @@ impl<Out> Pipeline<Out> {
         if tasks.is_over() {
             return tasks.commit();
         }
-        Err(Box::new(Failure::internal("tasks wait for something although all inputs have ended")))
+        let message = "the pipeline waits for something, such as the answer to a call, although its input has ended: \
+                       when it has come, `end` can be called again";
+        Err(Box::new(Failure::user(message)))
     }
 }

@@ -54,8 +54,8 @@ pub struct ManualClock(Arc<Mutex<Manual>>);
 #[derive(Default)]
 struct Manual {
     now: Timestamp,
-    /// Who waits for it to move.
-    waiting: Vec<Waker>,
+    /// Who waits for it to move, and for which time.
+    waiting: Vec<(Timestamp, Waker)>,
 }
 
 impl ManualClock {
@@ -77,12 +77,17 @@ impl ManualClock {
         manual.now = manual.now.max(now);
         let waiting = std::mem::take(&mut manual.waiting);
         drop(manual);
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
     /// Moves it on.
     pub fn advance(&self, by: Duration) {
         self.set(self.now().saturating_add(millis(by)));
+    }
+
+    /// The earliest time that somebody waits for, or has waited for since it was moved.
+    pub fn awaited(&self) -> Option<Timestamp> {
+        self.0.lock().waiting.iter().map(|(at, _)| *at).min()
     }
 
     /// Whether it says `at` or later; if not, `waker` is called when it moves.
@@ -91,8 +96,9 @@ impl ManualClock {
         if manual.now >= at {
             return true;
         }
-        if !manual.waiting.iter().any(|known| known.will_wake(waker)) {
-            manual.waiting.push(waker.clone());
+        match manual.waiting.iter_mut().find(|(_, known)| known.will_wake(waker)) {
+            Some((earliest, _)) => *earliest = at.min(*earliest),
+            None => manual.waiting.push((at, waker.clone())),
         }
         false
     }
@@ -119,7 +125,9 @@ mod tests {
         let clock = ManualClock::at(5);
         let (sleeper, waker) = Sleeper::new();
         assert!(clock.reached(5, &waker));
-        assert!(!clock.reached(7, &waker));
+        assert_eq!(clock.awaited(), None);
+        assert!(!clock.reached(9, &waker) && !clock.reached(7, &waker) && !clock.reached(8, &waker));
+        assert_eq!(clock.awaited(), Some(7));
         clock.advance(Duration::from_millis(2));
         assert_eq!((sleeper.woken(), clock.now()), (1, 7));
         clock.set(3);
