@@ -96,3 +96,8 @@ pub use allocator::private as __private;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// So do those of the page on windows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/windows.md")]
+struct WindowsPage;
