@@ -111,3 +111,7 @@ struct TestingPage;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/programs.md")]
 struct Programs;
+/// So do those of the page on windows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/windows.md")]
+struct WindowsPage;
