@@ -5,6 +5,7 @@
 //! - `map`, `filter`, `flat_map`: stateless functions
 //! - `process`, `keyed_process`, `co_process`: process functions
 //! - `fold`: what is folded per key: reductions and aggregations
+//! - `folding`: a batch folded into a table
 //! - `running`: a result for each record (streaming)
 //! - `combine`, `total`: one result for each key (batch), before the shuffle and after
 //! - `sink`: the end of a chain
@@ -14,6 +15,7 @@ mod combine;
 mod filter;
 mod flat_map;
 mod fold;
+mod folding;
 mod keyed_process;
 mod map;
 mod process;

@@ -7,16 +7,19 @@
 //! # Layout
 //! - `body`: how operators are built at run time, by kind, behind type erasure
 //! - `edge`: how an edge's writer is built
+//! - `key`: how keys are taken out of records
 //! - `side`: side outputs of an operator
 //! - `node`: an operator with its settings
 
 mod body;
 mod edge;
+mod key;
 mod node;
 mod side;
 
 pub(crate) use body::{Body, Commit, Erased, OneInput, Outputs, SinkNode, Site, SourceNode, TwoInput};
-pub(crate) use edge::{CustomEdge, EdgeBody, KeyOf, KeyedEdge, Keys, PlainEdge};
+pub(crate) use edge::{CustomEdge, EdgeBody, KeyedEdge, PlainEdge};
+pub(crate) use key::{HeldKey, KeyOf, Keys, Look, MadeKey};
 pub(crate) use node::{BatchForm, Chaining, Node, NodeIndex, Origin};
 pub(crate) use side::{SharedSides, SideBody, SideKind, SidePorts};
 

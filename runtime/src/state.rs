@@ -8,21 +8,28 @@
 //! # Layout
 //! - `table`: what a backend implements
 //! - `heap`: tables in memory
+//! - `fold_table`: tables of aggregations
+//! - `slots`: where the entries of those are
+//! - `entries`: entries of tables, encoded
 //! - `entry_map`: the map within a key
 //! - `keyed`: the states of one operator
 //! - `prefetch`: entries that will be read soon
 //! - `handle`: what user functions hold
 
+mod entries;
 mod entry_map;
+mod fold_table;
 mod handle;
 mod heap;
 mod keyed;
 mod prefetch;
+mod slots;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use entry_map::EntryMap;
+pub use fold_table::{FoldTable, Spot};
 pub use handle::{ListState, MapState, ValueState};
 pub use heap::HeapTable;
 pub use keyed::{KeyScope, KeyedStates};

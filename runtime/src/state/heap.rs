@@ -2,23 +2,19 @@
 
 use std::mem;
 
-use flott_core::{codec, failure::Failure};
 use hashbrown::{
     HashTable,
     hash_table::{AbsentEntry, Entry},
 };
 
 use super::{
-    prefetch::prefetch,
+    entries,
     table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable},
 };
 use crate::{
     batch::{Data, Key},
     error::TaskResult,
 };
-
-/// Bytes of a table that the first two caches of a core hold beside a batch.
-const NEAR_BYTES: usize = 256 << 10;
 
 /// An open table of keys and values, addressed by the keys' stable hash, which is not stored: for integer keys working
 /// it out again while the table grows is cheaper than half again the memory.
@@ -52,42 +48,6 @@ impl<K: Key, V> HeapTable<K, V> {
         match self.entries.find_entry(hash.for_table(), |(known, _)| known == key) {
             Ok(entry) => &mut entry.into_mut().1,
             Err(absent) => insert(absent, hash, (key.clone(), create())),
-        }
-    }
-
-    /// Adds `item` to the value of `key`: `first` makes a value of it where there is none, `add` changes one that is
-    /// there. Both get `with`.
-    #[inline(always)]
-    pub fn fold<C, T>(
-        &mut self,
-        hash: KeyHash,
-        key: &K,
-        item: T,
-        with: &mut C,
-        first: impl FnOnce(&mut C, T) -> V,
-        add: impl FnOnce(&mut C, &mut V, T),
-    ) -> &mut V {
-        match self.entries.find_entry(hash.for_table(), |(known, _)| known == key) {
-            Ok(entry) => {
-                let value = &mut entry.into_mut().1;
-                add(with, value, item);
-                value
-            }
-            Err(absent) => insert(absent, hash, (key.clone(), first(with, item))),
-        }
-    }
-
-    /// Has the entries that keys with these `hashes` probably have loaded into the processor's nearest cache, where the
-    /// table is too large to be there: the loads of a whole batch then overlap, instead of each record waiting for its own.
-    #[inline]
-    pub fn warm(&self, hashes: &[KeyHash]) {
-        if self.entries.capacity() * size_of::<(K, V)>() < NEAR_BYTES {
-            return;
-        }
-        for hash in hashes {
-            if let Some(entry) = self.entries.iter_hash(hash.for_table()).next() {
-                prefetch(entry);
-            }
         }
     }
 
@@ -125,16 +85,6 @@ impl<K: Key, V> HeapTable<K, V> {
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, value)| (key, value))
     }
-
-    /// All entries, in no order.
-    pub fn into_entries(self) -> impl Iterator<Item = (K, V)> {
-        self.entries.into_iter()
-    }
-
-    /// Takes all entries out and keeps the room they had.
-    pub fn drain_entries(&mut self) -> impl Iterator<Item = (K, V)> {
-        self.entries.drain()
-    }
 }
 
 /// Puts in an entry whose key is not there.
@@ -154,39 +104,11 @@ impl<K: Key, V: Data> Snapshot for HeapTable<K, V> {
     }
 
     fn snapshot(&self, groups: GroupSpace, sink: &mut dyn FnMut(GroupEntries<'_>) -> TaskResult) -> TaskResult {
-        let mut ordered: Vec<_> =
-            self.entries.iter().map(|entry| (KeyHash::of(&entry.0).group(groups.max), entry)).collect();
-        ordered.sort_unstable_by_key(|(group, _)| *group);
-        let mut bytes = Vec::new();
-        for run in ordered.chunk_by(|(a, _), (b, _)| a == b) {
-            let Some((group, _)) = run.first() else { continue };
-            if !groups.held.contains(*group) {
-                return Err(Box::new(Failure::internal(format!(
-                    "keyed state holds a key of group {group}, but the subtask has groups {}",
-                    groups.held
-                ))));
-            }
-            bytes.clear();
-            for (_, entry) in run {
-                codec::encode(entry, &mut bytes)
-                    .map_err(|error| Box::new(Failure::user("keyed state cannot be encoded").caused_by(&error)))?;
-            }
-            sink(GroupEntries { group: *group, count: run.len(), bytes: &bytes })?;
-        }
-        Ok(())
+        entries::snapshot(self.entries.iter(), groups, sink)
     }
 
-    fn restore(&mut self, count: usize, mut bytes: &[u8]) -> TaskResult {
-        let broken =
-            |error: codec::CodecError| Box::new(Failure::user("keyed state cannot be decoded").caused_by(&error));
-        for _ in 0..count {
-            let (key, value): (K, V) = codec::decode_prefix(&mut bytes).map_err(broken)?;
-            self.set(KeyHash::of(&key), &key, value);
-        }
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        Err(Box::new(Failure::user(format!("{} bytes follow the last entry of a keyed state", bytes.len()))))
+    fn restore(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
+        entries::restore(count, bytes, |key, value| self.set(KeyHash::of(&key), &key, value))
     }
 }
 
