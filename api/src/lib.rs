@@ -29,6 +29,7 @@
 //! - [`Stream`], [`KeyedStream`], [`ConnectedStreams`]: what a program is written with
 //! - `function`: [`ProcessFunction`] and its kin, contexts, [`Aggregate`]
 //! - `source`, [`Sink`]: the ends of streams
+//! - [`Text`]: short texts, as keys often are
 //! - `operator`: what runs
 //! - `plan`, `graph`: what was put together, and the job graph it becomes
 //! - `program`: how the runtime builds tasks out of it
@@ -46,6 +47,7 @@ mod result;
 mod sink;
 mod source;
 mod stream;
+mod text;
 
 pub use environment::Environment;
 pub use error::{Error, PlanError, Result};
@@ -70,6 +72,7 @@ pub use result::JobResult;
 pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};
 pub use source::GeneratorSource;
 pub use stream::{ConnectedStreams, KeyedConnectedStreams, KeyedStream, Number, Stream, StreamSink};
+pub use text::{Pieces, Text};
 
 #[doc(hidden)]
 pub use allocator::private as __private;
