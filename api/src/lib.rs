@@ -30,6 +30,7 @@
 //! - `function`: [`ProcessFunction`] and its kin, contexts, [`Aggregate`]
 //! - `window`: [`WindowAssigner`], [`Trigger`], [`Evictor`], [`ProcessWindowFunction`]
 //! - `source`, [`Sink`]: the ends of streams
+//! - [`Text`]: short texts, as keys often are
 //! - `operator`: what runs
 //! - `plan`, `graph`: what was put together, and the job graph it becomes
 //! - `program`: how the runtime builds tasks out of it
@@ -49,6 +50,7 @@ mod sink;
 mod source;
 mod stream;
 pub mod testing;
+mod text;
 mod window;
 
 pub use environment::Environment;
@@ -84,6 +86,7 @@ pub use stream::{
     KeyedBroadcastConnectedStreams, KeyedConnectedStreams, KeyedStream, KeyedStreamPair, Number, Stream, StreamPair,
     StreamPairWhere, StreamSink, TemporalJoinStreams, WindowedStream, WindowedStreamPair,
 };
+pub use text::{Pieces, Text};
 pub use window::{
     AlignedKind, AlignedWindows, ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor,
     CountTrigger, CumulativeEventTimeWindows, CumulativeProcessingTimeWindows, DeltaEvictor, DeltaTrigger,

@@ -11,6 +11,7 @@
 //! - `late`: records behind the watermark
 //! - `window`: windows of any kind
 //! - `fold`: what is folded per key: reductions and aggregations
+//! - `folding`: a batch folded into a table
 //! - `running`: a result for each record (streaming)
 //! - `combine`, `total`: one result for each key (batch), before the shuffle and after
 //! - `slices`: aligned windows in event time
@@ -25,6 +26,7 @@ mod filter;
 mod firing;
 mod flat_map;
 mod fold;
+mod folding;
 mod interval_join;
 mod keyed_process;
 mod late;

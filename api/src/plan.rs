@@ -7,11 +7,13 @@
 //! # Layout
 //! - `body`: how operators are built at run time, by kind, behind type erasure
 //! - `edge`: how an edge's writer is built
+//! - `key`: how keys are taken out of records
 //! - `side`: side outputs of an operator
 //! - `node`: an operator with its settings
 
 mod body;
 mod edge;
+mod key;
 mod node;
 mod side;
 
@@ -19,7 +21,8 @@ pub(crate) use body::{
     Body, Commit, Erased, OneInput, OneInputBody, Outputs, SinkNode, Site, SourceBody, SourceNode, TwoInput,
     into_output,
 };
-pub(crate) use edge::{CustomEdge, EdgeBody, KeyOf, KeyedEdge, Keys, PlainEdge};
+pub(crate) use edge::{CustomEdge, EdgeBody, KeyedEdge, PlainEdge};
+pub(crate) use key::{HeldKey, KeyOf, Keys, Look, MadeKey};
 pub(crate) use node::{BatchForm, Chaining, Node, NodeIndex, Origin};
 pub(crate) use side::{SharedSides, SideBody, SideKind, SidePorts};
 

@@ -77,7 +77,7 @@ fn deliver<T: Data>(frame: Frame) {
     let mut gate = InputGate::<T>::new(1, task());
     assert!(gate.remote_input().deliver(0, frame));
     match gate.poll_next(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Ok(GateItem::Batch(Batch { records, timestamps }))) => {
+        Poll::Ready(Ok(GateItem::Batch(Batch { records, timestamps, .. }))) => {
             assert_eq!(records.len(), count);
             assert!(timestamps.is_empty() || timestamps.len() == count);
         }

@@ -1,7 +1,13 @@
 //! Records on the move. Everything in the runtime works a batch at a time: one virtual call per operator and batch,
 //! tight typed loops inside.
 
+mod leaving;
+
 use serde::{Serialize, de::DeserializeOwned};
+
+pub use leaving::Leaving;
+
+use crate::state::KeyHash;
 
 /// What can be a record: it can be copied to several consumers and sent to another process.
 pub trait Data: Clone + Send + Serialize + DeserializeOwned + 'static {}
@@ -32,18 +38,27 @@ pub struct Batch<T> {
     pub records: Vec<T>,
     /// As many timestamps as records, or none.
     pub timestamps: Vec<Timestamp>,
+    /// As many hashes of the records' keys as records, or none. An edge by key puts them there for the operator behind it
+    /// where that is in the same process; everyone else may forget them.
+    hashes: Vec<KeyHash>,
 }
 
 impl<T> Default for Batch<T> {
     fn default() -> Self {
-        Self { records: Vec::new(), timestamps: Vec::new() }
+        Self { records: Vec::new(), timestamps: Vec::new(), hashes: Vec::new() }
     }
 }
 
 impl<T> Batch<T> {
     /// An empty batch with room for `records`.
     pub fn with_capacity(records: usize) -> Self {
-        Self { records: Vec::with_capacity(records), timestamps: Vec::new() }
+        Self { records: Vec::with_capacity(records), ..Self::default() }
+    }
+
+    /// Records with their timestamps, of which there are as many.
+    pub fn stamped(records: Vec<T>, timestamps: Vec<Timestamp>) -> Self {
+        debug_assert_eq!(timestamps.len(), records.len());
+        Self { records, timestamps, hashes: Vec::new() }
     }
 
     /// Records in it.
@@ -65,6 +80,23 @@ impl<T> Batch<T> {
     pub fn clear(&mut self) {
         self.records.clear();
         self.timestamps.clear();
+        self.hashes.clear();
+    }
+
+    /// The records, and the hashes of their keys if these came along with them.
+    pub fn keyed(&mut self) -> (&mut Vec<T>, Option<&mut Vec<KeyHash>>) {
+        let carried = self.hashes.len() == self.records.len();
+        (&mut self.records, carried.then_some(&mut self.hashes))
+    }
+
+    /// The records and hashes of a batch that is being filled with both.
+    pub(crate) fn hashed(&mut self) -> (&mut Vec<T>, &mut Vec<KeyHash>) {
+        (&mut self.records, &mut self.hashes)
+    }
+
+    /// Leaves the records without hashes of their keys.
+    pub(crate) fn forget_hashes(&mut self) {
+        self.hashes.clear();
     }
 
     /// Adds a record without a timestamp. The batch must not have timestamps.
@@ -95,11 +127,12 @@ impl<T> Batch<T> {
         debug_assert!(self.is_empty() || other.is_empty() || self.has_timestamps() == other.has_timestamps());
         self.records.append(&mut other.records);
         self.timestamps.append(&mut other.timestamps);
+        self.hashes.append(&mut other.hashes);
     }
 }
 
 impl<T> From<Vec<T>> for Batch<T> {
     fn from(records: Vec<T>) -> Self {
-        Self { records, timestamps: Vec::new() }
+        Self { records, ..Self::default() }
     }
 }

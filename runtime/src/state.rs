@@ -12,6 +12,9 @@
 //! # Layout
 //! - `table`: what a backend implements
 //! - `heap`: tables in memory
+//! - `fold_table`: tables of aggregations
+//! - `slots`: where the entries of those are
+//! - `entries`: entries of tables, encoded
 //! - `entry_map`: the map within a key
 //! - `keyed`: the states of one operator
 //! - `descriptor`: states to be registered
@@ -25,8 +28,10 @@
 
 mod aggregate;
 mod descriptor;
+mod entries;
 mod entry_map;
 mod expiring;
+mod fold_table;
 mod handle;
 mod heap;
 mod keyed;
@@ -34,6 +39,7 @@ mod meta;
 mod operator;
 mod prefetch;
 mod size;
+mod slots;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -42,6 +48,7 @@ mod ttl;
 pub use aggregate::Aggregate;
 pub use descriptor::StateDescriptor;
 pub use entry_map::EntryMap;
+pub use fold_table::{FoldTable, Spot};
 pub use handle::{AggregatingState, KeyedHandle, ListState, MapState, ReducingState, ValueState};
 pub use heap::HeapTable;
 pub use keyed::{KeyScope, KeyedStates};

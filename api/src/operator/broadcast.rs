@@ -105,7 +105,7 @@ impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::
 
     fn process_left(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, keys_of, keys, states, broadcast, desk, .. } = self;
-        keys_of.keys(&input.records, keys);
+        keys.take(&**keys_of, input);
         desk.with_states(states, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {

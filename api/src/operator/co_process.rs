@@ -98,7 +98,7 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
 
     fn process_left(&mut self, input: &mut Batch<F::Left>, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, left, keys, states, desk, .. } = self;
-        left.keys(&input.records, keys);
+        keys.take(&**left, input);
         desk.with_states(states, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {
@@ -114,7 +114,7 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
 
     fn process_right(&mut self, input: &mut Batch<F::Right>, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, right, keys, states, desk, .. } = self;
-        right.keys(&input.records, keys);
+        keys.take(&**right, input);
         desk.with_states(states, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {

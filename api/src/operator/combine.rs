@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use flott_runtime::{
-    batch::{BATCH_RECORDS, Batch, Key},
+    batch::{BATCH_RECORDS, Batch, Data, Key},
     error::TaskResult,
     output::{Operator, Output},
-    state::{HeapTable, StateSize},
+    state::StateSize,
 };
 
-use super::fold::Fold;
-use crate::plan::{KeyOf, Keys};
+use super::{fold::Fold, folding::Folding};
+use crate::plan::KeyOf;
 
 /// Keys that are held before all of them are passed on.
 const KEYS_MAX: usize = 1 << 17;
@@ -25,8 +25,9 @@ const TRIAL_RECORDS: usize = 2 * KEYS_MAX;
 pub(crate) struct Combine<K, T, F: Fold<K, T>> {
     keys_of: Arc<dyn KeyOf<T, K>>,
     fold: F,
-    table: HeapTable<K, F::Value>,
-    keys: Keys<K>,
+    values: Folding<K, F::Value>,
+    /// Of records that are passed on as they come.
+    keys: Vec<K>,
     out: Batch<(K, F::Value)>,
     /// Records since the table was empty.
     taken: usize,
@@ -38,8 +39,8 @@ impl<K: Key, T, F: Fold<K, T>> Combine<K, T, F> {
         Self {
             keys_of,
             fold,
-            table: HeapTable::default(),
-            keys: Keys::default(),
+            values: Folding::default(),
+            keys: Vec::new(),
             out: Batch::default(),
             taken: 0,
             pays: true,
@@ -48,7 +49,7 @@ impl<K: Key, T, F: Fold<K, T>> Combine<K, T, F> {
 
     fn flush(&mut self, out: &mut dyn Output<(K, F::Value)>) -> TaskResult {
         self.taken = 0;
-        for entry in self.table.drain_entries() {
+        for entry in self.values.table.drain_entries() {
             self.out.push(entry);
             if self.out.len() >= BATCH_RECORDS {
                 out.collect(&mut self.out)?;
@@ -58,26 +59,19 @@ impl<K: Key, T, F: Fold<K, T>> Combine<K, T, F> {
     }
 }
 
-impl<K: Key, T, F: Fold<K, T>> Operator<T, (K, F::Value)> for Combine<K, T, F> {
+impl<K: Key, T: Data, F: Fold<K, T>> Operator<T, (K, F::Value)> for Combine<K, T, F> {
     fn process(&mut self, input: &mut Batch<T>, out: &mut dyn Output<(K, F::Value)>) -> TaskResult {
         // A final result has no timestamp of a single record.
         input.timestamps.clear();
-        self.keys_of.keys(&input.records, &mut self.keys);
-        let Self { fold, table, keys, .. } = self;
         if !self.pays {
-            let values =
-                input.records.drain(..).zip(keys.keys.drain(..)).map(|(record, key)| (key, fold.first(record)));
-            self.out.records.extend(values);
-            keys.hashes.clear();
+            self.keys_of.make(&input.records, &mut self.keys);
+            let values = input.records.drain(..).zip(self.keys.drain(..));
+            self.out.records.extend(values.map(|(record, key)| (key, self.fold.first(record))));
             return out.collect(&mut self.out);
         }
-        table.warm(&keys.hashes);
         self.taken += input.len();
-        for (record, (hash, key)) in input.records.drain(..).zip(keys.iter()) {
-            table.fold(hash, key, record, fold, F::first, F::add);
-        }
-        keys.clear();
-        if table.len() < KEYS_MAX {
+        self.values.fold(&*self.keys_of, input, &mut self.fold, |_, _, _| (), &mut ());
+        if self.values.table.len() < KEYS_MAX {
             return Ok(());
         }
         self.pays = self.taken >= TRIAL_RECORDS;
@@ -89,6 +83,6 @@ impl<K: Key, T, F: Fold<K, T>> Operator<T, (K, F::Value)> for Combine<K, T, F> {
     }
 
     fn state_size(&self) -> StateSize {
-        StateSize { keys: self.table.len(), timers: 0 }
+        StateSize { keys: self.values.table.len(), timers: 0 }
     }
 }

@@ -17,7 +17,7 @@ const SWAP_BYTES: usize = 32;
 /// Small records are moved up whether they are kept or not, which costs two loads and two stores, but nothing that the
 /// processor would have to guess: `Vec::retain` took twice as long where a predicate passes three of four at random.
 fn retain<T>(batch: &mut Batch<T>, mut keep: impl FnMut(&T) -> bool) {
-    let Batch { records, timestamps } = batch;
+    let Batch { records, timestamps, .. } = batch;
     let stamped = !timestamps.is_empty();
     if !stamped && size_of::<T>() > SWAP_BYTES {
         records.retain(keep);
@@ -94,7 +94,8 @@ mod tests {
     fn check<T: Clone + PartialEq + std::fmt::Debug>(records: Vec<T>, keep: &[bool]) {
         for stamped in [false, true] {
             let timestamps: Vec<i64> = if stamped { (0..).take(records.len()).collect() } else { Vec::new() };
-            let mut batch = Batch { records: records.clone(), timestamps };
+            let mut batch = Batch::from(records.clone());
+            batch.timestamps = timestamps;
             let mut keeps = keep.iter().copied();
             retain(&mut batch, |_| keeps.next().unwrap());
             let expected = records.iter().zip(0..).zip(keep).filter(|(_, keep)| **keep).map(|(record, _)| record);

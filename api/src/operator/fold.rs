@@ -10,8 +10,8 @@ use crate::function::Aggregate;
 pub(crate) trait Fold<K, T>: Clone + Send + Sync + 'static {
     /// What is kept per key.
     type Value: Data;
-    /// What is given out for a record, without its key.
-    type Running: Send;
+    /// What is given out for a value, without its key.
+    type Bare: Send;
     /// What is given out.
     type Out: Data;
 
@@ -25,10 +25,13 @@ pub(crate) trait Fold<K, T>: Clone + Send + Sync + 'static {
     fn merge(&mut self, value: &mut Self::Value, other: Self::Value);
 
     /// The result so far.
-    fn running(&mut self, value: &Self::Value) -> Self::Running;
+    fn running(&mut self, key: &K, value: &Self::Value) -> Self::Out;
+
+    /// The result so far, without its key.
+    fn bare(&mut self, value: &Self::Value) -> Self::Bare;
 
     /// A result with its key.
-    fn keyed(key: K, result: Self::Running) -> Self::Out;
+    fn keyed(key: K, bare: Self::Bare) -> Self::Out;
 
     /// The last result.
     fn last(&mut self, key: K, value: Self::Value) -> Self::Out;
@@ -40,7 +43,7 @@ pub(crate) struct Reducing<F>(pub F);
 
 impl<K: Key, T: Data, F: FnMut(&mut T, T) + Clone + Send + Sync + 'static> Fold<K, T> for Reducing<F> {
     type Value = T;
-    type Running = T;
+    type Bare = T;
     type Out = T;
 
     #[inline(always)]
@@ -59,13 +62,18 @@ impl<K: Key, T: Data, F: FnMut(&mut T, T) + Clone + Send + Sync + 'static> Fold<
     }
 
     #[inline(always)]
-    fn running(&mut self, value: &T) -> T {
+    fn running(&mut self, _: &K, value: &T) -> T {
         value.clone()
     }
 
     #[inline(always)]
-    fn keyed(_: K, result: T) -> T {
-        result
+    fn bare(&mut self, value: &T) -> T {
+        value.clone()
+    }
+
+    #[inline(always)]
+    fn keyed(_: K, bare: T) -> T {
+        bare
     }
 
     fn last(&mut self, _: K, value: T) -> T {
@@ -79,7 +87,7 @@ pub(crate) struct Aggregating<A>(pub A);
 
 impl<K: Key, A: Aggregate> Fold<K, A::In> for Aggregating<A> {
     type Value = A::Accumulator;
-    type Running = A::Out;
+    type Bare = A::Out;
     type Out = (K, A::Out);
 
     #[inline(always)]
@@ -100,13 +108,18 @@ impl<K: Key, A: Aggregate> Fold<K, A::In> for Aggregating<A> {
     }
 
     #[inline(always)]
-    fn running(&mut self, value: &A::Accumulator) -> A::Out {
+    fn running(&mut self, key: &K, value: &A::Accumulator) -> (K, A::Out) {
+        (key.clone(), self.0.result(value))
+    }
+
+    #[inline(always)]
+    fn bare(&mut self, value: &A::Accumulator) -> A::Out {
         self.0.result(value)
     }
 
     #[inline(always)]
-    fn keyed(key: K, result: A::Out) -> (K, A::Out) {
-        (key, result)
+    fn keyed(key: K, bare: A::Out) -> (K, A::Out) {
+        (key, bare)
     }
 
     fn last(&mut self, key: K, value: A::Accumulator) -> (K, A::Out) {
@@ -136,7 +149,7 @@ where
     C: FnMut(&mut N, N) + Clone + Send + Sync + 'static,
 {
     type Value = N;
-    type Running = N;
+    type Bare = N;
     type Out = (K, N);
 
     #[inline(always)]
@@ -155,13 +168,18 @@ where
     }
 
     #[inline(always)]
-    fn running(&mut self, value: &N) -> N {
+    fn running(&mut self, key: &K, value: &N) -> (K, N) {
+        (key.clone(), value.clone())
+    }
+
+    #[inline(always)]
+    fn bare(&mut self, value: &N) -> N {
         value.clone()
     }
 
     #[inline(always)]
-    fn keyed(key: K, result: N) -> (K, N) {
-        (key, result)
+    fn keyed(key: K, bare: N) -> (K, N) {
+        (key, bare)
     }
 
     fn last(&mut self, key: K, value: N) -> (K, N) {

@@ -107,7 +107,7 @@ impl<K: Key, F: ProcessJoinFunction> Joining<K, F> {
         if !input.has_timestamps() && !input.is_empty() {
             return Err(unstamped("interval join", S::NAME));
         }
-        lane.keys_of.keys(&input.records, keys);
+        keys.take(&*lane.keys_of, input);
         let mut records = input.records.drain(..).zip(input.timestamps.drain(..)).zip(keys.drain());
         self.join::<S>(&mut lane.held, &lane.late, &mut records, out)?;
         lane.rest.extend(records);

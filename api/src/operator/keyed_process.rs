@@ -47,7 +47,7 @@ impl<F: KeyedProcessFunction> Operator<F::In, F::Out> for KeyedProcess<F> {
 
     fn process(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, keys_of, keys, states, desk, .. } = self;
-        keys_of.keys(&input.records, keys);
+        keys.take(&**keys_of, input);
         desk.with_states(states, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {

@@ -27,12 +27,13 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Operator, Output},
-    state::{HeapTable, KeyHash, KeyedStates},
+    state::{FoldTable, KeyHash, KeyedStates, Spot},
 };
 
 use self::{closed::Closed, shape::SliceNo};
 use super::{
     fold::Fold,
+    folding::TOGETHER,
     process::Desk,
     window::{Emit, LATE_RECORDS_DROPPED, unstamped},
 };
@@ -67,7 +68,7 @@ struct Slice<K, V> {
     begin: Timestamp,
     /// Its last millisecond.
     last: Timestamp,
-    table: HeapTable<K, V>,
+    table: FoldTable<K, V>,
 }
 
 /// Where a record goes.
@@ -100,13 +101,14 @@ enum Stage<K, V> {
 pub(crate) struct SliceWindows<K, T, W, F, E>
 where
     F: Fold<K, T>,
-    E: Emit<K, W, F::Running>,
+    E: Emit<K, W, F::Bare>,
 {
     shape: Shape,
     keys_of: Arc<dyn KeyOf<T, K>>,
     fold: F,
     emit: E,
     keys: Keys<K>,
+    spots: Vec<Spot>,
     /// In order of their numbers.
     open: Vec<Slice<K, F::Value>>,
     /// The one that was last used; most records are in the same.
@@ -132,7 +134,7 @@ where
     T: Data,
     W: Window,
     F: Fold<K, T>,
-    E: Emit<K, W, F::Running>,
+    E: Emit<K, W, F::Bare>,
 {
     pub fn new(spec: SliceSpec<T, F, E>, keys_of: Arc<dyn KeyOf<T, K>>, site: &Site) -> Self {
         let SliceSpec { shape, fold, emit, late } = spec;
@@ -142,6 +144,7 @@ where
             fold,
             emit,
             keys: Keys::default(),
+            spots: Vec::new(),
             open: Vec::new(),
             recent: 0,
             closed: Closed::new(!shape.is_cumulating()),
@@ -185,7 +188,7 @@ where
                 open.last = open.last.max(last);
             }
             _ => {
-                let table = HeapTable::with_capacity(self.keys_before);
+                let table = FoldTable::with_capacity(self.keys_before);
                 self.open.insert(found, Slice { number, begin, last, table });
             }
         }
@@ -209,11 +212,19 @@ where
                 Place::Open(index) => {
                     let Slice { begin, last, table, .. } = &mut self.open[index];
                     run = timestamps[from..].iter().take_while(|at| *begin <= **at && **at <= *last).count();
-                    let hashes = &keys.hashes[from..from + run];
-                    table.warm(hashes);
-                    let keys = hashes.iter().zip(&keys.keys[from..from + run]);
-                    for ((hash, key), record) in keys.zip(records.by_ref()) {
-                        table.fold(*hash, key, record, &mut self.fold, F::first, F::add);
+                    let (hashes, keys) = (&keys.hashes[from..from + run], &keys.keys[from..from + run]);
+                    for (hashes, keys) in hashes.chunks(TOGETHER).zip(keys.chunks(TOGETHER)) {
+                        self.spots.clear();
+                        table.locate(hashes, keys.iter(), &mut self.spots);
+                        let found = self.spots.iter().zip(hashes).zip(keys);
+                        for (((spot, hash), key), record) in found.zip(records.by_ref()) {
+                            match table.at(*spot) {
+                                Some((_, value)) => self.fold.add(value, record),
+                                None => {
+                                    table.fold(*hash, key.clone(), record, &mut self.fold, F::first, F::add);
+                                }
+                            }
+                        }
                     }
                 }
                 Place::Closed(number) => {
@@ -236,7 +247,6 @@ where
         input.timestamps = timestamps;
         input.timestamps.clear();
         self.keys = keys;
-        self.keys.clear();
         Ok(())
     }
 
@@ -326,7 +336,7 @@ where
                     ctx.set_timestamp(Some(window.max_timestamp()));
                     for place in (down_to..place).rev() {
                         if let Some((key, value)) = closed.window(place, start, |a, b| fold.merge(a, b)) {
-                            emit.emit(key, &window, fold.running(&value), &mut ctx).map_err(failed)?;
+                            emit.emit(key, &window, fold.bare(&value), &mut ctx).map_err(failed)?;
                         }
                     }
                     ctx.flush()
@@ -344,7 +354,7 @@ where
                     let mut ctx = WindowContext::new(ctx);
                     ctx.set_timestamp(Some(window.max_timestamp()));
                     for (key, value) in entries.by_ref().take(BATCH_RECORDS) {
-                        emit.emit(&key, &window, fold.running(&value), &mut ctx).map_err(failed)?;
+                        emit.emit(&key, &window, fold.bare(&value), &mut ctx).map_err(failed)?;
                     }
                     ctx.flush()
                 })?;
@@ -364,13 +374,13 @@ where
     T: Data,
     W: Window,
     F: Fold<K, T>,
-    E: Emit<K, W, F::Running>,
+    E: Emit<K, W, F::Bare>,
 {
     fn process(&mut self, input: &mut Batch<T>, out: &mut dyn Output<E::Out>) -> TaskResult {
         if !input.has_timestamps() {
             return Err(unstamped());
         }
-        self.keys_of.keys(&input.records, &mut self.keys);
+        self.keys.take(&*self.keys_of, input);
         self.take(input, out)
     }
 

@@ -150,7 +150,7 @@ where
             return Err(unstamped("temporal join", "left"));
         }
         let Self { left, late, keys, states, histories, desk, .. } = self;
-        left.keys(&input.records, keys);
+        keys.take(&**left, input);
         let watermark = desk.watermark;
         desk.with(out, |mut ctx| {
             let records = input.records.drain(..).zip(input.timestamps.drain(..));
@@ -176,7 +176,7 @@ where
             return Err(unstamped("temporal join", "right"));
         }
         let Self { right, deletes, keys, states, histories, desk, .. } = self;
-        right.keys(&input.records, keys);
+        keys.take(&**right, input);
         let records = input.records.drain(..).zip(input.timestamps.drain(..));
         for ((record, at), (hash, key)) in records.zip(keys.drain()) {
             states.set_key(hash, key);

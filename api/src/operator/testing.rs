@@ -170,7 +170,7 @@ impl<Out: Send, Op> Driven<Out, Op> {
         Op: TwoInputOperator<A, B, Out>,
     {
         let (records, timestamps) = records.into_iter().unzip();
-        let mut batch = Batch { records, timestamps };
+        let mut batch = Batch::stamped(records, timestamps);
         self.work(|operator, out| operator.process_left(&mut batch, out))?;
         assert!(batch.is_empty());
         Ok(())
@@ -181,7 +181,7 @@ impl<Out: Send, Op> Driven<Out, Op> {
         Op: TwoInputOperator<A, B, Out>,
     {
         let (records, timestamps) = records.into_iter().unzip();
-        let mut batch = Batch { records, timestamps };
+        let mut batch = Batch::stamped(records, timestamps);
         self.work(|operator, out| operator.process_right(&mut batch, out))?;
         assert!(batch.is_empty());
         Ok(())

@@ -1,10 +1,12 @@
 //! Batch: one final result per key.
 
+use std::mem;
+
 use flott_runtime::{
-    batch::{BATCH_RECORDS, Batch, Key},
+    batch::{BATCH_RECORDS, Batch, Key, Leaving},
     error::TaskResult,
     output::{Drained, Operator, Output},
-    state::{HeapTable, KeyHash, StateSize},
+    state::{FoldTable, KeyHash, Spot, StateSize},
 };
 
 use super::fold::Fold;
@@ -12,32 +14,50 @@ use super::fold::Fold;
 /// Merges what was combined before the shuffle, and gives the results when the input has ended.
 pub(crate) struct Total<K, T, F: Fold<K, T>> {
     fold: F,
-    table: HeapTable<K, F::Value>,
+    table: FoldTable<K, F::Value>,
     hashes: Vec<KeyHash>,
+    spots: Vec<Spot>,
     /// What is left of the results, once the input has ended.
     results: Option<Box<dyn Iterator<Item = (K, F::Value)> + Send>>,
 }
 
 impl<K: Key, T, F: Fold<K, T>> Total<K, T, F> {
     pub fn new(fold: F) -> Self {
-        Self { fold, table: HeapTable::default(), hashes: Vec::new(), results: None }
+        Self { fold, table: FoldTable::default(), hashes: Vec::new(), spots: Vec::new(), results: None }
     }
 }
 
 impl<K: Key, T: Send, F: Fold<K, T>> Operator<(K, F::Value), F::Out> for Total<K, T, F> {
     fn process(&mut self, input: &mut Batch<(K, F::Value)>, _: &mut dyn Output<F::Out>) -> TaskResult {
         input.timestamps.clear();
-        self.hashes.extend(input.records.iter().map(|(key, _)| KeyHash::of(key)));
-        self.table.warm(&self.hashes);
-        for ((key, value), hash) in input.records.drain(..).zip(self.hashes.drain(..)) {
-            self.table.fold(hash, &key, value, &mut self.fold, |_, value| value, F::merge);
+        let Self { fold, table, hashes, spots, .. } = self;
+        let records = match input.keyed() {
+            (records, Some(carried)) => {
+                mem::swap(hashes, carried);
+                records
+            }
+            (records, None) => {
+                hashes.extend(records.iter().map(|(key, _)| KeyHash::of(key)));
+                records
+            }
+        };
+        table.locate(hashes, records.iter().map(|(key, _)| key), spots);
+        let mut records = Leaving::all(records);
+        for (hash, spot) in hashes.drain(..).zip(spots.drain(..)) {
+            let (key, value) = records.take();
+            match table.at(spot) {
+                Some((_, known)) => fold.merge(known, value),
+                None => {
+                    table.fold(hash, key, value, fold, |_, value| value, F::merge);
+                }
+            }
         }
         Ok(())
     }
 
     fn drain(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
         let table = &mut self.table;
-        let entries = self.results.get_or_insert_with(|| Box::new(std::mem::take(table).into_entries()));
+        let entries = self.results.get_or_insert_with(|| Box::new(mem::take(table).into_entries()));
         let mut batch = Batch::with_capacity(BATCH_RECORDS);
         for (key, value) in entries.by_ref().take(BATCH_RECORDS) {
             batch.push(self.fold.last(key, value));

@@ -120,7 +120,7 @@ where
             return Err(unstamped());
         }
         let Self { keys_of, keys, core, states, desk, .. } = self;
-        keys_of.keys(&input.records, keys);
+        keys.take(&**keys_of, input);
         core.warm(&keys.hashes);
         desk.with_states(states, out, |ctx| {
             let mut ctx = WindowContext::new(ctx);

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     function::{Aggregate, Collector, OutputTag},
     operator::{Aggregating, Bare, Closure, Processing, Reducing, Summing},
+    plan::MadeKey,
     window::{
         CountEvictor, CountTrigger, Evictor, GlobalWindows, ProcessWindowFunction, PurgingTrigger, Trigger,
         WindowAssigner,
@@ -39,7 +40,7 @@ impl<T: Data> Stream<T> {
     /// Cuts the stream into windows as a whole. What is made of them has one subtask: where there is a key, use the
     /// windows of a keyed stream.
     pub fn window_all<A: WindowAssigner<T>>(&self, assigner: A) -> AllWindowedStream<T, A> {
-        AllWindowedStream { windows: WindowedStream::new(self.clone(), Arc::new(|_: &T| ()), true, assigner) }
+        AllWindowedStream { windows: WindowedStream::new(self.clone(), Arc::new(MadeKey(|_: &T| ())), true, assigner) }
     }
 
     /// Cuts the stream into windows of `size` records, at least one. Fewer that are left give no result.

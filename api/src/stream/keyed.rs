@@ -9,7 +9,7 @@ use super::{ConnectedStreams, KeyedConnectedStreams, Stream, detail};
 use crate::{
     function::{Aggregate, KeyedProcessFunction},
     operator::{Aggregating, Combine, Fold, KeyedProcess, Reducing, Running, Summing, Total},
-    plan::{BatchForm, KeyOf, KeyedEdge, Node, OneInput},
+    plan::{BatchForm, HeldKey, KeyOf, KeyedEdge, Node, OneInput},
 };
 
 /// What can be summed.
@@ -44,7 +44,7 @@ impl<K: Key, T: Data> KeyedStream<K, T> {
             let (fold, keys) = (fold.clone(), keys.clone());
             OneInput::<T, (K, F::Value), _>::body(move |_| Combine::new(keys.clone(), fold.clone()))
         };
-        let edge = KeyedEdge::<(K, F::Value), K, _>::body(|(key, _): &(K, F::Value)| key.clone());
+        let edge = KeyedEdge::<(K, F::Value), K>::body(Arc::new(HeldKey::new(|(key, _): &(K, F::Value)| key)));
         let finish = OneInput::<(K, F::Value), F::Out, _>::body(move |_| Total::<K, T, F>::new(fold.clone()));
         let mut node = Node::new(OperatorKind::Operator, operation, vec![keyed.origins.clone()], body);
         node.detail = detail::<T, F::Out>();

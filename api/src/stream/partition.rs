@@ -6,7 +6,7 @@ use flott_core::job_graph::ShipStrategy;
 use flott_runtime::batch::{Data, Key};
 
 use super::{KeyedStream, Stream};
-use crate::plan::{CustomEdge, EdgeBody, KeyedEdge, PlainEdge};
+use crate::plan::{CustomEdge, EdgeBody, HeldKey, KeyOf, KeyedEdge, MadeKey, PlainEdge};
 
 impl<T: Data> Stream<T> {
     pub(super) fn shipped(&self, ship: ShipStrategy, edge: &Arc<dyn EdgeBody>) -> Self {
@@ -71,7 +71,31 @@ impl<T: Data> Stream<T> {
         K: Key,
         F: Fn(&T) -> K + Clone + Send + Sync + 'static,
     {
-        let keyed = self.shipped(ShipStrategy::Hash, &KeyedEdge::<T, K, F>::body(key.clone()));
-        KeyedStream { unkeyed: self.clone(), keyed, keys: Arc::new(key) }
+        self.keyed(Arc::new(MadeKey(key)))
+    }
+
+    /// As [`key_by`](Self::key_by), by a key that is part of the record. It is looked at where it lies, and copied only
+    /// when it is new; so this is the faster one where keys are texts or the like.
+    ///
+    /// ```no_run
+    /// # use flott::{Environment, Stream};
+    /// # let env = Environment::new();
+    /// let totals = env
+    ///     .from_collection(vec![("a".to_owned(), 1u64), ("b".to_owned(), 2), ("a".to_owned(), 3)])
+    ///     .key_by_ref(|(name, _)| name)
+    ///     .sum(|(_, number)| *number);
+    /// # let _: Stream<(String, u64)> = totals;
+    /// ```
+    pub fn key_by_ref<K, F>(&self, key: F) -> KeyedStream<K, T>
+    where
+        K: Key,
+        F: Fn(&T) -> &K + Clone + Send + Sync + 'static,
+    {
+        self.keyed(Arc::new(HeldKey::new(key)))
+    }
+
+    fn keyed<K: Key>(&self, keys: Arc<dyn KeyOf<T, K>>) -> KeyedStream<K, T> {
+        let keyed = self.shipped(ShipStrategy::Hash, &KeyedEdge::body(keys.clone()));
+        KeyedStream { unkeyed: self.clone(), keyed, keys }
     }
 }

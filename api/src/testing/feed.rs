@@ -36,7 +36,7 @@ impl<'a, T: Data, Out> Feed<'a, T, Out> {
     /// # Errors
     /// As [`push`](Self::push).
     pub fn push_at(&mut self, record: T, timestamp: Timestamp) -> Result<(), Failure> {
-        self.give(Batch { records: vec![record], timestamps: vec![timestamp] })
+        self.give(Batch::stamped(vec![record], vec![timestamp]))
     }
 
     /// Gives records without timestamps, each in a batch of its own.
@@ -81,7 +81,7 @@ impl<'a, T: Data, Out> Feed<'a, T, Out> {
             if records.is_empty() {
                 return Ok(());
             }
-            self.give(Batch { records, timestamps })?;
+            self.give(Batch::stamped(records, timestamps))?;
         }
     }
 

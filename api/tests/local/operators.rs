@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use flott::{
     Aggregate, CoProcessFunction, Collector, Context, Environment, FunctionResult, KeyedCoProcessFunction,
-    KeyedContext, KeyedOpen, KeyedProcessFunction, ListState, MapState, OutputTag, ProcessFunction, ValueState,
+    KeyedContext, KeyedOpen, KeyedProcessFunction, ListState, MapState, OutputTag, ProcessFunction, Text, ValueState,
 };
 use proptest::prelude::*;
 
@@ -134,6 +134,55 @@ fn streaming_gives_running_results() {
     check(|env| source(env).key_by(|pair| pair.0).sum(|pair| pair.1), expected);
     let counts = pairs.iter().map(|(key, _)| (*key, 1)).collect::<Vec<_>>();
     check(|env| source(env).key_by(|pair| pair.0).count(), running(&counts));
+}
+
+#[test]
+fn keys_are_the_same_whether_they_are_made_or_lie_in_the_record() {
+    let named = |(key, value): &(u64, u64)| (Text::from(format!("a key of its own: {}", key % 2 * key)), *value);
+    let pairs = pairs(N, 700);
+    let expected: Vec<(Text, u64)> = {
+        let mut sums = BTreeMap::new();
+        let mut step = |(key, value): (Text, u64)| {
+            let sum = sums.entry(key.clone()).or_insert(0);
+            *sum += value;
+            (key, *sum)
+        };
+        pairs.iter().map(|pair| step(named(pair))).collect()
+    };
+    let source = |env: &Environment| env.from_collection(pairs.iter().map(named).collect::<Vec<_>>());
+    check(|env| source(env).key_by(|(key, _)| key.clone()).sum(|pair| pair.1), expected.clone());
+    check(|env| source(env).key_by_ref(|(key, _)| key).sum(|pair| pair.1), expected.clone());
+    check(|env| source(env).key_by_ref(|(key, _)| key).reduce(|sum, pair| sum.1 += pair.1), expected.clone());
+    check(|env| source(env).key_by_ref(|(key, _)| key).process(TextSum::default()), expected.clone());
+    let totals: BTreeMap<Text, u64> = expected.into_iter().collect();
+    for parallelism in PARALLELISMS {
+        let env = batch(parallelism);
+        let sums = source(&env).key_by_ref(|(key, _)| key).sum(|pair| pair.1);
+        assert_eq!(sorted(&sums, &env), totals.clone().into_iter().collect::<Vec<_>>());
+    }
+}
+
+/// A running sum, by hand.
+#[derive(Clone, Default)]
+struct TextSum(ValueState<u64>);
+
+impl KeyedProcessFunction for TextSum {
+    type Key = Text;
+    type In = (Text, u64);
+    type Out = (Text, u64);
+
+    fn open(&mut self, open: &mut KeyedOpen<'_, Text>) -> FunctionResult {
+        self.0 = open.value("sum")?;
+        Ok(())
+    }
+
+    fn process(&mut self, (key, value): (Text, u64), ctx: &mut KeyedContext<'_, Text, (Text, u64)>) -> FunctionResult {
+        let sum = self.0.get_or_insert_with(ctx, || 0)?;
+        *sum += value;
+        let sum = *sum;
+        ctx.emit((key, sum));
+        Ok(())
+    }
 }
 
 #[derive(Clone)]

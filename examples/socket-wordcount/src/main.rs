@@ -1,8 +1,7 @@
 //! Counts the words that come over a TCP connection, and prints each running count. Try it with `nc -lk 9000`.
 
 use clap::Parser;
-use compact_str::CompactString;
-use flott::{Collector, Environment};
+use flott::{Collector, Environment, Text};
 
 flott::allocator!();
 
@@ -22,11 +21,11 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let env = Environment::new();
     env.socket(&arguments.host, arguments.port)
-        .flat_map(|line: String, out: &mut Collector<'_, CompactString>| {
-            out.emit_all(line.split_whitespace().map(CompactString::new));
+        .flat_map(|line: String, out: &mut Collector<'_, Text>| {
+            out.emit_all(line.split_whitespace().map(Text::from));
         })
         .name("tokenizer")
-        .key_by(|word| word.clone())
+        .key_by_ref(|word| word)
         .count()
         .name("counter")
         .map(|(word, count)| format!("{word} {count}"))

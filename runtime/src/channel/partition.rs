@@ -1,15 +1,32 @@
 //! Which channel a record goes to. One virtual call per batch; the loop over records is typed.
 
-use flott_core::{
-    failure::Failure,
-    key_group::{Router, stable_hash},
-};
+use std::{marker::PhantomData, mem};
 
-use crate::{batch::Key, error::TaskResult};
+use flott_core::{failure::Failure, key_group::Router};
 
-/// Puts the channel of each record into `targets`, in order.
+use crate::{batch::Key, error::TaskResult, state::KeyHash};
+
+/// Where the records of a batch go, in order.
+#[derive(Default)]
+pub(super) struct Routes {
+    /// The channel of each.
+    pub targets: Vec<u32>,
+    /// The hash of each key, where it is worth being carried along; else nothing.
+    pub hashes: Vec<KeyHash>,
+}
+
+impl Routes {
+    /// Forgets them.
+    pub fn clear(&mut self) {
+        self.targets.clear();
+        self.hashes.clear();
+    }
+}
+
+/// Says where each record of a batch goes.
 pub(super) trait Route<T>: Send {
-    fn route(&mut self, records: &[T], channels: u32, targets: &mut Vec<u32>) -> TaskResult;
+    /// Puts it into the empty `routes`.
+    fn route(&mut self, records: &[T], channels: u32, routes: &mut Routes) -> TaskResult;
 }
 
 /// How the records of an edge are spread over its channels.
@@ -51,9 +68,18 @@ impl<T: 'static> Partitioner<T> {
         Self(Kind::Broadcast)
     }
 
-    /// By the key group of the record's key.
+    /// By the key group of the key that `key` makes of a record.
     pub fn hash<K: Key>(key: impl Fn(&T) -> K + Send + 'static) -> Self {
-        Self(Kind::Hash(Box::new(move |router| Box::new(ByKey { key, router }))))
+        Self::hashed::<K>(move |record| KeyHash::of(&key(record)))
+    }
+
+    /// By the key group of the key that `key` finds in a record.
+    pub fn hash_ref<K: Key>(key: impl Fn(&T) -> &K + Send + 'static) -> Self {
+        Self::hashed::<K>(move |record| KeyHash::of(key(record)))
+    }
+
+    fn hashed<K: 'static>(hash: impl Fn(&T) -> KeyHash + Send + 'static) -> Self {
+        Self(Kind::Hash(Box::new(move |router| Box::new(ByKey { hash, router, key: PhantomData::<fn(K)> }))))
     }
 
     /// By the user's function of record and number of channels. An answer that is no channel fails the task.
@@ -67,8 +93,8 @@ struct RoundRobin {
 }
 
 impl<T> Route<T> for RoundRobin {
-    fn route(&mut self, records: &[T], channels: u32, targets: &mut Vec<u32>) -> TaskResult {
-        targets.extend(records.iter().map(|_| {
+    fn route(&mut self, records: &[T], channels: u32, routes: &mut Routes) -> TaskResult {
+        routes.targets.extend(records.iter().map(|_| {
             let target = self.next;
             self.next = if target + 1 >= channels { 0 } else { target + 1 };
             target
@@ -82,8 +108,8 @@ struct Random {
 }
 
 impl<T> Route<T> for Random {
-    fn route(&mut self, records: &[T], channels: u32, targets: &mut Vec<u32>) -> TaskResult {
-        targets.extend(records.iter().map(|_| {
+    fn route(&mut self, records: &[T], channels: u32, routes: &mut Routes) -> TaskResult {
+        routes.targets.extend(records.iter().map(|_| {
             // xorshift64*; the high bits, scaled to the number of channels.
             self.state ^= self.state >> 12;
             self.state ^= self.state << 25;
@@ -95,14 +121,27 @@ impl<T> Route<T> for Random {
     }
 }
 
-struct ByKey<F> {
-    key: F,
+struct ByKey<K, F> {
+    hash: F,
     router: Router,
+    key: PhantomData<fn(K)>,
 }
 
-impl<T, K: Key, F: Fn(&T) -> K + Send> Route<T> for ByKey<F> {
-    fn route(&mut self, records: &[T], _channels: u32, targets: &mut Vec<u32>) -> TaskResult {
-        targets.extend(records.iter().map(|record| self.router.route(stable_hash(&(self.key)(record))) as u32));
+impl<K, F> ByKey<K, F> {
+    /// Keys that own memory are of any length, and slow to hash. The hash of a number or two is worked out again sooner
+    /// than it is written and read.
+    const CARRIES: bool = mem::needs_drop::<K>();
+}
+
+impl<T, K, F: Fn(&T) -> KeyHash + Send> Route<T> for ByKey<K, F> {
+    fn route(&mut self, records: &[T], _channels: u32, routes: &mut Routes) -> TaskResult {
+        let Routes { targets, hashes } = routes;
+        if Self::CARRIES {
+            hashes.extend(records.iter().map(|record| (self.hash)(record)));
+            targets.extend(hashes.iter().map(|hash| self.router.route(hash.stable()) as u32));
+        } else {
+            targets.extend(records.iter().map(|record| self.router.route((self.hash)(record).stable()) as u32));
+        }
         Ok(())
     }
 }
@@ -112,7 +151,7 @@ struct Custom<F> {
 }
 
 impl<T, F: FnMut(&T, u32) -> u32 + Send> Route<T> for Custom<F> {
-    fn route(&mut self, records: &[T], channels: u32, targets: &mut Vec<u32>) -> TaskResult {
+    fn route(&mut self, records: &[T], channels: u32, routes: &mut Routes) -> TaskResult {
         for record in records {
             let target = (self.choose)(record, channels);
             if target >= channels {
@@ -120,7 +159,7 @@ impl<T, F: FnMut(&T, u32) -> u32 + Send> Route<T> for Custom<F> {
                     format!("the custom partitioner chose channel {target}, but there are {channels}, from 0");
                 return Err(Box::new(Failure::user(message).fatal()));
             }
-            targets.push(target);
+            routes.targets.push(target);
         }
         Ok(())
     }

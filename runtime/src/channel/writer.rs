@@ -2,10 +2,9 @@
 
 use std::{
     collections::VecDeque,
-    mem, slice,
+    mem,
     sync::Arc,
     task::{Context, Poll, Waker},
-    vec,
 };
 
 use flott_core::key_group::Router;
@@ -13,11 +12,11 @@ use flott_core::key_group::Router;
 use super::{
     body,
     gate::LocalSender,
-    partition::{Kind, Partitioner, Route},
+    partition::{Kind, Partitioner, Route, Routes},
     size::BatchSize,
 };
 use crate::{
-    batch::{BATCH_BYTES, Batch, Data, Timestamp},
+    batch::{BATCH_BYTES, Batch, Data, Leaving, Timestamp},
     error::TaskResult,
     event::Event,
     net::outgoing::RemoteSender,
@@ -48,6 +47,8 @@ enum Held<T> {
 struct Channel<T> {
     target: Target<T>,
     partial: Batch<T>,
+    /// Beside records without hashes; it takes no room.
+    nothing: Vec<()>,
     /// Not empty: this channel waits for credit, and everything queues up behind the first.
     held: VecDeque<Held<T>>,
 }
@@ -70,8 +71,8 @@ struct Common {
 pub struct ChannelWriter<T> {
     channels: Vec<Channel<T>>,
     spread: Spread<T>,
-    /// Where each record of the batch at hand goes; kept for its room.
-    targets: Vec<u32>,
+    /// Of the batch at hand; kept for their room.
+    routes: Routes,
     /// Whether the records in partial batches have timestamps.
     stamped: bool,
     /// Records came since the last [`poll_settle`](Output::poll_settle).
@@ -92,9 +93,10 @@ impl<T: Data> ChannelWriter<T> {
             Kind::Hash(make) => Spread::Route(make(router)),
         };
         let common = Common { size: BatchSize::new(targets.len()), blocked: 0, info };
-        let channel = |target| Channel { target, partial: Batch::default(), held: VecDeque::new() };
+        let channel =
+            |target| Channel { target, partial: Batch::default(), nothing: Vec::new(), held: VecDeque::new() };
         let channels = targets.into_iter().map(channel).collect();
-        Self { channels, spread, targets: Vec::new(), stamped: false, fresh: false, common }
+        Self { channels, spread, routes: Routes::default(), stamped: false, fresh: false, common }
     }
 
     /// Takes a whole batch into one channel.
@@ -127,75 +129,46 @@ impl<T: Data> ChannelWriter<T> {
         Ok(())
     }
 
-    /// Takes each record of a batch into the channel that `targets` says.
+    /// Takes each record of a batch into the channel that its route says.
     fn scatter(&mut self, batch: &mut Batch<T>) -> TaskResult {
-        let limit = self.common.size.limit();
-        for channel in &mut self.channels {
-            if channel.partial.records.capacity() == 0 {
-                channel.partial.records.reserve(limit);
+        let Self { channels, routes: Routes { targets, hashes }, stamped, common, .. } = self;
+        let limit = common.size.limit();
+        let mut records = Leaving::all(&mut batch.records);
+        let mut timestamps = Leaving::all(&mut batch.timestamps);
+        let (mut targets, mut hashes) = (&targets[..], &hashes[..]);
+        while !targets.is_empty() {
+            let moved = if hashes.is_empty() {
+                records.scatter(targets, &vec![(); targets.len()], channels.iter_mut().map(Channel::bare), limit)
+            } else {
+                records.scatter(targets, hashes, channels.iter_mut().map(|channel| channel.partial.hashed()), limit)
+            };
+            let run;
+            (run, targets) = targets.split_at(moved);
+            hashes = hashes.get(moved..).unwrap_or_default();
+            if *stamped {
+                timestamps.scatter(run, &vec![(); moved], channels.iter_mut().map(Channel::stamps), limit);
+            }
+            // Only the last record of a run can have filled its batch.
+            if let Some(last) = run.last().and_then(|target| channels.get_mut(*target as usize))
+                && last.partial.len() >= limit
+            {
+                last.seal(common, None)?;
             }
         }
-        let mut records = batch.records.drain(..);
-        let mut timestamps = batch.timestamps.drain(..);
-        let mut targets = self.targets.iter();
-        loop {
-            let full = if self.stamped {
-                fill_stamped(&mut self.channels, &mut records, &mut timestamps, &mut targets, limit)
-            } else {
-                fill(&mut self.channels, &mut records, &mut targets, limit)
-            };
-            let Some(full) = full else { break };
-            let channel = &mut self.channels[full];
-            channel.seal(&mut self.common, None)?;
-            channel.partial.records.reserve(limit);
-        }
-        drop((records, timestamps));
-        self.targets.clear();
         Ok(())
     }
 }
 
-/// Moves records into the partial batches that `targets` says until one of these is full; gives its channel.
-///
-/// The loop that every record of an exchange goes through. It holds nothing but what moves a record, so that all of it
-/// stays in registers: with the sealing of full batches inside it took twice as long.
-#[inline(never)]
-fn fill<T>(
-    channels: &mut [Channel<T>],
-    records: &mut vec::Drain<'_, T>,
-    targets: &mut slice::Iter<'_, u32>,
-    limit: usize,
-) -> Option<usize> {
-    for (&target, record) in targets.zip(records) {
-        let target = target as usize;
-        let partial = &mut channels[target].partial.records;
-        partial.push(record);
-        if partial.len() >= limit {
-            return Some(target);
-        }
+impl<T> Channel<T> {
+    /// Where records go to that have nothing beside them.
+    fn bare(&mut self) -> (&mut Vec<T>, &mut Vec<()>) {
+        (&mut self.partial.records, &mut self.nothing)
     }
-    None
-}
 
-/// As [`fill`], with timestamps.
-#[inline(never)]
-fn fill_stamped<T>(
-    channels: &mut [Channel<T>],
-    records: &mut vec::Drain<'_, T>,
-    timestamps: &mut vec::Drain<'_, Timestamp>,
-    targets: &mut slice::Iter<'_, u32>,
-    limit: usize,
-) -> Option<usize> {
-    for ((&target, record), timestamp) in targets.zip(records).zip(timestamps) {
-        let target = target as usize;
-        let partial = &mut channels[target].partial;
-        partial.records.push(record);
-        partial.timestamps.push(timestamp);
-        if partial.records.len() >= limit {
-            return Some(target);
-        }
+    /// Where timestamps go to.
+    fn stamps(&mut self) -> (&mut Vec<Timestamp>, &mut Vec<()>) {
+        (&mut self.partial.timestamps, &mut self.nothing)
     }
-    None
 }
 
 impl<T: Data> Channel<T> {
@@ -296,6 +269,7 @@ fn send<T: Data>(
         if stamped {
             batch.timestamps.drain(..count);
         }
+        batch.forget_hashes();
     }
 }
 
@@ -317,6 +291,7 @@ impl<T: Data> Output<T> for ChannelWriter<T> {
         self.fresh = true;
         self.common.info.figures.records_out(batch.len());
         self.common.size.sample(batch)?;
+        batch.forget_hashes();
         if self.stamped != batch.has_timestamps() {
             // A batch has timestamps for all of its records or for none.
             for channel in self.channels.iter_mut().filter(|channel| !channel.partial.is_empty()) {
@@ -327,7 +302,8 @@ impl<T: Data> Output<T> for ChannelWriter<T> {
         match &mut self.spread {
             Spread::Single => self.take_all(0, batch),
             Spread::Route(route) => {
-                route.route(&batch.records, self.channels.len() as u32, &mut self.targets)?;
+                self.routes.clear();
+                route.route(&batch.records, self.channels.len() as u32, &mut self.routes)?;
                 self.scatter(batch)
             }
             Spread::Broadcast => {

@@ -4,13 +4,13 @@ mod scan;
 
 use std::mem;
 
-use flott_core::{codec, failure::Failure};
 use hashbrown::{
     HashTable,
     hash_table::{AbsentEntry, Entry},
 };
 
 use super::{
+    entries,
     prefetch::prefetch,
     table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable},
 };
@@ -132,16 +132,6 @@ impl<K: Key, V> HeapTable<K, V> {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, value)| (key, value))
     }
-
-    /// All entries, in no order.
-    pub fn into_entries(self) -> impl Iterator<Item = (K, V)> {
-        self.entries.into_iter()
-    }
-
-    /// Takes all entries out and keeps the room they had.
-    pub fn drain_entries(&mut self) -> impl Iterator<Item = (K, V)> {
-        self.entries.drain()
-    }
 }
 
 /// Puts in an entry whose key is not there.
@@ -161,39 +151,11 @@ impl<K: Key, V: Data> Snapshot for HeapTable<K, V> {
     }
 
     fn snapshot(&self, groups: GroupSpace, sink: &mut dyn FnMut(GroupEntries<'_>) -> TaskResult) -> TaskResult {
-        let mut ordered: Vec<_> =
-            self.entries.iter().map(|entry| (KeyHash::of(&entry.0).group(groups.max), entry)).collect();
-        ordered.sort_unstable_by_key(|(group, _)| *group);
-        let mut bytes = Vec::new();
-        for run in ordered.chunk_by(|(a, _), (b, _)| a == b) {
-            let Some((group, _)) = run.first() else { continue };
-            if !groups.held.contains(*group) {
-                return Err(Box::new(Failure::internal(format!(
-                    "keyed state holds a key of group {group}, but the subtask has groups {}",
-                    groups.held
-                ))));
-            }
-            bytes.clear();
-            for (_, entry) in run {
-                codec::encode(entry, &mut bytes)
-                    .map_err(|error| Box::new(Failure::user("keyed state cannot be encoded").caused_by(&error)))?;
-            }
-            sink(GroupEntries { group: *group, count: run.len(), bytes: &bytes })?;
-        }
-        Ok(())
+        entries::snapshot(self.entries.iter(), groups, sink)
     }
 
-    fn restore(&mut self, count: usize, mut bytes: &[u8]) -> TaskResult {
-        let broken =
-            |error: codec::CodecError| Box::new(Failure::user("keyed state cannot be decoded").caused_by(&error));
-        for _ in 0..count {
-            let (key, value): (K, V) = codec::decode_prefix(&mut bytes).map_err(broken)?;
-            self.set(KeyHash::of(&key), &key, value);
-        }
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        Err(Box::new(Failure::user(format!("{} bytes follow the last entry of a keyed state", bytes.len()))))
+    fn restore(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
+        entries::restore(count, bytes, |key, value| self.set(KeyHash::of(&key), &key, value))
     }
 }
 

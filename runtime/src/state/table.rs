@@ -18,6 +18,18 @@ impl KeyHash {
         Self(stable_hash(key))
     }
 
+    /// As routers use it.
+    #[inline(always)]
+    pub(crate) fn stable(self) -> u64 {
+        self.0
+    }
+
+    /// The half that key groups leave alone.
+    #[inline(always)]
+    pub(super) fn low(self) -> u32 {
+        self.0 as u32
+    }
+
     /// As tables within a subtask use it.
     #[inline(always)]
     pub fn for_table(self) -> u64 {

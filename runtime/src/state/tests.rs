@@ -43,6 +43,88 @@ fn each_key_has_its_own_value() {
     assert_eq!(last.get(with_key(&mut states, "b".to_owned())).unwrap(), Some(&2));
 }
 
+/// Counts `keys` by batches of `together`, as aggregations do.
+#[track_caller]
+fn check_counts<K: crate::batch::Key + std::hash::Hash + std::fmt::Debug>(keys: &[K], together: usize) {
+    let mut table = FoldTable::default();
+    let mut known: Vec<(K, u64)> = Vec::new();
+    for keys in keys.chunks(together) {
+        let hashes: Vec<_> = keys.iter().map(KeyHash::of).collect();
+        let mut spots = Vec::new();
+        table.locate(&hashes, keys.iter(), &mut spots);
+        for ((key, hash), spot) in keys.iter().zip(hashes).zip(spots) {
+            let (found, count) = match table.at(spot) {
+                Some((found, count)) => {
+                    *count += 1;
+                    (found, count)
+                }
+                None => table.fold(hash, key.clone(), 1, &mut (), |(), one| one, |(), count, one| *count += one),
+            };
+            let expected = match known.iter_mut().find(|(known, _)| known == key) {
+                Some((_, count)) => {
+                    *count += 1;
+                    *count
+                }
+                None => {
+                    known.push((key.clone(), 1));
+                    1
+                }
+            };
+            assert_eq!((found, *count), (key, expected));
+        }
+        assert_eq!((table.len(), table.is_empty()), (known.len(), false));
+    }
+    assert_eq!(table.clone().into_entries().collect::<Vec<_>>(), known);
+    assert_eq!(table.drain_entries().collect::<Vec<_>>(), known);
+    assert!(table.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn folding_tables_have_the_keys_in_the_order_in_which_they_came(
+        keys in prop::collection::vec(0u64..200, 1..600),
+        together in 1usize..40,
+    ) {
+        check_counts(&keys, together);
+        check_counts(&keys.iter().map(u64::to_string).collect::<Vec<_>>(), together);
+    }
+}
+
+#[test]
+fn folding_tables_come_back_from_snapshots() {
+    let mut table = FoldTable::default();
+    let known: Vec<_> = (0..500u64).map(|number| (number.to_string(), number)).collect();
+    for (key, value) in &known {
+        table.fold(KeyHash::of(key), key.clone(), *value, &mut (), |(), value| value, |(), _, _| {});
+    }
+    let mut restored = FoldTable::default();
+    let mut groups = Vec::new();
+    table
+        .snapshot(all(128), &mut |entries| {
+            groups.push(entries.group);
+            restored.restore(entries.count, entries.bytes)
+        })
+        .unwrap();
+    assert!(groups.is_sorted_by(|a, b| a < b));
+    assert_eq!(restored.keys(), known.len());
+    assert!(restored.into_entries().all(|entry| known.contains(&entry)));
+}
+
+/// A hash that all values share: their `Serialize` says nothing of them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Deserialize)]
+struct Alike(u32);
+
+impl serde::Serialize for Alike {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+#[test]
+fn keys_with_one_hash_are_told_apart() {
+    check_counts(&(0..100).map(|number| Alike(number % 17)).collect::<Vec<_>>(), 10);
+}
+
 #[test]
 fn lists_and_maps_that_become_empty_are_forgotten() {
     let mut states = KeyedStates::default();

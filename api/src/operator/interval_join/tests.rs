@@ -5,7 +5,10 @@ use super::{
     super::testing::{Bench, Driven, Seen, kept},
     *,
 };
-use crate::function::{FunctionResult, OutputTag};
+use crate::{
+    function::{FunctionResult, OutputTag},
+    plan::MadeKey,
+};
 
 /// A key and a number.
 type Row = (u8, u32);
@@ -40,8 +43,8 @@ fn rig(bounds: Bounds) -> Rig {
     let (left_tag, right_tag) = (OutputTag::new("left"), OutputTag::new("right"));
     let (left_late, right_late) = (bench.side(&left_tag), bench.side(&right_tag));
     let key = |row: &Row| row.0;
-    let left = Lane::new(Arc::new(key), Late::to(&left_tag));
-    let right = Lane::new(Arc::new(key), Late::to(&right_tag));
+    let left = Lane::new(Arc::new(MadeKey(key)), Late::to(&left_tag));
+    let right = Lane::new(Arc::new(MadeKey(key)), Late::to(&right_tag));
     let join = IntervalJoin::new(Stamped, bounds, left, right, &bench.site());
     Rig { join: bench.open(join), left_late, right_late }
 }

@@ -11,6 +11,7 @@ use crate::{
         fold::Summing,
         stand::{Kept, Seen, site, task},
     },
+    plan::MadeKey,
     window::TimeWindow,
 };
 
@@ -43,7 +44,7 @@ fn windows(shape: Shape) -> Sliced {
     let fold: Sums = Summing { number: |record| record.1, combine: |sum, number| *sum += number, numbers: PhantomData };
     let spec = SliceSpec { shape, fold, emit: WithBounds, late: None };
     let site = site(task(Clock::System), &LATE, Kept::default());
-    SliceWindows::new(spec, Arc::new(|record: &(u8, u64)| record.0), &site)
+    SliceWindows::new(spec, Arc::new(MadeKey(|record: &(u8, u64)| record.0)), &site)
 }
 
 #[derive(Debug, Clone)]

@@ -29,8 +29,8 @@ fn rig() -> (Join, Seen<Row>) {
     let deletes = |row: &Row| row.1 % 100 >= DELETE;
     let join = TemporalJoin::new(
         pair as fn(Row, Option<&Row>) -> Option<Pair>,
-        (Arc::new(key), Late::to(&tag)),
-        (Arc::new(key), Some(Arc::new(deletes))),
+        (Arc::new(crate::plan::MadeKey(key)), Late::to(&tag)),
+        (Arc::new(crate::plan::MadeKey(key)), Some(Arc::new(deletes))),
         &bench.site(),
     );
     (bench.open(join), late)

@@ -85,7 +85,7 @@ where
     K: Key,
     W: Window,
     F: Fold<K, T>,
-    E: Emit<K, W, F::Running>,
+    E: Emit<K, W, F::Bare>,
 {
     type Contents = F::Value;
     type Out = E::Out;
@@ -117,7 +117,7 @@ where
         _: usize,
         ctx: &mut WindowContext<'_, K, W, E::Out>,
     ) -> FunctionResult<Fired> {
-        self.emit.emit(key, window, self.fold.running(contents), ctx)?;
+        self.emit.emit(key, window, self.fold.bare(contents), ctx)?;
         Ok(Fired::All)
     }
 
@@ -141,7 +141,7 @@ impl<T, F> Clone for WithKey<T, F> {
     }
 }
 
-impl<K, T, W, F> Emit<K, W, F::Running> for WithKey<T, F>
+impl<K, T, W, F> Emit<K, W, F::Bare> for WithKey<T, F>
 where
     K: Key,
     T: 'static,
@@ -151,13 +151,7 @@ where
     type Out = F::Out;
     const STATEFUL: bool = false;
 
-    fn emit(
-        &mut self,
-        key: &K,
-        _: &W,
-        result: F::Running,
-        ctx: &mut WindowContext<'_, K, W, F::Out>,
-    ) -> FunctionResult {
+    fn emit(&mut self, key: &K, _: &W, result: F::Bare, ctx: &mut WindowContext<'_, K, W, F::Out>) -> FunctionResult {
         ctx.emit(F::keyed(key.clone(), result));
         Ok(())
     }

@@ -113,7 +113,7 @@ where
 {
     fn new(assigner: A, trigger: Tr, function: P, lateness_ms: i64, clock: Clock) -> Self {
         let spec = WindowSpec { assigner, trigger, function, lateness_ms, late: Some(LATE) };
-        let keys_of: Arc<dyn KeyOf<(u8, i64), u8>> = Arc::new(|record: &(u8, i64)| record.0);
+        let keys_of: Arc<dyn KeyOf<(u8, i64), u8>> = Arc::new(crate::plan::MadeKey(|record: &(u8, i64)| record.0));
         let task = task(clock);
         let late = Kept::default();
         let operator = Windows::new(spec, keys_of, &site(task.clone(), &LATE, late.clone()));

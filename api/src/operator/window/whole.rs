@@ -84,7 +84,7 @@ where
     T: Data,
     W: Window,
     F: Fold<K, T>,
-    E: Emit<K, W, F::Running>,
+    E: Emit<K, W, F::Bare>,
 {
     type Out = E::Out;
     const STATEFUL: bool = E::STATEFUL;
@@ -104,7 +104,7 @@ where
         let Some(first) = records.next() else { return Ok(()) };
         let mut value = self.fold.first(first);
         records.for_each(|record| self.fold.add(&mut value, record));
-        self.emit.emit(key, window, self.fold.running(&value), ctx)
+        self.emit.emit(key, window, self.fold.bare(&value), ctx)
     }
 
     fn clear(&mut self, key: &K, window: &W, ctx: &mut WindowContext<'_, K, W, E::Out>) -> FunctionResult {

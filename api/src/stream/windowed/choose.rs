@@ -29,7 +29,7 @@ where
     pub(in crate::stream) fn folded<F, E>(&self, fold: F, emit: E) -> Stream<E::Out>
     where
         F: Fold<K, T>,
-        E: Emit<K, A::Window, F::Running>,
+        E: Emit<K, A::Window, F::Bare>,
     {
         if let Some(shape) = self.shape()
             && !E::STATEFUL

@@ -11,6 +11,7 @@ use crate::{
     },
     event::Event,
     output::Output,
+    state::KeyHash,
     testing::{Sleeper, task},
 };
 
@@ -233,9 +234,8 @@ fn a_channel_that_does_not_exist_fails_the_task() {
 #[test]
 fn timestamps_stay_with_their_records() {
     let mut edge = Edge::new(2, Partitioner::round_robin());
-    let stamped = |records: std::ops::Range<i64>| Batch {
-        timestamps: records.clone().map(|record| record * 10).collect(),
-        records: records.collect::<Vec<_>>(),
+    let stamped = |records: std::ops::Range<i64>| {
+        Batch::stamped(records.clone().collect::<Vec<_>>(), records.map(|record| record * 10).collect())
     };
     edge.writer.collect(&mut stamped(0..4)).unwrap();
     edge.collect([4, 5]);
@@ -249,6 +249,39 @@ fn timestamps_stay_with_their_records() {
         assert_eq!(next(), (vec![channel, channel + 2], vec![channel * 10, channel * 10 + 20]));
         assert_eq!(next(), (vec![channel + 4], vec![]));
         assert_eq!(next(), (vec![channel + 6], vec![channel * 10 + 60]));
+    }
+}
+
+#[test]
+fn hashes_of_keys_that_own_memory_come_along() {
+    let mut edge = Edge::new(3, Partitioner::hash_ref(|record: &String| record));
+    // Whatever stands in a batch from before is not believed.
+    let mut batch = Batch::from((0..3_000).map(|number| number.to_string()).collect::<Vec<_>>());
+    batch.hashed().1.push(KeyHash::of(&0));
+    edge.writer.collect(&mut batch).unwrap();
+    edge.collect((3_000..5_000).map(|number| number.to_string()));
+    edge.writer.event(Event::Watermark(1)).unwrap();
+    let mut seen = 0;
+    for gate in &mut edge.gates {
+        while let Poll::Ready(Ok(GateItem::Batch(mut batch))) = gate.poll_next(&mut Context::from_waker(Waker::noop()))
+        {
+            let (records, hashes) = batch.keyed();
+            assert_eq!(*hashes.unwrap(), records.iter().map(KeyHash::of).collect::<Vec<_>>());
+            seen += records.len();
+        }
+    }
+    assert_eq!(seen, 5_000);
+}
+
+#[test]
+fn hashes_of_numbers_are_worked_out_again() {
+    let mut edge = Edge::new(2, Partitioner::hash(|record: &u64| *record));
+    edge.collect(0..100);
+    edge.writer.event(Event::Watermark(1)).unwrap();
+    for gate in &mut edge.gates {
+        let item = gate.poll_next(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(Ok(GateItem::Batch(mut batch))) = item else { panic!("{item:?} is no batch") };
+        assert_eq!(batch.keyed().1, None);
     }
 }
 

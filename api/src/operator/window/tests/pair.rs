@@ -11,9 +11,9 @@ use flott_runtime::{
 
 use crate::{
     function::{Collector, OutputTag},
+    operator::stand::{Driver, Kept, Seen, site, task},
     operator::window::{Joining, Pairing, WindowSpec, Windows},
     plan::KeyOf,
-    operator::stand::{Driver, Kept, Seen, site, task},
     window::{EventTimeTrigger, TaggedUnion, TimeWindow, TumblingEventTimeWindows},
 };
 
@@ -34,7 +34,7 @@ fn check(left: u32, right: u32) {
         late: None,
     };
     let task = task(Clock::System);
-    let keys_of: Arc<dyn KeyOf<Tagged, u8>> = Arc::new(|_: &Tagged| 0u8);
+    let keys_of: Arc<dyn KeyOf<Tagged, u8>> = Arc::new(crate::plan::MadeKey(|_: &Tagged| 0u8));
     let operator = Windows::new(spec, keys_of, &site(task.clone(), &LATE, Kept::default()));
     let mut driver = Driver::open(operator, &task);
     let records = (0..left).map(TaggedUnion::Left).chain((0..right).map(TaggedUnion::Right));

@@ -411,7 +411,7 @@ fn state_per_window_is_refused_where_windows_merge() {
     let task = crate::operator::stand::task(Clock::System);
     let site = crate::operator::stand::site(task.clone(), &super::LATE, crate::operator::stand::Kept::default());
     let keys: std::sync::Arc<dyn crate::plan::KeyOf<(u8, i64), u8>> =
-        std::sync::Arc::new(|record: &(u8, i64)| record.0);
+        std::sync::Arc::new(crate::plan::MadeKey(|record: &(u8, i64)| record.0));
     let mut operator = super::Windows::new(spec, keys, &site);
     let failure = flott_runtime::output::Operator::open(&mut operator, &task).unwrap_err();
     assert!(failure.to_string().contains("windows merge here"), "{failure}");

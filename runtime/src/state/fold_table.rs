@@ -1,0 +1,150 @@
+//! The table under aggregations: values by key, of which none goes before all do.
+
+use super::{
+    entries,
+    prefetch::prefetch,
+    slots::{Found, Slots},
+    table::{GroupEntries, GroupSpace, KeyHash, Snapshot},
+};
+use crate::{
+    batch::{Data, Key},
+    error::TaskResult,
+};
+
+/// Bytes of a table that the nearest caches of a core hold beside a batch.
+const NEAR_BYTES: usize = 256 << 10;
+
+/// Values by key, in the order in which keys came.
+///
+/// What is counted is most often not spread evenly: most records have one of a few keys, and these are among the first to
+/// come. Here their entries lie side by side, and a cache that could hold them all does; in a table whose entries lie where
+/// their hashes say, each of them takes a cache line of its own.
+#[derive(Debug, Clone)]
+pub struct FoldTable<K, V> {
+    slots: Slots,
+    entries: Vec<(K, V)>,
+}
+
+/// Where a table has the entry of a key, if it has one; see [`FoldTable::locate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spot(Found);
+
+impl<K, V> Default for FoldTable<K, V> {
+    fn default() -> Self {
+        Self { slots: Slots::default(), entries: Vec::new() }
+    }
+}
+
+impl<K: Key, V> FoldTable<K, V> {
+    /// An empty table whose entries have room for so many keys.
+    pub fn with_capacity(keys: usize) -> Self {
+        Self { slots: Slots::default(), entries: Vec::with_capacity(keys) }
+    }
+
+    /// Keys that have a value.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no key has a value.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Appends the spots of `keys`, whose hashes are `hashes`, to `spots`. They hold until the table is emptied.
+    ///
+    /// What is not in the nearest caches is asked for beforehand for all keys: so their loads overlap, instead of each
+    /// record waiting for its own.
+    #[inline(always)]
+    pub fn locate<'a>(&self, hashes: &[KeyHash], keys: impl Iterator<Item = &'a K>, spots: &mut Vec<Spot>)
+    where
+        K: 'a,
+    {
+        let Self { slots, entries } = self;
+        if slots.bytes() > NEAR_BYTES {
+            hashes.iter().for_each(|hash| slots.prefetch(hash.low()));
+        }
+        let before = spots.len();
+        // What is guessed is nearly always right.
+        spots.extend(hashes.iter().map(|hash| {
+            let found = slots.guess(hash.low());
+            if let Some(entry) = found.entry().and_then(|entry| entries.get(entry)) {
+                prefetch(entry);
+            }
+            Spot(found)
+        }));
+        for ((hash, key), spot) in hashes.iter().zip(keys).zip(&mut spots[before..]) {
+            if let Some((known, _)) = spot.0.entry().and_then(|entry| entries.get(entry))
+                && known != key
+            {
+                spot.0 = slots.find(hash.low(), |entry| entries.get(entry).is_some_and(|(known, _)| known == key));
+            }
+        }
+    }
+
+    /// The key and value at a spot; nothing if the key was not there when it was looked for.
+    #[inline(always)]
+    pub fn at(&mut self, spot: Spot) -> Option<(&K, &mut V)> {
+        let (key, value) = self.entries.get_mut(spot.0.entry()?)?;
+        Some((key, value))
+    }
+
+    /// Adds `item` to the value of `key`: `first` makes a value of it where there is none, `add` changes one that is
+    /// there. Both get `with`. For keys that were not there when they were looked for; they may have come since.
+    ///
+    /// # Panics
+    /// At 2^32 keys.
+    #[inline(never)]
+    pub fn fold<C, T>(
+        &mut self,
+        hash: KeyHash,
+        key: K,
+        item: T,
+        with: &mut C,
+        first: impl FnOnce(&mut C, T) -> V,
+        add: impl FnOnce(&mut C, &mut V, T),
+    ) -> (&K, &mut V) {
+        let Self { slots, entries } = self;
+        let found = slots.find(hash.low(), |entry| entries.get(entry).is_some_and(|(known, _)| *known == key));
+        let entry = match found.entry() {
+            Some(entry) => {
+                add(with, &mut entries[entry].1, item);
+                entry
+            }
+            None => {
+                slots.note(hash.low());
+                entries.push((key, first(with, item)));
+                entries.len() - 1
+            }
+        };
+        let (key, value) = &mut entries[entry];
+        (key, value)
+    }
+
+    /// All entries, in the order in which their keys came.
+    pub fn into_entries(self) -> impl Iterator<Item = (K, V)> {
+        self.entries.into_iter()
+    }
+
+    /// Takes all entries out and keeps the room they had.
+    pub fn drain_entries(&mut self) -> impl Iterator<Item = (K, V)> {
+        self.slots.clear();
+        self.entries.drain(..)
+    }
+}
+
+impl<K: Key, V: Data> Snapshot for FoldTable<K, V> {
+    fn keys(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn snapshot(&self, groups: GroupSpace, sink: &mut dyn FnMut(GroupEntries<'_>) -> TaskResult) -> TaskResult {
+        entries::snapshot(self.entries.iter(), groups, sink)
+    }
+
+    fn restore(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
+        entries::restore(count, bytes, |key, value| {
+            self.fold(KeyHash::of(&key), key, value, &mut (), |(), value| value, |(), known, value| *known = value);
+        })
+    }
+}
