@@ -29,7 +29,7 @@ impl<K, W> Default for Pending<K, W> {
     }
 }
 
-/// Calls `next` for a batch of timers at most; it says whether there was one.
+/// Calls `next` for a batch of timers at most, or until there is a batch of results; it says whether there was one.
 pub(super) fn fire<K: Key, W: Window, Out>(
     states: &mut KeyedStates<K>,
     desk: &mut Desk<Out>,
@@ -42,6 +42,9 @@ pub(super) fn fire<K: Key, W: Window, Out>(
         for _ in 0..BATCH_RECORDS {
             if !next(&mut ctx)? {
                 drained = Drained::All;
+                break;
+            }
+            if ctx.given() >= BATCH_RECORDS {
                 break;
             }
         }
