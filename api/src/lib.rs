@@ -64,8 +64,8 @@ pub use flott_runtime::{
     error::{TaskResult, UserError},
     source::{ReadStatus, Source, SplitReader},
     state::{
-        AggregatingState, BroadcastState, KeyScope, KeyedHandle, ListState, MapState, ReducingState, StateDescriptor,
-        StateTtl, ValueState,
+        AggregatingState, BroadcastState, EntryMap, KeyScope, KeyedHandle, ListState, MapState, ReducingState,
+        StateDescriptor, StateTtl, ValueState,
     },
     task::TaskInfo,
     time::{Clock, ManualClock, TimeDelta, TimeDomain, WatermarkAlignment, WatermarkGenerator, WatermarkStrategy},
@@ -107,3 +107,11 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/testing.md")]
 struct TestingPage;
+/// So do those of the guide to programs.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/programs.md")]
+struct Programs;
+/// So do those of the page on windows.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/windows.md")]
+struct WindowsPage;

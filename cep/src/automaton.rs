@@ -40,6 +40,8 @@ pub(crate) struct Automaton<T> {
     /// Partial matches may run out of time.
     timed: bool,
     skip: Skip,
+    /// Equal for equal patterns but for their conditions.
+    shape: u64,
 }
 
 /// A place for one event.

@@ -90,3 +90,8 @@ pub use function::PatternProcessFunction;
 pub use pattern::{Part, Pattern};
 pub use skip::AfterMatchSkip;
 pub use stream::{PatternStream, Patterns};
+
+/// The examples of the guide compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/cep.md")]
+struct Guide;

@@ -71,7 +71,7 @@ impl<K: Key, F: PatternProcessFunction> Search<K, F> {
         if kept.is_none() && events.len() == 0 {
             return Ok(());
         }
-        let mut runs = kept.unwrap_or_default();
+        let mut runs = self.automaton.runs(kept)?;
         // Processing time may go back; the order of events does not.
         let now = now.max(runs.time);
         let mut found = Found::default();

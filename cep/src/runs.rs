@@ -19,6 +19,8 @@ pub(crate) type NodeId = u32;
 /// The partial matches of a key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Runs<T> {
+    /// The shape of the pattern, without which numbers of gaps say nothing.
+    pub shape: u64,
     events: Slab<Event<T>>,
     nodes: Slab<Node>,
     /// In the order in which they came about.
@@ -90,9 +92,11 @@ pub(crate) struct Complete {
 #[error("the partial matches that were kept do not fit the pattern: was it changed?")]
 pub(crate) struct Broken;
 
-impl<T> Default for Runs<T> {
-    fn default() -> Self {
+impl<T> Runs<T> {
+    /// Nothing, of a pattern of this shape.
+    pub fn new(shape: u64) -> Self {
         Self {
+            shape,
             events: Slab::default(),
             nodes: Slab::default(),
             partials: Vec::new(),
@@ -102,9 +106,7 @@ impl<T> Default for Runs<T> {
             alarm: None,
         }
     }
-}
 
-impl<T> Runs<T> {
     /// Whether nothing of it matters any more.
     pub fn is_empty(&self) -> bool {
         self.partials.is_empty() && self.completed.is_empty()

@@ -37,8 +37,8 @@ pub trait Output<T>: Send {
     fn event(&mut self, event: Event) -> TaskResult;
 
     /// Does some of the work that is left, about a batch of results. `Some` if anything was done: it is called again
-    /// until it says `All`, which means that there was nothing to do. If it says `Waiting`, nothing is fed in, and it is
-    /// called again when [`poll_due`](Self::poll_due) is ready.
+    /// until it says `All`, which means that there was nothing to do. If it says `Waiting`, nothing is fed in, and nobody
+    /// told of time, before [`poll_due`](Self::poll_due) is ready and it is called again.
     fn resume(&mut self) -> TaskResult<Drained> {
         Ok(Drained::All)
     }

@@ -175,10 +175,7 @@ where
     fn drain(&mut self, out: &mut dyn Output<P::Out>) -> TaskResult<Drained> {
         let Self { core, states, desk, pending, .. } = self;
         let last = pending.last.get_or_insert_with(|| mem::take(&mut core.timers.processing));
-        firing::fire(states, desk, out, |ctx| match last.pop(Timestamp::MAX) {
-            Some(due) => core.last_timer(due, ctx).map(|()| true),
-            None => Ok(false),
-        })
+        firing::fire(states, desk, out, |ctx| core.last_timer(last, ctx))
     }
 
     fn finish(&mut self, out: &mut dyn Output<P::Out>) -> TaskResult {

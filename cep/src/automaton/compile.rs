@@ -42,15 +42,18 @@ impl<T: 'static> Automaton<T> {
         };
         let Compiler { slots, gaps } = compiler;
         let timed = pattern.within.is_some() || gaps.iter().any(|gap| gap.within.is_some());
+        let starts: Vec<_> = first.iter().map(|entry| Start { slot: entry.slot, greedy: entry.greedy }).collect();
+        let shape = shape(&format!("{:?}", (&numbers.names, &slots, &gaps, &starts, pattern.within, &pattern.skip)));
         Ok(Self {
             names: numbers.names.into(),
             conditions: numbers.conditions,
             slots,
             gaps,
-            starts: first.iter().map(|entry| Start { slot: entry.slot, greedy: entry.greedy }).collect(),
+            starts,
             within: pattern.within.map(millis),
             timed,
             skip: skip.unwrap_or(Skip::No),
+            shape,
         })
     }
 }
@@ -271,6 +274,12 @@ impl Exit {
 fn following_nots(after: &[Numbered]) -> impl Iterator<Item = ConditionId> {
     let nots = after.iter().take_while(|part| part.link.is_not());
     nots.filter(|part| part.link == Link::NotFollowedBy).map(|part| part.condition)
+}
+
+/// A number for a description: FNV-1a, which is the same everywhere.
+fn shape(description: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    description.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 fn shorter(one: Option<i64>, other: Option<i64>) -> Option<i64> {

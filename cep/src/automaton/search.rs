@@ -37,6 +37,12 @@ pub(crate) struct Scratch {
 }
 
 impl<T: Data> Automaton<T> {
+    /// The partial matches of a key: those that were kept, or none.
+    pub fn runs(&self, kept: Option<Runs<T>>) -> Result<Runs<T>, Broken> {
+        let runs = kept.unwrap_or_else(|| Runs::new(self.shape));
+        if runs.shape == self.shape { Ok(runs) } else { Err(Broken) }
+    }
+
     /// Shows the next event to the partial matches in `runs`, and begins new ones with it. Events come in order of time.
     pub fn event(
         &self,

@@ -30,7 +30,7 @@ fn path(found: &Match<Event>) -> Path {
 }
 
 fn search(automaton: &Automaton<Event>, events: &[(u8, i64)]) -> Searched {
-    let (mut runs, mut scratch) = (Runs::default(), Scratch::default());
+    let (mut runs, mut scratch) = (automaton.runs(None).unwrap(), Scratch::default());
     let mut found = Found::default();
     for (place, (letter, time)) in events.iter().enumerate() {
         automaton.event(&mut runs, (*letter, place), *time, &mut scratch, &mut found).unwrap();

@@ -113,6 +113,31 @@ impl<K: Key, N: Key> TimerQueue<K, N> {
         Some(Due { at, hash, key, namespace })
     }
 
+    /// The hashes of the keys of the next timers up to `until`, `count` at most: so that what the keys have can be loaded
+    /// before it is needed.
+    pub fn upcoming(&mut self, until: Timestamp, count: usize, hashes: &mut Vec<KeyHash>) {
+        let mut buckets = self.buckets.range_mut(..=until).map(|(_, bucket)| bucket);
+        let Some(first) = buckets.next() else { return };
+        let full = hashes.len() + count;
+        hashes.extend(first.line_up().iter().rev().take(count).map(|timer| timer.hash));
+        for bucket in buckets {
+            // A table is not lined up before its time, as more may be added to it. It counts as a whole or not at all.
+            match bucket {
+                Bucket::Few(timers) => {
+                    let left = full.saturating_sub(hashes.len());
+                    hashes.extend(timers.iter().rev().take(left).map(|timer| timer.hash));
+                }
+                Bucket::Many(timers) if hashes.len() + timers.len() <= full => {
+                    hashes.extend(timers.iter().map(|timer| timer.hash));
+                }
+                Bucket::Many(_) => return,
+            }
+            if hashes.len() >= full {
+                return;
+            }
+        }
+    }
+
     /// All timers, in order of time.
     pub fn iter(&self) -> impl Iterator<Item = (Timestamp, KeyHash, &K, &N)> {
         self.buckets.iter().flat_map(|(at, bucket)| {
@@ -186,15 +211,19 @@ impl<K: Key, N: Key> Bucket<K, N> {
         }
     }
 
-    fn pop(&mut self) -> Option<Timer<K, N>> {
+    /// The timers one after the other, the next one last: a table would look for each from its beginning.
+    fn line_up(&mut self) -> &mut Vec<Timer<K, N>> {
         if let Self::Many(timers) = self {
-            // They go one after the other from here on; a table would look for each from its beginning.
             *self = Self::Few(std::mem::take(timers).into_iter().collect());
         }
         match self {
-            Self::Few(timers) => timers.pop(),
-            Self::Many(_) => None,
+            Self::Few(timers) => timers,
+            Self::Many(_) => unreachable!("it is no table any more"),
         }
+    }
+
+    fn pop(&mut self) -> Option<Timer<K, N>> {
+        self.line_up().pop()
     }
 }
 
@@ -241,12 +270,21 @@ mod tests {
                         prop_assert_eq!(queue.remove(at, hash(&key), &key, &n), model.remove(&(at, key, n)));
                     }
                     Step::Pop(until) => {
-                        let mut popped = Vec::new();
+                        let (mut popped, mut upcoming) = (Vec::new(), Vec::new());
+                        queue.upcoming(until, 30, &mut upcoming);
+                        let mut hashes = Vec::new();
                         while let Some(due) = queue.pop(until) {
+                            hashes.push(due.hash);
                             prop_assert_eq!(due.hash, hash(&due.key));
                             popped.push((due.at, due.key, due.namespace));
                         }
                         prop_assert!(popped.is_sorted_by_key(|due| due.0));
+                        prop_assert!(upcoming.len() <= 30);
+                        hashes.truncate(upcoming.len());
+                        let by_value = |hash: &KeyHash| hash.for_table();
+                        hashes.sort_by_key(by_value);
+                        upcoming.sort_by_key(by_value);
+                        prop_assert_eq!(upcoming, hashes);
                         popped.sort_unstable();
                         let expected: Vec<_> = model.iter().copied().filter(|timer| timer.0 <= until).collect();
                         prop_assert_eq!(popped, expected);

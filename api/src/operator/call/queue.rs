@@ -72,12 +72,9 @@ impl<R> Queue<R> {
     /// Takes an event. As they do not count for the room there is, of a run of them only what still matters is kept: the
     /// last watermark, and the last word on idleness.
     pub fn event(&mut self, event: Event) {
-        let is_watermark = |event: Event| matches!(event, Event::Watermark(_));
         let run = self.entries.iter().rev().take_while(|entry| matches!(entry, Entry::Event(_))).count();
-        let run = self.entries.len() - run..self.entries.len();
-        let outdated = run.clone().find(
-            |index| matches!(self.entries[*index], Entry::Event(known) if is_watermark(known) == is_watermark(event)),
-        );
+        let outdates = |known: &Entry<R>| matches!(known, Entry::Event(known) if outdates(event, *known));
+        let outdated = (self.entries.len() - run..self.entries.len()).find(|index| outdates(&self.entries[*index]));
         // No call has a place behind it.
         if let Some(index) = outdated {
             self.entries.remove(index);
@@ -111,5 +108,14 @@ impl<R> Queue<R> {
         self.entries.pop_front();
         self.first = self.first.wrapping_add(1);
         Some(given)
+    }
+}
+
+/// Whether an earlier event says nothing any more when `event` has come.
+fn outdates(event: Event, earlier: Event) -> bool {
+    match event {
+        Event::Watermark(_) => matches!(earlier, Event::Watermark(_)),
+        Event::Idle | Event::Active => matches!(earlier, Event::Idle | Event::Active),
+        Event::End => false,
     }
 }

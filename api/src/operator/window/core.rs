@@ -5,11 +5,11 @@ use flott_runtime::{
     batch::{Data, Key, Timestamp},
     error::TaskResult,
     state::{HeapTable, KeyHash, StateSize},
-    time::{Due, TimeDomain, Timers},
+    time::{Due, TimeDomain, TimerQueue, Timers},
 };
 
 use super::{
-    function::PaneFunction,
+    function::{Fired, PaneFunction},
     panes::{Pane, Panes},
 };
 use crate::{
@@ -21,6 +21,9 @@ use crate::{
 
 /// The counter of records that came too late for all their windows, and that no side output took.
 pub(crate) const LATE_RECORDS_DROPPED: &str = "numLateRecordsDropped";
+
+/// Timers whose keys are loaded together.
+const UPCOMING: usize = 64;
 
 /// At the final watermark triggers may set timers of windows without an end. So many may fire beyond those that were
 /// there, before it is taken that they will go on for ever.
@@ -58,6 +61,54 @@ where
     windows: Vec<A::Window>,
     /// Late records that were dropped since they were last counted.
     dropped: i64,
+    /// The hashes of keys of timers that come next.
+    upcoming: Vec<KeyHash>,
+    /// How many timers are left of those.
+    warmed: usize,
+    /// A timer that has given much, and has more to give.
+    visits: Option<Visit<K, A::Window>>,
+}
+
+/// How far a timer has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// There was none.
+    None,
+    /// All of it was done.
+    Done,
+    /// A batch has been given, and more is left.
+    Part,
+}
+
+/// A timer of the queue that has come, for a window.
+struct Visit<K, W> {
+    domain: TimeDomain,
+    due: Due<K, W>,
+    /// The input has ended.
+    last: bool,
+    /// Timers of the trigger that are left; nothing before it was asked which those are.
+    times: Option<Times>,
+    /// What the trigger has said of the last one, and how far that was done.
+    firing: Option<(TriggerResult, usize)>,
+}
+
+/// Times in order; mostly one.
+#[derive(Default)]
+struct Times {
+    first: Option<Timestamp>,
+    others: std::vec::IntoIter<Timestamp>,
+}
+
+impl Times {
+    fn next(&mut self) -> Option<Timestamp> {
+        self.first.take().or_else(|| self.others.next())
+    }
+}
+
+impl<K, W> Visit<K, W> {
+    fn new(domain: TimeDomain, due: Due<K, W>) -> Self {
+        Self { domain, due, last: false, times: None, firing: None }
+    }
 }
 
 /// What is known of windows beside what they have.
@@ -86,6 +137,9 @@ where
             domain,
             windows: Vec::new(),
             dropped: 0,
+            upcoming: Vec::new(),
+            warmed: 0,
+            visits: None,
         }
     }
 
@@ -176,7 +230,12 @@ where
             let Some(pane) = panes.get_mut(place) else { continue };
             let result = rules.add(pane, record, timestamp, ctx)?;
             if result != TriggerResult::Continue {
-                rules.settle(result, pane, hash, key, ctx)?;
+                // The record's batch waits for it, as for whatever else a record gives.
+                let mut from = Some(0);
+                while let Some(place) = from {
+                    from = rules.fire(result, pane, hash, key, place, ctx)?;
+                }
+                rules.purge(result, pane);
                 if rules.is_forgotten(pane) {
                     panes.remove(place);
                     continue;
@@ -218,95 +277,121 @@ where
         }
     }
 
-    /// Does what the next timer that `watermark` has reached is for. False if there is none.
+    /// Does what the next timer that `watermark` has reached is for, or some of it.
     pub fn event_timer(
         &mut self,
         watermark: Timestamp,
         ctx: &mut WindowContext<'_, K, A::Window, P::Out>,
-    ) -> TaskResult<bool> {
-        let Some(due) = self.timers.event.pop(watermark) else { return Ok(false) };
-        self.timer(TimeDomain::Event, due, ctx)?;
-        Ok(true)
+    ) -> TaskResult<Step> {
+        match self.visits.take() {
+            Some(visit) => self.visit(visit, ctx),
+            None => {
+                self.warm_upcoming(watermark);
+                match self.timers.event.pop(watermark) {
+                    Some(due) => self.visit(Visit::new(TimeDomain::Event, due), ctx),
+                    None => Ok(Step::None),
+                }
+            }
+        }
     }
 
-    /// Does what the next timer whose time is `past` or earlier is for. False if there is none.
+    /// Now and then, has what the keys of the next timers have loaded into the nearest cache.
+    fn warm_upcoming(&mut self, watermark: Timestamp) {
+        let Self { table, timers, upcoming, warmed, .. } = self;
+        if let Some(fewer) = warmed.checked_sub(1) {
+            *warmed = fewer;
+            return;
+        }
+        upcoming.clear();
+        timers.event.upcoming(watermark, UPCOMING, upcoming);
+        table.warm(upcoming);
+        *warmed = upcoming.len().saturating_sub(1);
+    }
+
+    /// Does what the next timer whose time is `past` or earlier is for, or some of it.
     pub fn processing_timer(
         &mut self,
         past: Timestamp,
         ctx: &mut WindowContext<'_, K, A::Window, P::Out>,
-    ) -> TaskResult<bool> {
-        let Some(due) = self.timers.processing.pop(past) else { return Ok(false) };
-        self.timer(TimeDomain::Processing, due, ctx)?;
-        Ok(true)
+    ) -> TaskResult<Step> {
+        match self.visits.take() {
+            Some(visit) => self.visit(visit, ctx),
+            None => match self.timers.processing.pop(past) {
+                Some(due) => self.visit(Visit::new(TimeDomain::Processing, due), ctx),
+                None => Ok(Step::None),
+            },
+        }
     }
 
-    /// A timer of the queue has come.
-    fn timer(
+    /// Of `timers` in processing time, which are left at the end of the input, does what one is for, or some of it: all
+    /// that its window has set by then come now, and the window ends if it ends in processing time.
+    pub fn last_timer(
         &mut self,
-        domain: TimeDomain,
-        due: Due<K, A::Window>,
+        timers: &mut TimerQueue<K, A::Window>,
         ctx: &mut WindowContext<'_, K, A::Window, P::Out>,
-    ) -> TaskResult {
-        let Self { table, rules, timers, .. } = self;
-        let Due { at, hash, key, namespace } = due;
-        let Some(panes) = table.find_mut(hash, &key) else { return Ok(()) };
-        let Some(place) = rules.place(panes, &namespace) else { return Ok(()) };
-        let Some(pane) = panes.get_mut(place) else { return Ok(()) };
-        if !pane.disarm(domain, at) {
-            return Ok(());
+    ) -> TaskResult<Step> {
+        match self.visits.take() {
+            Some(visit) => self.visit(visit, ctx),
+            None => match timers.pop(Timestamp::MAX) {
+                Some(due) => {
+                    let visit = Visit { last: true, ..Visit::new(TimeDomain::Processing, due) };
+                    self.visit(visit, ctx)
+                }
+                None => Ok(Step::None),
+            },
         }
-        if let Some(time) = pane.timers.pop(domain, at) {
+    }
+
+    /// Goes on with what a timer of the queue is for.
+    fn visit(
+        &mut self,
+        mut visit: Visit<K, A::Window>,
+        ctx: &mut WindowContext<'_, K, A::Window, P::Out>,
+    ) -> TaskResult<Step> {
+        let Self { table, rules, timers, visits, .. } = self;
+        let (domain, last) = (visit.domain, visit.last);
+        let Due { at, hash, key, namespace } = &visit.due;
+        let (at, hash) = (*at, *hash);
+        let Some(panes) = table.find_mut(hash, key) else { return Ok(Step::Done) };
+        let Some(place) = rules.place(panes, namespace) else { return Ok(Step::Done) };
+        let Some(pane) = panes.get_mut(place) else { return Ok(Step::Done) };
+        let mut times = match visit.times.take() {
+            Some(times) => times,
+            None if !pane.disarm(domain, at) => return Ok(Step::Done),
+            // One at a time: a trigger that sets the same again must not hold up all else.
+            None if !last => Times { first: pane.timers.pop(domain, at), ..Times::default() },
+            None => Times { others: pane.timers.take(domain).into_iter(), ..Times::default() },
+        };
+        loop {
+            if let Some((result, from)) = visit.firing.take() {
+                if let Some(from) = rules.fire(result, pane, hash, key, from, ctx)? {
+                    visit.firing = Some((result, from));
+                    visit.times = Some(times);
+                    *visits = Some(visit);
+                    return Ok(Step::Part);
+                }
+                rules.purge(result, pane);
+            }
+            let Some(time) = times.next() else { break };
             if ctx.watermark() == Timestamp::MAX && domain == TimeDomain::Event {
                 rules.count_last(&pane.window, timers.event.len())?;
             }
-            rules.on_time(domain, time, pane, hash, &key, ctx)?;
+            visit.firing = Some((rules.on_time(domain, time, pane, ctx)?, 0));
         }
-        let more = pane.timers.next(domain).is_some_and(|next| next <= at);
-        let over = !more && rules.cleanup(domain, &pane.window).is_some_and(|end| end <= at);
+        let more = !last && pane.timers.next(domain).is_some_and(|next| next <= at);
+        let over = !more && rules.cleanup(domain, &pane.window).is_some_and(|end| last || end <= at);
         if over {
-            rules.clear(pane, hash, &key, ctx)?;
+            rules.clear(pane, hash, key, ctx)?;
         }
         if over || rules.is_forgotten(pane) {
             panes.remove(place);
             if panes.is_empty() {
-                table.take(hash, &key);
+                table.take(hash, key);
             }
-        } else {
-            rules.arm(pane, timers, hash, &key);
+        } else if !last {
+            rules.arm(pane, timers, hash, key);
         }
-        Ok(())
-    }
-
-    /// A timer in processing time is left at the end of the input: all of its window that were set by then come now, and
-    /// the window ends if it ends in processing time.
-    pub fn last_timer(
-        &mut self,
-        due: Due<K, A::Window>,
-        ctx: &mut WindowContext<'_, K, A::Window, P::Out>,
-    ) -> TaskResult {
-        let Self { table, rules, .. } = self;
-        let domain = TimeDomain::Processing;
-        let Due { at, hash, key, namespace } = due;
-        let Some(panes) = table.find_mut(hash, &key) else { return Ok(()) };
-        let Some(place) = rules.place(panes, &namespace) else { return Ok(()) };
-        let Some(pane) = panes.get_mut(place) else { return Ok(()) };
-        if !pane.disarm(domain, at) {
-            return Ok(());
-        }
-        for time in pane.timers.take(domain) {
-            rules.on_time(domain, time, pane, hash, &key, ctx)?;
-        }
-        let over = rules.cleanup(domain, &pane.window).is_some();
-        if over {
-            rules.clear(pane, hash, &key, ctx)?;
-        }
-        if over || rules.is_forgotten(pane) {
-            panes.remove(place);
-            if panes.is_empty() {
-                table.take(hash, &key);
-            }
-        }
-        Ok(())
+        Ok(Step::Done)
     }
 }
 
@@ -404,44 +489,46 @@ where
         domain: TimeDomain,
         time: Timestamp,
         pane: &mut PaneOf<K, T, A::Window, Tr, P>,
-        hash: KeyHash,
-        key: &K,
-        ctx: &mut WindowContext<'_, K, A::Window, P::Out>,
-    ) -> TaskResult {
+        ctx: &WindowContext<'_, K, A::Window, P::Out>,
+    ) -> TaskResult<TriggerResult> {
         let mut context = TriggerContext::new(&mut pane.state, &mut pane.timers, ctx.times());
         let trigger = &mut self.spec.trigger;
         let result = match domain {
             TimeDomain::Event => trigger.on_event_time(time, &pane.window, &mut context),
             TimeDomain::Processing => trigger.on_processing_time(time, &pane.window, &mut context),
         };
-        self.settle(result.map_err(failed)?, pane, hash, key, ctx)
+        result.map_err(failed)
     }
 
-    /// Does what the trigger says.
-    fn settle(
+    /// Gives out what the window comes to, if the trigger says so, about a batch of it. Where to go on, if that was not
+    /// all.
+    fn fire(
         &mut self,
         result: TriggerResult,
         pane: &mut PaneOf<K, T, A::Window, Tr, P>,
         hash: KeyHash,
         key: &K,
+        from: usize,
         ctx: &mut WindowContext<'_, K, A::Window, P::Out>,
-    ) -> TaskResult {
-        if result.fires()
-            && let Some(contents) = &mut pane.contents
-        {
-            if P::STATEFUL {
-                ctx.set_window(hash, key.clone(), pane.window.clone());
-            }
-            ctx.set_timestamp(Some(pane.window.max_timestamp()));
-            let left = self.spec.function.fire(key, &pane.window, contents, ctx).map_err(failed)?;
-            if !left {
-                pane.contents = None;
-            }
+    ) -> TaskResult<Option<usize>> {
+        let Some(contents) = pane.contents.as_mut().filter(|_| result.fires()) else { return Ok(None) };
+        if P::STATEFUL {
+            ctx.set_window(hash, key.clone(), pane.window.clone());
         }
+        ctx.set_timestamp(Some(pane.window.max_timestamp()));
+        match self.spec.function.fire(key, &pane.window, contents, from, ctx).map_err(failed)? {
+            Fired::All => {}
+            Fired::Emptied => pane.contents = None,
+            Fired::Some(from) => return Ok(Some(from)),
+        }
+        Ok(None)
+    }
+
+    /// Drops what the window has, if the trigger says so.
+    fn purge(&self, result: TriggerResult, pane: &mut PaneOf<K, T, A::Window, Tr, P>) {
         if result.purges() {
             pane.contents = None;
         }
-        Ok(())
     }
 
     /// The window is over.

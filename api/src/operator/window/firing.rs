@@ -8,6 +8,7 @@ use flott_runtime::{
     time::TimerQueue,
 };
 
+use super::core::Step;
 use crate::{
     operator::process::Desk,
     window::{Window, WindowContext},
@@ -29,23 +30,25 @@ impl<K, W> Default for Pending<K, W> {
     }
 }
 
-/// Calls `next` for a batch of timers at most, or until there is a batch of results; it says whether there was one.
+/// Calls `next` until a batch of results has been passed on, or for a batch of timers at most.
 pub(super) fn fire<K: Key, W: Window, Out>(
     states: &mut KeyedStates<K>,
     desk: &mut Desk<Out>,
     out: &mut dyn Output<Out>,
-    mut next: impl FnMut(&mut WindowContext<'_, K, W, Out>) -> TaskResult<bool>,
+    mut next: impl FnMut(&mut WindowContext<'_, K, W, Out>) -> TaskResult<Step>,
 ) -> TaskResult<Drained> {
     let mut drained = Drained::Some;
     desk.with_states(states, out, |ctx| {
         let mut ctx = WindowContext::new(ctx);
         for _ in 0..BATCH_RECORDS {
-            if !next(&mut ctx)? {
-                drained = Drained::All;
-                break;
-            }
-            if ctx.given() >= BATCH_RECORDS {
-                break;
+            match next(&mut ctx)? {
+                Step::None => {
+                    drained = Drained::All;
+                    break;
+                }
+                Step::Part => break,
+                Step::Done if ctx.collector().given() > 0 => break,
+                Step::Done => {}
             }
         }
         ctx.flush()

@@ -10,6 +10,17 @@ use crate::{
     window::{ProcessWindowFunction, Window, WindowContext, WindowOpen},
 };
 
+/// How far a window has given out what it comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fired {
+    /// All of it.
+    All,
+    /// All of it, and nothing is left in the window.
+    Emptied,
+    /// About a batch of it: it goes on from here.
+    Some(usize),
+}
+
 /// What a window does with records. A prototype lives in the plan.
 pub(crate) trait PaneFunction<K, T, W>: Clone + Send + Sync + 'static {
     /// What is kept of them.
@@ -30,14 +41,15 @@ pub(crate) trait PaneFunction<K, T, W>: Clone + Send + Sync + 'static {
     /// Adds what is kept of a later window.
     fn merge(&mut self, into: &mut Self::Contents, other: Self::Contents);
 
-    /// Gives out what the window comes to. False if nothing is left in it.
+    /// Gives out what the window comes to, from 0 on, or from where it was left.
     fn fire(
         &mut self,
         key: &K,
         window: &W,
         contents: &mut Self::Contents,
+        from: usize,
         ctx: &mut WindowContext<'_, K, W, Self::Out>,
-    ) -> FunctionResult<bool>;
+    ) -> FunctionResult<Fired>;
 
     /// The window is over.
     fn clear(&mut self, key: &K, window: &W, ctx: &mut WindowContext<'_, K, W, Self::Out>) -> FunctionResult;
@@ -102,10 +114,11 @@ where
         key: &K,
         window: &W,
         contents: &mut F::Value,
+        _: usize,
         ctx: &mut WindowContext<'_, K, W, E::Out>,
-    ) -> FunctionResult<bool> {
+    ) -> FunctionResult<Fired> {
         self.emit.emit(key, window, self.fold.running(contents), ctx)?;
-        Ok(true)
+        Ok(Fired::All)
     }
 
     fn clear(&mut self, key: &K, window: &W, ctx: &mut WindowContext<'_, K, W, E::Out>) -> FunctionResult {

@@ -2,10 +2,13 @@
 
 use std::marker::PhantomData;
 
-use flott_runtime::batch::{Data, Key, Timestamp};
+use flott_runtime::batch::{BATCH_RECORDS, Data, Key, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{function::PaneFunction, whole::Whole};
+use super::{
+    function::{Fired, PaneFunction},
+    whole::Whole,
+};
 use crate::{
     function::{Collector, FunctionResult},
     window::{TaggedUnion, Window, WindowContext, WindowOpen},
@@ -16,7 +19,16 @@ pub(crate) trait Pair<K, W, A, B>: Clone + Send + Sync + 'static {
     /// Results.
     type Out: Data;
 
-    fn fire(&mut self, key: &K, window: &W, left: &[A], right: &[B], out: &mut Collector<'_, Self::Out>);
+    /// As [`PaneFunction::fire`].
+    fn fire(
+        &mut self,
+        key: &K,
+        window: &W,
+        left: &[A],
+        right: &[B],
+        from: usize,
+        out: &mut Collector<'_, Self::Out>,
+    ) -> Fired;
 }
 
 /// All records of both streams at once.
@@ -44,8 +56,9 @@ where
 {
     type Out = R;
 
-    fn fire(&mut self, key: &K, window: &W, left: &[A], right: &[B], out: &mut Collector<'_, R>) {
+    fn fire(&mut self, key: &K, window: &W, left: &[A], right: &[B], _: usize, out: &mut Collector<'_, R>) -> Fired {
         (self.function)(key, window, left, right, out);
+        Fired::All
     }
 }
 
@@ -74,12 +87,24 @@ where
 {
     type Out = R;
 
-    fn fire(&mut self, key: &K, window: &W, left: &[A], right: &[B], out: &mut Collector<'_, R>) {
-        for left in left {
-            for right in right {
+    fn fire(&mut self, key: &K, window: &W, left: &[A], right: &[B], from: usize, out: &mut Collector<'_, R>) -> Fired {
+        if right.is_empty() {
+            return Fired::All;
+        }
+        // What meets may be very much more than what is kept.
+        let (mut place, skipped) = (from, from % right.len());
+        let to = from.saturating_add(BATCH_RECORDS);
+        let mut first = right.get(skipped..).unwrap_or_default();
+        for left in left.get(from / right.len()..).unwrap_or_default() {
+            for right in std::mem::replace(&mut first, right) {
+                if place >= to {
+                    return Fired::Some(place);
+                }
                 (self.function)(key, window, left, right, out);
+                place += 1;
             }
         }
+        Fired::All
     }
 }
 
@@ -145,10 +170,10 @@ where
         key: &K,
         window: &W,
         sides: &mut Sides<A, B>,
+        from: usize,
         ctx: &mut WindowContext<'_, K, W, F::Out>,
-    ) -> FunctionResult<bool> {
-        self.0.fire(key, window, &sides.left, &sides.right, ctx.collector());
-        Ok(true)
+    ) -> FunctionResult<Fired> {
+        Ok(self.0.fire(key, window, &sides.left, &sides.right, from, ctx.collector()))
     }
 
     fn clear(&mut self, _: &K, _: &W, _: &mut WindowContext<'_, K, W, F::Out>) -> FunctionResult {
@@ -177,7 +202,10 @@ where
     ) -> FunctionResult {
         let mut sides = Sides::default();
         records.iter().cloned().for_each(|record| sides.push(record));
-        self.0.fire(key, window, &sides.left, &sides.right, ctx.collector());
+        let mut from = 0;
+        while let Fired::Some(place) = self.0.fire(key, window, &sides.left, &sides.right, from, ctx.collector()) {
+            from = place;
+        }
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What is kept of the windows of one key.
 
-use std::{collections::VecDeque, mem, ops::Range};
+use std::{cmp::Ordering, collections::VecDeque, mem, ops::Range};
 
 use flott_runtime::{batch::Timestamp, time::TimeDomain};
 use serde::{Deserialize, Serialize};
@@ -69,59 +69,70 @@ impl<W, C, S> Pane<W, C, S> {
     }
 }
 
-/// The windows of a key in order. Most keys have one at a time.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) enum Panes<W, C, S> {
-    #[default]
-    Empty,
-    One(Pane<W, C, S>),
-    Many(VecDeque<Pane<W, C, S>>),
+/// The windows of a key in order.
+///
+/// Time goes on, so most records are for the latest window; it lies in the table of keys itself. Others, if there are any,
+/// lie elsewhere.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Panes<W, C, S> {
+    last: Option<Pane<W, C, S>>,
+    before: Option<Box<VecDeque<Pane<W, C, S>>>>,
+}
+
+impl<W, C, S> Default for Panes<W, C, S> {
+    fn default() -> Self {
+        Self { last: None, before: None }
+    }
 }
 
 impl<W: Window, C, S: Default> Panes<W, C, S> {
+    /// How many are not the last.
+    #[inline]
+    fn before(&self) -> usize {
+        self.before.as_ref().map_or(0, |before| before.len())
+    }
+
+    #[cfg(test)]
     pub fn len(&self) -> usize {
-        match self {
-            Self::Empty => 0,
-            Self::One(_) => 1,
-            Self::Many(panes) => panes.len(),
-        }
+        self.before() + usize::from(self.last.is_some())
     }
 
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        // There is a last one wherever there are any.
+        self.last.is_none()
     }
 
+    #[inline]
     fn get(&self, index: usize) -> Option<&Pane<W, C, S>> {
-        match self {
-            Self::One(pane) if index == 0 => Some(pane),
-            Self::Empty | Self::One(_) => None,
-            Self::Many(panes) => panes.get(index),
+        match &self.before {
+            Some(before) if index < before.len() => before.get(index),
+            _ if index == self.before() => self.last.as_ref(),
+            _ => None,
         }
     }
 
+    #[inline]
     pub fn get_mut(&mut self, index: usize) -> Option<&mut Pane<W, C, S>> {
-        match self {
-            Self::One(pane) if index == 0 => Some(pane),
-            Self::Empty | Self::One(_) => None,
-            Self::Many(panes) => panes.get_mut(index),
+        let count = self.before();
+        match &mut self.before {
+            Some(before) if index < count => before.get_mut(index),
+            _ if index == count => self.last.as_mut(),
+            _ => None,
         }
     }
 
     /// Where `window` is, or else where it belongs.
     #[inline]
     pub fn place(&self, window: &W) -> Result<usize, usize> {
-        match self {
-            Self::Empty => Err(0),
-            Self::One(pane) => match pane.window.cmp(window) {
-                std::cmp::Ordering::Less => Err(1),
-                std::cmp::Ordering::Equal => Ok(0),
-                std::cmp::Ordering::Greater => Err(0),
-            },
-            // Time goes on: most records are for the latest window, or for a new one.
-            Self::Many(panes) => match panes.back().map(|last| last.window.cmp(window)) {
-                None | Some(std::cmp::Ordering::Less) => Err(panes.len()),
-                Some(std::cmp::Ordering::Equal) => Ok(panes.len() - 1),
-                Some(std::cmp::Ordering::Greater) => panes.binary_search_by(|pane| pane.window.cmp(window)),
+        let count = self.before();
+        match self.last.as_ref().map(|last| last.window.cmp(window)) {
+            None => Err(count),
+            Some(Ordering::Less) => Err(count + 1),
+            Some(Ordering::Equal) => Ok(count),
+            Some(Ordering::Greater) => match &self.before {
+                None => Err(0),
+                Some(before) => before.binary_search_by(|pane| pane.window.cmp(window)),
             },
         }
     }
@@ -147,40 +158,33 @@ impl<W: Window, C, S: Default> Panes<W, C, S> {
     /// The place of the window that `window` has become part of.
     pub fn place_of_part(&self, window: &W) -> Option<usize> {
         let (Ok(place) | Err(place)) = self.place(window);
-        let around = [Some(place), place.checked_sub(1)].into_iter().flatten();
-        around.into_iter().find(|index| {
+        [Some(place), place.checked_sub(1)].into_iter().flatten().find(|index| {
             self.get(*index).is_some_and(|pane| pane.window.merge(window).is_some_and(|whole| whole == pane.window))
         })
     }
 
     /// Puts a pane at a place that [`place`](Self::place) gave.
-    pub fn insert(&mut self, index: usize, pane: Pane<W, C, S>) -> &mut Pane<W, C, S> {
-        match mem::take(self) {
-            Self::Empty => *self = Self::One(pane),
-            Self::One(known) => {
-                let panes = if index == 0 { [pane, known] } else { [known, pane] };
-                *self = Self::Many(VecDeque::from(panes));
+    pub fn insert(&mut self, index: usize, pane: Pane<W, C, S>) {
+        match self.last.take() {
+            None => self.last = Some(pane),
+            Some(last) => {
+                let before = self.before.get_or_insert_default();
+                if index > before.len() {
+                    before.push_back(last);
+                    self.last = Some(pane);
+                } else {
+                    before.insert(index, pane);
+                    self.last = Some(last);
+                }
             }
-            Self::Many(mut panes) => {
-                panes.insert(index, pane);
-                *self = Self::Many(panes);
-            }
-        }
-        match self.get_mut(index) {
-            Some(pane) => pane,
-            None => unreachable!("a pane is where it was put"),
         }
     }
 
     /// Takes a pane out.
     pub fn remove(&mut self, index: usize) -> Option<Pane<W, C, S>> {
-        match self {
-            Self::Empty => None,
-            Self::One(_) => match mem::take(self) {
-                Self::One(pane) => Some(pane),
-                Self::Empty | Self::Many(_) => None,
-            },
-            Self::Many(panes) => panes.remove(index),
+        match &mut self.before {
+            Some(before) if index < before.len() => before.remove(index),
+            before => mem::replace(&mut self.last, before.as_mut().and_then(|before| before.pop_back())),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use flott_runtime::batch::{Data, Key, Timestamp};
 
-use super::function::{Closure, Emit, Folding, PaneFunction, Processing};
+use super::function::{Closure, Emit, Fired, Folding, PaneFunction, Processing};
 use crate::{
     function::{Collector, FunctionResult},
     operator::Fold,
@@ -148,10 +148,11 @@ where
         key: &K,
         window: &W,
         records: &mut Vec<T>,
+        _: usize,
         ctx: &mut WindowContext<'_, K, W, F::Out>,
-    ) -> FunctionResult<bool> {
+    ) -> FunctionResult<Fired> {
         self.0.fire(key, window, records, ctx)?;
-        Ok(true)
+        Ok(Fired::All)
     }
 
     fn clear(&mut self, key: &K, window: &W, ctx: &mut WindowContext<'_, K, W, F::Out>) -> FunctionResult {
@@ -205,13 +206,14 @@ where
         key: &K,
         window: &W,
         elements: &mut WindowElements<T>,
+        _: usize,
         ctx: &mut WindowContext<'_, K, W, F::Out>,
-    ) -> FunctionResult<bool> {
+    ) -> FunctionResult<Fired> {
         let times = EvictorContext::new(ctx.times());
         self.evictor.before(elements, window, &times)?;
         self.function.fire(key, window, elements.records(), ctx)?;
         self.evictor.after(elements, window, &times)?;
-        Ok(!elements.is_empty())
+        Ok(if elements.is_empty() { Fired::Emptied } else { Fired::All })
     }
 
     fn clear(&mut self, key: &K, window: &W, ctx: &mut WindowContext<'_, K, W, F::Out>) -> FunctionResult {

@@ -6,7 +6,6 @@ use super::{Automaton, Found, Scratch};
 use crate::{
     AfterMatchSkip::{self, NoSkip, PastLastEvent, ToFirst, ToLast, ToNext},
     Match, Pattern, PatternError,
-    runs::Runs,
 };
 
 /// An event such as `b2`; its kind is the letter.
@@ -23,7 +22,7 @@ fn shown(found: &Match<Named>) -> String {
 /// What comes of `events`, such as `a1 b2@17`: without a time it is that of the event before and a millisecond.
 fn search(pattern: &Pattern<Named>, events: &str) -> (Vec<String>, Vec<String>) {
     let automaton = Automaton::new(pattern).unwrap();
-    let (mut runs, mut scratch, mut found) = (Runs::default(), Scratch::default(), Found::default());
+    let (mut runs, mut scratch, mut found) = (automaton.runs(None).unwrap(), Scratch::default(), Found::default());
     let mut time = 0;
     for event in events.split_whitespace() {
         let (event, at) = event.split_once('@').unwrap_or((event, ""));
@@ -275,6 +274,16 @@ fn times_at_the_ends_of_time_are_nothing_special() {
     let pattern = a().followed_by("b").filter(is("b")).within(Duration::MAX);
     let (least, most) = (i64::MIN, i64::MAX);
     check_in_order(&pattern, &format!("a1@{least} b1@-2 a2@{} b2@{most}", most - 1), &["a1 b1"], &["a2"]);
+}
+
+#[test]
+fn partial_matches_of_another_pattern_are_refused() {
+    let old = Automaton::new(&a().next("b")).unwrap();
+    let (mut runs, mut scratch, mut found) = (old.runs(None).unwrap(), Scratch::default(), Found::default());
+    old.event(&mut runs, "a".to_owned(), 0, &mut scratch, &mut found).unwrap();
+    assert!(Automaton::new(&a().filter(is("x")).next("b")).unwrap().runs(Some(runs.clone())).is_ok());
+    assert!(Automaton::new(&a().followed_by("b")).unwrap().runs(Some(runs.clone())).is_err());
+    assert!(Automaton::new(&a().next("c")).unwrap().runs(Some(runs)).is_err());
 }
 
 #[test]

@@ -1,0 +1,167 @@
+//! Whether the answers of the queries are those of the model.
+//!
+//! Equality of the multisets of rows is asked for, not of their number: a row too many and another too few would go
+//! unnoticed. Of a table that changes, the last row of each key counts.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use flott::{Batch, Environment, RestartStrategy, Sink, SinkTask, SinkWriter, Stream, TaskResult};
+use parking_lot::Mutex;
+use thiserror::Error;
+
+use crate::{
+    generator::Generator,
+    queries::Row,
+    query::{Query, Take, Unplanned},
+    source::NexmarkSource,
+};
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum CheckError {
+    /// The query cannot be planned.
+    #[error(transparent)]
+    Unplanned(#[from] Unplanned),
+    /// The job failed.
+    #[error(transparent)]
+    Job(#[from] flott::Error),
+    /// A row cannot be written as JSON.
+    #[error("a row cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+/// The answer of `query` to the events of `generator`, by a job within this process: rows as JSON, sorted.
+///
+/// # Errors
+/// When there is none.
+pub fn answer(query: Query, generator: &Generator, parallelism: u32) -> Result<Vec<String>, CheckError> {
+    let env = Environment::local();
+    env.set_parallelism(parallelism);
+    env.set_restart_strategy(RestartStrategy::None);
+    let events = env.from_source(NexmarkSource::new(generator.clone()), "Nexmark");
+    let gathered = query.plan(&events, Gather)?;
+    env.execute(&query.to_string())?;
+    Ok(gathered()?)
+}
+
+/// Gives what has been gathered, once the job has ended.
+type Gathered = Box<dyn FnOnce() -> serde_json::Result<Vec<String>>>;
+
+struct Gather;
+
+impl Take for Gather {
+    type Out = Gathered;
+
+    fn take<R: Row>(self, rows: &Stream<R>) -> Gathered {
+        let gathered = Arc::new(Mutex::new(Vec::new()));
+        rows.sink(Gatherer(gathered.clone()));
+        Box::new(move || sorted(&std::mem::take(&mut *gathered.lock())))
+    }
+}
+
+/// All rows in the order in which they came, those of one subtask in theirs.
+struct Gatherer<R>(Arc<Mutex<Vec<R>>>);
+
+impl<R: Row> Sink for Gatherer<R> {
+    type Item = R;
+
+    fn open(&self, _: &SinkTask) -> TaskResult<Box<dyn SinkWriter<R>>> {
+        Ok(Box::new(Self(self.0.clone())))
+    }
+}
+
+impl<R: Row> SinkWriter<R> for Gatherer<R> {
+    fn write(&mut self, batch: &mut Batch<R>) -> TaskResult {
+        self.0.lock().append(&mut batch.records);
+        Ok(())
+    }
+}
+
+/// The rows that count, as JSON, sorted.
+fn sorted<R: Row>(rows: &[R]) -> serde_json::Result<Vec<String>> {
+    let mut last: BTreeMap<String, &R> = BTreeMap::new();
+    let mut json = Vec::new();
+    for row in rows {
+        match row.key() {
+            Some(key) => _ = last.insert(key, row),
+            None => json.push(serde_json::to_string(row)?),
+        }
+    }
+    for row in last.into_values() {
+        json.push(serde_json::to_string(row)?);
+    }
+    json.sort_unstable();
+    Ok(json)
+}
+
+/// How an answer differs from the one that was expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Rows that should be there.
+    pub missing: Vec<String>,
+    /// Rows that should not.
+    pub unexpected: Vec<String>,
+}
+
+/// Rows of each kind that are shown.
+const SHOWN: usize = 3;
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rows are missing and {} unexpected", self.missing.len(), self.unexpected.len())?;
+        for (what, rows) in [("missing", &self.missing), ("unexpected", &self.unexpected)] {
+            rows.iter().take(SHOWN).try_for_each(|row| write!(f, "\n  {what}: {row}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// How `found` differs from `expected`; both are sorted.
+pub fn difference(expected: &[String], found: &[String]) -> Option<Difference> {
+    let (mut missing, mut unexpected) = (Vec::new(), Vec::new());
+    let (mut left, mut right) = (expected.iter().peekable(), found.iter().peekable());
+    loop {
+        let side = match (left.peek(), right.peek()) {
+            (None, None) => break,
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some(left), Some(right)) => left.cmp(right),
+        };
+        let (take_left, take_right) = (side.is_le(), side.is_ge());
+        let (expected, found) = (left.next_if(|_| take_left), right.next_if(|_| take_right));
+        if side.is_ne() {
+            missing.extend(expected.cloned());
+            unexpected.extend(found.cloned());
+        }
+    }
+    (!missing.is_empty() || !unexpected.is_empty()).then_some(Difference { missing, unexpected })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(expected: &[&str], found: &[&str], differ: Option<(&[&str], &[&str])>) {
+        let owned = |rows: &[&str]| rows.iter().map(|row| (*row).to_owned()).collect::<Vec<_>>();
+        let differ =
+            differ.map(|(missing, unexpected)| Difference { missing: owned(missing), unexpected: owned(unexpected) });
+        assert_eq!(difference(&owned(expected), &owned(found)), differ);
+    }
+
+    #[test]
+    fn multisets_are_compared() {
+        check(&["a", "b"], &["a", "b"], None);
+        check(&[], &[], None);
+        check(&["a", "a", "b"], &["a", "b"], Some((&["a"], &[])));
+        check(&["a", "c"], &["a", "b", "c", "c"], Some((&[], &["b", "c"])));
+        check(&["a"], &["b"], Some((&["a"], &["b"])));
+    }
+
+    #[test]
+    fn few_of_many_rows_are_shown() {
+        let rows: Vec<String> = (0..9).map(|row| row.to_string()).collect();
+        let text = difference(&rows, &[]).unwrap().to_string();
+        assert_eq!(text, "9 rows are missing and 0 unexpected\n  missing: 0\n  missing: 1\n  missing: 2");
+    }
+}

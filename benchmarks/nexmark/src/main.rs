@@ -1,0 +1,202 @@
+//! Runs a query (`nexmark --query q5 --events 10000000`), writes events to files (`nexmark write`), or compares answers
+//! with the model (`nexmark check`).
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail, ensure};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use flott::{Environment, Stream};
+use flott_nexmark::{
+    check, files,
+    generator::{Generator, Options},
+    model,
+    queries::Row,
+    query::{Query, Take},
+    source::NexmarkSource,
+};
+
+flott::allocator!();
+
+/// Nexmark, the benchmark of queries over streams
+#[derive(Parser)]
+#[command(name = "nexmark", version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Writes the events to files, as lines of JSON
+    Write(Write),
+    /// Compares the answers of queries with those of the model, within this process
+    Check(Check),
+}
+
+/// Which events there are.
+#[derive(Args)]
+struct Events {
+    /// How many events
+    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    events: u64,
+    /// Other seeds, other events
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Events per second of event time
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    events_per_second: u64,
+    /// Milliseconds of event time by which events may be out of order
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    out_of_order: u64,
+}
+
+impl Events {
+    fn generator(&self) -> anyhow::Result<Generator> {
+        let Self { events, seed, events_per_second, out_of_order } = *self;
+        let options =
+            Options { count: events, seed, events_per_second, out_of_order_ms: out_of_order, ..Options::default() };
+        Ok(Generator::new(options)?)
+    }
+}
+
+#[derive(Args)]
+struct Run {
+    /// Which query: q0 to q22
+    #[arg(long)]
+    query: Option<Query>,
+    #[command(flatten)]
+    events: Events,
+    /// Where events come from
+    #[arg(long, value_enum, default_value_t = SourceKind::Generator)]
+    source: SourceKind,
+    /// Events per second that the generator makes at most; without it, as many as it can
+    #[arg(long, value_name = "N")]
+    rate_events_per_second: Option<f64>,
+    /// Directory of files that `nexmark write` has written
+    #[arg(long, value_name = "DIR", required_if_eq("source", "files"))]
+    input: Option<PathBuf>,
+    /// Where rows go
+    #[arg(long, value_enum, default_value_t = SinkKind::Discard)]
+    sink: SinkKind,
+    /// Directory for rows as lines of JSON
+    #[arg(long, value_name = "DIR", required_if_eq("sink", "json"))]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SourceKind {
+    Generator,
+    Files,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SinkKind {
+    Discard,
+    Json,
+}
+
+#[derive(Args)]
+struct Write {
+    #[command(flatten)]
+    events: Events,
+    /// Directory for the files
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+    /// How many files
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    files: u64,
+}
+
+#[derive(Args)]
+struct Check {
+    #[command(flatten)]
+    events: Events,
+    /// How many seeds, from the first on
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seeds: u64,
+    /// Which queries; without it, all that can be planned
+    #[arg(long, short, value_delimiter = ',')]
+    queries: Vec<Query>,
+    /// Subtasks of each operator
+    #[arg(long, short, default_values_t = [1, 2], value_delimiter = ',')]
+    parallelism: Vec<u32>,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse() {
+        Arguments { command: Some(Command::Write(write)), .. } => {
+            let paths = files::write(&write.events.generator()?, &write.output, write.files)
+                .with_context(|| format!("events cannot be written to {}", write.output.display()))?;
+            paths.iter().for_each(|path| println!("{}", path.display()));
+            Ok(())
+        }
+        Arguments { command: Some(Command::Check(options)), .. } => run_check(&options),
+        Arguments { command: None, run: options } => run(options),
+    }
+}
+
+fn run(Run { query, events, source, rate_events_per_second, input, sink, output }: Run) -> anyhow::Result<()> {
+    let query = query.context("say which query with --query, q0 to q22; or see --help for what else there is")?;
+    let env = Environment::new();
+    let events = match (source, input) {
+        (SourceKind::Files, Some(directory)) => files::read(&env, &directory),
+        (SourceKind::Files, None) => bail!("--source files needs --input"),
+        (SourceKind::Generator, _) => {
+            let source = NexmarkSource::new(events.generator()?);
+            let source = match rate_events_per_second {
+                Some(rate) => source.rate(rate),
+                None => source,
+            };
+            env.from_source(source, "events")
+        }
+    };
+    let output = match sink {
+        SinkKind::Discard => None,
+        SinkKind::Json => Some(output.context("--sink json needs --output")?),
+    };
+    query.plan(&events, Output(output))?;
+    env.execute(&format!("nexmark {query}"))?;
+    Ok(())
+}
+
+/// Rows to files in a directory, or nowhere.
+struct Output(Option<PathBuf>);
+
+impl Take for Output {
+    type Out = ();
+
+    fn take<R: Row>(self, rows: &Stream<R>) {
+        match self.0 {
+            Some(directory) => rows.write_json_lines(directory),
+            None => rows.discard(),
+        };
+    }
+}
+
+fn run_check(Check { events, seeds, queries, parallelism }: &Check) -> anyhow::Result<()> {
+    let all: Vec<Query> = Query::ALL.into_iter().filter(|query| query.is_planned()).collect();
+    let queries = if queries.is_empty() { &all } else { queries };
+    let mut wrong = 0;
+    for seed in (0..*seeds).map(|more| events.seed.wrapping_add(more)) {
+        let generator = Events { seed, ..*events }.generator()?;
+        let all = generator.events();
+        for query in queries {
+            let expected = model::answer(*query, &all);
+            for parallelism in parallelism {
+                let found = check::answer(*query, &generator, *parallelism)?;
+                let outcome = match check::difference(&expected, &found) {
+                    None => format!("{} rows", expected.len()),
+                    Some(difference) => {
+                        wrong += 1;
+                        format!("WRONG: {difference}")
+                    }
+                };
+                println!("{query:<4} seed {seed} parallelism {parallelism}: {outcome}");
+            }
+        }
+    }
+    ensure!(wrong == 0, "{wrong} answers are not those of the model");
+    Ok(())
+}
