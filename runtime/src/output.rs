@@ -349,6 +349,10 @@ where
         if self.finished {
             return self.next.drain();
         }
+        if !self.held.is_empty() {
+            let failure = Failure::internal("its input was to end before it had taken all of it");
+            return Err(named(Box::new(failure), &self.name));
+        }
         let drained = self.drain_operator()?;
         // What its end has set off behind it is done before that is drained in its turn.
         Ok(if drained == Drained::Waiting { drained } else { Drained::Some })

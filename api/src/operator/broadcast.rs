@@ -7,7 +7,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
-    state::KeyedStates,
+    state::{KeyedStates, StateSize},
     task::{TaskInfo, TwoInputOperator},
 };
 
@@ -156,5 +156,9 @@ impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, broadcast, desk, .. } = self;
         desk.finish(out, |ctx| function.finish(broadcast, ctx).map_err(failed))
+    }
+
+    fn state_size(&self) -> StateSize {
+        self.states.size()
     }
 }

@@ -27,7 +27,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Operator, Output},
-    state::{FoldTable, KeyHash, KeyedStates, Spot},
+    state::{FoldTable, KeyHash, KeyedStates, Spot, StateSize},
 };
 
 use self::{closed::Closed, shape::SliceNo};
@@ -403,6 +403,11 @@ where
 
     fn finish(&mut self, out: &mut dyn Output<E::Out>) -> TaskResult {
         self.desk.finish(out, |_| Ok(()))
+    }
+
+    fn state_size(&self) -> StateSize {
+        let open: usize = self.open.iter().map(|slice| slice.table.len()).sum();
+        StateSize { keys: open + self.closed.len(), timers: 0 }
     }
 }
 

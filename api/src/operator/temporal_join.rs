@@ -22,7 +22,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
-    state::{KeyedStates, ValueState},
+    state::{KeyedStates, StateSize, ValueState},
     task::{TaskInfo, TwoInputOperator},
     time::TimeDomain,
 };
@@ -250,5 +250,9 @@ where
             out.event(Event::Watermark(watermark))?;
         }
         Ok(Drained::Some)
+    }
+
+    fn state_size(&self) -> StateSize {
+        self.states.size()
     }
 }

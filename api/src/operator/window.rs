@@ -30,7 +30,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Operator, Output},
-    state::KeyedStates,
+    state::{KeyedStates, StateSize},
     task::TaskInfo,
     time::TimeDomain,
 };
@@ -180,6 +180,10 @@ where
 
     fn finish(&mut self, out: &mut dyn Output<P::Out>) -> TaskResult {
         self.desk.finish(out, |_| Ok(()))
+    }
+
+    fn state_size(&self) -> StateSize {
+        self.core.size() + self.states.size()
     }
 }
 

@@ -1,5 +1,5 @@
 //! What several channels into one input say together: the least watermark of those that are active, idle when all
-//! are, ended when all have. (Splits of a source come and go, but what they say together is said likewise: [`Said`].)
+//! are, ended when all have. (Splits of a source come and go, but what they say together is said likewise: `Said`.)
 //!
 //! Idle channels hold nobody up, so when all are idle, time has come as far as the one that is furthest: in whatever order
 //! they became so, what they say together is the same.

@@ -5,8 +5,8 @@ use std::{iter::Sum, ops::Add};
 /// What operators remember by key, in numbers: for figures, and for tests that look for leaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StateSize {
-    /// Keys that have something: each counts once for every state, and for windows once for every window, that it has
-    /// something in.
+    /// Keys that have something: each counts once for every state that it has something in, and for windows that share
+    /// slices once for every slice.
     pub keys: usize,
     /// Timers that are set, in both kinds of time.
     pub timers: usize,

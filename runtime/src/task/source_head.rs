@@ -272,8 +272,9 @@ impl<S: Source> Tail for SourceHead<S> {
     }
 
     fn resume(&mut self) -> TaskResult<Drained> {
-        if self.out.resume()? == Drained::Some {
-            return Ok(Drained::Some);
+        let behind = self.out.resume()?;
+        if behind != Drained::All {
+            return Ok(behind);
         }
         if self.said.is_empty() {
             return Ok(Drained::All);

@@ -4,7 +4,7 @@ use flott_core::failure::Failure;
 use flott_runtime::{
     batch::{Data, Key, Timestamp},
     error::TaskResult,
-    state::{HeapTable, KeyHash},
+    state::{HeapTable, KeyHash, StateSize},
     time::{Due, TimeDomain, TimerQueue, Timers},
 };
 
@@ -163,6 +163,11 @@ where
     #[cfg(test)]
     pub fn drop_late(&mut self) {
         self.rules.spec.late = None;
+    }
+
+    /// How much there is.
+    pub fn size(&self) -> StateSize {
+        StateSize { keys: self.table.len(), timers: self.timers.event.len() + self.timers.processing.len() }
     }
 
     /// Keys, windows and timers that there are.
