@@ -1,7 +1,10 @@
 //! Whole jobs within the test's process, against naive models.
 
+mod alignment;
 mod failing;
+mod idle;
 mod operators;
+mod script;
 mod sinks;
 mod sources;
 mod time;
