@@ -408,7 +408,7 @@ pub enum JobToHost {
     GroupWatermark {
         /// The reader.
         attempt: AttemptId,
-        /// The least watermark of all sources of the group; `None` when none counts, and there is nobody to wait for.
+        /// The least watermark of the other sources of the group; `None` when none counts, and there is nobody to wait for.
         watermark: Option<i64>,
     },
     /// Make prepared results visible. Idempotent; may be asked of another process after a loss.

@@ -1,8 +1,9 @@
 //! Watermark alignment: how far each group of sources has come.
 //!
 //! A source that aligns its watermark says every now and then how far it has come, and is answered with the least watermark
-//! of its group; what that means for its splits it knows itself. There is nothing to broadcast, no timer, and nothing that
-//! must not be lost: who is behind is never held up by its group, and who is ahead asks again.
+//! of the others of its group; how far it has come itself it knows better, and so what that means for its splits. There is
+//! nothing to broadcast, no timer, and nothing that must not be lost: who is behind all others is not held up by them, and
+//! who is ahead asks again.
 //!
 //! A subtask counts from its first word on, until it says that nobody need wait for it (it is idle, or has read all) or is
 //! stopped; its next attempt begins anew.
@@ -22,14 +23,15 @@ pub struct Alignment {
 
 impl Alignment {
     /// Subtask `execution` of `group` has come to `watermark`; `None` if nobody need wait for it. Answers the least
-    /// watermark of the group; `None` if there is nobody to wait for.
+    /// watermark of the others; `None` if there is nobody to wait for.
     pub fn report(&mut self, execution: ExecutionIndex, group: &str, watermark: Option<i64>) -> Option<i64> {
         self.forget(execution);
         if let Some(watermark) = watermark {
             self.counted.insert(execution, (group.to_owned(), watermark));
             self.groups.entry(group.to_owned()).or_default().insert((watermark, execution));
         }
-        self.groups.get(group)?.first().map(|(watermark, _)| *watermark)
+        let mut members = self.groups.get(group)?.iter();
+        members.find(|(_, other)| *other != execution).map(|(watermark, _)| *watermark)
     }
 
     /// Subtask `execution` does not count any more.
@@ -62,31 +64,35 @@ mod tests {
     }
 
     #[test]
-    fn the_slowest_that_counts_is_waited_for() {
+    fn the_slowest_of_the_others_is_waited_for() {
         let mut alignment = Alignment::default();
-        check(&mut alignment, 0, "a", Some(100), Some(100));
-        check(&mut alignment, 1, "a", Some(10), Some(10));
+        check(&mut alignment, 0, "a", Some(100), None);
+        check(&mut alignment, 1, "a", Some(10), Some(100));
         check(&mut alignment, 0, "a", Some(110), Some(10));
+        check(&mut alignment, 2, "a", Some(50), Some(10));
         // Idle, or at its end.
-        check(&mut alignment, 1, "a", None, Some(110));
+        check(&mut alignment, 1, "a", None, Some(50));
+        check(&mut alignment, 0, "a", Some(i64::MAX), Some(50));
+        check(&mut alignment, 2, "a", None, Some(i64::MAX));
         check(&mut alignment, 0, "a", None, None);
         // It wakes up where it was.
-        check(&mut alignment, 1, "a", Some(10), Some(10));
+        check(&mut alignment, 1, "a", Some(10), None);
+        check(&mut alignment, 0, "a", Some(120), Some(10));
         alignment.forget(ExecutionIndex(1));
-        check(&mut alignment, 0, "a", Some(i64::MAX), Some(i64::MAX));
+        check(&mut alignment, 0, "a", Some(120), None);
     }
 
     #[test]
     fn groups_do_not_know_each_other() {
         let mut alignment = Alignment::default();
-        check(&mut alignment, 0, "a", Some(5), Some(5));
-        check(&mut alignment, 1, "b", Some(i64::MIN), Some(i64::MIN));
-        check(&mut alignment, 0, "a", Some(6), Some(6));
+        check(&mut alignment, 0, "a", Some(5), None);
+        check(&mut alignment, 1, "b", Some(i64::MIN), None);
+        check(&mut alignment, 2, "a", Some(6), Some(5));
     }
 
     proptest! {
         #[test]
-        fn the_answer_is_the_least_of_the_latest_words(
+        fn the_answer_is_the_least_of_the_latest_words_of_the_others(
             words in prop::collection::vec((0u32..5, 0usize..2, prop::option::of(-4i64..4), any::<bool>()), 0..60),
         ) {
             let mut alignment = Alignment::default();
@@ -100,8 +106,8 @@ mod tests {
                 let answer = alignment.report(ExecutionIndex(execution), ["a", "b"][group], watermark);
                 latest.remove(&execution);
                 latest.extend(watermark.map(|watermark| (execution, (group, watermark))));
-                let of_group = latest.values().filter(|(of, _)| *of == group);
-                prop_assert_eq!(answer, of_group.map(|(_, watermark)| *watermark).min());
+                let others = latest.iter().filter(|(who, (of, _))| **who != execution && *of == group);
+                prop_assert_eq!(answer, others.map(|(_, (_, watermark))| *watermark).min());
             }
             prop_assert_eq!(alignment.groups.values().map(BTreeSet::len).sum::<usize>(), latest.len());
         }

@@ -1,13 +1,16 @@
 //! Whole jobs within the test's process, against naive models.
 
+mod alignment;
 mod broadcast;
 mod calls;
 mod failing;
+mod idle;
 mod joins;
 mod operators;
 mod script;
 mod sinks;
 mod sources;
+mod splits;
 mod state;
 mod time;
 mod two_inputs;

@@ -2,13 +2,18 @@ use std::{
     fs,
     io::Write,
     net::TcpListener,
-    task::{Context, Poll},
+    sync::mpsc::channel,
+    task::{self, Poll},
     thread,
+    time::Duration,
 };
 
-use flott::{Batch, GeneratorSource, ReadStatus, Source, SplitReader, TaskInfo, TaskResult};
+use flott::{
+    Batch, Context, FunctionResult, GeneratorSource, ProcessFunction, ReadStatus, Source, SplitReader, TaskInfo,
+    TaskResult, WatermarkStrategy,
+};
 
-use super::{check, env, run_error, sorted};
+use super::{check, env, run_error, sorted, splits::Script};
 
 #[test]
 fn numbers_and_collections() {
@@ -110,7 +115,7 @@ impl Source for Countdown {
 }
 
 impl SplitReader<u32> for Counter {
-    fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<u32>) -> Poll<TaskResult<ReadStatus>> {
+    fn poll_read(&mut self, cx: &mut task::Context<'_>, batch: &mut Batch<u32>) -> Poll<TaskResult<ReadStatus>> {
         batch.push(self.0);
         self.0 -= 1;
         cx.waker().wake_by_ref();
@@ -128,5 +133,55 @@ fn sources_can_be_written_by_users() {
 fn interleaved_generators_make_each_number_once() {
     for count in [0, 1, 1_024, 1_025, 10_000] {
         check(|env| env.generator(GeneratorSource::new(count, |number| number).interleaved()), (0..count).collect());
+    }
+}
+
+#[test]
+fn splits_that_do_not_end_are_all_read_and_dealt_evenly() {
+    let (script, (sender, seen)) = (Script::new(7), channel());
+    let env = env(3);
+    env.from_source(script.clone(), "script")
+        .map(move |split: i64| {
+            sender.send(split).unwrap();
+            split
+        })
+        .discard();
+    (0..7).for_each(|split| script.give(split, vec![split as i64]));
+    let job = thread::spawn(move || env.execute("test").map(drop).unwrap());
+    let mut splits: Vec<_> = (0..7).map(|_| seen.recv_timeout(Duration::from_secs(120)).unwrap()).collect();
+    splits.sort_unstable();
+    assert_eq!(splits, (0..7).collect::<Vec<i64>>());
+    let readers: Vec<_> = script.readers().into_iter().flatten().collect();
+    let counts = [0, 1, 2].map(|subtask| readers.iter().filter(|reader| **reader == subtask).count());
+    assert_eq!(counts, [3, 2, 2]);
+    script.end();
+    job.join().unwrap();
+}
+
+#[test]
+fn built_in_sources_have_watermarks_per_split() {
+    let strategy = WatermarkStrategy::for_monotonous_timestamps();
+    check(
+        |env| {
+            env.generate(5_000, |n| n)
+                .source_watermarks(strategy.clone().with_timestamp_assigner(|n: &u64| *n as i64))
+                .process(Stamped)
+        },
+        (0..5_000).map(|n| (n, n as i64)).collect(),
+    );
+}
+
+/// Records with their timestamps.
+#[derive(Clone)]
+struct Stamped;
+
+impl ProcessFunction for Stamped {
+    type In = u64;
+    type Out = (u64, i64);
+
+    fn process(&mut self, record: u64, ctx: &mut Context<'_, (u64, i64)>) -> FunctionResult {
+        let at = ctx.timestamp().ok_or("a record without a timestamp")?;
+        ctx.emit((record, at));
+        Ok(())
     }
 }

@@ -144,7 +144,7 @@ impl<S: Source> SourceHead<S> {
                 ToSource::Split { split, .. } => return Poll::Ready(split),
                 ToSource::Group { watermark } => {
                     enter_operator(&self.name.name);
-                    self.time.align(&mut self.open, watermark);
+                    self.time.hear(&mut self.open, watermark);
                     // Those that are to be read again have not been asked.
                     cx.waker().wake_by_ref();
                 }
@@ -187,7 +187,7 @@ impl<S: Source> SourceHead<S> {
             self.out.collect(&mut self.batch)?;
         }
         enter_operator(&self.name.name);
-        self.time.check(self.open.at(place));
+        self.time.check(&mut self.open, place);
         if due { self.advance(now) } else { Ok(()) }
     }
 
@@ -225,16 +225,19 @@ impl<S: Source> SourceHead<S> {
         Ok(())
     }
 
-    /// Gives the watermark, asking everyone how far they have come, and tells the alignment group.
+    /// Gives the watermark, asking everyone how far they have come.
     fn advance(&mut self, now: Timestamp) -> TaskResult {
         enter_operator(&self.name.name);
         self.time.ask_generators(&mut self.open, now);
         self.say()?;
-        self.report(now);
+        self.align(now);
         Ok(())
     }
 
-    fn report(&mut self, now: Timestamp) {
+    /// The source may have come further: its splits may, and its group is to hear of it.
+    fn align(&mut self, now: Timestamp) {
+        enter_operator(&self.name.name);
+        self.time.align(&mut self.open);
         if let Some((group, watermark)) = self.time.report(&self.open, now) {
             self.splits.say_watermark(group, watermark);
         }
@@ -287,7 +290,7 @@ impl<S: Source> Tail for SourceHead<S> {
         if !self.time.is_plain() {
             self.time.watch_idleness(&mut self.open, now);
             self.say()?;
-            self.report(now);
+            self.align(now);
         }
         self.out.time(now)
     }

@@ -24,7 +24,7 @@ pub enum ToSource {
     },
     /// Answers the word of the source's own watermark.
     Group {
-        /// The least watermark of the alignment group; `None` when there is nobody to wait for.
+        /// The least watermark of the others of its alignment group; `None` when there is nobody to wait for.
         watermark: Option<Timestamp>,
     },
 }

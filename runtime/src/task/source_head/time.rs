@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::open::{OpenSplit, OpenSplits};
+use super::open::OpenSplits;
 use crate::{
     batch::Timestamp,
     channel::merge::Said,
@@ -29,7 +29,9 @@ struct Aligned {
     group: String,
     drift_ms: i64,
     interval_ms: i64,
-    /// Splits with a greater watermark are not read.
+    /// How far the others have come.
+    others: Timestamp,
+    /// Splits with a greater watermark are not read: they are too far ahead of the others, or of this source itself.
     limit: Timestamp,
     /// When the group is to hear of the source again; from the first watermark on.
     due: Option<Timestamp>,
@@ -41,6 +43,7 @@ impl Aligned {
             group: alignment.group.clone(),
             drift_ms: millis(alignment.max_drift),
             interval_ms: millis(alignment.update_interval).max(1),
+            others: Timestamp::MAX,
             limit: Timestamp::MAX,
             due: None,
         }
@@ -148,22 +151,30 @@ impl<T> SourceTime<T> {
 
     // ------------------------------------------------------------ alignment
 
+    /// How far the source has come; `None` before it has come anywhere, and while it is idle: then nobody waits for it.
+    fn reached(&self, splits: &OpenSplits<T>) -> Option<Timestamp> {
+        let watermark = self.said.watermark().max(splits.least());
+        (watermark > Timestamp::MIN && !self.said.is_idle()).then_some(watermark)
+    }
+
     /// What the group is to hear of the source at `now`, if it is time for that. It says so again when it hears the same,
     /// in case it was lost, and while all splits are paused.
     pub fn report(&mut self, splits: &OpenSplits<T>, now: Timestamp) -> Option<(&str, Option<Timestamp>)> {
+        let reached = self.aligned.as_ref().and_then(|_| self.reached(splits));
         let aligned = self.aligned.as_mut()?;
-        if let Some(due) = aligned.due.filter(|due| now < *due) {
-            self.info.alarm.set(due);
-            return None;
+        match aligned.due {
+            // Nobody has waited for it so far.
+            None if reached.is_none() => return None,
+            Some(due) if now < due => {
+                self.info.alarm.set(due);
+                return None;
+            }
+            None | Some(_) => {}
         }
-        let watermark = self.said.watermark().max(splits.least());
-        if aligned.due.is_none() && watermark == Timestamp::MIN {
-            return None;
-        }
-        let next = now.saturating_add(aligned.interval_ms);
-        aligned.due = Some(next);
-        self.info.alarm.set(next);
-        Some((&aligned.group, (!self.said.is_idle()).then_some(watermark)))
+        let due = now.saturating_add(aligned.interval_ms);
+        aligned.due = Some(due);
+        self.info.alarm.set(due);
+        Some((&aligned.group, reached))
     }
 
     /// What the group is to hear at the end, if it has heard of the source before.
@@ -172,23 +183,30 @@ impl<T> SourceTime<T> {
         aligned.due.take().map(|_| &*aligned.group)
     }
 
-    /// The group has come to `watermark`, if there is anybody to wait for: pauses the splits that are too far ahead.
-    pub fn align(&mut self, splits: &mut OpenSplits<T>, watermark: Option<Timestamp>) {
-        let Some(aligned) = &mut self.aligned else { return };
-        aligned.limit = watermark.map_or(Timestamp::MAX, |watermark| watermark.saturating_add(aligned.drift_ms));
-        splits.iter_mut().for_each(|split| aligned.check(split));
-    }
-
-    /// A split has been read: pauses it if that has brought it too far ahead.
-    pub fn check(&self, split: &mut OpenSplit<T>) {
-        if let Some(aligned) = &self.aligned {
-            aligned.check(split);
+    /// The others of the group have come to `watermark`, if there is anybody to wait for.
+    pub fn hear(&mut self, splits: &mut OpenSplits<T>, watermark: Option<Timestamp>) {
+        if let Some(aligned) = &mut self.aligned {
+            aligned.others = watermark.unwrap_or(Timestamp::MAX);
+            self.align(splits);
         }
     }
-}
 
-impl Aligned {
-    fn check<T>(&self, split: &mut OpenSplit<T>) {
-        split.set_paused(split.time.assigner.watermark() > self.limit);
+    /// Pauses the splits that are too far ahead, and reads the others.
+    pub fn align(&mut self, splits: &mut OpenSplits<T>) {
+        let reached = self.aligned.as_ref().and_then(|_| self.reached(splits));
+        let Some(aligned) = &mut self.aligned else { return };
+        aligned.limit = reached.unwrap_or(Timestamp::MAX).min(aligned.others).saturating_add(aligned.drift_ms);
+        for split in splits.iter_mut() {
+            split.set_paused(split.time.assigner.watermark() > aligned.limit);
+        }
+    }
+
+    /// The split in `place` has been read: pauses it if that has brought it too far ahead.
+    pub fn check(&mut self, splits: &mut OpenSplits<T>, place: usize) {
+        let limit = self.aligned.as_ref().map_or(Timestamp::MAX, |aligned| aligned.limit);
+        if splits.at(place).time.assigner.watermark() > limit {
+            // Unless the source as a whole has come further.
+            self.align(splits);
+        }
     }
 }
