@@ -3,7 +3,7 @@
 //! Equality of the multisets of rows is asked for, not of their number: a row too many and another too few would go
 //! unnoticed. Of a table that changes, the last row of each key counts.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use flott::{Batch, Environment, RestartStrategy, Sink, SinkTask, SinkWriter, Stream, TaskResult};
 use parking_lot::Mutex;
@@ -12,16 +12,13 @@ use thiserror::Error;
 use crate::{
     generator::Generator,
     queries::Row,
-    query::{Query, Take, Unplanned},
+    query::{Query, Take},
     source::NexmarkSource,
 };
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
 pub enum CheckError {
-    /// The query cannot be planned.
-    #[error(transparent)]
-    Unplanned(#[from] Unplanned),
     /// The job failed.
     #[error(transparent)]
     Job(#[from] flott::Error),
@@ -39,7 +36,7 @@ pub fn answer(query: Query, generator: &Generator, parallelism: u32) -> Result<V
     env.set_parallelism(parallelism);
     env.set_restart_strategy(RestartStrategy::None);
     let events = env.from_source(NexmarkSource::new(generator.clone()), "Nexmark");
-    let gathered = query.plan(&events, Gather)?;
+    let gathered = query.plan(&events, generator.options().out_of_order(), Gather);
     env.execute(&query.to_string())?;
     Ok(gathered()?)
 }
@@ -55,7 +52,11 @@ impl Take for Gather {
     fn take<R: Row>(self, rows: &Stream<R>) -> Gathered {
         let gathered = Arc::new(Mutex::new(Vec::new()));
         rows.sink(Gatherer(gathered.clone()));
-        Box::new(move || sorted(&std::mem::take(&mut *gathered.lock())))
+        Box::new(move || {
+            let mut settled = R::settled(&gathered.lock())?;
+            settled.sort_unstable();
+            Ok(settled)
+        })
     }
 }
 
@@ -75,23 +76,6 @@ impl<R: Row> SinkWriter<R> for Gatherer<R> {
         self.0.lock().append(&mut batch.records);
         Ok(())
     }
-}
-
-/// The rows that count, as JSON, sorted.
-fn sorted<R: Row>(rows: &[R]) -> serde_json::Result<Vec<String>> {
-    let mut last: BTreeMap<String, &R> = BTreeMap::new();
-    let mut json = Vec::new();
-    for row in rows {
-        match row.key() {
-            Some(key) => _ = last.insert(key, row),
-            None => json.push(serde_json::to_string(row)?),
-        }
-    }
-    for row in last.into_values() {
-        json.push(serde_json::to_string(row)?);
-    }
-    json.sort_unstable();
-    Ok(json)
 }
 
 /// How an answer differs from the one that was expected.

@@ -5,7 +5,7 @@
 //! as long as events may be out of order, and then their answers are these.
 //!
 //! An answer is a sorted list of rows in JSON, with the columns of the official suite's tables. Where a table changes
-//! (q4, q9, q15 to q19), it is the table at the end. Where the SQL leaves something open, this is what holds:
+//! (q4, q15 to q19), it is the table at the end. Where the SQL leaves something open, this is what holds:
 //!
 //! | query | |
 //! |---|---|

@@ -7,15 +7,21 @@
 //! and who waited for it need not wait for another.
 //!
 //! # Layout
-//! - `q0` to `q4`, `q9`, `q10`, `q13` to `q22`: the queries
+//! - `q0` to `q22`: the queries
 //! - [`decimal`]: prices in another currency
-//! - [`winning`]: the bids that count for an auction
+//! - [`winning`], [`final_price`]: auctions that have closed, with the bids that have won them
+//! - [`count`], [`greatest`]: what windows are folded to
 //! - [`tally`], [`recent`]: counts of distinct people and auctions, before they are sent anywhere
 
+pub mod count;
 pub mod decimal;
+pub mod final_price;
+pub mod greatest;
 pub mod q0;
 pub mod q1;
 pub mod q10;
+pub mod q11;
+pub mod q12;
 pub mod q13;
 pub mod q14;
 pub mod q15;
@@ -29,10 +35,16 @@ pub mod q21;
 pub mod q22;
 pub mod q3;
 pub mod q4;
+pub mod q5;
+pub mod q6;
+pub mod q7;
+pub mod q8;
 pub mod q9;
 pub mod recent;
 pub mod tally;
 pub mod winning;
+
+use std::collections::BTreeMap;
 
 use flott::{Data, Stream};
 
@@ -44,6 +56,25 @@ pub trait Row: Data {
     /// Nothing, where every row counts.
     fn key(&self) -> Option<String> {
         None
+    }
+
+    /// What `rows`, which are those of an answer, come to: the rows that count, as JSON, in no order.
+    ///
+    /// # Errors
+    /// When a row cannot be written as JSON.
+    fn settled(rows: &[Self]) -> serde_json::Result<Vec<String>> {
+        let mut last: BTreeMap<String, &Self> = BTreeMap::new();
+        let mut settled = Vec::new();
+        for row in rows {
+            match row.key() {
+                Some(key) => _ = last.insert(key, row),
+                None => settled.push(serde_json::to_string(row)?),
+            }
+        }
+        for row in last.into_values() {
+            settled.push(serde_json::to_string(row)?);
+        }
+        Ok(settled)
     }
 }
 

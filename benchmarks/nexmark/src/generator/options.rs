@@ -1,5 +1,7 @@
 //! What can be chosen.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 /// Midnight before 15 July 2015, from where Beam's events begin.
@@ -42,6 +44,11 @@ pub enum OptionsError {
 }
 
 impl Options {
+    /// How late events may be: as long as watermarks have to wait for them.
+    pub fn out_of_order(&self) -> Duration {
+        Duration::from_millis(self.out_of_order_ms)
+    }
+
     pub(super) fn check(&self) -> Result<(), OptionsError> {
         if self.events_per_second == 0 {
             return Err(OptionsError::Rate);

@@ -1,13 +1,13 @@
 //! Average price for a category: of the winning bids of its auctions.
 //!
-//! The average changes with each bid that becomes its auction's best, so there is a row for each of them; averages are
-//! whole numbers, as SQL has them of whole numbers.
+//! Auctions count when they close. Each that has a winning bid changes the average of its category, so there is a row for
+//! each of them; averages are whole numbers, as SQL has them of whole numbers.
 
-use flott::{Aggregate, FunctionResult, KeyedContext, KeyedOpen, KeyedProcessFunction, Stream, ValueState};
+use flott::{Aggregate, Stream};
 use serde::{Deserialize, Serialize};
 
-use super::winning::Winning;
-use crate::event::{Event, Time};
+use super::final_price::{FinalPrice, final_prices};
+use crate::event::Event;
 
 /// `SELECT Q.category, AVG(Q.final) FROM (SELECT MAX(B.price) AS final, A.category FROM auction A, bid B WHERE A.id =
 /// B.auction AND B.dateTime BETWEEN A.dateTime AND A.expires GROUP BY A.id, A.category) Q GROUP BY Q.category`
@@ -24,90 +24,20 @@ impl super::Row for Row {
     }
 }
 
-#[derive(Clone, Serialize, Deserialize)]
-enum Side {
-    Auction { id: u64, from: Time, to: Time, category: u64 },
-    Bid { auction: u64, time: Time, price: u64 },
-}
-
-/// How the final prices of a category have changed.
-#[derive(Clone, Serialize, Deserialize)]
-struct Change {
-    category: u64,
-    /// Auctions that have got a price.
-    auctions: u64,
-    /// By how much the sum has grown.
-    more: u64,
-}
-
-/// The best price of each auction, then the average of each category.
+/// The final price of each auction, then the average of each category.
 pub fn plan(events: &Stream<Event>) -> Stream<Row> {
-    events
-        .flat_map(|event, out| match event {
-            Event::Auction(auction) => out.emit(Side::Auction {
-                id: auction.id,
-                from: auction.date_time,
-                to: auction.expires,
-                category: auction.category,
-            }),
-            Event::Bid(bid) => out.emit(Side::Bid { auction: bid.auction, time: bid.date_time, price: bid.price }),
-            Event::Person(_) => {}
-        })
-        .name("auctions and bids")
-        .key_by(|side| match side {
-            Side::Auction { id, .. } => *id,
-            Side::Bid { auction, .. } => *auction,
-        })
-        .process(Best::default())
-        .name("best prices")
-        .key_by(|change| change.category)
+    final_prices(events, |auction| auction.category)
+        .key_by(|last| last.group)
         .aggregate(Average)
         .name("averages")
         .map(|(id, average)| Row { id, average })
-}
-
-#[derive(Clone, Default)]
-struct Best {
-    /// Category and best price.
-    winning: ValueState<Winning<u64, u64>>,
-}
-
-impl KeyedProcessFunction for Best {
-    type Key = u64;
-    type In = Side;
-    type Out = Change;
-
-    fn open(&mut self, ctx: &mut KeyedOpen<'_, u64>) -> FunctionResult {
-        self.winning = ctx.value("winning")?;
-        Ok(())
-    }
-
-    fn process(&mut self, side: Side, ctx: &mut KeyedContext<'_, u64, Change>) -> FunctionResult {
-        let winning = self.winning.get_or_insert_with(ctx, Winning::default)?;
-        let higher = |price: &u64, best: &u64| price > best;
-        let change = match side {
-            Side::Auction { from, to, category, .. } => {
-                let both = winning.auction(category, from, to, higher);
-                both.map(|(category, price)| Change { category: *category, auctions: 1, more: *price })
-            }
-            Side::Bid { time, price, .. } => winning.bid(price, time, higher).map(|(category, before)| Change {
-                category: *category,
-                auctions: u64::from(before.is_none()),
-                more: price - before.unwrap_or(0),
-            }),
-        };
-        if let Some(change) = change {
-            ctx.emit(change);
-        }
-        Ok(())
-    }
 }
 
 #[derive(Clone)]
 struct Average;
 
 impl Aggregate for Average {
-    type In = Change;
+    type In = FinalPrice;
     /// Auctions, and the sum of their prices.
     type Accumulator = (u64, u64);
     type Out = u64;
@@ -116,9 +46,9 @@ impl Aggregate for Average {
         (0, 0)
     }
 
-    fn add(&self, (auctions, sum): &mut (u64, u64), change: Change) {
-        *auctions += change.auctions;
-        *sum += change.more;
+    fn add(&self, (auctions, sum): &mut (u64, u64), last: FinalPrice) {
+        *auctions += 1;
+        *sum += last.price;
     }
 
     fn result(&self, (auctions, sum): &(u64, u64)) -> u64 {

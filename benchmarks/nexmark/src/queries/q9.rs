@@ -1,14 +1,14 @@
-//! Winning bids: each auction that has a bid, with its best.
+//! Winning bids: each auction that has a bid, with its best, when it closes.
 //!
 //! The best is the highest, of equal ones the earliest. The SQL leaves open which of those is it that are equal in both;
 //! here the one of the bidder with the smallest id, then the one with the smallest `extra`.
 
-use std::{borrow::Cow, cmp::Reverse, sync::Arc};
+use std::{borrow::Cow, cmp::Reverse};
 
-use flott::{FunctionResult, KeyedContext, KeyedOpen, KeyedProcessFunction, Stream, ValueState};
+use flott::Stream;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::winning::Winning;
+use super::winning::{Entry, Offer, won};
 use crate::event::{Auction, Bid, Event, Text, Time};
 
 /// `SELECT id, itemName, … FROM (SELECT A.*, B.auction, B.bidder, B.price, B.dateTime AS bid_dateTime, B.extra AS
@@ -16,70 +16,34 @@ use crate::event::{Auction, Bid, Event, Text, Time};
 /// WHERE A.id = B.auction AND B.dateTime BETWEEN A.dateTime AND A.expires) WHERE rownum <= 1`
 #[derive(Debug, Clone)]
 pub struct Row {
-    auction: Arc<Auction>,
+    auction: Box<Auction>,
     bid: Bid,
 }
 
-impl super::Row for Row {
-    fn key(&self) -> Option<String> {
-        Some(self.auction.id.to_string())
-    }
-}
+impl super::Row for Row {}
 
 /// Auctions and bids by the auction's id.
 pub fn plan(events: &Stream<Event>) -> Stream<Row> {
-    events
-        .filter(|event| !matches!(event, Event::Person(_)))
-        .name("auctions and bids")
-        .key_by(|event| match event {
-            Event::Auction(auction) => auction.id,
-            Event::Bid(bid) => bid.auction,
-            Event::Person(person) => person.id,
-        })
-        .process(Winner::default())
-        .name("winning bids")
+    let entries = events.flat_map(|event, out| match event {
+        Event::Bid(bid) => out.emit(Entry::Offer(bid)),
+        Event::Auction(auction) => out.emit(Entry::Sale(auction)),
+        Event::Person(_) => {}
+    });
+    won(&entries.name("auctions and bids")).map(|won| Row { auction: won.sale, bid: won.offer }).name("rows")
 }
 
-#[derive(Clone, Default)]
-struct Winner {
-    winning: ValueState<Winning<Arc<Auction>, Bid>>,
-}
-
-/// Whether `bid` goes before `best`.
-fn better(bid: &Bid, best: &Bid) -> bool {
-    let numbers = |bid: &Bid| (Reverse(bid.price), bid.date_time, bid.bidder);
-    numbers(bid).cmp(&numbers(best)).then_with(|| bid.extra().cmp(best.extra())).is_lt()
-}
-
-impl KeyedProcessFunction for Winner {
-    type Key = u64;
-    type In = Event;
-    type Out = Row;
-
-    fn open(&mut self, ctx: &mut KeyedOpen<'_, u64>) -> FunctionResult {
-        self.winning = ctx.value("winning")?;
-        Ok(())
+impl Offer for Bid {
+    fn auction(&self) -> u64 {
+        self.auction
     }
 
-    fn process(&mut self, event: Event, ctx: &mut KeyedContext<'_, u64, Row>) -> FunctionResult {
-        let winning = self.winning.get_or_insert_with(ctx, Winning::default)?;
-        let row = match event {
-            Event::Auction(auction) => {
-                let (from, to) = (auction.date_time, auction.expires);
-                let both = winning.auction(Arc::from(auction), from, to, better);
-                both.map(|(auction, bid)| Row { auction: auction.clone(), bid: bid.clone() })
-            }
-            Event::Bid(bid) => {
-                let time = bid.date_time;
-                let auction = winning.bid(bid, time, better).map(|(auction, _)| auction.clone());
-                auction.zip(winning.best()).map(|(auction, bid)| Row { auction, bid: bid.clone() })
-            }
-            Event::Person(_) => None,
-        };
-        if let Some(row) = row {
-            ctx.emit(row);
-        }
-        Ok(())
+    fn time(&self) -> Time {
+        self.date_time
+    }
+
+    fn is_better(&self, best: &Self) -> bool {
+        let numbers = |bid: &Self| (Reverse(bid.price), bid.date_time, bid.bidder);
+        numbers(self).cmp(&numbers(best)).then_with(|| self.extra().cmp(best.extra())).is_lt()
     }
 }
 
@@ -147,6 +111,6 @@ impl<'de> Deserialize<'de> for Row {
         };
         let Columns { auction: of, bidder, price, bid_date_time, bid_extra, .. } = columns;
         let bid = Bid::new(of, bidder, price, "", "", bid_date_time, &bid_extra);
-        Ok(Self { auction: Arc::new(auction), bid })
+        Ok(Self { auction: Box::new(auction), bid })
     }
 }
