@@ -76,6 +76,7 @@ impl<W, C, S> Pane<W, C, S> {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Panes<W, C, S> {
     last: Option<Pane<W, C, S>>,
+    #[expect(clippy::box_collection, reason = "a table of keys has room for one word of it, and not for four")]
     before: Option<Box<VecDeque<Pane<W, C, S>>>>,
 }
 
