@@ -10,7 +10,9 @@
 //! - `whole`: windows that keep all their records
 //! - `pair`: windows of two streams
 //! - `panes`: the windows of one key
-//! - `core`: what a record or a timer does to them
+//! - `core`: the windows of all keys, and what a record does to them
+//! - `visit`: what a timer does to them
+//! - `rules`: the rules of one window
 //! - `firing`: timers coming due, a batch of them at a time
 
 mod core;
@@ -18,8 +20,10 @@ mod firing;
 mod function;
 mod pair;
 mod panes;
+mod rules;
 #[cfg(test)]
 mod tests;
+mod visit;
 mod whole;
 
 use std::{mem, sync::Arc};
@@ -36,9 +40,10 @@ use flott_runtime::{
 };
 
 pub(crate) use self::{
-    core::{LATE_RECORDS_DROPPED, WindowSpec},
+    core::LATE_RECORDS_DROPPED,
     function::{Bare, Closure, Emit, Folding, PaneFunction, Processing, WithKey},
     pair::{CoGrouping, Joining, Pair, Pairing},
+    rules::WindowSpec,
     whole::{Evicting, Gathering, Whole},
 };
 

@@ -8,7 +8,7 @@ use flott_runtime::{
     time::TimerQueue,
 };
 
-use super::core::Step;
+use super::visit::Step;
 use crate::{
     operator::process::Desk,
     window::{Window, WindowContext},

@@ -3,6 +3,7 @@
 #[path = "../../../tests/model/windows.rs"]
 mod model;
 
+mod functions;
 mod pair;
 mod processing;
 mod shapes;

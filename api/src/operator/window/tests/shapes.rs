@@ -78,6 +78,13 @@ proptest! {
     }
 
     #[test]
+    fn huge(steps in steps(times()), size in (1i64 << 61)..i64::MAX, slide in (1i64 << 61)..i64::MAX, offset in any::<i64>()) {
+        let offset = offset % slide;
+        let windows = SlidingEventTimeWindows::of(ms(size), ms(slide)).offset_ms(offset);
+        check_default(windows, Shape::Sliding { size, slide, offset }, 0, &steps);
+    }
+
+    #[test]
     fn cumulating(steps in steps(times()), step in 1i64..15, many in 1i64..5, offset in any::<i64>(), lateness in lateness()) {
         let size = step * many;
         let offset = offset % size;

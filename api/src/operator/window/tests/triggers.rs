@@ -1,22 +1,20 @@
-//! Triggers, evictors and functions with state.
+//! Triggers, lateness and timers.
 
 use std::time::Duration;
 
 use flott_runtime::{
     batch::Timestamp,
-    state::ValueState,
     time::{Clock, ManualClock},
 };
 
-use super::{Bench, Firing, Record, Values, emit, folding};
+use super::{Bench, Firing, Record, folding};
 use crate::{
     function::FunctionResult,
-    operator::{Aggregating, Closure, Evicting, Folding, Gathering, PaneFunction, Processing},
+    operator::PaneFunction,
     window::{
-        AnyEvictor, ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor, CountTrigger,
-        DeltaEvictor, DeltaTrigger, EventTimeSessionWindows, EventTimeTrigger, Evictor, GlobalWindows, NeverTrigger,
-        ProcessWindowFunction, PurgingTrigger, TimeEvictor, TimeWindow, Trigger, TriggerContext, TriggerResult,
-        TumblingEventTimeWindows, Window, WindowAssigner, WindowContext, WindowOpen, WindowState,
+        ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountTrigger, DeltaTrigger,
+        EventTimeSessionWindows, EventTimeTrigger, GlobalWindows, NeverTrigger, PurgingTrigger, TimeWindow, Trigger,
+        TriggerContext, TriggerResult, TumblingEventTimeWindows, TumblingProcessingTimeWindows, Window, WindowAssigner,
     },
 };
 
@@ -25,17 +23,17 @@ fn ms(millis: u64) -> Duration {
 }
 
 /// Ten milliseconds from 0.
-fn tens() -> TumblingEventTimeWindows {
+pub(super) fn tens() -> TumblingEventTimeWindows {
     TumblingEventTimeWindows::of(ms(10))
 }
 
-fn record(at: i64) -> Record {
+pub(super) fn record(at: i64) -> Record {
     Record { key: 0, at, value: at }
 }
 
 /// Windows of one key, with what they have fired so far.
 #[derive(Debug, PartialEq)]
-enum Did {
+pub(super) enum Did {
     Record(i64),
     Watermark(i64),
 }
@@ -53,7 +51,7 @@ where
 }
 
 #[track_caller]
-fn check_function<A, Tr, P>(assigner: A, trigger: Tr, function: P, lateness: i64, steps: &[(Did, &[&[i64]])])
+pub(super) fn check_function<A, Tr, P>(assigner: A, trigger: Tr, function: P, lateness: i64, steps: &[(Did, &[&[i64]])])
 where
     A: WindowAssigner<(u8, i64)>,
     Tr: Trigger<(u8, i64), A::Window>,
@@ -160,7 +158,7 @@ fn a_continuous_trigger_goes_on_when_sessions_merge() {
 #[test]
 fn a_continuous_trigger_by_the_clock_fires_until_its_window_ends() {
     let clock = ManualClock::at(3);
-    let windows = crate::window::TumblingProcessingTimeWindows::of(ms(10));
+    let windows = TumblingProcessingTimeWindows::of(ms(10));
     let trigger = ContinuousProcessingTimeTrigger::of(ms(4));
     let mut bench = Bench::new(windows, trigger, folding(), 0, Clock::Manual(clock.clone()));
     let mut at = |now: i64, records: &[Record]| {
@@ -302,119 +300,6 @@ fn timers_that_are_set_for_ever_are_an_error_at_the_end() {
     bench.records(&[record(1)]);
     let failure = bench.driver.end().unwrap_err();
     assert!(failure.to_string().contains("Again sets further timers without end"), "{failure}");
-}
-
-#[track_caller]
-fn check_evictor(evictor: impl Evictor<(u8, i64), TimeWindow>, steps: &[(Did, &[&[i64]])]) {
-    let function = Folding { fold: Aggregating(Values), emit: Closure::new(emit) };
-    let function = Evicting { function, evictor: AnyEvictor::new(evictor) };
-    check_function(tens(), CountTrigger::of(3), function, 0, steps);
-}
-
-#[test]
-fn evictors_take_records_out_before_or_after() {
-    let count = CountEvictor::of(2);
-    let steps: &[(Did, &[&[i64]])] =
-        &[(R(1), &[]), (R(2), &[]), (R(3), &[&[2, 3]]), (R(4), &[]), (R(5), &[]), (R(6), &[&[5, 6]])];
-    check_evictor(count, steps);
-    let steps: &[(Did, &[&[i64]])] =
-        &[(R(1), &[]), (R(2), &[]), (R(3), &[&[1, 2, 3]]), (R(4), &[]), (R(5), &[]), (R(6), &[&[2, 3, 4, 5, 6]])];
-    check_evictor(count.after(), steps);
-    let steps: &[(Did, &[&[i64]])] = &[(R(1), &[]), (R(9), &[]), (R(6), &[&[6, 9]])];
-    check_evictor(TimeEvictor::of(ms(4)), steps);
-    let delta = DeltaEvictor::of(3.0, |element: &(u8, i64), last: &(u8, i64)| (element.1 - last.1).abs() as f64);
-    let steps: &[(Did, &[&[i64]])] = &[(R(1), &[]), (R(4), &[]), (R(3), &[&[1, 3, 4]]), (R(8), &[]), (R(9), &[])];
-    check_evictor(delta, steps);
-}
-
-#[test]
-fn a_window_that_is_emptied_is_forgotten() {
-    let function = Folding { fold: Aggregating(Values), emit: Closure::new(emit) };
-    let function = Evicting { function, evictor: AnyEvictor::new(CountEvictor::of(0).after()) };
-    let mut bench = Bench::new(GlobalWindows::create(), CountTrigger::of(2), function, 0, Clock::System);
-    assert!(bench.records(&[record(1)]).is_empty());
-    assert_eq!(bench.kept(), (1, 1, 0));
-    assert_eq!(bench.records(&[record(2)]).len(), 1);
-    assert_eq!(bench.kept(), (0, 0, 0));
-}
-
-/// Numbers the firings of each window and of all windows of the key, and counts windows that are over.
-#[derive(Clone, Default)]
-struct Numbering {
-    of_window: WindowState<TimeWindow, u32>,
-    of_key: ValueState<u32>,
-}
-
-impl ProcessWindowFunction for Numbering {
-    type Key = u8;
-    type Window = TimeWindow;
-    type In = (u8, i64);
-    type Out = (i64, usize, u32, u32);
-
-    fn open(&mut self, ctx: &mut WindowOpen<'_, u8, TimeWindow>) -> FunctionResult {
-        self.of_window = ctx.window_value("number")?;
-        self.of_key = ctx.value("number")?;
-        Ok(())
-    }
-
-    fn process(
-        &mut self,
-        key: &u8,
-        window: &TimeWindow,
-        elements: &[(u8, i64)],
-        ctx: &mut WindowContext<'_, u8, TimeWindow, Self::Out>,
-    ) -> FunctionResult {
-        assert!(elements.iter().all(|element| element.0 == *key));
-        let of_window = self.of_window.get_or_insert_with(ctx, || 0)?;
-        *of_window += 1;
-        let of_window = *of_window;
-        let of_key = self.of_key.get_or_insert_with(ctx, || 0)?;
-        *of_key += 1;
-        let of_key = *of_key;
-        ctx.emit((window.start, elements.len(), of_window, of_key));
-        Ok(())
-    }
-
-    fn clear(
-        &mut self,
-        _: &u8,
-        window: &TimeWindow,
-        ctx: &mut WindowContext<'_, u8, TimeWindow, Self::Out>,
-    ) -> FunctionResult {
-        let number = self.of_window.take(ctx)?.unwrap_or(0);
-        ctx.emit((window.start, 0, number, 0));
-        Ok(())
-    }
-}
-
-#[test]
-fn process_functions_have_state_per_window_and_per_key() {
-    let mut bench = Bench::new(tens(), EventTimeTrigger, Gathering(Processing(Numbering::default())), 5, Clock::System);
-    assert_eq!(bench.records(&[record(1), record(2), record(11)]), []);
-    assert_eq!(bench.watermark(9), [(0, 2, 1, 1)]);
-    assert_eq!(bench.records(&[record(3)]), [(0, 3, 2, 2)]);
-    assert_eq!(bench.watermark(14), [(0, 0, 2, 0)]);
-    assert_eq!(bench.watermark(i64::MAX), [(10, 1, 1, 3), (10, 0, 1, 0)]);
-    assert_eq!(bench.kept(), (0, 0, 0));
-}
-
-#[test]
-fn state_per_window_is_refused_where_windows_merge() {
-    let windows = EventTimeSessionWindows::with_gap(ms(10));
-    let spec = super::WindowSpec {
-        assigner: windows,
-        trigger: EventTimeTrigger,
-        function: Gathering(Processing(Numbering::default())),
-        lateness_ms: 0,
-        late: None,
-    };
-    let task = crate::operator::stand::task(Clock::System);
-    let site = crate::operator::stand::site(task.clone(), &super::LATE, crate::operator::stand::Kept::default());
-    let keys: std::sync::Arc<dyn crate::plan::KeyOf<(u8, i64), u8>> =
-        std::sync::Arc::new(crate::plan::MadeKey(|record: &(u8, i64)| record.0));
-    let mut operator = super::Windows::new(spec, keys, &site);
-    let failure = flott_runtime::output::Operator::open(&mut operator, &task).unwrap_err();
-    assert!(failure.to_string().contains("windows merge here"), "{failure}");
 }
 
 #[test]
