@@ -77,6 +77,9 @@ struct Run {
     /// Directory of files that `nexmark write` has written
     #[arg(long, value_name = "DIR", required_if_eq("source", "files"))]
     input: Option<PathBuf>,
+    /// Subtasks of each operator; without it, as the job is submitted with, or all cores
+    #[arg(long, short, value_name = "N")]
+    parallelism: Option<u32>,
     /// Where rows go
     #[arg(long, value_enum, default_value_t = SinkKind::Discard)]
     sink: SinkKind,
@@ -137,9 +140,13 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-fn run(Run { query, events, source, rate_events_per_second, input, sink, output }: Run) -> anyhow::Result<()> {
+fn run(options: Run) -> anyhow::Result<()> {
+    let Run { query, events, source, rate_events_per_second, input, parallelism, sink, output } = options;
     let query = query.context("say which query with --query, q0 to q22; or see --help for what else there is")?;
     let env = Environment::new();
+    if let Some(subtasks) = parallelism {
+        env.set_parallelism(subtasks);
+    }
     let events = match (source, input) {
         (SourceKind::Files, Some(directory)) => files::read(&env, &directory),
         (SourceKind::Files, None) => bail!("--source files needs --input"),
