@@ -1,17 +1,17 @@
 //! Runs a query (`nexmark --query q5 --events 10000000`), writes events to files (`nexmark write`), or compares answers
 //! with the model (`nexmark check`).
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use flott::{Environment, Stream};
+use flott::{Data, Environment, Stream};
 use flott_nexmark::{
     check, files,
     generator::{Generator, Options},
     model,
     queries::Row,
-    query::{Query, Take},
+    query::{Query, Take, UnknownQuery},
     source::NexmarkSource,
 };
 
@@ -47,25 +47,24 @@ struct Events {
     /// Events per second of event time
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     events_per_second: u64,
-    /// Milliseconds of event time by which events may be out of order
-    #[arg(long, default_value_t = 0, value_name = "MS")]
-    out_of_order: u64,
+    /// Milliseconds of event time by which events may be out of order; without it 0, and 1000 for a check
+    #[arg(long, value_name = "MS")]
+    out_of_order: Option<u64>,
 }
 
 impl Events {
     fn generator(&self) -> anyhow::Result<Generator> {
         let Self { events, seed, events_per_second, out_of_order } = *self;
-        let options =
-            Options { count: events, seed, events_per_second, out_of_order_ms: out_of_order, ..Options::default() };
-        Ok(Generator::new(options)?)
+        let out_of_order_ms = out_of_order.unwrap_or(0);
+        Ok(Generator::new(Options { count: events, seed, events_per_second, out_of_order_ms, ..Options::default() })?)
     }
 }
 
 #[derive(Args)]
 struct Run {
-    /// Which query: q0 to q22
+    /// Which query: q0 to q22; or `generate`, which only makes the events
     #[arg(long)]
-    query: Option<Query>,
+    query: Option<Work>,
     #[command(flatten)]
     events: Events,
     /// Where events come from
@@ -86,6 +85,30 @@ struct Run {
     /// Directory for rows as lines of JSON
     #[arg(long, value_name = "DIR", required_if_eq("sink", "json"))]
     output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy)]
+enum Work {
+    /// What is left of each query when the query is taken away.
+    Generate,
+    Query(Query),
+}
+
+impl FromStr for Work {
+    type Err = UnknownQuery;
+
+    fn from_str(name: &str) -> Result<Self, UnknownQuery> {
+        if name == "generate" { Ok(Self::Generate) } else { name.parse().map(Self::Query) }
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Generate => f.write_str("generate"),
+            Self::Query(query) => query.fmt(f),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -119,11 +142,11 @@ struct Check {
     /// How many seeds, from the first on
     #[arg(long, default_value_t = 1, value_name = "N")]
     seeds: u64,
-    /// Which queries; without it, all that can be planned
-    #[arg(long, short, value_delimiter = ',')]
+    /// Which queries; without it, all
+    #[arg(long, short, num_args = 1.., value_delimiter = ',')]
     queries: Vec<Query>,
     /// Subtasks of each operator
-    #[arg(long, short, default_values_t = [1, 2], value_delimiter = ',')]
+    #[arg(long, short, default_values_t = [1, 2, 4], value_delimiter = ',')]
     parallelism: Vec<u32>,
 }
 
@@ -142,16 +165,18 @@ fn main() -> anyhow::Result<()> {
 
 fn run(options: Run) -> anyhow::Result<()> {
     let Run { query, events, source, rate_events_per_second, input, parallelism, sink, output } = options;
-    let query = query.context("say which query with --query, q0 to q22; or see --help for what else there is")?;
+    let work = query.context("say which query with --query, q0 to q22; or see --help for what else there is")?;
     let env = Environment::new();
     if let Some(subtasks) = parallelism {
         env.set_parallelism(subtasks);
     }
+    let generator = events.generator()?;
+    let out_of_order = generator.options().out_of_order();
     let events = match (source, input) {
         (SourceKind::Files, Some(directory)) => files::read(&env, &directory),
         (SourceKind::Files, None) => bail!("--source files needs --input"),
         (SourceKind::Generator, _) => {
-            let source = NexmarkSource::new(events.generator()?);
+            let source = NexmarkSource::new(generator);
             let source = match rate_events_per_second {
                 Some(rate) => source.rate(rate),
                 None => source,
@@ -159,35 +184,47 @@ fn run(options: Run) -> anyhow::Result<()> {
             env.from_source(source, "events")
         }
     };
-    let output = match sink {
+    let output = Output(match sink {
         SinkKind::Discard => None,
         SinkKind::Json => Some(output.context("--sink json needs --output")?),
-    };
-    query.plan(&events, Output(output))?;
-    env.execute(&format!("nexmark {query}"))?;
+    });
+    match work {
+        Work::Generate => output.put(&events),
+        Work::Query(query) => query.plan(&events, out_of_order, output),
+    }
+    env.execute(&format!("nexmark {work}"))?;
     Ok(())
 }
 
 /// Rows to files in a directory, or nowhere.
 struct Output(Option<PathBuf>);
 
-impl Take for Output {
-    type Out = ();
-
-    fn take<R: Row>(self, rows: &Stream<R>) {
+impl Output {
+    fn put<T: Data>(self, records: &Stream<T>) {
         match self.0 {
-            Some(directory) => rows.write_json_lines(directory),
-            None => rows.discard(),
+            Some(directory) => records.write_json_lines(directory),
+            None => records.discard(),
         };
     }
 }
 
+impl Take for Output {
+    type Out = ();
+
+    fn take<R: Row>(self, rows: &Stream<R>) {
+        self.put(rows);
+    }
+}
+
+/// How late events of a check may be, where nothing is said of it.
+const CHECK_OUT_OF_ORDER_MS: u64 = 1_000;
+
 fn run_check(Check { events, seeds, queries, parallelism }: &Check) -> anyhow::Result<()> {
-    let all: Vec<Query> = Query::ALL.into_iter().filter(|query| query.is_planned()).collect();
-    let queries = if queries.is_empty() { &all } else { queries };
+    let queries = if queries.is_empty() { Query::ALL.as_slice() } else { queries };
+    let out_of_order = Some(events.out_of_order.unwrap_or(CHECK_OUT_OF_ORDER_MS));
     let mut wrong = 0;
     for seed in (0..*seeds).map(|more| events.seed.wrapping_add(more)) {
-        let generator = Events { seed, ..*events }.generator()?;
+        let generator = Events { seed, out_of_order, ..*events }.generator()?;
         let all = generator.events();
         for query in queries {
             let expected = model::answer(*query, &all);
