@@ -19,7 +19,7 @@ mod time;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use auction::Auction;
-pub use bid::{Bid, Extra};
+pub use bid::{Bid, Extra, Strings};
 pub use person::Person;
 pub use text::Text;
 pub use time::{Day, Minute, Time};

@@ -1,1 +1,246 @@
-fn main() {}
+//! Runs a query (`nexmark --query q5 --events 10000000`), writes events to files (`nexmark write`), or compares answers
+//! with the model (`nexmark check`).
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use anyhow::{Context, bail, ensure};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use flott::{Data, Environment, Stream};
+use flott_nexmark::{
+    check, files,
+    generator::{Generator, Options},
+    model,
+    queries::Row,
+    query::{Query, Take, UnknownQuery},
+    source::NexmarkSource,
+};
+
+flott::allocator!();
+
+/// Nexmark, the benchmark of queries over streams
+#[derive(Parser)]
+#[command(name = "nexmark", version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Writes the events to files, as lines of JSON
+    Write(Write),
+    /// Compares the answers of queries with those of the model, within this process
+    Check(Check),
+}
+
+/// Which events there are.
+#[derive(Args)]
+struct Events {
+    /// How many events
+    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    events: u64,
+    /// Other seeds, other events
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Events per second of event time
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    events_per_second: u64,
+    /// Milliseconds of event time by which events may be out of order; without it 0, and 1000 for a check
+    #[arg(long, value_name = "MS")]
+    out_of_order: Option<u64>,
+}
+
+impl Events {
+    fn generator(&self) -> anyhow::Result<Generator> {
+        let Self { events, seed, events_per_second, out_of_order } = *self;
+        let out_of_order_ms = out_of_order.unwrap_or(0);
+        Ok(Generator::new(Options { count: events, seed, events_per_second, out_of_order_ms, ..Options::default() })?)
+    }
+}
+
+#[derive(Args)]
+struct Run {
+    /// Which query: q0 to q22; or `generate`, which only makes the events
+    #[arg(long)]
+    query: Option<Work>,
+    #[command(flatten)]
+    events: Events,
+    /// Where events come from
+    #[arg(long, value_enum, default_value_t = SourceKind::Generator)]
+    source: SourceKind,
+    /// Events per second that the generator makes at most; without it, as many as it can
+    #[arg(long, value_name = "N")]
+    rate_events_per_second: Option<f64>,
+    /// Directory of files that `nexmark write` has written
+    #[arg(long, value_name = "DIR", required_if_eq("source", "files"))]
+    input: Option<PathBuf>,
+    /// Subtasks of each operator; without it, as the job is submitted with, or all cores
+    #[arg(long, short, value_name = "N")]
+    parallelism: Option<u32>,
+    /// Where rows go
+    #[arg(long, value_enum, default_value_t = SinkKind::Discard)]
+    sink: SinkKind,
+    /// Directory for rows as lines of JSON
+    #[arg(long, value_name = "DIR", required_if_eq("sink", "json"))]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy)]
+enum Work {
+    /// What is left of each query when the query is taken away.
+    Generate,
+    Query(Query),
+}
+
+impl FromStr for Work {
+    type Err = UnknownQuery;
+
+    fn from_str(name: &str) -> Result<Self, UnknownQuery> {
+        if name == "generate" { Ok(Self::Generate) } else { name.parse().map(Self::Query) }
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Generate => f.write_str("generate"),
+            Self::Query(query) => query.fmt(f),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SourceKind {
+    Generator,
+    Files,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SinkKind {
+    Discard,
+    Json,
+}
+
+#[derive(Args)]
+struct Write {
+    #[command(flatten)]
+    events: Events,
+    /// Directory for the files
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+    /// How many files
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    files: u64,
+}
+
+#[derive(Args)]
+struct Check {
+    #[command(flatten)]
+    events: Events,
+    /// How many seeds, from the first on
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seeds: u64,
+    /// Which queries; without it, all
+    #[arg(long, short, num_args = 1.., value_delimiter = ',')]
+    queries: Vec<Query>,
+    /// Subtasks of each operator
+    #[arg(long, short, default_values_t = [1, 2, 4], value_delimiter = ',')]
+    parallelism: Vec<u32>,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse() {
+        Arguments { command: Some(Command::Write(write)), .. } => {
+            let paths = files::write(&write.events.generator()?, &write.output, write.files)
+                .with_context(|| format!("events cannot be written to {}", write.output.display()))?;
+            paths.iter().for_each(|path| println!("{}", path.display()));
+            Ok(())
+        }
+        Arguments { command: Some(Command::Check(options)), .. } => run_check(&options),
+        Arguments { command: None, run: options } => run(options),
+    }
+}
+
+fn run(options: Run) -> anyhow::Result<()> {
+    let Run { query, events, source, rate_events_per_second, input, parallelism, sink, output } = options;
+    let work = query.context("say which query with --query, q0 to q22; or see --help for what else there is")?;
+    let env = Environment::new();
+    if let Some(subtasks) = parallelism {
+        env.set_parallelism(subtasks);
+    }
+    let generator = events.generator()?;
+    let out_of_order = generator.options().out_of_order();
+    let events = match (source, input) {
+        (SourceKind::Files, Some(directory)) => files::read(&env, &directory),
+        (SourceKind::Files, None) => bail!("--source files needs --input"),
+        (SourceKind::Generator, _) => {
+            let source = NexmarkSource::new(generator);
+            let source = match rate_events_per_second {
+                Some(rate) => source.rate(rate),
+                None => source,
+            };
+            env.from_source(source, "events")
+        }
+    };
+    let output = Output(match sink {
+        SinkKind::Discard => None,
+        SinkKind::Json => Some(output.context("--sink json needs --output")?),
+    });
+    match work {
+        Work::Generate => output.put(&events),
+        Work::Query(query) => query.plan(&events, out_of_order, output),
+    }
+    env.execute(&format!("nexmark {work}"))?;
+    Ok(())
+}
+
+/// Rows to files in a directory, or nowhere.
+struct Output(Option<PathBuf>);
+
+impl Output {
+    fn put<T: Data>(self, records: &Stream<T>) {
+        match self.0 {
+            Some(directory) => records.write_json_lines(directory),
+            None => records.discard(),
+        };
+    }
+}
+
+impl Take for Output {
+    type Out = ();
+
+    fn take<R: Row>(self, rows: &Stream<R>) {
+        self.put(rows);
+    }
+}
+
+/// How late events of a check may be, where nothing is said of it.
+const CHECK_OUT_OF_ORDER_MS: u64 = 1_000;
+
+fn run_check(Check { events, seeds, queries, parallelism }: &Check) -> anyhow::Result<()> {
+    let queries = if queries.is_empty() { Query::ALL.as_slice() } else { queries };
+    let out_of_order = Some(events.out_of_order.unwrap_or(CHECK_OUT_OF_ORDER_MS));
+    let mut wrong = 0;
+    for seed in (0..*seeds).map(|more| events.seed.wrapping_add(more)) {
+        let generator = Events { seed, out_of_order, ..*events }.generator()?;
+        let all = generator.events();
+        for query in queries {
+            let expected = model::answer(*query, &all);
+            for parallelism in parallelism {
+                let found = check::answer(*query, &generator, *parallelism)?;
+                let outcome = match check::difference(&expected, &found) {
+                    None => format!("{} rows", expected.len()),
+                    Some(difference) => {
+                        wrong += 1;
+                        format!("WRONG: {difference}")
+                    }
+                };
+                println!("{query:<4} seed {seed} parallelism {parallelism}: {outcome}");
+            }
+        }
+    }
+    ensure!(wrong == 0, "{wrong} answers are not those of the model");
+    Ok(())
+}

@@ -10,10 +10,10 @@ use flott_nexmark::{
 const SEEDS: [u64; 2] = [1, 20_150_715];
 const PARALLELISMS: [u32; 3] = [1, 2, 4];
 
-/// Events that come out of order by as much as a second, and cross midnight.
+/// Events that come out of order by as much as half a second, and cross midnight.
 fn options(seed: u64) -> Options {
-    let base_time = Options::default().base_time - 2_000;
-    Options { count: 30_000, seed, out_of_order_ms: 1_000, base_time, ..Options::default() }
+    let base_time = Options::default().base_time - 1_300;
+    Options { count: 20_000, seed, out_of_order_ms: 500, base_time, ..Options::default() }
 }
 
 #[track_caller]

@@ -46,10 +46,39 @@ impl Bid {
         self.text.part(2)
     }
 
+    /// All strings, without a copy.
+    #[inline]
+    pub fn into_strings(self) -> Strings {
+        Strings(self.text)
+    }
+
     /// What fills the record up, without a copy.
     #[inline]
     pub fn into_extra(self) -> Extra {
         Extra(self.text)
+    }
+}
+
+/// All strings of a bid, for queries that need parts of them: they stay where they are, too.
+#[derive(Debug, Clone)]
+pub struct Strings(Text<2>);
+
+impl Strings {
+    /// Those of a bid with this channel and this URL.
+    pub fn new(channel: &str, url: &str) -> Self {
+        Self(Text::new([channel, url], ""))
+    }
+
+    /// Where the bidder came from.
+    #[inline]
+    pub fn channel(&self) -> &str {
+        self.0.part(0)
+    }
+
+    /// Which page it was.
+    #[inline]
+    pub fn url(&self) -> &str {
+        self.0.part(1)
     }
 }
 

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_url<'a>(url: &'a str) -> &'a str {
+    fn check_url(url: &str) -> &str {
         let (address, id) = url.split_once("?query=1").unwrap();
         let parts: Vec<&str> = address.split('/').collect();
         assert_eq!([parts[0], parts[1], parts[2], parts[6]], ["https:", "", "www.nexmark.com", "item.htm"], "{url}");

@@ -60,14 +60,12 @@ fn check_average(numbers: impl Iterator<Item = usize>, expected: f64) {
 #[test]
 fn of_fifty_events_one_is_a_person_and_three_are_auctions() {
     let events = numbered(1);
-    for (epoch, fifty) in events.chunks(50).enumerate() {
-        let (epoch, kinds) =
-            (epoch as u64, fifty.iter().map(|event| std::mem::discriminant(event)).collect::<Vec<_>>());
+    for (epoch, fifty) in (0..).zip(events.chunks(50)) {
         assert!(matches!(&fifty[0], Event::Person(person) if person.id == 1000 + epoch));
-        for (offset, event) in fifty[1..4].iter().enumerate() {
-            assert!(matches!(event, Event::Auction(auction) if auction.id == 1000 + epoch * 3 + offset as u64));
+        for (offset, event) in (0..).zip(&fifty[1..4]) {
+            assert!(matches!(event, Event::Auction(auction) if auction.id == 1000 + epoch * 3 + offset));
         }
-        assert!(matches!(fifty[4], Event::Bid(_)) && kinds[4..].iter().all(|kind| *kind == kinds[4]));
+        assert!(fifty[4..].iter().all(|event| matches!(event, Event::Bid(_))));
     }
 }
 
@@ -180,14 +178,14 @@ fn seeds_differ_and_events_of_a_seed_do_not() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
     fn events_are_the_same_however_they_are_taken(
-        seed: u64, out_of_order_ms in 0u64..40, cuts in prop::collection::vec(0u64..3000, 0..9),
+        seed: u64, out_of_order_ms in 0u64..40, cuts in prop::collection::vec(0u64..1500, 0..9),
     ) {
-        let generator = generator(Options { count: 3000, seed, out_of_order_ms, ..Options::default() });
-        let mut cuts: Vec<u64> = cuts.into_iter().chain([0, 4000]).collect();
+        let generator = generator(Options { count: 1500, seed, out_of_order_ms, ..Options::default() });
+        let mut cuts: Vec<u64> = cuts.into_iter().chain([0, 2000]).collect();
         cuts.sort_unstable();
         let mut events = Vec::new();
         cuts.windows(2).for_each(|cut| generator.append(cut[0], cut[1], &mut events));
@@ -201,7 +199,7 @@ proptest! {
         let mut json: Vec<String> = events.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
         json.sort_unstable();
         let mut numbered: Vec<String> =
-            (0..3000).map(|number| serde_json::to_string(&generator.event(number)).unwrap()).collect();
+            (0..1500).map(|number| serde_json::to_string(&generator.event(number)).unwrap()).collect();
         numbered.sort_unstable();
         prop_assert_eq!(json, numbered);
         for event in &events {

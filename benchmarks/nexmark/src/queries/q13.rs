@@ -59,3 +59,22 @@ pub fn plan(events: &Stream<Event>, side_input: SideInput) -> Stream<Row> {
         Some(Row { auction: bid.auction, bidder: bid.bidder, price: bid.price, date_time: bid.date_time, value })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auctions_that_are_far_apart_share_an_entry() {
+        let numbers = SideInput::numbers();
+        assert_eq!(numbers.get(7).map(CompactString::as_str), Some("7"));
+        assert_eq!(numbers.get(9 * KEYS + 7), numbers.get(7));
+    }
+
+    #[test]
+    fn bids_without_an_entry_are_left_out() {
+        let few = SideInput::new([(3, "three"), (KEYS, "never asked for"), (3, "drei")]);
+        assert_eq!(few.get(KEYS + 3).map(CompactString::as_str), Some("drei"));
+        assert_eq!(few.get(0), None);
+    }
+}
