@@ -15,7 +15,7 @@ use flott::{
 use proptest::prelude::*;
 
 use self::model::{Firing, Record, Shape, Step};
-use super::{check, env, sorted};
+use super::{PARALLELISMS, batch, check, env, sorted};
 
 /// Key, time and value.
 type Row = (u8, i64, i64);
@@ -183,6 +183,22 @@ fn windows_of_the_whole_stream_have_all_keys() {
     );
     let counts = values.iter().map(|(_, values)| values.len() as u64).collect();
     check(|env| windows(env).count(), counts);
+}
+
+#[test]
+fn batch_mode_gives_the_same() {
+    let rows = rows(500);
+    let expected = expected(Shape::Session { gap: 21 }, &rows);
+    for parallelism in PARALLELISMS {
+        let env = batch(parallelism);
+        let windows = source(&env, &rows)
+            .key_by(|row| row.0)
+            .window(EventTimeSessionWindows::with_gap(millis(21)))
+            .aggregate_with(Values, |key, window, values, out| {
+                out.emit(Firing { key: *key, start: window.start, end: window.end, values });
+            });
+        assert_eq!(sorted(&windows, &env), expected);
+    }
 }
 
 #[test]

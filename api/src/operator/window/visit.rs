@@ -163,8 +163,7 @@ where
             }
             visit.firing = Some((rules.on_time(domain, time, pane, ctx)?, 0));
         }
-        let more = !last && pane.timers.next(domain).is_some_and(|next| next <= at);
-        let over = !more && rules.cleanup(domain, &pane.window).is_some_and(|end| last || end <= at);
+        let over = rules.cleanup(domain, &pane.window).is_some_and(|end| last || end <= at);
         if over {
             rules.clear(pane, hash, key, ctx)?;
         }

@@ -156,6 +156,14 @@ fn a_continuous_trigger_goes_on_when_sessions_merge() {
 }
 
 #[test]
+fn a_session_that_was_emptied_takes_what_it_merges_with() {
+    let windows = EventTimeSessionWindows::with_gap(ms(10));
+    let steps: &[(Did, &[&[i64]])] =
+        &[(R(1), &[]), (W(5), &[&[1]]), (R(21), &[]), (R(11), &[]), (W(12), &[&[11, 21]]), (W(40), &[])];
+    check(windows, PurgingTrigger::of(ContinuousEventTimeTrigger::of(ms(5))), 0, steps);
+}
+
+#[test]
 fn a_continuous_trigger_by_the_clock_fires_until_its_window_ends() {
     let clock = ManualClock::at(3);
     let windows = TumblingProcessingTimeWindows::of(ms(10));
