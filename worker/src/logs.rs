@@ -13,6 +13,8 @@ use flott_core::{
     message::{LogAnswer, LogChunk, LogFile, LogRequest},
 };
 
+use crate::process::bounded_log::rotated;
+
 /// The most that one answer carries.
 const PIECE_BYTES_MAX: u64 = 1 << 20;
 /// The most files that a list names, newest first.
@@ -66,15 +68,24 @@ fn scan(dir: &Path) -> io::Result<Vec<LogFile>> {
 }
 
 fn piece(dir: &Path, name: &str, request: &LogRequest) -> io::Result<LogAnswer> {
-    let refused = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    fn refused<T>(what: &str) -> io::Result<T> {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+    }
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\\', '\0']) {
         return refused("it must be the name of a file in the log directory");
     }
     let path = dir.join(name);
-    if !fs::symlink_metadata(&path)?.is_file() {
-        return refused("it is no plain file");
-    }
-    let mut file = File::open(&path)?;
+    let opened = fs::symlink_metadata(&path).and_then(|metadata| match metadata.is_file() {
+        true => File::open(&path),
+        false => refused("it is no plain file"),
+    });
+    let mut file = match opened {
+        // For a moment there is nothing under the name of a log that is rotated: the part before it has just been moved away.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && rotated(&path).is_file() => {
+            return Ok(LogAnswer::Piece { offset: 0, size: 0, bytes: Bytes::new() });
+        }
+        opened => opened?,
+    };
     let size = file.metadata()?.len();
     let offset = match request.offset {
         from_end @ ..0 => size.saturating_sub(from_end.unsigned_abs()),
@@ -136,6 +147,18 @@ mod tests {
         check("folder", 0, 1, Err("it is no plain file"));
         check("link", 0, 1, Err("it is no plain file"));
         check("absent.log", 0, 1, Err("log \"absent.log\" is not readable"));
+    }
+
+    #[test]
+    fn a_log_that_is_being_rotated_is_empty() {
+        let directory = directory();
+        fs::write(directory.path().join("moved.out.1"), "before").unwrap();
+        let request = LogRequest { request: 7, file: Some("moved.out".to_owned()), offset: 0, length_max: 100 };
+        let answer = answer(directory.path(), &request).result;
+        assert!(
+            matches!(&answer, Ok(LogAnswer::Piece { offset: 0, size: 0, bytes }) if bytes.is_empty()),
+            "{answer:?}"
+        );
     }
 
     #[test]
