@@ -15,17 +15,18 @@ use ended::Ended;
 
 use flott_core::{
     failure::Failure,
-    id::{AttemptId, OperatorId, ProcessId, WorkerId},
+    id::{AllocationId, AttemptId, OperatorId, ProcessId, WorkerId},
     job_graph::JobGraph,
     message::{Committable, Deployment, HostToJob, JobSetup, JobToHost, ProcessLocation, TaskStateChange},
     status::ExecutionState,
 };
 use parking_lot::Mutex;
-use tokio::{runtime::Runtime, sync::mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::TaskResult,
+    lanes::Lanes,
     net::Exchange,
     program::JobProgram,
     task::{
@@ -62,6 +63,10 @@ pub struct HostOptions {
 
 struct Running {
     info: Arc<TaskInfo>,
+    /// Its slot.
+    allocation: AllocationId,
+    /// At home in this lane.
+    lane: usize,
     cancel: CancellationToken,
     /// To its source.
     source: mpsc::UnboundedSender<ToSource>,
@@ -73,11 +78,26 @@ struct Attempts {
     ended: Ended,
 }
 
+impl Attempts {
+    /// The lane of the tasks in a slot: that of those which are there, else the one with the fewest tasks.
+    fn lane(&self, allocation: AllocationId, lanes: usize) -> usize {
+        let mut tasks = vec![0; lanes];
+        for running in self.running.values() {
+            if running.allocation == allocation {
+                return running.lane;
+            }
+            tasks[running.lane] += 1;
+        }
+        (0..lanes).min_by_key(|lane| tasks[*lane]).unwrap_or_default()
+    }
+}
+
 struct Shared {
     options: HostOptions,
     location: ProcessLocation,
     program: Arc<dyn JobProgram>,
     report: Report,
+    lanes: Lanes,
     exchange: Arc<Exchange>,
     attempts: Mutex<Attempts>,
 }
@@ -85,7 +105,6 @@ struct Shared {
 /// A running host. Dropping it ends its tasks without waiting for them.
 pub struct Host {
     shared: Arc<Shared>,
-    runtime: Option<Runtime>,
     /// Dropped to end the thread that reports figures.
     _figures: std::sync::mpsc::Sender<()>,
 }
@@ -95,20 +114,14 @@ impl Host {
     pub fn start(options: HostOptions, program: Arc<dyn JobProgram>, report: Report) -> Result<Self, Failure> {
         guard::note_panics();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads((options.slots as usize).clamp(1, cores.max(2)))
-            .thread_name("flott-task")
-            // A turn of a task is long beside a poll of the network, so look at the network every few turns.
-            .event_interval(7)
-            .enable_all()
-            .build()
+        let lanes = Lanes::start((options.slots as usize).clamp(1, cores.max(2)))
             .map_err(|error| Failure::environment("the executor for tasks cannot be started").because(error))?;
         let exchange =
-            Exchange::new(options.setup.job, options.setup.secret, options.process, runtime.handle().clone());
+            Exchange::new(options.setup.job, options.setup.secret, options.process, lanes.runtimes().to_vec());
         let data_address = match &options.data {
             None => SocketAddr::from(([127, 0, 0, 1], 0)),
             Some((bind, host)) => {
-                let bound = runtime.block_on(exchange.listen(*bind)).map_err(|error| {
+                let bound = lanes.runtimes()[0].block_on(exchange.listen(*bind)).map_err(|error| {
                     Failure::environment(format!("the data port {bind} cannot be opened")).because(error)
                 })?;
                 reachable(bound, host)?
@@ -120,7 +133,8 @@ impl Host {
             data_address,
             pid: std::process::id(),
         };
-        let shared = Arc::new(Shared { options, location, program, report, exchange, attempts: Mutex::default() });
+        let attempts = Mutex::new(Attempts::default());
+        let shared = Arc::new(Shared { options, location, program, report, lanes, exchange, attempts });
         // A thread of its own: tasks that spin may have all threads of the executor.
         let (figures, ended) = std::sync::mpsc::channel();
         let reporter = shared.clone();
@@ -129,12 +143,13 @@ impl Host {
             .spawn(move || {
                 while ended.recv_timeout(METRICS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                     reporter.report_metrics();
+                    reporter.lanes.relieve();
                 }
             })
             .map_err(|error| {
                 Failure::environment("the thread that reports figures cannot be started").because(error)
             })?;
-        Ok(Self { shared, runtime: Some(runtime), _figures: figures })
+        Ok(Self { shared, _figures: figures })
     }
 
     /// Where this host is.
@@ -144,8 +159,8 @@ impl Host {
 
     /// Takes a message of the JobMaster. Never blocks; answers come by the report.
     pub fn deliver(&self, message: JobToHost) {
-        let Some(runtime) = &self.runtime else { return };
         let shared = self.shared.clone();
+        let runtime = &self.shared.lanes.runtimes()[0];
         match message {
             JobToHost::Deploy(deployment) => {
                 let tasks = shared.accept(*deployment);
@@ -178,24 +193,16 @@ impl Host {
     }
 
     /// Ends every task and connection without waiting for user code.
-    pub fn shutdown(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        self.shared.exchange.close();
-        for running in self.shared.attempts.lock().running.values() {
-            running.cancel.cancel();
-        }
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
+    pub fn shutdown(self) {}
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
-        self.end();
+        self.shared.exchange.close();
+        for running in self.shared.attempts.lock().running.values() {
+            running.cancel.cancel();
+        }
+        self.shared.lanes.end();
     }
 }
 
@@ -212,6 +219,7 @@ fn reachable(bound: SocketAddr, host: &str) -> Result<SocketAddr, Failure> {
 
 struct Accepted {
     info: Arc<TaskInfo>,
+    lane: usize,
     wiring: TaskWiring,
     cancel: CancellationToken,
     offered: Offered,
@@ -249,7 +257,9 @@ impl Shared {
             });
             let cancel = CancellationToken::new();
             let (source, answers) = mpsc::unbounded_channel();
-            let running = Running { info: info.clone(), cancel: cancel.clone(), source };
+            let lane = attempts.lane(task.allocation, self.lanes.runtimes().len());
+            let running =
+                Running { info: info.clone(), allocation: task.allocation, lane, cancel: cancel.clone(), source };
             attempts.running.insert(task.attempt, running);
             let wiring = TaskWiring::new(
                 info.clone(),
@@ -260,7 +270,7 @@ impl Shared {
                 answers,
             );
             let offered = wiring.offered();
-            accepted.push(Accepted { info, wiring, cancel, offered });
+            accepted.push(Accepted { info, lane, wiring, cancel, offered });
         }
         accepted
     }
@@ -274,20 +284,20 @@ impl Shared {
 
     fn build(self: &Arc<Self>, tasks: Vec<Accepted>) {
         let mut built = Vec::new();
-        for Accepted { info, wiring, cancel, offered } in tasks {
+        for Accepted { info, lane, wiring, cancel, offered } in tasks {
             if cancel.is_cancelled() {
                 self.ended(&info, None, &offered);
                 continue;
             }
             self.say(&info, ExecutionState::Initializing, None, Prepared::new());
             match guard::catch(|| self.program.build_task(wiring)) {
-                Ok(head) => built.push((info, head, cancel, offered)),
+                Ok(head) => built.push((info, lane, head, cancel, offered)),
                 Err(failure) => self.ended(&info, Some(Err(failure)), &offered),
             }
         }
-        for (info, head, cancel, offered) in built {
+        for (info, lane, head, cancel, offered) in built {
             let shared = self.clone();
-            tokio::spawn(async move { shared.run(info, head, cancel, offered).await });
+            self.lanes.spawn(lane, async move { shared.run(info, head, cancel, offered).await });
         }
     }
 

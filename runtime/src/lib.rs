@@ -14,6 +14,7 @@
 //! - [`net`]: channels between processes
 //! - [`state`]: keyed state
 //! - [`time`]: clocks and timers
+//! - `lanes`: the executor of tasks
 //! - [`host`]: many tasks of one job in one process
 //! - [`host_process`]: a host under a TaskManager
 //! - [`harness`]: the tasks of a job in the caller's thread, for tests
@@ -25,6 +26,7 @@ pub mod event;
 pub mod harness;
 pub mod host;
 pub mod host_process;
+mod lanes;
 pub mod net;
 pub mod output;
 pub mod program;

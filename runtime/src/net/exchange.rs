@@ -1,6 +1,14 @@
 //! All channels of one process: its listener, its connections, and the meeting point of local channels.
 
-use std::{any::Any, collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{
+    any::Any,
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use flott_core::{
     failure::Failure,
@@ -8,7 +16,11 @@ use flott_core::{
     message::{ChannelId, ProcessLocation},
 };
 use parking_lot::Mutex;
-use tokio::{net::TcpListener, runtime::Handle, sync::Semaphore};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+    sync::Semaphore,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -26,13 +38,25 @@ use crate::{
 /// use up the file descriptors.
 const GREETINGS_MAX: usize = 64;
 
+/// Where connections run, in turn; a process that is alone in its job has none.
+struct Runtimes {
+    handles: Vec<Handle>,
+    next: AtomicUsize,
+}
+
+impl Runtimes {
+    fn next(&self) -> Option<&Handle> {
+        let next = self.next.fetch_add(1, Relaxed);
+        self.handles.get(next % self.handles.len().max(1))
+    }
+}
+
 /// The data plane of one process.
 pub struct Exchange {
     job: JobId,
     secret: JobSecret,
     process: ProcessId,
-    /// Where connections run; a process that is alone in its job has none.
-    runtime: Option<Handle>,
+    runtimes: Runtimes,
     rendezvous: Arc<Rendezvous>,
     local: Mutex<HashMap<ChannelId, Box<dyn Any + Send>>>,
     outgoing: Mutex<HashMap<ProcessId, Arc<outgoing::Connection>>>,
@@ -40,22 +64,22 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// An exchange for `process`. Connections run on `runtime`.
-    pub fn new(job: JobId, secret: JobSecret, process: ProcessId, runtime: Handle) -> Arc<Self> {
-        Self::with(job, secret, process, Some(runtime))
+    /// An exchange for `process`. Connections run on `runtimes`, in turn.
+    pub fn new(job: JobId, secret: JobSecret, process: ProcessId, runtimes: Vec<Handle>) -> Arc<Self> {
+        Self::with(job, secret, process, runtimes)
     }
 
     /// An exchange for `process` that is alone in its job: all channels are within it.
     pub fn alone(job: JobId, process: ProcessId) -> Arc<Self> {
-        Self::with(job, JobSecret::from_bytes([0; 16]), process, None)
+        Self::with(job, JobSecret::from_bytes([0; 16]), process, Vec::new())
     }
 
-    fn with(job: JobId, secret: JobSecret, process: ProcessId, runtime: Option<Handle>) -> Arc<Self> {
+    fn with(job: JobId, secret: JobSecret, process: ProcessId, handles: Vec<Handle>) -> Arc<Self> {
         Arc::new(Self {
             job,
             secret,
             process,
-            runtime,
+            runtimes: Runtimes { handles, next: AtomicUsize::new(0) },
             rendezvous: Arc::default(),
             local: Mutex::default(),
             outgoing: Mutex::default(),
@@ -70,11 +94,11 @@ impl Exchange {
 
     /// Listens on `address` and serves until closed; the address that was bound comes back.
     pub async fn listen(self: &Arc<Self>, address: SocketAddr) -> std::io::Result<SocketAddr> {
-        let runtime = self.runtime.as_ref().ok_or_else(|| std::io::Error::other("a process alone has no peers"))?;
+        let runtime = self.runtimes.next().ok_or_else(|| std::io::Error::other("a process alone has no peers"))?;
         let listener = TcpListener::bind(address).await?;
         let bound = listener.local_addr()?;
         let expected = Hello { job: self.job, secret: self.secret, to: self.process };
-        let (rendezvous, closed) = (self.rendezvous.clone(), self.closed.clone());
+        let exchange = self.clone();
         let greetings = Arc::new(Semaphore::new(GREETINGS_MAX));
         runtime.spawn(async move {
             loop {
@@ -83,17 +107,11 @@ impl Exchange {
                     (listener.accept().await, greeting)
                 };
                 let (accepted, greeting) = tokio::select! {
-                    () = closed.cancelled() => return,
+                    () = exchange.closed.cancelled() => return,
                     accepted = accept => accepted,
                 };
                 match accepted {
-                    Ok((stream, _)) => {
-                        let serve = incoming::serve(stream, expected, rendezvous.clone(), greeting);
-                        let closed = closed.clone();
-                        tokio::spawn(async move {
-                            tokio::select! { () = closed.cancelled() => {}, () = serve => {} }
-                        });
-                    }
+                    Ok((stream, _)) => exchange.serve(stream, expected, greeting),
                     Err(error) => {
                         // Out of descriptors, most likely: it passes, or dialling peers give up and say so.
                         tracing::warn!(%error, "could not accept a data connection");
@@ -103,6 +121,18 @@ impl Exchange {
             }
         });
         Ok(bound)
+    }
+
+    /// Serves a connection on the runtime whose turn it is, which is to wait for it too.
+    fn serve(&self, stream: TcpStream, expected: Hello, greeting: impl Send + 'static) {
+        let (rendezvous, closed) = (self.rendezvous.clone(), self.closed.clone());
+        let (Some(runtime), Ok(stream)) = (self.runtimes.next(), stream.into_std()) else { return };
+        runtime.spawn(async move {
+            // A system that cannot wait for it any more: the peer sees the connection break, and dials again.
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
+            let serve = incoming::serve(stream, expected, rendezvous, greeting);
+            tokio::select! { () = closed.cancelled() => {}, () = serve => {} }
+        });
     }
 
     /// Channels and receivers that wait for each other.
@@ -152,7 +182,7 @@ impl Exchange {
 
     /// The sending end of a channel to another process, which is dialled unless it was before.
     pub fn open_remote(self: &Arc<Self>, peer: &ProcessLocation, id: ChannelId) -> TaskResult<RemoteSender> {
-        let Some(runtime) = &self.runtime else {
+        let Some(runtime) = self.runtimes.next() else {
             return Err(Box::new(Failure::internal(format!("{id:?} leads to another process, but there is none"))));
         };
         let mut outgoing = self.outgoing.lock();

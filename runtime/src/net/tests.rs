@@ -42,7 +42,7 @@ fn channel(number: u32) -> ChannelId {
 }
 
 fn exchange(secret: JobSecret) -> Arc<Exchange> {
-    Exchange::new(JOB, secret, ProcessId::random(), Handle::current())
+    Exchange::new(JOB, secret, ProcessId::random(), vec![Handle::current()])
 }
 
 /// An exchange that listens, and where.

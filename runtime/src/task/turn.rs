@@ -12,6 +12,7 @@ use crate::{
     batch::Timestamp,
     error::TaskResult,
     event::Event,
+    lanes::yield_turn,
     output::{Drained, Output},
     state::StateSize,
     task::Prepared,
@@ -21,6 +22,10 @@ use crate::{
 /// Batches after which a task lets others on its thread have a turn. A turn of the executor costs about a microsecond, as
 /// much as a hundredth of the work on so many full batches, and others wait a tenth of a millisecond.
 const BATCHES_PER_TURN: u32 = 16;
+
+/// A turn ends after this time too, between two batches, so that slow user code keeps no network and no timer waiting for
+/// longer than it must.
+const TURN_TIME: Duration = Duration::from_millis(2);
 
 /// What a task drives: a chain, or an operator with two inputs and the chain behind it. The methods are those of
 /// [`Output`].
@@ -86,12 +91,15 @@ pub(super) struct Turn {
     info: Arc<TaskInfo>,
     since: Instant,
     batches: u32,
+    /// When the turn began.
+    began: Instant,
     alarm: AlarmWait,
 }
 
 impl Turn {
     pub fn new(info: Arc<TaskInfo>) -> Self {
-        Self { info, since: Instant::now(), batches: 0, alarm: AlarmWait::default() }
+        let now = Instant::now();
+        Self { info, since: now, batches: 0, began: now, alarm: AlarmWait::default() }
     }
 
     fn lap(&mut self) -> Duration {
@@ -135,6 +143,7 @@ impl Turn {
             .await;
             if std::mem::take(&mut waited) {
                 let idle = self.lap();
+                self.began = self.since;
                 self.info.figures.idle(idle);
             }
             match woken? {
@@ -238,9 +247,12 @@ impl Turn {
             self.info.figures.backpressured(time);
         }
         self.batches += 1;
-        if self.batches >= BATCHES_PER_TURN {
+        if waited {
+            self.began = self.since;
+        } else if self.batches >= BATCHES_PER_TURN || self.since - self.began > TURN_TIME {
             self.batches = 0;
-            tokio::task::yield_now().await;
+            yield_turn().await;
+            self.began = Instant::now();
         }
         Ok(())
     }
