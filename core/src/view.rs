@@ -12,7 +12,7 @@ use crate::{
     status::{ExecutionState, JobStatus},
 };
 
-/// Figures of one attempt, cumulative since it began.
+/// Figures of one attempt. Those that count are cumulative since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct TaskMetrics {
@@ -32,10 +32,12 @@ pub struct TaskMetrics {
     pub idle_ms: u64,
     /// Milliseconds with full output channels.
     pub backpressured_ms: u64,
+    /// The watermark that its input, or its source, has come to; none before the first.
+    pub watermark: Option<i64>,
 }
 
 impl TaskMetrics {
-    /// Adds another attempt's figures.
+    /// Adds another attempt's figures; of watermarks the least counts.
     pub fn add(&mut self, other: &Self) {
         self.records_in += other.records_in;
         self.records_out += other.records_out;
@@ -45,6 +47,10 @@ impl TaskMetrics {
         self.busy_ms += other.busy_ms;
         self.idle_ms += other.idle_ms;
         self.backpressured_ms += other.backpressured_ms;
+        self.watermark = match (self.watermark, other.watermark) {
+            (Some(own), Some(other)) => Some(own.min(other)),
+            (own, other) => own.or(other),
+        };
     }
 }
 
@@ -226,4 +232,25 @@ pub struct WorkerView {
     pub allocated: Vec<(JobId, ResourceProfile)>,
     /// Latest gauges.
     pub metrics: WorkerMetrics,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_watermarks_the_least_counts_and_of_the_rest_the_sum() {
+        #[track_caller]
+        fn check(a: Option<i64>, b: Option<i64>, expected: Option<i64>) {
+            let figures = |watermark| TaskMetrics { records_in: 3, watermark, ..TaskMetrics::default() };
+            for (a, b) in [(a, b), (b, a)] {
+                let mut sum = figures(a);
+                sum.add(&figures(b));
+                assert_eq!(sum, TaskMetrics { records_in: 6, ..figures(expected) });
+            }
+        }
+        check(Some(7), Some(-5), Some(-5));
+        check(Some(7), None, Some(7));
+        check(None, None, None);
+    }
 }

@@ -276,6 +276,7 @@ impl Reading {
                 }
                 HostToJob::TaskState(change) if change.state.is_terminal() => {
                     assert_eq!((change.state, change.failure), (ExecutionState::Finished, None));
+                    assert_eq!(change.metrics.watermark, Some(Timestamp::MAX));
                     break;
                 }
                 _ => {}

@@ -159,10 +159,22 @@ pub fn encoded() -> Vec<(String, Vec<u8>)> {
             "splits-enumerated",
             encode(&from_host(HostToJob::SplitsEnumerated { attempt: attempt(), source, result: Ok(splits) })),
         ),
+        (
+            "source-watermark",
+            encode(&from_host(HostToJob::SourceWatermark {
+                attempt: attempt(),
+                group: "group".to_owned(),
+                watermark: Some(-1),
+            })),
+        ),
         ("allocate-slot", encode(&ToWorker::AllocateSlot(grant()))),
         ("read-log", encode(&ToWorker::ReadLog(log))),
         ("start-process", encode(&to_job(JobToWorker::StartProcess(Box::new(setup()))))),
         ("deploy", encode(&to_host(JobToHost::Deploy(Box::new(deployment()))))),
+        (
+            "group-watermark",
+            encode(&to_host(JobToHost::GroupWatermark { attempt: attempt(), watermark: Some(i64::MIN) })),
+        ),
         ("commit", encode(&to_host(JobToHost::Commit { round: 1, committables: vec![committable()] }))),
         ("host-ready", encode(&HostToWorker::Ready { process: PROCESS, data_address: location().data_address })),
         ("cancel", encode(&WorkerToHost::Job(JobToHost::Cancel(vec![attempt()])))),

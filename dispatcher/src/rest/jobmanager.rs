@@ -15,7 +15,7 @@ const NO_FILE: &str = "This file does not exist in JobManager log dir.";
 pub fn routes() -> Table<Arc<Context>> {
     let log = |summary| logs::documented(Doc::answers_content(TEXT, summary));
     Table::new()
-        .get("/jobmanager/config", Doc::answers::<Vec<ConfigEntry>>("The cluster's settings"), config)
+        .get("/jobmanager/config", Doc::answers_list::<ConfigEntry>("The cluster's settings"), config)
         .get("/jobmanager/environment", Doc::answers::<EnvironmentInfo>("What the JobManager runs in"), environment)
         .get("/jobmanager/logs", Doc::answers::<LogList>("The logs of the JobManager"), log_list)
         .get("/jobmanager/logs/{filename}", log("A log of the JobManager"), log_file)

@@ -8,7 +8,7 @@ mod worker;
 
 pub use failure::{accumulators, exceptions, execution_result};
 pub use job::{job_config, job_details, job_overview, pending};
-pub use vertex::{subtask, subtask_times, vertex, vertex_task_managers};
+pub use vertex::{subtask, subtask_times, vertex, vertex_task_managers, watermarks};
 pub use worker::{assigned_tasks, task_manager, task_manager_details};
 
 /// A point in time that may not have come yet, as REST writes it.

@@ -10,7 +10,7 @@ use axum::{
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        Components, Content, HttpMethod, Info, OpenApi, Paths, Ref, RefOr, Required, Response, Schema,
+        ArrayBuilder, Components, Content, HttpMethod, Info, OpenApi, Paths, Ref, RefOr, Required, Response, Schema,
         path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
         request_body::RequestBodyBuilder,
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -44,6 +44,13 @@ impl Doc {
         let mut schemas = Schemas::new();
         let schema = reference::<T>(&mut schemas);
         Self { summary, query: Vec::new(), body: None, answer: (status, JSON, Some(schema)), schemas }
+    }
+
+    /// A route that answers 200 with an array of `T`. (All arrays have the same name, and so no schema of their own.)
+    pub fn answers_list<T: ToSchema>(summary: &'static str) -> Self {
+        let mut schemas = Schemas::new();
+        let list = ArrayBuilder::new().items(reference::<T>(&mut schemas)).into();
+        Self { summary, query: Vec::new(), body: None, answer: ("200", JSON, Some(list)), schemas }
     }
 
     /// A route that answers 200 with content of type `kind`.

@@ -10,7 +10,7 @@ use super::{
     Context, Rest, RestError,
     parameters::Parameters,
     render,
-    shapes::{SubtaskDetails, SubtaskTimes, VertexDetails, VertexTaskManagers},
+    shapes::{SubtaskDetails, SubtaskMetric, SubtaskTimes, VertexDetails, VertexTaskManagers},
     table::{Doc, Table},
 };
 use crate::{clock::now_ms, dispatcher::JobSnapshot};
@@ -27,6 +27,11 @@ pub fn routes() -> Table<Arc<Context>> {
             "/jobs/{jobid}/vertices/{vertexid}/taskmanagers",
             Doc::answers::<VertexTaskManagers>("A vertex by TaskManager"),
             task_managers,
+        )
+        .get(
+            "/jobs/{jobid}/vertices/{vertexid}/watermarks",
+            Doc::answers_list::<SubtaskMetric>("The watermarks of a vertex's subtasks that run"),
+            watermarks,
         )
         .get(
             "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}",
@@ -75,6 +80,12 @@ async fn times(State(context): Rest, parameters: Parameters) -> Result<Json<Subt
 async fn task_managers(State(context): Rest, parameters: Parameters) -> Result<Json<VertexTaskManagers>, RestError> {
     let (job, vertex) = snapshot(&context, &parameters).await?;
     Ok(Json(render::vertex_task_managers(vertex_of(&job, vertex)?, now_ms())))
+}
+
+async fn watermarks(State(context): Rest, parameters: Parameters) -> Result<Json<Vec<SubtaskMetric>>, RestError> {
+    let (job, vertex) = snapshot(&context, &parameters).await?;
+    let is_source = job.graph.inputs_of(vertex).next().is_none();
+    Ok(Json(render::watermarks(vertex_of(&job, vertex)?, is_source)))
 }
 
 async fn subtask(State(context): Rest, parameters: Parameters) -> Result<Json<SubtaskDetails>, RestError> {

@@ -1,6 +1,7 @@
 //! Every answer has the shape of the recorded one.
 
 use reqwest::Method;
+use serde_json::json;
 
 use crate::{
     cluster::{Cluster, job},
@@ -26,7 +27,8 @@ async fn a_running_job_looks_as_in_flink() {
     let worker = cluster.worker("127.0.0.1:tm1", Tasks::Run).await;
     cluster.run(job(1)).await;
     let details = cluster.wait(job(1), "RUNNING").await;
-    let (id, vertex) = (job(1), details["vertices"][0]["id"].as_str().unwrap().to_owned());
+    let [vertex, sink] = [0, 1].map(|at| details["vertices"][at]["id"].as_str().unwrap().to_owned());
+    let id = job(1);
     for prefix in ["", "/v1"] {
         for (path, recorded) in [
             ("/config".to_owned(), "config"),
@@ -44,6 +46,7 @@ async fn a_running_job_looks_as_in_flink() {
             (format!("/jobs/{id}/vertices/{vertex}"), "vertex"),
             (format!("/jobs/{id}/vertices/{vertex}/subtasktimes"), "subtasktimes"),
             (format!("/jobs/{id}/vertices/{vertex}/taskmanagers"), "vertex-taskmanagers"),
+            (format!("/jobs/{id}/vertices/{sink}/watermarks"), "watermarks"),
             (format!("/jobs/{id}/vertices/{vertex}/subtasks/1"), "subtask"),
             (format!("/jobs/{id}/vertices/{vertex}/subtasks/1/attempts/0"), "subtask"),
             ("/taskmanagers".to_owned(), "taskmanagers"),
@@ -56,6 +59,9 @@ async fn a_running_job_looks_as_in_flink() {
             cluster.check(format!("{prefix}{path}"), recorded).await;
         }
     }
+    let watermarks = cluster.get(&format!("/jobs/{id}/vertices/{sink}/watermarks")).await;
+    let none_yet = |id| json!({"id": id, "value": "-9223372036854775808"});
+    assert_eq!(watermarks, json!([none_yet("0.currentInputWatermark"), none_yet("1.currentInputWatermark")]));
     let overview = cluster.get("/overview").await;
     assert_eq!((&overview["slots-total"], &overview["slots-available"]), (&2.into(), &0.into()));
     let details = cluster.get(&format!("/taskmanagers/{}", worker.name)).await;
@@ -154,6 +160,15 @@ async fn the_open_api_document_lists_what_is_served() {
         let name = reference.split('"').next().unwrap();
         assert!(schemas.contains_key(name), "{name}");
     }
+    for (path, item) in
+        [("/jobmanager/config", "ConfigEntry"), ("/jobs/{jobid}/vertices/{vertexid}/watermarks", "SubtaskMetric")]
+    {
+        let answer = &paths[path]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+        let items = format!("#/components/schemas/{item}");
+        assert_eq!(*answer, json!({"type": "array", "items": {"$ref": items}}), "{path}");
+    }
+    let arrays: Vec<_> = schemas.iter().filter(|(_, schema)| schema["type"] == "array").map(|(name, _)| name).collect();
+    assert!(arrays.is_empty(), "arrays have no names of their own: {arrays:?}");
     // Every GET route that needs no parameter answers.
     for (path, item) in paths {
         if item["get"].is_object() && !path.contains('{') && !path.ends_with("/stdout") {

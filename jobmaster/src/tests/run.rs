@@ -154,7 +154,7 @@ fn figures_are_kept_per_attempt() {
     let mut cluster = running(word_count(), OFTEN);
     let source = attempt(&cluster, "source", 1);
     let worker = cluster.worker_of(source).unwrap();
-    let metrics = flott_core::view::TaskMetrics { records_read: 7, ..Default::default() };
+    let metrics = flott_core::view::TaskMetrics { records_read: 7, watermark: Some(-5), ..Default::default() };
     let message = cluster.from_process(&worker, HostToJob::Metrics(vec![(source, metrics)])).unwrap();
     cluster.inject(&worker, cluster.core.spec().epoch, message);
     cluster.settle();

@@ -1,11 +1,11 @@
 //! Cumulative figures of a task. Written by its thread a few times per batch, read by whoever reports them.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use flott_core::view::TaskMetrics;
 
-use crate::state::StateSize;
+use crate::{batch::Timestamp, state::StateSize};
 
 /// Counters of one attempt.
 #[derive(Debug, Default)]
@@ -20,6 +20,17 @@ pub struct TaskFigures {
     backpressured_ns: AtomicU64,
     keys: AtomicU64,
     timers: AtomicU64,
+    watermark: Watermark,
+}
+
+/// The earliest time is none.
+#[derive(Debug)]
+struct Watermark(AtomicI64);
+
+impl Default for Watermark {
+    fn default() -> Self {
+        Self(AtomicI64::new(Timestamp::MIN))
+    }
 }
 
 impl TaskFigures {
@@ -74,6 +85,11 @@ impl TaskFigures {
         StateSize { keys: self.keys.load(Relaxed) as usize, timers: self.timers.load(Relaxed) as usize }
     }
 
+    /// The input, or the source, has come to this watermark.
+    pub fn watermark(&self, watermark: Timestamp) {
+        self.watermark.0.store(watermark, Relaxed);
+    }
+
     /// The figures now.
     pub fn read(&self) -> TaskMetrics {
         let ms = |ns: &AtomicU64| ns.load(Relaxed) / 1_000_000;
@@ -86,6 +102,22 @@ impl TaskFigures {
             busy_ms: ms(&self.busy_ns),
             idle_ms: ms(&self.idle_ns),
             backpressured_ms: ms(&self.backpressured_ns),
+            watermark: Some(self.watermark.0.load(Relaxed)).filter(|watermark| *watermark != Timestamp::MIN),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_no_watermark_before_the_first() {
+        let figures = TaskFigures::default();
+        assert_eq!(figures.read().watermark, None);
+        for watermark in [-5, 0, Timestamp::MAX] {
+            figures.watermark(watermark);
+            assert_eq!(figures.read().watermark, Some(watermark));
         }
     }
 }

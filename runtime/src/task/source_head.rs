@@ -261,7 +261,8 @@ impl<S: Source> SourceHead<S> {
     fn tell(&mut self) -> TaskResult {
         while let Some(event) = self.said.pop_front() {
             self.out.event(event)?;
-            if matches!(event, Event::Watermark(_)) {
+            if let Event::Watermark(watermark) = event {
+                self.info.figures.watermark(watermark);
                 break;
             }
         }

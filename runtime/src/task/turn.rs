@@ -188,8 +188,11 @@ impl Turn {
         }
     }
 
-    /// Gives `event` to `tail`, and sees to all that it sets off.
+    /// Gives `event` of the task's input to `tail`, and sees to all that it sets off.
     pub async fn event(&mut self, tail: &mut impl Tail, event: Event) -> TaskResult {
+        if let Event::Watermark(watermark) = event {
+            self.info.figures.watermark(watermark);
+        }
         tail.event(event)?;
         self.settle(tail).await
     }

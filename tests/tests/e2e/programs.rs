@@ -1,12 +1,19 @@
 //! The examples, by themselves and on clusters.
 
-use std::{collections::BTreeMap, fs, io::Write, net::TcpListener};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Write,
+    net::TcpListener,
+};
 
 use flott_tests::{
     binaries::binary,
     book::{Counts, book, check_final, check_running, lines_in, spaced_words_of, word_and_count, words_of},
+    program::test_program,
     sandbox::Sandbox,
 };
+use serde_json::Value;
 
 fn text_of_book() -> String {
     fs::read_to_string(book()).expect("the book comes with the project")
@@ -141,6 +148,26 @@ fn stream_join_joins_by_itself_and_on_a_cluster() {
     assert!(!alone.out.trim().is_empty(), "it shows what it has joined");
     sandbox.flott(["run", "-m", "cluster", &program]).success().prints(&["Program execution finished"]);
     sandbox.until_empty();
+}
+
+#[test]
+fn a_source_is_held_back_beside_a_slow_one_in_another_process() {
+    let sandbox = Sandbox::new();
+    let race = sandbox.at("race");
+    fs::create_dir(&race).unwrap();
+    let session = sandbox.session(&["taskmanager.numberOfTaskSlots=1"]);
+    let job = session.submit(&test_program(), ["race", &format!("race={race}")]);
+    session.finished(&job);
+    let verdict = ["held-back", "ran-ahead"].map(|verdict| fs::read_to_string(format!("{race}/{verdict}")).ok());
+    assert!(matches!(verdict, [Some(_), None]), "where it was held back, and where not as it should: {verdict:?}");
+    let details = session.get(&format!("/jobs/{job}"));
+    let worker_of = |vertex: &Value| {
+        let path = format!("/jobs/{job}/vertices/{}/taskmanagers", vertex["id"].as_str().unwrap());
+        session.get(&path)["taskmanagers"][0]["taskmanager-id"].as_str().unwrap().to_owned()
+    };
+    let workers: BTreeSet<_> = details["vertices"].as_array().unwrap().iter().map(worker_of).collect();
+    assert_eq!(workers.len(), 2, "{workers:?}");
+    session.stop();
 }
 
 #[test]

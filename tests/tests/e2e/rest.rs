@@ -4,6 +4,7 @@
 use std::fs;
 
 use flott_tests::{
+    eventually::{PATIENCE, eventually},
     program::{check_output, sealed, test_program},
     rest::{Answer, Rest},
     sandbox::{Sandbox, Session},
@@ -81,9 +82,31 @@ fn a_finished_job_tells_what_it_did() {
         let of = |path: &str| get(&format!("/vertices/{id}{path}"));
         assert_eq!(of("")["subtasks"].as_array().map(Vec::len), Some(2));
         assert_eq!(of("/subtasktimes")["subtasks"].as_array().map(Vec::len), Some(2));
+        assert_eq!(of("/watermarks"), json!([]), "only subtasks that run have one");
         assert!(of("/taskmanagers")["taskmanagers"].as_array().is_some_and(|workers| !workers.is_empty()));
         assert_eq!((&of("/subtasks/1")["subtask"], &of("/subtasks/1")["status"]), (&json!(1), &json!("FINISHED")));
     }
+    session.stop();
+}
+
+#[test]
+fn a_running_job_tells_how_far_time_has_come() {
+    let sandbox = Sandbox::new();
+    let session = sandbox.session(&[]);
+    let hold = format!("hold={}", sandbox.at("never"));
+    let job = session.submit(&test_program(), ["a", "records=1000", "timed=true", &hold]);
+    session.until_all_run(&job);
+    let details = session.get(&format!("/jobs/{job}"));
+    for (at, name) in ["0.currentOutputWatermark", "0.currentInputWatermark"].into_iter().enumerate() {
+        let path = format!("/jobs/{job}/vertices/{}/watermarks", details["vertices"][at]["id"].as_str().unwrap());
+        // Right behind the last record before the source waits.
+        let expected = json!([{ "id": name, "value": "498" }]);
+        eventually("the watermark", PATIENCE, || {
+            let found = session.get(&path);
+            if found == expected { Ok(()) } else { Err(found) }
+        });
+    }
+    session.cancel(&job);
     session.stop();
 }
 

@@ -7,7 +7,7 @@ use flott_core::{
 
 use super::{numbers, time_or_not_yet};
 use crate::rest::shapes::{
-    SubtaskDetails, SubtaskTime, SubtaskTimes, VertexDetails, VertexOnTaskManager, VertexTaskManagers,
+    SubtaskDetails, SubtaskMetric, SubtaskTime, SubtaskTimes, VertexDetails, VertexOnTaskManager, VertexTaskManagers,
 };
 
 /// What stands where a subtask has no place yet.
@@ -107,5 +107,79 @@ pub fn vertex_task_managers(vertex: &VertexView, now: u64) -> VertexTaskManagers
         name: vertex.name.clone(),
         now,
         taskmanagers: by_worker.into_iter().map(on_worker).collect(),
+    }
+}
+
+/// The watermarks that the inputs of the subtasks have come to, as in Flink, where it is the earliest time before the first
+/// and nothing is said of subtasks that do not run. Nor is of sources; here they show what they give, once they give one.
+pub fn watermarks(vertex: &VertexView, is_source: bool) -> Vec<SubtaskMetric> {
+    let (name, none) =
+        if is_source { ("currentOutputWatermark", None) } else { ("currentInputWatermark", Some(i64::MIN)) };
+    let running = indexed(vertex).filter(|(_, subtask)| subtask.current.state == ExecutionState::Running);
+    let metric = |(index, subtask): (u32, &SubtaskView)| {
+        let watermark = subtask.current.metrics.watermark.or(none)?;
+        Some(SubtaskMetric { id: format!("{index}.{name}"), value: watermark.to_string() })
+    };
+    running.filter_map(metric).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_core::{
+        id::VertexId,
+        view::{AttemptView, TaskMetrics},
+    };
+
+    use super::*;
+
+    fn vertex(subtasks: &[(ExecutionState, Option<i64>)]) -> VertexView {
+        let subtask = |&(state, watermark): &(ExecutionState, Option<i64>)| SubtaskView {
+            current: AttemptView {
+                attempt: 0,
+                state,
+                entered: BTreeMap::new(),
+                allocation: None,
+                worker: None,
+                endpoint: None,
+                metrics: TaskMetrics { watermark, ..TaskMetrics::default() },
+                failure: None,
+            },
+            previous: Vec::new(),
+        };
+        VertexView {
+            id: VertexId::from_bytes([1; 16]),
+            name: "vertex".to_owned(),
+            parallelism: subtasks.len() as u32,
+            max_parallelism: 128,
+            slot_sharing_group: "default".to_owned(),
+            subtasks: subtasks.iter().map(subtask).collect(),
+        }
+    }
+
+    #[test]
+    fn watermarks_are_those_of_subtasks_that_run() {
+        use ExecutionState::{Finished, Initializing, Running};
+        #[track_caller]
+        fn check(is_source: bool, expected: &[(&str, &str)]) {
+            let vertex = vertex(&[
+                (Running, Some(-5)),
+                (Initializing, None),
+                (Running, None),
+                (Finished, Some(i64::MAX)),
+                (Running, Some(i64::MAX)),
+            ]);
+            let found = watermarks(&vertex, is_source);
+            let found: Vec<_> = found.iter().map(|metric| (&*metric.id, &*metric.value)).collect();
+            assert_eq!(found, expected);
+        }
+        check(
+            false,
+            &[
+                ("0.currentInputWatermark", "-5"),
+                ("2.currentInputWatermark", "-9223372036854775808"),
+                ("4.currentInputWatermark", "9223372036854775807"),
+            ],
+        );
+        check(true, &[("0.currentOutputWatermark", "-5"), ("4.currentOutputWatermark", "9223372036854775807")]);
     }
 }

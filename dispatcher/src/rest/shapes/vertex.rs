@@ -139,6 +139,15 @@ pub struct SubtaskTime {
     pub timestamps: BTreeMap<String, u64>,
 }
 
+/// A figure of a subtask.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SubtaskMetric {
+    /// The subtask's index, a point, and the name of the figure.
+    pub id: String,
+    /// The figure.
+    pub value: String,
+}
+
 /// A vertex by TaskManager.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct VertexTaskManagers {

@@ -172,8 +172,9 @@ fn before(operator: impl Operator<i64, i64> + 'static, next: Box<dyn Output<i64>
 
 /// Drives `tail` as a task does, over a batch of `records` and a watermark behind them, to the end.
 fn drive(mut tail: Box<dyn Output<i64>>, records: Vec<i64>, watermark: i64) {
+    let info = task();
+    let mut turn = Turn::new(info.clone());
     let task = async move {
-        let mut turn = Turn::new(task());
         tail.collect(&mut records.into())?;
         turn.settle(&mut tail).await?;
         turn.event(&mut tail, Event::Watermark(watermark)).await?;
@@ -183,7 +184,9 @@ fn drive(mut tail: Box<dyn Output<i64>>, records: Vec<i64>, watermark: i64) {
     let mut task = pin!(task);
     for _ in 0..10_000 {
         if let Poll::Ready(outcome) = task.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return outcome.map(drop).unwrap();
+            outcome.unwrap();
+            assert_eq!(info.figures.read().watermark, Some(watermark));
+            return;
         }
         assert!(sleeper.woken() > 0, "the task waits for nothing");
     }

@@ -20,6 +20,8 @@ pub struct Arguments {
     pub batch: bool,
     /// The second half of the records comes when this file is there.
     pub hold: Option<PathBuf>,
+    /// Each number is its own timestamp.
+    pub timed: bool,
     /// Where lines are written; nowhere without it.
     pub output: Option<PathBuf>,
     /// What goes wrong.
@@ -30,6 +32,8 @@ pub struct Arguments {
     pub once: Option<PathBuf>,
     /// What goes wrong before the job begins.
     pub plan: Option<OddPlan>,
+    /// Nothing of all this, but two sources that know of each other by this directory.
+    pub race: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -43,11 +47,13 @@ impl Arguments {
             keys: 10,
             batch: false,
             hold: None,
+            timed: false,
             output: None,
             trouble: None,
             at: 0,
             once: None,
             plan: None,
+            race: None,
         };
         if arguments.name == FROM_HOME {
             let home = PathBuf::from(std::env::var_os("HOME").ok_or("HOME is not set")?);
@@ -60,11 +66,13 @@ impl Arguments {
                 "keys" => arguments.keys = number(value)?.max(1),
                 "batch" => arguments.batch = value == "true",
                 "hold" => arguments.hold = Some(value.into()),
+                "timed" => arguments.timed = value == "true",
                 "output" => arguments.output = Some(value.into()),
                 "trouble" => arguments.trouble = Some(value.parse()?),
                 "at" => arguments.at = number(value)?,
                 "once" => arguments.once = Some(value.into()),
                 "plan" => arguments.plan = Some(value.parse()?),
+                "race" => arguments.race = Some(value.into()),
                 other => return Err(format!("there is no setting {other:?}")),
             }
         }

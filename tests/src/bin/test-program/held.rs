@@ -12,6 +12,15 @@ use flott::{BATCH_RECORDS, Batch, ReadStatus, Source, SplitReader, TaskInfo, Tas
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
+/// Wakes the reader in a while, to look for a file again.
+pub fn look_again(cx: &Context<'_>) {
+    let waker = cx.waker().clone();
+    thread::spawn(move || {
+        thread::sleep(LOOK_INTERVAL);
+        waker.wake();
+    });
+}
+
 /// Numbers from 0, held half-way.
 pub struct Held {
     pub records: u64,
@@ -46,11 +55,7 @@ impl SplitReader<u64> for Reader {
             && let Some(hold) = &self.hold
         {
             if !hold.exists() {
-                let waker = cx.waker().clone();
-                thread::spawn(move || {
-                    thread::sleep(LOOK_INTERVAL);
-                    waker.wake();
-                });
+                look_again(cx);
                 return Poll::Pending;
             }
             self.hold = None;

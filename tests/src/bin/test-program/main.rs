@@ -6,14 +6,16 @@
 //! - `held`: a source that stops half-way until a file appears
 //! - `trouble`: what goes wrong at a record
 //! - `odd_plan`: what goes wrong before `execute`
+//! - `race`: a fast source that is held back beside a slow one
 
 use std::process::ExitCode;
 
-use flott::{Environment, ExecutionMode};
+use flott::{Environment, ExecutionMode, WatermarkStrategy};
 
 mod arguments;
 mod held;
 mod odd_plan;
+mod race;
 mod trouble;
 
 use arguments::Arguments;
@@ -43,7 +45,10 @@ fn main() -> ExitCode {
 /// Lines `key number`: for each key the numbers from 1 to how often it comes, in streaming mode.
 fn run(arguments: &Arguments) -> flott::Result<()> {
     let env = Environment::new();
-    build(&env, arguments, "counts");
+    match &arguments.race {
+        None => build(&env, arguments, "counts"),
+        Some(directory) => race::build(&env, directory),
+    }
     env.execute(&arguments.name)?;
     Ok(())
 }
@@ -55,8 +60,13 @@ fn build(env: &Environment, arguments: &Arguments, name: &str) {
     let source = Held { records: arguments.records, hold: arguments.hold.clone() };
     let (at, trouble, once) = (arguments.at, arguments.trouble, arguments.once.clone());
     let keys = arguments.keys;
-    let lines = env
-        .from_source(source, "numbers")
+    let numbers = if arguments.timed {
+        let strategy = WatermarkStrategy::for_monotonous_timestamps().with_timestamp_assigner(|at: &u64| *at as i64);
+        env.from_source_with_watermarks(source, strategy, "numbers")
+    } else {
+        env.from_source(source, "numbers")
+    };
+    let lines = numbers
         .map(move |number: u64| {
             if number == at
                 && let Some(trouble) = trouble
