@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - `collector`: where results go
+//! - `open`: where functions get their state handles from
 //! - `context`: what a function sees besides its record
 //! - `process`: process functions, with one input or two, keyed or not
 //! - `broadcast`: process functions of a stream and a broadcast one
@@ -14,19 +15,20 @@ mod collector;
 mod context;
 mod counters;
 mod join;
+mod open;
 mod process;
 
 pub use broadcast::{
-    BroadcastOpen, BroadcastProcessFunction, BroadcastStates, KeyedBroadcastContext, KeyedBroadcastOpen,
-    KeyedBroadcastProcessFunction,
+    BroadcastOpen, BroadcastProcessFunction, KeyedBroadcastContext, KeyedBroadcastOpen, KeyedBroadcastProcessFunction,
 };
 pub(crate) use calls::Calls;
 pub use calls::{AsyncOptions, AsyncRetry};
 pub use collector::Collector;
 pub(crate) use context::Times;
-pub use context::{Context, KeyedContext, KeyedOpen, OutputTag};
+pub use context::{Context, KeyedContext, OutputTag};
 pub(crate) use counters::Counters;
 pub use join::{JoinContext, ProcessJoinFunction};
+pub use open::{KeyedOpen, OpenContext};
 pub use process::{CoProcessFunction, KeyedCoProcessFunction, KeyedProcessFunction, ProcessFunction, Timer};
 
 use flott_core::failure::Failure;

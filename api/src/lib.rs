@@ -66,17 +66,17 @@ pub use flott_runtime::{
     error::{TaskResult, UserError},
     source::{ReadStatus, Source, SplitReader},
     state::{
-        AggregatingState, BroadcastState, EntryMap, KeyScope, KeyedHandle, ListState, MapState, ReducingState,
-        StateDescriptor, StateTtl, ValueState,
+        AggregatingState, BroadcastState, BroadcastStates, EntryMap, KeyScope, KeyedHandle, ListOperatorState,
+        ListState, MapState, OperatorScope, ReducingState, StateDescriptor, StateTtl, ValueState,
     },
     task::TaskInfo,
     time::{Clock, ManualClock, TimeDelta, TimeDomain, WatermarkAlignment, WatermarkGenerator, WatermarkStrategy},
 };
 pub use function::{
-    Aggregate, AsyncOptions, AsyncRetry, BroadcastOpen, BroadcastProcessFunction, BroadcastStates, CoProcessFunction,
-    Collector, Context, FunctionResult, JoinContext, KeyedBroadcastContext, KeyedBroadcastOpen,
-    KeyedBroadcastProcessFunction, KeyedCoProcessFunction, KeyedContext, KeyedOpen, KeyedProcessFunction, OutputTag,
-    ProcessFunction, ProcessJoinFunction, Timer,
+    Aggregate, AsyncOptions, AsyncRetry, BroadcastOpen, BroadcastProcessFunction, CoProcessFunction, Collector,
+    Context, FunctionResult, JoinContext, KeyedBroadcastContext, KeyedBroadcastOpen, KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction, KeyedContext, KeyedOpen, KeyedProcessFunction, OpenContext, OutputTag, ProcessFunction,
+    ProcessJoinFunction, Timer,
 };
 pub use result::JobResult;
 pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use flott::{Context, Data, FunctionResult, OutputTag, TaskInfo};
+use flott::{Context, Data, FunctionResult, OpenContext, OutputTag};
 
 use crate::found::Match;
 
@@ -13,11 +13,11 @@ pub trait PatternProcessFunction: Clone + Send + Sync + 'static {
     /// Records out.
     type Out: Data;
 
-    /// Called once per subtask, before the first match.
+    /// Called once per subtask, before the first match: the place to get handles of operator lists.
     ///
     /// # Errors
     /// Those of the user; they fail the task.
-    fn open(&mut self, _task: &TaskInfo) -> FunctionResult {
+    fn open(&mut self, _ctx: &mut OpenContext<'_>) -> FunctionResult {
         Ok(())
     }
 

@@ -118,7 +118,7 @@ impl<K: Key, F: PatternProcessFunction> KeyedProcessFunction for Search<K, F> {
     fn open(&mut self, ctx: &mut KeyedOpen<'_, K>) -> FunctionResult {
         self.runs = ctx.value("partial-matches")?;
         self.waiting = ctx.map("waiting-events")?;
-        self.function.open(ctx.task())
+        self.function.open(ctx)
     }
 
     fn process(&mut self, event: F::In, ctx: &mut KeyedContext<'_, K, F::Out>) -> FunctionResult {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flott::{
-    Clock, Context, Data, Environment, FunctionResult, ManualClock, OutputTag, RestartStrategy, Stream, TaskInfo,
+    Clock, Context, Data, Environment, FunctionResult, ManualClock, OpenContext, OutputTag, RestartStrategy, Stream,
     Timestamp, WatermarkStrategy,
 };
 use flott_cep::{AfterMatchSkip, Match, Pattern, PatternError, PatternProcessFunction, Patterns};
@@ -126,7 +126,8 @@ impl PatternProcessFunction for When {
     type In = Event;
     type Out = (u64, i64, Option<Timestamp>);
 
-    fn open(&mut self, task: &TaskInfo) -> FunctionResult {
+    fn open(&mut self, ctx: &mut OpenContext<'_>) -> FunctionResult {
+        let task = ctx.task();
         self.opened = task.subtask() < task.parallelism;
         Ok(())
     }

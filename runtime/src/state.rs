@@ -24,6 +24,7 @@
 //! - `prefetch`: entries that will be read soon
 //! - `handle`: what user functions hold
 //! - `operator`: what a subtask remembers apart from keys
+//! - `states`: both, of one operator
 //! - `size`: how much there is
 
 mod aggregate;
@@ -40,6 +41,7 @@ mod operator;
 mod prefetch;
 mod size;
 mod slots;
+mod states;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -54,9 +56,10 @@ pub use heap::HeapTable;
 pub use keyed::{KeyScope, KeyedStates};
 pub use meta::{StateKind, StateMeta};
 pub use operator::{
-    BroadcastState, BrokenElements, Elements, ListOperatorState, OperatorScope, OperatorScopeMut, OperatorSnapshot,
-    OperatorStateMeta, OperatorStates, Spread,
+    BroadcastState, BroadcastStates, BrokenElements, Elements, ListOperatorState, OperatorLists, OperatorScope,
+    OperatorSnapshot, OperatorStateMeta, OperatorStates, Spread,
 };
 pub use size::StateSize;
+pub use states::States;
 pub use table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable};
 pub use ttl::StateTtl;

@@ -1,91 +1,90 @@
 //! Functions of a stream and of another that every subtask sees all of: rules, settings, whatever is the same for all.
 //!
 //! What they know of the other stream is in states that have to be the same on all subtasks. So only the side of that stream
-//! may write them, which is told by a reference: the other side has `&BroadcastStates`, and this side `&mut`.
+//! may write them, which is told by a reference: the other side has `&BroadcastStates`, and this side `&mut`. Contexts, which
+//! both sides have, are a scope for lists and none for broadcast states.
 
 use std::ops::{Deref, DerefMut};
 
 use flott_runtime::{
     batch::{Data, Key},
-    state::{BroadcastState, KeyHash, KeyScope, KeyedHandle, OperatorScope, OperatorScopeMut, OperatorStates},
+    state::{
+        BroadcastState, BroadcastStates, KeyHash, KeyScope, KeyedHandle, OperatorLists, OperatorScope, OperatorStates,
+    },
     task::TaskInfo,
 };
 
-use super::{Context, FunctionResult, KeyedContext, KeyedOpen, Timer};
+use super::{Context, FunctionResult, KeyedContext, KeyedOpen, OpenContext, Timer};
 
-/// The broadcast states of a function. Handles take it as their scope: to read, or to read and write.
-///
-/// ```compile_fail
-/// use flott::{BroadcastState, BroadcastStates, FunctionResult};
-///
-/// // Who is only shown the states cannot write them.
-/// fn write(state: &BroadcastState<u8, u8>, states: &BroadcastStates) -> FunctionResult {
-///     Ok(state.insert(states, &1, 1)?)
-/// }
-/// ```
-#[derive(Default)]
-pub struct BroadcastStates(OperatorStates);
-
-impl BroadcastStates {
-    fn state<K: Key, V: Data>(&mut self, name: &str) -> FunctionResult<BroadcastState<K, V>> {
-        Ok(self.0.broadcast(name)?)
-    }
-}
-
-impl OperatorScope for BroadcastStates {
-    fn operator_states(&self) -> &OperatorStates {
-        &self.0
-    }
-}
-
-impl OperatorScopeMut for BroadcastStates {
-    fn operator_states_mut(&mut self) -> &mut OperatorStates {
-        &mut self.0
-    }
-}
-
-/// Where a broadcast function gets its state handles from, when it is opened.
+/// An [`OpenContext`] with broadcast states.
 pub struct BroadcastOpen<'a> {
-    states: &'a mut BroadcastStates,
-    task: &'a TaskInfo,
+    context: OpenContext<'a>,
 }
 
 impl<'a> BroadcastOpen<'a> {
-    pub(crate) fn new(states: &'a mut BroadcastStates, task: &'a TaskInfo) -> Self {
-        Self { states, task }
+    pub(crate) fn new(states: &'a mut OperatorStates, task: &'a TaskInfo) -> Self {
+        Self { context: OpenContext::new(states, task) }
     }
 
     /// The broadcast state `name`: a map that is the same on all subtasks.
     ///
     /// # Errors
-    /// When the function uses the name with other types.
+    /// When the function uses the name with other types, or for a list.
     pub fn broadcast_state<K: Key, V: Data>(&mut self, name: &str) -> FunctionResult<BroadcastState<K, V>> {
-        self.states.state(name)
+        self.context.broadcast(name)
+    }
+}
+
+impl OperatorScope for BroadcastOpen<'_> {
+    fn lists(&self) -> &OperatorLists {
+        self.context.lists()
     }
 
-    /// The subtask that the function runs in.
-    pub fn task(&self) -> &TaskInfo {
-        self.task
+    fn lists_mut(&mut self) -> &mut OperatorLists {
+        self.context.lists_mut()
+    }
+}
+
+impl<'a> Deref for BroadcastOpen<'a> {
+    type Target = OpenContext<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.context
+    }
+}
+
+impl DerefMut for BroadcastOpen<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.context
     }
 }
 
 /// A [`KeyedOpen`] with broadcast states.
 pub struct KeyedBroadcastOpen<'a, K> {
     keyed: KeyedOpen<'a, K>,
-    states: &'a mut BroadcastStates,
 }
 
 impl<'a, K: Key> KeyedBroadcastOpen<'a, K> {
-    pub(crate) fn new(keyed: KeyedOpen<'a, K>, states: &'a mut BroadcastStates) -> Self {
-        Self { keyed, states }
+    pub(crate) fn new(keyed: KeyedOpen<'a, K>) -> Self {
+        Self { keyed }
     }
 
     /// The broadcast state `name`: a map that is the same on all subtasks.
     ///
     /// # Errors
-    /// When the function uses the name with other types.
+    /// When the function uses the name with other types, or for a list.
     pub fn broadcast_state<BK: Key, V: Data>(&mut self, name: &str) -> FunctionResult<BroadcastState<BK, V>> {
-        self.states.state(name)
+        self.keyed.broadcast(name)
+    }
+}
+
+impl<K> OperatorScope for KeyedBroadcastOpen<'_, K> {
+    fn lists(&self) -> &OperatorLists {
+        self.keyed.lists()
+    }
+
+    fn lists_mut(&mut self) -> &mut OperatorLists {
+        self.keyed.lists_mut()
     }
 }
 
@@ -139,6 +138,26 @@ impl<K> DerefMut for KeyedBroadcastOpen<'_, K> {
 ///     ) -> FunctionResult {
 ///         Ok(self.forbidden.insert(states, &word, ())?)
 ///     }
+/// }
+/// ```
+///
+/// Who is only shown the broadcast states cannot write them,
+///
+/// ```compile_fail,E0308
+/// use flott::{BroadcastState, BroadcastStates, FunctionResult};
+///
+/// fn write(state: &BroadcastState<u8, u8>, states: &BroadcastStates) -> FunctionResult {
+///     Ok(state.insert(states, &1, 1)?)
+/// }
+/// ```
+///
+/// nor by the context, which is there for operator lists:
+///
+/// ```compile_fail,E0308
+/// use flott::{BroadcastState, Context, FunctionResult};
+///
+/// fn write(state: &BroadcastState<u8, u8>, ctx: &mut Context<'_, u8>) -> FunctionResult {
+///     Ok(state.insert(ctx, &1, 1)?)
 /// }
 /// ```
 pub trait BroadcastProcessFunction: Clone + Send + Sync + 'static {
@@ -281,6 +300,16 @@ impl<'a, K: Key, Out> KeyedBroadcastContext<'a, K, Out> {
             function(&mut self.context)?;
         }
         Ok(())
+    }
+}
+
+impl<K, Out> OperatorScope for KeyedBroadcastContext<'_, K, Out> {
+    fn lists(&self) -> &OperatorLists {
+        self.context.lists()
+    }
+
+    fn lists_mut(&mut self) -> &mut OperatorLists {
+        self.context.lists_mut()
     }
 }
 

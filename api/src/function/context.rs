@@ -9,10 +9,7 @@ use std::{
 use flott_runtime::{
     batch::{Data, Key, Timestamp},
     error::TaskResult,
-    state::{
-        Aggregate, AggregatingState, KeyHash, KeyScope, KeyedStates, ListState, MapState, ReducingState,
-        StateDescriptor, ValueState,
-    },
+    state::{KeyHash, KeyScope, KeyedStates, OperatorLists, OperatorScope},
     task::TaskInfo,
     time::{TimeDomain, Timers},
 };
@@ -56,12 +53,14 @@ impl<T> Clone for OutputTag<T> {
     }
 }
 
-/// What a process function works with: its outputs, its task, its counters.
+/// What a process function works with: its outputs, its task, its counters. Handles of operator lists take it as their
+/// scope.
 pub struct Context<'a, Out> {
     collector: Collector<'a, Out>,
     sides: Option<&'a mut SidePorts>,
     /// Records that were given to them.
     aside: usize,
+    lists: &'a mut OperatorLists,
     counters: &'a mut Counters,
     task: &'a TaskInfo,
     times: Times,
@@ -79,11 +78,12 @@ impl<'a, Out> Context<'a, Out> {
     pub(crate) fn new(
         collector: Collector<'a, Out>,
         sides: Option<&'a mut SidePorts>,
+        lists: &'a mut OperatorLists,
         counters: &'a mut Counters,
         task: &'a TaskInfo,
         times: Times,
     ) -> Self {
-        Self { collector, sides, aside: 0, counters, task, times }
+        Self { collector, sides, aside: 0, lists, counters, task, times }
     }
 
     /// Gives out a result, with the timestamp of the record at hand.
@@ -155,6 +155,16 @@ impl<'a, Out> Context<'a, Out> {
             sides.flush()?;
         }
         self.collector.finish()
+    }
+}
+
+impl<Out> OperatorScope for Context<'_, Out> {
+    fn lists(&self) -> &OperatorLists {
+        self.lists
+    }
+
+    fn lists_mut(&mut self) -> &mut OperatorLists {
+        self.lists
     }
 }
 
@@ -234,6 +244,16 @@ impl<K: Key, Out> KeyScope for KeyedContext<'_, K, Out> {
     }
 }
 
+impl<K, Out> OperatorScope for KeyedContext<'_, K, Out> {
+    fn lists(&self) -> &OperatorLists {
+        self.context.lists()
+    }
+
+    fn lists_mut(&mut self) -> &mut OperatorLists {
+        self.context.lists_mut()
+    }
+}
+
 impl<'a, K, Out> Deref for KeyedContext<'a, K, Out> {
     type Target = Context<'a, Out>;
 
@@ -245,83 +265,5 @@ impl<'a, K, Out> Deref for KeyedContext<'a, K, Out> {
 impl<K, Out> DerefMut for KeyedContext<'_, K, Out> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.context
-    }
-}
-
-/// Where a keyed function gets its state handles from, when it is opened.
-pub struct KeyedOpen<'a, K> {
-    states: &'a mut KeyedStates<K>,
-    task: &'a TaskInfo,
-}
-
-impl<'a, K: Key> KeyedOpen<'a, K> {
-    pub(crate) fn new(states: &'a mut KeyedStates<K>, task: &'a TaskInfo) -> Self {
-        Self { states, task }
-    }
-
-    /// Begins to describe the state `name`. Where there is no more to say than the kind, the methods below are shorter.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// use flott::{FunctionResult, KeyedOpen, MapState, StateTtl};
-    ///
-    /// /// The pages that a user has looked at in the last hour.
-    /// fn pages(ctx: &mut KeyedOpen<'_, String>) -> FunctionResult<MapState<String, u64>> {
-    ///     let hour = StateTtl::new(Duration::from_secs(3600));
-    ///     Ok(ctx.state("pages").ttl(hour).map()?)
-    /// }
-    /// ```
-    pub fn state<'b>(&'b mut self, name: &'b str) -> StateDescriptor<'b, K> {
-        self.states.state(name)
-    }
-
-    /// The state `name`, with one value per key.
-    ///
-    /// # Errors
-    /// When the function uses the name with another kind or type; so it is with all states.
-    pub fn value<V: Data>(&mut self, name: &str) -> FunctionResult<ValueState<V>> {
-        Ok(self.states.value(name)?)
-    }
-
-    /// The state `name`, with a list per key.
-    ///
-    /// # Errors
-    /// As [`value`](Self::value).
-    pub fn list<V: Data>(&mut self, name: &str) -> FunctionResult<ListState<V>> {
-        Ok(self.states.list(name)?)
-    }
-
-    /// The state `name`, with a map per key.
-    ///
-    /// # Errors
-    /// As [`value`](Self::value).
-    pub fn map<MK: Key, MV: Data>(&mut self, name: &str) -> FunctionResult<MapState<MK, MV>> {
-        Ok(self.states.map(name)?)
-    }
-
-    /// The state `name`, with a value per key that others are reduced into: `reduce` puts the second into the first.
-    ///
-    /// # Errors
-    /// As [`value`](Self::value).
-    pub fn reducing<V: Data>(
-        &mut self,
-        name: &str,
-        reduce: impl Fn(&mut V, V) + Send + Sync + 'static,
-    ) -> FunctionResult<ReducingState<V>> {
-        Ok(self.states.reducing(name, reduce)?)
-    }
-
-    /// The state `name`, with an aggregation per key.
-    ///
-    /// # Errors
-    /// As [`value`](Self::value).
-    pub fn aggregating<A: Aggregate>(&mut self, name: &str, aggregate: A) -> FunctionResult<AggregatingState<A>> {
-        Ok(self.states.aggregating(name, aggregate)?)
-    }
-
-    /// The subtask that the function runs in.
-    pub fn task(&self) -> &TaskInfo {
-        self.task
     }
 }

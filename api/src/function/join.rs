@@ -4,10 +4,10 @@ use std::ops::{Deref, DerefMut};
 
 use flott_runtime::{
     batch::{Data, Timestamp},
-    task::TaskInfo,
+    state::{OperatorLists, OperatorScope},
 };
 
-use super::{Context, FunctionResult};
+use super::{Context, FunctionResult, OpenContext};
 
 /// A function of the pairs that an interval join finds.
 ///
@@ -38,11 +38,11 @@ pub trait ProcessJoinFunction: Clone + Send + Sync + 'static {
     /// Records out.
     type Out: Data;
 
-    /// Called once per subtask, before the first record.
+    /// Called once per subtask, before the first record: the place to get state handles.
     ///
     /// # Errors
     /// Those of the user; they fail the task.
-    fn open(&mut self, _task: &TaskInfo) -> FunctionResult {
+    fn open(&mut self, _ctx: &mut OpenContext<'_>) -> FunctionResult {
         Ok(())
     }
 
@@ -99,6 +99,16 @@ impl<'a, Out> JoinContext<'a, Out> {
     /// The timestamp of the right record.
     pub fn right_timestamp(&self) -> Timestamp {
         self.right
+    }
+}
+
+impl<Out> OperatorScope for JoinContext<'_, Out> {
+    fn lists(&self) -> &OperatorLists {
+        self.context.lists()
+    }
+
+    fn lists_mut(&mut self) -> &mut OperatorLists {
+        self.context.lists_mut()
     }
 }
 

@@ -3,11 +3,10 @@
 
 use flott_runtime::{
     batch::{Data, Key, Timestamp},
-    task::TaskInfo,
     time::TimeDomain,
 };
 
-use super::{Context, FunctionResult, KeyedContext, KeyedOpen};
+use super::{Context, FunctionResult, KeyedContext, KeyedOpen, OpenContext};
 
 /// A timer that has come due. In event time, what is given out has the timer's time for a timestamp; in processing time it
 /// has none.
@@ -19,18 +18,53 @@ pub struct Timer {
     pub domain: TimeDomain,
 }
 
-/// A function of single records, with side outputs.
+/// A function of single records, with side outputs and operator lists.
+///
+/// ```
+/// use flott::{Context, FunctionResult, ListOperatorState, OpenContext, ProcessFunction};
+///
+/// /// Gives out numbers by the hundred. Those that wait are in a state and not in the function, so that a snapshot has them.
+/// #[derive(Clone, Default)]
+/// struct Hundreds {
+///     waiting: ListOperatorState<u64>,
+/// }
+///
+/// impl ProcessFunction for Hundreds {
+///     type In = u64;
+///     type Out = Vec<u64>;
+///
+///     fn open(&mut self, ctx: &mut OpenContext<'_>) -> FunctionResult {
+///         self.waiting = ctx.list_state("waiting")?;
+///         Ok(())
+///     }
+///
+///     fn process(&mut self, number: u64, ctx: &mut Context<'_, Vec<u64>>) -> FunctionResult {
+///         self.waiting.add(ctx, number)?;
+///         if self.waiting.get(ctx)?.len() == 100 {
+///             let hundred = self.waiting.take(ctx)?;
+///             ctx.emit(hundred);
+///         }
+///         Ok(())
+///     }
+///
+///     fn finish(&mut self, ctx: &mut Context<'_, Vec<u64>>) -> FunctionResult {
+///         let rest = self.waiting.take(ctx)?;
+///         ctx.emit(rest);
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait ProcessFunction: Clone + Send + Sync + 'static {
     /// Records in.
     type In: Data;
     /// Records out.
     type Out: Data;
 
-    /// Called once per subtask, before the first record.
+    /// Called once per subtask, before the first record: the place to get state handles.
     ///
     /// # Errors
     /// Those of the user; they fail the task.
-    fn open(&mut self, _task: &TaskInfo) -> FunctionResult {
+    fn open(&mut self, _ctx: &mut OpenContext<'_>) -> FunctionResult {
         Ok(())
     }
 
@@ -128,11 +162,11 @@ pub trait CoProcessFunction: Clone + Send + Sync + 'static {
     /// Records out.
     type Out: Data;
 
-    /// Called once per subtask, before the first record.
+    /// Called once per subtask, before the first record: the place to get state handles.
     ///
     /// # Errors
     /// Those of the user; they fail the task.
-    fn open(&mut self, _task: &TaskInfo) -> FunctionResult {
+    fn open(&mut self, _ctx: &mut OpenContext<'_>) -> FunctionResult {
         Ok(())
     }
 

@@ -7,14 +7,14 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
-    state::{KeyedStates, StateSize},
+    state::{OperatorStates, StateSize, States},
     task::{TaskInfo, TwoInputOperator},
 };
 
 use super::{firing::Firing, process::Desk};
 use crate::{
     function::{
-        BroadcastOpen, BroadcastProcessFunction, BroadcastStates, KeyedBroadcastContext, KeyedBroadcastOpen,
+        BroadcastOpen, BroadcastProcessFunction, KeyedBroadcastContext, KeyedBroadcastOpen,
         KeyedBroadcastProcessFunction, KeyedOpen, failed,
     },
     plan::{KeyOf, Keys, Site},
@@ -23,24 +23,24 @@ use crate::{
 /// A broadcast function at work. The broadcast stream is its second input.
 pub(crate) struct BroadcastProcess<F: BroadcastProcessFunction> {
     function: F,
-    broadcast: BroadcastStates,
+    states: OperatorStates,
     desk: Desk<F::Out>,
 }
 
 impl<F: BroadcastProcessFunction> BroadcastProcess<F> {
     pub fn new(function: F, site: &Site) -> Self {
-        Self { function, broadcast: BroadcastStates::default(), desk: Desk::new(site) }
+        Self { function, states: OperatorStates::default(), desk: Desk::new(site) }
     }
 }
 
 impl<F: BroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::Out> for BroadcastProcess<F> {
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
-        self.function.open(&mut BroadcastOpen::new(&mut self.broadcast, task)).map_err(failed)
+        self.function.open(&mut BroadcastOpen::new(&mut self.states, task)).map_err(failed)
     }
 
     fn process_left(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let Self { function, broadcast, desk } = self;
-        desk.with(out, |mut ctx| {
+        let Self { function, states: OperatorStates { lists, broadcast }, desk } = self;
+        desk.with(lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for record in input.records.drain(..) {
                 ctx.set_timestamp(timestamps.next());
@@ -51,8 +51,8 @@ impl<F: BroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::Out> 
     }
 
     fn process_right(&mut self, input: &mut Batch<F::Broadcast>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let Self { function, broadcast, desk } = self;
-        desk.with(out, |mut ctx| {
+        let Self { function, states: OperatorStates { lists, broadcast }, desk } = self;
+        desk.with(lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for record in input.records.drain(..) {
                 ctx.set_timestamp(timestamps.next());
@@ -67,8 +67,8 @@ impl<F: BroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::Out> 
     }
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let Self { function, broadcast, desk } = self;
-        desk.finish(out, |ctx| function.finish(broadcast, ctx).map_err(failed))
+        let Self { function, states: OperatorStates { lists, broadcast }, desk } = self;
+        desk.finish(lists, out, |ctx| function.finish(broadcast, ctx).map_err(failed))
     }
 }
 
@@ -77,8 +77,7 @@ pub(crate) struct KeyedBroadcastProcess<F: KeyedBroadcastProcessFunction> {
     function: F,
     keys_of: Arc<dyn KeyOf<F::In, F::Key>>,
     keys: Keys<F::Key>,
-    states: KeyedStates<F::Key>,
-    broadcast: BroadcastStates,
+    states: States<F::Key>,
     desk: Desk<F::Out>,
     firing: Firing<F::Key>,
 }
@@ -89,8 +88,7 @@ impl<F: KeyedBroadcastProcessFunction> KeyedBroadcastProcess<F> {
             function,
             keys_of,
             keys: Keys::default(),
-            states: KeyedStates::default(),
-            broadcast: BroadcastStates::default(),
+            states: States::default(),
             desk: Desk::new(site),
             firing: Firing::default(),
         }
@@ -100,13 +98,14 @@ impl<F: KeyedBroadcastProcessFunction> KeyedBroadcastProcess<F> {
 impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::Out> for KeyedBroadcastProcess<F> {
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
         let keyed = KeyedOpen::new(&mut self.states, task);
-        self.function.open(&mut KeyedBroadcastOpen::new(keyed, &mut self.broadcast)).map_err(failed)
+        self.function.open(&mut KeyedBroadcastOpen::new(keyed)).map_err(failed)
     }
 
     fn process_left(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let Self { function, keys_of, keys, states, broadcast, desk, .. } = self;
+        let Self { function, keys_of, keys, states, desk, .. } = self;
+        let States { keyed, operator: OperatorStates { lists, broadcast } } = states;
         keys.take(&**keys_of, input);
-        desk.with_states(states, out, |mut ctx| {
+        desk.with_keyed(keyed, lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {
                 ctx.set_timestamp(timestamps.next());
@@ -115,13 +114,14 @@ impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::
             }
             ctx.flush()
         })?;
-        Firing::set_alarm(states, &desk.task);
+        Firing::set_alarm(keyed, &desk.task);
         Ok(())
     }
 
     fn process_right(&mut self, input: &mut Batch<F::Broadcast>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let Self { function, states, broadcast, desk, .. } = self;
-        desk.with_states(states, out, |ctx| {
+        let Self { function, states, desk, .. } = self;
+        let States { keyed, operator: OperatorStates { lists, broadcast } } = states;
+        desk.with_keyed(keyed, lists, out, |ctx| {
             let mut ctx = KeyedBroadcastContext::new(ctx);
             let mut timestamps = input.timestamps.drain(..);
             for record in input.records.drain(..) {
@@ -130,35 +130,38 @@ impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::
             }
             ctx.flush()
         })?;
-        Firing::set_alarm(states, &desk.task);
+        Firing::set_alarm(keyed, &desk.task);
         Ok(())
     }
 
     fn event(&mut self, event: Event, out: &mut dyn Output<F::Out>) -> TaskResult {
-        self.firing.event(event, &mut self.states, &mut self.desk, out)
+        self.firing.event(event, &mut self.states.keyed, &mut self.desk, out)
     }
 
     fn resume(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
-        let Self { function, states, broadcast, desk, firing, .. } = self;
-        firing.resume(states, desk, out, |timer, ctx| function.on_timer(timer, broadcast, ctx))
+        let Self { function, states, desk, firing, .. } = self;
+        let States { keyed, operator: OperatorStates { lists, broadcast } } = states;
+        firing.resume(keyed, lists, desk, out, |timer, ctx| function.on_timer(timer, broadcast, ctx))
     }
 
     fn time(&mut self, now: Timestamp, _: &mut dyn Output<F::Out>) -> TaskResult {
-        self.firing.time(now, &mut self.states);
+        self.firing.time(now, &mut self.states.keyed);
         Ok(())
     }
 
     fn drain(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
-        let Self { function, states, broadcast, desk, firing, .. } = self;
-        firing.drain(states, desk, out, |timer, ctx| function.on_timer(timer, broadcast, ctx))
+        let Self { function, states, desk, firing, .. } = self;
+        let States { keyed, operator: OperatorStates { lists, broadcast } } = states;
+        firing.drain(keyed, lists, desk, out, |timer, ctx| function.on_timer(timer, broadcast, ctx))
     }
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let Self { function, broadcast, desk, .. } = self;
-        desk.finish(out, |ctx| function.finish(broadcast, ctx).map_err(failed))
+        let Self { function, states, desk, .. } = self;
+        let OperatorStates { lists, broadcast } = &mut states.operator;
+        desk.finish(lists, out, |ctx| function.finish(broadcast, ctx).map_err(failed))
     }
 
     fn state_size(&self) -> StateSize {
-        self.states.size()
+        self.states.keyed.size()
     }
 }

@@ -7,36 +7,37 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
-    state::{KeyedStates, StateSize},
+    state::{OperatorStates, StateSize, States},
     task::{TaskInfo, TwoInputOperator},
 };
 
 use super::{firing::Firing, process::Desk};
 use crate::{
-    function::{CoProcessFunction, KeyedCoProcessFunction, KeyedOpen, failed},
+    function::{CoProcessFunction, KeyedCoProcessFunction, KeyedOpen, OpenContext, failed},
     plan::{KeyOf, Keys, Site},
 };
 
 /// A function of two streams at work.
 pub(crate) struct CoProcess<F: CoProcessFunction> {
     function: F,
+    states: OperatorStates,
     desk: Desk<F::Out>,
 }
 
 impl<F: CoProcessFunction> CoProcess<F> {
     pub fn new(function: F, site: &Site) -> Self {
-        Self { function, desk: Desk::new(site) }
+        Self { function, states: OperatorStates::default(), desk: Desk::new(site) }
     }
 }
 
 impl<F: CoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for CoProcess<F> {
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
-        self.function.open(task).map_err(failed)
+        self.function.open(&mut OpenContext::new(&mut self.states, task)).map_err(failed)
     }
 
     fn process_left(&mut self, input: &mut Batch<F::Left>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let function = &mut self.function;
-        self.desk.with(out, |mut ctx| {
+        let Self { function, states, desk } = self;
+        desk.with(&mut states.lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for record in input.records.drain(..) {
                 ctx.set_timestamp(timestamps.next());
@@ -47,8 +48,8 @@ impl<F: CoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for CoPro
     }
 
     fn process_right(&mut self, input: &mut Batch<F::Right>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let function = &mut self.function;
-        self.desk.with(out, |mut ctx| {
+        let Self { function, states, desk } = self;
+        desk.with(&mut states.lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for record in input.records.drain(..) {
                 ctx.set_timestamp(timestamps.next());
@@ -63,8 +64,8 @@ impl<F: CoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for CoPro
     }
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let function = &mut self.function;
-        self.desk.finish(out, |ctx| function.finish(ctx).map_err(failed))
+        let Self { function, states, desk } = self;
+        desk.finish(&mut states.lists, out, |ctx| function.finish(ctx).map_err(failed))
     }
 }
 
@@ -74,7 +75,7 @@ pub(crate) struct KeyedCoProcess<F: KeyedCoProcessFunction> {
     left: Arc<dyn KeyOf<F::Left, F::Key>>,
     right: Arc<dyn KeyOf<F::Right, F::Key>>,
     keys: Keys<F::Key>,
-    states: KeyedStates<F::Key>,
+    states: States<F::Key>,
     desk: Desk<F::Out>,
     firing: Firing<F::Key>,
 }
@@ -86,7 +87,7 @@ impl<F: KeyedCoProcessFunction> KeyedCoProcess<F> {
         right: Arc<dyn KeyOf<F::Right, F::Key>>,
         site: &Site,
     ) -> Self {
-        let (keys, states) = (Keys::default(), KeyedStates::default());
+        let (keys, states) = (Keys::default(), States::default());
         Self { function, left, right, keys, states, desk: Desk::new(site), firing: Firing::default() }
     }
 }
@@ -97,9 +98,9 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
     }
 
     fn process_left(&mut self, input: &mut Batch<F::Left>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let Self { function, left, keys, states, desk, .. } = self;
+        let Self { function, left, keys, states: States { keyed, operator }, desk, .. } = self;
         keys.take(&**left, input);
-        desk.with_states(states, out, |mut ctx| {
+        desk.with_keyed(keyed, &mut operator.lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {
                 ctx.set_timestamp(timestamps.next());
@@ -108,14 +109,14 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
             }
             ctx.flush()
         })?;
-        Firing::set_alarm(states, &desk.task);
+        Firing::set_alarm(keyed, &desk.task);
         Ok(())
     }
 
     fn process_right(&mut self, input: &mut Batch<F::Right>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let Self { function, right, keys, states, desk, .. } = self;
+        let Self { function, right, keys, states: States { keyed, operator }, desk, .. } = self;
         keys.take(&**right, input);
-        desk.with_states(states, out, |mut ctx| {
+        desk.with_keyed(keyed, &mut operator.lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {
                 ctx.set_timestamp(timestamps.next());
@@ -124,35 +125,35 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
             }
             ctx.flush()
         })?;
-        Firing::set_alarm(states, &desk.task);
+        Firing::set_alarm(keyed, &desk.task);
         Ok(())
     }
 
     fn event(&mut self, event: Event, out: &mut dyn Output<F::Out>) -> TaskResult {
-        self.firing.event(event, &mut self.states, &mut self.desk, out)
+        self.firing.event(event, &mut self.states.keyed, &mut self.desk, out)
     }
 
     fn resume(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
-        let Self { function, states, desk, firing, .. } = self;
-        firing.resume(states, desk, out, |timer, ctx| function.on_timer(timer, ctx))
+        let Self { function, states: States { keyed, operator }, desk, firing, .. } = self;
+        firing.resume(keyed, &mut operator.lists, desk, out, |timer, ctx| function.on_timer(timer, ctx))
     }
 
     fn time(&mut self, now: Timestamp, _: &mut dyn Output<F::Out>) -> TaskResult {
-        self.firing.time(now, &mut self.states);
+        self.firing.time(now, &mut self.states.keyed);
         Ok(())
     }
 
     fn drain(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
-        let Self { function, states, desk, firing, .. } = self;
-        firing.drain(states, desk, out, |timer, ctx| function.on_timer(timer, ctx))
+        let Self { function, states: States { keyed, operator }, desk, firing, .. } = self;
+        firing.drain(keyed, &mut operator.lists, desk, out, |timer, ctx| function.on_timer(timer, ctx))
     }
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let function = &mut self.function;
-        self.desk.finish(out, |ctx| function.finish(ctx).map_err(failed))
+        let Self { function, states, desk, .. } = self;
+        desk.finish(&mut states.operator.lists, out, |ctx| function.finish(ctx).map_err(failed))
     }
 
     fn state_size(&self) -> StateSize {
-        self.states.size()
+        self.states.keyed.size()
     }
 }

@@ -7,7 +7,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
-    state::KeyedStates,
+    state::{KeyedStates, OperatorLists},
     task::TaskInfo,
     time::{TimeDomain, TimerQueue},
 };
@@ -68,13 +68,14 @@ impl<K: Key> Firing<K> {
     pub fn resume<Out>(
         &mut self,
         states: &mut KeyedStates<K>,
+        lists: &mut OperatorLists,
         desk: &mut Desk<Out>,
         out: &mut dyn Output<Out>,
         on_timer: impl FnMut(Timer, &mut KeyedContext<'_, K, Out>) -> FunctionResult,
     ) -> TaskResult<Drained> {
         if let Some(watermark) = self.watermark {
             let next = |ctx: &mut KeyedContext<'_, K, Out>| ctx.timers().pop_event(watermark);
-            let fired = fire(states, desk, out, TimeDomain::Event, next, on_timer)?;
+            let fired = fire(states, lists, desk, out, TimeDomain::Event, next, on_timer)?;
             if fired == Drained::All {
                 self.watermark = None;
                 out.event(Event::Watermark(watermark))?;
@@ -88,7 +89,7 @@ impl<K: Key> Firing<K> {
             *left = fewer;
             Ok(ctx.timers().processing.pop(*now))
         };
-        let fired = fire(states, desk, out, TimeDomain::Processing, next, on_timer)?;
+        let fired = fire(states, lists, desk, out, TimeDomain::Processing, next, on_timer)?;
         if fired == Drained::All {
             self.clock = None;
             Self::set_alarm(states, &desk.task);
@@ -101,6 +102,7 @@ impl<K: Key> Firing<K> {
     pub fn drain<Out>(
         &mut self,
         states: &mut KeyedStates<K>,
+        lists: &mut OperatorLists,
         desk: &mut Desk<Out>,
         out: &mut dyn Output<Out>,
         on_timer: impl FnMut(Timer, &mut KeyedContext<'_, K, Out>) -> FunctionResult,
@@ -108,7 +110,7 @@ impl<K: Key> Firing<K> {
         let watermark = desk.watermark;
         if states.timers().event.next().is_some_and(|at| at <= watermark) {
             let next = |ctx: &mut KeyedContext<'_, K, Out>| ctx.timers().pop_event(watermark);
-            fire(states, desk, out, TimeDomain::Event, next, on_timer)?;
+            fire(states, lists, desk, out, TimeDomain::Event, next, on_timer)?;
             return Ok(Drained::Some);
         }
         let last = self.last.get_or_insert_with(|| mem::take(&mut states.timers().processing));
@@ -118,7 +120,7 @@ impl<K: Key> Firing<K> {
             return Ok(Drained::All);
         }
         let next = |_: &mut KeyedContext<'_, K, Out>| Ok(last.pop(Timestamp::MAX));
-        fire(states, desk, out, TimeDomain::Processing, next, on_timer)?;
+        fire(states, lists, desk, out, TimeDomain::Processing, next, on_timer)?;
         Ok(Drained::Some)
     }
 }
@@ -126,6 +128,7 @@ impl<K: Key> Firing<K> {
 /// Calls the function for timers as `next` gives them, until there are a batch of timers or of results.
 fn fire<K: Key, Out>(
     states: &mut KeyedStates<K>,
+    lists: &mut OperatorLists,
     desk: &mut Desk<Out>,
     out: &mut dyn Output<Out>,
     domain: TimeDomain,
@@ -133,7 +136,7 @@ fn fire<K: Key, Out>(
     mut on_timer: impl FnMut(Timer, &mut KeyedContext<'_, K, Out>) -> FunctionResult,
 ) -> TaskResult<Drained> {
     let mut drained = Drained::Some;
-    desk.with_states(states, out, |mut ctx| {
+    desk.with_keyed(states, lists, out, |mut ctx| {
         for _ in 0..BATCH_RECORDS {
             let Some(due) = next(&mut ctx)? else {
                 drained = Drained::All;

@@ -23,7 +23,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
-    state::{KeyHash, KeyedStates, StateSize, ValueState},
+    state::{KeyHash, StateSize, States, ValueState},
     task::{TaskInfo, TwoInputOperator},
     time::TimeDomain,
 };
@@ -38,7 +38,7 @@ use super::{
     timeline::Cursor,
 };
 use crate::{
-    function::{JoinContext, ProcessJoinFunction, failed},
+    function::{JoinContext, OpenContext, ProcessJoinFunction, failed},
     plan::{KeyOf, Keys, Site},
 };
 
@@ -73,7 +73,7 @@ impl<T, K> Lane<T, K> {
 struct Joining<K, F: ProcessJoinFunction> {
     function: F,
     bounds: Bounds,
-    states: KeyedStates<K>,
+    states: States<K>,
     sides: ValueState<Sides<F::Left, F::Right>>,
     desk: Desk<F::Out>,
 }
@@ -89,7 +89,7 @@ pub(crate) struct IntervalJoin<K, F: ProcessJoinFunction> {
 
 impl<K: Key, F: ProcessJoinFunction> IntervalJoin<K, F> {
     pub fn new(function: F, bounds: Bounds, left: Lane<F::Left, K>, right: Lane<F::Right, K>, site: &Site) -> Self {
-        let (states, sides) = (KeyedStates::default(), ValueState::default());
+        let (states, sides) = (States::default(), ValueState::default());
         let joining = Joining { function, bounds, states, sides, desk: Desk::new(site) };
         Self { left, right, keys: Keys::default(), joining, firing: Firing::default() }
     }
@@ -132,9 +132,9 @@ impl<K: Key, F: ProcessJoinFunction> Joining<K, F> {
         records: &mut impl Iterator<Item = Keyed<S::This, K>>,
         out: &mut dyn Output<F::Out>,
     ) -> TaskResult {
-        let Self { function, bounds, states, sides, desk } = self;
+        let Self { function, bounds, states: States { keyed: states, operator }, sides, desk } = self;
         let (bounds, watermark) = (*bounds, desk.watermark);
-        desk.with(out, |ctx| {
+        desk.with(&mut operator.lists, out, |ctx| {
             let mut ctx = JoinContext::new(ctx);
             let mut budget = BATCH_RECORDS;
             loop {
@@ -207,8 +207,9 @@ fn look<F: ProcessJoinFunction, S: Side<F>>(
 
 impl<K: Key, F: ProcessJoinFunction> TwoInputOperator<F::Left, F::Right, F::Out> for IntervalJoin<K, F> {
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
-        self.joining.sides = self.joining.states.value("interval-join")?;
-        self.joining.function.open(task).map_err(failed)
+        let Joining { function, states: States { keyed, operator }, sides, .. } = &mut self.joining;
+        *sides = keyed.value("interval-join")?;
+        function.open(&mut OpenContext::new(operator, task)).map_err(failed)
     }
 
     fn process_left(&mut self, input: &mut Batch<F::Left>, out: &mut dyn Output<F::Out>) -> TaskResult {
@@ -220,7 +221,7 @@ impl<K: Key, F: ProcessJoinFunction> TwoInputOperator<F::Left, F::Right, F::Out>
     }
 
     fn event(&mut self, event: Event, out: &mut dyn Output<F::Out>) -> TaskResult {
-        self.firing.event(event, &mut self.joining.states, &mut self.joining.desk, out)
+        self.firing.event(event, &mut self.joining.states.keyed, &mut self.joining.desk, out)
     }
 
     fn resume(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
@@ -229,8 +230,8 @@ impl<K: Key, F: ProcessJoinFunction> TwoInputOperator<F::Left, F::Right, F::Out>
         if joined == Drained::Some {
             return Ok(joined);
         }
-        let Joining { states, sides, desk, bounds, .. } = joining;
-        firing.resume(states, desk, out, |_, ctx| {
+        let Joining { states: States { keyed, operator }, sides, desk, bounds, .. } = joining;
+        firing.resume(keyed, &mut operator.lists, desk, out, |_, ctx| {
             let watermark = ctx.watermark();
             let kept = sides.get_or_insert_with(ctx, Sides::default)?;
             kept.expire(*bounds, watermark);
@@ -242,12 +243,12 @@ impl<K: Key, F: ProcessJoinFunction> TwoInputOperator<F::Left, F::Right, F::Out>
     }
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let Joining { function, desk, .. } = &mut self.joining;
-        desk.finish(out, |ctx| function.finish(ctx).map_err(failed))
+        let Joining { function, states, desk, .. } = &mut self.joining;
+        desk.finish(&mut states.operator.lists, out, |ctx| function.finish(ctx).map_err(failed))
     }
 
     fn state_size(&self) -> StateSize {
-        self.joining.states.size()
+        self.joining.states.keyed.size()
     }
 }
 

@@ -7,7 +7,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Operator, Output},
-    state::{KeyedStates, StateSize},
+    state::{StateSize, States},
     task::TaskInfo,
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct KeyedProcess<F: KeyedProcessFunction> {
     function: F,
     keys_of: Arc<dyn KeyOf<F::In, F::Key>>,
     keys: Keys<F::Key>,
-    states: KeyedStates<F::Key>,
+    states: States<F::Key>,
     desk: Desk<F::Out>,
     firing: Firing<F::Key>,
 }
@@ -33,7 +33,7 @@ impl<F: KeyedProcessFunction> KeyedProcess<F> {
             function,
             keys_of,
             keys: Keys::default(),
-            states: KeyedStates::default(),
+            states: States::default(),
             desk: Desk::new(site),
             firing: Firing::default(),
         }
@@ -46,9 +46,9 @@ impl<F: KeyedProcessFunction> Operator<F::In, F::Out> for KeyedProcess<F> {
     }
 
     fn process(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let Self { function, keys_of, keys, states, desk, .. } = self;
+        let Self { function, keys_of, keys, states: States { keyed, operator }, desk, .. } = self;
         keys.take(&**keys_of, input);
-        desk.with_states(states, out, |mut ctx| {
+        desk.with_keyed(keyed, &mut operator.lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {
                 ctx.set_timestamp(timestamps.next());
@@ -57,35 +57,35 @@ impl<F: KeyedProcessFunction> Operator<F::In, F::Out> for KeyedProcess<F> {
             }
             ctx.flush()
         })?;
-        Firing::set_alarm(states, &desk.task);
+        Firing::set_alarm(keyed, &desk.task);
         Ok(())
     }
 
     fn event(&mut self, event: Event, out: &mut dyn Output<F::Out>) -> TaskResult {
-        self.firing.event(event, &mut self.states, &mut self.desk, out)
+        self.firing.event(event, &mut self.states.keyed, &mut self.desk, out)
     }
 
     fn resume(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
-        let Self { function, states, desk, firing, .. } = self;
-        firing.resume(states, desk, out, |timer, ctx| function.on_timer(timer, ctx))
+        let Self { function, states: States { keyed, operator }, desk, firing, .. } = self;
+        firing.resume(keyed, &mut operator.lists, desk, out, |timer, ctx| function.on_timer(timer, ctx))
     }
 
     fn time(&mut self, now: Timestamp, _: &mut dyn Output<F::Out>) -> TaskResult {
-        self.firing.time(now, &mut self.states);
+        self.firing.time(now, &mut self.states.keyed);
         Ok(())
     }
 
     fn drain(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
-        let Self { function, states, desk, firing, .. } = self;
-        firing.drain(states, desk, out, |timer, ctx| function.on_timer(timer, ctx))
+        let Self { function, states: States { keyed, operator }, desk, firing, .. } = self;
+        firing.drain(keyed, &mut operator.lists, desk, out, |timer, ctx| function.on_timer(timer, ctx))
     }
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let function = &mut self.function;
-        self.desk.finish(out, |ctx| function.finish(ctx).map_err(failed))
+        let Self { function, states, desk, .. } = self;
+        desk.finish(&mut states.operator.lists, out, |ctx| function.finish(ctx).map_err(failed))
     }
 
     fn state_size(&self) -> StateSize {
-        self.states.size()
+        self.states.keyed.size()
     }
 }

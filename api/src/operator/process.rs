@@ -8,13 +8,13 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Operator, Output},
-    state::KeyedStates,
+    state::{KeyedStates, OperatorLists, OperatorStates},
     task::TaskInfo,
 };
 use parking_lot::MutexGuard;
 
 use crate::{
-    function::{Collector, Context, Counters, KeyedContext, ProcessFunction, Times, failed},
+    function::{Collector, Context, Counters, KeyedContext, OpenContext, ProcessFunction, Times, failed},
     plan::{SharedSides, SidePorts, Site},
 };
 
@@ -48,37 +48,44 @@ impl<Out> Desk<Out> {
     }
 
     /// Lets `work` have a context, and passes on what it leaves there.
-    pub fn with(&mut self, out: &mut dyn Output<Out>, work: impl FnOnce(Context<'_, Out>) -> TaskResult) -> TaskResult {
+    pub fn with(
+        &mut self,
+        lists: &mut OperatorLists,
+        out: &mut dyn Output<Out>,
+        work: impl FnOnce(Context<'_, Out>) -> TaskResult,
+    ) -> TaskResult {
         let Self { task, sides, counters, out: batch, watermark } = self;
         let mut guard: Option<MutexGuard<'_, SidePorts>> = sides.as_ref().map(|sides| sides.lock());
         let times = Times { watermark: *watermark, processing: task.clock.now() };
-        work(Context::new(Collector::new(batch, out), guard.as_deref_mut(), counters, task, times))
+        work(Context::new(Collector::new(batch, out), guard.as_deref_mut(), lists, counters, task, times))
     }
 
     /// As [`with`](Self::with), with keyed states in the context.
-    pub fn with_states<K: Key>(
+    pub fn with_keyed<K: Key>(
         &mut self,
-        states: &mut KeyedStates<K>,
+        keyed: &mut KeyedStates<K>,
+        lists: &mut OperatorLists,
         out: &mut dyn Output<Out>,
         work: impl FnOnce(KeyedContext<'_, K, Out>) -> TaskResult,
     ) -> TaskResult {
         let Self { task, sides, counters, out: batch, watermark } = self;
         let mut guard: Option<MutexGuard<'_, SidePorts>> = sides.as_ref().map(|sides| sides.lock());
         let times = Times { watermark: *watermark, processing: task.clock.now() };
-        if states.expires() {
-            states.set_now(times.processing)?;
+        if keyed.expires() {
+            keyed.set_now(times.processing)?;
         }
-        let ctx = Context::new(Collector::new(batch, out), guard.as_deref_mut(), counters, task, times);
-        work(KeyedContext::new(ctx, states))
+        let ctx = Context::new(Collector::new(batch, out), guard.as_deref_mut(), lists, counters, task, times);
+        work(KeyedContext::new(ctx, keyed))
     }
 
     /// The end of the input: `work`, then the counters.
     pub fn finish(
         &mut self,
+        lists: &mut OperatorLists,
         out: &mut dyn Output<Out>,
         work: impl FnOnce(&mut Context<'_, Out>) -> Result<(), Box<Failure>>,
     ) -> TaskResult {
-        self.with(out, |mut ctx| {
+        self.with(lists, out, |mut ctx| {
             ctx.set_timestamp(None);
             work(&mut ctx)?;
             ctx.flush()
@@ -90,23 +97,24 @@ impl<Out> Desk<Out> {
 /// A process function at work.
 pub(crate) struct Process<F: ProcessFunction> {
     function: F,
+    states: OperatorStates,
     desk: Desk<F::Out>,
 }
 
 impl<F: ProcessFunction> Process<F> {
     pub fn new(function: F, site: &Site) -> Self {
-        Self { function, desk: Desk::new(site) }
+        Self { function, states: OperatorStates::default(), desk: Desk::new(site) }
     }
 }
 
 impl<F: ProcessFunction> Operator<F::In, F::Out> for Process<F> {
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
-        self.function.open(task).map_err(failed)
+        self.function.open(&mut OpenContext::new(&mut self.states, task)).map_err(failed)
     }
 
     fn process(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let function = &mut self.function;
-        self.desk.with(out, |mut ctx| {
+        let Self { function, states, desk } = self;
+        desk.with(&mut states.lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for record in input.records.drain(..) {
                 ctx.set_timestamp(timestamps.next());
@@ -121,7 +129,7 @@ impl<F: ProcessFunction> Operator<F::In, F::Out> for Process<F> {
     }
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let function = &mut self.function;
-        self.desk.finish(out, |ctx| function.finish(ctx).map_err(failed))
+        let Self { function, states, desk } = self;
+        desk.finish(&mut states.lists, out, |ctx| function.finish(ctx).map_err(failed))
     }
 }

@@ -27,7 +27,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Operator, Output},
-    state::{FoldTable, KeyHash, KeyedStates, Spot, StateSize},
+    state::{FoldTable, KeyHash, Spot, StateSize, States},
 };
 
 use self::{closed::Closed, shape::SliceNo};
@@ -123,7 +123,7 @@ where
     keys_before: usize,
     late: Option<OutputTag<T>>,
     /// None: only contexts need them.
-    states: KeyedStates<K>,
+    states: States<K>,
     desk: Desk<E::Out>,
     window: PhantomData<fn() -> W>,
 }
@@ -153,7 +153,7 @@ where
             firing: None,
             keys_before: 0,
             late,
-            states: KeyedStates::default(),
+            states: States::default(),
             desk: Desk::new(site),
             window: PhantomData,
         }
@@ -253,7 +253,7 @@ where
     #[cold]
     fn late(&mut self, record: T, at: Timestamp, out: &mut dyn Output<E::Out>) -> TaskResult {
         let late = &self.late;
-        self.desk.with(out, |mut ctx| {
+        self.desk.with(&mut self.states.operator.lists, out, |mut ctx| {
             match late {
                 Some(tag) => {
                     ctx.set_timestamp(Some(at));
@@ -331,7 +331,7 @@ where
                 let (window, start) = (self.window(end)?, self.shape.start(end));
                 let Self { fold, emit, closed, states, desk, .. } = self;
                 let down_to = place.saturating_sub(BATCH_RECORDS);
-                desk.with_states(states, out, |ctx| {
+                desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
                     let mut ctx = WindowContext::new(ctx);
                     ctx.set_timestamp(Some(window.max_timestamp()));
                     for place in (down_to..place).rev() {
@@ -350,7 +350,7 @@ where
             Stage::Tumble { end, mut entries } => {
                 let window = self.window(end)?;
                 let Self { fold, emit, states, desk, .. } = self;
-                desk.with_states(states, out, |ctx| {
+                desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
                     let mut ctx = WindowContext::new(ctx);
                     ctx.set_timestamp(Some(window.max_timestamp()));
                     for (key, value) in entries.by_ref().take(BATCH_RECORDS) {
@@ -402,7 +402,7 @@ where
     }
 
     fn finish(&mut self, out: &mut dyn Output<E::Out>) -> TaskResult {
-        self.desk.finish(out, |_| Ok(()))
+        self.desk.finish(&mut self.states.operator.lists, out, |_| Ok(()))
     }
 
     fn state_size(&self) -> StateSize {

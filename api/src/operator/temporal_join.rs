@@ -22,7 +22,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
-    state::{KeyedStates, StateSize, ValueState},
+    state::{KeyedStates, StateSize, States, ValueState},
     task::{TaskInfo, TwoInputOperator},
     time::TimeDomain,
 };
@@ -92,7 +92,7 @@ pub(crate) struct TemporalJoin<K, A, B, G, U> {
     deletes: Deletes<B>,
     late: Late<A>,
     keys: Keys<K>,
-    states: KeyedStates<K>,
+    states: States<K>,
     histories: ValueState<History<A, B>>,
     desk: Desk<U>,
     /// The watermark that is passed on when all left records before it have been given out.
@@ -115,7 +115,7 @@ impl<K: Key, A: Data, B: Data, G, U> TemporalJoin<K, A, B, G, U> {
             deletes,
             late,
             keys: Keys::default(),
-            states: KeyedStates::default(),
+            states: States::default(),
             histories: ValueState::default(),
             desk: Desk::new(site),
             watermark: None,
@@ -141,7 +141,7 @@ where
     G: FnMut(A, Option<&B>) -> Option<U> + Send,
 {
     fn open(&mut self, _: &Arc<TaskInfo>) -> TaskResult {
-        self.histories = self.states.value("temporal-join")?;
+        self.histories = self.states.keyed.value("temporal-join")?;
         Ok(())
     }
 
@@ -149,10 +149,10 @@ where
         if !input.has_timestamps() && !input.is_empty() {
             return Err(unstamped("temporal join", "left"));
         }
-        let Self { left, late, keys, states, histories, desk, .. } = self;
+        let Self { left, late, keys, states: States { keyed: states, operator }, histories, desk, .. } = self;
         keys.take(&**left, input);
         let watermark = desk.watermark;
-        desk.with(out, |mut ctx| {
+        desk.with(&mut operator.lists, out, |mut ctx| {
             let records = input.records.drain(..).zip(input.timestamps.drain(..));
             for ((record, at), (hash, key)) in records.zip(keys.drain()) {
                 if passed(at, watermark) {
@@ -175,7 +175,7 @@ where
         if !input.has_timestamps() && !input.is_empty() {
             return Err(unstamped("temporal join", "right"));
         }
-        let Self { right, deletes, keys, states, histories, desk, .. } = self;
+        let Self { right, deletes, keys, states: States { keyed: states, .. }, histories, desk, .. } = self;
         keys.take(&**right, input);
         let records = input.records.drain(..).zip(input.timestamps.drain(..));
         for ((record, at), (hash, key)) in records.zip(keys.drain()) {
@@ -199,7 +199,7 @@ where
     fn event(&mut self, event: Event, out: &mut dyn Output<U>) -> TaskResult {
         if let Event::Watermark(watermark) = event {
             self.desk.watermark = watermark;
-            if self.states.timers().event.next().is_some_and(|at| at <= watermark) {
+            if self.states.keyed.timers().event.next().is_some_and(|at| at <= watermark) {
                 self.watermark = Some(watermark);
                 return Ok(());
             }
@@ -209,9 +209,9 @@ where
 
     fn resume(&mut self, out: &mut dyn Output<U>) -> TaskResult<Drained> {
         let Some(watermark) = self.watermark else { return Ok(Drained::All) };
-        let Self { function, states, histories, desk, busy, .. } = self;
+        let Self { function, states: States { keyed: states, operator }, histories, desk, busy, .. } = self;
         let mut budget = BATCH_RECORDS;
-        desk.with(out, |mut ctx| {
+        desk.with(&mut operator.lists, out, |mut ctx| {
             while budget > 0 {
                 if !*busy {
                     let Some(due) = states.timers().pop_event(watermark)? else { break };
@@ -253,6 +253,6 @@ where
     }
 
     fn state_size(&self) -> StateSize {
-        self.states.size()
+        self.states.keyed.size()
     }
 }

@@ -34,7 +34,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Operator, Output},
-    state::{KeyedStates, StateSize},
+    state::{StateSize, States},
     task::TaskInfo,
     time::TimeDomain,
 };
@@ -66,7 +66,7 @@ where
     keys: Keys<K>,
     core: Core<K, T, A, Tr, P>,
     /// Those of the user.
-    states: KeyedStates<K>,
+    states: States<K>,
     desk: Desk<P::Out>,
     pending: Pending<K, A::Window>,
 }
@@ -83,7 +83,7 @@ where
             keys_of,
             keys: Keys::default(),
             core: Core::new(spec),
-            states: KeyedStates::default(),
+            states: States::default(),
             desk: Desk::new(site),
             pending: Pending::default(),
         }
@@ -127,7 +127,7 @@ where
         let Self { keys_of, keys, core, states, desk, .. } = self;
         keys.take(&**keys_of, input);
         core.warm(&keys.hashes);
-        desk.with_states(states, out, |ctx| {
+        desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
             let mut ctx = WindowContext::new(ctx);
             let mut timestamps = input.timestamps.drain(..);
             for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {
@@ -184,11 +184,11 @@ where
     }
 
     fn finish(&mut self, out: &mut dyn Output<P::Out>) -> TaskResult {
-        self.desk.finish(out, |_| Ok(()))
+        self.desk.finish(&mut self.states.operator.lists, out, |_| Ok(()))
     }
 
     fn state_size(&self) -> StateSize {
-        self.core.size() + self.states.size()
+        self.core.size() + self.states.keyed.size()
     }
 }
 

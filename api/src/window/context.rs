@@ -9,7 +9,7 @@ use flott_core::failure::Failure;
 use flott_runtime::{
     batch::{Data, Key},
     error::TaskResult,
-    state::{KeyHash, KeyScope, KeyedStates, MapState},
+    state::{KeyHash, KeyScope, KeyedStates, MapState, OperatorLists, OperatorScope},
 };
 
 use super::Window;
@@ -44,6 +44,16 @@ impl<K: Key, W, Out> KeyScope for WindowContext<'_, K, W, Out> {
     #[inline]
     fn states(&mut self) -> &mut KeyedStates<K> {
         self.keyed.states()
+    }
+}
+
+impl<K, W, Out> OperatorScope for WindowContext<'_, K, W, Out> {
+    fn lists(&self) -> &OperatorLists {
+        self.keyed.lists()
+    }
+
+    fn lists_mut(&mut self) -> &mut OperatorLists {
+        self.keyed.lists_mut()
     }
 }
 
@@ -90,6 +100,16 @@ impl<'a, K: Key, W: Window> WindowOpen<'a, K, W> {
             move |states: &mut KeyedStates<K>, window: &W| values.remove(states, window).map(drop)
         }));
         Ok(WindowState { values })
+    }
+}
+
+impl<K, W> OperatorScope for WindowOpen<'_, K, W> {
+    fn lists(&self) -> &OperatorLists {
+        self.keyed.lists()
+    }
+
+    fn lists_mut(&mut self) -> &mut OperatorLists {
+        self.keyed.lists_mut()
     }
 }
 

@@ -1,6 +1,6 @@
 use std::fs;
 
-use flott::{Context, Environment, Failure, FunctionResult, ProcessFunction, RestartStrategy, TaskInfo};
+use flott::{Context, Environment, Failure, FunctionResult, OpenContext, ProcessFunction, RestartStrategy};
 
 use super::{PARALLELISMS, env, run, run_error};
 
@@ -29,8 +29,8 @@ impl ProcessFunction for FailAt {
     type In = u64;
     type Out = u64;
 
-    fn open(&mut self, task: &TaskInfo) -> FunctionResult {
-        self.attempt = task.attempt.attempt.0;
+    fn open(&mut self, ctx: &mut OpenContext<'_>) -> FunctionResult {
+        self.attempt = ctx.task().attempt.attempt.0;
         match self.how {
             How::Open if self.attempt < self.times => Err("will not open".into()),
             _ => Ok(()),

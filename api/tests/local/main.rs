@@ -6,6 +6,7 @@ mod calls;
 mod failing;
 mod idle;
 mod joins;
+mod operator_state;
 mod operators;
 mod script;
 mod sinks;

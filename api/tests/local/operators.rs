@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use flott::{
     Aggregate, CoProcessFunction, Collector, Context, Environment, FunctionResult, KeyedCoProcessFunction,
-    KeyedContext, KeyedOpen, KeyedProcessFunction, ListState, MapState, OutputTag, ProcessFunction, Text, ValueState,
+    KeyedContext, KeyedOpen, KeyedProcessFunction, ListState, MapState, OpenContext, OutputTag, ProcessFunction, Text,
+    ValueState,
 };
 use proptest::prelude::*;
 
@@ -84,8 +85,8 @@ impl ProcessFunction for Where {
     type In = u64;
     type Out = (u64, u32);
 
-    fn open(&mut self, task: &flott::TaskInfo) -> FunctionResult {
-        self.0 = task.subtask();
+    fn open(&mut self, ctx: &mut OpenContext<'_>) -> FunctionResult {
+        self.0 = ctx.task().subtask();
         Ok(())
     }
 

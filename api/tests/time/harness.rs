@@ -7,7 +7,7 @@ use std::{
 
 use flott::{
     Aggregate, AsyncOptions, CoProcessFunction, Context, ExecutionMode, FunctionResult, KeyedContext, KeyedOpen,
-    KeyedProcessFunction, OutputTag, ProcessFunction, Stream, TaskInfo, Timer, ValueState,
+    KeyedProcessFunction, OpenContext, OutputTag, ProcessFunction, Stream, Timer, ValueState,
     testing::{Emitted, Harness, Harness2, HarnessOptions, StateSize},
 };
 
@@ -145,7 +145,7 @@ impl ProcessFunction for Fails {
     type In = u64;
     type Out = u64;
 
-    fn open(&mut self, _: &TaskInfo) -> FunctionResult {
+    fn open(&mut self, _: &mut OpenContext<'_>) -> FunctionResult {
         if self.0 == "open" { Err("shut".into()) } else { Ok(()) }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use flott::{Context, Environment, FunctionResult, ProcessFunction, TaskInfo};
+use flott::{Context, Environment, FunctionResult, OpenContext, ProcessFunction};
 
 flott::allocator!();
 
@@ -38,8 +38,8 @@ impl ProcessFunction for FailAt {
     type In = u64;
     type Out = u64;
 
-    fn open(&mut self, task: &TaskInfo) -> FunctionResult {
-        self.attempt = task.attempt.attempt.0;
+    fn open(&mut self, ctx: &mut OpenContext<'_>) -> FunctionResult {
+        self.attempt = ctx.task().attempt.attempt.0;
         Ok(())
     }
 

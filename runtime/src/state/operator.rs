@@ -4,18 +4,23 @@
 //! no key groups to move it by; a snapshot is a list of opaque [`Elements`], and [`Spread`] says who gets which of them
 //! when a job starts from one.
 //!
+//! Lists and broadcast maps have their names in common, but are kept apart: who may write the lists is not thereby able to
+//! write what must be the same on all subtasks.
+//!
 //! # Layout
 //! - `elements`: what a snapshot is made of
 //! - `spread`: how elements find their subtasks
+//! - `slot`: a state without its types
 //! - `list`, `broadcast`: the two sorts of state
 
 mod broadcast;
 mod elements;
 mod list;
+mod slot;
 mod spread;
 
 use std::{
-    any::{Any, TypeId, type_name},
+    any::{TypeId, type_name},
     fmt::Display,
     sync::Arc,
 };
@@ -23,9 +28,10 @@ use std::{
 use flott_core::{codec::CodecError, failure::Failure};
 use serde::{Deserialize, Serialize};
 
-pub use broadcast::BroadcastState;
+pub use broadcast::{BroadcastState, BroadcastStates};
 pub use elements::{BrokenElements, Elements};
-pub use list::ListOperatorState;
+pub use list::{ListOperatorState, OperatorLists, OperatorScope};
+use slot::Slot;
 pub use spread::Spread;
 
 use crate::{
@@ -60,46 +66,26 @@ pub struct OperatorStateMeta {
 /// All operator states of one operator in one subtask.
 ///
 /// Functions register their states by name when they are opened and get handles.
-#[derive(Default)]
 pub struct OperatorStates {
-    slots: Vec<Slot>,
+    /// The lists.
+    pub lists: OperatorLists,
+    /// The maps that are the same on all subtasks.
+    pub broadcast: BroadcastStates,
 }
 
-struct Slot {
-    meta: OperatorStateMeta,
-    /// The type of its handles.
-    handle: TypeId,
-    /// What it was registered as, in words.
-    what: String,
-    content: Box<dyn Content>,
-}
-
-/// What a state holds, without its types: a list or a map.
-trait Content: OperatorSnapshot + Any {}
-impl<T: OperatorSnapshot + Any> Content for T {}
-
-/// Something that has operator states to be read: contexts of user functions, and the states themselves. A context of the
-/// side that is not broadcast is only this, and so cannot write broadcast state.
-pub trait OperatorScope {
-    /// The states.
-    fn operator_states(&self) -> &OperatorStates;
-}
-
-/// Something that has operator states to be read and written.
-pub trait OperatorScopeMut: OperatorScope {
-    /// The states.
-    fn operator_states_mut(&mut self) -> &mut OperatorStates;
-}
-
-impl OperatorScope for OperatorStates {
-    fn operator_states(&self) -> &OperatorStates {
-        self
+impl Default for OperatorStates {
+    fn default() -> Self {
+        Self { lists: OperatorLists::new(), broadcast: BroadcastStates::new() }
     }
 }
 
-impl OperatorScopeMut for OperatorStates {
-    fn operator_states_mut(&mut self) -> &mut OperatorStates {
-        self
+impl OperatorScope for OperatorStates {
+    fn lists(&self) -> &OperatorLists {
+        &self.lists
+    }
+
+    fn lists_mut(&mut self) -> &mut OperatorLists {
+        &mut self.lists
     }
 }
 
@@ -126,45 +112,36 @@ impl OperatorStates {
     /// # Errors
     /// As [`list`](Self::list).
     pub fn broadcast<K: Key, V: Data>(&mut self, name: &str) -> TaskResult<BroadcastState<K, V>> {
-        let what = format!("{} of {} to {}", Spread::Broadcast, type_name::<K>(), type_name::<V>());
-        let create = || Box::new(broadcast::Map::<K, V>::default()) as Box<dyn Content>;
-        self.register::<BroadcastState<K, V>>(name, Spread::Broadcast, what, create).map(BroadcastState::at)
+        let spread = Spread::Broadcast;
+        let handle = TypeId::of::<BroadcastState<K, V>>();
+        let what = format!("{spread} of {} to {}", type_name::<K>(), type_name::<V>());
+        let meta = OperatorStateMeta { name: name.into(), spread };
+        let content = Box::new(broadcast::Map::<K, V>::default());
+        self.register(Slot { meta, handle, what, content }).map(BroadcastState::at)
     }
 
     fn list_with<V: Data>(&mut self, name: &str, spread: Spread) -> TaskResult<ListOperatorState<V>> {
+        let handle = TypeId::of::<ListOperatorState<V>>();
         let what = format!("{spread} of {}", type_name::<V>());
-        let create = || Box::new(list::List::<V>::default()) as Box<dyn Content>;
-        self.register::<ListOperatorState<V>>(name, spread, what, create).map(ListOperatorState::at)
-    }
-
-    fn register<H: 'static>(
-        &mut self,
-        name: &str,
-        spread: Spread,
-        what: String,
-        create: impl FnOnce() -> Box<dyn Content>,
-    ) -> TaskResult<usize> {
-        let handle = TypeId::of::<H>();
-        if let Some(index) = self.slots.iter().position(|slot| &*slot.meta.name == name) {
-            let known = &self.slots[index];
-            if known.handle == handle && known.meta.spread == spread {
-                return Ok(index);
-            }
-            return Err(problem(format!("operator state {name:?} is {}, and cannot be {what} too", known.what)));
-        }
         let meta = OperatorStateMeta { name: name.into(), spread };
-        self.slots.push(Slot { meta, handle, what, content: create() });
-        Ok(self.slots.len() - 1)
+        let content = Box::new(list::List::<V>::default());
+        self.register(Slot { meta, handle, what, content }).map(ListOperatorState::at)
     }
 
-    fn content<C: Content>(&self, index: usize) -> TaskResult<&C> {
-        let content: &dyn Any = &*self.slots.get(index).ok_or_else(unbound)?.content;
-        content.downcast_ref().ok_or_else(unbound)
-    }
-
-    fn content_mut<C: Content>(&mut self, index: usize) -> TaskResult<&mut C> {
-        let content: &mut dyn Any = &mut *self.slots.get_mut(index).ok_or_else(unbound)?.content;
-        content.downcast_mut().ok_or_else(unbound)
+    /// Adds `slot` to those of its sort, unless it is there already.
+    fn register(&mut self, slot: Slot) -> TaskResult<usize> {
+        let Self { lists: OperatorLists(lists), broadcast: BroadcastStates(broadcast) } = self;
+        let Slot { meta: OperatorStateMeta { name, spread }, handle, what, .. } = &slot;
+        match lists.find(name).or_else(|| broadcast.find(name)) {
+            Some((index, known)) if known.handle == *handle && known.meta.spread == *spread => Ok(index),
+            Some((_, known)) => {
+                Err(problem(format!("operator state {name:?} is {}, and cannot be {what} too", known.what)))
+            }
+            None => Ok(match spread {
+                Spread::Split | Spread::Union => lists.add(slot),
+                Spread::Broadcast => broadcast.add(slot),
+            }),
+        }
     }
 
     /// Gives every state's elements, with what the state is.
@@ -172,7 +149,8 @@ impl OperatorStates {
     /// # Errors
     /// When an element cannot be encoded, or `sink` fails.
     pub fn snapshot(&self, sink: &mut dyn FnMut(&OperatorStateMeta, Elements) -> TaskResult) -> TaskResult {
-        self.slots.iter().try_for_each(|slot| sink(&slot.meta, slot.content.snapshot()?))
+        let mut slots = self.lists.0.iter().chain(self.broadcast.0.iter());
+        slots.try_for_each(|slot| sink(&slot.meta, slot.content.snapshot()?))
     }
 
     /// Puts back this subtask's share of what [`snapshot`](Self::snapshot) gave for a state, which must be registered.
@@ -181,7 +159,8 @@ impl OperatorStates {
     /// When there is no such state, when it is spread in another way now, or when the bytes are no elements of it.
     pub fn restore(&mut self, stored: &OperatorStateMeta, elements: &Elements) -> TaskResult {
         let OperatorStateMeta { name, spread } = stored;
-        match self.slots.iter_mut().find(|slot| slot.meta.name == *name) {
+        let mut slots = self.lists.0.iter_mut().chain(self.broadcast.0.iter_mut());
+        match slots.find(|slot| slot.meta.name == *name) {
             Some(slot) if slot.meta.spread == *spread => slot.content.restore(elements),
             Some(slot) => {
                 let now = slot.meta.spread;

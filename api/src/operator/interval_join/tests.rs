@@ -57,7 +57,7 @@ type Kept = Vec<(u8, Sides<Row, Row>)>;
 
 /// What is kept, by key, and the number of timers.
 fn kept_in(join: &mut Join) -> (Kept, usize) {
-    kept(&mut join.operator.joining.states)
+    kept(&mut join.operator.joining.states.keyed)
 }
 
 #[derive(Debug, Clone)]

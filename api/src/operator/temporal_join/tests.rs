@@ -40,7 +40,7 @@ type Kept = Vec<(u8, History<Row, Row>)>;
 
 /// What is kept, by key, and the number of timers.
 fn kept_in(join: &mut Join) -> (Kept, usize) {
-    kept(&mut join.operator.states)
+    kept(&mut join.operator.states.keyed)
 }
 
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use flott_runtime::{
     batch::{BATCH_RECORDS, Key, Timestamp},
     error::TaskResult,
     output::{Drained, Output},
-    state::KeyedStates,
+    state::States,
     time::TimerQueue,
 };
 
@@ -32,13 +32,13 @@ impl<K, W> Default for Pending<K, W> {
 
 /// Calls `next` until a batch of results has been passed on, or for a batch of timers at most.
 pub(super) fn fire<K: Key, W: Window, Out>(
-    states: &mut KeyedStates<K>,
+    states: &mut States<K>,
     desk: &mut Desk<Out>,
     out: &mut dyn Output<Out>,
     mut next: impl FnMut(&mut WindowContext<'_, K, W, Out>) -> TaskResult<Step>,
 ) -> TaskResult<Drained> {
     let mut drained = Drained::Some;
-    desk.with_states(states, out, |ctx| {
+    desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
         let mut ctx = WindowContext::new(ctx);
         for _ in 0..BATCH_RECORDS {
             match next(&mut ctx)? {

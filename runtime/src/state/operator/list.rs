@@ -2,8 +2,27 @@
 
 use flott_core::codec;
 
-use super::{Elements, OperatorScope, OperatorScopeMut, OperatorSnapshot, broken};
+use super::{Elements, OperatorSnapshot, broken, slot::Slots};
 use crate::{batch::Data, error::TaskResult, state::handle::handle};
+
+/// All lists of one operator in one subtask.
+pub struct OperatorLists(pub(super) Slots);
+
+impl OperatorLists {
+    pub(super) fn new() -> Self {
+        Self(Slots::default())
+    }
+}
+
+/// Something that has the lists of an operator in a subtask: contexts of user functions, and the states
+/// themselves.
+pub trait OperatorScope {
+    /// The lists, to be read.
+    fn lists(&self) -> &OperatorLists;
+
+    /// The lists, to be written.
+    fn lists_mut(&mut self) -> &mut OperatorLists;
+}
 
 /// What is behind a handle.
 pub(super) struct List<V>(Vec<V>);
@@ -30,13 +49,14 @@ impl<V: Data> OperatorSnapshot for List<V> {
 }
 
 handle! {
-    /// A list that a subtask has by itself; its elements are split or given to all when the job is rescaled.
+    /// A list that a subtask has by itself, whatever the keys of its records. When a job starts from a snapshot, the
+    /// elements that all subtasks had are split among them, or all given to each: that was said when the handle was got.
     ListOperatorState<V>
 }
 
 impl<V: Data> ListOperatorState<V> {
-    fn list<'s, S: OperatorScopeMut>(&self, scope: &'s mut S) -> TaskResult<&'s mut Vec<V>> {
-        scope.operator_states_mut().content_mut::<List<V>>(self.index).map(|list| &mut list.0)
+    fn list<'s, S: OperatorScope>(&self, scope: &'s mut S) -> TaskResult<&'s mut Vec<V>> {
+        scope.lists_mut().0.content_mut::<List<V>>(self.index).map(|list| &mut list.0)
     }
 
     /// The list, oldest first.
@@ -44,14 +64,14 @@ impl<V: Data> ListOperatorState<V> {
     /// # Errors
     /// When the handle is not bound; so it is with all methods.
     pub fn get<'s, S: OperatorScope>(&self, scope: &'s S) -> TaskResult<&'s [V]> {
-        scope.operator_states().content::<List<V>>(self.index).map(|list| &*list.0)
+        scope.lists().0.content::<List<V>>(self.index).map(|list| &*list.0)
     }
 
     /// Adds to the end.
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn add<S: OperatorScopeMut>(&self, scope: &mut S, value: V) -> TaskResult {
+    pub fn add<S: OperatorScope>(&self, scope: &mut S, value: V) -> TaskResult {
         self.list(scope).map(|list| list.push(value))
     }
 
@@ -59,7 +79,7 @@ impl<V: Data> ListOperatorState<V> {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn add_all<S: OperatorScopeMut>(&self, scope: &mut S, values: impl IntoIterator<Item = V>) -> TaskResult {
+    pub fn add_all<S: OperatorScope>(&self, scope: &mut S, values: impl IntoIterator<Item = V>) -> TaskResult {
         self.list(scope).map(|list| list.extend(values))
     }
 
@@ -67,7 +87,7 @@ impl<V: Data> ListOperatorState<V> {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn set<S: OperatorScopeMut>(&self, scope: &mut S, values: Vec<V>) -> TaskResult {
+    pub fn set<S: OperatorScope>(&self, scope: &mut S, values: Vec<V>) -> TaskResult {
         self.list(scope).map(|list| *list = values)
     }
 
@@ -75,7 +95,7 @@ impl<V: Data> ListOperatorState<V> {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn take<S: OperatorScopeMut>(&self, scope: &mut S) -> TaskResult<Vec<V>> {
+    pub fn take<S: OperatorScope>(&self, scope: &mut S) -> TaskResult<Vec<V>> {
         self.list(scope).map(std::mem::take)
     }
 
@@ -83,7 +103,7 @@ impl<V: Data> ListOperatorState<V> {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn clear<S: OperatorScopeMut>(&self, scope: &mut S) -> TaskResult {
+    pub fn clear<S: OperatorScope>(&self, scope: &mut S) -> TaskResult {
         self.list(scope).map(Vec::clear)
     }
 }

@@ -49,7 +49,7 @@ impl Subtask {
     }
 
     fn rules(&self) -> BTreeMap<u8, String> {
-        self.rules.entries(&self.states).unwrap().map(|(key, rule)| (*key, rule.clone())).collect()
+        self.rules.entries(&self.states.broadcast).unwrap().map(|(key, rule)| (*key, rule.clone())).collect()
     }
 }
 
@@ -64,7 +64,7 @@ proptest! {
             let mut subtask = Subtask::new();
             subtask.split.add_all(&mut subtask.states, list.iter().map(|n| format!("{n:x}"))).unwrap();
             list.iter().for_each(|n| subtask.union.add(&mut subtask.states, *n).unwrap());
-            subtask.rules.insert_all(&mut subtask.states, rules.clone()).unwrap();
+            subtask.rules.insert_all(&mut subtask.states.broadcast, rules.clone()).unwrap();
             subtask
         }).collect();
         let all: Vec<String> = lists.iter().flatten().map(|n| format!("{n:x}")).collect();
@@ -123,30 +123,21 @@ fn the_same_parallelism_moves_no_split_list() {
     assert!(Spread::Union.share(&stored[0].1, SubtaskIndex(0), 0).is_empty());
 }
 
-/// The side that is not broadcast.
-struct Reader<'a>(&'a OperatorStates);
-
-impl OperatorScope for Reader<'_> {
-    fn operator_states(&self) -> &OperatorStates {
-        self.0
-    }
-}
-
 #[test]
-fn broadcast_state_is_a_map_and_read_by_the_other_side() {
+fn broadcast_state_is_a_map() {
     let mut subtask = Subtask::new();
-    let (rules, states) = (&subtask.rules, &mut subtask.states);
+    let (rules, states) = (&subtask.rules, &mut subtask.states.broadcast);
     rules.insert(states, &1, "one".to_owned()).unwrap();
     rules.get_or_insert_with(states, &2, || "two".to_owned()).unwrap().push('!');
-    assert_eq!(rules.get(&Reader(states), &2).unwrap().map(String::as_str), Some("two!"));
-    assert!(rules.contains(&Reader(states), &1).unwrap());
-    assert_eq!(rules.len(&Reader(states)).unwrap(), 2);
+    assert_eq!(rules.get(states, &2).unwrap().map(String::as_str), Some("two!"));
+    assert!(rules.contains(states, &1).unwrap());
+    assert_eq!(rules.len(states).unwrap(), 2);
     rules.retain(states, |key, _| *key == 2).unwrap();
     assert_eq!(rules.remove(states, &1).unwrap(), None);
     assert_eq!(rules.remove(states, &2).unwrap().as_deref(), Some("two!"));
     rules.insert(states, &3, String::new()).unwrap();
     rules.clear(states).unwrap();
-    assert!(rules.is_empty(&Reader(states)).unwrap());
+    assert!(rules.is_empty(states).unwrap());
 }
 
 #[test]
@@ -172,7 +163,9 @@ fn misuse_of_operator_state_is_told() {
     check(states.union_list::<u8>("offsets").unwrap_err(), "a union list of u8");
     check(states.broadcast::<u8, u16>("offsets").unwrap_err(), "a broadcast map of u8 to u16");
     assert!(ListOperatorState::<u8>::default().get(&states).unwrap_err().message.contains("not bound"));
-    assert!(BroadcastState::<u8, u8>::default().clear(&mut states).unwrap_err().message.contains("not bound"));
+    assert!(
+        BroadcastState::<u8, u8>::default().clear(&mut states.broadcast).unwrap_err().message.contains("not bound")
+    );
 
     let mut elements = Elements::default();
     elements.push(&[1, 2]);
