@@ -29,16 +29,16 @@ impl<'a> OpenContext<'a> {
     ///
     /// # Errors
     /// When the function uses the name with another type, or for operator state that is spread in another way.
-    pub fn list_state<V: Data>(&mut self, name: &str) -> FunctionResult<ListOperatorState<V>> {
+    pub fn operator_list<V: Data>(&mut self, name: &str) -> FunctionResult<ListOperatorState<V>> {
         Ok(self.states.list(name)?)
     }
 
-    /// As [`list_state`](Self::list_state), but when the job starts from a snapshot, each subtask gets the elements that
+    /// As [`operator_list`](Self::operator_list), but when the job starts from a snapshot, each subtask gets the elements that
     /// all of them had.
     ///
     /// # Errors
-    /// As [`list_state`](Self::list_state).
-    pub fn union_list_state<V: Data>(&mut self, name: &str) -> FunctionResult<ListOperatorState<V>> {
+    /// As [`operator_list`](Self::operator_list).
+    pub fn operator_union_list<V: Data>(&mut self, name: &str) -> FunctionResult<ListOperatorState<V>> {
         Ok(self.states.union_list(name)?)
     }
 

@@ -34,7 +34,7 @@ pub struct Timer {
 ///     type Out = Vec<u64>;
 ///
 ///     fn open(&mut self, ctx: &mut OpenContext<'_>) -> FunctionResult {
-///         self.waiting = ctx.list_state("waiting")?;
+///         self.waiting = ctx.operator_list("waiting")?;
 ///         Ok(())
 ///     }
 ///

@@ -21,7 +21,7 @@ pub struct Held {
 
 impl Held {
     fn open(ctx: &mut OpenContext<'_>) -> FunctionResult<Self> {
-        let held = Self { numbers: ctx.list_state("numbers")?, seen: ctx.union_list_state("seen")? };
+        let held = Self { numbers: ctx.operator_list("numbers")?, seen: ctx.operator_union_list("seen")? };
         // Lists can be read and written before the first record.
         assert!(held.numbers.get(ctx)?.is_empty());
         let subtask = ctx.task().subtask();
@@ -157,16 +157,16 @@ fn check_wrong(open: fn(&mut OpenContext<'_>) -> FunctionResult, expected: &str)
 fn a_name_stands_for_one_state() {
     check_wrong(
         |ctx| {
-            ctx.list_state::<u8>("places")?;
-            ctx.list_state::<u8>("places")?;
-            ctx.union_list_state::<u8>("places").map(drop)
+            ctx.operator_list::<u8>("places")?;
+            ctx.operator_list::<u8>("places")?;
+            ctx.operator_union_list::<u8>("places").map(drop)
         },
         "operator state \"places\" is a split list of u8, and cannot be a union list of u8 too",
     );
     check_wrong(
         |ctx| {
-            ctx.union_list_state::<u8>("places")?;
-            ctx.union_list_state::<String>("places").map(drop)
+            ctx.operator_union_list::<u8>("places")?;
+            ctx.operator_union_list::<String>("places").map(drop)
         },
         "operator state \"places\" is a union list of u8, and cannot be a union list of alloc::string::String too",
     );
@@ -176,7 +176,7 @@ fn a_name_stands_for_one_state() {
 fn a_handle_that_is_not_bound_is_told() {
     check_wrong(|_| Ok(()), "operator state handle is not bound: get it from the context in `open`");
     // Nor is one of a list of another type, though there is a list.
-    check_wrong(|ctx| ctx.list_state::<u16>("other").map(drop), "operator state handle is not bound");
+    check_wrong(|ctx| ctx.operator_list::<u16>("other").map(drop), "operator state handle is not bound");
 }
 
 #[test]

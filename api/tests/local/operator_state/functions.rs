@@ -222,7 +222,7 @@ impl ProcessWindowFunction for Numbering {
     type Out = (u64, i64, usize, usize);
 
     fn open(&mut self, ctx: &mut WindowOpen<'_, u64, TimeWindow>) -> FunctionResult {
-        self.windows = ctx.list_state("windows")?;
+        self.windows = ctx.operator_list("windows")?;
         self.of_key = ctx.value("windows")?;
         Ok(self.windows.clear(ctx)?)
     }
@@ -309,7 +309,7 @@ fn lists_and_broadcast_states_have_their_names_in_common() {
         type Out = u64;
 
         fn open(&mut self, ctx: &mut BroadcastOpen<'_>) -> FunctionResult {
-            ctx.list_state::<u8>("rules")?;
+            ctx.operator_list::<u8>("rules")?;
             ctx.broadcast_state::<u8, u16>("rules").map(drop)
         }
 
