@@ -17,6 +17,8 @@ pub mod writer;
 
 pub use partition::Partitioner;
 
+use crate::batch::{BATCH_BYTES, BATCH_RECORDS};
+
 /// Batches of one channel that may be on their way or waiting at the receiver.
 ///
 /// They come back in twos, so that a sender has two to go on with while word of the other two travels; more would only
@@ -25,3 +27,14 @@ pub const CREDITS: u32 = 4;
 
 /// Credits that a sender hears of at a time. A remote one may so miss the return of all but the last of them.
 pub(crate) const CREDITS_TOGETHER: u32 = CREDITS / 2;
+
+/// Parts of a credit between processes, where a batch takes only as many as it is large. In a calm stream, whose batches are
+/// small, word of credits would else be every third message, each with system calls and wake-ups of its own.
+pub(crate) const CREDIT_PARTS: u32 = 8;
+
+/// Parts of a credit that a batch of so many records in so many bytes takes: all of them if it is full by either.
+pub(crate) fn credit_parts(records: u32, bytes: usize) -> u32 {
+    let parts = CREDIT_PARTS as usize;
+    let full = (records as usize * parts / BATCH_RECORDS).max(bytes / (BATCH_BYTES / parts));
+    1 + full.min(parts - 1) as u32
+}

@@ -11,7 +11,7 @@ use std::{
 use flott_core::failure::Failure;
 use parking_lot::Mutex;
 
-use super::{CREDITS, CREDITS_TOGETHER, body::decode, merge::EventMerge};
+use super::{CREDIT_PARTS, CREDITS, CREDITS_TOGETHER, body::decode, merge::EventMerge};
 use crate::{
     batch::{Batch, Data},
     error::TaskResult,
@@ -37,10 +37,12 @@ enum Item<T> {
 }
 
 struct Channel<T> {
-    /// At most [`CREDITS`] batches and, as events of a run are merged, two events before, between and after them.
+    /// Batches as there were credits for and, as events of a run are merged, two events before, between and after them.
     items: VecDeque<Item<T>>,
     /// Batches among `items`.
     batches: u32,
+    /// Parts of credits that those from another process took.
+    parts: u32,
     /// In the list of channels with items.
     listed: bool,
     /// The end came; nothing may follow.
@@ -65,8 +67,15 @@ pub struct Gate<T>(Mutex<State<T>>);
 
 impl<T> Gate<T> {
     fn new(channels: usize) -> Self {
-        let channel =
-            || Channel { items: VecDeque::new(), batches: 0, listed: false, ended: false, sender: None, remote: None };
+        let channel = || Channel {
+            items: VecDeque::new(),
+            batches: 0,
+            parts: 0,
+            listed: false,
+            ended: false,
+            sender: None,
+            remote: None,
+        };
         Self(Mutex::new(State {
             channels: (0..channels).map(|_| channel()).collect(),
             listed: VecDeque::new(),
@@ -204,7 +213,9 @@ impl<T: Data> RemoteInput for Gate<T> {
         if state.closed {
             return true;
         }
-        if state.channels[channel as usize].batches >= CREDITS {
+        let parts = &mut state.channels[channel as usize].parts;
+        *parts += frame.credit_parts();
+        if *parts > CREDITS * CREDIT_PARTS {
             return false;
         }
         let receiver = Self::put_into(&mut state, channel, Item::Encoded(frame));
@@ -220,7 +231,7 @@ impl<T: Data> RemoteInput for Gate<T> {
     fn connect(&self, channel: u32, credit: CreditReturn) {
         let mut state = self.0.lock();
         if !state.closed {
-            credit.give(CREDITS);
+            credit.give(CREDITS * CREDIT_PARTS);
             state.channels[channel as usize].remote = Some(credit);
         }
     }
@@ -282,8 +293,12 @@ impl<T: Data> InputGate<T> {
                 if channel.batches == 0 || channel.batches == CREDITS - CREDITS_TOGETHER {
                     sender = channel.sender.take();
                 }
-                if let Some(credit) = &mut channel.remote {
-                    credit.taken();
+                if let Some(Item::Encoded(frame)) = &item {
+                    let parts = frame.credit_parts();
+                    channel.parts -= parts;
+                    if let Some(credit) = &mut channel.remote {
+                        credit.taken(parts);
+                    }
                     room = state.empty.pop();
                 }
             }

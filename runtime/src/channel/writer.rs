@@ -260,7 +260,7 @@ fn send<T: Data>(
         }
         common.size.learn(count, frame.len());
         common.info.figures.bytes_out(frame.len());
-        sender.send(frame)?;
+        sender.send(count, frame)?;
         if count == batch.len() {
             batch.clear();
             return Ok(true);

@@ -8,6 +8,8 @@
 use bytes::{Buf, Bytes, BytesMut};
 use flott_core::id::{JobId, JobSecret, ProcessId};
 
+use crate::channel::credit_parts;
+
 /// Bytes before the body.
 pub const HEADER_BYTES: usize = 13;
 /// Largest frame. A single record that encodes to more cannot be sent.
@@ -15,7 +17,7 @@ pub const FRAME_BYTES_MAX: usize = 256 << 20;
 /// The answer to a [`Hello`] that is accepted.
 pub const WELCOME: u8 = 1;
 /// First bytes of a connection; the last one is the version of the format.
-const MAGIC: [u8; 8] = *b"flottdx\x01";
+const MAGIC: [u8; 8] = *b"flottdx\x02";
 /// Bytes of a [`Hello`].
 pub const HELLO_BYTES: usize = 8 + 16 * 3;
 const STAMPED: u32 = 1 << 31;
@@ -29,7 +31,7 @@ pub enum Kind {
     Data,
     /// Dialler: the body is an encoded event.
     Event,
-    /// Listener: `count` more batches may be sent.
+    /// Listener: batches may be sent that take `count` more parts of credits.
     Credit,
     /// Dialler: the sender is gone, after the end or without it; the number means nothing from now on.
     Close,
@@ -82,6 +84,13 @@ pub struct Frame {
     pub timestamps: bool,
     /// The records.
     pub body: Bytes,
+}
+
+impl Frame {
+    /// Parts of a credit that it takes.
+    pub(crate) fn credit_parts(&self) -> u32 {
+        credit_parts(self.count, self.body.len())
+    }
 }
 
 /// What came is not a frame.

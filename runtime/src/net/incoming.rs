@@ -17,7 +17,7 @@ use tokio::{
 
 use super::frame::{self, Frame, HELLO_BYTES, Hello, Kind, RawFrame};
 use crate::{
-    channel::{CREDITS_TOGETHER, gate::RemoteInput},
+    channel::{CREDIT_PARTS, CREDITS_TOGETHER, gate::RemoteInput},
     event::Event,
 };
 
@@ -98,21 +98,21 @@ pub struct CreditReturn {
 }
 
 impl CreditReturn {
-    /// A batch was taken off the queue. Credits go back a few at a time: each return is a system call here
-    /// and a wake-up there, which in a calm stream would cost as much as the records.
-    pub fn taken(&mut self) {
-        self.owed += 1;
-        if self.owed >= CREDITS_TOGETHER {
+    /// A batch that took so many parts of a credit was taken off the queue. Credits go back a few at a time: each return is
+    /// a system call here and a wake-up there, which in a calm stream would cost as much as the records.
+    pub fn taken(&mut self, parts: u32) {
+        self.owed += parts;
+        if self.owed >= CREDITS_TOGETHER * CREDIT_PARTS {
             self.give(self.owed);
             self.owed = 0;
         }
     }
 
-    /// Gives `credits`.
-    pub fn give(&self, credits: u32) {
+    /// Gives so many parts of credits.
+    pub fn give(&self, parts: u32) {
         let mut state = self.connection.state.lock();
         let idle = state.credits.is_empty();
-        state.credits.push((self.channel, credits));
+        state.credits.push((self.channel, parts));
         drop(state);
         if idle {
             self.connection.owed.notify_one();

@@ -21,9 +21,9 @@ use tokio::{
     sync::Notify,
 };
 
-use super::frame::{self, Hello, Kind};
+use super::frame::{self, HEADER_BYTES, Hello, Kind};
 use crate::{
-    channel::{CREDITS, CREDITS_TOGETHER},
+    channel::{CREDIT_PARTS, CREDITS, CREDITS_TOGETHER, credit_parts},
     error::TaskResult,
     event::Event,
 };
@@ -40,6 +40,7 @@ const EVENTS_QUEUED_MAX: usize = 1024;
 struct ChannelState {
     /// The receiver is there: it has given credit once.
     open: bool,
+    /// Parts of credits.
     credit: u32,
     waker: Option<Waker>,
 }
@@ -194,7 +195,7 @@ impl Connection {
         let mut state = self.state.lock();
         let Some(channel) = state.channels.get_mut(&channel) else { return };
         channel.open = true;
-        channel.credit = channel.credit.saturating_add(more).min(CREDITS);
+        channel.credit = channel.credit.saturating_add(more).min(CREDITS * CREDIT_PARTS);
         let waker = channel.waker.take();
         drop(state);
         if let Some(waker) = waker {
@@ -235,15 +236,18 @@ impl RemoteSender {
         Ok(f(state.channels.entry(self.channel).or_default()))
     }
 
-    /// Uses up a credit if there is one; else `waker` is called when there is.
+    /// Uses up a credit if there is a whole one; else `waker` is called when there is. What the batch does not need of it
+    /// comes back when it is sent.
     pub fn take_credit(&self, waker: Option<&Waker>) -> TaskResult<bool> {
-        self.with_channel(|channel| {
-            if channel.credit == 0 {
-                channel.waker = waker.cloned().or(channel.waker.take());
-                return false;
+        self.with_channel(|channel| match channel.credit.checked_sub(CREDIT_PARTS) {
+            Some(left) => {
+                channel.credit = left;
+                true
             }
-            channel.credit -= 1;
-            true
+            None => {
+                channel.waker = waker.cloned().or(channel.waker.take());
+                false
+            }
         })
     }
 
@@ -251,8 +255,8 @@ impl RemoteSender {
     /// it may have.
     pub fn starved(&self, waker: &Waker) -> TaskResult<bool> {
         self.with_channel(|channel| {
-            // It keeps credits to itself until a few are together, and so may hold one fewer than that.
-            if channel.credit + CREDITS_TOGETHER > CREDITS {
+            // It keeps credits to itself until a few are together, and so may hold a little less than that.
+            if channel.credit + CREDITS_TOGETHER * CREDIT_PARTS > CREDITS * CREDIT_PARTS {
                 return true;
             }
             channel.waker = Some(waker.clone());
@@ -265,8 +269,10 @@ impl RemoteSender {
         frame::begin(Kind::Data, self.channel, records as u32, timestamps, capacity)
     }
 
-    /// Sends a frame for which a credit was taken.
-    pub fn send(&self, frame: Vec<u8>) -> TaskResult {
+    /// Sends a frame of so many records for which a credit was taken.
+    pub fn send(&self, records: usize, frame: Vec<u8>) -> TaskResult {
+        let spare = CREDIT_PARTS - credit_parts(records as u32, frame.len() - HEADER_BYTES);
+        self.with_channel(|channel| channel.credit += spare)?;
         self.connection.push(finish(frame)?, 0);
         Ok(())
     }

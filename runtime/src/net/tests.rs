@@ -24,14 +24,18 @@ use super::{
     outgoing::RemoteSender,
 };
 use crate::{
+    batch::BATCH_RECORDS,
     channel::{
-        CREDITS,
+        CREDIT_PARTS, CREDITS, CREDITS_TOGETHER,
         gate::{GateItem, InputGate},
     },
     error::TaskResult,
     event::Event,
     testing::task,
 };
+
+/// Batches of a record or two that a channel has credit for: they take little, but want a whole credit to be there.
+const SMALL_BATCHES: u64 = ((CREDITS - 1) * CREDIT_PARTS + 1) as u64;
 
 const JOB: JobId = JobId::from_bytes([1; 16]);
 const SECRET: JobSecret = JobSecret::from_bytes([2; 16]);
@@ -78,7 +82,7 @@ async fn send(sender: &RemoteSender, records: &[u64]) -> TaskResult {
     .await?;
     let mut frame = sender.frame(records.len(), false, 64);
     codec::encode_batch(records, &mut frame).unwrap();
-    sender.send(frame)
+    sender.send(records.len(), frame)
 }
 
 async fn send_event(sender: &RemoteSender, event: Event) -> TaskResult {
@@ -110,12 +114,12 @@ async fn records_and_events_cross_in_order_with_a_few_credits() {
     let mut gate = gate(&here, 0);
     let there = exchange(SECRET);
     let sender = there.open_remote(&location, channel(0)).unwrap();
-    for record in 0..u64::from(CREDITS) {
+    for record in 0..SMALL_BATCHES {
         send(&sender, &[record, record]).await.unwrap();
     }
     assert!(!sender.take_credit(None).unwrap(), "all credit is used");
     send_event(&sender, Event::Watermark(7)).await.unwrap();
-    for record in 0..u64::from(CREDITS) {
+    for record in 0..SMALL_BATCHES {
         assert_eq!(next(&mut gate).await, Ok(Ok(vec![record, record])));
     }
     assert_eq!(next(&mut gate).await, Ok(Err(Event::Watermark(7))));
@@ -129,15 +133,35 @@ async fn a_sender_hears_that_its_receiver_starves_whatever_it_sent() {
     let (here, location) = listener().await;
     let mut gate = gate(&here, 0);
     let sender = exchange(SECRET).open_remote(&location, channel(0)).unwrap();
-    for count in 1..=2 * u64::from(CREDITS) {
-        for record in 0..count.min(CREDITS.into()) {
-            send(&sender, &[record]).await.unwrap();
+    for size in [1, 300, 700, 5_000] {
+        for count in 1..=40 {
+            // As many at a time as there is credit for although the receiver keeps some to itself.
+            for record in 0..count.min(CREDITS_TOGETHER.into()) {
+                send(&sender, &vec![record; size]).await.unwrap();
+            }
+            for record in 0..count.min(CREDITS_TOGETHER.into()) {
+                assert_eq!(next(&mut gate).await, Ok(Ok(vec![record; size])));
+            }
+            poll_fn(|cx| if sender.starved(cx.waker()).unwrap() { Poll::Ready(()) } else { Poll::Pending }).await;
         }
-        for record in 0..count.min(CREDITS.into()) {
-            assert_eq!(next(&mut gate).await, Ok(Ok(vec![record])));
-        }
-        poll_fn(|cx| if sender.starved(cx.waker()).unwrap() { Poll::Ready(()) } else { Poll::Pending }).await;
     }
+}
+
+#[tokio::test]
+async fn a_channel_has_credit_for_few_full_batches() {
+    let (here, location) = listener().await;
+    let mut gate = gate(&here, 0);
+    let sender = exchange(SECRET).open_remote(&location, channel(0)).unwrap();
+    let full = vec![7; BATCH_RECORDS];
+    for _ in 0..CREDITS {
+        send(&sender, &full).await.unwrap();
+    }
+    assert!(!sender.take_credit(None).unwrap());
+    assert!(!sender.starved(Waker::noop()).unwrap());
+    for _ in 0..CREDITS {
+        assert_eq!(next(&mut gate).await, Ok(Ok(full.clone())));
+    }
+    send(&sender, &full).await.unwrap();
 }
 
 #[tokio::test]
@@ -298,7 +322,7 @@ async fn rogue() -> (Arc<Exchange>, InputGate<u64>, Rogue) {
 #[tokio::test]
 async fn more_batches_than_credit_are_refused() {
     let (_here, mut gate, mut rogue) = rogue().await;
-    for _ in 0..=CREDITS {
+    for _ in 0..=CREDITS * CREDIT_PARTS {
         rogue.say(Kind::Data, 0, 1, &[0; 8]).await;
     }
     // Nobody takes anything off the queue until the peer has hung up, in order or not.

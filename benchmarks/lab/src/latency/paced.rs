@@ -136,7 +136,11 @@ impl Timer {
         loop {
             let mut guard = ready!(self.0.poll_read_ready(cx))?;
             match guard.get_inner().0.wait() {
-                Ok(()) => return Poll::Ready(Ok(())),
+                // Until it expires again there is nothing to read; a second look would be a system call for each tick.
+                Ok(()) => {
+                    guard.clear_ready();
+                    return Poll::Ready(Ok(()));
+                }
                 Err(Errno::EAGAIN) => guard.clear_ready(),
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
