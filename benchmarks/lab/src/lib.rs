@@ -10,10 +10,12 @@
 //! - [`shuffle`]: records by key from every subtask to every other
 //! - [`latency`]: how long a record takes over a hop
 //! - [`window_sum`]: a sum per key and window
+//! - [`churn`]: keys that come and go, under all that holds state per key
 //! - [`trivial`]: ten numbers, for what a job costs by itself
 //! - [`mix`]: the generators' hash
 
 pub mod chain;
+pub mod churn;
 pub mod keyed_sum;
 pub mod latency;
 pub mod mix;

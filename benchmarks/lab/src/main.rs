@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use flott::{Environment, ExecutionMode};
-use flott_lab::{chain, keyed_sum, latency, shuffle, trivial, window_sum, wordcount};
+use flott_lab::{chain, churn, keyed_sum, latency, shuffle, trivial, window_sum, wordcount};
 
 flott::allocator!();
 
@@ -77,6 +77,19 @@ enum Workload {
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
         slide: Option<u64>,
     },
+    /// Keys that come and go, under what holds state per key
+    Churn {
+        #[arg(long, value_enum)]
+        shape: churn::Shape,
+        #[arg(long, default_value_t = 10_000_000)]
+        records: u64,
+        /// Keys that live at the same time
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+        keys: u64,
+        /// Records of a key, on average
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+        per_key: u64,
+    },
     /// Ten numbers
     Trivial,
 }
@@ -125,6 +138,10 @@ fn main() -> anyhow::Result<()> {
             let size = Duration::from_millis(size);
             window_sum::plan(&env, window_sum::Options { records, keys, per_ms, size, slide });
             "window sum"
+        }
+        Workload::Churn { shape, records, keys, per_key } => {
+            churn::plan(&env, churn::Options { records, keys, per_key, shape });
+            "churn"
         }
         Workload::Trivial => {
             trivial::plan(&env);
