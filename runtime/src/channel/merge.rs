@@ -40,15 +40,26 @@ impl Said {
     /// Says what is new when these are the things, by their watermarks and whether they are idle: at most two events.
     ///
     /// When the last of them becomes idle, nobody is left who would have waited for any: the greatest watermark holds, as
-    /// if the others had become idle before the one that has it.
+    /// if the others had become idle before the one that has it. The final watermark is the exception: it says that nothing
+    /// comes any more, which one cannot say for another. It counts when all have it; until then, who has it is as good as
+    /// gone.
     pub fn settle(&mut self, things: impl Iterator<Item = (Timestamp, bool)>, mut say: impl FnMut(Event)) {
         let (mut least, mut greatest_idle) = (None, Timestamp::MIN);
+        let (mut is_final, mut open) = (false, false);
         for (watermark, idle) in things {
+            if watermark == Timestamp::MAX {
+                is_final = true;
+                continue;
+            }
+            open = true;
             if idle {
                 greatest_idle = watermark.max(greatest_idle);
             } else {
                 least = Some(least.map_or(watermark, |least| watermark.min(least)));
             }
+        }
+        if is_final && !open {
+            least = Some(Timestamp::MAX);
         }
         match least {
             Some(watermark) => {
@@ -166,7 +177,21 @@ mod tests {
     fn the_end_of_a_channel_says_nothing_of_others_that_are_idle() {
         use Event::{End, Idle, Watermark as W};
         check(2, &[(0, W(i64::MAX)), (1, W(3)), (0, End), (1, Idle)], &[W(3), Idle]);
-        check(2, &[(1, W(3)), (1, Idle), (0, W(i64::MAX)), (0, End)], &[W(i64::MAX), Idle]);
+        check(2, &[(1, W(3)), (1, Idle), (0, W(i64::MAX)), (0, End)], &[W(3), Idle]);
+    }
+
+    #[test]
+    fn the_final_watermark_is_that_of_all() {
+        use Event::{Active, End, Idle, Watermark as W};
+        const FINAL: Event = W(i64::MAX);
+        // What the idle one has still to say is not late.
+        check(
+            2,
+            &[(1, W(3)), (1, Idle), (0, FINAL), (0, End), (1, W(7)), (1, FINAL), (1, End)],
+            &[W(3), Idle, Active, W(7), FINAL, End],
+        );
+        check(2, &[(0, FINAL), (1, FINAL)], &[FINAL]);
+        check(2, &[(0, FINAL), (0, Idle), (1, W(1))], &[W(1)]);
     }
 
     #[test]
