@@ -125,8 +125,12 @@ struct Input {
 
 impl Translation<'_> {
     fn add(&mut self, index: NodeIndex, mut node: Node) -> Result<(), PlanError> {
+        let is_batch = self.settings.mode == ExecutionMode::Batch;
+        if is_batch && let Some(body) = node.batch_body.take() {
+            node.body = body;
+        }
         let place = match node.batch.take() {
-            Some(form) if self.settings.mode == ExecutionMode::Batch => self.add_unfolded(node, form),
+            Some(form) if is_batch => self.add_unfolded(node, form),
             _ => {
                 let inputs = self.inputs(&node.inputs);
                 let id = self.identity(&node, &inputs);

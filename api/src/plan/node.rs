@@ -61,6 +61,8 @@ pub(crate) struct Node {
     pub inputs: Vec<Vec<Origin>>,
     pub body: Body,
     pub batch: Option<BatchForm>,
+    /// The body in batch mode, where it is another.
+    pub batch_body: Option<Body>,
     pub sides: BTreeMap<Arc<str>, Arc<dyn SideBody>>,
     /// The directory that a sink alone may write to.
     pub directory: Option<PathBuf>,
@@ -83,6 +85,7 @@ impl Node {
             inputs,
             body,
             batch: None,
+            batch_body: None,
             sides: BTreeMap::new(),
             directory: None,
         }

@@ -11,11 +11,16 @@ use crate::{
     plan::{Body, OneInput},
 };
 
+fn assigning<T: Data>(strategy: WatermarkStrategy<T>) -> Body {
+    OneInput::<T, T, _>::body(move |site| AssignWatermarks::new(strategy.clone(), site.task.clone()))
+}
+
 impl<T: Data> Stream<T> {
     /// Gives records timestamps and the stream watermarks by a strategy, in place of those it had.
     ///
     /// Each subtask has one watermark for all that it gets. Right behind a source that reads several splits,
-    /// [`source_watermarks`](Self::source_watermarks) is better, which has one for each split.
+    /// [`source_watermarks`](Self::source_watermarks) is better, which has one for each split. In batch mode the only
+    /// watermark is the final one.
     #[must_use]
     pub fn assign_timestamps_and_watermarks(&self, strategy: WatermarkStrategy<T>) -> Self {
         const OPERATION: &str = "Timestamps/Watermarks";
@@ -23,12 +28,13 @@ impl<T: Data> Stream<T> {
             self.env.problem(PlanError::Alignment { operator: OPERATION.to_owned() });
         }
         let detail = strategy.describe();
-        let stream = self.then(
-            OPERATION,
-            OneInput::<T, T, _>::body(move |site| AssignWatermarks::new(strategy.clone(), site.task.clone())),
-        );
+        let timestamps = assigning(strategy.timestamps_only());
+        let stream = self.then(OPERATION, assigning(strategy));
         if let Some(operator) = stream.operator {
-            self.env.change(operator, |node| node.detail = format!("{} {detail}", node.detail));
+            self.env.change(operator, |node| {
+                node.detail = format!("{} {detail}", node.detail);
+                node.batch_body = Some(timestamps);
+            });
         }
         stream
     }
@@ -58,13 +64,16 @@ impl<T: Data> Stream<T> {
         };
         let mut problem = None;
         self.env.change(operator, |node| {
-            let source = match &node.body {
-                Body::Source(source) => source.with_watermarks(&strategy),
+            let sources = match &node.body {
+                Body::Source(source) => {
+                    source.with_watermarks(&strategy).zip(source.with_watermarks(&strategy.timestamps_only()))
+                }
                 Body::One(_) | Body::Two(_) => None,
             };
-            match source {
-                Some(source) => {
+            match sources {
+                Some((source, in_batch_mode)) => {
                     node.body = Body::Source(source);
+                    node.batch_body = Some(Body::Source(in_batch_mode));
                     node.detail = format!("{} {}", node.detail, strategy.describe());
                 }
                 None => problem = Some(PlanError::NoSource { setting: SETTING, operator: node.shown_name() }),

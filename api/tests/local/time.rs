@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use flott::{
-    Clock, FunctionResult, KeyedContext, KeyedOpen, KeyedProcessFunction, ListState, ManualClock, TimeDomain, Timer,
-    WatermarkGenerator, WatermarkStrategy,
+    Clock, Environment, FunctionResult, KeyedContext, KeyedOpen, KeyedProcessFunction, ListState, ManualClock,
+    TimeDomain, Timer, TumblingEventTimeWindows, WatermarkGenerator, WatermarkStrategy,
 };
 
-use super::{check, env, run_error, sorted};
+use super::{PARALLELISMS, batch, check, env, run_error, sorted};
 
 /// Sets a timer for each record, at its own time and a second later; a timer gives its time and what came before it.
 #[derive(Clone, Default)]
@@ -132,4 +132,32 @@ fn records_without_timestamps_need_an_assigner() {
         .discard();
     let error = run_error(&env);
     assert!(error.contains("timestamp assigner"), "{error}");
+}
+
+/// Counts per second of records that come in falling order, with watermarks that say they rise.
+fn falling(env: &Environment, at_source: bool) -> Vec<(u64, u64)> {
+    let strategy = WatermarkStrategy::for_monotonous_timestamps().with_timestamp_assigner(|n: &u64| *n as i64);
+    let numbers = env.generate(100_000, |n| 99_999 - n);
+    let numbers = if at_source {
+        numbers.source_watermarks(strategy)
+    } else {
+        numbers.assign_timestamps_and_watermarks(strategy)
+    };
+    let counts = numbers.key_by(|_| 0u64).window(TumblingEventTimeWindows::of(Duration::from_secs(1))).count();
+    sorted(&counts, env)
+}
+
+#[test]
+fn nothing_is_late_in_batch_mode() {
+    for at_source in [false, true] {
+        for parallelism in PARALLELISMS {
+            let counts = falling(&batch(parallelism), at_source);
+            assert_eq!(counts, vec![(0, 1_000); 100]);
+        }
+        let streaming = falling(&env(1), at_source);
+        assert!(
+            streaming.iter().map(|(_, count)| count).sum::<u64>() < 100_000,
+            "what is behind the watermark is late"
+        );
+    }
 }

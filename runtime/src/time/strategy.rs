@@ -217,6 +217,12 @@ impl<T> WatermarkStrategy<T> {
         matches!(self.generator, Prototype::Own(_))
     }
 
+    /// Its timestamps, with no watermark but the final one: for input that is there as a whole, of which nothing is late.
+    #[must_use]
+    pub fn timestamps_only(&self) -> Self {
+        Self { timestamps: self.timestamps.clone(), generator: Prototype::None, idleness: None, alignment: None }
+    }
+
     /// What it is, for the plan's fingerprint.
     pub fn describe(&self) -> String {
         format!("{self:?}")
