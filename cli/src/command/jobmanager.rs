@@ -121,6 +121,7 @@ fn backend(config: &Configuration, dir: &ClusterDir) -> anyhow::Result<BackendFa
             let program = std::env::current_exe().map_err(|error| error.to_string())?;
             let address_file = context.address_file.clone();
             let workers = dir.path().join("workers");
+            let work_dir = workers.clone();
             let config_file = dir.config_file();
             let command = move |spec: &flott_resource_manager::WorkerSpec| {
                 let mut command = WorkerCommand::taskmanager(&program, "", spec);
@@ -133,6 +134,7 @@ fn backend(config: &Configuration, dir: &ClusterDir) -> anyhow::Result<BackendFa
             };
             let mut options = ProcessOptions::new(dir.path(), command);
             options.record_dir = dir.path().join("processes");
+            options.work_dir = Some(work_dir);
             let backend = ProcessBackend::new(options).map_err(|error| error.to_string())?;
             Ok(Arc::new(backend) as Arc<dyn Backend>)
         })),

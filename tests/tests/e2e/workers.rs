@@ -165,3 +165,39 @@ fn idle_workers_go_and_come_back_when_they_are_needed() {
     session.run(&[], &test_program(), ["b"]).success();
     session.stop();
 }
+
+/// What the directories of the session's workers hold, `logs` apart.
+fn leftovers(sandbox: &Sandbox) -> Vec<String> {
+    let workers = fs::read_dir(sandbox.at("state/session/workers")).unwrap();
+    let entries = workers.flat_map(|worker| fs::read_dir(worker.unwrap().path()).unwrap());
+    let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("logs"));
+    paths.map(|path| path.display().to_string()).collect()
+}
+
+#[test]
+fn workers_that_are_gone_leave_their_logs_only() {
+    let sandbox = Sandbox::new();
+    let session = sandbox.session(&[]);
+    let job = session.submit(&test_program(), ["a"]);
+    session.finished(&job);
+    assert!(!leftovers(&sandbox).is_empty(), "a worker that runs keeps the program for the next job");
+    session.stop();
+    assert_eq!(leftovers(&sandbox), [] as [&str; 0]);
+
+    // The JobManager first, so that nobody is there to see to it.
+    let session = sandbox.session(&[]);
+    let job = session.submit(&test_program(), ["b"]);
+    session.finished(&job);
+    drop(session);
+    for role in [Role::JobManager, Role::TaskManager, Role::JobProcess] {
+        sandbox.running(role).iter().for_each(|process| process.kill());
+    }
+    sandbox.until_empty();
+    assert!(!leftovers(&sandbox).is_empty());
+    let session = sandbox.session(&[]);
+    eventually("what the dead have left to be gone", PATIENCE, || {
+        let left = leftovers(&sandbox);
+        if left.is_empty() { Ok(()) } else { Err(left.join(" ")) }
+    });
+    session.stop();
+}
