@@ -95,7 +95,7 @@ fn no_slots_before_the_timeout_name_what_was_asked_for_and_what_there_was() {
         if overview["slots-total"] == 1 { Ok(()) } else { Err(overview) }
     });
     let failed = session.run(&["-p", "3"], &test_program(), ["a"]).expect(2);
-    failed.says(&["slot.request.timeout", "3", "1 slot"]);
+    failed.says(&["asked for 3 of any size; given none;", "1 TaskManager with 1 slot is registered, 1 free"]);
     // The slot that there is was not lost over it.
     session.run(&["-p", "1"], &test_program(), ["a"]).success();
     end(worker);
@@ -105,13 +105,17 @@ fn no_slots_before_the_timeout_name_what_was_asked_for_and_what_there_was() {
 #[test]
 fn a_cluster_that_may_not_grow_says_so() {
     let sandbox = Sandbox::new();
-    let session = sandbox.session(&["slotmanager.number-of-slots.max=1", "slot.request.timeout=2 s"]);
+    let session = sandbox.session(&["slotmanager.number-of-slots.max=1"]);
     let job = session.run(&["-d", "-p", "2"], &test_program(), ["a"]).success().job();
     let why = reason(&session, &job);
     assert!(why["reason"].as_str().unwrap().contains("slotmanager.number-of-slots.max"), "{why}");
+    // Long before `slot.request.timeout`.
     session.until(&job, "FAILED");
     let exceptions = session.exceptions(&job);
-    assert!(exceptions[0].to_string().contains("slot.request.timeout"), "{exceptions:?}");
+    let told = exceptions[0].to_string();
+    assert!(told.contains("the cluster may not have enough slots: asked for 2 of any size; given none;"), "{told}");
+    assert!(told.contains("slotmanager.number-of-slots.max allows 1 slot"), "{told}");
+    session.run(&[], &test_program(), ["b"]).success();
     session.stop();
 }
 
