@@ -3,6 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use flott_core::{
+    config::{
+        ConfigValue,
+        keys::jobmanager::{FAILOVER_STRATEGY, FailoverStrategy},
+    },
     id::{Digest, JobMasterEpoch, JobSecret},
     job_graph::{JobGraph, RestartPolicy, RestartStrategy},
     message::{Committable, JobSetup},
@@ -77,6 +81,13 @@ impl JobSpec {
             RestartPolicy::Cluster => self.cluster_restart,
             RestartPolicy::Own(strategy) => strategy,
         }
+    }
+
+    /// What starts over when a task fails (`jobmanager.execution.failover-strategy`).
+    pub fn failover_strategy(&self) -> FailoverStrategy {
+        let set = self.configuration.get(FAILOVER_STRATEGY.key()).map(String::as_str);
+        // A configuration is checked where it is taken in: what does not parse is not there.
+        set.and_then(|text| FailoverStrategy::parse(text).ok()).unwrap_or(FailoverStrategy::Region)
     }
 
     /// What TaskManagers need to start a process of this job.

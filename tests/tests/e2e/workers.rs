@@ -163,7 +163,7 @@ fn a_worker_without_a_job_manager_gives_up() {
 #[test]
 fn idle_workers_go_and_come_back_when_they_are_needed() {
     let sandbox = Sandbox::new();
-    let session = sandbox.session(&["resourcemanager.taskmanager-timeout=100 ms", "slot.idle.timeout=0 ms"]);
+    let session = sandbox.session(&["resourcemanager.taskmanager-timeout=100 ms"]);
     session.run(&[], &test_program(), ["a"]).success();
     sandbox.until_running(Role::TaskManager, 0);
     session.run(&[], &test_program(), ["b"]).success();
