@@ -35,6 +35,7 @@ pub fn run(arguments: &Arguments, options: &JobManager) -> CommandResult {
     };
     let dir = options.cluster_dir.clone().map_or_else(|| state.session(), ClusterDir::at);
     let _lock = dir.lock()?;
+    let recovers = dir.path().join("jobs").exists();
     private_dir(&dir.logs())?;
     let log_file = dir.logs().join("jobmanager.log");
     let log_bytes = config.get(&keys::taskmanager::LOG_MAX_SIZE).bytes();
@@ -52,7 +53,8 @@ pub fn run(arguments: &Arguments, options: &JobManager) -> CommandResult {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(serve(manager, options.ends_with_client));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    if options.job_graph.is_some() || options.ends_with_client {
+    // A JobManager that cannot go on where another one was killed leaves its job to the next.
+    if (options.job_graph.is_some() || options.ends_with_client) && (ended.is_ok() || !recovers) {
         clean_up(&dir);
     }
     ended

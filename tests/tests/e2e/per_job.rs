@@ -80,6 +80,35 @@ fn attached_the_exit_code_says_how_it_ended_and_the_cluster_is_gone() {
     sandbox.flott(["list", "-a"]).success().prints(&["(FINISHED)", "(FAILED)"]);
 }
 
+#[test]
+fn a_job_whose_job_manager_is_killed_is_listed_with_what_starts_it_again() {
+    let sandbox = Sandbox::new();
+    let (out, hold) = (sandbox.at("out"), sandbox.at("hold"));
+    let settings = [format!("output={out}"), format!("hold={hold}")];
+    let line = ["run", "-m", "cluster", "-d", &test_program(), "held", &settings[0], &settings[1]];
+    let submitted = sandbox.flott(line).success();
+    let (job, rest) = (submitted.job(), Rest::new(&submitted.address()));
+    rest.until_all_run(&job);
+    let lost = || sandbox.flott(["list", "-a", "--json"]).success().json()["lost"].clone();
+    assert_eq!(lost(), serde_json::json!([]));
+    sandbox.until_running(Role::JobManager, 1)[0].kill();
+    sandbox.until_running(Role::JobManager, 0);
+
+    sandbox
+        .flott(["list", "-a"])
+        .success()
+        .prints(&[&format!("{job} : held (LOST)"), "flott jobmanager --cluster-dir "]);
+    let command = lost()[0]["command"].clone();
+    let arguments = command.as_array().unwrap()[1..].iter().map(|word| word.as_str().unwrap().to_owned());
+    let again = sandbox.start_flott(arguments);
+    fs::write(&hold, "").unwrap();
+    again.end().success();
+    sandbox.until_empty();
+    check_output(&out, 1000, 10);
+    assert_eq!(lost(), serde_json::json!([]));
+    sandbox.flott(["list", "-a"]).success().prints(&[&format!("{job} : held (FINISHED)")]);
+}
+
 /// What a supervisor does, or a person: the same command again, on the same directory.
 #[test]
 fn a_job_manager_of_one_job_that_is_killed_can_be_started_again() {
