@@ -148,7 +148,7 @@ fn backend(config: &Configuration, dir: &ClusterDir) -> anyhow::Result<BackendFa
 
 /// A cluster for one job or one client leaves its logs; what it worked with goes.
 fn clean_up(dir: &ClusterDir) {
-    for name in ["staging", "blobs", "jobs", "planning", "processes"] {
+    for name in ["staging", "blobs", "jobs", "planning", "processes", "config.yaml", "jobmanager.pid"] {
         remove(dir.path().join(name));
     }
     let Ok(workers) = std::fs::read_dir(dir.path().join("workers")) else { return };

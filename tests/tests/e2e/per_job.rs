@@ -1,6 +1,6 @@
 //! Clusters for one job.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use flott_tests::{
     binaries::binary,
@@ -26,6 +26,10 @@ fn detached_the_cluster_ends_with_its_job_and_the_result_stays() {
     sandbox.flott(["list", "-a"]).success().prints(&[&format!("{job} : "), "(FINISHED)"]);
     sandbox.flott(["jobs", "wait", &job]).success().prints(&[&job]);
     sandbox.flott(["logs", &job]).success();
+
+    let left = fs::read_dir(sandbox.at(&format!("state/clusters/job-{job}"))).unwrap();
+    let left: BTreeSet<_> = left.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(left, ["logs", "workers"].map(str::to_owned).into());
 }
 
 #[test]
