@@ -129,14 +129,22 @@ impl JobProgram for PlannedProgram {
         }
         // One sink that fails does not keep the others from trying; the first failure is told.
         let mut outcome = Ok(());
-        for (sink, prepared) in by_sink {
-            let done = match self.sink(sink) {
-                Some((name, commit)) => commit.commit(self.job, &prepared).map_err(|failure| named(failure, &name)),
+        for (sink, prepared) in &by_sink {
+            let done = match self.sink(*sink) {
+                Some((name, commit)) => commit.commit(self.job, prepared).map_err(|failure| named(failure, &name)),
                 None => Err(internal(format!("the program has no sink {sink}"))),
             };
             outcome = outcome.and(done);
         }
-        outcome
+        outcome?;
+        for sink in by_sink.into_keys() {
+            if let Some((name, commit)) = self.sink(sink)
+                && let Err(failure) = commit.settle(self.job)
+            {
+                tracing::warn!(job = %self.job, sink = %name.name, %failure, "what a sink used for its commit is left");
+            }
+        }
+        Ok(())
     }
 
     fn abort(&self) -> TaskResult {

@@ -55,7 +55,17 @@ pub trait Sink: Send + Sync + 'static {
         Ok(())
     }
 
-    /// The job ends without its results: removes what writers have left. May block.
+    /// Every sink of the job has committed: removes what [`abort`](Self::abort) would need to take results back. May be
+    /// called again, and not at all where a process was killed. May block.
+    ///
+    /// # Errors
+    /// When something could not be removed. It is logged; the job has succeeded all the same.
+    fn settle(&self, _job: JobId) -> TaskResult {
+        Ok(())
+    }
+
+    /// The job ends without its results: removes what writers have left, and what of it a [`commit`](Self::commit) has
+    /// made visible, when that of this sink or of another one has failed. May block.
     ///
     /// # Errors
     /// When something could not be removed.

@@ -203,6 +203,9 @@ pub struct PendingReason {
     pub since: u64,
     /// Why, in a line: for example `waiting for 2 workers that are starting`, `quota: …`, `no backend can start workers`.
     pub reason: String,
+    /// Whether no waiting helps: it is more than the cluster may ever have.
+    #[serde(default)]
+    pub unattainable: bool,
 }
 
 /// A TaskManager as the ResourceManager sees it.

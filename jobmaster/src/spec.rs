@@ -3,6 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use flott_core::{
+    config::{
+        ConfigValue,
+        keys::jobmanager::{FAILOVER_STRATEGY, FailoverStrategy},
+    },
     id::{Digest, JobMasterEpoch, JobSecret},
     job_graph::{JobGraph, RestartPolicy, RestartStrategy},
     message::{Committable, JobSetup},
@@ -43,6 +47,9 @@ pub struct JobSpec {
 pub struct Timeouts {
     /// For slots, from the moment they are asked for; then the job fails (`slot.request.timeout`).
     pub slot_request: u64,
+    /// For slots that the cluster may never have: TaskManagers that nobody here has started may be on their way back to
+    /// a JobManager that is new.
+    pub slot_hopeless: u64,
     /// For a job process to come up; then its regions fail.
     pub process_start: u64,
     /// For cancelled tasks to end. The TaskManager kills their process before (`task.cancellation.timeout`); this is the
@@ -56,7 +63,14 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { slot_request: 300_000, process_start: 120_000, cancellation: 240_000, abort: 10_000, commit: 600_000 }
+        Self {
+            slot_request: 300_000,
+            slot_hopeless: 10_000,
+            process_start: 120_000,
+            cancellation: 240_000,
+            abort: 10_000,
+            commit: 600_000,
+        }
     }
 }
 
@@ -67,6 +81,13 @@ impl JobSpec {
             RestartPolicy::Cluster => self.cluster_restart,
             RestartPolicy::Own(strategy) => strategy,
         }
+    }
+
+    /// What starts over when a task fails (`jobmanager.execution.failover-strategy`).
+    pub fn failover_strategy(&self) -> FailoverStrategy {
+        let set = self.configuration.get(FAILOVER_STRATEGY.key()).map(String::as_str);
+        // A configuration is checked where it is taken in: what does not parse is not there.
+        set.and_then(|text| FailoverStrategy::parse(text).ok()).unwrap_or(FailoverStrategy::Region)
     }
 
     /// What TaskManagers need to start a process of this job.

@@ -88,6 +88,7 @@ pub(crate) trait OneInputBody: Send + Sync {
 /// A sink's part in the end of a job, whatever its records are.
 pub(crate) trait Commit: Send + Sync {
     fn commit(&self, job: JobId, prepared: &[Bytes]) -> TaskResult;
+    fn settle(&self, job: JobId) -> TaskResult;
     fn abort(&self, job: JobId) -> TaskResult;
 }
 
@@ -196,6 +197,10 @@ impl<S: Sink> OneInputBody for SinkNode<S> {
 impl<S: Sink> Commit for SinkNode<S> {
     fn commit(&self, job: JobId, prepared: &[Bytes]) -> TaskResult {
         self.0.commit(job, prepared)
+    }
+
+    fn settle(&self, job: JobId) -> TaskResult {
+        self.0.settle(job)
     }
 
     fn abort(&self, job: JobId) -> TaskResult {

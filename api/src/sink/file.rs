@@ -26,7 +26,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// Writes records as lines to files `part-<subtask>` in a directory. They become visible together when the job has
 /// succeeded; a failed or cancelled job leaves nothing behind. A subtask without records has no file.
 ///
-/// A directory that holds visible files already is refused, unless [`overwrite`](Self::overwrite) is allowed. The job's
+/// A directory that holds visible files already is refused, unless [`overwrite`](Self::overwrite) is allowed. If another
+/// job has put its parts there by the time that this one has succeeded, this one fails and replaces none of them. The job's
 /// processes must all see the directory under the same path, in a file system with atomic renames; a relative one starts
 /// from the directory in which the program was planned.
 pub struct FileSink<T> {
@@ -93,6 +94,10 @@ impl<T: Data> Sink for FileSink<T> {
 
     fn commit(&self, job: JobId, prepared: &[Bytes]) -> TaskResult {
         staging::commit(&self.directory, job, prepared, self.overwrite)
+    }
+
+    fn settle(&self, job: JobId) -> TaskResult {
+        staging::settle(&self.directory, job)
     }
 
     fn abort(&self, job: JobId) -> TaskResult {

@@ -35,6 +35,7 @@ pub fn run(arguments: &Arguments, options: &JobManager) -> CommandResult {
     };
     let dir = options.cluster_dir.clone().map_or_else(|| state.session(), ClusterDir::at);
     let _lock = dir.lock()?;
+    let recovers = dir.path().join("jobs").exists();
     private_dir(&dir.logs())?;
     let log_file = dir.logs().join("jobmanager.log");
     let log_bytes = config.get(&keys::taskmanager::LOG_MAX_SIZE).bytes();
@@ -52,7 +53,8 @@ pub fn run(arguments: &Arguments, options: &JobManager) -> CommandResult {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(serve(manager, options.ends_with_client));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    if options.job_graph.is_some() || options.ends_with_client {
+    // A JobManager that cannot go on where another one was killed leaves its job to the next.
+    if (options.job_graph.is_some() || options.ends_with_client) && (ended.is_ok() || !recovers) {
         clean_up(&dir);
     }
     ended
@@ -121,6 +123,7 @@ fn backend(config: &Configuration, dir: &ClusterDir) -> anyhow::Result<BackendFa
             let program = std::env::current_exe().map_err(|error| error.to_string())?;
             let address_file = context.address_file.clone();
             let workers = dir.path().join("workers");
+            let work_dir = workers.clone();
             let config_file = dir.config_file();
             let command = move |spec: &flott_resource_manager::WorkerSpec| {
                 let mut command = WorkerCommand::taskmanager(&program, "", spec);
@@ -133,6 +136,7 @@ fn backend(config: &Configuration, dir: &ClusterDir) -> anyhow::Result<BackendFa
             };
             let mut options = ProcessOptions::new(dir.path(), command);
             options.record_dir = dir.path().join("processes");
+            options.work_dir = Some(work_dir);
             let backend = ProcessBackend::new(options).map_err(|error| error.to_string())?;
             Ok(Arc::new(backend) as Arc<dyn Backend>)
         })),
@@ -144,7 +148,7 @@ fn backend(config: &Configuration, dir: &ClusterDir) -> anyhow::Result<BackendFa
 
 /// A cluster for one job or one client leaves its logs; what it worked with goes.
 fn clean_up(dir: &ClusterDir) {
-    for name in ["staging", "blobs", "jobs", "planning", "processes"] {
+    for name in ["staging", "blobs", "jobs", "planning", "processes", "config.yaml", "jobmanager.pid"] {
         remove(dir.path().join(name));
     }
     let Ok(workers) = std::fs::read_dir(dir.path().join("workers")) else { return };

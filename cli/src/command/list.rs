@@ -15,6 +15,8 @@ use crate::{
     state_dir::StateDir,
 };
 
+mod lost;
+
 /// A job as listed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -73,8 +75,9 @@ pub async fn run(arguments: &Arguments, options: &List) -> CommandResult {
         Group::Ended => options.all,
     };
     let jobs: Vec<&Job> = jobs.iter().filter(wanted).collect();
+    let lost = if options.all && matches!(place, Place::Own(_)) { lost::jobs(&state) } else { Vec::new() };
     if options.json.json {
-        output::json(&serde_json::json!({ "jobs": jobs }))?;
+        output::json(&serde_json::json!({ "jobs": jobs, "lost": lost }))?;
         return Ok(Code::Done);
     }
     let of = |wanted: Group| jobs.iter().copied().filter(move |job| group(job.state) == wanted).collect::<Vec<_>>();
@@ -99,6 +102,7 @@ pub async fn run(arguments: &Arguments, options: &List) -> CommandResult {
             "No terminated jobs.",
         );
     }
+    lost::print(&lost);
     Ok(Code::Done)
 }
 

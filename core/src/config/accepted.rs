@@ -24,6 +24,9 @@ macro_rules! without_effect {
     };
 }
 
+const CLIENTS: &str =
+    "a job on a running cluster outlives its client; a cluster of its own sees by itself that its client is gone";
+const SLOTS: &str = "a job keeps its slots until it ends";
 const REPORTERS: &str = "metric reporters are Java classes";
 const KUBERNETES: &str = "only a Kubernetes backend would read it";
 
@@ -35,6 +38,8 @@ pub(super) static WITHOUT_EFFECT: &[WithoutEffect] = without_effect! {
     YARN: "yarn.", "containerized.", "external-resource.";
     KUBERNETES: "kubernetes.";
     REPORTERS: "metrics.";
+    CLIENTS: "client.heartbeat.";
+    SLOTS: "slot.idle.timeout";
     ONE_PORT: "jobmanager.rpc.port", "jobmanager.bind-host", "jobmanager.rpc.bind-port", "rest.bind-port", "blob.",
         "taskmanager.rpc.port", "taskmanager.rpc.bind-port", "taskmanager.data.bind-port", "queryable-state.",
         "metrics.internal.query-service.port";

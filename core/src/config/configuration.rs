@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     accepted,
     error::{ConfigError, Origin, shortened},
-    keys::{client, cluster, pipeline::GLOBAL_JOB_PARAMETERS, restart},
+    keys::{cluster, pipeline::GLOBAL_JOB_PARAMETERS, restart},
     option::{ConfigMap, ConfigOption, read},
     registry,
     secret::{MASK, is_secret},
@@ -124,7 +124,6 @@ impl Configuration {
     /// [`ConfigError::Conflict`] names both keys and values.
     pub(super) fn check_together(&self) -> Result<(), ConfigError> {
         self.shorter(&cluster::HEARTBEAT_INTERVAL, &cluster::HEARTBEAT_TIMEOUT)?;
-        self.shorter(&client::HEARTBEAT_INTERVAL, &client::HEARTBEAT_TIMEOUT)?;
         let (first, longest) = (&restart::EXPONENTIAL_INITIAL_BACKOFF, &restart::EXPONENTIAL_MAX_BACKOFF);
         if self.get(first) > self.get(longest) { Err(self.conflict(first, "at most", longest)) } else { Ok(()) }
     }

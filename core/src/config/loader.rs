@@ -202,6 +202,19 @@ mod tests {
     }
 
     #[test]
+    fn keys_whose_meaning_does_not_exist_here_say_why() {
+        check(
+            Loader::new().overrides(["slot.idle.timeout=1 s", "client.heartbeat.interval=1 s"]),
+            &[],
+            &[
+                "key \"slot.idle.timeout\" in -D has no effect: a job keeps its slots until it ends",
+                "key \"client.heartbeat.interval\" in -D has no effect: a job on a running cluster outlives its client; \
+                 a cluster of its own sees by itself that its client is gone",
+            ],
+        );
+    }
+
+    #[test]
     fn flinks_own_file_loads() {
         let text = "env:\n  java:\n    opts:\n      all: --add-exports=x\njobmanager:\n  bind-host: localhost\n  rpc:\n    address: localhost\n    \
                     port: 6123\n  memory:\n    process:\n      size: 1600m\n  execution:\n    failover-strategy: region\ntaskmanager:\n  \

@@ -39,6 +39,15 @@ impl RestError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, line)
     }
 
+    /// 413, of what is kept in memory: everything but the files of a multipart body.
+    pub fn json_too_large(limit: u64) -> Self {
+        let line = format!(
+            "the request has more than the {limit} bytes that JSON may have; files are sent as parts of a \
+             multipart/form-data body"
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, line)
+    }
+
     /// 500 with the two lines that Flink gives.
     pub fn internal(error: impl ToString) -> Self {
         let cause = format!("<Exception on server side:\n{}\nEnd of exception on server side>", error.to_string());
@@ -116,9 +125,11 @@ impl From<PlanError> for RestError {
     fn from(error: PlanError) -> Self {
         match error {
             PlanError::Sandbox { .. } => Self::internal(error),
-            // What the program does wrong is the request's fault, but Flink's clients look for 500 here.
-            PlanError::Program { .. } | PlanError::TimedOut { .. } | PlanError::Graph(_) => Self::internal(error),
-            PlanError::NotAProgram { .. } => Self::bad_request(error),
+            // What the program does wrong is the fault of who has sent it, and its message is for them.
+            PlanError::Program { .. }
+            | PlanError::TimedOut { .. }
+            | PlanError::Graph(_)
+            | PlanError::NotAProgram { .. } => Self::bad_request(error),
         }
     }
 }

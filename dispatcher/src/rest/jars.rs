@@ -173,11 +173,15 @@ impl Asked {
                 None => split_arguments(&parameters.query::<String>("program-args")?.unwrap_or_default()),
             },
         };
+        let parallelism = body.parallelism.or(parameters.query("parallelism")?);
+        if parallelism == Some(0) {
+            return Err(RestError::bad_request("parallelism is 0; it must be 1 or more"));
+        }
         let job = body.job_id.map(|id| id.parse()).transpose().map_err(RestError::bad_request)?;
         Ok(Self {
             arguments,
             entry: body.entry_class.or(parameters.query("entry-class")?),
-            parallelism: body.parallelism.or(parameters.query("parallelism")?),
+            parallelism,
             job,
             configuration: body.flink_configuration,
         })

@@ -144,7 +144,11 @@ async fn text(mut part: Field<'_>, left: u64) -> Result<Vec<u8>, RestError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = part.chunk().await.map_err(broken)? {
         if bytes.len() + chunk.len() > max {
-            return Err(RestError::too_large(max as u64));
+            return Err(if max < JSON_MAX {
+                RestError::new(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
+            } else {
+                RestError::json_too_large(JSON_MAX as u64)
+            });
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -77,7 +77,7 @@ async fn read(context: &Arc<Context>, request: Request) -> Result<Form, RestErro
     }
     let body = axum::body::to_bytes(request.into_body(), super::JSON_MAX)
         .await
-        .map_err(|_| RestError::too_large(super::JSON_MAX as u64))?;
+        .map_err(|_| RestError::json_too_large(super::JSON_MAX as u64))?;
     let request = if body.is_empty() { b"{}".to_vec() } else { body.to_vec() };
     Ok(Form { request: Some(request), files: Vec::new() })
 }

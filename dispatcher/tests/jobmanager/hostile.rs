@@ -78,6 +78,10 @@ async fn an_oversized_json_body_is_refused() {
     let url = cluster.url("/jars/x_y/run");
     let response = cluster.client.post(&url).body(vec![b' '; 5 << 20]).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let response = cluster.client.post(cluster.url("/jobs")).body(vec![b' '; 5 << 20]).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let answer = response.text().await.unwrap();
+    assert!(answer.contains("4194304 bytes that JSON may have") && !answer.contains("max-content-length"), "{answer}");
     cluster.get("/overview").await;
 }
 

@@ -61,12 +61,17 @@ async fn a_program_that_does_not_plan_is_an_error_with_its_output() {
     let id = shell(&cluster).await;
     let request = serde_json::json!({"programArgs": "-c 'echo no such input >&2; exit 7'"});
     let (status, answer) = post(&cluster, &format!("/jars/{id}/run"), request).await;
-    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(answer["errors"][0], "Internal server error.");
-    let cause = answer["errors"][1].as_str().unwrap();
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let cause = answer["errors"][0].as_str().unwrap();
     assert!(cause.contains("exit code 7") && cause.contains("no such input"), "{cause}");
     let (status, _) = post(&cluster, &format!("/jars/{id}/plan"), serde_json::json!({"parallelism": -1})).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
+    for path in [format!("/jars/{id}/run"), format!("/jars/{id}/run?parallelism=0")] {
+        let body = if path.contains('?') { serde_json::json!({}) } else { serde_json::json!({"parallelism": 0}) };
+        let (status, answer) = post(&cluster, &path, body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert_eq!(answer["errors"][0], "parallelism is 0; it must be 1 or more");
+    }
     let (status, _) = post(&cluster, "/jars/nosuch_x/plan", serde_json::json!({})).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }

@@ -11,7 +11,7 @@ impl JobMasterCore {
     /// When something is to be done without further news.
     pub(super) fn next_due(&self) -> Option<Millis> {
         let timeouts = &self.spec.timeouts;
-        let slots = || self.slots.missing_since().map(|since| since.plus(timeouts.slot_request));
+        let slots = || self.slots.missing_since().map(|since| since.plus(self.slot_timeout()));
         let process = || self.processes.starting().next().map(|(since, _)| since.plus(timeouts.process_start));
         let cancel = || self.canceling.first().map(|(since, _)| since.plus(timeouts.cancellation));
         let restart = || self.states.backoff.first().map(|(at, _)| *at);
@@ -63,12 +63,20 @@ impl JobMasterCore {
     }
 
     fn slots_due(&mut self) {
-        let due =
-            self.slots.missing_since().is_some_and(|since| since.plus(self.spec.timeouts.slot_request) <= self.now);
+        let due = self.slots.missing_since().is_some_and(|since| since.plus(self.slot_timeout()) <= self.now);
         if due && matches!(self.phase, Phase::Executing | Phase::Committing(_)) {
             let failure = self.slots_not_there();
             self.fail_job(failure);
         }
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.pending.iter().any(|reason| reason.unattainable)
+    }
+
+    fn slot_timeout(&self) -> u64 {
+        let timeouts = &self.spec.timeouts;
+        if self.is_hopeless() { timeouts.slot_hopeless.min(timeouts.slot_request) } else { timeouts.slot_request }
     }
 
     /// Names what was asked for, what there is, and what the ResourceManager says of the rest.
@@ -82,17 +90,22 @@ impl JobMasterCore {
         if more > 0 {
             on.push(format!("and more on {more} other TaskManagers"));
         }
-        let there = if held == 0 { "none".to_owned() } else { format!("{held} ({})", on.join(", ")) };
+        let given = if held == 0 { "none".to_owned() } else { format!("{held} ({})", on.join(", ")) };
+        let when = if self.is_hopeless() {
+            "the cluster may not have enough slots".to_owned()
+        } else {
+            format!("not enough slots within {} ms (slot.request.timeout)", self.spec.timeouts.slot_request)
+        };
         let message = format!(
-            "not enough slots within {} ms (slot.request.timeout): asked for {}; there were {there}; still missing {}",
-            self.spec.timeouts.slot_request,
+            "{when}: asked for {}; given {given}; still missing {}",
             asked.join(" and "),
             missing.join(" and "),
         );
         let mut failure = Failure::environment(message).fatal();
         for reason in self.pending.iter().take(8) {
+            let (slots, are) = if reason.slots_missing == 1 { ("slot", "is") } else { ("slots", "are") };
             failure = failure.because(format_args!(
-                "{} slots of {} are missing: {}",
+                "{} {slots} of {} {are} missing: {}",
                 reason.slots_missing, reason.profile, reason.reason
             ));
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use flott_core::{
+    config::keys::jobmanager::FailoverStrategy,
     failure::{Failure, Retry},
     id::{AllocationId, WorkerKey},
     message::JobToWorker,
@@ -188,7 +189,11 @@ impl JobMasterCore {
 
     /// Adds to regions that start over what must start over with them: regions that have begun to read what they write,
     /// and regions whose finished output they would read again but which is gone.
+    /// With the strategy `full`, everything that has begun starts over.
     pub(super) fn with_dependents(&self, roots: BTreeSet<RegionIndex>) -> BTreeSet<RegionIndex> {
+        if self.spec.failover_strategy() == FailoverStrategy::Full && !roots.is_empty() {
+            return self.regions.keys().filter(|region| roots.contains(region) || self.has_begun(*region)).collect();
+        }
         let resolved = self.graph.resolved();
         let mut found = roots.clone();
         let mut open: Vec<RegionIndex> = roots.into_iter().collect();
@@ -215,16 +220,19 @@ impl JobMasterCore {
                 }
             }
             for region in next {
-                let begun = match self.states.phase(region) {
-                    RegionPhase::Waiting | RegionPhase::Deployed | RegionPhase::Finished => true,
-                    RegionPhase::Blocked | RegionPhase::Stopping { .. } | RegionPhase::Ended => false,
-                };
-                if begun && found.insert(region) {
+                if self.has_begun(region) && found.insert(region) {
                     open.push(region);
                 }
             }
         }
         found
+    }
+
+    fn has_begun(&self, region: RegionIndex) -> bool {
+        match self.states.phase(region) {
+            RegionPhase::Waiting | RegionPhase::Deployed | RegionPhase::Finished => true,
+            RegionPhase::Blocked | RegionPhase::Stopping { .. } | RegionPhase::Ended => false,
+        }
     }
 
     pub(super) fn stop_region(&mut self, region: RegionIndex, at: Millis, entry: EntryId) {

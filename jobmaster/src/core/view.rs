@@ -45,6 +45,7 @@ impl JobMasterCore {
             profile,
             since: since.0,
             reason: "asked of the ResourceManager".to_owned(),
+            unattainable: false,
         };
         self.slots.missing().map(reason).collect()
     }

@@ -51,6 +51,33 @@ fn a_region_that_is_whole_is_left_alone() {
 }
 
 #[test]
+fn with_the_strategy_full_every_region_starts_over() {
+    for (graph, failing) in [(side_by_side(), "source"), (two_stages(), "sink")] {
+        let mut spec = spec_of(graph, ONCE);
+        spec.configuration.insert("jobmanager.execution.failover-strategy".to_owned(), "full".to_owned());
+        let mut cluster = cluster(spec);
+        cluster.add_worker(2);
+        start_tasks(&mut cluster);
+        // Of two stages the first has finished then.
+        while states(&cluster, failing)[1].1 != ExecutionState::Running {
+            assert!(cluster.work_all());
+            cluster.settle();
+        }
+        let failed = attempt(&cluster, failing, 1);
+        cluster.fail(failed, boom());
+        cluster.settle();
+        check_sound(&cluster);
+        cluster.pass(100);
+        cluster.settle();
+        let attempts: Vec<_> = states(&cluster, "source").into_iter().map(|(attempt, _)| attempt).collect();
+        assert_eq!(attempts, [1, 1]);
+        cluster.run_to_end();
+        check_ended(&mut cluster, JobStatus::Finished);
+        assert_eq!(cluster.ended[0].restarts, 1);
+    }
+}
+
+#[test]
 fn failures_that_come_along_count_once() {
     let mut cluster = running(word_count(), ONCE);
     for subtask in 0..2 {

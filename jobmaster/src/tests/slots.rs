@@ -126,6 +126,7 @@ fn slots_that_do_not_come_fail_the_job_by_name() {
         profile: ResourceProfile::ANY,
         since: 1000,
         reason: "no backend can start workers".to_owned(),
+        unattainable: false,
     };
     assert_eq!(cluster.core.view().pending[0].reason, "asked of the ResourceManager");
     cluster.tell(Event::Pending(vec![reason.clone()]));
@@ -136,8 +137,30 @@ fn slots_that_do_not_come_fail_the_job_by_name() {
     check_ended(&mut cluster, JobStatus::Failed);
     assert_eq!(
         cluster.ended[0].failure.as_ref().unwrap().report(),
-        "not enough slots within 300000 ms (slot.request.timeout): asked for 2 of any size; there were 1 (1 on tm-1); still missing 1 of any size\n\
-         Caused by: 1 slots of any size are missing: no backend can start workers"
+        "not enough slots within 300000 ms (slot.request.timeout): asked for 2 of any size; given 1 (1 on tm-1); still missing 1 of any size\n\
+         Caused by: 1 slot of any size is missing: no backend can start workers"
+    );
+}
+
+#[test]
+fn slots_that_the_cluster_may_not_have_are_not_waited_for() {
+    let mut cluster = cluster(spec_of(word_count(), OFTEN));
+    let reason = PendingReason {
+        slots_missing: 2,
+        profile: ResourceProfile::ANY,
+        since: 1000,
+        reason: "slotmanager.number-of-slots.max allows 1 slot".to_owned(),
+        unattainable: true,
+    };
+    cluster.tell(Event::Pending(vec![reason]));
+    cluster.pass(9_999);
+    assert_eq!(cluster.core.status(), JobStatus::Created);
+    cluster.pass(1);
+    check_ended(&mut cluster, JobStatus::Failed);
+    assert_eq!(
+        cluster.ended[0].failure.as_ref().unwrap().report(),
+        "the cluster may not have enough slots: asked for 2 of any size; given none; still missing 2 of any size\n\
+         Caused by: 2 slots of any size are missing: slotmanager.number-of-slots.max allows 1 slot"
     );
 }
 

@@ -24,12 +24,16 @@ use super::{Abilities, Backend, BackendEvent, BackendWorker, BoxFuture, ListErro
 
 mod error;
 mod identity;
+mod leftovers;
 mod life;
 mod options;
 mod record;
 
 /// Events that wait to be read before the watchers of workers wait.
 const EVENTS_MAX: usize = 1024;
+
+/// Workers that are gone whose logs are kept.
+const LOGS_KEPT: usize = 64;
 
 /// Starts workers as processes of this host.
 #[derive(Debug)]
@@ -87,6 +91,19 @@ impl Shared {
         let watched = Watched { spec: spec.clone(), stop: CancellationToken::new() };
         workers.insert(spec.worker.clone(), watched.clone());
         Some(watched)
+    }
+
+    /// Removes what workers that are gone have left.
+    async fn sweep(self: &Arc<Self>) {
+        let shared = self.clone();
+        let swept = tokio::task::spawn_blocking(move || {
+            if let Some(work_dir) = &shared.options.work_dir {
+                leftovers::sweep(work_dir, LOGS_KEPT, |worker| shared.workers().contains_key(worker));
+            }
+        });
+        if let Err(error) = swept.await {
+            tracing::warn!(%error, "what workers have left was not looked for");
+        }
     }
 
     /// Tells an event; waits while the reader is behind.
@@ -155,6 +172,8 @@ impl Backend for ProcessBackend {
         let shared = self.shared.clone();
         Box::pin(async move {
             shared.find_survivors().map_err(|error| ListError { backend: "process", message: error.to_string() })?;
+            // Of those that were lost while no JobManager was there to see it.
+            shared.sweep().await;
             Ok(shared.workers().values().map(|watched| BackendWorker { spec: watched.spec.clone() }).collect())
         })
     }

@@ -38,11 +38,13 @@ impl SlotManager {
             return Vec::new();
         }
         let servable = can_be_served(job, obtainable);
+        let unattainable = !servable && self.is_beyond_bounds(job);
         let reason = |(demand, count)| PendingReason {
             slots_missing: count,
             profile: demand,
             since,
             reason: self.reason(id, &demand, servable, obtainable),
+            unattainable,
         };
         missing.into_iter().map(reason).collect()
     }
@@ -73,9 +75,21 @@ impl SlotManager {
         }
     }
 
+    /// Whether a job that was given nothing wants more slots than the settings ever allow.
+    fn is_beyond_bounds(&self, job: &Job) -> bool {
+        if !self.abilities.starts || self.stop_reason.is_some() || !job.grants.is_empty() {
+            return false;
+        }
+        let options = &self.options;
+        let slots = u64::from(options.worker.slots.max(1));
+        let workers = [options.workers_max, self.abilities.workers_max].into_iter().flatten().map(u64::from);
+        let most = workers.chain([u64::from(options.slots_max) / slots]).min().unwrap_or(0) * slots;
+        let there = self.registered.total() + self.coming.total();
+        job.needs.values().map(|count| u64::from(*count)).sum::<u64>() > most.max(there)
+    }
+
     /// What there is.
     fn stock(&self) -> String {
-        let counted = |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
         match self.workers.len() as u64 {
             0 => "no TaskManager is registered".into(),
             workers => {
@@ -102,7 +116,21 @@ impl SlotManager {
             (_, Some(most)) if u64::from(most) * u64::from(options.worker.slots) < u64::from(options.slots_max) => {
                 format!("the backend runs at most {most} workers of {} slots", options.worker.slots)
             }
-            _ => format!("slotmanager.number-of-slots.max allows {} slots", options.slots_max),
+            _ => {
+                let slots = counted(options.slots_max.into(), "slot");
+                let each = options.worker.slots.max(1);
+                // What is left over makes no worker.
+                let rest = if options.slots_max.is_multiple_of(each) {
+                    String::new()
+                } else {
+                    format!(", and a worker has {each}")
+                };
+                format!("slotmanager.number-of-slots.max allows {slots}{rest}")
+            }
         }
     }
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

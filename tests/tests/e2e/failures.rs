@@ -156,6 +156,36 @@ fn when_restarts_are_used_up_the_job_fails_and_shows_nothing() {
 }
 
 #[test]
+fn of_two_jobs_with_the_same_output_the_second_fails_and_nothing_is_lost() {
+    let sandbox = Sandbox::new();
+    let first = HeldJob::start(&sandbox, &[]);
+    let (session, hold) = (&first.session, sandbox.at("hold-second"));
+    let arguments = ["second".to_owned(), "keys=7".into(), format!("hold={hold}"), format!("output={}", first.out)];
+    let second = session.run(&["-d", "-p", "1"], &test_program(), arguments).success().job();
+    session.until_all_run(&second);
+    first.finish();
+    fs::write(&hold, "").unwrap();
+    session.until(&second, "FAILED");
+    let cause = session.get(&format!("/jobs/{second}/exceptions")).to_string();
+    assert!(cause.contains("part-0 of somebody else"), "{cause}");
+    check_output(&first.out, RECORDS, KEYS);
+    first.session.stop();
+}
+
+#[test]
+fn a_commit_that_cannot_be_done_whole_shows_nothing() {
+    let sandbox = Sandbox::new();
+    let job = HeldJob::start(&sandbox, &[]);
+    let obstacle = Path::new(&job.out).join("part-1");
+    fs::create_dir(&obstacle).unwrap();
+    fs::write(&job.hold, "").unwrap();
+    job.session.until(&job.job, "FAILED");
+    fs::remove_dir(&obstacle).unwrap();
+    flott_tests::book::nothing_in(&job.out);
+    job.session.stop();
+}
+
+#[test]
 fn every_restart_strategy_restarts() {
     let strategies: [&[&str]; 3] = [
         &["restart-strategy.type=fixed-delay", "restart-strategy.fixed-delay.attempts=3"],

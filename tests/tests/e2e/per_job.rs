@@ -1,6 +1,6 @@
 //! Clusters for one job.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use flott_tests::{
     binaries::binary,
@@ -26,6 +26,10 @@ fn detached_the_cluster_ends_with_its_job_and_the_result_stays() {
     sandbox.flott(["list", "-a"]).success().prints(&[&format!("{job} : "), "(FINISHED)"]);
     sandbox.flott(["jobs", "wait", &job]).success().prints(&[&job]);
     sandbox.flott(["logs", &job]).success();
+
+    let left = fs::read_dir(sandbox.at(&format!("state/clusters/job-{job}"))).unwrap();
+    let left: BTreeSet<_> = left.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(left, ["logs", "workers"].map(str::to_owned).into());
 }
 
 #[test]
@@ -78,6 +82,35 @@ fn attached_the_exit_code_says_how_it_ended_and_the_cluster_is_gone() {
     sandbox.flott(line).expect(2).says(&["this record is too much"]);
     assert!(sandbox.processes().is_empty());
     sandbox.flott(["list", "-a"]).success().prints(&["(FINISHED)", "(FAILED)"]);
+}
+
+#[test]
+fn a_job_whose_job_manager_is_killed_is_listed_with_what_starts_it_again() {
+    let sandbox = Sandbox::new();
+    let (out, hold) = (sandbox.at("out"), sandbox.at("hold"));
+    let settings = [format!("output={out}"), format!("hold={hold}")];
+    let line = ["run", "-m", "cluster", "-d", &test_program(), "held", &settings[0], &settings[1]];
+    let submitted = sandbox.flott(line).success();
+    let (job, rest) = (submitted.job(), Rest::new(&submitted.address()));
+    rest.until_all_run(&job);
+    let lost = || sandbox.flott(["list", "-a", "--json"]).success().json()["lost"].clone();
+    assert_eq!(lost(), serde_json::json!([]));
+    sandbox.until_running(Role::JobManager, 1)[0].kill();
+    sandbox.until_running(Role::JobManager, 0);
+
+    sandbox
+        .flott(["list", "-a"])
+        .success()
+        .prints(&[&format!("{job} : held (LOST)"), "flott jobmanager --cluster-dir "]);
+    let command = lost()[0]["command"].clone();
+    let arguments = command.as_array().unwrap()[1..].iter().map(|word| word.as_str().unwrap().to_owned());
+    let again = sandbox.start_flott(arguments);
+    fs::write(&hold, "").unwrap();
+    again.end().success();
+    sandbox.until_empty();
+    check_output(&out, 1000, 10);
+    assert_eq!(lost(), serde_json::json!([]));
+    sandbox.flott(["list", "-a"]).success().prints(&[&format!("{job} : held (FINISHED)")]);
 }
 
 /// What a supervisor does, or a person: the same command again, on the same directory.

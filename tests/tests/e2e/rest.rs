@@ -255,9 +255,10 @@ fn programs_are_uploaded_planned_run_and_deleted_as_jars() {
 
     // What the program does wrong is told, and stays in its child.
     let crash = |plan: &str| json!({ "programArgsList": ["a", format!("plan={plan}")] });
-    post(&format!("/jars/{id}/plan"), &crash("panic")).refused(500, &["main has had enough"]);
-    post(&format!("/jars/{id}/run"), &crash("segfault")).refused(500, &["SIGSEGV"]);
-    post(&format!("/jars/{id}/run"), &crash("none")).refused(500, &["execute"]);
+    post(&format!("/jars/{id}/plan"), &crash("panic")).refused(400, &["main has had enough"]);
+    post(&format!("/jars/{id}/run"), &crash("segfault")).refused(400, &["SIGSEGV"]);
+    post(&format!("/jars/{id}/run"), &crash("none")).refused(400, &["execute"]);
+    post(&format!("/jars/{id}/run"), &json!({ "programArgsList": ["a", "nosuch=1"] })).refused(400, &["nosuch"]);
     let script = session.post_parts("/jars/upload", vec![("jarfile", Some("script"), b"#!/bin/sh\n".to_vec())]);
     let script = script.expect(200)["filename"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
     post(&format!("/jars/{script}/run"), &json!({})).refused(400, &["a script"]);

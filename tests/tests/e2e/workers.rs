@@ -95,7 +95,7 @@ fn no_slots_before_the_timeout_name_what_was_asked_for_and_what_there_was() {
         if overview["slots-total"] == 1 { Ok(()) } else { Err(overview) }
     });
     let failed = session.run(&["-p", "3"], &test_program(), ["a"]).expect(2);
-    failed.says(&["slot.request.timeout", "3", "1 slot"]);
+    failed.says(&["asked for 3 of any size; given none;", "1 TaskManager with 1 slot is registered, 1 free"]);
     // The slot that there is was not lost over it.
     session.run(&["-p", "1"], &test_program(), ["a"]).success();
     end(worker);
@@ -105,13 +105,17 @@ fn no_slots_before_the_timeout_name_what_was_asked_for_and_what_there_was() {
 #[test]
 fn a_cluster_that_may_not_grow_says_so() {
     let sandbox = Sandbox::new();
-    let session = sandbox.session(&["slotmanager.number-of-slots.max=1", "slot.request.timeout=2 s"]);
+    let session = sandbox.session(&["slotmanager.number-of-slots.max=1"]);
     let job = session.run(&["-d", "-p", "2"], &test_program(), ["a"]).success().job();
     let why = reason(&session, &job);
     assert!(why["reason"].as_str().unwrap().contains("slotmanager.number-of-slots.max"), "{why}");
+    // Long before `slot.request.timeout`.
     session.until(&job, "FAILED");
     let exceptions = session.exceptions(&job);
-    assert!(exceptions[0].to_string().contains("slot.request.timeout"), "{exceptions:?}");
+    let told = exceptions[0].to_string();
+    assert!(told.contains("the cluster may not have enough slots: asked for 2 of any size; given none;"), "{told}");
+    assert!(told.contains("slotmanager.number-of-slots.max allows 1 slot"), "{told}");
+    session.run(&[], &test_program(), ["b"]).success();
     session.stop();
 }
 
@@ -159,9 +163,45 @@ fn a_worker_without_a_job_manager_gives_up() {
 #[test]
 fn idle_workers_go_and_come_back_when_they_are_needed() {
     let sandbox = Sandbox::new();
-    let session = sandbox.session(&["resourcemanager.taskmanager-timeout=100 ms", "slot.idle.timeout=0 ms"]);
+    let session = sandbox.session(&["resourcemanager.taskmanager-timeout=100 ms"]);
     session.run(&[], &test_program(), ["a"]).success();
     sandbox.until_running(Role::TaskManager, 0);
     session.run(&[], &test_program(), ["b"]).success();
+    session.stop();
+}
+
+/// What the directories of the session's workers hold, `logs` apart.
+fn leftovers(sandbox: &Sandbox) -> Vec<String> {
+    let workers = fs::read_dir(sandbox.at("state/session/workers")).unwrap();
+    let entries = workers.flat_map(|worker| fs::read_dir(worker.unwrap().path()).unwrap());
+    let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| !path.ends_with("logs"));
+    paths.map(|path| path.display().to_string()).collect()
+}
+
+#[test]
+fn workers_that_are_gone_leave_their_logs_only() {
+    let sandbox = Sandbox::new();
+    let session = sandbox.session(&[]);
+    let job = session.submit(&test_program(), ["a"]);
+    session.finished(&job);
+    assert!(!leftovers(&sandbox).is_empty(), "a worker that runs keeps the program for the next job");
+    session.stop();
+    assert_eq!(leftovers(&sandbox), [] as [&str; 0]);
+
+    // The JobManager first, so that nobody is there to see to it.
+    let session = sandbox.session(&[]);
+    let job = session.submit(&test_program(), ["b"]);
+    session.finished(&job);
+    drop(session);
+    for role in [Role::JobManager, Role::TaskManager, Role::JobProcess] {
+        sandbox.running(role).iter().for_each(|process| process.kill());
+    }
+    sandbox.until_empty();
+    assert!(!leftovers(&sandbox).is_empty());
+    let session = sandbox.session(&[]);
+    eventually("what the dead have left to be gone", PATIENCE, || {
+        let left = leftovers(&sandbox);
+        if left.is_empty() { Ok(()) } else { Err(left.join(" ")) }
+    });
     session.stop();
 }

@@ -9,13 +9,10 @@ use crate::{
 
 section! {
     "Slots and workers",
-    "How many workers a cluster may start, and how long it waits for slots and keeps idle ones.";
+    "How many workers a cluster may start, and how long it waits for slots and keeps idle workers.";
 
     /// How long a job waits for slots before it fails, with an error that names what it asked for and what there was.
     REQUEST_TIMEOUT: Duration = key("slot.request.timeout").default("5 min").range("1 ms", "365 d");
-
-    /// How long a job keeps a slot that it does not use.
-    IDLE_TIMEOUT: Duration = key("slot.idle.timeout").default("50 s").range("0 ms", "365 d");
 
     /// How long a worker without used slots is kept before it is stopped. Workers that no backend started stay.
     TASKMANAGER_TIMEOUT: Duration = key("resourcemanager.taskmanager-timeout").default("30 s").range("0 ms", "365 d");

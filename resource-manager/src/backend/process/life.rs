@@ -85,6 +85,7 @@ impl Life {
             tracing::warn!(worker = %self.watched.spec.worker, %error, "what a worker left behind was not looked for");
         }
         let worker = self.forget();
+        self.shared.sweep().await;
         self.shared.tell(BackendEvent::Lost { worker, reason }).await;
     }
 

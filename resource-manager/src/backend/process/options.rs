@@ -12,6 +12,9 @@ pub struct ProcessOptions {
     /// Where workers' standard output and error go, as `<worker>.out` and `<worker>.err`. Workers bound what they
     /// write there; files of the most recent workers are kept.
     pub log_dir: PathBuf,
+    /// Where every worker has a directory of its name to work in, if they do. What is left there of workers that are
+    /// gone is removed, but for the `logs` of the most recent ones.
+    pub work_dir: Option<PathBuf>,
     /// Most worker processes at a time.
     pub workers_max: u32,
     /// How long a worker may take to end after it was asked to, before it is killed.
@@ -30,6 +33,7 @@ impl ProcessOptions {
         Self {
             record_dir: state_dir.join("workers"),
             log_dir: state_dir.join("logs"),
+            work_dir: None,
             workers_max: 256,
             stop_grace: Duration::from_secs(5),
             command: Arc::new(command),
@@ -42,6 +46,7 @@ impl fmt::Debug for ProcessOptions {
         f.debug_struct("ProcessOptions")
             .field("record_dir", &self.record_dir)
             .field("log_dir", &self.log_dir)
+            .field("work_dir", &self.work_dir)
             .field("workers_max", &self.workers_max)
             .field("stop_grace", &self.stop_grace)
             .finish_non_exhaustive()

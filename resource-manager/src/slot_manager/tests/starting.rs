@@ -2,7 +2,7 @@
 
 use flott_core::id::WorkerId;
 
-use super::bench::{Bench, GIB, size};
+use super::bench::{Bench, GIB, job, size};
 use crate::{
     WorkerShape,
     backend::{BackendEvent, BackendWorker, LossReason, Rejection, WorkerSpec},
@@ -48,7 +48,16 @@ fn bounds_are_kept_and_named() {
 
     let mut bench = Bench::starting(|options| options.slots_max = 3);
     bench.need(1, 3);
-    bench.check_pending(1, &["3: no TaskManager is registered; slotmanager.number-of-slots.max allows 3 slots"]);
+    bench.check_pending(
+        1,
+        &["3: no TaskManager is registered; slotmanager.number-of-slots.max allows 3 slots, and a worker has 2"],
+    );
+    assert!(bench.core.pending(&job(1))[0].unattainable);
+    bench.need(1, 2);
+    bench.need(2, 2);
+    bench.check_pending(2, &["2: waiting for 1 worker that is starting"]);
+    bench.register_started();
+    assert!(!bench.core.pending(&job(2))[0].unattainable, "another job will end");
     let mut bench = Bench::starting(|_| {});
     bench.declare(1, 1, &[(size(4 * GIB), 1)]);
     bench.check_pending(1, &["1: no slot is that big: the largest is 0.000 cores, 512 MiB"]);

@@ -1,0 +1,108 @@
+//! One file, shown under its final name without replacing what is not its own.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use flott_runtime::error::TaskResult;
+
+use super::cannot;
+
+/// A file that is staged, and where it is to be seen.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub from: PathBuf,
+    pub to: PathBuf,
+}
+
+impl Part {
+    /// Whether what stands in the final place is this part.
+    pub fn is_shown(&self) -> bool {
+        match identity(&self.from) {
+            Ok(from) => identity(&self.to).is_ok_and(|to| to == from),
+            Err(error) => self.was_moved(&error),
+        }
+    }
+
+    /// Where there are no links a part is moved, so it is not staged any more.
+    fn was_moved(&self, error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::NotFound && self.to.is_file()
+    }
+
+    /// Shows it. What stands in its place and is not this part is replaced if `overwrite` is set, and
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if not.
+    pub fn show(&self, overwrite: bool) -> io::Result<()> {
+        if self.is_shown() {
+            return Ok(());
+        }
+        match self.link(overwrite) {
+            Err(error) if has_no_links(&error) => move_to(&self.from, &self.to, overwrite),
+            // An answer that a network file system has lost, and asked for again.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.is_shown() => Ok(()),
+            linked => linked,
+        }
+    }
+
+    fn link(&self, overwrite: bool) -> io::Result<()> {
+        if !overwrite {
+            return fs::hard_link(&self.from, &self.to);
+        }
+        // A second name, since a rename must leave the staged one: it is how the part is known.
+        let second = self.from.with_extension("shown");
+        match fs::remove_file(&second) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::hard_link(&self.from, &second)?;
+        fs::rename(&second, &self.to)
+    }
+
+    /// Undoes [`show`](Self::show), as far as it was done.
+    pub fn take_back(&self) -> TaskResult {
+        match identity(&self.from) {
+            Ok(_) if self.is_shown() => {
+                fs::remove_file(&self.to).map_err(|error| cannot("take back", &self.to, &error))
+            }
+            Err(error) if self.was_moved(&error) => {
+                fs::rename(&self.to, &self.from).map_err(|error| cannot("take back", &self.to, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Device and number of a file: the same for all its names.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// FAT and some network file systems.
+fn has_no_links(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported)
+}
+
+/// For file systems without links.
+pub(super) fn move_to(from: &Path, to: &Path, overwrite: bool) -> io::Result<()> {
+    if overwrite {
+        return fs::rename(from, to);
+    }
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        use nix::{
+            errno::Errno,
+            fcntl::{AT_FDCWD, RenameFlags, renameat2},
+        };
+        match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+            Err(Errno::EINVAL | Errno::ENOSYS) => {}
+            result => return Ok(result?),
+        }
+    }
+    // Neither: all that is left is to look first.
+    match fs::symlink_metadata(to) {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => fs::rename(from, to),
+    }
+}
