@@ -1,0 +1,97 @@
+//! TaskManager and JobMaster.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{HostToJob, JobToHost, SlotGrant};
+use crate::{
+    failure::Failure,
+    id::{AllocationId, Digest, JobId, JobSecret, ProcessId, WorkerId},
+};
+
+/// From a TaskManager to a job's JobMaster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum WorkerToJob {
+    /// These slots are yours if you want them. Repeated until answered.
+    OfferSlots(Vec<SlotGrant>),
+    /// A slot that the JobMaster held was taken back.
+    SlotLost {
+        /// Which.
+        allocation: AllocationId,
+        /// Why.
+        reason: String,
+    },
+    /// The job process is up and its data port is open.
+    ProcessReady(ProcessLocation),
+    /// A job process ended, or could not be started. Everything on it is gone.
+    ProcessLost {
+        /// Which life; the one that was being started if it never came up.
+        process: ProcessId,
+        /// Exit code or signal, with the end of its standard error.
+        failure: Failure,
+    },
+    /// From the job process.
+    Host {
+        /// Which life of it.
+        process: ProcessId,
+        /// What.
+        message: HostToJob,
+    },
+}
+
+/// From a JobMaster to a TaskManager.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum JobToWorker {
+    /// Answer to an offer.
+    AcceptSlots(Vec<AllocationId>),
+    /// Answer to an offer: not wanted, free them.
+    RejectSlots(Vec<AllocationId>),
+    /// Slots that the job no longer needs.
+    FreeSlots(Vec<AllocationId>),
+    /// Bring up the job process unless it is up; answered by `ProcessReady` or `ProcessLost` in either case.
+    StartProcess(Box<JobSetup>),
+    /// The job has ended or left this worker: end its process, free its slots, forget it.
+    Forget,
+    /// For the job process.
+    Host {
+        /// Which life of it; dropped when another is running.
+        process: ProcessId,
+        /// What.
+        message: JobToHost,
+    },
+}
+
+/// What a TaskManager needs to start a job process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobSetup {
+    /// The job.
+    pub job: JobId,
+    /// Its name.
+    pub name: String,
+    /// The `job.graph` document, a blob.
+    pub graph: Digest,
+    /// The executable, a blob.
+    pub program: Digest,
+    /// Its file name, for process listings.
+    pub program_name: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Shared by the job's processes.
+    pub secret: JobSecret,
+    /// The job's effective configuration (the cluster's, overlaid with the job's).
+    pub configuration: BTreeMap<String, String>,
+}
+
+/// Where a job process is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProcessLocation {
+    /// Which life.
+    pub process: ProcessId,
+    /// Its TaskManager.
+    pub worker: WorkerId,
+    /// Where it takes data connections.
+    pub data_address: SocketAddr,
+    /// Operating system process id.
+    pub pid: u32,
+}
