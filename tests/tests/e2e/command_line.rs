@@ -22,7 +22,12 @@ const UNKNOWN: &str = "00000000000000000000000000000abc";
 fn wrong_usage_is_one_line_and_code_1() {
     let sandbox = Sandbox::new();
     sandbox.flott(["frobnicate"]).expect(1).says(&["frobnicate"]);
-    sandbox.flott(["run", "--no-such-option", "x"]).expect(1).says(&["--no-such-option"]);
+    for verb in ["run", "info", "plan"] {
+        sandbox.flott([verb, "--no-such-option", "x"]).refused(1, &["unknown option --no-such-option"]);
+        sandbox.flott([verb, "-yfoo", "x"]).refused(1, &["unknown option -yfoo"]);
+        let meant = ["unknown option --paralelism", "did you mean --parallelism?"];
+        sandbox.flott([verb, "--paralelism", "2", "x"]).refused(1, &meant);
+    }
     sandbox.flott(["run"]).refused(1, &["program"]);
     sandbox.flott(["cancel", "not-a-job"]).refused(1, &["not-a-job"]);
     sandbox.flott(["run", "-m", "nowhere", &test_program(), "a"]).refused(1, &["nowhere", "HOST:PORT"]);
@@ -267,6 +272,24 @@ fn a_graph_is_planned_now_and_run_later() {
     sandbox.flott(line).refused(1, &["not sent", "not stored"]);
     session.stop();
     sandbox.flott(["run", "-m", "local", "--job-graph", &graph]).refused(1, &["needs a cluster"]);
+}
+
+#[test]
+fn the_file_of_a_graph_may_be_named_behind_the_program() {
+    let sandbox = Sandbox::new();
+    let program = test_program();
+    let arguments = |path: &str| -> Value {
+        let document: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        document["graph"]["program"]["arguments"].clone()
+    };
+    let (first, last) = (sandbox.at("first.graph"), sandbox.at("last.graph"));
+    sandbox.flott(["plan", &program, "-o", &first, "a", "keys=3"]).success().says(&["wrote", &first]);
+    assert_eq!(arguments(&first), serde_json::json!(["a", "keys=3"]));
+    sandbox.flott(["plan", &program, "a", "keys=3", "-o", &last]).success().says(&["wrote", &last]);
+    assert_eq!(arguments(&last), serde_json::json!(["a", "keys=3"]));
+    // The program's own, which does not know it.
+    sandbox.flott(["plan", "-o", &first, &program, "a", "-o", "x"]).refused(1, &["exited with code 64"]);
+    sandbox.flott(["plan", "--", &program, "a", "-o", "x"]).refused(1, &["exited with code 64"]);
 }
 
 #[test]
