@@ -51,6 +51,13 @@ impl StateDir {
         ClusterDir(self.0.join("clusters").join(id))
     }
 
+    /// Where a client prepares things, made if it is not there.
+    pub fn staging(&self) -> anyhow::Result<PathBuf> {
+        let staging = self.0.join("staging");
+        private_dir(&staging)?;
+        Ok(staging)
+    }
+
     /// How jobs ended.
     pub fn history(&self) -> PathBuf {
         self.0.join("history")

@@ -13,7 +13,7 @@ use flott_core::{
     config::{Configuration, Origin, keys},
     id::{Digest, JobId},
     job_graph::document,
-    message::{PlanRequest, environment},
+    message::{PlanRequest, environment, executed},
 };
 
 use super::plan::{implied, job_configuration, planned};
@@ -46,7 +46,7 @@ pub async fn run(arguments: &Arguments, options: &Run) -> CommandResult {
     let settings = Settings::load_with(arguments, &more)?;
     let state = StateDir::open(arguments.state_dir.as_deref())?;
     match target(options, &settings, &state).await? {
-        Where::Local => local(options, &settings).await,
+        Where::Local => local(options, &settings, &state).await,
         Where::OwnCluster if options.detached => detached_cluster(options, &settings, &state).await,
         Where::OwnCluster => attached_cluster(options, &settings, &state).await,
         Where::Session(client) => {
@@ -120,7 +120,7 @@ impl Prepared {
 }
 
 /// The program runs itself, and all of a cluster in its own process.
-async fn local(options: &Run, settings: &Settings) -> CommandResult {
+async fn local(options: &Run, settings: &Settings, state: &StateDir) -> CommandResult {
     if options.job_graph.is_some() {
         return Err(
             anyhow!("a prepared graph needs a cluster: give -m cluster, or -m HOST:PORT of one that runs").into()
@@ -138,10 +138,20 @@ async fn local(options: &Run, settings: &Settings) -> CommandResult {
     // Not as variables of the keys: free keys have none.
     let request = PlanRequest { configuration: job_configuration(&settings.config), ..PlanRequest::default() };
     command.env(environment::PLAN_REQUEST, serde_json::to_string(&request)?);
+    let notes = Notes::new(state)?;
+    command.env(environment::EXECUTED, &notes.0);
     let mut child = command.spawn().with_context(|| format!("{} cannot be run", program.display()))?;
     let status = tokio::task::spawn_blocking(move || child.wait()).await??;
+    let (called, begun) = notes.read();
+    let shown = program.display();
+    if called > 1 {
+        return Err(anyhow!("{shown} calls execute() twice: a program is one job, and only the first has run").into());
+    }
     if status.success() {
-        return Ok(Code::Done);
+        return match called {
+            0 => Err(anyhow!("{shown} ended without calling execute(): is it a Flott program?").into()),
+            _ => Ok(Code::Done),
+        };
     }
     // A program whose job fails has said why; one that crashes has had no time to.
     let how = match (status.code(), status.signal()) {
@@ -149,7 +159,36 @@ async fn local(options: &Run, settings: &Settings) -> CommandResult {
         (None, Some(signal)) => format!("was killed by {}", planner::signal_name(signal)),
         (None, None) => "ended in an unknown way".to_owned(),
     };
-    Err(End::new(Code::JobFailed, anyhow!("{} {how}", program.display())))
+    if begun == 0 {
+        return Err(anyhow!("{shown} {how} before its job began").into());
+    }
+    Err(End::new(Code::JobFailed, anyhow!("{shown} {how}")))
+}
+
+/// A file in which a program that runs by itself notes when it calls `execute`. Removed when dropped.
+struct Notes(PathBuf);
+
+impl Notes {
+    fn new(state: &StateDir) -> anyhow::Result<Self> {
+        let staging = state.staging()?;
+        let path = staging.join(format!("{}.executed", JobId::random()));
+        std::fs::write(&path, []).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    /// How often `execute` was called, and how often a job began.
+    fn read(&self) -> (usize, usize) {
+        let notes = std::fs::read(&self.0).unwrap_or_default();
+        let count = |what: u8| notes.iter().filter(|note| **note == what).count();
+        (count(executed::CALLED), count(executed::BEGUN))
+    }
+}
+
+impl Drop for Notes {
+    fn drop(&mut self) {
+        // Best effort: what is left behind is one small file.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Submits to a cluster that runs, and follows the job unless detached.

@@ -258,6 +258,9 @@ fn programs_are_uploaded_planned_run_and_deleted_as_jars() {
     post(&format!("/jars/{id}/plan"), &crash("panic")).refused(500, &["main has had enough"]);
     post(&format!("/jars/{id}/run"), &crash("segfault")).refused(500, &["SIGSEGV"]);
     post(&format!("/jars/{id}/run"), &crash("none")).refused(500, &["execute"]);
+    for verb in ["plan", "run"] {
+        post(&format!("/jars/{id}/{verb}"), &crash("twice")).refused(500, &["calls execute() twice"]);
+    }
     let script = session.post_parts("/jars/upload", vec![("jarfile", Some("script"), b"#!/bin/sh\n".to_vec())]);
     let script = script.expect(200)["filename"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
     post(&format!("/jars/{script}/run"), &json!({})).refused(400, &["a script"]);
