@@ -275,6 +275,29 @@ fn a_graph_is_planned_now_and_run_later() {
 }
 
 #[test]
+fn a_prepared_graph_runs_once_on_a_cluster() {
+    let sandbox = Sandbox::new();
+    let (graph, hold, program) = (sandbox.at("job.graph"), sandbox.at("hold"), test_program());
+    sandbox.flott(["plan", "-o", &graph, &program, "once", &format!("hold={hold}")]).success();
+    let session = sandbox.session(&[]);
+    let run = ["run", "--job-graph", &graph, "--program", &program];
+    let job = sandbox.flott(run.into_iter().chain(["-d"])).success().job();
+    // As long as it runs it is the same job: whoever lost the answer may ask again.
+    assert_eq!(sandbox.flott(run.into_iter().chain(["-d"])).success().job(), job);
+    fs::write(&hold, "").unwrap();
+    session.finished(&job);
+    for options in [vec![], vec!["-d"]] {
+        let again = sandbox.flott(run.into_iter().chain(options)).refused(1, &[&job, "already been submitted"]);
+        assert_eq!(again.out, "");
+    }
+    session.stop();
+    for _ in 0..2 {
+        let elsewhere = sandbox.flott(run.into_iter().chain(["-m", "cluster"])).success();
+        assert_eq!(elsewhere.job(), job);
+    }
+}
+
+#[test]
 fn the_file_of_a_graph_may_be_named_behind_the_program() {
     let sandbox = Sandbox::new();
     let program = test_program();
