@@ -10,6 +10,7 @@ use crate::{
     cluster::Place,
     exit::{Code, CommandResult},
     output,
+    pending::{self, Reason},
     rest::Client,
     settings::Settings,
     state_dir::StateDir,
@@ -32,15 +33,6 @@ struct Job {
     address: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pending: Vec<Reason>,
-}
-
-/// Why a job waits.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Reason {
-    slots_missing: u32,
-    profile: String,
-    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -131,7 +123,7 @@ fn section(jobs: &[&Job], title: &str, none: &str) {
     for job in jobs {
         println!("{} : {} : {} ({})", output::local_time(job.start_time), job.jid, job.name, job.state);
         for reason in &job.pending {
-            println!("    waiting for {} slots ({}): {}", reason.slots_missing, reason.profile, reason.reason);
+            println!("    {reason}");
         }
     }
     println!("--------------------------------------------------------------");
@@ -148,13 +140,8 @@ async fn of_cluster(client: &Client, named: bool) -> CommandResult<Vec<Job>> {
     for job in &mut jobs {
         job.address = Some(client.address().to_owned());
         if !job.state.is_terminal() {
-            #[derive(Deserialize)]
-            struct Pending {
-                reasons: Vec<Reason>,
-            }
             // A job that has just ended is not waiting.
-            let pending = client.get::<Pending>(&format!("/flott/v1/jobs/{}/pending", job.jid)).await;
-            job.pending = pending.map(|pending| pending.reasons).unwrap_or_default();
+            job.pending = pending::reasons(client, job.jid).await.unwrap_or_default();
         }
     }
     Ok(jobs)
