@@ -221,12 +221,14 @@ async fn detached_cluster(options: &Run, settings: &Settings, state: &StateDir) 
     let program =
         job.program.as_deref().ok_or_else(|| anyhow!("a cluster of its own needs the executable: give --program"))?;
     let dir = cluster_dir(state, settings, id);
+    let begun = Begun::new(&dir);
     let (graph_file, program_file) = stage(&dir, &job, program)?;
     let arguments: Vec<OsString> =
         vec!["--job-graph".into(), graph_file.into(), "--program".into(), program_file.into()];
     let launch = Launch { arguments, ends_with_client: false };
     let (client, mut child) = cluster::launch(&dir, &own_cluster_config(settings)?, launch).await?;
-    begun(&client, &mut child, &dir, state, id, settings.config.get(&keys::client::TIMEOUT)).await?;
+    begun.done();
+    job_begun(&client, &mut child, &dir, state, id, settings.config.get(&keys::client::TIMEOUT)).await?;
     println!("Job has been submitted with JobID {id}");
     println!("Web address: {}", client.url());
     Ok(Code::Done)
@@ -234,7 +236,7 @@ async fn detached_cluster(options: &Run, settings: &Settings, state: &StateDir) 
 
 /// Waits until the job of a cluster of its own has left INITIALIZING. A short one may be over, and its cluster gone,
 /// before it was seen to begin.
-async fn begun(
+async fn job_begun(
     client: &Client,
     child: &mut Child,
     dir: &ClusterDir,
@@ -261,6 +263,33 @@ fn cluster_dir(state: &StateDir, settings: &Settings, job: JobId) -> ClusterDir 
     state.cluster(&id)
 }
 
+/// The directory of a cluster that is being started. Unless that is done, it goes when this is dropped.
+struct Begun<'a> {
+    dir: &'a ClusterDir,
+    is_new: bool,
+    is_done: bool,
+}
+
+impl<'a> Begun<'a> {
+    fn new(dir: &'a ClusterDir) -> Self {
+        Self { dir, is_new: !dir.path().exists(), is_done: false }
+    }
+
+    /// The JobManager has it.
+    fn done(mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        // One that was there before may hold what another cluster of that name left, or still has.
+        if !self.is_done && self.is_new {
+            self.dir.abandon();
+        }
+    }
+}
+
 /// Puts graph and program where the JobManager finds them, whatever becomes of the user's files.
 fn stage(dir: &ClusterDir, job: &Prepared, program: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     let staging = dir.path().join("staging");
@@ -277,7 +306,9 @@ async fn attached_cluster(options: &Run, settings: &Settings, state: &StateDir) 
     let job = prepared(options, settings, state).await?;
     let dir = cluster_dir(state, settings, job.graph.job_id);
     let launch = Launch { arguments: Vec::new(), ends_with_client: true };
+    let begun = Begun::new(&dir);
     let (client, mut child) = cluster::launch(&dir, &own_cluster_config(settings)?, launch).await?;
+    begun.done();
     let outcome = tokio::select! {
         outcome = session(&client, &job, false, settings) => outcome,
         () = interrupted() => {
