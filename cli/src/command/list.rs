@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     arguments::{Arguments, List},
-    cluster::Place,
+    cluster::{self, Place},
     exit::{Code, CommandResult},
     output,
     pending::{self, Reason},
@@ -65,9 +65,14 @@ pub async fn run(arguments: &Arguments, options: &List) -> CommandResult {
         Group::Ended => options.all,
     };
     let jobs: Vec<&Job> = jobs.iter().filter(wanted).collect();
+    // What is known is printed all the same.
+    let end = match place {
+        Place::One(_) => Ok(Code::Done),
+        Place::Own(_) => cluster::session(&state).await.map(|_| Code::Done),
+    };
     if options.json.json {
         output::json(&serde_json::json!({ "jobs": jobs }))?;
-        return Ok(Code::Done);
+        return end;
     }
     let of = |wanted: Group| jobs.iter().copied().filter(move |job| group(job.state) == wanted).collect::<Vec<_>>();
     if running {
@@ -91,7 +96,7 @@ pub async fn run(arguments: &Arguments, options: &List) -> CommandResult {
             "No terminated jobs.",
         );
     }
-    Ok(Code::Done)
+    end
 }
 
 #[derive(PartialEq, Eq)]

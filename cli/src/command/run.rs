@@ -72,7 +72,7 @@ async fn target(options: &Run, settings: &Settings, state: &StateDir) -> Command
         None if cluster::is_configured(config) => {
             Where::Session(Client::new(&cluster::configured(config), cluster::token(config))?)
         }
-        None => match cluster::answering(&state.session()).await {
+        None => match cluster::session(state).await? {
             Some(client) => Where::Session(client),
             None => Where::Local,
         },
