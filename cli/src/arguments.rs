@@ -75,7 +75,7 @@ pub struct Program {
     #[arg(short = 'c', long = "class", value_name = "ENTRY")]
     pub entry: Option<String>,
     /// Parallelism of operators that do not set their own.
-    #[arg(short = 'p', long, value_name = "N")]
+    #[arg(short = 'p', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32768))]
     pub parallelism: Option<u32>,
     /// Name of the job instead of the program's own choice.
     #[arg(long, value_name = "NAME")]
@@ -105,6 +105,8 @@ pub struct Run {
     /// Ends the session's job when this client ends; the default of an attached run.
     #[arg(long = "shutdownOnAttachedExit", hide = true)]
     pub shutdown_on_attached_exit: bool,
+    #[command(flatten)]
+    pub json: Json,
     #[command(flatten)]
     pub yarn: Yarn,
     #[command(flatten)]
@@ -146,6 +148,9 @@ pub struct Yarn {
 /// `flott info`
 #[derive(Debug, Args)]
 pub struct Plan {
+    /// Accepted for the sake of scripts: the plan is JSON in any case.
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub program: Program,
 }
@@ -157,6 +162,8 @@ pub struct WritePlan {
     /// program with such an option of its own comes after `--`, or after an `-o` for the graph.
     #[arg(short = 'o', long, value_name = "FILE", default_value = "job.graph")]
     pub output: PathBuf,
+    #[command(flatten)]
+    pub json: Json,
     #[command(flatten)]
     pub program: Program,
 }

@@ -16,12 +16,14 @@ use flott_core::{
     message::{PlanRequest, environment, executed},
 };
 
+use serde_json::json;
+
 use super::plan::{implied, job_configuration, planned};
 use crate::{
     arguments::{Arguments, Run, Yarn},
     cluster::{self, Launch},
     exit::{Code, CommandResult, End},
-    follow,
+    follow, output,
     planner::{self, Planned},
     rest::Client,
     settings::Settings,
@@ -51,7 +53,7 @@ pub async fn run(arguments: &Arguments, options: &Run) -> CommandResult {
         Where::OwnCluster => attached_cluster(options, &settings, &state).await,
         Where::Session(client) => {
             let planned = prepared(options, &settings, &state).await?;
-            session(&client, &planned, options.detached, &settings).await
+            session(&client, &planned, options, &settings).await
         }
     }
 }
@@ -192,17 +194,39 @@ impl Drop for Notes {
 }
 
 /// Submits to a cluster that runs, and follows the job unless detached.
-async fn session(client: &Client, job: &Prepared, detached: bool, settings: &Settings) -> CommandResult {
+async fn session(client: &Client, job: &Prepared, options: &Run, settings: &Settings) -> CommandResult {
     let id = submission::submit(client, &job.submission()).await?;
-    println!("Job has been submitted with JobID {id}");
-    if detached {
+    let as_json = options.json.json;
+    if !as_json {
+        println!("Job has been submitted with JobID {id}");
+    }
+    if options.detached {
         follow::until_begun(client, id, settings.config.get(&keys::client::TIMEOUT)).await?;
-        eprintln!("flott: the job's web address is {}/jobs/{id}", client.url());
+        if as_json {
+            print_submitted(id, client)?;
+        } else {
+            eprintln!("flott: the job's web address is {}/jobs/{id}", client.url());
+        }
         return Ok(Code::Done);
     }
-    let result = follow::to_end(client, id, false, None).await?;
-    follow::print_end(id, &result);
+    let result = follow::to_end(client, id, as_json, None).await?;
+    if as_json {
+        output::json(&json!({
+            "jobid": id,
+            "status": result.application_status,
+            "runtime": result.net_runtime,
+            "accumulators": result.accumulator_results,
+        }))?;
+    }
+    // With JSON, only what is no data.
+    if !as_json || result.code() != Code::Done {
+        follow::print_end(id, &result);
+    }
     Ok(result.code())
+}
+
+fn print_submitted(job: JobId, client: &Client) -> anyhow::Result<()> {
+    output::json(&json!({ "jobid": job, "address": client.address(), "url": format!("{}/jobs/{job}", client.url()) }))
 }
 
 /// Configuration of a cluster for one job: its port is any free one unless the user chose one.
@@ -229,8 +253,12 @@ async fn detached_cluster(options: &Run, settings: &Settings, state: &StateDir) 
     let (client, mut child) = cluster::launch(&dir, &own_cluster_config(settings)?, launch).await?;
     begun.done();
     job_begun(&client, &mut child, &dir, state, id, settings.config.get(&keys::client::TIMEOUT)).await?;
-    println!("Job has been submitted with JobID {id}");
-    println!("Web address: {}", client.url());
+    if options.json.json {
+        print_submitted(id, &client)?;
+    } else {
+        println!("Job has been submitted with JobID {id}");
+        println!("Web address: {}", client.url());
+    }
     Ok(Code::Done)
 }
 
@@ -310,7 +338,7 @@ async fn attached_cluster(options: &Run, settings: &Settings, state: &StateDir) 
     let (client, mut child) = cluster::launch(&dir, &own_cluster_config(settings)?, launch).await?;
     begun.done();
     let outcome = tokio::select! {
-        outcome = session(&client, &job, false, settings) => outcome,
+        outcome = session(&client, &job, options, settings) => outcome,
         () = interrupted() => {
             eprintln!("flott: interrupted; cancelling the job and ending its cluster");
             Err(End::new(Code::Cancelled, anyhow!("job {} was cancelled by an interrupt", job.graph.job_id)))
