@@ -33,7 +33,7 @@ fn one_line(errors: &[String]) -> String {
         let mut lines = error.lines().map(str::trim).filter(|line| !line.is_empty());
         let Some(first) = lines.next() else { continue };
         let (gist, is_cause) = match first.strip_prefix("<Exception on server side:") {
-            Some(rest) if rest.is_empty() => (lines.next().unwrap_or(first), true),
+            Some("") => (lines.next().unwrap_or(first), true),
             Some(rest) => (rest.trim(), true),
             None => (first, false),
         };
