@@ -176,9 +176,8 @@ fn jobs_are_posted_with_the_field_names_of_all_flinks() {
         assert_eq!(answer["jobUrl"], format!("/jobs/{id}"));
         session.finished(&id);
         check_output(&out, 1000, 10);
-        // A client that has not heard the answer may repeat itself: the job is not run a second time.
-        session.post_parts("/v1/jobs", parts).expect(202);
-        session.finished(&id);
+        // It does not run a second time, and whoever wants that is told.
+        session.post_parts("/v1/jobs", parts).refused(409, &["already been submitted", &id]);
         check_output(&out, 1000, 10);
         let same_id = String::from_utf8(other(&sandbox, &id)).unwrap();
         let request = json!({ field: "job.graph", "jobJarFileNames": ["program"] });
