@@ -6,10 +6,12 @@
 //! - `sources`: the beginnings of streams
 //! - `execute`: what happens in each mode
 //! - `local`: the job within this process
+//! - `rehearsal`: looks for a second `execute` when a program is planned
 
 mod execute;
 mod launch;
 mod local;
+mod rehearsal;
 mod settings;
 mod sources;
 
@@ -35,7 +37,7 @@ use settings::Settings;
 /// A program's way to Flott: sources begin here, and [`execute`](Self::execute) runs what was put together.
 ///
 /// The same executable runs in three modes, told apart by environment variables that the runtime sets: by itself (the
-/// job runs within the process), to be planned (`execute` writes the job graph and ends the process), and to host tasks
+/// job runs within the process), to be planned (`execute` writes the job graph, and nothing behind it reaches the outside), and to host tasks
 /// on a TaskManager (`execute` plans again, compares, and serves until the job ends). So what a program does before
 /// `execute` happens on every machine, and must lead to the same plan each time; what it does after happens only when it
 /// runs by itself.

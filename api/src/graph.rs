@@ -88,6 +88,11 @@ pub(crate) struct StreamEdge {
 }
 
 impl StreamGraph {
+    /// The operators that nodes of the plan have become.
+    pub(crate) fn operators(&self) -> BTreeMap<NodeIndex, OperatorId> {
+        self.places.iter().map(|(node, place)| (*node, self.nodes[*place].id)).collect()
+    }
+
     /// The vertex that `node` is in.
     pub fn vertex_of(&self, node: &StreamNode) -> VertexId {
         VertexId::of_chain(self.nodes[node.head].id)

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use flott_core::{
     id::{JobId, OperatorId},
+    status::JobStatus,
     view::{Accumulator, JobView},
 };
 use serde::de::DeserializeOwned;
@@ -33,6 +34,26 @@ impl fmt::Debug for JobResult {
 impl JobResult {
     pub(crate) fn new(view: Arc<JobView>, plan: u64, operators: BTreeMap<NodeIndex, OperatorId>) -> Self {
         Self { view, plan, operators }
+    }
+
+    /// Of a job that was planned and has not run: there is nothing in it.
+    pub(crate) fn unknown(job: JobId, name: String, plan: u64, operators: BTreeMap<NodeIndex, OperatorId>) -> Self {
+        let view = JobView {
+            job,
+            name,
+            status: JobStatus::Finished,
+            started_at: 0,
+            ended_at: Some(0),
+            entered: BTreeMap::new(),
+            vertices: Vec::new(),
+            failure: None,
+            exceptions: Vec::new(),
+            exceptions_truncated: false,
+            restarts: 0,
+            accumulators: BTreeMap::new(),
+            pending: Vec::new(),
+        };
+        Self::new(Arc::new(view), plan, operators)
     }
 
     /// Identity of the job.

@@ -2,7 +2,10 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::exit::{Code, End};
 
@@ -72,13 +75,13 @@ pub struct Program {
     #[arg(short = 'c', long = "class", value_name = "ENTRY")]
     pub entry: Option<String>,
     /// Parallelism of operators that do not set their own.
-    #[arg(short = 'p', long, value_name = "N")]
+    #[arg(short = 'p', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32768))]
     pub parallelism: Option<u32>,
     /// Name of the job instead of the program's own choice.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     /// The program, an executable built with the `flott` crate, and its arguments.
-    #[arg(value_name = "PROGRAM", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "PROGRAM", trailing_var_arg = true)]
     pub program: Vec<OsString>,
 }
 
@@ -102,6 +105,8 @@ pub struct Run {
     /// Ends the session's job when this client ends; the default of an attached run.
     #[arg(long = "shutdownOnAttachedExit", hide = true)]
     pub shutdown_on_attached_exit: bool,
+    #[command(flatten)]
+    pub json: Json,
     #[command(flatten)]
     pub yarn: Yarn,
     #[command(flatten)]
@@ -143,6 +148,9 @@ pub struct Yarn {
 /// `flott info`
 #[derive(Debug, Args)]
 pub struct Plan {
+    /// Accepted for the sake of scripts: the plan is JSON in any case.
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub program: Program,
 }
@@ -150,9 +158,12 @@ pub struct Plan {
 /// `flott plan`
 #[derive(Debug, Args)]
 pub struct WritePlan {
-    /// Where the job graph is written to.
+    /// Where the job graph is written to. Also understood right behind the program or at the end, as `-o FILE`; a
+    /// program with such an option of its own comes after `--`, or after an `-o` for the graph.
     #[arg(short = 'o', long, value_name = "FILE", default_value = "job.graph")]
     pub output: PathBuf,
+    #[command(flatten)]
+    pub json: Json,
     #[command(flatten)]
     pub program: Program,
 }
@@ -306,15 +317,42 @@ pub struct Docs {
 
 /// Parses the command line; the error is the help, the version, or what is wrong with it.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, End> {
-    Arguments::try_parse_from(old::rewrite(arguments)).map_err(|error| {
-        if error.use_stderr() {
-            let text = error.render().to_string();
-            let text = text.trim_end().strip_prefix("error: ").unwrap_or(text.trim_end()).to_owned();
-            End::new(Code::Usage, anyhow::anyhow!(text))
-        } else {
-            End::text(error.render().to_string())
+    let given: Vec<OsString> = arguments.into_iter().collect();
+    Arguments::try_parse_from(old::rewrite(&command(), given.iter().cloned())).map_err(|error| {
+        if !error.use_stderr() {
+            return End::text(error.render().to_string());
         }
+        let text = unknown_option(&error, &given).unwrap_or_else(|| {
+            let text = error.render().to_string();
+            text.trim_end().strip_prefix("error: ").unwrap_or(text.trim_end()).to_owned()
+        });
+        End::new(Code::Usage, anyhow::anyhow!(text))
     })
+}
+
+/// The command line, with every option in its place.
+fn command() -> clap::Command {
+    use clap::CommandFactory;
+    let mut command = Arguments::command();
+    command.build();
+    command
+}
+
+/// One line for an option that there is not, as it was written, with the one that may be meant.
+fn unknown_option(error: &clap::Error, given: &[OsString]) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+        _ => None,
+    };
+    let invalid = text(ContextKind::InvalidArg)
+        .filter(|option| error.kind() == ErrorKind::UnknownArgument && option.starts_with('-'))?;
+    // Of `-abc` clap names the letter that it does not know.
+    let written = given.iter().filter_map(|argument| argument.to_str()).find(|argument| argument.starts_with(&invalid));
+    let written = written.map_or(invalid.as_str(), |written| written.split_once('=').map_or(written, |(name, _)| name));
+    let meant = text(ContextKind::SuggestedArg).or_else(|| old::nearest(written).map(str::to_owned));
+    let meant = meant.map(|meant| format!(" (did you mean {meant}?)")).unwrap_or_default();
+    Some(format!("unknown option {written}{meant}"))
 }
 
 #[cfg(test)]
@@ -326,5 +364,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unknown_option_is_named_with_the_nearest_one() {
+        #[track_caller]
+        fn check(line: &str, expected: &str) {
+            let end = parse(line.split_whitespace().map(OsString::from)).expect_err("it is unknown");
+            assert_eq!((end.code(), end.to_string().as_str()), (Code::Usage, expected));
+        }
+        check("flott run -yfoo X", "unknown option -yfoo");
+        check("flott run -yst1 X", "unknown option -yst1 (did you mean -yst?)");
+        check("flott run --nosuch X", "unknown option --nosuch");
+        check("flott run --detachd X", "unknown option --detachd (did you mean --detached?)");
+        check("flott info --paralelism=2 X", "unknown option --paralelism (did you mean --parallelism?)");
+        check("flott plan -z X", "unknown option -z");
+        check("flott list --runing", "unknown option --runing (did you mean --running?)");
     }
 }

@@ -40,6 +40,26 @@ pub async fn answering(dir: &ClusterDir) -> Option<Client> {
     matches!(found, Ok(Some(_))).then_some(client)
 }
 
+/// The session of this user, if there is one that answers.
+///
+/// # Errors
+/// When there is one that ended without a word: its jobs are still to be taken up, and who would use it must know.
+pub async fn session(state: &StateDir) -> CommandResult<Option<Client>> {
+    let dir = state.session();
+    match (answering(&dir).await, dir.address()) {
+        (Some(client), _) => Ok(Some(client)),
+        // It takes its address away when it ends in order.
+        (None, Some(address)) => {
+            let error = anyhow!(
+                "the JobManager of the session, {address}, does not answer: `flott session start` takes up what it left, \
+                 `flott session stop` gives it up"
+            );
+            Err(End::new(Code::Unreachable, error))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
 /// A client for the address that is written in `dir`, with the token of that cluster.
 fn client_of(dir: &ClusterDir) -> Option<Client> {
     let address = dir.address()?;

@@ -9,11 +9,15 @@ use flott_core::{id::JobId, status::JobStatus};
 use serde::Deserialize;
 use serde_json::Value;
 
+mod rate;
+
 use crate::{
     exit::{Code, CommandResult, End},
     output,
+    pending::{self, Reason},
     rest::{Client, RestError},
 };
+use rate::Rate;
 
 /// First pause between two looks; each is longer than the one before, up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(4);
@@ -21,6 +25,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(4);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 /// Between two lines of progress when standard error is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a job waits before it is told what for.
+const WAIT_MIN: Duration = Duration::from_secs(1);
 /// How long a JobManager may be away before a follower gives up.
 const AWAY_MAX: Duration = Duration::from_secs(30);
 
@@ -168,17 +174,47 @@ struct Progress {
     terminal: bool,
     lines: usize,
     state: String,
+    began: Instant,
     shown_at: Option<Instant>,
-    before: Vec<(u64, u64)>,
+    /// Of records in and out, for each vertex.
+    rates: Vec<(Rate, Rate)>,
+    waiting: Waiting,
+}
+
+/// What a job waits for, told once it has waited for a while: a moment of it is part of every start.
+#[derive(Default)]
+struct Waiting {
+    since: Option<Instant>,
+    reasons: Vec<Reason>,
+}
+
+impl Waiting {
+    fn look(&mut self, reasons: Vec<Reason>) {
+        if reasons.is_empty() {
+            *self = Self::default();
+        } else if self.since.get_or_insert_with(Instant::now).elapsed() >= WAIT_MIN {
+            self.reasons = reasons;
+        }
+    }
 }
 
 impl Progress {
     fn new(quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { quiet, terminal, lines: 0, state: String::new(), shown_at: None, before: Vec::new() }
+        Self {
+            quiet,
+            terminal,
+            lines: 0,
+            state: String::new(),
+            began: Instant::now(),
+            shown_at: None,
+            rates: Vec::new(),
+            waiting: Waiting::default(),
+        }
     }
 
-    /// Shows state, records and rates: redrawn on a terminal, a line when something changes elsewhere.
+    /// Shows state, records, rates, and what the job waits for: redrawn on a terminal, elsewhere a line when something
+    /// changes.
     async fn show(&mut self, client: &Client, job: JobId, last: bool) {
         if self.quiet {
             return;
@@ -186,17 +222,30 @@ impl Progress {
         let due = self.shown_at.is_none_or(|at| at.elapsed() >= if self.terminal { PAUSE_MAX } else { LINE_INTERVAL });
         let Ok(details) = client.get::<Value>(&format!("/v1/jobs/{job}")).await else { return };
         let state = details["state"].as_str().unwrap_or("?").to_owned();
-        if !due && !last && state == self.state {
+        let vertices = self.vertices(&details, &state);
+        let told = self.waiting.reasons.clone();
+        let may_wait = ["CREATED", "SCHEDULED"].iter().any(|state| details["status-counts"][state].as_u64() > Some(0));
+        // A job that has just ended is not waiting.
+        let reasons =
+            if may_wait && !last { pending::reasons(client, job).await.unwrap_or_default() } else { Vec::new() };
+        self.waiting.look(reasons);
+        let news = state != self.state || (self.waiting.reasons != told && !self.waiting.reasons.is_empty());
+        if !due && !last && !news {
             return;
         }
-        let elapsed = self.shown_at.map(|at| at.elapsed().as_secs_f64());
-        let text = self.text(&details, &state, elapsed);
+        let name = details["name"].as_str().unwrap_or("?");
+        let seconds = details["duration"].as_u64().unwrap_or(0) as f64 / 1000.0;
+        let mut text = format!("{name}: {state} after {seconds:.1} s\n{vertices}");
+        for reason in &self.waiting.reasons {
+            text.push_str(&format!("  {reason}\n"));
+        }
         let mut err = std::io::stderr().lock();
         if self.terminal {
             // Up to the first line of what was drawn before, and clear to the end of the screen.
             let up = if self.lines > 0 { format!("\x1b[{}A\r\x1b[J", self.lines) } else { String::new() };
             let _ = write!(err, "{up}{text}");
-            self.lines = text.lines().count();
+            let width = terminal_width().unwrap_or(usize::MAX);
+            self.lines = text.lines().map(|line| line.chars().count().div_ceil(width).max(1)).sum();
         } else {
             let _ = write!(err, "{text}");
         }
@@ -204,20 +253,15 @@ impl Progress {
         self.shown_at = Some(Instant::now());
     }
 
-    fn text(&mut self, details: &Value, state: &str, elapsed: Option<f64>) -> String {
-        let name = details["name"].as_str().unwrap_or("?");
-        let seconds = details["duration"].as_u64().unwrap_or(0) as f64 / 1000.0;
-        let mut text = format!("{name}: {state} after {seconds:.1} s\n");
+    /// A line for each vertex.
+    fn vertices(&mut self, details: &Value, state: &str) -> String {
+        let now = self.began.elapsed();
+        let mut text = String::new();
         let vertices = details["vertices"].as_array().map_or(&[][..], Vec::as_slice);
-        let mut now = Vec::new();
-        for (index, vertex) in vertices.iter().enumerate() {
+        self.rates.resize_with(vertices.len(), Default::default);
+        for (vertex, rates) in vertices.iter().zip(&mut self.rates) {
             let figure = |key: &str| vertex["metrics"][key].as_u64().unwrap_or(0);
             let (records_in, records_out) = (figure("read-records"), figure("write-records"));
-            let before = self.before.get(index).copied().unwrap_or((records_in, records_out));
-            let rate = |now: u64, before: u64| match elapsed {
-                Some(elapsed) if elapsed > 0.0 => now.saturating_sub(before) as f64 / elapsed,
-                _ => 0.0,
-            };
             let tasks = vertex["tasks"].as_object();
             let running = tasks.and_then(|tasks| tasks.get(state)).and_then(Value::as_u64);
             text.push_str(&format!(
@@ -226,15 +270,21 @@ impl Progress {
                 running.unwrap_or(0),
                 vertex["parallelism"].as_u64().unwrap_or(0),
                 output::count(records_in as f64),
-                output::count(rate(records_in, before.0)),
+                output::count(rates.0.look(now, records_in)),
                 output::count(records_out as f64),
-                output::count(rate(records_out, before.1)),
+                output::count(rates.1.look(now, records_out)),
             ));
-            now.push((records_in, records_out));
         }
-        self.before = now;
         text
     }
+}
+
+/// Columns of the terminal that standard error is: longer lines take several.
+fn terminal_width() -> Option<usize> {
+    let mut size = nix::libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes one `winsize`, which lives through the call.
+    let outcome = unsafe { nix::libc::ioctl(nix::libc::STDERR_FILENO, nix::libc::TIOCGWINSZ, &raw mut size) };
+    (outcome == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
 
 fn shortened(text: &str, width: usize) -> String {

@@ -9,6 +9,7 @@
 //! - [`planner`]: runs a program in plan mode
 //! - [`submission`]: sends a job graph and its program
 //! - [`follow`]: watches a job to its end
+//! - [`pending`]: why a job waits
 //! - [`cluster`]: finds clusters, starts and ends them
 //! - [`log`]: where daemons log
 //! - [`output`]: what commands print
@@ -21,6 +22,7 @@ mod exit;
 mod follow;
 mod log;
 mod output;
+mod pending;
 mod planner;
 mod rest;
 mod settings;

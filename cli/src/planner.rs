@@ -1,4 +1,5 @@
-//! Runs a program in plan mode: its `main` runs up to `execute()`, which writes the job graph and ends the program.
+//! Runs a program in plan mode: its `main` runs up to `execute()`, which writes the job graph, and on
+//! only to see whether there is a second.
 
 use std::{
     ffi::OsString,
@@ -11,7 +12,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use flott_core::{
     job_graph::{JobGraph, document},
-    message::{PlanRequest, environment},
+    message::{EXIT_EXECUTED_TWICE, PlanRequest, environment},
 };
 
 use crate::state_dir::StateDir;
@@ -59,9 +60,7 @@ pub async fn plan(
     timeout: Duration,
 ) -> anyhow::Result<Planned> {
     let program = find_program(program)?;
-    let staging = state.path().join("staging");
-    crate::state_dir::private_dir(&staging)?;
-    let output = staging.join(format!("{}.graph", flott_core::id::JobId::random()));
+    let output = state.staging()?.join(format!("{}.graph", flott_core::id::JobId::random()));
     let planned = run(&program, arguments, request, &output, timeout).await;
     // Best effort: what is left behind is one small file, and the error of the run matters more.
     let _ = std::fs::remove_file(&output);
@@ -114,6 +113,10 @@ async fn run(
             bail!("{shown} ended without calling execute(): is it a Flott program?")
         }
         (Some(0), Err(error)) => Err(error.into()),
+        (Some(EXIT_EXECUTED_TWICE), _) => bail!(
+            "{shown} calls execute() twice: a program is one job, and the second would not run; use one program for \
+             each job, or put both into one"
+        ),
         (code, _) => bail!("{shown} exited with code {} before it reached execute()", code.unwrap_or(-1)),
     }
 }

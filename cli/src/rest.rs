@@ -18,7 +18,7 @@ pub struct Client {
 
 /// An answer that is an error.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", first_line(.errors))]
+#[error("{}", one_line(.errors))]
 pub struct Refused {
     /// HTTP status.
     pub status: u16,
@@ -26,8 +26,23 @@ pub struct Refused {
     pub errors: Vec<String>,
 }
 
-fn first_line(errors: &[String]) -> String {
-    let text = errors.iter().map(|error| error.lines().next().unwrap_or("")).collect::<Vec<_>>().join("; ");
+/// The gist of each error. Of an exception, which Flink's shape puts between two lines of its own, that is its message.
+fn one_line(errors: &[String]) -> String {
+    let mut text = String::new();
+    for error in errors {
+        let mut lines = error.lines().map(str::trim).filter(|line| !line.is_empty());
+        let Some(first) = lines.next() else { continue };
+        let (gist, is_cause) = match first.strip_prefix("<Exception on server side:") {
+            Some("") => (lines.next().unwrap_or(first), true),
+            Some(rest) => (rest.trim(), true),
+            None => (first, false),
+        };
+        if !text.is_empty() {
+            text.truncate(text.trim_end_matches('.').len());
+            text.push_str(if is_cause { ": " } else { "; " });
+        }
+        text.push_str(gist);
+    }
     if text.is_empty() { "the JobManager refused without a reason".into() } else { text }
 }
 
@@ -140,4 +155,31 @@ impl Client {
 /// A job id as the user wrote it.
 pub fn job_id(text: &str) -> CommandResult<flott_core::id::JobId> {
     Ok(text.parse::<flott_core::id::JobId>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(errors: &[&str], expected: &str) {
+        let errors = errors.iter().map(|error| (*error).to_owned()).collect();
+        assert_eq!(Refused { status: 500, errors }.to_string(), expected);
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_one_line_with_its_cause() {
+        check(&[], "the JobManager refused without a reason");
+        check(&["Job 1 not found"], "Job 1 not found");
+        check(&["one\nand more", "two."], "one; two.");
+        let cause = "<Exception on server side:\ncannot write to blob storage at /b: No space left on device\nEnd of exception on server side>";
+        check(
+            &["Internal server error.", cause],
+            "Internal server error: cannot write to blob storage at /b: No space left on device",
+        );
+        check(
+            &["Internal server error.", "<Exception on server side:\njava.lang.Error: no\n\tat a.b(C.java:1)\nEnd>"],
+            "Internal server error: java.lang.Error: no",
+        );
+    }
 }

@@ -51,6 +51,13 @@ impl StateDir {
         ClusterDir(self.0.join("clusters").join(id))
     }
 
+    /// Where a client prepares things, made if it is not there.
+    pub fn staging(&self) -> anyhow::Result<PathBuf> {
+        let staging = self.0.join("staging");
+        private_dir(&staging)?;
+        Ok(staging)
+    }
+
     /// How jobs ended.
     pub fn history(&self) -> PathBuf {
         self.0.join("history")
@@ -153,5 +160,48 @@ impl ClusterDir {
             Err((_, Errno::EWOULDBLOCK)) => Ok(true),
             Err((_, other)) => Err(other.into()),
         }
+    }
+
+    /// Removes the directory of a cluster that has not come to be, but for logs that say why.
+    pub fn abandon(&self) {
+        self.clean_up();
+        for file in [self.config_file(), self.pid_file(), self.address_file()] {
+            remove(file);
+        }
+        for log in std::fs::read_dir(self.logs()).into_iter().flatten().flatten() {
+            if log.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+                remove(log.path());
+            }
+        }
+        // Those that are not empty stay.
+        for directory in [self.logs(), self.0.join("workers"), self.0.clone()] {
+            let _ = std::fs::remove_dir(directory);
+        }
+    }
+
+    /// Removes what the cluster worked with; its logs stay, to be read. For a cluster of one job or one client that has
+    /// ended, or has not come to be.
+    pub fn clean_up(&self) {
+        for name in ["staging", "blobs", "jobs", "planning", "processes", "config.yaml", "jobmanager.pid"] {
+            remove(self.0.join(name));
+        }
+        let Ok(workers) = std::fs::read_dir(self.0.join("workers")) else { return };
+        for worker in workers.flatten() {
+            for entry in std::fs::read_dir(worker.path()).into_iter().flatten().flatten() {
+                if entry.file_name() != "logs" {
+                    remove(entry.path());
+                }
+            }
+        }
+    }
+}
+
+fn remove(path: PathBuf) {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "could not be removed");
+        }
+        Ok(()) | Err(_) => {}
     }
 }

@@ -39,5 +39,6 @@ pub use host_port::HostPort;
 pub use loader::{Loaded, Loader};
 pub use option::{ConfigMap, ConfigOption};
 pub use reference::reference_markdown;
+pub use registry::nearest_of;
 pub use secret::{MASK, is_secret};
 pub use value::{BareSeconds, ConfigValue};

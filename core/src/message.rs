@@ -15,8 +15,8 @@ mod job;
 mod worker;
 
 pub use host::{
-    ChannelId, Committable, Deployment, EdgeDeployment, HostSetup, HostToJob, HostToWorker, JobToHost, Peer,
-    PlanRequest, TaskDeployment, TaskStateChange, WorkerToHost, environment,
+    ChannelId, Committable, Deployment, EXIT_EXECUTED_TWICE, EdgeDeployment, HostSetup, HostToJob, HostToWorker,
+    JobToHost, Peer, PlanRequest, TaskDeployment, TaskStateChange, WorkerToHost, environment, executed,
 };
 pub use job::{JobSetup, JobToWorker, ProcessLocation, WorkerToJob};
 pub use worker::{FromWorker, Heartbeat, LogAnswer, LogChunk, LogFile, LogRequest, Registration, SlotGrant, ToWorker};

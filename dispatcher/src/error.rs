@@ -16,6 +16,12 @@ pub enum Error {
     /// The id belongs to another job.
     #[error("Job has already been submitted. Job {0} is known here with another job graph; plan again for a new id")]
     Duplicate(JobId),
+    /// The job was submitted before, and is over.
+    #[error(
+        "Job has already been submitted. Job {0} has run to its end here, and does not run again under the same id; plan again \
+         for a new one"
+    )]
+    Over(JobId),
     /// It is too late for that.
     #[error("job {job} has ended already, as {status}")]
     Ended {

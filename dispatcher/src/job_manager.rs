@@ -315,7 +315,11 @@ impl Life {
             Ok((document, blobs.put_file(&program, u64::MAX)?))
         })
         .await?;
-        let job = self.dispatcher.submit(document.into(), Some(program)).await?;
+        let job = match self.dispatcher.submit(document.into(), Some(program)).await {
+            // An earlier life of this JobManager has seen it end.
+            Err(Error::Over(job)) => job,
+            submitted => submitted?,
+        };
         let status = self.dispatcher.ended(job).await?;
         tokio::select! {
             () = tokio::time::sleep(linger) => {}

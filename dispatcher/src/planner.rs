@@ -22,7 +22,7 @@ use flott_core::{
         JobGraph,
         document::{self, DocumentError},
     },
-    message::{PlanRequest, environment},
+    message::{EXIT_EXECUTED_TWICE, PlanRequest, environment},
 };
 use nix::{
     sys::signal::{Signal, killpg},
@@ -182,6 +182,10 @@ impl Planner {
             }
         };
         if !status.success() {
+            if status.code() == Some(EXIT_EXECUTED_TWICE) {
+                let how = "calls execute() twice: a program is one job, and the second would not run".to_owned();
+                return Err(PlanError::Program { name: name(), how, output: String::new() });
+            }
             let how = match (status.code(), std::os::unix::process::ExitStatusExt::signal(&status)) {
                 (Some(code), _) => format!("ended with exit code {code} while planning"),
                 (None, Some(signal)) => match Signal::try_from(signal) {

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     process,
     sync::{
@@ -16,11 +17,11 @@ use flott_core::{
     failure::Failure,
     id::{Digest, JobId},
     job_graph::{JobGraph, Program, document, host_target},
-    message::{HostSetup, PlanRequest},
+    message::{HostSetup, PlanRequest, environment, executed},
 };
 use flott_runtime::host_process;
 
-use super::{Environment, Launch, local};
+use super::{Environment, Launch, local, rehearsal};
 use crate::{
     error::{Error, PlanError, Result},
     graph::{JobSettings, StreamGraph, first_difference, translate},
@@ -39,9 +40,11 @@ impl Environment {
     /// Runs what was put together as the job `name`.
     ///
     /// A program is one job. By itself the job runs within the process, and `execute` returns when it has ended. When
-    /// the program is planned or hosts tasks, `execute` does not return: it ends the process. So whatever comes after it
-    /// happens only where the program was started by itself, and only the first `execute` of a program ever runs on a
-    /// cluster; a second one is therefore an error everywhere, but for environments made by [`local`](Self::local).
+    /// the program hosts tasks, `execute` ends the process. When it is planned, `execute` returns an empty result to a
+    /// process that can compute and no more, to see whether `execute` is called again; whatever it tries that would reach
+    /// the outside ends it. So what comes after `execute` happens only where the program was started by itself. Only the
+    /// first `execute` of a program could ever run on a cluster, and a second one is therefore an error everywhere, but
+    /// for environments made by [`local`](Self::local).
     ///
     /// # Errors
     /// When what was put together is no job, or the job failed or was cancelled.
@@ -54,11 +57,13 @@ impl Environment {
             launch @ (Launch::Run { .. } | Launch::Unclear { .. }) => {
                 let configuration = launch.configuration()?;
                 let planned = self.plan(name, configuration)?;
+                self.note(executed::BEGUN);
                 self.run(name, planned)
             }
             Launch::Plan { output, request } => {
-                self.write_plan(name, output, request)?;
-                process::exit(0)
+                let unknown = self.write_plan(name, output, request)?;
+                rehearsal::begin();
+                Ok(unknown)
             }
             Launch::Host { setup, graph } => process::exit(self.host(name, setup, graph)),
         }
@@ -66,11 +71,27 @@ impl Environment {
 
     fn only_once(&self) -> Result<(), PlanError> {
         static EXECUTED: AtomicBool = AtomicBool::new(false);
+        self.note(executed::CALLED);
         let again = std::mem::replace(&mut self.shared.state.lock().executed, true);
         if again || (!self.shared.always_local && EXECUTED.swap(true, Ordering::Relaxed)) {
+            if let Launch::Plan { .. } = self.shared.launch {
+                rehearsal::called_again();
+            }
             return Err(PlanError::ExecutedTwice);
         }
         Ok(())
+    }
+
+    /// Writes down for `flott run -m local` what happens.
+    fn note(&self, what: u8) {
+        if self.shared.always_local || !matches!(self.shared.launch, Launch::Run { .. }) {
+            return;
+        }
+        let Some(file) = std::env::var_os(environment::EXECUTED) else { return };
+        let written = fs::File::options().append(true).open(&file).and_then(|mut file| file.write_all(&[what]));
+        if let Err(error) = written {
+            tracing::warn!(%error, file = %file.display(), "cannot be written to");
+        }
     }
 
     fn plan(&self, name: &str, configuration: &BTreeMap<String, String>) -> Result<Planned, PlanError> {
@@ -89,7 +110,7 @@ impl Environment {
         let name = settings.name().unwrap_or(name).to_owned();
         let job_graph = graph.job_graph(JobId::random(), name, no_program(), &settings)?;
         let clock = self.shared.state.lock().clock.clone();
-        let collected = graph.places.iter().map(|(node, place)| (*node, graph.nodes[*place].id)).collect();
+        let collected = graph.operators();
         let program = Arc::new(PlannedProgram::new(job_graph.job_id, graph));
         let view = local::run(job_graph, program, &config, clock)?;
         Ok(JobResult::new(view, self.id(), collected))
@@ -102,13 +123,15 @@ impl Environment {
         Ok((job_graph, PlannedProgram::new(job, graph)))
     }
 
-    fn write_plan(&self, name: &str, output: &Path, request: &PlanRequest) -> Result<()> {
+    /// The result is that of a job which has not run.
+    fn write_plan(&self, name: &str, output: &Path, request: &PlanRequest) -> Result<JobResult> {
         let Planned { graph, settings, .. } = self.plan(name, &request.configuration)?;
         let job = request.job.unwrap_or_else(JobId::random);
         let name = request.name.as_deref().or(settings.name()).unwrap_or(name).to_owned();
-        let graph = graph.job_graph(job, name, this_program(request.entry.clone())?, &settings)?;
+        let job_graph = graph.job_graph(job, name.clone(), this_program(request.entry.clone())?, &settings)?;
         let write = |error| Error::File { action: "write", path: output.to_owned(), error };
-        fs::write(output, document::write(&graph)).map_err(write)
+        fs::write(output, document::write(&job_graph)).map_err(write)?;
+        Ok(JobResult::unknown(job, name, self.id(), graph.operators()))
     }
 
     /// Hosts tasks of the job of `graph`; the answer is the exit code of the process.

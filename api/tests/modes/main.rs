@@ -11,7 +11,9 @@ use flott_core::{
     failure::Failure,
     id::{Digest, JobId, JobSecret, ProcessId, WorkerId},
     job_graph::{JobGraph, document},
-    message::{HostSetup, HostToWorker, JobSetup, PlanRequest, WorkerToHost, environment as variables},
+    message::{
+        EXIT_EXECUTED_TWICE, HostSetup, HostToWorker, JobSetup, PlanRequest, WorkerToHost, environment as variables,
+    },
 };
 use flott_rpc::{Connection, Event, Options, carrier::unix};
 
@@ -27,6 +29,20 @@ fn program(what: &str) -> ExitCode {
         "twice" => {
             numbers.discard();
             let _ = env.execute("first");
+            println!("the first has run");
+        }
+        "collects-twice" => {
+            let collected = numbers.collect();
+            let result = env.execute("first").unwrap();
+            println!("{:?}", result.collected(&collected).unwrap());
+            Environment::new().sequence(1, 10).discard();
+        }
+        "writes-after" | "connects-after" | "starts-after" | "spins-after" | "panics-after" | "exits-after"
+        | "aborts-after" => {
+            numbers.discard();
+            env.execute("a job").unwrap();
+            after(what);
+            println!("{what} is done");
         }
         "other-mode" => {
             if env.configuration("pipeline.name").as_deref() == Some("wanted") {
@@ -41,6 +57,22 @@ fn program(what: &str) -> ExitCode {
             eprintln!("{error}");
             ExitCode::from(3)
         }
+    }
+}
+
+/// What must not happen when a program is planned.
+fn after(what: &str) {
+    match what {
+        "writes-after" => fs::write("after", "").unwrap(),
+        "connects-after" => drop(std::net::TcpListener::bind("127.0.0.1:0").unwrap()),
+        "starts-after" => drop(Command::new("/bin/sh").args(["-c", "echo > after"]).status().unwrap()),
+        "spins-after" => loop {
+            std::hint::spin_loop();
+        },
+        "panics-after" => panic!("enough"),
+        "exits-after" => std::process::exit(9),
+        "aborts-after" => std::process::abort(),
+        other => panic!("nothing is known of {other:?}"),
     }
 }
 
@@ -61,6 +93,7 @@ fn plan(directory: &Path, what: &str, request: &PlanRequest) -> Result<JobGraph,
     assert_eq!(output.stdout, b"");
     match output.status.code() {
         Some(0) => fs::read(&file).map_err(|error| error.to_string()).map(|bytes| document::read(&bytes).unwrap()),
+        Some(EXIT_EXECUTED_TWICE) => Err(format!("executed twice {stderr}")),
         code => {
             assert!(!file.exists(), "{code:?}");
             Err(stderr)
@@ -161,11 +194,24 @@ fn a_program_that_never_executes_writes_nothing(directory: &Path) {
     assert!(error.contains("No such file"), "{error}");
 }
 
-fn only_the_first_execute_is_planned_and_a_second_is_an_error(directory: &Path) {
-    assert_eq!(plan(directory, "twice", &PlanRequest::default()).unwrap().name, "first");
+fn a_second_execute_is_an_error(directory: &Path) {
+    for what in ["twice", "collects-twice"] {
+        let error = plan(directory, what, &PlanRequest::default()).unwrap_err();
+        assert_eq!(error, "executed twice ");
+    }
     let output = started(directory, "twice", &[]);
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8(output.stderr).unwrap().contains("`execute` was called twice"));
+}
+
+fn what_comes_after_execute_does_not_happen_when_it_is_planned(directory: &Path) {
+    for what in
+        ["writes", "connects", "starts", "spins", "panics", "exits", "aborts"].map(|what| format!("{what}-after"))
+    {
+        let graph = plan(directory, &what, &PlanRequest::default()).unwrap();
+        assert_eq!(graph.name, "a job", "{what}");
+        assert!(!directory.join("after").exists(), "{what}");
+    }
 }
 
 fn a_program_runs_by_itself(directory: &Path) {
@@ -222,13 +268,14 @@ fn main() -> ExitCode {
     {
         return program(what);
     }
-    let checks: [Check; 8] = [
+    let checks: [Check; 9] = [
         ("a_plan_is_written_and_nothing_runs", a_plan_is_written_and_nothing_runs),
         ("a_plan_that_is_no_job_is_told", a_plan_that_is_no_job_is_told),
         ("a_program_that_never_executes_writes_nothing", a_program_that_never_executes_writes_nothing),
+        ("a_second_execute_is_an_error", a_second_execute_is_an_error),
         (
-            "only_the_first_execute_is_planned_and_a_second_is_an_error",
-            only_the_first_execute_is_planned_and_a_second_is_an_error,
+            "what_comes_after_execute_does_not_happen_when_it_is_planned",
+            what_comes_after_execute_does_not_happen_when_it_is_planned,
         ),
         ("a_program_runs_by_itself", a_program_runs_by_itself),
         ("the_same_plan_is_hosted_from_any_directory", the_same_plan_is_hosted_from_any_directory),

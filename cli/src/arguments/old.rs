@@ -5,6 +5,8 @@
 
 use std::ffi::{OsStr, OsString};
 
+use clap::{Arg, Command};
+
 /// An option with one dash and several letters.
 struct Old {
     spelling: &'static str,
@@ -52,32 +54,12 @@ const OLD: &[Old] = &[
     flag("-all", "--all"),
 ];
 
-/// Options of `run`, `info` and `plan` that take a value, which is how the program's name is told from a value.
-const VALUED: &[&str] = &[
-    "-m",
-    "--jobmanager",
-    "-p",
-    "--parallelism",
-    "-c",
-    "--class",
-    "-D",
-    "--name",
-    "--job-graph",
-    "--program",
-    "-o",
-    "--output",
-    "--state-dir",
-    "--config",
-    "-t",
-    "--target",
-    "--timeout",
-];
-
 /// Verbs whose first positional argument is a program with arguments of its own.
 const PROGRAM_VERBS: &[&str] = &["run", "info", "plan"];
 
-/// Rewrites old spellings.
-pub fn rewrite(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+/// Rewrites old spellings, for the command line of `root`. A program gets `--` before it, so that whatever comes after
+/// is its own, and whatever comes before must be an option that is known.
+pub fn rewrite(root: &Command, arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments = arguments.into_iter();
     let mut out: Vec<OsString> = arguments.by_ref().take(1).collect();
     let mut verb: Option<OsString> = None;
@@ -89,30 +71,64 @@ pub fn rewrite(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
             out.extend(given);
             continue;
         }
-        if VALUED.contains(&text) {
+        if text == "--" {
             out.push(argument);
-            out.extend(arguments.next());
-            continue;
-        }
-        if let Some((option, value)) = glued(text) {
-            out.extend([option.into(), value.into()]);
-            continue;
+            out.extend(arguments.by_ref());
+            break;
         }
         if text.starts_with('-') && text.len() > 1 {
+            let with_value = takes_value(root, verb.as_deref(), text);
             out.push(argument);
+            out.extend(arguments.by_ref().take(usize::from(with_value)));
             continue;
         }
-        out.push(argument.clone());
-        match &verb {
-            None => verb = Some(argument),
-            Some(verb) if PROGRAM_VERBS.iter().any(|known| OsStr::new(known) == verb) => {
+        match verb.as_deref().and_then(OsStr::to_str) {
+            None => verb = Some(argument.clone()),
+            Some(known) if PROGRAM_VERBS.contains(&known) => {
                 // The program: the rest is its own.
-                out.extend(arguments.by_ref());
+                let mut own: Vec<_> = arguments.by_ref().collect();
+                if known == "plan" && !out.iter().any(|given| is_output(given)) {
+                    out.extend(output_behind(&mut own));
+                }
+                out.push("--".into());
+                out.push(argument);
+                out.extend(own);
+                break;
             }
             Some(_) => {}
         }
+        out.push(argument);
     }
     out
+}
+
+/// Whether the next argument is the value of the option `text` of `verb`.
+fn takes_value(root: &Command, verb: Option<&OsStr>, text: &str) -> bool {
+    let verb = verb.and_then(|verb| root.find_subcommand(verb));
+    let mut options = root.get_arguments().chain(verb.into_iter().flat_map(Command::get_arguments));
+    let named = |option: &Arg| match text.strip_prefix("--") {
+        Some(long) => option.get_long() == Some(long),
+        None => option.get_short().is_some_and(|short| text.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4]))),
+    };
+    options.any(|option| named(option) && option.get_action().takes_values())
+}
+
+fn is_output(argument: &OsStr) -> bool {
+    let text = argument.to_string_lossy();
+    text == "--output" || text.starts_with("--output=") || (text.starts_with("-o") && !text.starts_with("--"))
+}
+
+/// `-o FILE` of `flott plan PROGRAM`, taken out of the program's arguments: right behind the program, or at the end.
+/// The long spelling is left to the program, where many have one of their own.
+fn output_behind(own: &mut Vec<OsString>) -> Vec<OsString> {
+    let is_short = |place: &usize| own.get(*place).is_some_and(|argument| argument == "-o") && place + 1 < own.len();
+    let place = [Some(0), own.len().checked_sub(2)].into_iter().flatten().find(is_short);
+    place.map(|place| own.drain(place..place + 2).collect()).unwrap_or_default()
+}
+
+/// The old spelling that `text` is nearest to.
+pub fn nearest(text: &str) -> Option<&'static str> {
+    flott_core::config::nearest_of(text, OLD.iter().map(|old| old.spelling))
 }
 
 /// The option that `text` is an old spelling of, with a value that is glued to it (`-yDkey=value`, `-yn=2`).
@@ -128,24 +144,13 @@ fn find(text: &str) -> Option<(&'static str, bool, Option<OsString>)> {
     Some((old.now, true, Some(value.into())))
 }
 
-/// `-Dkey=value` and `-p4`, which clap would take for the program, whose arguments may begin with anything.
-fn glued(text: &str) -> Option<(&str, &str)> {
-    let (option, value) = text.split_at_checked(2)?;
-    let fits = match option {
-        "-D" => value.contains('='),
-        "-p" => !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()),
-        _ => false,
-    };
-    fits.then_some((option, value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[track_caller]
     fn check(given: &str, expected: &str) {
-        let rewritten = rewrite(given.split_whitespace().map(OsString::from));
+        let rewritten = rewrite(&super::super::command(), given.split_whitespace().map(OsString::from));
         let rewritten: Vec<_> = rewritten.iter().map(|argument| argument.to_string_lossy()).collect();
         assert_eq!(rewritten.join(" "), expected);
     }
@@ -154,20 +159,42 @@ mod tests {
     fn the_old_yarn_line_is_understood() {
         check(
             "flott run -m yarn-cluster -ynm t -c com.Main -yn 2 -ys 2 -ytm 4096 -yjm 2048 -yst -p 4 -yD a=b -yarnqueue q -yd PROGRAM -yn 7",
-            "flott run -m yarn-cluster --yarnname t -c com.Main --yarncontainer 2 --yarnslots 2 --yarntaskManagerMemory 4096 --yarnjobManagerMemory 2048 --yarnstreaming -p 4 --yarnproperty a=b --yarnqueue q --detached PROGRAM -yn 7",
+            "flott run -m yarn-cluster --yarnname t -c com.Main --yarncontainer 2 --yarnslots 2 --yarntaskManagerMemory 4096 --yarnjobManagerMemory 2048 --yarnstreaming -p 4 --yarnproperty a=b --yarnqueue q --detached -- PROGRAM -yn 7",
         );
     }
 
     #[test]
     fn values_may_be_glued() {
-        check("flott run -yDa=b -yn=3 P", "flott run --yarnproperty a=b --yarncontainer 3 P");
-        check("flott run -Da=b -p4 -d P -p4 -Dc=d", "flott run -D a=b -p 4 -d P -p4 -Dc=d");
+        check("flott run -yDa=b -yn=3 P", "flott run --yarnproperty a=b --yarncontainer 3 -- P");
+        check("flott run -Da=b -p4 -d P -p4 -Dc=d", "flott run -Da=b -p4 -d -- P -p4 -Dc=d");
     }
 
     #[test]
     fn a_program_keeps_its_arguments() {
-        check("flott run -p 2 prog -yd run -sae", "flott run -p 2 prog -yd run -sae");
-        check("flott info prog -yd", "flott info prog -yd");
+        check("flott run -p 2 prog -yd run -sae", "flott run -p 2 -- prog -yd run -sae");
+        check("flott info prog -yd", "flott info -- prog -yd");
+        check("flott run -- prog -yd", "flott run -- prog -yd");
+        check("flott run -D a=b --yarnqueue q prog -- x", "flott run -D a=b --yarnqueue q -- prog -- x");
+    }
+
+    #[test]
+    fn the_output_of_a_plan_may_come_after_the_program() {
+        check("flott plan P -o g", "flott plan -o g -- P");
+        check("flott plan P -o g a -b", "flott plan -o g -- P a -b");
+        check("flott plan -p 2 P a -b -o g", "flott plan -p 2 -o g -- P a -b");
+        check("flott plan P -o g a -o h", "flott plan -o g -- P a -o h");
+    }
+
+    #[test]
+    fn a_planned_program_may_have_an_output_of_its_own() {
+        check("flott plan -o g P -o h", "flott plan -o g -- P -o h");
+        check("flott plan --output=g P -o h", "flott plan --output=g -- P -o h");
+        check("flott plan -og P -o h", "flott plan -og -- P -o h");
+        check("flott plan -- P -o h", "flott plan -- P -o h");
+        check("flott plan P --output h", "flott plan -- P --output h");
+        check("flott plan P a -o h b", "flott plan -- P a -o h b");
+        check("flott plan P -o", "flott plan -- P -o");
+        check("flott run P -o h", "flott run -- P -o h");
     }
 
     #[test]

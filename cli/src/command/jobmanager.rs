@@ -1,6 +1,6 @@
 //! `flott jobmanager`: a JobManager in the foreground, for a session or for one job.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use flott_core::config::{Configuration, keys, keys::cluster::ClusterBackend};
@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments, options: &JobManager) -> CommandResult {
     runtime.shutdown_timeout(Duration::from_secs(1));
     // A JobManager that cannot go on where another one was killed leaves its job to the next.
     if (options.job_graph.is_some() || options.ends_with_client) && (ended.is_ok() || !recovers) {
-        clean_up(&dir);
+        dir.clean_up();
     }
     ended
 }
@@ -143,30 +143,5 @@ fn backend(config: &Configuration, dir: &ClusterDir) -> anyhow::Result<BackendFa
         ClusterBackend::Kubernetes => {
             anyhow::bail!("cluster.backend: kubernetes is not part of this build; use process or standalone")
         }
-    }
-}
-
-/// A cluster for one job or one client leaves its logs; what it worked with goes.
-fn clean_up(dir: &ClusterDir) {
-    for name in ["staging", "blobs", "jobs", "planning", "processes", "config.yaml", "jobmanager.pid"] {
-        remove(dir.path().join(name));
-    }
-    let Ok(workers) = std::fs::read_dir(dir.path().join("workers")) else { return };
-    for worker in workers.flatten() {
-        for entry in std::fs::read_dir(worker.path()).into_iter().flatten().flatten() {
-            if entry.file_name() != "logs" {
-                remove(entry.path());
-            }
-        }
-    }
-}
-
-fn remove(path: PathBuf) {
-    let removed = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(path = %path.display(), %error, "could not be removed");
-        }
-        Ok(()) | Err(_) => {}
     }
 }

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     arguments::{Arguments, List},
-    cluster::Place,
+    cluster::{self, Place},
     exit::{Code, CommandResult},
     output,
+    pending::{self, Reason},
     rest::Client,
     settings::Settings,
     state_dir::StateDir,
@@ -34,15 +35,6 @@ struct Job {
     address: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pending: Vec<Reason>,
-}
-
-/// Why a job waits.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Reason {
-    slots_missing: u32,
-    profile: String,
-    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -76,9 +68,14 @@ pub async fn run(arguments: &Arguments, options: &List) -> CommandResult {
     };
     let jobs: Vec<&Job> = jobs.iter().filter(wanted).collect();
     let lost = if options.all && matches!(place, Place::Own(_)) { lost::jobs(&state) } else { Vec::new() };
+    // What is known is printed all the same.
+    let end = match place {
+        Place::One(_) => Ok(Code::Done),
+        Place::Own(_) => cluster::session(&state).await.map(|_| Code::Done),
+    };
     if options.json.json {
         output::json(&serde_json::json!({ "jobs": jobs, "lost": lost }))?;
-        return Ok(Code::Done);
+        return end;
     }
     let of = |wanted: Group| jobs.iter().copied().filter(move |job| group(job.state) == wanted).collect::<Vec<_>>();
     if running {
@@ -103,7 +100,7 @@ pub async fn run(arguments: &Arguments, options: &List) -> CommandResult {
         );
     }
     lost::print(&lost);
-    Ok(Code::Done)
+    end
 }
 
 #[derive(PartialEq, Eq)]
@@ -135,7 +132,7 @@ fn section(jobs: &[&Job], title: &str, none: &str) {
     for job in jobs {
         println!("{} : {} : {} ({})", output::local_time(job.start_time), job.jid, job.name, job.state);
         for reason in &job.pending {
-            println!("    waiting for {} slots ({}): {}", reason.slots_missing, reason.profile, reason.reason);
+            println!("    {reason}");
         }
     }
     println!("--------------------------------------------------------------");
@@ -152,13 +149,8 @@ async fn of_cluster(client: &Client, named: bool) -> CommandResult<Vec<Job>> {
     for job in &mut jobs {
         job.address = Some(client.address().to_owned());
         if !job.state.is_terminal() {
-            #[derive(Deserialize)]
-            struct Pending {
-                reasons: Vec<Reason>,
-            }
             // A job that has just ended is not waiting.
-            let pending = client.get::<Pending>(&format!("/flott/v1/jobs/{}/pending", job.jid)).await;
-            job.pending = pending.map(|pending| pending.reasons).unwrap_or_default();
+            job.pending = pending::reasons(client, job.jid).await.unwrap_or_default();
         }
     }
     Ok(jobs)

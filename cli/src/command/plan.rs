@@ -9,9 +9,12 @@ use flott_core::{
     message::PlanRequest,
 };
 
+use serde_json::json;
+
 use crate::{
     arguments::{Arguments, Plan, Program, WritePlan},
     exit::{Code, CommandResult},
+    output,
     planner::{self, Planned},
     settings::Settings,
     state_dir::StateDir,
@@ -63,6 +66,14 @@ pub async fn write(arguments: &Arguments, options: &WritePlan) -> CommandResult 
     let planned = planned(&options.program, &settings, &state).await?;
     let shown = options.output.display();
     tokio::fs::write(&options.output, &planned.document).await.with_context(|| format!("cannot write {shown}"))?;
-    eprintln!("flott: wrote {shown}: job {} with {} vertices", planned.graph.job_id, planned.graph.vertices.len());
+    let graph = &planned.graph;
+    if options.json.json {
+        let vertices = graph.vertices.len();
+        output::json(
+            &json!({ "jobid": graph.job_id, "name": graph.name, "vertices": vertices, "file": options.output }),
+        )?;
+    } else {
+        eprintln!("flott: wrote {shown}: job {} with {} vertices", graph.job_id, graph.vertices.len());
+    }
     Ok(Code::Done)
 }

@@ -13,15 +13,17 @@ use flott_core::{
     config::{Configuration, Origin, keys},
     id::{Digest, JobId},
     job_graph::document,
-    message::{PlanRequest, environment},
+    message::{PlanRequest, environment, executed},
 };
+
+use serde_json::json;
 
 use super::plan::{implied, job_configuration, planned};
 use crate::{
     arguments::{Arguments, Run, Yarn},
     cluster::{self, Launch},
     exit::{Code, CommandResult, End},
-    follow,
+    follow, output,
     planner::{self, Planned},
     rest::Client,
     settings::Settings,
@@ -46,12 +48,12 @@ pub async fn run(arguments: &Arguments, options: &Run) -> CommandResult {
     let settings = Settings::load_with(arguments, &more)?;
     let state = StateDir::open(arguments.state_dir.as_deref())?;
     match target(options, &settings, &state).await? {
-        Where::Local => local(options, &settings).await,
+        Where::Local => local(options, &settings, &state).await,
         Where::OwnCluster if options.detached => detached_cluster(options, &settings, &state).await,
         Where::OwnCluster => attached_cluster(options, &settings, &state).await,
         Where::Session(client) => {
             let planned = prepared(options, &settings, &state).await?;
-            session(&client, &planned, options.detached, &settings).await
+            session(&client, &planned, options, &settings).await
         }
     }
 }
@@ -72,7 +74,7 @@ async fn target(options: &Run, settings: &Settings, state: &StateDir) -> Command
         None if cluster::is_configured(config) => {
             Where::Session(Client::new(&cluster::configured(config), cluster::token(config))?)
         }
-        None => match cluster::answering(&state.session()).await {
+        None => match cluster::session(state).await? {
             Some(client) => Where::Session(client),
             None => Where::Local,
         },
@@ -120,7 +122,7 @@ impl Prepared {
 }
 
 /// The program runs itself, and all of a cluster in its own process.
-async fn local(options: &Run, settings: &Settings) -> CommandResult {
+async fn local(options: &Run, settings: &Settings, state: &StateDir) -> CommandResult {
     if options.job_graph.is_some() {
         return Err(
             anyhow!("a prepared graph needs a cluster: give -m cluster, or -m HOST:PORT of one that runs").into()
@@ -138,10 +140,20 @@ async fn local(options: &Run, settings: &Settings) -> CommandResult {
     // Not as variables of the keys: free keys have none.
     let request = PlanRequest { configuration: job_configuration(&settings.config), ..PlanRequest::default() };
     command.env(environment::PLAN_REQUEST, serde_json::to_string(&request)?);
+    let notes = Notes::new(state)?;
+    command.env(environment::EXECUTED, &notes.0);
     let mut child = command.spawn().with_context(|| format!("{} cannot be run", program.display()))?;
     let status = tokio::task::spawn_blocking(move || child.wait()).await??;
+    let (called, begun) = notes.read();
+    let shown = program.display();
+    if called > 1 {
+        return Err(anyhow!("{shown} calls execute() twice: a program is one job, and only the first has run").into());
+    }
     if status.success() {
-        return Ok(Code::Done);
+        return match called {
+            0 => Err(anyhow!("{shown} ended without calling execute(): is it a Flott program?").into()),
+            _ => Ok(Code::Done),
+        };
     }
     // A program whose job fails has said why; one that crashes has had no time to.
     let how = match (status.code(), status.signal()) {
@@ -149,21 +161,72 @@ async fn local(options: &Run, settings: &Settings) -> CommandResult {
         (None, Some(signal)) => format!("was killed by {}", planner::signal_name(signal)),
         (None, None) => "ended in an unknown way".to_owned(),
     };
-    Err(End::new(Code::JobFailed, anyhow!("{} {how}", program.display())))
+    if begun == 0 {
+        return Err(anyhow!("{shown} {how} before its job began").into());
+    }
+    Err(End::new(Code::JobFailed, anyhow!("{shown} {how}")))
+}
+
+/// A file in which a program that runs by itself notes when it calls `execute`. Removed when dropped.
+struct Notes(PathBuf);
+
+impl Notes {
+    fn new(state: &StateDir) -> anyhow::Result<Self> {
+        let staging = state.staging()?;
+        let path = staging.join(format!("{}.executed", JobId::random()));
+        std::fs::write(&path, []).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    /// How often `execute` was called, and how often a job began.
+    fn read(&self) -> (usize, usize) {
+        let notes = std::fs::read(&self.0).unwrap_or_default();
+        let count = |what: u8| notes.iter().filter(|note| **note == what).count();
+        (count(executed::CALLED), count(executed::BEGUN))
+    }
+}
+
+impl Drop for Notes {
+    fn drop(&mut self) {
+        // Best effort: what is left behind is one small file.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Submits to a cluster that runs, and follows the job unless detached.
-async fn session(client: &Client, job: &Prepared, detached: bool, settings: &Settings) -> CommandResult {
+async fn session(client: &Client, job: &Prepared, options: &Run, settings: &Settings) -> CommandResult {
     let id = submission::submit(client, &job.submission()).await?;
-    println!("Job has been submitted with JobID {id}");
-    if detached {
+    let as_json = options.json.json;
+    if !as_json {
+        println!("Job has been submitted with JobID {id}");
+    }
+    if options.detached {
         follow::until_begun(client, id, settings.config.get(&keys::client::TIMEOUT)).await?;
-        eprintln!("flott: the job's web address is {}/jobs/{id}", client.url());
+        if as_json {
+            print_submitted(id, client)?;
+        } else {
+            eprintln!("flott: the job's web address is {}/jobs/{id}", client.url());
+        }
         return Ok(Code::Done);
     }
-    let result = follow::to_end(client, id, false, None).await?;
-    follow::print_end(id, &result);
+    let result = follow::to_end(client, id, as_json, None).await?;
+    if as_json {
+        output::json(&json!({
+            "jobid": id,
+            "status": result.application_status,
+            "runtime": result.net_runtime,
+            "accumulators": result.accumulator_results,
+        }))?;
+    }
+    // With JSON, only what is no data.
+    if !as_json || result.code() != Code::Done {
+        follow::print_end(id, &result);
+    }
     Ok(result.code())
+}
+
+fn print_submitted(job: JobId, client: &Client) -> anyhow::Result<()> {
+    output::json(&json!({ "jobid": job, "address": client.address(), "url": format!("{}/jobs/{job}", client.url()) }))
 }
 
 /// Configuration of a cluster for one job: its port is any free one unless the user chose one.
@@ -182,20 +245,26 @@ async fn detached_cluster(options: &Run, settings: &Settings, state: &StateDir) 
     let program =
         job.program.as_deref().ok_or_else(|| anyhow!("a cluster of its own needs the executable: give --program"))?;
     let dir = cluster_dir(state, settings, id);
+    let begun = Begun::new(&dir);
     let (graph_file, program_file) = stage(&dir, &job, program)?;
     let arguments: Vec<OsString> =
         vec!["--job-graph".into(), graph_file.into(), "--program".into(), program_file.into()];
     let launch = Launch { arguments, ends_with_client: false };
     let (client, mut child) = cluster::launch(&dir, &own_cluster_config(settings)?, launch).await?;
-    begun(&client, &mut child, &dir, state, id, settings.config.get(&keys::client::TIMEOUT)).await?;
-    println!("Job has been submitted with JobID {id}");
-    println!("Web address: {}", client.url());
+    begun.done();
+    job_begun(&client, &mut child, &dir, state, id, settings.config.get(&keys::client::TIMEOUT)).await?;
+    if options.json.json {
+        print_submitted(id, &client)?;
+    } else {
+        println!("Job has been submitted with JobID {id}");
+        println!("Web address: {}", client.url());
+    }
     Ok(Code::Done)
 }
 
 /// Waits until the job of a cluster of its own has left INITIALIZING. A short one may be over, and its cluster gone,
 /// before it was seen to begin.
-async fn begun(
+async fn job_begun(
     client: &Client,
     child: &mut Child,
     dir: &ClusterDir,
@@ -222,6 +291,33 @@ fn cluster_dir(state: &StateDir, settings: &Settings, job: JobId) -> ClusterDir 
     state.cluster(&id)
 }
 
+/// The directory of a cluster that is being started. Unless that is done, it goes when this is dropped.
+struct Begun<'a> {
+    dir: &'a ClusterDir,
+    is_new: bool,
+    is_done: bool,
+}
+
+impl<'a> Begun<'a> {
+    fn new(dir: &'a ClusterDir) -> Self {
+        Self { dir, is_new: !dir.path().exists(), is_done: false }
+    }
+
+    /// The JobManager has it.
+    fn done(mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        // One that was there before may hold what another cluster of that name left, or still has.
+        if !self.is_done && self.is_new {
+            self.dir.abandon();
+        }
+    }
+}
+
 /// Puts graph and program where the JobManager finds them, whatever becomes of the user's files.
 fn stage(dir: &ClusterDir, job: &Prepared, program: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     let staging = dir.path().join("staging");
@@ -238,9 +334,11 @@ async fn attached_cluster(options: &Run, settings: &Settings, state: &StateDir) 
     let job = prepared(options, settings, state).await?;
     let dir = cluster_dir(state, settings, job.graph.job_id);
     let launch = Launch { arguments: Vec::new(), ends_with_client: true };
+    let begun = Begun::new(&dir);
     let (client, mut child) = cluster::launch(&dir, &own_cluster_config(settings)?, launch).await?;
+    begun.done();
     let outcome = tokio::select! {
-        outcome = session(&client, &job, false, settings) => outcome,
+        outcome = session(&client, &job, options, settings) => outcome,
         () = interrupted() => {
             eprintln!("flott: interrupted; cancelling the job and ending its cluster");
             Err(End::new(Code::Cancelled, anyhow!("job {} was cancelled by an interrupt", job.graph.job_id)))

@@ -45,7 +45,18 @@ async fn start(arguments: &Arguments, options: &SessionStart, state: &StateDir) 
 }
 
 async fn stop(options: Json, state: &StateDir) -> CommandResult {
-    let Some(client) = cluster::answering(&state.session()).await else { return Err(none(state)) };
+    let client = match cluster::session(state).await {
+        Ok(Some(client)) => client,
+        Ok(None) => return Err(none(state)),
+        Err(end) => {
+            let dir = state.session();
+            if !dir.is_locked()? {
+                std::fs::remove_file(dir.address_file())?;
+                return Err(none(state));
+            }
+            return Err(end);
+        }
+    };
     cluster::stop(&client).await?;
     cluster::gone(&state.session()).await?;
     if options.json {
@@ -57,11 +68,12 @@ async fn stop(options: Json, state: &StateDir) -> CommandResult {
 }
 
 async fn status(options: Json, state: &StateDir) -> CommandResult {
-    let Some(client) = cluster::answering(&state.session()).await else {
+    let session = cluster::session(state).await;
+    let Ok(Some(client)) = session else {
         if options.json {
             output::json(&json!({ "running": false }))?;
         }
-        return Err(none(state));
+        return Err(session.err().unwrap_or_else(|| none(state)));
     };
     let overview: serde_json::Value = client.get("/v1/overview").await?;
     if options.json {

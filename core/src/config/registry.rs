@@ -72,7 +72,7 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
 }
 
 /// The closest of `known` to `name`, within a distance that grows with the length of `name`; capitals do not count.
-pub(super) fn nearest_of<K: AsRef<str>>(name: &str, known: impl Iterator<Item = K>) -> Option<K> {
+pub fn nearest_of<K: AsRef<str>>(name: &str, known: impl Iterator<Item = K>) -> Option<K> {
     const NAME_CHARS_MAX: usize = 100;
     let name: Vec<char> = name.to_lowercase().chars().collect();
     if name.len() > NAME_CHARS_MAX {

@@ -228,6 +228,8 @@ pub mod environment {
     pub const PLAN_OUTPUT: &str = "FLOTT_PLAN_OUTPUT";
     /// Plan mode, and run mode under `flott run -m local`: JSON of [`super::PlanRequest`].
     pub const PLAN_REQUEST: &str = "FLOTT_PLAN_REQUEST";
+    /// Run mode under `flott run -m local`: file that gets a letter of [`super::executed`] for each thing that happens.
+    pub const EXECUTED: &str = "FLOTT_EXECUTED";
     /// Host mode: path of the TaskManager's Unix socket for this process.
     pub const HOST_SOCKET: &str = "FLOTT_HOST_SOCKET";
     /// Host mode: JSON file of [`super::HostSetup`], readable by this process alone.
@@ -236,6 +238,17 @@ pub mod environment {
     /// that nothing of it is left behind when it is gone.
     pub const WORKER_MARK: &str = "FLOTT_WORKER_MARK";
 }
+
+/// What a program that is run by `flott run -m local` writes down of itself.
+pub mod executed {
+    /// `execute` was called.
+    pub const CALLED: u8 = b'c';
+    /// What was put together is a job, and it begins.
+    pub const BEGUN: u8 = b'b';
+}
+
+/// Exit code of a program in plan mode that was seen to call `execute` a second time. One that `main` is unlikely to use.
+pub const EXIT_EXECUTED_TWICE: i32 = 178;
 
 /// What the client wants of a plan.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -33,11 +33,11 @@ impl Dispatcher {
     /// Accepts a job: checks its document and its program, makes it durable, and starts its JobMaster. `program` may be
     /// left out when a blob of the named digest is stored.
     ///
-    /// Submitting the same document again is answered like the first time, and nothing runs twice.
+    /// Submitting the same document again while the job runs is answered like the first time, and nothing runs twice.
     ///
     /// # Errors
-    /// [`Error::Submission`], [`Error::Duplicate`] for another document under the same id, [`Error::Ending`],
-    /// [`Error::Store`], [`Error::Blob`].
+    /// [`Error::Submission`], [`Error::Duplicate`] for another document under the same id, [`Error::Over`] for a job that has
+    /// ended, [`Error::Ending`], [`Error::Store`], [`Error::Blob`].
     pub async fn submit(&self, document: Bytes, program: Option<Lease>) -> Result<JobId, Error> {
         let leading = self.leading().await?;
         let _only_one = self.inner.submitting.lock().await;
@@ -98,8 +98,9 @@ impl Dispatcher {
                 };
                 Ok((job, Accepted::New(Box::new(begin))))
             }
-            Inserted::Known { graph, .. } if graph == graph_blob.digest() => Ok((job, Accepted::Known)),
-            Inserted::Known { .. } => Err(Error::Duplicate(job)),
+            Inserted::Known { graph, .. } if graph != graph_blob.digest() => Err(Error::Duplicate(job)),
+            Inserted::Known { ended: true, .. } => Err(Error::Over(job)),
+            Inserted::Known { ended: false, .. } => Ok((job, Accepted::Known)),
         }
     }
 }

@@ -80,7 +80,7 @@ impl From<Error> for RestError {
         match error {
             Error::UnknownJob(_) => Self::not_found(error),
             Error::Submission(_) => Self::bad_request(error),
-            Error::Duplicate(_) | Error::Ended { .. } => Self::new(StatusCode::CONFLICT, error),
+            Error::Duplicate(_) | Error::Over(_) | Error::Ended { .. } => Self::new(StatusCode::CONFLICT, error),
             Error::Starting | Error::Ending => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
             Error::Blob(error) => error.into(),
             Error::Resources(error) => error.into(),

@@ -43,8 +43,10 @@ async fn a_finished_job_cannot_be_cancelled_and_frees_its_blobs() {
     cluster.wait(job(1), "FINISHED").await;
     let (status, _) = cluster.send(Method::PATCH, &format!("/jobs/{}", job(1))).await;
     assert_eq!(status, StatusCode::CONFLICT);
-    // Submitted again, it is the job that has finished.
-    cluster.run(job(1)).await;
+    // Submitted again, it does not run again.
+    let (status, answer) = cluster.submit(job(1)).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{answer}");
+    assert!(answer["errors"][0].as_str().unwrap().contains(&job(1).to_string()), "{answer}");
     assert_eq!(cluster.get(&format!("/jobs/{}/status", job(1))).await["status"], "FINISHED");
 }
 
@@ -236,6 +238,6 @@ async fn old_jobs_leave_the_archive() {
     let gone = cluster.refused(Method::GET, "/jobs/01010101010101010101010101010101").await;
     assert_eq!(gone.0, 404);
     // Its id stays taken all the same.
-    cluster.run(job(1)).await;
+    assert_eq!(cluster.submit(job(1)).await.0, StatusCode::CONFLICT);
     assert_eq!(cluster.refused(Method::GET, "/jobs/01010101010101010101010101010101").await.0, 404);
 }

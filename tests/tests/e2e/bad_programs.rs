@@ -67,6 +67,9 @@ fn a_program_that_never_calls_execute() {
     check(&sandbox, &[&test_program(), "a", "plan=none"], &["without calling execute()"]);
     let script = executable(&sandbox, "script", b"#!/bin/sh\nexit 0\n");
     check(&sandbox, &[&script], &["without calling execute()"]);
+    for program in [vec![&*test_program(), "a", "plan=none"], vec![&*script]] {
+        sandbox.flott(["run", "-m", "local"].into_iter().chain(program)).refused(1, &["without calling execute()"]);
+    }
 }
 
 #[test]
@@ -86,20 +89,24 @@ fn a_program_that_never_gets_to_execute() {
 }
 
 #[test]
-fn a_program_that_calls_execute_twice_is_told_so_where_it_can_be_seen() {
+fn a_program_that_calls_execute_twice_is_refused() {
     let sandbox = Sandbox::new();
     let (own, local) = (sandbox.at("own"), sandbox.at("local"));
     let output = |path: &str| format!("output={path}");
     let twice = sandbox.program(&test_program(), ["a", "plan=twice", &output(&own)]).expect(1);
     twice.says(&["`execute` was called twice"]);
-    let twice = sandbox.flott(["run", "-m", "local", &test_program(), "a", "plan=twice", &output(&local)]).expect(2);
-    twice.says(&["`execute` was called twice"]);
+    let line = ["run", "-m", "local", &test_program(), "a", "plan=twice", &output(&local)];
+    sandbox.flott(line).refused(1, &["calls execute() twice"]);
 
-    // On a cluster the program ends within its first `execute`, and that is the job.
-    let out = sandbox.at("cluster");
-    let ran = sandbox.flott(["run", "-m", "cluster", &test_program(), "a", "plan=twice", &output(&out)]).success();
-    sandbox.flott(["list", "-a"]).success().prints(&[&format!("{} : first (FINISHED)", ran.job())]);
-    check_output(&out, 1000, 10);
+    check(&sandbox, &[&test_program(), "a", "plan=twice"], &["calls execute() twice"]);
+    let session = sandbox.session(&[]);
+    for options in [vec!["run"], vec!["run", "-d"]] {
+        sandbox
+            .flott(options.into_iter().chain([&*test_program(), "a", "plan=twice"]))
+            .refused(1, &["calls execute() twice"]);
+    }
+    assert_eq!(session.get("/jobs")["jobs"].as_array().map(Vec::len), Some(0));
+    session.stop();
 }
 
 #[test]
@@ -121,8 +128,9 @@ fn a_local_run_says_how_the_program_ended() {
         sandbox.flott(["run", "-m", "local", &program, "a"].iter().chain(arguments))
     };
     local(&[]).success();
-    local(&["plan=segfault"]).expect(2).says(&["SIGSEGV"]);
-    local(&["plan=exit"]).expect(2).says(&["7"]);
+    local(&["plan=segfault"]).refused(1, &["SIGSEGV", "before its job began"]);
+    local(&["plan=exit"]).refused(1, &["exit code 7", "before its job began"]);
+    local(&["plan=panic"]).refused(1, &["main has had enough", "before its job began"]);
     local(&["trouble=panic", "at=3"]).expect(2).says(&["this record is too much"]);
 }
 

@@ -169,5 +169,24 @@ fn a_disk_that_is_full() {
     let out = format!("{}/out", disk.0);
     check_wordcount(&sandbox, &book(), &out, &["No space left on device"]);
     nothing_in(&out);
+
+    // Too small for the program as well: nothing is left of what could be written, but for logs of who tried.
+    let state = format!("{}/state", disk.0);
+    let left = || -> Vec<String> {
+        let clusters = fs::read_dir(format!("{state}/clusters")).unwrap().map(|entry| entry.unwrap().path());
+        let entries = clusters.flat_map(|cluster| fs::read_dir(cluster).unwrap().collect::<Vec<_>>());
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let run = |options: &[&str]| {
+        let line = ["--state-dir", &state, "run", "-m", "cluster"].into_iter().chain(options.iter().copied());
+        let command = sandbox.command(&binary("flott"), line.chain([&*test_program(), "a"]));
+        sandbox.start(command).end().refused(1, &["No space left on device"]);
+        sandbox.until_empty();
+    };
+    run(&["-d"]);
+    assert_eq!(fs::read_dir(format!("{state}/clusters")).unwrap().count(), 0);
+    run(&[]);
+    let left = left();
+    assert!(!left.iter().any(|name| ["staging", "blobs", "jobs"].contains(&&**name)), "{left:?}");
     drop(disk);
 }

@@ -226,7 +226,23 @@ fn a_job_manager_that_is_killed_goes_on_where_it_was() {
     sandbox.running(Role::JobManager).iter().for_each(Process::kill);
     sandbox.until_running(Role::JobManager, 0);
     let (job, hold, out) = (before.job.clone(), before.hold.clone(), before.out.clone());
+    let address = before.session.address().to_owned();
     drop(before);
+    // Every command says so, and nothing runs elsewhere instead.
+    let (elsewhere, program) = (format!("output={}", sandbox.at("elsewhere")), test_program());
+    let lines: [&[&str]; 6] = [
+        &["list"],
+        &["list", "--json"],
+        &["session", "status"],
+        &["run", &program, "a", &elsewhere],
+        &["run", "-d", &program, "a", &elsewhere],
+        &["cancel", &job],
+    ];
+    for line in lines {
+        let parts: &[&str] = if line[0] == "cancel" { &[&job] } else { &[&address, "does not answer"] };
+        sandbox.flott(line).refused(3, parts);
+    }
+    assert!(!fs::exists(sandbox.at("elsewhere")).unwrap());
 
     let session = sandbox.session(&[]);
     assert_eq!(session.state(&done), "FINISHED");
@@ -308,4 +324,9 @@ fn workers_of_a_job_manager_that_never_comes_back_end_by_themselves() {
     sandbox.running(Role::JobManager).iter().for_each(Process::kill);
     drop(job);
     sandbox.until_empty();
+    // Once it is given up, it is as if there had been none.
+    sandbox.flott(["list"]).expect(3);
+    sandbox.flott(["session", "stop"]).refused(3, &["no session"]);
+    sandbox.flott(["list"]).success();
+    sandbox.flott(["run", &test_program(), "a"]).success();
 }

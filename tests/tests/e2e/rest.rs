@@ -176,9 +176,8 @@ fn jobs_are_posted_with_the_field_names_of_all_flinks() {
         assert_eq!(answer["jobUrl"], format!("/jobs/{id}"));
         session.finished(&id);
         check_output(&out, 1000, 10);
-        // A client that has not heard the answer may repeat itself: the job is not run a second time.
-        session.post_parts("/v1/jobs", parts).expect(202);
-        session.finished(&id);
+        // It does not run a second time, and whoever wants that is told.
+        session.post_parts("/v1/jobs", parts).refused(409, &["already been submitted", &id]);
         check_output(&out, 1000, 10);
         let same_id = String::from_utf8(other(&sandbox, &id)).unwrap();
         let request = json!({ field: "job.graph", "jobJarFileNames": ["program"] });
@@ -259,6 +258,9 @@ fn programs_are_uploaded_planned_run_and_deleted_as_jars() {
     post(&format!("/jars/{id}/run"), &crash("segfault")).refused(400, &["SIGSEGV"]);
     post(&format!("/jars/{id}/run"), &crash("none")).refused(400, &["execute"]);
     post(&format!("/jars/{id}/run"), &json!({ "programArgsList": ["a", "nosuch=1"] })).refused(400, &["nosuch"]);
+    for verb in ["plan", "run"] {
+        post(&format!("/jars/{id}/{verb}"), &crash("twice")).refused(400, &["calls execute() twice"]);
+    }
     let script = session.post_parts("/jars/upload", vec![("jarfile", Some("script"), b"#!/bin/sh\n".to_vec())]);
     let script = script.expect(200)["filename"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
     post(&format!("/jars/{script}/run"), &json!({})).refused(400, &["a script"]);

@@ -53,9 +53,15 @@ fn a_task_manager_that_comes_by_itself_is_what_a_waiting_job_waits_for() {
     let listed = sandbox.flott(["list", "--json"]).success().json();
     assert_eq!(listed["jobs"][0]["pending"][0]["slots-missing"], 2, "{listed}");
 
+    // Whoever is attached is told too.
+    let mut attached = sandbox.start_flott(["run", "-m", session.address(), &test_program(), "b"]);
+    attached.until_printed("waiting for 1 slots");
+    attached.until_printed("no TaskManager is registered");
+
     let slots = ["-D", "taskmanager.numberOfTaskSlots=2", "-D", "taskmanager.resource-id=by-hand"];
     let worker = task_manager(&sandbox, session.address(), "worker", &slots);
     session.finished(&job);
+    attached.end().success();
     check_output(&out, 1000, 10);
     assert_eq!(session.get("/taskmanagers")["taskmanagers"][0]["id"], "by-hand");
     end(worker);
