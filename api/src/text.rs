@@ -38,15 +38,20 @@ pub struct Text {
     long: Option<Box<Box<str>>>,
 }
 
-/// Bytes as they lie in memory. In two words, to be copied and compared as such.
+/// Bytes as they lie in memory. In two words, to be copied and compared as such; fields and not an array, which would be
+/// written in two parts and then read as a whole, and that waits until both parts are in the cache.
 #[derive(Clone, Copy, Default)]
-struct Short([u64; 2]);
+#[repr(C)]
+struct Short {
+    low: u64,
+    high: u64,
+}
 
 impl Short {
     /// Bytes as numbers, the first one lowest, of a text of this length.
     #[inline(always)]
     fn new([low, high]: [u64; 2], length: usize) -> Self {
-        Self([low.to_le(), (high | (length as u64) << 56).to_le()])
+        Self { low: low.to_le(), high: (high | (length as u64) << 56).to_le() }
     }
 
     /// The first of 16 bytes that lie there.
@@ -190,8 +195,8 @@ impl Borrow<str> for Text {
 impl PartialEq for Text {
     #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
-        let (Short([a, b]), Short([c, d])) = (self.short, other.short);
-        (a ^ c) | (b ^ d) == 0 && self.long == other.long
+        let (own, other_own) = (self.short, other.short);
+        (own.low ^ other_own.low) | (own.high ^ other_own.high) == 0 && self.long == other.long
     }
 }
 

@@ -64,7 +64,7 @@ fn every_length_has_its_bytes_and_zeros_behind() {
         let mut expected = [0; 16];
         expected[..length].copy_from_slice(&all.as_bytes()[..length]);
         expected[15] = length as u8;
-        let bytes = |short: Short| short.0.map(u64::to_ne_bytes).concat();
+        let bytes = |short: Short| [short.low, short.high].map(u64::to_ne_bytes).concat();
         assert_eq!(bytes(Short::all(&all.as_bytes()[..length])), expected);
         assert_eq!(bytes(Short::first(all.as_bytes().first_chunk().unwrap(), length).unwrap()), expected);
     }
