@@ -1,4 +1,9 @@
 //! The job processes: one per TaskManager that the job has slots of, each in one of its lives.
+//!
+//! A life is over when *its* end is reported, and by nothing else: news may be held up, so word of another life, be it of
+//! its beginning or of its end, does not say whether that life came before or after. Tasks that are counted as gone while
+//! they run would run twice. Whoever may have missed an end asks for it: a TaskManager answers what is addressed to a life
+//! that has ended with that end, and a repeated `StartProcess` with the life that is up.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,23 +39,9 @@ pub enum ProcessState {
 #[derive(Debug, Clone)]
 struct Entry {
     state: ProcessState,
-    /// Whether the connection was interrupted since the process was last heard to be up, so that news of its end, and of
-    /// another life after it, may have been lost.
-    unsure: bool,
     lost: Recent<ProcessId>,
     /// Subtasks whose current attempts were deployed here, whatever became of them.
     executions: BTreeSet<ExecutionIndex>,
-}
-
-/// What a report of a process that is up means.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Up {
-    /// It is news.
-    New(Arc<Host>),
-    /// It is another life than the one we knew, whose end we have missed.
-    Replaces,
-    /// It is known, or of a life that has ended, or we want nothing of that TaskManager.
-    Stale,
 }
 
 /// All job processes of a job.
@@ -104,7 +95,6 @@ impl Processes {
     fn entry(&mut self, worker: &WorkerKey) -> &mut Entry {
         self.workers.entry(worker.clone()).or_insert_with(|| Entry {
             state: ProcessState::Absent,
-            unsure: false,
             lost: Recent::new(LIVES_MAX),
             executions: BTreeSet::new(),
         })
@@ -123,38 +113,22 @@ impl Processes {
         }
     }
 
-    /// A TaskManager says that a process is up.
-    pub fn up(&mut self, worker: &WorkerKey, location: ProcessLocation) -> Up {
-        let Some(entry) = self.workers.get_mut(worker) else { return Up::Stale };
+    /// A TaskManager says that a process is up; `true` if that is news. It is none if that life has ended, or if another
+    /// is up as far as we know: should that one have ended, the TaskManager says so when it is next spoken to.
+    pub fn up(&mut self, worker: &WorkerKey, location: ProcessLocation) -> bool {
+        let Some(entry) = self.workers.get_mut(worker) else { return false };
         if entry.lost.contains(&location.process) {
-            return Up::Stale;
+            return false;
         }
         match &entry.state {
             ProcessState::Absent => {}
             ProcessState::Starting { since } => {
-                let since = *since;
-                self.starting.remove(&(since, worker.clone()));
+                self.starting.remove(&(*since, worker.clone()));
             }
-            ProcessState::Ready(host) if host.location.process == location.process => {
-                entry.unsure = false;
-                return Up::Stale;
-            }
-            // A TaskManager tells the end of one life before the beginning of the next, and in order. So this is old
-            // news, unless the end may have been lost.
-            ProcessState::Ready(_) if entry.unsure => return Up::Replaces,
-            ProcessState::Ready(_) => return Up::Stale,
+            ProcessState::Ready(_) => return false,
         }
-        let host = Arc::new(Host { worker: worker.clone(), location });
-        entry.state = ProcessState::Ready(Arc::clone(&host));
-        entry.unsure = false;
-        Up::New(host)
-    }
-
-    /// The connection to a TaskManager was interrupted.
-    pub fn interrupted(&mut self, worker: &WorkerKey) {
-        if let Some(entry) = self.workers.get_mut(worker) {
-            entry.unsure = true;
-        }
+        entry.state = ProcessState::Ready(Arc::new(Host { worker: worker.clone(), location }));
+        true
     }
 
     /// A TaskManager says that a life has ended, or never came up. `None` if we were not counting on it; else the
@@ -168,12 +142,6 @@ impl Processes {
             ProcessState::Absent => None,
             ProcessState::Starting { .. } => Some(self.drop_process(worker)),
             ProcessState::Ready(host) if host.location.process == process => Some(self.drop_process(worker)),
-            ProcessState::Ready(_) if entry.unsure => {
-                // A later life has ended, so the one we knew has too; or this is old news that was held up. Then the
-                // process we knew may come back: it is not remembered as lost.
-                entry.state = ProcessState::Absent;
-                Some(std::mem::take(&mut entry.executions))
-            }
             ProcessState::Ready(_) => None,
         }
     }

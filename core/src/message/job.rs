@@ -55,7 +55,7 @@ pub enum JobToWorker {
     Forget,
     /// For the job process.
     Host {
-        /// Which life of it; dropped when another is running.
+        /// Which life of it. When that one is not there any more, the answer is its `ProcessLost`.
         process: ProcessId,
         /// What.
         message: JobToHost,

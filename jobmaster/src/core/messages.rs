@@ -13,7 +13,7 @@ use crate::{
     commit::{Asked, CommitState},
     execution_graph::transition::ExecutionStep,
     index::ExecutionIndex,
-    processes::{ProcessState, Up},
+    processes::ProcessState,
 };
 
 impl JobMasterCore {
@@ -51,19 +51,9 @@ impl JobMasterCore {
     }
 
     fn process_ready(&mut self, worker: &WorkerKey, location: ProcessLocation) {
-        match self.processes.up(worker, location.clone()) {
-            Up::New(_) => {}
-            Up::Stale => return,
-            Up::Replaces => {
-                let executions = self.processes.drop_process(worker);
-                let failure = Failure::environment("the job process was replaced by another one");
-                self.process_down(worker, executions, failure, false);
-                if self.processes.up(worker, location) == Up::Stale {
-                    return;
-                }
-            }
+        if self.processes.up(worker, location) {
+            self.set_worker_ready(worker, true);
         }
-        self.set_worker_ready(worker, true);
     }
 
     fn host_message(&mut self, worker: &WorkerKey, process: ProcessId, message: HostToJob) {
@@ -196,13 +186,6 @@ impl JobMasterCore {
         if !allocations.is_empty() {
             self.send(worker, JobToWorker::AcceptSlots(allocations));
         }
-        self.processes.interrupted(worker);
-        if matches!(self.phase, Phase::Executing | Phase::Committing(_))
-            && matches!(self.processes.state(worker), ProcessState::Ready(_))
-        {
-            // If it is still up, that is the answer.
-            self.send(worker, JobToWorker::StartProcess(Box::new(self.setup.clone())));
-        }
         let host = match self.processes.state(worker) {
             ProcessState::Absent => return,
             ProcessState::Starting { .. } => {
@@ -217,10 +200,9 @@ impl JobMasterCore {
         };
         let (deploying, canceling) = (in_state(ExecutionState::Deploying), in_state(ExecutionState::Canceling));
         self.send_deployments(&deploying);
-        if !canceling.is_empty() {
-            let attempts = canceling.into_iter().map(|execution| self.graph.attempt_id(execution)).collect();
-            self.send_host(&host, JobToHost::Cancel(attempts));
-        }
+        // Sent though there may be nothing to cancel: if the process is gone and we have missed it, that is the answer.
+        let attempts = canceling.into_iter().map(|execution| self.graph.attempt_id(execution)).collect();
+        self.send_host(&host, JobToHost::Cancel(attempts));
         for place in 0..self.splits.len() {
             let lister = self.splits[place].lister().and_then(|attempt| self.graph.current(attempt));
             if let Some(lister) = lister.filter(|lister| deployed.binary_search(lister).is_ok()) {

@@ -1,5 +1,11 @@
 //! Connections that break and come back: what was lost on the way to a TaskManager is repeated.
 
+use flott_core::{
+    failure::Failure,
+    id::ProcessId,
+    message::{ProcessLocation, WorkerToJob},
+};
+
 use super::*;
 use crate::{
     core::{Event, Wait},
@@ -93,37 +99,58 @@ fn while_the_end_of_a_process_is_told() {
     cluster.settle();
     check_sound(&cluster);
     assert_eq!(cluster.core.status(), JobStatus::Restarting);
-    assert_eq!(cluster.core.view().exceptions[0].failure.message, "the job process was replaced by another one");
+    assert_eq!(cluster.core.view().exceptions[0].failure.message, "the job process is gone from its TaskManager");
     cluster.run_to_end();
     check_ended(&mut cluster, JobStatus::Finished);
 }
 
 #[test]
 fn while_the_end_of_a_process_is_told_and_no_other_comes_up() {
-    let mut cluster = running(word_count(), ONCE);
+    let mut cluster = running(word_count(), OFTEN);
     let worker = cluster.workers.keys().next().unwrap().clone();
     cluster.kill_process_unheard(&worker);
-    let failure = flott_core::failure::Failure::environment("no room");
+    let failure = Failure::environment("no room");
     cluster.workers.get_mut(&worker).unwrap().starts.push_back(Outcome::Bad(failure));
     cluster.reconnect(&worker);
     cluster.settle();
     check_sound(&cluster);
     assert_eq!(cluster.core.status(), JobStatus::Restarting);
-    assert_eq!(cluster.core.view().exceptions[0].failure.message, "no room");
     cluster.run_to_end();
     check_ended(&mut cluster, JobStatus::Finished);
+    let exceptions: Vec<_> = cluster.ended[0].exceptions.iter().map(|entry| &entry.failure.message[..]).collect();
+    assert_eq!(exceptions, ["no room", "the job process is gone from its TaskManager"]);
+}
+
+/// News of another life than the one that runs changes nothing, even if the connection was interrupted and the end of
+/// the one that runs may have been missed.
+#[track_caller]
+fn check_old_news(news: impl FnOnce(ProcessLocation) -> WorkerToJob, interrupted: bool) {
+    let mut cluster = running(word_count(), ONCE);
+    let worker = cluster.workers.keys().next().unwrap().clone();
+    let mut location = cluster.workers[&worker].process().unwrap().clone();
+    location.process = ProcessId::from_bytes([99; 16]);
+    let alive: Vec<_> = cluster.live().collect();
+    if interrupted {
+        cluster.tell(Event::WorkerResumed(worker.clone()));
+    }
+    let epoch = cluster.core.spec().epoch;
+    cluster.inject(&worker, epoch, news(location));
+    cluster.settle();
+    assert_eq!(cluster.core.status(), JobStatus::Running);
+    assert_eq!(cluster.live().collect::<Vec<_>>(), alive);
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert_eq!(cluster.ended[0].restarts, 0);
 }
 
 #[test]
 fn old_news_of_another_life_changes_nothing() {
-    let mut cluster = running(word_count(), ONCE);
-    let worker = cluster.workers.keys().next().unwrap().clone();
-    let mut location = cluster.workers[&worker].process().unwrap().clone();
-    location.process = flott_core::id::ProcessId::from_bytes([99; 16]);
-    let epoch = cluster.core.spec().epoch;
-    cluster.inject(&worker, epoch, flott_core::message::WorkerToJob::ProcessReady(location));
-    cluster.settle();
-    assert_eq!(cluster.core.status(), JobStatus::Running);
-    cluster.run_to_end();
-    check_ended(&mut cluster, JobStatus::Finished);
+    for interrupted in [false, true] {
+        check_old_news(WorkerToJob::ProcessReady, interrupted);
+        let lost = |location: ProcessLocation| {
+            let failure = Failure::environment("the job process was killed by signal 9");
+            WorkerToJob::ProcessLost { process: location.process, failure }
+        };
+        check_old_news(lost, interrupted);
+    }
 }
