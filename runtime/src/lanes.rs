@@ -120,7 +120,9 @@ impl Lanes {
             // It is about to be done, and must not be cancelled by that.
             ended.into_iter().for_each(Task::detach);
         };
-        let (runnable, task) = async_task::spawn(task, move |runnable| schedules.schedule(home, runnable));
+        // A panic ends the task and not its lane.
+        let builder = async_task::Builder::new().propagate_panic(true);
+        let (runnable, task) = builder.spawn(|()| task, move |runnable| schedules.schedule(home, runnable));
         tasks.running.insert(number, task);
         drop(tasks);
         runnable.schedule();

@@ -123,6 +123,18 @@ fn tasks_that_always_go_on_leave_turns_to_others_and_to_the_network() {
 }
 
 #[test]
+fn a_panic_ends_the_task_and_not_its_lane() {
+    let lanes = lanes(1);
+    let (begun, begins) = mpsc::channel();
+    lanes.spawn(0, async move {
+        begun.send(()).unwrap();
+        panic!("as it should");
+    });
+    begins.recv_timeout(LONG).unwrap();
+    tells_its_thread(&lanes, 0).recv_timeout(LONG).unwrap();
+}
+
+#[test]
 fn nothing_is_lost_while_lanes_take_from_each_other() {
     const TASKS: usize = 50;
     const TURNS: usize = 2_000;
