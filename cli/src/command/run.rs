@@ -49,13 +49,17 @@ pub async fn run(arguments: &Arguments, options: &Run) -> CommandResult {
     let state = StateDir::open(arguments.state_dir.as_deref())?;
     match target(options, &settings, &state).await? {
         Where::Local => local(options, &settings, &state).await,
-        Where::OwnCluster if options.detached => detached_cluster(options, &settings, &state).await,
+        Where::OwnCluster if is_detached(options, &settings) => detached_cluster(options, &settings, &state).await,
         Where::OwnCluster => attached_cluster(options, &settings, &state).await,
         Where::Session(client) => {
             let planned = prepared(options, &settings, &state).await?;
             session(&client, &planned, options, &settings).await
         }
     }
+}
+
+fn is_detached(options: &Run, settings: &Settings) -> bool {
+    options.detached || !settings.config.get(&keys::execution::ATTACHED)
 }
 
 async fn target(options: &Run, settings: &Settings, state: &StateDir) -> CommandResult<Where> {
@@ -200,7 +204,7 @@ async fn session(client: &Client, job: &Prepared, options: &Run, settings: &Sett
     if !as_json {
         println!("Job has been submitted with JobID {id}");
     }
-    if options.detached {
+    if is_detached(options, settings) {
         follow::until_begun(client, id, settings.config.get(&keys::client::TIMEOUT)).await?;
         if as_json {
             print_submitted(id, client)?;

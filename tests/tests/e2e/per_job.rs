@@ -34,10 +34,21 @@ fn detached_the_cluster_ends_with_its_job_and_the_result_stays() {
 
 #[test]
 fn detached_it_returns_while_the_job_runs() {
+    returns_while_the_job_runs(&["-d"]);
+}
+
+#[test]
+fn what_the_configuration_says_is_detached_is_too() {
+    returns_while_the_job_runs(&["-D", "execution.attached=false"]);
+}
+
+#[track_caller]
+fn returns_while_the_job_runs(detached: &[&str]) {
     let sandbox = Sandbox::new();
     let (out, hold) = (sandbox.at("out"), sandbox.at("hold"));
     let settings = [format!("output={out}"), format!("hold={hold}")];
-    let line = ["run", "-m", "cluster", "-d", &test_program(), "held", &settings[0], &settings[1]];
+    let program = test_program();
+    let line = [&["run", "-m", "cluster"], detached, &[&program, "held", &settings[0], &settings[1]]].concat();
     let submitted = sandbox.flott(line).success();
     let (job, rest) = (submitted.job(), Rest::new(&submitted.address()));
     rest.until_all_run(&job);
