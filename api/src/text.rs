@@ -38,8 +38,7 @@ pub struct Text {
     long: Option<Box<Box<str>>>,
 }
 
-/// Bytes as they lie in memory. In two words, to be copied and compared as such; fields and not an array, which would be
-/// written in two parts and then read as a whole, and that waits until both parts are in the cache.
+/// Bytes as they lie in memory. In two words, to be copied and compared as such.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 struct Short {
