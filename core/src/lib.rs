@@ -13,10 +13,12 @@
 //! - [`message`]: what JobManager, TaskManager and job process say to each other
 //! - [`view`]: a job and a cluster as REST and the command line show them
 //! - [`key_group`]: the stable hash of a key, and key groups
+//! - [`checkpoint`]: what is said of checkpoints
 //! - [`codec`]: the binary format of records, state and control messages
 //! - [`config`]: every configuration key, declared once
 //! - [`units`]: byte sizes and durations as people write them
 
+pub mod checkpoint;
 pub mod codec;
 pub mod config;
 pub mod failure;

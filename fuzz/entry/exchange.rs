@@ -103,5 +103,6 @@ fn task() -> Arc<TaskInfo> {
         figures: Default::default(),
         clock: Default::default(),
         alarm: Default::default(),
+        snapshots: Default::default(),
     })
 }

@@ -43,6 +43,7 @@ pub fn build(graph: &ExecutionGraph, executions: &[ExecutionIndex]) -> Vec<(Arc<
             allocation: placement.allocation,
             parallelism: vertex.parallelism,
             max_parallelism: vertex.max_parallelism,
+            restore: None,
         });
         for &edge in vertex.inputs.iter().chain(&vertex.outputs) {
             by_edge.entry(edge).or_default().push(execution);

@@ -89,17 +89,21 @@ impl<F: Fn(u64) -> Record + Copy + Send + Sync + 'static> Source for Generator<F
         Ok(Vec::new())
     }
 
-    fn open(&self, (next, end): Self::Split, _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Record>>> {
+    fn open(&self, (next, end): Self::Split, _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Record, Self::Split>>> {
         Ok(Box::new(Reader { next, end, make: self.0 }))
     }
 }
 
-impl<F: Fn(u64) -> Record + Send> SplitReader<Record> for Reader<F> {
+impl<F: Fn(u64) -> Record + Send> SplitReader<Record, (u64, u64)> for Reader<F> {
     fn poll_read(&mut self, _: &mut Context<'_>, batch: &mut Batch<Record>) -> Poll<TaskResult<ReadStatus>> {
         let to = self.end.min(self.next + BATCH_RECORDS as u64);
         batch.records.extend((self.next..to).map(&self.make));
         self.next = to;
         Poll::Ready(Ok(if to == self.end { ReadStatus::Ended } else { ReadStatus::More }))
+    }
+
+    fn remaining(&self) -> (u64, u64) {
+        (self.next, self.end)
     }
 }
 
@@ -291,13 +295,13 @@ impl Source for Paced {
         Ok(Vec::new())
     }
 
-    fn open(&self, steps: u64, task: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Self::Item>>> {
+    fn open(&self, steps: u64, task: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Self::Item, u64>>> {
         let (began, readers) = (self.began, task.parallelism.into());
         Ok(Box::new(PacedReader { began, readers, step: 0, steps, woken: alarm(began) }))
     }
 }
 
-impl SplitReader<(u64, u64, u64)> for PacedReader {
+impl SplitReader<(u64, u64, u64), u64> for PacedReader {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<(u64, u64, u64)>) -> Poll<TaskResult<ReadStatus>> {
         let due = Duration::from_millis(self.step);
         if self.began.elapsed() < due {
@@ -310,6 +314,10 @@ impl SplitReader<(u64, u64, u64)> for PacedReader {
         batch.records.extend((first..first + count).map(|number| (below(KEYS, mix(number)), number, due)));
         self.step += 1;
         Poll::Ready(Ok(if self.step == self.steps { ReadStatus::Ended } else { ReadStatus::More }))
+    }
+
+    fn remaining(&self) -> u64 {
+        self.steps - self.step
     }
 }
 

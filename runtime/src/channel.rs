@@ -8,6 +8,7 @@
 //! while the receiver is busy. There is no flush timer: an idle pipeline has the latency of a hand-over, and a loaded
 //! one has full batches.
 
+pub(crate) mod align;
 mod body;
 pub mod gate;
 pub mod merge;

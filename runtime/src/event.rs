@@ -1,5 +1,6 @@
 //! What travels between records, in order with them.
 
+use flott_core::checkpoint::Barrier;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Timestamp;
@@ -13,6 +14,8 @@ pub enum Event {
     Idle,
     /// This input gives records again.
     Active,
+    /// A snapshot cuts the stream here.
+    Barrier(Barrier),
     /// Nothing follows.
     End,
 }

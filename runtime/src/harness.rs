@@ -251,6 +251,7 @@ fn info(task: &TaskDeployment, graph: &JobGraph, clock: &ManualClock) -> Arc<Tas
         figures: TaskFigures::default(),
         clock: Clock::Manual(clock.clone()),
         alarm: Alarm::default(),
+        snapshots: Default::default(),
     })
 }
 

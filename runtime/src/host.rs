@@ -177,6 +177,9 @@ impl Host {
             JobToHost::GroupWatermark { attempt, watermark } => {
                 shared.tell_source(attempt, ToSource::Group { watermark });
             }
+            JobToHost::Snapshot { barrier, attempts } => {
+                attempts.into_iter().for_each(|attempt| shared.tell_source(attempt, ToSource::Barrier(barrier)));
+            }
             JobToHost::Commit { round, committables } => {
                 runtime.spawn_blocking(move || {
                     let result = guard::catch(|| shared.program.commit(committables)).map_err(|failure| *failure);
@@ -254,6 +257,7 @@ impl Shared {
                 figures: TaskFigures::default(),
                 clock: self.options.clock.clone(),
                 alarm: Alarm::default(),
+                snapshots: Default::default(),
             });
             let cancel = CancellationToken::new();
             let (source, answers) = mpsc::unbounded_channel();

@@ -13,6 +13,7 @@
 //! - [`channel`]: gates, writers and partitioners
 //! - [`net`]: channels between processes
 //! - [`state`]: keyed state
+//! - [`snapshot`]: what a task gives at a barrier, and what it starts from
 //! - [`time`]: clocks and timers
 //! - `lanes`: the executor of tasks
 //! - [`host`]: many tasks of one job in one process
@@ -30,6 +31,7 @@ mod lanes;
 pub mod net;
 pub mod output;
 pub mod program;
+pub mod snapshot;
 pub mod source;
 pub mod state;
 pub mod task;

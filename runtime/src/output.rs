@@ -14,6 +14,7 @@ use crate::{
     batch::{Batch, Timestamp},
     error::{TaskResult, enter_operator, within_operator},
     event::Event,
+    snapshot::{Restored, StateSink},
     state::StateSize,
     task::TaskInfo,
 };
@@ -101,6 +102,15 @@ impl Drained {
 
 /// One operator of a chain. Instances belong to one subtask and are used by one thread at a time.
 pub trait Operator<In, Out>: Send {
+    /// Called before [`open`](Self::open) where the task starts from a snapshot, with what this operator had in it. What is
+    /// not asked for by the end of `open` is refused, unless the user allows that it is left behind.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn restore(&mut self, _from: &Restored) -> TaskResult {
+        Ok(())
+    }
+
     /// Called once before the first record.
     fn open(&mut self, _task: &Arc<TaskInfo>) -> TaskResult {
         Ok(())
@@ -110,8 +120,9 @@ pub trait Operator<In, Out>: Send {
     /// [`BATCH_RECORDS`](crate::batch::BATCH_RECORDS).
     fn process(&mut self, input: &mut Batch<In>, out: &mut dyn Output<Out>) -> TaskResult;
 
-    /// Takes an event; passes it on unless it has a reason not to. Not called for [`Event::End`]. What is much work is
-    /// left to [`resume`](Self::resume), which then passes the event on.
+    /// Takes an event; passes it on unless it has a reason not to. Not called for [`Event::End`], nor for
+    /// [`Event::Barrier`], which passes by [`barrier`](Self::barrier). What is much work is left to
+    /// [`resume`](Self::resume), which then passes the event on.
     fn event(&mut self, event: Event, out: &mut dyn Output<Out>) -> TaskResult {
         out.event(event)
     }
@@ -144,6 +155,24 @@ pub trait Operator<In, Out>: Send {
         Ok(())
     }
 
+    /// A barrier has come, and all work that was set off before it is done. Gives what must take effect before the barrier
+    /// and is not part of the state, such as what is kept back to spare work. The barrier itself is passed on by the chain,
+    /// when it has asked for the [`snapshot`](Self::snapshot).
+    ///
+    /// # Errors
+    /// When results are lost by it: the task fails.
+    fn barrier(&mut self, _out: &mut dyn Output<Out>) -> TaskResult {
+        Ok(())
+    }
+
+    /// Gives what it remembers, as it is at this moment.
+    ///
+    /// # Errors
+    /// When that cannot be encoded: the snapshot is of no use, but the task goes on.
+    fn snapshot(&mut self, _into: &mut StateSink<'_>) -> TaskResult {
+        Ok(())
+    }
+
     /// The input has ended: gives some of what is kept for the end, about a batch, and says whether more is left. Only
     /// operators that keep much need this; what it gives has been taken when it is called again. After `Waiting` it is
     /// when `poll_due` is ready, and `resume` is called first.
@@ -157,7 +186,7 @@ pub trait Operator<In, Out>: Send {
         Ok(())
     }
 
-    /// After `finish` of the whole chain: what a commit will make visible.
+    /// At a barrier, and after `finish` of the whole chain: what a commit will make visible of the records since the last time.
     fn prepare_commit(&mut self) -> TaskResult<Option<Bytes>> {
         Ok(None)
     }
@@ -189,6 +218,7 @@ pub struct Chained<In, Op, Out> {
     at_work: bool,
     /// What came while it was at work, in order. The operator before it may give more than one thing at once.
     held: VecDeque<Held<In>>,
+    task: Arc<TaskInfo>,
 }
 
 /// What waits for an operator to be done with what came before.
@@ -210,8 +240,15 @@ where
         task: &Arc<TaskInfo>,
     ) -> TaskResult<Self> {
         enter_operator(&name.name);
-        operator.open(task).map_err(|failure| named(failure, &name))?;
-        Ok(Self { name, operator, next, finished: false, held_up: false, at_work: false, held: VecDeque::new() })
+        let restored = task.snapshots.take_restored(name.id);
+        let mut open = || {
+            operator.restore(&restored)?;
+            operator.open(task)?;
+            task.snapshots.check_restored(&restored)
+        };
+        open().map_err(|failure| named(failure, &name))?;
+        let task = Arc::clone(task);
+        Ok(Self { name, operator, next, finished: false, held_up: false, at_work: false, held: VecDeque::new(), task })
     }
 
     /// Has the operator do something.
@@ -234,7 +271,23 @@ where
 
     fn pass(&mut self, event: Event) -> TaskResult {
         self.at_work = true;
+        if let Event::Barrier(_) = event {
+            self.cut()?;
+            return self.next.event(event);
+        }
         self.work(|operator, next| operator.event(event, next))
+    }
+
+    /// A barrier is here: what comes before it is given, and what is remembered.
+    fn cut(&mut self) -> TaskResult {
+        self.work(|operator, next| operator.barrier(next))?;
+        let Self { name, operator, task, .. } = self;
+        enter_operator(&name.name);
+        task.snapshots.cut(name.id, |into| operator.snapshot(into).map_err(|failure| named(failure, name)));
+        if let Some(data) = operator.prepare_commit().map_err(|failure| named(failure, name))? {
+            task.snapshots.prepared(name.id, data);
+        }
+        Ok(())
     }
 
     /// Some of the work that is left behind the operator or, if there is none, in it.

@@ -3,6 +3,9 @@
 //! Splits are handed out by the JobMaster, which sees them as opaque bytes: whichever subtask asks first gets the next.
 //! A subtask asks for one at a time, and holds no more of them open than the source says, nor more than its share: as
 //! many as each has if all have as many.
+//!
+//! A checkpoint holds what is left of each split that is being read, as a split that begins there. When the job starts from
+//! it, these are handed out again as any other, to whoever asks.
 
 use std::task::{Context, Poll};
 
@@ -30,15 +33,20 @@ pub trait Source: Send + Sync + 'static {
     }
 
     /// Opens a split from its beginning.
-    fn open(&self, split: Self::Split, task: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Self::Item>>>;
+    fn open(&self, split: Self::Split, task: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Self::Item, Self::Split>>>;
 }
 
-/// Reads one split.
-pub trait SplitReader<T>: Send {
+/// Reads one split: records `T` of a split `S`.
+pub trait SplitReader<T, S>: Send {
     /// Appends at least one record to the empty `batch`, at most about [`BATCH_RECORDS`](crate::batch::BATCH_RECORDS), and says whether more follow.
     /// Pending when there is nothing yet and the waker has been taken. Does not block for longer than a read from a
     /// local disk takes.
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<T>) -> Poll<TaskResult<ReadStatus>>;
+
+    /// What is left of the split: one that gives just the records that [`poll_read`](Self::poll_read) has not given yet. Asked
+    /// between reads, for a checkpoint; does not block. A source that cannot go back, such as a socket, gives one that
+    /// begins with what comes next, and loses what is between.
+    fn remaining(&self) -> S;
 
     /// The split is ahead of others, and is not read until [`resume`](Self::resume) is called: a reader that fetches ahead
     /// can stop. Called once before each `resume`; does not block.

@@ -9,6 +9,7 @@ use flott_core::{
 
 use crate::{
     error::TaskResult,
+    snapshot::TaskSnapshots,
     time::{Alarm, Clock},
 };
 
@@ -56,6 +57,8 @@ pub struct TaskInfo {
     pub clock: Clock,
     /// The processing time that an operator of the task waits for.
     pub alarm: Alarm,
+    /// What it gives at barriers, and what it starts from.
+    pub snapshots: TaskSnapshots,
 }
 
 impl TaskInfo {

@@ -39,6 +39,7 @@ pub(crate) fn task_with(clock: Clock, configuration: &[(&str, &str)]) -> Arc<Tas
         figures: Default::default(),
         clock,
         alarm: Default::default(),
+        snapshots: Default::default(),
     })
 }
 

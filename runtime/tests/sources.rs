@@ -66,7 +66,7 @@ impl Source for Scripted {
         usize::MAX
     }
 
-    fn open(&self, split: u32, _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<i64>>> {
+    fn open(&self, split: u32, _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<i64, u32>>> {
         Ok(Box::new(ScriptReader { scripts: self.0.clone(), split: split as usize }))
     }
 }
@@ -76,7 +76,7 @@ struct ScriptReader {
     split: usize,
 }
 
-impl SplitReader<i64> for ScriptReader {
+impl SplitReader<i64, u32> for ScriptReader {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<i64>) -> Poll<TaskResult<ReadStatus>> {
         let mut script = self.scripts[self.split].lock().unwrap();
         script.polls += 1;
@@ -91,6 +91,10 @@ impl SplitReader<i64> for ScriptReader {
                 Poll::Pending
             }
         }
+    }
+
+    fn remaining(&self) -> u32 {
+        self.split as u32
     }
 
     fn pause(&mut self) {

@@ -457,7 +457,8 @@ fn is_work(message: &JobToHost) -> bool {
         | JobToHost::AssignSplit { .. }
         | JobToHost::Commit { .. }
         | JobToHost::Abort => true,
-        // The one is repeated, the other is asked for again.
-        JobToHost::Cancel(_) | JobToHost::GroupWatermark { .. } => false,
+        // What was to be cancelled is repeated, how far others have come is asked for again, and a checkpoint whose barrier is
+        // lost is given up.
+        JobToHost::Cancel(_) | JobToHost::GroupWatermark { .. } | JobToHost::Snapshot { .. } => false,
     }
 }

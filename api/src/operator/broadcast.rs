@@ -39,7 +39,7 @@ impl<F: BroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::Out> 
     }
 
     fn process_left(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let Self { function, states: OperatorStates { lists, broadcast }, desk } = self;
+        let Self { function, states: OperatorStates { lists, broadcast, .. }, desk } = self;
         desk.with(lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for record in input.records.drain(..) {
@@ -51,7 +51,7 @@ impl<F: BroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::Out> 
     }
 
     fn process_right(&mut self, input: &mut Batch<F::Broadcast>, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let Self { function, states: OperatorStates { lists, broadcast }, desk } = self;
+        let Self { function, states: OperatorStates { lists, broadcast, .. }, desk } = self;
         desk.with(lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for record in input.records.drain(..) {
@@ -67,7 +67,7 @@ impl<F: BroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::Out> 
     }
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
-        let Self { function, states: OperatorStates { lists, broadcast }, desk } = self;
+        let Self { function, states: OperatorStates { lists, broadcast, .. }, desk } = self;
         desk.finish(lists, out, |ctx| function.finish(broadcast, ctx).map_err(failed))
     }
 }
@@ -103,7 +103,7 @@ impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::
 
     fn process_left(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, keys_of, keys, states, desk, .. } = self;
-        let States { keyed, operator: OperatorStates { lists, broadcast } } = states;
+        let States { keyed, operator: OperatorStates { lists, broadcast, .. } } = states;
         keys.take(&**keys_of, input);
         desk.with_keyed(keyed, lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
@@ -120,7 +120,7 @@ impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::
 
     fn process_right(&mut self, input: &mut Batch<F::Broadcast>, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states, desk, .. } = self;
-        let States { keyed, operator: OperatorStates { lists, broadcast } } = states;
+        let States { keyed, operator: OperatorStates { lists, broadcast, .. } } = states;
         desk.with_keyed(keyed, lists, out, |ctx| {
             let mut ctx = KeyedBroadcastContext::new(ctx);
             let mut timestamps = input.timestamps.drain(..);
@@ -140,7 +140,7 @@ impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::
 
     fn resume(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
         let Self { function, states, desk, firing, .. } = self;
-        let States { keyed, operator: OperatorStates { lists, broadcast } } = states;
+        let States { keyed, operator: OperatorStates { lists, broadcast, .. } } = states;
         firing.resume(keyed, lists, desk, out, |timer, ctx| function.on_timer(timer, broadcast, ctx))
     }
 
@@ -151,13 +151,13 @@ impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::
 
     fn drain(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
         let Self { function, states, desk, firing, .. } = self;
-        let States { keyed, operator: OperatorStates { lists, broadcast } } = states;
+        let States { keyed, operator: OperatorStates { lists, broadcast, .. } } = states;
         firing.drain(keyed, lists, desk, out, |timer, ctx| function.on_timer(timer, broadcast, ctx))
     }
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states, desk, .. } = self;
-        let OperatorStates { lists, broadcast } = &mut states.operator;
+        let OperatorStates { lists, broadcast, .. } = &mut states.operator;
         desk.finish(lists, out, |ctx| function.finish(broadcast, ctx).map_err(failed))
     }
 

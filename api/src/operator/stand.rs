@@ -99,6 +99,7 @@ pub(crate) fn task(clock: Clock) -> Arc<TaskInfo> {
         figures: Default::default(),
         clock,
         alarm: Default::default(),
+        snapshots: Default::default(),
     })
 }
 

@@ -44,6 +44,7 @@ pub(super) fn task() -> Arc<TaskInfo> {
         figures: Default::default(),
         clock: Default::default(),
         alarm: Default::default(),
+        snapshots: Default::default(),
     })
 }
 

@@ -25,7 +25,7 @@ impl<T: Data + Sync> Source for CollectionSource<T> {
         Ok(cut(self.0.len() as u64, u64::from(parallelism)))
     }
 
-    fn open(&self, (from, to): (u64, u64), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<T>>> {
+    fn open(&self, (from, to): (u64, u64), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<T, (u64, u64)>>> {
         let length = self.0.len();
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(length);
         Ok(Box::new(Reader { elements: self.0.clone(), next: place(from), end: place(to) }))
@@ -38,11 +38,15 @@ struct Reader<T> {
     end: usize,
 }
 
-impl<T: Data + Sync> SplitReader<T> for Reader<T> {
+impl<T: Data + Sync> SplitReader<T, (u64, u64)> for Reader<T> {
     fn poll_read(&mut self, _: &mut Context<'_>, batch: &mut Batch<T>) -> Poll<TaskResult<ReadStatus>> {
         let to = self.end.min(self.next + BATCH_RECORDS);
         batch.records.extend_from_slice(self.elements.get(self.next..to).unwrap_or_default());
         self.next = to;
         Poll::Ready(Ok(if to >= self.end { ReadStatus::Ended } else { ReadStatus::More }))
+    }
+
+    fn remaining(&self) -> (u64, u64) {
+        (self.next as u64, self.end as u64)
     }
 }

@@ -70,11 +70,17 @@ impl<T: Data, F: FnMut(u64) -> T + Clone + Send + Sync + 'static> Source for Gen
         Ok(cut(self.count, u64::from(parallelism) * per_reader).into_iter().map(|(from, to)| (from, to, 0)).collect())
     }
 
-    fn open(&self, (next, end, skip): Self::Split, task: &TaskInfo) -> TaskResult<Box<dyn SplitReader<T>>> {
+    fn open(
+        &self,
+        (next, end, skip): Self::Split,
+        task: &TaskInfo,
+    ) -> TaskResult<Box<dyn SplitReader<T, Self::Split>>> {
         let runs = if self.interleaved { self.count.div_ceil(RUN) } else { self.count };
         let readers = u64::from(task.parallelism).min(runs).max(1);
         let pace = self.rate.map(|rate| Pace::new(rate / readers as f64));
-        Ok(Box::new(Reader { next, end, skip, left: RUN, pace, function: self.function.clone() }))
+        // Runs that are left out lie between others of as many numbers, so one tells from where it stands how much is left.
+        let left = if skip > 0 { RUN - next % RUN } else { RUN };
+        Ok(Box::new(Reader { next, end, skip, left, pace, function: self.function.clone() }))
     }
 }
 
@@ -88,7 +94,7 @@ struct Reader<F> {
     function: F,
 }
 
-impl<T, F: FnMut(u64) -> T + Send> SplitReader<T> for Reader<F> {
+impl<T, F: FnMut(u64) -> T + Send> SplitReader<T, (u64, u64, u64)> for Reader<F> {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<T>) -> Poll<TaskResult<ReadStatus>> {
         let mut count = (self.end - self.next).min(self.left);
         if let Some(pace) = &mut self.pace
@@ -105,5 +111,9 @@ impl<T, F: FnMut(u64) -> T + Send> SplitReader<T> for Reader<F> {
             self.next = self.next.saturating_add(self.skip).min(self.end);
         }
         Poll::Ready(Ok(if self.next >= self.end { ReadStatus::Ended } else { ReadStatus::More }))
+    }
+
+    fn remaining(&self) -> (u64, u64, u64) {
+        (self.next, self.end, self.skip)
     }
 }

@@ -42,7 +42,7 @@ impl Source for SequenceSource {
         Ok(splits)
     }
 
-    fn open(&self, (next, last): (u64, u64), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<u64>>> {
+    fn open(&self, (next, last): (u64, u64), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<u64, (u64, u64)>>> {
         Ok(Box::new(Reader { next, last }))
     }
 }
@@ -52,7 +52,7 @@ struct Reader {
     last: u64,
 }
 
-impl SplitReader<u64> for Reader {
+impl SplitReader<u64, (u64, u64)> for Reader {
     fn poll_read(&mut self, _: &mut Context<'_>, batch: &mut Batch<u64>) -> Poll<TaskResult<ReadStatus>> {
         let to = self.last.min(self.next.saturating_add(BATCH_RECORDS as u64 - 1));
         batch.records.extend(self.next..=to);
@@ -61,6 +61,10 @@ impl SplitReader<u64> for Reader {
         }
         self.next = to + 1;
         Poll::Ready(Ok(ReadStatus::More))
+    }
+
+    fn remaining(&self) -> (u64, u64) {
+        (self.next, self.last)
     }
 }
 

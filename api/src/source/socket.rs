@@ -39,7 +39,7 @@ impl Source for SocketSource {
         Ok(vec![()])
     }
 
-    fn open(&self, (): (), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<String>>> {
+    fn open(&self, (): (), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<String, ()>>> {
         let address = format!("{}:{}", self.host, self.port);
         let stream = Box::pin(TcpStream::connect((self.host.clone(), self.port)));
         Ok(Box::new(Reader { address, stream: State::Connecting(stream), buffer: LineBuffer::default() }))
@@ -76,7 +76,7 @@ impl Reader {
     }
 }
 
-impl SplitReader<String> for Reader {
+impl SplitReader<String, ()> for Reader {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<String>) -> Poll<TaskResult<ReadStatus>> {
         loop {
             let flow = self.buffer.take(|line, _| {
@@ -92,4 +92,6 @@ impl SplitReader<String> for Reader {
             }
         }
     }
+
+    fn remaining(&self) {}
 }

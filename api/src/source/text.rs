@@ -113,7 +113,7 @@ impl<L: Data + for<'a> From<&'a str>> Source for TextSource<L> {
         Ok(splits)
     }
 
-    fn open(&self, split: TextSplit, _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<L>>> {
+    fn open(&self, split: TextSplit, _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<L, TextSplit>>> {
         let path = PathBuf::from(OsString::from_vec(split.path));
         let mut file = File::open(&path).map_err(|error| cannot("read", &path, &error))?;
         // The byte before tells whether a line begins at the start.
@@ -144,7 +144,7 @@ impl Reader {
     }
 }
 
-impl<L: for<'a> From<&'a str>> SplitReader<L> for Reader {
+impl<L: for<'a> From<&'a str>> SplitReader<L, TextSplit> for Reader {
     fn poll_read(&mut self, _: &mut Context<'_>, batch: &mut Batch<L>) -> Poll<TaskResult<ReadStatus>> {
         let mut bytes = 0;
         loop {
@@ -174,6 +174,12 @@ impl<L: for<'a> From<&'a str>> SplitReader<L> for Reader {
                 return Poll::Ready(Ok(ReadStatus::Ended));
             }
         }
+    }
+
+    fn remaining(&self) -> TextSplit {
+        // A split that begins behind the first byte passes over the line that ends there.
+        let start = self.at + u64::from(self.skip);
+        TextSplit { path: self.path.as_os_str().as_bytes().to_vec(), start, end: self.end }
     }
 }
 

@@ -102,6 +102,7 @@ impl<T: Send> Output<T> for Noted<T> {
             Event::Watermark(watermark) => Emitted::Watermark(watermark),
             Event::Idle => Emitted::Idle,
             Event::Active => Emitted::Active,
+            Event::Barrier(_) => return Ok(()),
             Event::End => Emitted::End,
         });
         Ok(())

@@ -48,7 +48,7 @@ impl Source for Racer {
         Ok(vec![()])
     }
 
-    fn open(&self, (): (), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<i64>>> {
+    fn open(&self, (): (), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<i64, ()>>> {
         Ok(Box::new(self.clone()))
     }
 }
@@ -73,7 +73,7 @@ impl Race {
     }
 }
 
-impl SplitReader<i64> for Racer {
+impl SplitReader<i64, ()> for Racer {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<i64>) -> Poll<TaskResult<ReadStatus>> {
         let mut race = self.race.lock().unwrap();
         let status = if self.is_fast { Some(race.read_fast(batch)) } else { race.read_slow(batch) };
@@ -84,6 +84,8 @@ impl SplitReader<i64> for Racer {
         }
         status.map_or(Poll::Pending, |status| Poll::Ready(Ok(status)))
     }
+
+    fn remaining(&self) {}
 
     fn pause(&mut self) {
         // The slow one may be, where it has caught up with the fast one and not yet heard how far that has come.

@@ -54,12 +54,12 @@ impl<T: Data + Sync> Source for Script<T> {
         Ok(vec![()])
     }
 
-    fn open(&self, (): (), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<T>>> {
+    fn open(&self, (): (), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<T, ()>>> {
         Ok(Box::new(Reader { steps: self.steps.clone(), next: 0, cue: self.cue.clone() }))
     }
 }
 
-impl<T: Data> SplitReader<T> for Reader<T> {
+impl<T: Data> SplitReader<T, ()> for Reader<T> {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<T>) -> Poll<TaskResult<ReadStatus>> {
         while batch.is_empty() {
             if !self.cue.given(self.next, cx.waker()) {
@@ -71,4 +71,6 @@ impl<T: Data> SplitReader<T> for Reader<T> {
         }
         Poll::Ready(Ok(ReadStatus::More))
     }
+
+    fn remaining(&self) {}
 }

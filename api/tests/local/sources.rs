@@ -109,17 +109,21 @@ impl Source for Countdown {
         Ok(self.0.clone())
     }
 
-    fn open(&self, split: u32, _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<u32>>> {
+    fn open(&self, split: u32, _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<u32, u32>>> {
         Ok(Box::new(Counter(split)))
     }
 }
 
-impl SplitReader<u32> for Counter {
+impl SplitReader<u32, u32> for Counter {
     fn poll_read(&mut self, cx: &mut task::Context<'_>, batch: &mut Batch<u32>) -> Poll<TaskResult<ReadStatus>> {
         batch.push(self.0);
         self.0 -= 1;
         cx.waker().wake_by_ref();
         Poll::Ready(Ok(if self.0 == 0 { ReadStatus::Ended } else { ReadStatus::More }))
+    }
+
+    fn remaining(&self) -> u32 {
+        self.0
     }
 }
 

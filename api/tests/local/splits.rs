@@ -61,7 +61,7 @@ impl Source for Script {
         usize::MAX
     }
 
-    fn open(&self, split: usize, task: &TaskInfo) -> TaskResult<Box<dyn SplitReader<i64>>> {
+    fn open(&self, split: usize, task: &TaskInfo) -> TaskResult<Box<dyn SplitReader<i64, usize>>> {
         self.split(split).subtask = Some(task.subtask());
         Ok(Box::new(Reader { script: self.clone(), split }))
     }
@@ -72,7 +72,7 @@ struct Reader {
     split: usize,
 }
 
-impl SplitReader<i64> for Reader {
+impl SplitReader<i64, usize> for Reader {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<i64>) -> Poll<TaskResult<ReadStatus>> {
         let mut split = self.script.split(self.split);
         match split.steps.pop_front() {
@@ -86,5 +86,9 @@ impl SplitReader<i64> for Reader {
                 Poll::Pending
             }
         }
+    }
+
+    fn remaining(&self) -> usize {
+        self.split
     }
 }

@@ -81,7 +81,7 @@ impl Source for NexmarkSource {
         Ok(blocks.map(split).collect())
     }
 
-    fn open(&self, split: Split, task: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Event>>> {
+    fn open(&self, split: Split, task: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Event, Split>>> {
         let Split { from, to, stride } = split;
         let readers = f64::from(task.parallelism.max(1));
         let pace = self.rate.map(|rate| Pace::new(rate / readers));
@@ -124,7 +124,7 @@ impl Reader {
     }
 }
 
-impl SplitReader<Event> for Reader {
+impl SplitReader<Event, Split> for Reader {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<Event>) -> Poll<TaskResult<ReadStatus>> {
         if self.next >= self.to {
             return Poll::Ready(Ok(ReadStatus::Ended));
@@ -135,6 +135,10 @@ impl SplitReader<Event> for Reader {
         };
         self.take(most, &mut batch.records);
         Poll::Ready(Ok(if self.next >= self.to { ReadStatus::Ended } else { ReadStatus::More }))
+    }
+
+    fn remaining(&self) -> Split {
+        Split { from: self.next, to: self.to, stride: self.stride }
     }
 }
 

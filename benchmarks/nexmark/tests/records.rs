@@ -31,15 +31,19 @@ impl Source for Events {
         Ok(generator().events())
     }
 
-    fn open(&self, split: Event, _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Event>>> {
+    fn open(&self, split: Event, _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Event, Event>>> {
         Ok(Box::new(Single(Some(split))))
     }
 }
 
-impl SplitReader<Event> for Single {
+impl SplitReader<Event, Event> for Single {
     fn poll_read(&mut self, _: &mut Context<'_>, batch: &mut Batch<Event>) -> Poll<TaskResult<ReadStatus>> {
         batch.records.extend(self.0.take());
         Poll::Ready(Ok(ReadStatus::Ended))
+    }
+
+    fn remaining(&self) -> Event {
+        self.0.clone().expect("it is asked before it has given its record")
     }
 }
 

@@ -57,7 +57,9 @@ pub(super) static WITHOUT_EFFECT: &[WithoutEffect] = without_effect! {
         "taskmanager.log.path";
 };
 
-const CHECKPOINTS: &str = "this version takes no checkpoints; a restarted region starts over from its sources";
+const CHECKPOINTS: &str = "this version does not have that part of checkpointing";
+const UNALIGNED: &str = "this version aligns the inputs of every checkpoint";
+const BACKEND: &str = "this version keeps all state in memory";
 const HIGH_AVAILABILITY: &str =
     "this version runs one JobManager; it recovers its jobs from the state directory when it is started again";
 const TLS: &str = "this version has no TLS; keep to loopback, or put a TLS proxy in front";
@@ -65,10 +67,16 @@ const KERBEROS: &str = "there is no Kerberos login";
 const SQL: &str = "this version has no SQL";
 
 pub(super) static REFUSED: &[Refused] = &[
-    Refused { prefix: "execution.checkpointing.", reason: CHECKPOINTS },
-    Refused { prefix: "execution.savepoint.", reason: CHECKPOINTS },
-    Refused { prefix: "execution.state-recovery.", reason: CHECKPOINTS },
-    Refused { prefix: "state.", reason: CHECKPOINTS },
+    Refused { prefix: "execution.checkpointing.unaligned", reason: UNALIGNED },
+    Refused { prefix: "execution.checkpointing.aligned-checkpoint-timeout", reason: UNALIGNED },
+    Refused { prefix: "execution.checkpointing.storage", reason: CHECKPOINTS },
+    Refused { prefix: "execution.checkpointing.local-backup.", reason: CHECKPOINTS },
+    Refused { prefix: "execution.checkpointing.interval-during-backlog", reason: CHECKPOINTS },
+    Refused { prefix: "execution.checkpointing.checkpoints-after-tasks-finish", reason: CHECKPOINTS },
+    Refused { prefix: "execution.state-recovery.claim-mode", reason: CHECKPOINTS },
+    Refused { prefix: "execution.savepoint-restore-mode", reason: CHECKPOINTS },
+    Refused { prefix: "state.backend.", reason: BACKEND },
+    Refused { prefix: "state.checkpoint-storage", reason: CHECKPOINTS },
     Refused { prefix: "high-availability.", reason: HIGH_AVAILABILITY },
     Refused { prefix: "security.ssl.", reason: TLS },
     Refused { prefix: "security.kerberos.", reason: KERBEROS },

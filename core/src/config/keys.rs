@@ -5,6 +5,7 @@
 
 use super::option::{ConfigMap, Section};
 
+pub mod checkpointing;
 pub mod client;
 pub mod cluster;
 pub mod execution;
@@ -16,7 +17,7 @@ pub mod security;
 pub mod slots;
 pub mod taskmanager;
 
-pub(super) static SECTIONS: [&Section; 10] = [
+pub(super) static SECTIONS: [&Section; 11] = [
     &rest::SECTION,
     &security::SECTION,
     &jobmanager::SECTION,
@@ -26,6 +27,7 @@ pub(super) static SECTIONS: [&Section; 10] = [
     &pipeline::SECTION,
     &execution::SECTION,
     &restart::SECTION,
+    &checkpointing::SECTION,
     &client::SECTION,
 ];
 

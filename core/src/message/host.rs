@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{JobSetup, ProcessLocation};
 use crate::{
+    checkpoint::{Barrier, SnapshotReport, TaskRestore},
     failure::Failure,
     id::{AllocationId, AttemptId, EdgeIndex, JobId, OperatorId, ProcessId, SubtaskIndex, VertexId, WorkerId},
     status::ExecutionState,
@@ -46,6 +47,8 @@ pub enum HostToJob {
         /// Milliseconds of event time; `None` while the others are not to wait for it: it is idle, or has read all.
         watermark: Option<i64>,
     },
+    /// A task has taken part in a checkpoint, or could not.
+    Snapshot(Box<SnapshotReport>),
     /// Answer to [`JobToHost::Commit`].
     Committed {
         /// The round that was asked for.
@@ -122,6 +125,14 @@ pub enum JobToHost {
         /// The least watermark of the other sources of the group; `None` when none counts, and there is nobody to wait for.
         watermark: Option<i64>,
     },
+    /// Put this barrier into the streams of these sources. Each task that it comes to answers with
+    /// [`HostToJob::Snapshot`].
+    Snapshot {
+        /// The barrier.
+        barrier: Barrier,
+        /// The attempts that begin with a source.
+        attempts: Vec<AttemptId>,
+    },
     /// Make prepared results visible. Idempotent; may be asked of another process after a loss.
     Commit {
         /// Grows with each try.
@@ -155,6 +166,8 @@ pub struct TaskDeployment {
     pub parallelism: u32,
     /// Key groups of its vertex.
     pub max_parallelism: u32,
+    /// What it starts from; `None`: with nothing.
+    pub restore: Option<Box<TaskRestore>>,
 }
 
 /// Where the two ends of an edge run.

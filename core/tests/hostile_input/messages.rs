@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flott_core::{
+    checkpoint::{
+        Barrier, RestorePart, SnapshotFigures, SnapshotKind, SnapshotReport, StateFile, SubtaskState, TaskRestore,
+    },
     codec,
     failure::Failure,
     id::{
-        AllocationId, AttemptId, AttemptNumber, Digest, EdgeIndex, InstanceId, JobId, JobMasterEpoch, JobSecret,
-        LeaderEpoch, OperatorId, ProcessId, SlotIndex, SubtaskIndex, VertexId, WorkerId,
+        AllocationId, AttemptId, AttemptNumber, CheckpointId, Digest, EdgeIndex, InstanceId, JobId, JobMasterEpoch,
+        JobSecret, LeaderEpoch, OperatorId, ProcessId, SlotIndex, SubtaskIndex, VertexId, WorkerId,
     },
+    key_group::{KeyGroup, KeyGroupRange},
     message::{
         Committable, Deployment, EdgeDeployment, FromWorker, Heartbeat, HostToJob, HostToWorker, JobSetup, JobToHost,
         JobToWorker, LogAnswer, LogChunk, LogRequest, Peer, ProcessLocation, Registration, SlotGrant, TaskDeployment,
@@ -72,6 +76,20 @@ fn to_host(message: JobToHost) -> ToWorker {
     to_job(JobToWorker::Host { process: PROCESS, message })
 }
 
+fn snapshot(result: Result<SubtaskState, Failure>) -> HostToJob {
+    HostToJob::Snapshot(Box::new(SnapshotReport {
+        attempt: attempt(),
+        checkpoint: CheckpointId(3),
+        result,
+        committables: vec![committable()],
+        figures: SnapshotFigures { stored_bytes: 7, ..SnapshotFigures::default() },
+    }))
+}
+
+fn barrier() -> Barrier {
+    Barrier { checkpoint: CheckpointId(3), kind: SnapshotKind::Savepoint }
+}
+
 fn registration() -> Registration {
     Registration {
         worker: WorkerId("worker-1".to_owned()),
@@ -116,6 +134,25 @@ fn state_change() -> TaskStateChange {
     }
 }
 
+fn state_file() -> StateFile {
+    StateFile { path: "shared/a".into(), bytes: 7, checksum: 9 }
+}
+
+fn state() -> SubtaskState {
+    let splits = vec![(OperatorId::from_uid("source"), vec![Bytes::from_static(b"split")])];
+    SubtaskState { files: vec![state_file()], splits }
+}
+
+fn restore() -> TaskRestore {
+    let groups = KeyGroupRange::new(KeyGroup(0), KeyGroup(63)).unwrap();
+    TaskRestore {
+        checkpoint: CheckpointId(3),
+        directory: "/snapshots".into(),
+        parts: vec![RestorePart { subtask: SubtaskIndex(0), parallelism: 2, groups, files: vec![state_file()] }],
+        ignore_unclaimed: true,
+    }
+}
+
 fn deployment() -> Deployment {
     let peer = Peer { attempt: AttemptNumber(2), process: 0 };
     Deployment {
@@ -124,6 +161,7 @@ fn deployment() -> Deployment {
             allocation: AllocationId::from_bytes([4; 16]),
             parallelism: 2,
             max_parallelism: 128,
+            restore: Some(Box::new(restore())),
         }],
         edges: vec![EdgeDeployment {
             edge: EdgeIndex(0),
@@ -154,6 +192,8 @@ pub fn encoded() -> Vec<(String, Vec<u8>)> {
         ("offer-slots", encode(&from_job(WorkerToJob::OfferSlots(vec![grant()])))),
         ("process-ready", encode(&from_job(WorkerToJob::ProcessReady(location())))),
         ("process-lost", encode(&from_job(WorkerToJob::ProcessLost { process: PROCESS, failure: failure() }))),
+        ("snapshotted", encode(&from_host(snapshot(Ok(state()))))),
+        ("not-snapshotted", encode(&from_host(snapshot(Err(failure()))))),
         ("task-state", encode(&from_host(HostToJob::TaskState(state_change())))),
         (
             "splits-enumerated",
@@ -170,6 +210,7 @@ pub fn encoded() -> Vec<(String, Vec<u8>)> {
         ("allocate-slot", encode(&ToWorker::AllocateSlot(grant()))),
         ("read-log", encode(&ToWorker::ReadLog(log))),
         ("start-process", encode(&to_job(JobToWorker::StartProcess(Box::new(setup()))))),
+        ("snapshot", encode(&to_host(JobToHost::Snapshot { barrier: barrier(), attempts: vec![attempt()] }))),
         ("deploy", encode(&to_host(JobToHost::Deploy(Box::new(deployment()))))),
         (
             "group-watermark",

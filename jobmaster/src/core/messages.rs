@@ -83,6 +83,7 @@ impl JobMasterCore {
                     self.source_watermark(execution, &group, watermark);
                 }
             }
+            HostToJob::Snapshot(_) => {}
             HostToJob::Committed { round, result } => {
                 let is_answer = matches!(
                     &self.phase,

@@ -260,6 +260,7 @@ impl FakeWorker {
                 }
                 Vec::new()
             }
+            JobToHost::Snapshot { .. } => Vec::new(),
             JobToHost::Commit { round, committables } => {
                 self.committed.push(committables);
                 let result = match self.commits.pop_front() {

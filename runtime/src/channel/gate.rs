@@ -11,7 +11,7 @@ use std::{
 use flott_core::failure::Failure;
 use parking_lot::Mutex;
 
-use super::{CREDIT_PARTS, CREDITS, CREDITS_TOGETHER, body::decode, merge::EventMerge};
+use super::{CREDIT_PARTS, CREDITS, CREDITS_TOGETHER, align::Meeting, body::decode};
 use crate::{
     batch::{Batch, Data},
     error::TaskResult,
@@ -45,6 +45,8 @@ struct Channel<T> {
     parts: u32,
     /// In the list of channels with items.
     listed: bool,
+    /// Not to be listed: it has come to a barrier, and others have not.
+    blocked: bool,
     /// The end came; nothing may follow.
     ended: bool,
     /// A local sender that waits for credit, or to hear that this queue is empty.
@@ -72,6 +74,7 @@ impl<T> Gate<T> {
             batches: 0,
             parts: 0,
             listed: false,
+            blocked: false,
             ended: false,
             sender: None,
             remote: None,
@@ -113,19 +116,36 @@ impl<T> Gate<T> {
             }
             Item::Broken(_) => channel.items.push_back(item),
         }
+        if channel.blocked {
+            return None;
+        }
         if !channel.listed {
             channel.listed = true;
             state.listed.push_back(index);
         }
         state.receiver.take()
     }
+
+    /// Nothing is taken of the channels that `is_blocked`, until they are not.
+    fn set_blocked(&self, is_blocked: impl Fn(usize) -> bool) {
+        let State { channels, listed, .. } = &mut *self.0.lock();
+        listed.clear();
+        for (index, channel) in channels.iter_mut().enumerate() {
+            channel.blocked = is_blocked(index);
+            channel.listed = !channel.blocked && !channel.items.is_empty();
+            if channel.listed {
+                listed.push_back(index as u32);
+            }
+        }
+    }
 }
 
 /// Events need no credit, so they must not pile up behind a batch: of a run of them what counts is the newest watermark,
-/// and after it whether the channel is idle. A watermark says by itself that the channel is active.
+/// and after it whether the channel is idle. A watermark says by itself that the channel is active. Barriers stay where they
+/// are; there are only as many as checkpoints under way.
 fn push_event<T>(items: &mut VecDeque<Item<T>>, event: Event) {
     let status = |item: &mut Item<T>| matches!(item, Item::Event(Event::Idle | Event::Active));
-    if event != Event::End {
+    if matches!(event, Event::Watermark(_) | Event::Idle | Event::Active) {
         items.pop_back_if(status);
     }
     match (items.back_mut(), event) {
@@ -244,7 +264,7 @@ impl<T: Data> RemoteInput for Gate<T> {
 /// One input of a task.
 pub struct InputGate<T> {
     gate: Arc<Gate<T>>,
-    merge: EventMerge,
+    meeting: Meeting,
     said: VecDeque<Event>,
     info: Arc<TaskInfo>,
 }
@@ -253,7 +273,7 @@ impl<T: Data> InputGate<T> {
     /// A gate with `channels` channels that nobody sends to yet.
     pub fn new(channels: usize, info: Arc<TaskInfo>) -> Self {
         let gate = Arc::new(Gate::new(channels));
-        Self { gate, merge: EventMerge::new(channels), said: VecDeque::new(), info }
+        Self { gate, meeting: Meeting::new(channels, &info), said: VecDeque::new(), info }
     }
 
     /// A sender for one of its channels.
@@ -317,10 +337,17 @@ impl<T: Data> InputGate<T> {
                     decode(&frame, &mut batch)?;
                     return Poll::Ready(Ok(GateItem::Batch(batch)));
                 }
-                Some(Item::Event(event)) => self.merge.take(index as usize, event, |event| self.said.push_back(event)),
+                Some(Item::Event(event)) => self.take_event(index as usize, event),
                 Some(Item::Broken(failure)) => return Poll::Ready(Err(failure)),
                 None => {}
             }
+        }
+    }
+
+    fn take_event(&mut self, channel: usize, event: Event) {
+        let Self { gate, meeting, said, info } = self;
+        if meeting.take(channel, event, info, |event| said.push_back(event)) {
+            gate.set_blocked(|channel| meeting.is_blocked(channel));
         }
     }
 

@@ -105,11 +105,6 @@ impl EventMerge {
         self.open == 0
     }
 
-    /// Whether one channel has ended.
-    pub fn channel_ended(&self, channel: usize) -> bool {
-        self.channels[channel].ended
-    }
-
     /// Takes an event of one channel; gives what the input as a whole now says, at most two events in order.
     pub fn take(&mut self, channel: usize, event: Event, mut say: impl FnMut(Event)) {
         let state = &mut self.channels[channel];
@@ -124,6 +119,8 @@ impl EventMerge {
             }
             Event::Idle => state.idle = true,
             Event::Active => state.idle = false,
+            // Where barriers meet is another matter (`align`).
+            Event::Barrier(_) => return,
             Event::End => {
                 state.ended = true;
                 self.open -= 1;

@@ -29,6 +29,7 @@ pub(super) fn of(graph: &JobGraph) -> TaskResult<Deployment> {
             allocation: AllocationId::from_bytes([0; 16]),
             parallelism,
             max_parallelism,
+            restore: None,
         }));
     }
     let mut edges = Vec::with_capacity(graph.edges.len());

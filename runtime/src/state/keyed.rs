@@ -23,6 +23,7 @@ use super::{
 use crate::{
     batch::{Data, Key, Timestamp},
     error::TaskResult,
+    snapshot::{Chunk, Restored},
     time::{TimeDomain, Timers},
 };
 
@@ -36,6 +37,8 @@ pub struct KeyedStates<K> {
     timers: Timers<K>,
     now: Timestamp,
     expires: bool,
+    /// What states that are registered begin with.
+    restored: Restored,
 }
 
 /// Something that knows the key at hand and its states: contexts of user functions, and the states themselves.
@@ -57,7 +60,14 @@ impl<K: Key> KeyScope for KeyedStates<K> {
 
 impl<K> Default for KeyedStates<K> {
     fn default() -> Self {
-        Self { current: None, slots: Vec::new(), timers: Timers::default(), now: 0, expires: false }
+        Self {
+            current: None,
+            slots: Vec::new(),
+            timers: Timers::default(),
+            now: 0,
+            expires: false,
+            restored: Restored::default(),
+        }
     }
 }
 
@@ -207,7 +217,14 @@ impl<K: Key> KeyedStates<K> {
         }
         self.expires |= ttl.is_some();
         let meta = StateMeta { name: name.into(), kind, expires: ttl.is_some() };
-        self.slots.push(Slot { table: SlotTable::new::<K, V, E>(ttl), meta, handle, what });
+        let mut table = SlotTable::new::<K, V, E>(ttl);
+        if let Some((stored, chunks)) = self.restored.take_keyed(name) {
+            meta.accept(&stored)?;
+            for Chunk { count, bytes, .. } in chunks {
+                table.entries_mut().restore(count, &bytes)?;
+            }
+        }
+        self.slots.push(Slot { table, meta, handle, what });
         Ok(self.slots.len() - 1)
     }
 
@@ -223,6 +240,18 @@ impl<K: Key> KeyedStates<K> {
     /// The keys that have something in the state at `index`.
     pub(super) fn held_keys<V: Data, E: Data + Perish>(&self, index: usize) -> TaskResult<Vec<K>> {
         self.slots.get(index).and_then(|slot| slot.table.held_keys::<K, V, E>()).ok_or_else(unbound)
+    }
+
+    /// Begins with what there was in a snapshot: timers at once, and states when they are registered.
+    ///
+    /// # Errors
+    /// When timers cannot be decoded.
+    pub fn restore_from(&mut self, restored: &Restored) -> TaskResult {
+        self.restored = restored.clone();
+        for domain in TimeDomain::ALL {
+            restored.timers(&domain.section(), self.timers.in_domain(domain))?;
+        }
+        Ok(())
     }
 
     /// Gives every state's entries by key group, with what the state is.

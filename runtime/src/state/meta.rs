@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::TaskResult;
 
 /// What a keyed state holds per key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum StateKind {
     /// One value.
     Value,

@@ -37,6 +37,7 @@ pub use spread::Spread;
 use crate::{
     batch::{Data, Key},
     error::TaskResult,
+    snapshot::Restored,
 };
 
 /// The part of an operator state that does not depend on its types.
@@ -63,6 +64,18 @@ pub struct OperatorStateMeta {
     pub spread: Spread,
 }
 
+impl OperatorStateMeta {
+    /// Whether what was stored for this spread can be restored here.
+    fn accept(&self, stored: Spread) -> TaskResult {
+        let Self { name, spread } = self;
+        if stored == *spread {
+            return Ok(());
+        }
+        let message = format!("operator state {name:?} was stored as {stored}, and is {spread} now");
+        Err(Box::new(Failure::user(message).fatal()))
+    }
+}
+
 /// All operator states of one operator in one subtask.
 ///
 /// Functions register their states by name when they are opened and get handles.
@@ -71,11 +84,13 @@ pub struct OperatorStates {
     pub lists: OperatorLists,
     /// The maps that are the same on all subtasks.
     pub broadcast: BroadcastStates,
+    /// What states that are registered begin with.
+    restored: Restored,
 }
 
 impl Default for OperatorStates {
     fn default() -> Self {
-        Self { lists: OperatorLists::new(), broadcast: BroadcastStates::new() }
+        Self { lists: OperatorLists::new(), broadcast: BroadcastStates::new(), restored: Restored::default() }
     }
 }
 
@@ -129,19 +144,30 @@ impl OperatorStates {
     }
 
     /// Adds `slot` to those of its sort, unless it is there already.
-    fn register(&mut self, slot: Slot) -> TaskResult<usize> {
-        let Self { lists: OperatorLists(lists), broadcast: BroadcastStates(broadcast) } = self;
+    fn register(&mut self, mut slot: Slot) -> TaskResult<usize> {
+        let Self { lists: OperatorLists(lists), broadcast: BroadcastStates(broadcast), restored } = self;
         let Slot { meta: OperatorStateMeta { name, spread }, handle, what, .. } = &slot;
         match lists.find(name).or_else(|| broadcast.find(name)) {
             Some((index, known)) if known.handle == *handle && known.meta.spread == *spread => Ok(index),
             Some((_, known)) => {
                 Err(problem(format!("operator state {name:?} is {}, and cannot be {what} too", known.what)))
             }
-            None => Ok(match spread {
-                Spread::Split | Spread::Union => lists.add(slot),
-                Spread::Broadcast => broadcast.add(slot),
-            }),
+            None => {
+                if let Some((stored, elements)) = restored.take_elements(name)? {
+                    slot.meta.accept(stored)?;
+                    slot.content.restore(&elements)?;
+                }
+                Ok(match slot.meta.spread {
+                    Spread::Split | Spread::Union => lists.add(slot),
+                    Spread::Broadcast => broadcast.add(slot),
+                })
+            }
         }
+    }
+
+    /// Begins with what there was in a snapshot: each state has its share of it when it is registered.
+    pub fn restore_from(&mut self, restored: &Restored) {
+        self.restored = restored.clone();
     }
 
     /// Gives every state's elements, with what the state is.
@@ -161,11 +187,9 @@ impl OperatorStates {
         let OperatorStateMeta { name, spread } = stored;
         let mut slots = self.lists.0.iter_mut().chain(self.broadcast.0.iter_mut());
         match slots.find(|slot| slot.meta.name == *name) {
-            Some(slot) if slot.meta.spread == *spread => slot.content.restore(elements),
             Some(slot) => {
-                let now = slot.meta.spread;
-                let message = format!("operator state {name:?} was stored as {spread}, and is {now} now");
-                Err(Box::new(Failure::user(message).fatal()))
+                slot.meta.accept(*spread)?;
+                slot.content.restore(elements)
             }
             None => Err(problem(format!("the program has no operator state {name:?}"))),
         }

@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use flott_core::{codec, failure::Failure};
+use flott_core::{checkpoint::Barrier, codec, failure::Failure};
 
 use super::{
     Prepared, TaskHead, TaskInfo, TaskWiring,
@@ -47,7 +47,7 @@ pub struct SourceHead<S: Source> {
     out: Box<dyn Output<S::Item>>,
     splits: Splits,
     info: Arc<TaskInfo>,
-    open: OpenSplits<S::Item>,
+    open: OpenSplits<S::Item, S::Split>,
     /// What was read last.
     batch: Batch<S::Item>,
     time: SourceTime<S::Item>,
@@ -59,6 +59,8 @@ pub struct SourceHead<S: Source> {
 enum Input {
     /// A split to read, or none any more.
     Split(Option<Bytes>),
+    /// A snapshot.
+    Barrier(Barrier),
     /// A batch of the split in this place.
     Records(usize, ReadStatus),
 }
@@ -101,6 +103,14 @@ impl<S: Source> SourceHead<S> {
             match turn.wait(&mut self, Self::poll).await? {
                 Input::Split(None) => {}
                 Input::Split(Some(split)) => self.open(&split)?,
+                Input::Barrier(barrier) => {
+                    self.info.snapshots.begin(barrier);
+                    match self.remaining() {
+                        Ok(splits) => self.info.snapshots.splits(self.name.id, splits),
+                        Err(failure) => self.info.snapshots.fail(failure),
+                    }
+                    turn.cut(&mut self, barrier).await?;
+                }
                 Input::Records(place, status) => {
                     self.info.figures.records_read(self.batch.len());
                     self.give(&mut turn, place).await?;
@@ -123,9 +133,9 @@ impl<S: Source> SourceHead<S> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult<Input>> {
         if self.splits.has_answer()
-            && let Poll::Ready(split) = self.poll_split(cx)
+            && let Poll::Ready(input) = self.poll_told(cx)
         {
-            return Poll::Ready(Ok(Input::Split(split)));
+            return Poll::Ready(Ok(input));
         }
         enter_operator(&self.name.name);
         let Self { open, batch, time, name, .. } = self;
@@ -134,14 +144,15 @@ impl<S: Source> SourceHead<S> {
             let read = read.map_err(|failure| named(failure, name));
             return Poll::Ready(read.map(|(place, status)| Input::Records(place, status)));
         }
-        self.poll_split(cx).map(|split| Ok(Input::Split(split)))
+        self.poll_told(cx).map(Ok)
     }
 
-    /// The split that was asked for. What is heard of the alignment group on the way is acted on.
-    fn poll_split(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    /// What the JobMaster says. What is heard of the alignment group on the way is acted on.
+    fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
         loop {
             match ready!(self.splits.poll_answer(cx)) {
-                ToSource::Split { split, .. } => return Poll::Ready(split),
+                ToSource::Split { split, .. } => return Poll::Ready(Input::Split(split)),
+                ToSource::Barrier(barrier) => return Poll::Ready(Input::Barrier(barrier)),
                 ToSource::Group { watermark } => {
                     enter_operator(&self.name.name);
                     self.time.hear(&mut self.open, watermark);
@@ -159,6 +170,17 @@ impl<S: Source> SourceHead<S> {
         let reader = self.source.open(split, &self.info).map_err(|failure| named(failure, &self.name))?;
         self.open.add(reader, self.time.split());
         Ok(())
+    }
+
+    /// What is left of the splits that are open.
+    fn remaining(&self) -> TaskResult<Vec<Bytes>> {
+        enter_operator(&self.name.name);
+        let encode = |split| codec::to_vec(&split).map(Bytes::from);
+        self.open
+            .remaining()
+            .map(encode)
+            .collect::<Result<_, _>>()
+            .map_err(|error| named(Box::new(Failure::user("a split cannot be encoded").caused_by(&error)), &self.name))
     }
 
     // ------------------------------------------------------------ time

@@ -6,13 +6,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use flott_core::{id::OperatorId, message::HostToJob};
+use flott_core::{checkpoint::Barrier, id::OperatorId, message::HostToJob};
 use tokio::sync::mpsc;
 
 use super::{TaskInfo, wiring::Report};
 use crate::batch::Timestamp;
 
-/// What the JobMaster says to a source. Each is an answer, so no more of them can wait than were asked for.
+/// What the JobMaster says to a source: answers, so no more of them can wait than were asked for, and barriers, of which there
+/// are as many as checkpoints under way.
 #[derive(Debug)]
 pub enum ToSource {
     /// Answers the request for a split.
@@ -27,6 +28,8 @@ pub enum ToSource {
         /// The least watermark of the others of its alignment group; `None` when there is nobody to wait for.
         watermark: Option<Timestamp>,
     },
+    /// A snapshot cuts the source's streams where it is now.
+    Barrier(Barrier),
 }
 
 /// Asks the JobMaster for splits, one at a time.

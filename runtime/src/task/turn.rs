@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use flott_core::checkpoint::Barrier;
+
 use super::TaskInfo;
 use crate::{
     batch::Timestamp,
@@ -190,11 +192,28 @@ impl Turn {
 
     /// Gives `event` of the task's input to `tail`, and sees to all that it sets off.
     pub async fn event(&mut self, tail: &mut impl Tail, event: Event) -> TaskResult {
-        if let Event::Watermark(watermark) = event {
-            self.info.figures.watermark(watermark);
+        match event {
+            Event::Barrier(barrier) => return self.barrier(tail, barrier).await,
+            Event::Watermark(watermark) => self.info.figures.watermark(watermark),
+            Event::Idle | Event::Active | Event::End => {}
         }
         tail.event(event)?;
         self.settle(tail).await
+    }
+
+    /// A barrier has come, with all inputs: cuts the state of all that is in `tail`, passes the barrier on, and has the cut
+    /// stored.
+    async fn barrier(&mut self, tail: &mut impl Tail, barrier: Barrier) -> TaskResult {
+        self.info.snapshots.begin(barrier);
+        self.cut(tail, barrier).await
+    }
+
+    /// As [`barrier`](Self::barrier), for a cut that has begun.
+    pub async fn cut(&mut self, tail: &mut impl Tail, barrier: Barrier) -> TaskResult {
+        tail.event(Event::Barrier(barrier))?;
+        self.settle(tail).await?;
+        self.info.snapshots.finish(self.info.attempt);
+        Ok(())
     }
 
     /// The input has ended: what is kept for the end, the end itself, and what sinks have prepared.

@@ -13,17 +13,26 @@ use super::{
 use crate::{
     batch::{Batch, Data, Timestamp},
     channel::{
+        align::Meeting,
         gate::{GateItem, InputGate},
-        merge::EventMerge,
     },
     error::{TaskResult, within_operator},
     event::Event,
     output::{Drained, OperatorName, Output, named},
+    snapshot::{Restored, StateSink},
     state::StateSize,
 };
 
 /// An operator with two inputs of different types. See [`Operator`](crate::output::Operator) for the common ground.
 pub trait TwoInputOperator<A, B, Out>: Send {
+    /// As [`Operator::restore`](crate::output::Operator::restore).
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn restore(&mut self, _from: &Restored) -> TaskResult {
+        Ok(())
+    }
+
     /// Called once before the first record.
     fn open(&mut self, _task: &Arc<TaskInfo>) -> TaskResult {
         Ok(())
@@ -56,6 +65,22 @@ pub trait TwoInputOperator<A, B, Out>: Send {
         Ok(())
     }
 
+    /// As [`Operator::barrier`](crate::output::Operator::barrier), when both inputs have come to it.
+    ///
+    /// # Errors
+    /// When results are lost by it.
+    fn barrier(&mut self, _out: &mut dyn Output<Out>) -> TaskResult {
+        Ok(())
+    }
+
+    /// As [`Operator::snapshot`](crate::output::Operator::snapshot).
+    ///
+    /// # Errors
+    /// When the state cannot be encoded.
+    fn snapshot(&mut self, _into: &mut StateSink<'_>) -> TaskResult {
+        Ok(())
+    }
+
     /// As [`Operator::drain`](crate::output::Operator::drain), when both inputs have ended; never `Waiting`.
     fn drain(&mut self, _out: &mut dyn Output<Out>) -> TaskResult<Drained> {
         Ok(Drained::All)
@@ -79,6 +104,7 @@ struct TwoInputTail<Op, A, B, Out> {
     next: Box<dyn Output<Out>>,
     finished: bool,
     inputs: std::marker::PhantomData<fn(A, B)>,
+    info: Arc<TaskInfo>,
 }
 
 impl<Op, A, B, Out> TwoInputTail<Op, A, B, Out>
@@ -108,6 +134,12 @@ where
     fn event(&mut self, event: Event) -> TaskResult {
         match event {
             Event::End => self.next.event(event),
+            Event::Barrier(_) => {
+                self.work(|operator, next| operator.barrier(next))?;
+                let Self { name, operator, info, .. } = self;
+                info.snapshots.cut(name.id, |into| operator.snapshot(into).map_err(|failure| named(failure, name)));
+                self.next.event(event)
+            }
             Event::Watermark(_) | Event::Idle | Event::Active => {
                 self.work(|operator, next| operator.event(event, next))
             }
@@ -189,14 +221,20 @@ where
         wiring: &mut TaskWiring,
     ) -> TaskResult<Box<dyn TaskHead>> {
         let info = wiring.info().clone();
-        let mut tail = TwoInputTail { name, operator, next, finished: false, inputs: std::marker::PhantomData };
-        tail.work(|operator, _| operator.open(&info))?;
+        let inputs = std::marker::PhantomData;
+        let restored = info.snapshots.take_restored(name.id);
+        let mut tail = TwoInputTail { name, operator, next, finished: false, inputs, info: info.clone() };
+        tail.work(|operator, _| {
+            operator.restore(&restored)?;
+            operator.open(&info)?;
+            info.snapshots.check_restored(&restored)
+        })?;
         Ok(Box::new(Self { left, right, tail, info }))
     }
 
     async fn drive(mut self) -> TaskResult<Prepared> {
         let mut turn = Turn::new(self.info.clone());
-        let mut merge = EventMerge::new(2);
+        let mut meeting = Meeting::new(2, &self.info);
         let mut said = Vec::new();
         let mut left_first = true;
         loop {
@@ -204,8 +242,8 @@ where
                 // The sides take turns, so that a busy one does not starve the other.
                 left_first = !left_first;
                 for side in [left_first, !left_first] {
-                    let ended = if side { merge.channel_ended(0) } else { merge.channel_ended(1) };
-                    if ended {
+                    let input = usize::from(!side);
+                    if meeting.has_ended(input) || meeting.is_blocked(input) {
                         continue;
                     }
                     let poll = if side {
@@ -228,8 +266,12 @@ where
                     self.tail.work(|operator, next| operator.process_right(&mut batch, next))?;
                     self.right.recycle(batch);
                 }
-                Side::Left(GateItem::Event(event)) => merge.take(0, event, |event| said.push(event)),
-                Side::Right(GateItem::Event(event)) => merge.take(1, event, |event| said.push(event)),
+                Side::Left(GateItem::Event(event)) => {
+                    meeting.take(0, event, &self.info, |event| said.push(event));
+                }
+                Side::Right(GateItem::Event(event)) => {
+                    meeting.take(1, event, &self.info, |event| said.push(event));
+                }
             }
             for event in said.drain(..) {
                 if event == Event::End {

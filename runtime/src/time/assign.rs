@@ -211,7 +211,7 @@ impl<T: Send> Operator<T, T> for AssignWatermarks<T> {
                     false => out.event(event),
                 }
             }
-            Event::End => out.event(event),
+            Event::Barrier(_) | Event::End => out.event(event),
         }
     }
 }

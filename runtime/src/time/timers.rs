@@ -1,20 +1,36 @@
 //! The timers of one operator.
 
 use flott_core::failure::Failure;
+use serde::{Deserialize, Serialize};
 
 use super::queue::{Due, TimerQueue};
 use crate::{
     batch::{Key, Timestamp},
     error::TaskResult,
+    snapshot::{Section, SectionSort},
 };
 
 /// The two kinds of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TimeDomain {
     /// What records say.
     Event,
     /// What the clock says.
     Processing,
+}
+
+impl TimeDomain {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Event, Self::Processing];
+
+    /// What timers of this kind are in a snapshot.
+    pub(crate) fn section(self) -> Section {
+        let name = match self {
+            Self::Event => "event-time timers",
+            Self::Processing => "processing-time timers",
+        };
+        Section { name: name.into(), sort: SectionSort::Timers(self) }
+    }
 }
 
 /// Timers that fire while the input ends may set others, and these others again. So many may fire, and so many for each

@@ -198,6 +198,7 @@ impl Cluster {
                 allocation: AllocationId::from_bytes([0; 16]),
                 parallelism,
                 max_parallelism: 128,
+                restore: None,
             })
         });
         Deployment {

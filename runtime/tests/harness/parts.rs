@@ -43,17 +43,21 @@ impl<T: Data, F: Fn(u64) -> T + Clone + Send + Sync + 'static> Source for Number
         Ok(Vec::new())
     }
 
-    fn open(&self, (next, end, batch): Self::Split, _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<T>>> {
+    fn open(&self, (next, end, batch): Self::Split, _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<T, Self::Split>>> {
         Ok(Box::new(Reader { next, end, batch, make: self.0.clone() }))
     }
 }
 
-impl<T, F: Fn(u64) -> T + Send> SplitReader<T> for Reader<F> {
+impl<T, F: Fn(u64) -> T + Send> SplitReader<T, (u64, u64, u64)> for Reader<F> {
     fn poll_read(&mut self, _: &mut Context<'_>, batch: &mut Batch<T>) -> Poll<TaskResult<ReadStatus>> {
         let to = self.end.min(self.next.saturating_add(self.batch));
         batch.records.extend((self.next..to).map(&self.make));
         self.next = to;
         Poll::Ready(Ok(if to == self.end { ReadStatus::Ended } else { ReadStatus::More }))
+    }
+
+    fn remaining(&self) -> (u64, u64, u64) {
+        (self.next, self.end, self.batch)
     }
 }
 
@@ -68,15 +72,17 @@ impl Source for Silent {
         Ok(Vec::new())
     }
 
-    fn open(&self, (): (), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<u64>>> {
+    fn open(&self, (): (), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<u64, ()>>> {
         Ok(Box::new(Silent))
     }
 }
 
-impl SplitReader<u64> for Silent {
+impl SplitReader<u64, ()> for Silent {
     fn poll_read(&mut self, _: &mut Context<'_>, _: &mut Batch<u64>) -> Poll<TaskResult<ReadStatus>> {
         Poll::Pending
     }
+
+    fn remaining(&self) {}
 }
 
 /// What all subtasks of a sink got, with the subtask.

@@ -74,7 +74,7 @@ impl Host {
             JobToHost::EnumerateSplits { attempt, source, .. } => {
                 reaction.says.push(HostToJob::SplitsEnumerated { attempt, source, result: Ok(Vec::new()) });
             }
-            JobToHost::AssignSplit { .. } | JobToHost::GroupWatermark { .. } => {}
+            JobToHost::AssignSplit { .. } | JobToHost::GroupWatermark { .. } | JobToHost::Snapshot { .. } => {}
             JobToHost::Commit { round, .. } => reaction.says.push(HostToJob::Committed { round, result: Ok(()) }),
             JobToHost::Abort => reaction.says.push(HostToJob::Aborted { result: Ok(()) }),
         }

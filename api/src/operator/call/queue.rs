@@ -116,6 +116,6 @@ fn outdates(event: Event, earlier: Event) -> bool {
     match event {
         Event::Watermark(_) => matches!(earlier, Event::Watermark(_)),
         Event::Idle | Event::Active => matches!(earlier, Event::Idle | Event::Active),
-        Event::End => false,
+        Event::Barrier(_) | Event::End => false,
     }
 }

@@ -33,15 +33,19 @@ pub(super) struct Paced {
 
 impl Source for Paced {
     type Item = Stamped;
-    /// Number of the reader, and how many there are.
-    type Split = (u32, u32);
+    /// Number of the reader, how many there are, and the first tick.
+    type Split = (u32, u32, u64);
 
-    fn enumerate(&self, parallelism: u32) -> TaskResult<Vec<(u32, u32)>> {
-        Ok((0..parallelism).map(|reader| (reader, parallelism)).collect())
+    fn enumerate(&self, parallelism: u32) -> TaskResult<Vec<Self::Split>> {
+        Ok((0..parallelism).map(|reader| (reader, parallelism, 0)).collect())
     }
 
-    fn open(&self, (reader, readers): (u32, u32), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Stamped>>> {
-        let began = clock::now().map_err(broken)?;
+    fn open(
+        &self,
+        (reader, readers, tick): Self::Split,
+        _: &TaskInfo,
+    ) -> TaskResult<Box<dyn SplitReader<Stamped, Self::Split>>> {
+        let began = clock::now().map_err(broken)?.saturating_sub(Duration::from_millis(tick));
         let ticks = u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX);
         let (reader, readers) = (u64::from(reader), u64::from(readers));
         let timer = Timer::every(began, TICK).map_err(broken)?;
@@ -51,9 +55,9 @@ impl Source for Paced {
             reader,
             readers,
             began,
-            tick: 0,
+            tick,
             ticks,
-            sent: 0,
+            sent: due_by(tick, self.rate, readers),
             timer,
         }))
     }
@@ -75,7 +79,7 @@ struct Reader {
     timer: Timer,
 }
 
-impl SplitReader<Stamped> for Reader {
+impl SplitReader<Stamped, (u32, u32, u64)> for Reader {
     /// The records of one tick, once it is due.
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<Stamped>) -> Poll<TaskResult<ReadStatus>> {
         loop {
@@ -101,6 +105,10 @@ impl SplitReader<Stamped> for Reader {
             }
             return Poll::Ready(Ok(if self.tick >= self.ticks { ReadStatus::Ended } else { ReadStatus::More }));
         }
+    }
+
+    fn remaining(&self) -> (u32, u32, u64) {
+        (self.reader as u32, self.readers as u32, self.tick)
     }
 }
 

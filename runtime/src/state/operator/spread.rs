@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Elements;
 
 /// How the elements of an operator state are spread over the subtasks of a job that starts from a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Spread {
     /// Each element goes to one subtask. With the parallelism of before each subtask gets its own; with another all
     /// elements, in order of subtasks, are cut into runs whose lengths differ by at most one.

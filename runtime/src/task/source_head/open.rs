@@ -14,13 +14,13 @@ use crate::{
 };
 
 /// A split that is being read.
-pub(super) struct OpenSplit<T> {
-    reader: Box<dyn SplitReader<T>>,
+pub(super) struct OpenSplit<T, S> {
+    reader: Box<dyn SplitReader<T, S>>,
     woken: Woken,
     pub time: SplitTime<T>,
 }
 
-impl<T> OpenSplit<T> {
+impl<T, S> OpenSplit<T, S> {
     /// Reads it, or not, from here on.
     pub fn set_paused(&mut self, paused: bool) {
         if std::mem::replace(&mut self.time.paused, paused) == paused {
@@ -43,14 +43,14 @@ impl<T> OpenSplit<T> {
 }
 
 /// Splits that are read in turn, so that a busy one does not starve the others.
-pub(super) struct OpenSplits<T> {
-    splits: Vec<OpenSplit<T>>,
+pub(super) struct OpenSplits<T, S> {
+    splits: Vec<OpenSplit<T, S>>,
     /// Whose turn it is.
     next: usize,
     sleep: Arc<Sleep>,
 }
 
-impl<T> OpenSplits<T> {
+impl<T, S> OpenSplits<T, S> {
     pub fn new() -> Self {
         Self { splits: Vec::new(), next: 0, sleep: Arc::default() }
     }
@@ -64,13 +64,18 @@ impl<T> OpenSplits<T> {
     }
 
     /// Each of them.
-    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, OpenSplit<T>> {
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, OpenSplit<T, S>> {
         self.splits.iter_mut()
     }
 
     /// The one in this place.
-    pub fn at(&mut self, place: usize) -> &mut OpenSplit<T> {
+    pub fn at(&mut self, place: usize) -> &mut OpenSplit<T, S> {
         &mut self.splits[place]
+    }
+
+    /// What is left of each.
+    pub fn remaining(&self) -> impl Iterator<Item = S> {
+        self.splits.iter().map(|split| split.reader.remaining())
     }
 
     /// The watermark of each, and whether it is idle.
@@ -84,7 +89,7 @@ impl<T> OpenSplits<T> {
         active.map(|(watermark, _)| watermark).min().unwrap_or(Timestamp::MIN)
     }
 
-    pub fn add(&mut self, reader: Box<dyn SplitReader<T>>, time: SplitTime<T>) {
+    pub fn add(&mut self, reader: Box<dyn SplitReader<T, S>>, time: SplitTime<T>) {
         self.splits.push(OpenSplit { reader, woken: Woken::new(&self.sleep), time });
     }
 

@@ -95,7 +95,7 @@ impl<T> SourceTime<T> {
     }
 
     /// Processing time is `now`: splits that have had no records for long become idle.
-    pub fn watch_idleness(&mut self, splits: &mut OpenSplits<T>, now: Timestamp) {
+    pub fn watch_idleness<S>(&mut self, splits: &mut OpenSplits<T, S>, now: Timestamp) {
         let Some(after) = self.strategy.idleness_ms() else { return };
         for split in splits.iter_mut() {
             if split.time.idle || split.is_woken() {
@@ -124,7 +124,7 @@ impl<T> SourceTime<T> {
     }
 
     /// Asks the generators that are asked by the clock.
-    pub fn ask_generators(&self, splits: &mut OpenSplits<T>, now: Timestamp) {
+    pub fn ask_generators<S>(&self, splits: &mut OpenSplits<T, S>, now: Timestamp) {
         if self.strategy.is_periodic() {
             splits.iter_mut().for_each(|split| {
                 split.time.assigner.periodic(now);
@@ -133,7 +133,7 @@ impl<T> SourceTime<T> {
     }
 
     /// Says what is new of the splits together. Without any it is idle until it gets one, unless that is `awaited`.
-    pub fn settle(&mut self, splits: &OpenSplits<T>, awaited: bool, say: impl FnMut(Event)) {
+    pub fn settle<S>(&mut self, splits: &OpenSplits<T, S>, awaited: bool, say: impl FnMut(Event)) {
         if !(splits.is_empty() && awaited) {
             self.said.settle(splits.watermarks(), say);
         }
@@ -152,14 +152,14 @@ impl<T> SourceTime<T> {
     // ------------------------------------------------------------ alignment
 
     /// How far the source has come; `None` before it has come anywhere, and while it is idle: then nobody waits for it.
-    fn reached(&self, splits: &OpenSplits<T>) -> Option<Timestamp> {
+    fn reached<S>(&self, splits: &OpenSplits<T, S>) -> Option<Timestamp> {
         let watermark = self.said.watermark().max(splits.least());
         (watermark > Timestamp::MIN && !self.said.is_idle()).then_some(watermark)
     }
 
     /// What the group is to hear of the source at `now`, if it is time for that. It says so again when it hears the same,
     /// in case it was lost, and while all splits are paused.
-    pub fn report(&mut self, splits: &OpenSplits<T>, now: Timestamp) -> Option<(&str, Option<Timestamp>)> {
+    pub fn report<S>(&mut self, splits: &OpenSplits<T, S>, now: Timestamp) -> Option<(&str, Option<Timestamp>)> {
         let reached = self.aligned.as_ref().and_then(|_| self.reached(splits));
         let aligned = self.aligned.as_mut()?;
         match aligned.due {
@@ -184,7 +184,7 @@ impl<T> SourceTime<T> {
     }
 
     /// The others of the group have come to `watermark`, if there is anybody to wait for.
-    pub fn hear(&mut self, splits: &mut OpenSplits<T>, watermark: Option<Timestamp>) {
+    pub fn hear<S>(&mut self, splits: &mut OpenSplits<T, S>, watermark: Option<Timestamp>) {
         if let Some(aligned) = &mut self.aligned {
             aligned.others = watermark.unwrap_or(Timestamp::MAX);
             self.align(splits);
@@ -192,7 +192,7 @@ impl<T> SourceTime<T> {
     }
 
     /// Pauses the splits that are too far ahead, and reads the others.
-    pub fn align(&mut self, splits: &mut OpenSplits<T>) {
+    pub fn align<S>(&mut self, splits: &mut OpenSplits<T, S>) {
         let reached = self.aligned.as_ref().and_then(|_| self.reached(splits));
         let Some(aligned) = &mut self.aligned else { return };
         aligned.limit = reached.unwrap_or(Timestamp::MAX).min(aligned.others).saturating_add(aligned.drift_ms);
@@ -202,7 +202,7 @@ impl<T> SourceTime<T> {
     }
 
     /// The split in `place` has been read: pauses it if that has brought it too far ahead.
-    pub fn check(&mut self, splits: &mut OpenSplits<T>, place: usize) {
+    pub fn check<S>(&mut self, splits: &mut OpenSplits<T, S>, place: usize) {
         let limit = self.aligned.as_ref().map_or(Timestamp::MAX, |aligned| aligned.limit);
         if splits.at(place).time.assigner.watermark() > limit {
             // Unless the source as a whole has come further.

@@ -37,7 +37,7 @@ impl Source for Held {
         Ok((0..parts).map(|part| (bound(part), bound(part + 1))).collect())
     }
 
-    fn open(&self, (from, to): (u64, u64), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<u64>>> {
+    fn open(&self, (from, to): (u64, u64), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<u64, (u64, u64)>>> {
         Ok(Box::new(Reader { next: from, middle: from + (to - from) / 2, end: to, hold: self.hold.clone() }))
     }
 }
@@ -49,7 +49,7 @@ struct Reader {
     hold: Option<PathBuf>,
 }
 
-impl SplitReader<u64> for Reader {
+impl SplitReader<u64, (u64, u64)> for Reader {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<u64>) -> Poll<TaskResult<ReadStatus>> {
         if self.next == self.middle
             && let Some(hold) = &self.hold
@@ -65,5 +65,9 @@ impl SplitReader<u64> for Reader {
         batch.records.extend(self.next..to);
         self.next = to;
         Poll::Ready(Ok(if to == self.end && self.hold.is_none() { ReadStatus::Ended } else { ReadStatus::More }))
+    }
+
+    fn remaining(&self) -> (u64, u64) {
+        (self.next, self.end)
     }
 }

@@ -82,7 +82,7 @@ impl Source for Racer {
         Ok(vec![()])
     }
 
-    fn open(&self, (): (), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<i64>>> {
+    fn open(&self, (): (), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<i64, ()>>> {
         let track = self.track.clone();
         Ok(if self.is_fast {
             Box::new(Fast { track, at: 0, pauses: Vec::new(), is_paused: false, since: None })
@@ -110,7 +110,7 @@ impl Fast {
     }
 }
 
-impl SplitReader<i64> for Fast {
+impl SplitReader<i64, ()> for Fast {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<i64>) -> Poll<TaskResult<ReadStatus>> {
         assert!(!self.is_paused, "it is read while it is held back");
         let since = match self.since {
@@ -131,6 +131,8 @@ impl SplitReader<i64> for Fast {
         Poll::Ready(Ok(ReadStatus::Ended))
     }
 
+    fn remaining(&self) {}
+
     fn pause(&mut self) {
         self.is_paused = true;
         self.pauses.push(self.at);
@@ -149,7 +151,7 @@ struct Slow {
     records: usize,
 }
 
-impl SplitReader<i64> for Slow {
+impl SplitReader<i64, ()> for Slow {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<i64>) -> Poll<TaskResult<ReadStatus>> {
         let at = match self.records.checked_sub(1) {
             None => {
@@ -169,4 +171,6 @@ impl SplitReader<i64> for Slow {
         batch.push(at);
         Poll::Ready(Ok(if self.records <= PAUSES { ReadStatus::More } else { ReadStatus::Ended }))
     }
+
+    fn remaining(&self) {}
 }

@@ -1,0 +1,114 @@
+//! What is said of checkpoints between a JobMaster and the tasks of its job.
+//!
+//! A checkpoint is a consistent cut through all streams of a job: the sources put a barrier into their streams, every task
+//! snapshots its state where it meets the barrier of all its inputs, and what the tasks have stored is put together into a
+//! manifest. (Chandy and Lamport, *Distributed snapshots*, 1985; Carbone et al., *Lightweight asynchronous snapshots for
+//! distributed dataflows*, 2015.)
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    failure::Failure,
+    id::{AttemptId, CheckpointId, OperatorId, SubtaskIndex},
+    key_group::KeyGroupRange,
+    message::Committable,
+};
+
+/// What a snapshot is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SnapshotKind {
+    /// To recover from failures; removed when newer ones are there.
+    Checkpoint,
+    /// Asked for by hand, self-contained, and removed by hand.
+    Savepoint,
+}
+
+/// The point of a stream at which a snapshot cuts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Barrier {
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+    /// What it is for.
+    pub kind: SnapshotKind,
+}
+
+/// A file of state that a task has stored. It never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StateFile {
+    /// Where it is, from the directory of the job's snapshots on.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
+    /// CRC-32 of all of it.
+    pub checksum: u32,
+}
+
+/// What one subtask has stored for one snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SubtaskState {
+    /// Its state: a whole one, then what changed, in order. Empty if it has none.
+    pub files: Vec<StateFile>,
+    /// What its sources have left of the splits that they read, each as a split that begins where the snapshot cuts.
+    pub splits: Vec<(OperatorId, Vec<Bytes>)>,
+}
+
+/// How a task got on with a snapshot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SnapshotReport {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+    /// What it stored; or why it could not.
+    pub result: Result<SubtaskState, Failure>,
+    /// What its sinks have prepared up to the barrier since the last report. It becomes visible with the next checkpoint
+    /// that is complete, whether this one is or not.
+    pub committables: Vec<Committable>,
+    /// Figures of it.
+    pub figures: SnapshotFigures,
+}
+
+/// What a snapshot of a task took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct SnapshotFigures {
+    /// Milliseconds from the first barrier of an input to the last.
+    pub alignment_ms: u64,
+    /// Milliseconds for which the task stood still.
+    pub sync_ms: u64,
+    /// Milliseconds from then until all was stored.
+    pub async_ms: u64,
+    /// Bytes stored for this snapshot alone.
+    pub stored_bytes: u64,
+    /// Bytes of all files it needs.
+    pub state_bytes: u64,
+}
+
+/// What a subtask starts from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskRestore {
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+    /// Directory that paths of files begin from.
+    pub directory: String,
+    /// Those that it may need something of, in order of vertices and subtasks.
+    pub parts: Vec<RestorePart>,
+    /// Whether state that no operator asks for is left behind, rather than refused.
+    pub ignore_unclaimed: bool,
+}
+
+/// What one subtask of the snapshot has left.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestorePart {
+    /// Which of the subtasks of its vertex it was.
+    pub subtask: SubtaskIndex,
+    /// How many there were.
+    pub parallelism: u32,
+    /// The key groups it had.
+    pub groups: KeyGroupRange,
+    /// Its files, in order.
+    pub files: Vec<StateFile>,
+}

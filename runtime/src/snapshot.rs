@@ -1,0 +1,27 @@
+//! Snapshots of a task: what its operators give at a barrier, and what they start from.
+//!
+//! A barrier goes through the chain of a task as a record would. Each operator that it comes to first gives what must take
+//! effect before it, then what it remembers ([`StateSink`]), and passes it on. When the barrier has left the chain, the cut is
+//! whole: it is handed to whoever stores it ([`SnapshotPort`]), who says so to the JobMaster when it is done.
+//!
+//! A task that starts from a snapshot finds what each of its operators had in [`Restored`], by the operator's identity.
+//! States are filled when they are registered, so that a function can read them as soon as it is opened.
+//!
+//! # Layout
+//! - `section`: what a piece of state is, and how it is stored
+//! - `sink`: where operators put their state
+//! - `restored`: where they find it again
+//! - `cut`: all that a task gives at one barrier
+//! - `task`: the snapshots of one task
+
+mod cut;
+mod restored;
+mod section;
+mod sink;
+mod task;
+
+pub use cut::Cut;
+pub use restored::{Restored, RestoredTask};
+pub use section::{Chunk, Section, SectionSort};
+pub use sink::StateSink;
+pub use task::{SnapshotPort, TaskSnapshots};

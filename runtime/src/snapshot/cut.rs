@@ -1,0 +1,45 @@
+//! All that a task gives at one barrier.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use flott_core::{checkpoint::Barrier, failure::Failure, id::OperatorId};
+use tokio::time::Instant;
+
+use super::{Chunk, Section};
+
+/// A snapshot of a task, to be stored.
+#[derive(Debug)]
+pub struct Cut {
+    /// The barrier.
+    pub barrier: Barrier,
+    /// What operators remember.
+    pub chunks: Vec<(OperatorId, Section, Chunk)>,
+    /// What sources have left of the splits that they read.
+    pub splits: Vec<(OperatorId, Vec<Bytes>)>,
+    /// What sinks have prepared since the last barrier.
+    pub prepared: Vec<(OperatorId, Bytes)>,
+    /// Why it is of no use: an operator could not give its state.
+    pub failure: Option<Box<Failure>>,
+    /// How long the first input waited for the last.
+    pub alignment: Duration,
+    /// When the barrier came to the chain.
+    pub began: Instant,
+    /// How long it took to go through it.
+    pub sync: Duration,
+}
+
+impl Cut {
+    pub(super) fn new(barrier: Barrier, alignment: Duration) -> Self {
+        Self {
+            barrier,
+            chunks: Vec::new(),
+            splits: Vec::new(),
+            prepared: Vec::new(),
+            failure: None,
+            alignment,
+            began: Instant::now(),
+            sync: Duration::ZERO,
+        }
+    }
+}
