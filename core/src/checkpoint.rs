@@ -96,6 +96,8 @@ pub struct TaskRestore {
     pub directory: String,
     /// Those that it may need something of, in order of vertices and subtasks.
     pub parts: Vec<RestorePart>,
+    /// Whether the subtask had finished: it has nothing more to do but to say so.
+    pub finished: bool,
     /// Whether state that no operator asks for is left behind, rather than refused.
     pub ignore_unclaimed: bool,
 }

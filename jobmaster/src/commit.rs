@@ -1,8 +1,10 @@
-//! The end of a job: prepared results are made visible by a commit, or removed.
+//! Commits: prepared results are made visible, with each checkpoint and at the end of a job, or removed.
 //!
 //! When every subtask has finished, what the sinks have prepared is written into a durable manifest first. From then on
 //! the job has decided: it only ends when the commit is through, or has failed too often. Committing twice is harmless, so
 //! a process that is lost meanwhile is simply followed by another one in the next round, and so is the whole JobMaster.
+
+mod queue;
 
 use std::collections::BTreeSet;
 
@@ -11,6 +13,8 @@ use flott_core::{
     id::{ProcessId, WorkerKey},
     message::Committable,
 };
+
+pub use queue::CommitQueue;
 
 use crate::time::Millis;
 
@@ -71,6 +75,12 @@ impl Commit {
         Self { state: CommitState::Seeking, ..Self::to_persist(committables) }
     }
 
+    /// Its rounds go on after `round`.
+    #[must_use]
+    pub fn after_round(self, round: u32) -> Self {
+        Self { round, ..self }
+    }
+
     /// Begins the next round.
     pub fn ask(&mut self, asked: Asked, until: Millis) -> u32 {
         self.round += 1;
@@ -84,6 +94,11 @@ impl Commit {
             CommitState::Asked { asked, .. } => asked.worker == *worker,
             CommitState::Persisting | CommitState::Seeking | CommitState::Waiting { .. } => false,
         }
+    }
+
+    /// Whether this is an answer to the round at hand.
+    pub fn is_answered(&self, by: &Asked, round: u32) -> bool {
+        self.round == round && matches!(&self.state, CommitState::Asked { asked, .. } if asked == by)
     }
 
     /// Counts a try that failed; `true` if there may be another.

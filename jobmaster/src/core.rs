@@ -21,10 +21,13 @@ use flott_core::{
     view::{JobView, PendingReason},
 };
 
+mod checkpointing;
+mod committing;
 mod due;
 mod ending;
 mod event;
 mod failing;
+mod manifest;
 mod messages;
 mod naming;
 mod regions;
@@ -32,12 +35,14 @@ mod scheduling;
 mod sources;
 mod view;
 
+pub use checkpointing::RestorePoint;
 pub use event::{Action, Event, Needs, Wait};
 pub use naming::CAUSE_WAIT;
 
 use crate::{
     alignment::Alignment,
-    commit::{Abort, Commit, Ending},
+    checkpoints::{Checkpoints, Settings},
+    commit::{Abort, Commit, CommitQueue, Ending},
     error::JobMasterError,
     execution_graph::{ExecutionGraph, job_transition, job_transition::JobStep},
     failover::{History, RestartBackoff},
@@ -84,6 +89,13 @@ pub struct JobMasterCore {
     splits: Vec<SplitCoordinator>,
     splits_of: BTreeMap<VertexIndex, Vec<usize>>,
     alignment: Alignment,
+    checkpoints: Checkpoints,
+    /// What a restart goes back to.
+    latest: Option<Arc<RestorePoint>>,
+    /// What complete checkpoints make visible.
+    commits: CommitQueue,
+    /// Whether a checkpoint holds what could not be made visible, so that nothing may be removed.
+    stranded: bool,
     backoff: RestartBackoff,
     history: History,
     /// What ended the job, or the failure it last restarted from.
@@ -128,7 +140,28 @@ impl JobMasterCore {
                 splits.push(SplitCoordinator::new(*source, index, vertex.parallelism));
             }
         }
+        let latest = spec.snapshots.restore.clone();
+        if let Some(point) = &latest {
+            checkpointing::check_fits(point, &graph, &spec)?;
+            for coordinator in &mut splits {
+                let stored = point.manifest.sources.iter().find(|stored| stored.source == coordinator.source);
+                if let Some(stored) = stored.filter(|stored| stored.known) {
+                    coordinator.restore(stored.splits.clone());
+                }
+            }
+        }
+        let mut commits = CommitQueue::default();
+        if let Some(manifest) = latest.as_ref().map(|point| &point.manifest).filter(|found| !found.committables.is_empty()) {
+            // Whether that was done before is not known; done again it is harmless.
+            commits.push(manifest.checkpoint, manifest.committables.clone());
+        }
+        let restored = latest.as_ref().map(|point| point.manifest.checkpoint);
+        let settings = Settings::of(&spec);
         Ok(Self {
+            checkpoints: Checkpoints::new(settings, spec.snapshots.next, restored, spec.accepted_at),
+            latest,
+            commits,
+            stranded: false,
             setup: spec.setup(),
             phase: Phase::New,
             status: JobStatus::Initializing,
@@ -141,7 +174,7 @@ impl JobMasterCore {
             restarts: 0,
             open_name: None,
             canceling: BTreeSet::new(),
-            prepared: spec.restored_commit.is_some(),
+            prepared: spec.restored_commit.is_some() || spec.snapshots.restore.is_some(),
             pending: Vec::new(),
             now: spec.accepted_at,
             actions: Vec::new(),
@@ -192,6 +225,7 @@ impl JobMasterCore {
             Event::Pending(reasons) => self.pending = reasons,
             Event::Cancel => self.cancel(),
             Event::CommitPersisted(result) => self.commit_persisted(result),
+            Event::CheckpointStored { checkpoint, result } => self.checkpoint_stored(checkpoint, result),
             Event::Suspend => self.suspend(),
             Event::Wake => {}
         }
@@ -236,6 +270,8 @@ impl JobMasterCore {
             self.deploy_ready();
             self.ask_for_splits();
             self.send_cancels();
+            self.advance_checkpoints();
+            self.advance_commits();
             self.advance_ending();
         }
         let idle = self.is_idle();

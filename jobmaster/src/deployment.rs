@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use flott_core::{
+    checkpoint::TaskRestore,
     id::{EdgeIndex, ProcessId},
     message::{Deployment, EdgeDeployment, Peer, ProcessLocation, TaskDeployment},
 };
@@ -20,8 +21,13 @@ const ELSEWHERE: u32 = 0;
 /// Builds one deployment per process for subtasks that have been placed.
 ///
 /// An edge lists all of its subtasks on both ends, so that places in the lists are subtask indices. Of a pointwise edge,
-/// only ends that have a channel with one of `executions` are resolved: the others may not be placed yet.
-pub fn build(graph: &ExecutionGraph, executions: &[ExecutionIndex]) -> Vec<(Arc<Host>, Deployment)> {
+/// only ends that have a channel with one of `executions` are resolved: the others may not be placed yet. `restore` says what
+/// each subtask starts from.
+pub fn build(
+    graph: &ExecutionGraph,
+    executions: &[ExecutionIndex],
+    restore: impl Fn(ExecutionIndex) -> Option<Box<TaskRestore>>,
+) -> Vec<(Arc<Host>, Deployment)> {
     let mut processes = ProcessTable::default();
     let mut parts: BTreeMap<ProcessId, Part> = BTreeMap::new();
     let mut by_edge: BTreeMap<usize, Vec<ExecutionIndex>> = BTreeMap::new();
@@ -43,7 +49,7 @@ pub fn build(graph: &ExecutionGraph, executions: &[ExecutionIndex]) -> Vec<(Arc<
             allocation: placement.allocation,
             parallelism: vertex.parallelism,
             max_parallelism: vertex.max_parallelism,
-            restore: None,
+            restore: restore(execution),
         });
         for &edge in vertex.inputs.iter().chain(&vertex.outputs) {
             by_edge.entry(edge).or_default().push(execution);

@@ -66,6 +66,25 @@ pub enum JobMasterError {
         /// Its parallelism.
         target_parallelism: u32,
     },
+    /// A snapshot holds state that nothing in the job asks for.
+    #[error(
+        "the snapshot holds state of {vertex:?}, which the job does not have; give operators the uids that they had, or start with -n \
+         (--allowNonRestoredState) to leave it behind"
+    )]
+    Unclaimed {
+        /// Name of the vertex in the snapshot.
+        vertex: String,
+    },
+    /// The key groups of a vertex are not those of its state.
+    #[error("state of vertex {vertex:?} has maximum parallelism {stored}, and the job has {now}; it cannot change")]
+    KeyGroups {
+        /// Name.
+        vertex: String,
+        /// Of the state.
+        stored: u32,
+        /// Of the job.
+        now: u32,
+    },
 }
 
 impl From<JobMasterError> for Failure {

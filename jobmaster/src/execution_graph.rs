@@ -151,6 +151,11 @@ impl ExecutionGraph {
         self.undone == 0
     }
 
+    /// Whether all that has not finished runs, and something does.
+    pub fn all_run(&self) -> bool {
+        self.undone > 0 && self.count(ExecutionState::Running) == self.undone
+    }
+
     /// Attempts that may be alive in a job process.
     pub fn deployed(&self) -> u32 {
         ExecutionState::ALL

@@ -17,7 +17,8 @@
 //! - [`failover`]: restart strategies and the history of failures
 //! - [`splits`]: who reads what
 //! - [`alignment`]: how far each group of sources has come in event time
-//! - [`commit`]: the end of a job
+//! - [`checkpoints`]: snapshots of the job, and what a restart goes back to
+//! - [`commit`]: prepared results become visible, with checkpoints and at the end
 //! - [`spec`]: what a JobMaster is started with
 //! - [`service`]: the running JobMaster, its handle, and what its owner implements
 //! - `testing`: an in-memory cluster that plays the other side, for tests and simulations
@@ -25,6 +26,7 @@
 
 pub mod alignment;
 mod bounded;
+pub mod checkpoints;
 pub mod commit;
 pub mod core;
 pub mod deployment;
@@ -45,7 +47,7 @@ mod tests;
 pub mod time;
 
 pub use crate::{
-    core::{Action, Event, JobMasterCore, Needs, Wait},
+    core::{Action, Event, JobMasterCore, Needs, RestorePoint, Wait},
     error::{JobMasterError, Stopped},
     service::{ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, Options},
     spec::{JobSpec, Timeouts},

@@ -189,6 +189,7 @@ impl JobMasterService {
             Action::Send { worker, message } => self.port.send(&worker, epoch, message),
             Action::WakeAt(at) => self.wake = at,
             Action::PersistCommit(committables) => self.listener.persist_commit(job, epoch, committables),
+            Action::StoreCheckpoint { manifest, retained } => self.listener.store_checkpoint(job, epoch, manifest, retained),
             Action::StatusChanged(status) => {
                 tracing::info!(%job, %status, "job status changed");
                 // The end is announced when its view is there.
@@ -232,5 +233,6 @@ fn crashed(job: JobId, name: String, accepted_at: Millis, failure: Failure) -> J
         restarts: 0,
         accumulators: Default::default(),
         pending: Vec::new(),
+        checkpoints: Default::default(),
     }
 }

@@ -7,12 +7,12 @@ use flott_core::{
         ConfigValue,
         keys::jobmanager::{FAILOVER_STRATEGY, FailoverStrategy},
     },
-    id::{Digest, JobMasterEpoch, JobSecret},
+    id::{CheckpointId, Digest, JobMasterEpoch, JobSecret},
     job_graph::{JobGraph, RestartPolicy, RestartStrategy},
     message::{Committable, JobSetup},
 };
 
-use crate::time::Millis;
+use crate::{core::RestorePoint, time::Millis};
 
 /// A job to run. Plain data; a JobMaster started twice with equal specs and events decides equally.
 #[derive(Debug, Clone)]
@@ -36,10 +36,31 @@ pub struct JobSpec {
     /// The commit manifest, where an earlier JobMaster had one persisted: all tasks had finished, and all that is left
     /// to do is the commit.
     pub restored_commit: Option<Vec<Committable>>,
+    /// Where its checkpoints go, and what it starts from.
+    pub snapshots: SnapshotSpec,
     /// When the job was accepted.
     pub accepted_at: Millis,
     /// Seed of the jitter in restart delays.
     pub seed: u64,
+}
+
+/// Where the checkpoints of a job go, and what it starts from.
+#[derive(Debug, Clone)]
+pub struct SnapshotSpec {
+    /// Directory of the job's checkpoints, as a location; tasks write there. `None`: it takes none.
+    pub directory: Option<String>,
+    /// Number of the next checkpoint.
+    pub next: CheckpointId,
+    /// The checkpoint or savepoint that the job starts from.
+    pub restore: Option<Arc<RestorePoint>>,
+    /// Whether state in it that the job has no operator for is left behind, rather than refused.
+    pub ignore_unclaimed: bool,
+}
+
+impl Default for SnapshotSpec {
+    fn default() -> Self {
+        Self { directory: None, next: CheckpointId(1), restore: None, ignore_unclaimed: false }
+    }
 }
 
 /// The named waits of a JobMaster, in milliseconds.

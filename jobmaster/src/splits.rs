@@ -9,13 +9,18 @@
 //! share, with which all have as many, give or take one, and does not ask while it holds as many: the shares together are
 //! all splits, so none is left over. Where splits do end it goes on to ask, and fast readers still read more of them. That
 //! a reader keeps to it need not be checked here: what it was given is given to nobody else.
+//!
+//! A checkpoint holds what is left of a source: splits that nobody had when its barrier was sent, and what readers say they have
+//! left of theirs. A reader takes splits and barriers in the order in which they were sent to it: what it was given before the
+//! barrier it has read up to the cut, and what it is given later it reads behind it. So when its region goes back to the
+//! checkpoint, what it had left then goes back, and what it was given since.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use flott_core::{
     failure::Failure,
-    id::{AttemptId, AttemptNumber, OperatorId, SubtaskIndex},
+    id::{AttemptId, AttemptNumber, CheckpointId, OperatorId, SubtaskIndex},
 };
 
 use crate::index::VertexIndex;
@@ -23,8 +28,8 @@ use crate::index::VertexIndex;
 /// Splits that one source may have.
 pub const SPLITS_MAX: usize = 1 << 20;
 
-/// A split by its place in the list.
-type SplitIndex = u32;
+/// The order in which splits are handed out. What is left of one that was begun comes before all others.
+type Place = i64;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Listing {
@@ -32,8 +37,8 @@ enum Listing {
     Unasked,
     /// A reader has been asked.
     Asked(AttemptId),
-    /// All splits there are.
-    Known(Vec<Bytes>),
+    /// Known: so many there are in all.
+    Known(u32),
 }
 
 /// An answer to a reader.
@@ -47,6 +52,15 @@ pub struct Assignment {
     pub share: u32,
 }
 
+/// What a subtask was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Given {
+    place: Place,
+    split: Bytes,
+    /// The newest barrier that was sent before.
+    after: CheckpointId,
+}
+
 /// Hands out the splits of one source.
 #[derive(Debug, Clone)]
 pub struct SplitCoordinator {
@@ -57,8 +71,15 @@ pub struct SplitCoordinator {
     /// Its subtasks.
     readers: u32,
     listing: Listing,
-    unassigned: BTreeSet<SplitIndex>,
-    assigned: BTreeMap<SubtaskIndex, Vec<SplitIndex>>,
+    unassigned: BTreeMap<Place, Bytes>,
+    /// Since the checkpoint that a restart goes back to.
+    given: BTreeMap<SubtaskIndex, Vec<Given>>,
+    /// What subtasks had left at that checkpoint.
+    left: BTreeMap<SubtaskIndex, Vec<Bytes>>,
+    /// The newest barrier that was sent.
+    barrier: CheckpointId,
+    /// Place of what goes back next and is no split of the list.
+    returned: Place,
     waiting: BTreeSet<AttemptId>,
     /// Attempts that were told that there are no more. What goes back later is for others: these may be ending.
     dismissed: BTreeMap<SubtaskIndex, AttemptNumber>,
@@ -72,11 +93,20 @@ impl SplitCoordinator {
             vertex,
             readers,
             listing: Listing::Unasked,
-            unassigned: BTreeSet::new(),
-            assigned: BTreeMap::new(),
+            unassigned: BTreeMap::new(),
+            given: BTreeMap::new(),
+            left: BTreeMap::new(),
+            barrier: CheckpointId(0),
+            returned: -1,
             waiting: BTreeSet::new(),
             dismissed: BTreeMap::new(),
         }
+    }
+
+    /// Begins with what a checkpoint had left of the source, all of which is to be read.
+    pub fn restore(&mut self, splits: Vec<Bytes>) {
+        self.listing = Listing::Known(splits.len() as u32);
+        self.unassigned = (0..).zip(splits).collect();
     }
 
     /// Whether a reader is to be asked for the list.
@@ -115,8 +145,7 @@ impl SplitCoordinator {
             let message = format!("a source has {} splits, and at most {SPLITS_MAX} can be handed out", splits.len());
             return Err(Failure::user(message).fatal());
         }
-        self.unassigned = (0..splits.len() as SplitIndex).collect();
-        self.listing = Listing::Known(splits);
+        self.restore(splits);
         let waiting = std::mem::take(&mut self.waiting);
         Ok(waiting.into_iter().filter_map(|attempt| self.request(attempt)).collect())
     }
@@ -124,22 +153,22 @@ impl SplitCoordinator {
     /// A reader wants a split. `None` if it has to wait for the list. If a request arrives twice, its reader gets two
     /// splits, and reads both.
     pub fn request(&mut self, attempt: AttemptId) -> Option<Assignment> {
-        let Listing::Known(splits) = &self.listing else {
+        let Listing::Known(splits) = self.listing else {
             // One place per reader, however often it asks.
             self.waiting.insert(attempt);
             return None;
         };
         let dismissed = self.dismissed.get(&attempt.subtask) == Some(&attempt.attempt);
         let next = if dismissed { None } else { self.unassigned.pop_first() };
-        if let Some(index) = next {
-            self.assigned.entry(attempt.subtask).or_default().push(index);
-        }
-        if next.is_none() {
+        let split = next.map(|(place, split)| {
+            let given = Given { place, split: split.clone(), after: self.barrier };
+            self.given.entry(attempt.subtask).or_default().push(given);
+            split
+        });
+        if split.is_none() {
             self.dismissed.insert(attempt.subtask, attempt.attempt);
         }
-        let split = next.and_then(|index| splits.get(index as usize)).cloned();
-        let share = share(splits.len() as u32, self.readers, attempt.subtask);
-        Some(Assignment { attempt, split, share })
+        Some(Assignment { attempt, split, share: share(splits, self.readers, attempt.subtask) })
     }
 
     /// An attempt has ended: it will not list, and does not wait. What it read stays read. `true` if another is to be
@@ -153,9 +182,31 @@ impl SplitCoordinator {
         listed
     }
 
-    /// A subtask starts over: what it was given goes back.
+    /// A subtask starts over from the latest checkpoint, or from the beginning if there is none: what it had left there, and
+    /// what it was given since, goes back.
     pub fn restarted(&mut self, subtask: SubtaskIndex) {
-        self.unassigned.extend(self.assigned.remove(&subtask).into_iter().flatten());
+        let given = self.given.remove(&subtask).unwrap_or_default();
+        self.unassigned.extend(given.into_iter().map(|Given { place, split, .. }| (place, split)));
+        // In their order, before all others.
+        for split in self.left.remove(&subtask).unwrap_or_default().into_iter().rev() {
+            self.unassigned.insert(self.returned, split);
+            self.returned -= 1;
+        }
+    }
+
+    // ------------------------------------------------------------ checkpoints
+
+    /// A barrier is being sent: whether the splits are known, and those that nobody has, in order.
+    pub fn cut(&mut self, checkpoint: CheckpointId) -> (bool, Vec<Bytes>) {
+        self.barrier = checkpoint;
+        (matches!(self.listing, Listing::Known(_)), self.unassigned.values().cloned().collect())
+    }
+
+    /// A checkpoint is complete, in which subtasks had so much `left`: it is what they go back to from now on.
+    pub fn completed(&mut self, checkpoint: CheckpointId, left: BTreeMap<SubtaskIndex, Vec<Bytes>>) {
+        self.given.values_mut().for_each(|given| given.retain(|given| given.after >= checkpoint));
+        self.given.retain(|_, given| !given.is_empty());
+        self.left = left;
     }
 }
 

@@ -12,8 +12,10 @@ use std::{
 };
 
 use ended::Ended;
+use snapshots::Snapshots;
 
 use flott_core::{
+    checkpoint::TaskRestore,
     failure::Failure,
     id::{AllocationId, AttemptId, OperatorId, ProcessId, WorkerId},
     job_graph::JobGraph,
@@ -29,8 +31,9 @@ use crate::{
     lanes::Lanes,
     net::Exchange,
     program::JobProgram,
+    snapshot::TaskSnapshots,
     task::{
-        Prepared, TaskFigures, TaskHead, TaskInfo, TaskWiring,
+        Prepared, Run, TaskFigures, TaskInfo, TaskWiring,
         splits::ToSource,
         wiring::{Offered, Report},
     },
@@ -39,6 +42,7 @@ use crate::{
 
 mod ended;
 pub(crate) mod guard;
+mod snapshots;
 
 /// How often figures of running tasks are reported.
 const METRICS_INTERVAL: Duration = Duration::from_secs(1);
@@ -99,6 +103,7 @@ struct Shared {
     report: Report,
     lanes: Lanes,
     exchange: Arc<Exchange>,
+    snapshots: Arc<Snapshots>,
     attempts: Mutex<Attempts>,
 }
 
@@ -133,8 +138,10 @@ impl Host {
             data_address,
             pid: std::process::id(),
         };
-        let attempts = Mutex::new(Attempts::default());
-        let shared = Arc::new(Shared { options, location, program, report, lanes, exchange, attempts });
+        let snapshots = Snapshots::start(&options.setup, report.clone())
+            .map_err(|error| Failure::environment("the thread for snapshots cannot be started").because(error))?;
+        let (snapshots, attempts) = (Arc::new(snapshots), Mutex::new(Attempts::default()));
+        let shared = Arc::new(Shared { options, location, program, report, lanes, exchange, snapshots, attempts });
         // A thread of its own: tasks that spin may have all threads of the executor.
         let (figures, ended) = std::sync::mpsc::channel();
         let reporter = shared.clone();
@@ -226,6 +233,7 @@ struct Accepted {
     wiring: TaskWiring,
     cancel: CancellationToken,
     offered: Offered,
+    restore: Option<Box<TaskRestore>>,
 }
 
 impl Shared {
@@ -257,7 +265,13 @@ impl Shared {
                 figures: TaskFigures::default(),
                 clock: self.options.clock.clone(),
                 alarm: Alarm::default(),
-                snapshots: Default::default(),
+                snapshots: TaskSnapshots::new(
+                    task.attempt.subtask,
+                    task.parallelism,
+                    task.max_parallelism,
+                    &setup.configuration,
+                    self.snapshots.clone(),
+                ),
             });
             let cancel = CancellationToken::new();
             let (source, answers) = mpsc::unbounded_channel();
@@ -274,7 +288,7 @@ impl Shared {
                 answers,
             );
             let offered = wiring.offered();
-            accepted.push(Accepted { info, lane, wiring, cancel, offered });
+            accepted.push(Accepted { info, lane, wiring, cancel, offered, restore: task.restore });
         }
         accepted
     }
@@ -288,28 +302,35 @@ impl Shared {
 
     fn build(self: &Arc<Self>, tasks: Vec<Accepted>) {
         let mut built = Vec::new();
-        for Accepted { info, lane, wiring, cancel, offered } in tasks {
+        for Accepted { info, lane, wiring, cancel, offered, restore } in tasks {
             if cancel.is_cancelled() {
                 self.ended(&info, None, &offered);
                 continue;
             }
             self.say(&info, ExecutionState::Initializing, None, Prepared::new());
-            match guard::catch(|| self.program.build_task(wiring)) {
-                Ok(head) => built.push((info, lane, head, cancel, offered)),
+            let build = || {
+                if let Some(restore) = restore.as_deref().filter(|restore| !restore.finished) {
+                    let (groups, subtask) = (info.snapshots.groups().held, info.attempt.subtask);
+                    info.snapshots.restore(self.snapshots.restore(restore, groups, subtask, info.parallelism)?);
+                }
+                self.program.build_task(wiring)
+            };
+            match guard::catch(build) {
+                Ok(head) => built.push((info, lane, head, cancel, offered, restore.is_some_and(|restore| restore.finished))),
                 Err(failure) => self.ended(&info, Some(Err(failure)), &offered),
             }
         }
-        for (info, lane, head, cancel, offered) in built {
+        for (info, lane, head, cancel, offered, had_finished) in built {
             let shared = self.clone();
-            self.lanes.spawn(lane, async move { shared.run(info, head, cancel, offered).await });
+            let task = if had_finished { head.pass() } else { head.run() };
+            self.lanes.spawn(lane, async move { shared.run(info, task, cancel, offered).await });
         }
     }
 
-    async fn run(&self, info: Arc<TaskInfo>, head: Box<dyn TaskHead>, cancel: CancellationToken, offered: Offered) {
+    async fn run(&self, info: Arc<TaskInfo>, mut task: Run, cancel: CancellationToken, offered: Offered) {
         if !cancel.is_cancelled() {
             self.say(&info, ExecutionState::Running, None, Prepared::new());
         }
-        let mut task = head.run();
         let outcome = tokio::select! {
             biased;
             () = cancel.cancelled() => None,

@@ -68,6 +68,10 @@ pub trait Output<T>: Send {
         Ok(Drained::All)
     }
 
+    /// All that operators from here to the end of the chain had to give was given before: they take no event any more, and
+    /// the end only passes by.
+    fn skip(&mut self) {}
+
     /// Sends what a starved receiver waits for and retries what was held back. Ready when nothing is held back; the
     /// waker is also called when a receiver becomes starved while a partial batch is kept for it.
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
@@ -360,6 +364,9 @@ where
             }
             return self.next.event(event);
         }
+        if self.finished {
+            return self.next.event(event);
+        }
         if self.takes_more()? {
             return self.pass(event);
         }
@@ -409,6 +416,11 @@ where
         let drained = self.drain_operator()?;
         // What its end has set off behind it is done before that is drained in its turn.
         Ok(if drained == Drained::Waiting { drained } else { Drained::Some })
+    }
+
+    fn skip(&mut self) {
+        self.finished = true;
+        self.next.skip();
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
@@ -490,6 +502,10 @@ impl<T: Clone + Send> Output<T> for Tee<T> {
 
     fn drain(&mut self) -> TaskResult<Drained> {
         self.outputs.iter_mut().try_fold(Drained::All, |drained, output| Ok(drained.and(output.drain()?)))
+    }
+
+    fn skip(&mut self) {
+        self.outputs.iter_mut().for_each(|output| output.skip());
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {

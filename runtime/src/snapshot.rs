@@ -16,7 +16,7 @@
 
 mod cut;
 mod restored;
-mod section;
+pub(crate) mod section;
 mod sink;
 mod task;
 

@@ -71,8 +71,15 @@ impl TaskInfo {
 /// A task that is ready to run.
 pub trait TaskHead: Send {
     /// Runs to the end of the input; what sinks have prepared comes back. Dropping the future cancels the task.
-    fn run(self: Box<Self>) -> Pin<Box<dyn Future<Output = TaskResult<Prepared>> + Send>>;
+    fn run(self: Box<Self>) -> Run;
+
+    /// The subtask had finished in the snapshot that it starts from: all that it does is to end its outputs. It takes no
+    /// input; that has ended too.
+    fn pass(self: Box<Self>) -> Run;
 }
+
+/// A task at work.
+pub type Run = Pin<Box<dyn Future<Output = TaskResult<Prepared>> + Send>>;
 
 /// What the sinks of a task have prepared, by sink.
 pub type Prepared = Vec<(OperatorId, bytes::Bytes)>;

@@ -64,6 +64,7 @@ pub(crate) trait SidePort: Send {
     fn time(&mut self, now: Timestamp) -> TaskResult;
     fn quiet(&mut self) -> TaskResult;
     fn drain(&mut self) -> TaskResult<Drained>;
+    fn skip(&mut self);
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
     fn prepared(&mut self, into: &mut Vec<(OperatorId, Bytes)>) -> TaskResult;
     fn state_size(&self) -> StateSize;
@@ -102,6 +103,10 @@ impl<T: Data> SidePort for Port<T> {
     fn drain(&mut self) -> TaskResult<Drained> {
         self.flush()?;
         self.output.drain()
+    }
+
+    fn skip(&mut self) {
+        self.output.skip();
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
@@ -190,6 +195,11 @@ impl<T: Data> Output<T> for WithSides<T> {
     fn drain(&mut self) -> TaskResult<Drained> {
         let main = self.main.drain()?;
         self.sides.lock().0.iter_mut().try_fold(main, |drained, (_, port)| Ok(drained.and(port.drain()?)))
+    }
+
+    fn skip(&mut self) {
+        self.sides.lock().0.iter_mut().for_each(|(_, port)| port.skip());
+        self.main.skip();
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {

@@ -149,6 +149,7 @@ fn restore() -> TaskRestore {
         checkpoint: CheckpointId(3),
         directory: "/snapshots".into(),
         parts: vec![RestorePart { subtask: SubtaskIndex(0), parallelism: 2, groups, files: vec![state_file()] }],
+        finished: true,
         ignore_unclaimed: true,
     }
 }

@@ -14,15 +14,18 @@ impl JobMasterCore {
         let slots = || self.slots.missing_since().map(|since| since.plus(self.slot_timeout()));
         let process = || self.processes.starting().next().map(|(since, _)| since.plus(timeouts.process_start));
         let cancel = || self.canceling.first().map(|(since, _)| since.plus(timeouts.cancellation));
-        let restart = || self.states.backoff.first().map(|(at, _)| *at);
+        // While nobody knows what is to be gone back to, the answer is waited for.
+        let restart = || self.states.backoff.first().map(|(at, _)| *at).filter(|_| !self.checkpoints.is_storing());
         let waits = match &self.phase {
-            Phase::New | Phase::Done => [None, None, None, None],
+            Phase::New | Phase::Done => return None,
             Phase::Executing => [slots(), process(), cancel(), restart()],
             Phase::Committing(commit) => [slots(), process(), commit.deadline(), None],
             Phase::Stopping(_) => [cancel(), self.awaits_cause(), None, None],
             Phase::Aborting(_, abort) => [Some(abort.until), None, None, None],
         };
-        waits.into_iter().flatten().min()
+        let commit = self.commits.at_hand().and_then(|(_, commit)| commit.deadline());
+        let checkpoints = [self.checkpoint_due(), self.checkpoints.deadline(), commit];
+        waits.into_iter().chain(checkpoints).flatten().min()
     }
 
     /// Does what is due by now.
@@ -32,6 +35,8 @@ impl JobMasterCore {
         self.slots_due();
         self.commit_due();
         self.abort_due();
+        self.expire_checkpoints();
+        self.checkpoint_commit_due();
     }
 
     fn cancellations_due(&mut self) {

@@ -54,7 +54,7 @@ impl JobMasterCore {
         match &self.phase {
             Phase::New | Phase::Done => {}
             Phase::Executing => {
-                if self.graph.is_done() {
+                if self.graph.is_done() && !self.checkpoints.is_storing() {
                     self.begin_commit();
                 }
             }
@@ -64,7 +64,8 @@ impl JobMasterCore {
                 }
             }
             Phase::Stopping(_) => {
-                if self.graph.deployed() == 0 && self.awaits_cause().is_none() {
+                let is_decided = !self.checkpoints.is_storing() && self.commits.is_empty();
+                if self.graph.deployed() == 0 && self.awaits_cause().is_none() && (is_decided || self.gives_up_commits()) {
                     self.begin_abort();
                 }
             }
@@ -80,17 +81,16 @@ impl JobMasterCore {
 
     fn begin_commit(&mut self) {
         self.step_job(JobStep::Run);
-        let resolved = self.graph.resolved();
-        let committables: Vec<Committable> = resolved
-            .executions()
-            .flat_map(|execution| self.graph.execution(execution).committables.iter().cloned())
-            .collect();
+        // What checkpoints have made certain and is not visible yet becomes so with the rest.
+        let (mut committables, round) = self.commits.take_all();
+        let executions = self.graph.resolved().executions();
+        committables.extend(executions.flat_map(|execution| self.graph.execution(execution).uncommitted()));
         if committables.is_empty() {
             self.conclude(JobStep::Finish);
             return;
         }
         self.actions.push(Action::PersistCommit(committables.clone()));
-        self.phase = Phase::Committing(Commit::to_persist(committables));
+        self.phase = Phase::Committing(Commit::to_persist(committables).after_round(round));
     }
 
     pub(super) fn commit_persisted(&mut self, result: Result<(), Failure>) {
@@ -161,6 +161,7 @@ impl JobMasterCore {
 
     /// A process is gone. If the end of the job hangs on it, another has to take over.
     pub(super) fn ending_lost_process(&mut self, worker: &WorkerKey, failure: &Failure) {
+        self.commit_lost_process(worker);
         match &mut self.phase {
             Phase::New | Phase::Executing | Phase::Stopping(_) | Phase::Done => {}
             Phase::Committing(commit) => {
@@ -187,11 +188,22 @@ impl JobMasterCore {
         }
     }
 
+    /// Whether the job ends without what a checkpoint makes visible, since there is no process any more to do it. It is in the
+    /// checkpoint, and must not be removed.
+    fn gives_up_commits(&mut self) -> bool {
+        let hopeless = !self.checkpoints.is_storing() && self.processes.hosts().next().is_none();
+        if hopeless {
+            self.commits.take_all();
+            self.stranded = true;
+        }
+        hopeless
+    }
+
     // ------------------------------------------------------------ abort
 
     fn begin_abort(&mut self) {
         let Phase::Stopping(ending) = &self.phase else { return };
-        if !self.prepared {
+        if !self.prepared || self.stranded {
             self.conclude(JobStep::End);
             return;
         }

@@ -1,15 +1,19 @@
 //! What a JobMaster is told, and what it wants done.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use flott_core::{
     failure::Failure,
-    id::{JobMasterEpoch, WorkerKey},
+    id::{CheckpointId, JobMasterEpoch, WorkerKey},
     message::{Committable, JobToWorker, WorkerToJob},
     resource::ResourceProfile,
     status::JobStatus,
     view::{JobView, PendingReason},
 };
+use flott_snapshot::Manifest;
 
 use crate::time::Millis;
 
@@ -42,6 +46,13 @@ pub enum Event {
     Cancel,
     /// The commit manifest is durable; or it is not, and never will be.
     CommitPersisted(Result<(), Failure>),
+    /// The manifest of a checkpoint was committed; or it was not, and never will be.
+    CheckpointStored {
+        /// Which.
+        checkpoint: CheckpointId,
+        /// How it went.
+        result: Result<(), Failure>,
+    },
     /// The JobManager gives the job up, and leaves its processes to a later JobMaster.
     Suspend,
     /// The time of [`Action::WakeAt`] has come.
@@ -73,6 +84,13 @@ pub enum Action {
     WakeAt(Option<Millis>),
     /// Write the commit manifest durably, and answer with [`Event::CommitPersisted`].
     PersistCommit(Vec<Committable>),
+    /// Commit the manifest of a checkpoint, and answer with [`Event::CheckpointStored`]. Not called again before that.
+    StoreCheckpoint {
+        /// What it consists of.
+        manifest: Arc<Manifest>,
+        /// The checkpoints that are kept from then on; others may be removed.
+        retained: BTreeSet<CheckpointId>,
+    },
     /// The job has another state.
     StatusChanged(JobStatus),
     /// The job has ended for good. Comes once, and nothing after it.
@@ -114,6 +132,8 @@ pub enum Wait {
         /// When it is tried again at the latest.
         until: Millis,
     },
+    /// The answer whether a checkpoint is complete.
+    Checkpoint,
     /// A process that removes prepared results.
     Abort {
         /// When the job ends anyway.

@@ -236,6 +236,8 @@ impl JobMasterCore {
     }
 
     pub(super) fn stop_region(&mut self, region: RegionIndex, at: Millis, entry: EntryId) {
+        let failure = Failure::environment("tasks that it needs have failed or are started again");
+        self.checkpoints.give_up_collecting(&failure, self.now);
         self.states.regions[region].phase = RegionPhase::Stopping { at, entry };
         self.states.restarting.insert(region);
         self.cancel_members(region);
@@ -264,6 +266,10 @@ impl JobMasterCore {
 
     /// Begins new attempts in every region whose old ones are gone and whose delay is over.
     pub(super) fn restart_due(&mut self) {
+        if self.checkpoints.is_storing() {
+            // What they go back to is known when the answer is there.
+            return;
+        }
         while let Some(&(at, region)) = self.states.backoff.first() {
             if at > self.now {
                 return;
@@ -273,6 +279,7 @@ impl JobMasterCore {
                 let execution = self.regions.members(region)[place];
                 self.begin_again(execution);
             }
+            self.note_restored();
             self.schedule_if_ready(region);
         }
     }
@@ -307,6 +314,7 @@ impl JobMasterCore {
 
     pub(super) fn stop_job(&mut self, step: JobStep, ending: Ending) {
         self.step_job(step);
+        self.checkpoints.give_up_collecting(&Failure::environment("the job is being ended"), self.now);
         self.phase = Phase::Stopping(ending);
         for region in self.regions.keys() {
             self.states.regions[region].phase = RegionPhase::Ended;

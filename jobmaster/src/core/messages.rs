@@ -10,7 +10,7 @@ use flott_core::{
 
 use super::{JobMasterCore, Phase, regions::RegionPhase};
 use crate::{
-    commit::{Asked, CommitState},
+    commit::Asked,
     execution_graph::transition::ExecutionStep,
     index::ExecutionIndex,
     processes::ProcessState,
@@ -83,18 +83,19 @@ impl JobMasterCore {
                     self.source_watermark(execution, &group, watermark);
                 }
             }
-            HostToJob::Snapshot(_) => {}
+            HostToJob::Snapshot(report) => {
+                if let Some(execution) = self.reported(worker, process, report.attempt) {
+                    self.snapshotted(execution, *report);
+                }
+            }
             HostToJob::Committed { round, result } => {
-                let is_answer = matches!(
-                    &self.phase,
-                    Phase::Committing(commit) if commit.round == round && matches!(
-                        &commit.state,
-                        CommitState::Asked { asked: Asked { worker: who, process: life }, .. }
-                            if who == worker && *life == process
-                    )
-                );
-                if is_answer {
-                    self.committed(result);
+                let asked = Asked { worker: worker.clone(), process };
+                match &self.phase {
+                    Phase::Committing(commit) if commit.is_answered(&asked, round) => self.committed(result),
+                    _ if self.commits.at_hand().is_some_and(|(_, commit)| commit.is_answered(&asked, round)) => {
+                        self.checkpoint_committed(result);
+                    }
+                    _ => {}
                 }
             }
             HostToJob::Aborted { result } => {
@@ -143,6 +144,7 @@ impl JobMasterCore {
                     entry.committables = change.committables;
                     entry.accumulators = change.accumulators;
                     self.mark_done(execution);
+                    self.checkpoints.finished(execution);
                 }
             }
             ExecutionState::Failed => {
@@ -210,6 +212,7 @@ impl JobMasterCore {
                 self.send_listing(place, lister);
             }
         }
+        self.repeat_commit(&host);
         self.repeat_ending(&host);
     }
 }

@@ -145,7 +145,8 @@ impl JobMasterCore {
     }
 
     pub(super) fn send_deployments(&mut self, batch: &[ExecutionIndex]) {
-        for (host, deployment) in deployment::build(&self.graph, batch) {
+        let restore = |execution| self.restore_of(execution);
+        for (host, deployment) in deployment::build(&self.graph, batch, restore) {
             self.send_host(&host, JobToHost::Deploy(Box::new(deployment)));
         }
     }

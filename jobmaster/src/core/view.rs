@@ -26,6 +26,7 @@ impl JobMasterCore {
             restarts: self.restarts,
             accumulators: self.graph.accumulators(),
             pending: self.pending_reasons(),
+            checkpoints: self.checkpoints.history().view(),
         }
     }
 
@@ -70,6 +71,12 @@ impl JobMasterCore {
         }
         if let Some(until) = self.awaits_cause() {
             waits.push(Wait::Cause { until });
+        }
+        if self.checkpoints.is_storing() {
+            waits.push(Wait::Checkpoint);
+        }
+        if let Some(until) = self.commits.at_hand().and_then(|(_, commit)| commit.deadline()) {
+            waits.push(Wait::Commit { until });
         }
         match &self.phase {
             Phase::New => waits.push(Wait::Start),

@@ -7,7 +7,7 @@ use std::{
 
 use flott_core::{
     failure::Failure,
-    id::{AllocationId, AttemptNumber, SubtaskIndex, WorkerKey},
+    id::{AllocationId, AttemptNumber, CheckpointId, SubtaskIndex, WorkerKey},
     message::{Committable, ProcessLocation},
     status::ExecutionState,
     view::{Accumulator, AttemptView, SubtaskView, TaskMetrics},
@@ -65,7 +65,9 @@ pub struct Execution {
     pub metrics: TaskMetrics,
     /// Why it failed.
     pub failure: Option<Failure>,
-    /// What its sinks have prepared.
+    /// What its sinks have prepared for checkpoints, and no complete checkpoint holds yet.
+    pub prepared: Vec<(CheckpointId, Vec<Committable>)>,
+    /// What its sinks have prepared at the end.
     pub committables: Vec<Committable>,
     /// Its results by name.
     pub accumulators: BTreeMap<String, Accumulator>,
@@ -88,6 +90,7 @@ impl Execution {
             placement: None,
             metrics: TaskMetrics::default(),
             failure: None,
+            prepared: Vec::new(),
             committables: Vec::new(),
             accumulators: BTreeMap::new(),
             done: false,
@@ -127,6 +130,26 @@ impl Execution {
         let previous = std::mem::take(&mut self.previous);
         let attempt = self.attempt.next();
         *self = Self { attempt, previous, ..Self::new(self.vertex, self.subtask, now) };
+    }
+
+    /// What becomes visible with `checkpoint`, in which the subtask had `finished` or not.
+    pub fn to_commit(&self, checkpoint: CheckpointId, finished: bool) -> impl Iterator<Item = Committable> {
+        let prepared = self.prepared.iter().filter(move |(id, _)| *id <= checkpoint || finished);
+        let last = self.committables.iter().filter(move |_| finished);
+        prepared.flat_map(|(_, committables)| committables).chain(last).cloned()
+    }
+
+    /// All that is not part of a complete checkpoint.
+    pub fn uncommitted(&self) -> impl Iterator<Item = Committable> {
+        self.prepared.iter().flat_map(|(_, committables)| committables).chain(&self.committables).cloned()
+    }
+
+    /// `checkpoint` is complete: what [`to_commit`](Self::to_commit) gave is part of it.
+    pub fn committed(&mut self, checkpoint: CheckpointId, finished: bool) {
+        self.prepared.retain(|(id, _)| *id > checkpoint && !finished);
+        if finished {
+            self.committables.clear();
+        }
     }
 
     /// The current attempt as people see it.

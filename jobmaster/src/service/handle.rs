@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use flott_core::{
     failure::Failure,
-    id::{JobId, JobMasterEpoch, WorkerKey},
+    id::{CheckpointId, JobId, JobMasterEpoch, WorkerKey},
     message::WorkerToJob,
     status::JobStatus,
     view::{JobView, PendingReason},
@@ -96,6 +96,11 @@ impl JobMasterHandle {
     /// The commit manifest is durable, or surely does not exist.
     pub fn commit_persisted(&self, result: Result<(), Failure>) {
         self.tell(Event::CommitPersisted(result));
+    }
+
+    /// The manifest of a checkpoint is durable, or surely never will be.
+    pub fn checkpoint_stored(&self, checkpoint: CheckpointId, result: Result<(), Failure>) {
+        self.tell(Event::CheckpointStored { checkpoint, result });
     }
 
     /// Stops the JobMaster without ending the job: it is SUSPENDED, and its processes are left to a later JobMaster.

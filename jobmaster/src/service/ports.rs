@@ -1,14 +1,18 @@
 //! What the owner of a JobMaster implements.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use flott_core::{
-    id::{JobId, JobMasterEpoch, WorkerKey},
+    id::{CheckpointId, JobId, JobMasterEpoch, WorkerKey},
     message::{Committable, JobToWorker},
     resource::ResourceProfile,
     status::JobStatus,
     view::JobView,
 };
+use flott_snapshot::Manifest;
 
 /// Everything that a job needs, whole and idempotent: it takes the place of what was declared before. Slots that the job
 /// already has are counted. Without needs, the job is withdrawn.
@@ -49,6 +53,9 @@ pub trait ClusterPort: Send + Sync + 'static {
 /// - `persist_commit` is answered by [`JobMasterHandle::commit_persisted`](crate::JobMasterHandle::commit_persisted):
 ///   with `Ok` when the manifest will survive a crash, with an error only when it is sure that it does not exist. It is
 ///   called at most once, and never by a JobMaster that was given a restored manifest.
+/// - `store_checkpoint` is answered by [`JobMasterHandle::checkpoint_stored`](crate::JobMasterHandle::checkpoint_stored):
+///   with `Ok` when the manifest is durable, with an error only when it is sure that it never will be. It is not called again
+///   before that. Removing older checkpoints need not be waited for.
 /// - `ended` is called at most once, after the last `status_changed`; no other call of the job follows it. It is not called
 ///   when the JobMaster is stopped before the job has ended.
 pub trait JobListener: Send + Sync + 'static {
@@ -57,6 +64,15 @@ pub trait JobListener: Send + Sync + 'static {
 
     /// Write this down durably.
     fn persist_commit(&self, job: JobId, epoch: JobMasterEpoch, committables: Vec<Committable>);
+
+    /// Commit this manifest, and then keep the checkpoints in `retained` and no older ones.
+    fn store_checkpoint(
+        &self,
+        job: JobId,
+        epoch: JobMasterEpoch,
+        manifest: Arc<Manifest>,
+        retained: BTreeSet<CheckpointId>,
+    );
 
     /// The job has ended for good.
     fn ended(&self, view: Arc<JobView>);

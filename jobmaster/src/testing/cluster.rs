@@ -1,15 +1,20 @@
 //! Carries messages between a JobMaster and its workers, and watches.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use flott_core::{
+    checkpoint::Barrier,
     failure::Failure,
-    id::{AllocationId, AttemptId, IdSequence, JobMasterEpoch, SlotIndex, SubtaskIndex, VertexId, WorkerKey},
-    message::{Committable, HostToJob, JobToWorker, SlotGrant, WorkerToJob},
+    id::{AllocationId, AttemptId, CheckpointId, IdSequence, JobMasterEpoch, SlotIndex, SubtaskIndex, VertexId, WorkerKey},
+    message::{Committable, HostToJob, JobToHost, JobToWorker, SlotGrant, WorkerToJob},
     resource::ResourceProfile,
     status::JobStatus,
     view::JobView,
 };
+use flott_snapshot::Manifest;
 
 use super::worker::{FakeWorker, Profile};
 use crate::{
@@ -46,6 +51,10 @@ pub struct FakeCluster {
     pub manifests: Vec<Vec<Committable>>,
     /// Whether manifests are written at once.
     pub persists: bool,
+    /// Manifests of checkpoints that are to be stored, and are not answered.
+    pub storing: VecDeque<Arc<Manifest>>,
+    /// Barriers that were sent.
+    pub barriers: BTreeMap<CheckpointId, Barrier>,
     /// What is declared now.
     pub declared: BTreeMap<ResourceProfile, u32>,
     /// Whether it was declared that the slots the job has are of no use to it so far.
@@ -86,6 +95,8 @@ impl FakeCluster {
             ended: Vec::new(),
             manifests: Vec::new(),
             persists: true,
+            storing: VecDeque::new(),
+            barriers: BTreeMap::new(),
             declared: BTreeMap::new(),
             idle: false,
             faults: Vec::new(),
@@ -221,6 +232,9 @@ impl FakeCluster {
                 }
                 Action::Send { worker, message } => {
                     self.sent += 1;
+                    if let JobToWorker::Host { message: JobToHost::Snapshot { barrier, .. }, .. } = &message {
+                        self.barriers.insert(barrier.checkpoint, *barrier);
+                    }
                     if let Some(lane) = self.to_workers.get_mut(&worker) {
                         lane.push_back(message);
                         self.busy.insert(worker);
@@ -228,6 +242,7 @@ impl FakeCluster {
                 }
                 Action::WakeAt(at) => self.wake = at,
                 Action::PersistCommit(committables) => self.manifests.push(committables),
+                Action::StoreCheckpoint { manifest, .. } => self.storing.push_back(manifest),
                 Action::StatusChanged(status) => self.statuses.push(status),
                 Action::Ended(view) => self.ended.push(*view),
             }

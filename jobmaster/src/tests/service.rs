@@ -1,15 +1,19 @@
 //! The loop around the machine.
 
-use std::sync::{
-    Arc, Mutex, OnceLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use flott_core::{
-    id::{AllocationId, JobId, JobMasterEpoch, SlotIndex, WorkerKey},
+    id::{AllocationId, CheckpointId, JobId, JobMasterEpoch, SlotIndex, WorkerKey},
     message::{Committable, JobToWorker, SlotGrant},
     view::JobView,
 };
+use flott_snapshot::Manifest;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -52,6 +56,10 @@ impl JobListener for Listener {
 
     fn persist_commit(&self, _: JobId, _: JobMasterEpoch, _: Vec<Committable>) {
         self.handle.get().unwrap().commit_persisted(Ok(()));
+    }
+
+    fn store_checkpoint(&self, _: JobId, _: JobMasterEpoch, manifest: Arc<Manifest>, _: BTreeSet<CheckpointId>) {
+        self.handle.get().unwrap().checkpoint_stored(manifest.checkpoint, Ok(()));
     }
 
     fn ended(&self, _: Arc<JobView>) {

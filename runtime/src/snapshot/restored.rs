@@ -21,7 +21,7 @@ use crate::{
 /// What the operators of a task had, and have not asked for yet.
 #[derive(Debug, Default)]
 pub struct RestoredTask {
-    operators: Mutex<BTreeMap<OperatorId, Restored>>,
+    operators: BTreeMap<OperatorId, Restored>,
     /// Whether what nobody asks for may be left behind.
     ignore_unclaimed: bool,
 }
@@ -29,12 +29,12 @@ pub struct RestoredTask {
 impl RestoredTask {
     /// What was read of a snapshot.
     pub fn new(operators: BTreeMap<OperatorId, Restored>, ignore_unclaimed: bool) -> Self {
-        Self { operators: Mutex::new(operators), ignore_unclaimed }
+        Self { operators, ignore_unclaimed }
     }
 
     /// What this operator had. Nothing is there any more when it is asked for again.
-    pub fn take(&self, operator: OperatorId) -> Restored {
-        self.operators.lock().remove(&operator).unwrap_or_default()
+    pub fn take(&mut self, operator: OperatorId) -> Restored {
+        self.operators.remove(&operator).unwrap_or_default()
     }
 
     /// After an operator has been opened: whether it has asked for all that it had.

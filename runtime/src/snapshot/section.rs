@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use flott_core::key_group::KeyGroup;
+use flott_core::{id::OperatorId, key_group::KeyGroup};
+use flott_snapshot as stored;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -60,4 +61,62 @@ pub struct Chunk {
     pub count: usize,
     /// Encoded, one after the other.
     pub bytes: Vec<u8>,
+}
+
+/// As files of state say it.
+pub(crate) fn to_stored(operator: OperatorId, section: &Section) -> stored::Section {
+    let kind = match section.sort {
+        SectionSort::Keyed { kind, expires } => stored::SectionKind::Keyed {
+            kind: match kind {
+                StateKind::Value => stored::KeyedKind::Value,
+                StateKind::List => stored::KeyedKind::List,
+                StateKind::Map => stored::KeyedKind::Map,
+                StateKind::Reducing => stored::KeyedKind::Reducing,
+                StateKind::Aggregating => stored::KeyedKind::Aggregating,
+            },
+            expires,
+        },
+        SectionSort::Timers(domain) => stored::SectionKind::Timers {
+            domain: match domain {
+                TimeDomain::Event => stored::TimeDomain::Event,
+                TimeDomain::Processing => stored::TimeDomain::Processing,
+            },
+        },
+        SectionSort::Elements(spread) => stored::SectionKind::OperatorList {
+            spread: match spread {
+                Spread::Split => stored::Spread::Split,
+                Spread::Union => stored::Spread::Union,
+                Spread::Broadcast => stored::Spread::Broadcast,
+            },
+        },
+        SectionSort::Own => stored::SectionKind::Engine,
+    };
+    stored::Section { operator, name: section.name.to_string(), kind, schema: None }
+}
+
+/// The other way round.
+pub(crate) fn of_stored(section: &stored::Section) -> Section {
+    let sort = match section.kind {
+        stored::SectionKind::Keyed { kind, expires } => SectionSort::Keyed {
+            kind: match kind {
+                stored::KeyedKind::Value => StateKind::Value,
+                stored::KeyedKind::List => StateKind::List,
+                stored::KeyedKind::Map => StateKind::Map,
+                stored::KeyedKind::Reducing => StateKind::Reducing,
+                stored::KeyedKind::Aggregating => StateKind::Aggregating,
+            },
+            expires,
+        },
+        stored::SectionKind::Timers { domain } => SectionSort::Timers(match domain {
+            stored::TimeDomain::Event => TimeDomain::Event,
+            stored::TimeDomain::Processing => TimeDomain::Processing,
+        }),
+        stored::SectionKind::OperatorList { spread } => SectionSort::Elements(match spread {
+            stored::Spread::Split => Spread::Split,
+            stored::Spread::Union => Spread::Union,
+            stored::Spread::Broadcast => Spread::Broadcast,
+        }),
+        stored::SectionKind::Engine => SectionSort::Own,
+    };
+    Section { name: section.name.as_str().into(), sort }
 }

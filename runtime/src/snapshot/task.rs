@@ -31,7 +31,7 @@ pub struct TaskSnapshots {
     exactly_once: bool,
     /// None: nobody stores anything, and barriers cut nothing.
     port: Option<Arc<dyn SnapshotPort>>,
-    restored: RestoredTask,
+    restored: Mutex<RestoredTask>,
     current: Mutex<Current>,
 }
 
@@ -55,7 +55,7 @@ impl Default for TaskSnapshots {
             groups: GroupSpace { max, held: KeyGroupRange::all(max) },
             exactly_once: true,
             port: None,
-            restored: RestoredTask::default(),
+            restored: Mutex::default(),
             current: Mutex::default(),
         }
     }
@@ -68,7 +68,6 @@ impl TaskSnapshots {
         parallelism: u32,
         max_parallelism: u32,
         configuration: &BTreeMap<String, String>,
-        restored: RestoredTask,
         port: Arc<dyn SnapshotPort>,
     ) -> Self {
         // A configuration is checked where it is taken in: what does not parse is not there.
@@ -77,7 +76,7 @@ impl TaskSnapshots {
             groups: groups(subtask, parallelism, max_parallelism),
             exactly_once: mode != Some(CheckpointingMode::AtLeastOnce),
             port: Some(port),
-            restored,
+            restored: Mutex::default(),
             current: Mutex::default(),
         }
     }
@@ -92,14 +91,19 @@ impl TaskSnapshots {
         self.groups
     }
 
+    /// What the task starts from, before its operators are opened.
+    pub(crate) fn restore(&self, restored: RestoredTask) {
+        *self.restored.lock() = restored;
+    }
+
     /// What `operator` had in the snapshot that the task starts from. Once.
     pub(crate) fn take_restored(&self, operator: OperatorId) -> Restored {
-        self.restored.take(operator)
+        self.restored.lock().take(operator)
     }
 
     /// After an operator has been opened: whether it has asked for all that it had.
     pub(crate) fn check_restored(&self, restored: &Restored) -> TaskResult {
-        self.restored.check(restored)
+        self.restored.lock().check(restored)
     }
 
     /// All inputs have come to a barrier; the first of them did at `since`.

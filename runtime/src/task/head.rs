@@ -3,9 +3,12 @@
 //! Each such loop waits for input and, while it waits, sends what starved receivers wait for; feeds one batch through the
 //! chain; and waits until everything held back for lack of credit is gone before it takes the next. See `turn`.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::sync::Arc;
 
-use super::{Prepared, TaskHead, TaskInfo, TaskWiring, turn::Turn};
+use super::{
+    Prepared, Run, TaskHead, TaskInfo, TaskWiring,
+    turn::{Turn, pass},
+};
 use crate::{
     batch::Data,
     channel::gate::{GateItem, InputGate},
@@ -13,8 +16,6 @@ use crate::{
     event::Event,
     output::Output,
 };
-
-pub(super) type Run = Pin<Box<dyn Future<Output = TaskResult<Prepared>> + Send>>;
 
 /// A chain with one input.
 pub struct OneInputHead<T> {
@@ -49,5 +50,9 @@ impl<T: Data> OneInputHead<T> {
 impl<T: Data> TaskHead for OneInputHead<T> {
     fn run(self: Box<Self>) -> Run {
         Box::pin(self.drive())
+    }
+
+    fn pass(self: Box<Self>) -> Run {
+        Box::pin(pass(self.out, self.info))
     }
 }

@@ -10,8 +10,6 @@
 
 use std::{
     collections::VecDeque,
-    future::Future,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -20,9 +18,9 @@ use bytes::Bytes;
 use flott_core::{checkpoint::Barrier, codec, failure::Failure};
 
 use super::{
-    Prepared, TaskHead, TaskInfo, TaskWiring,
+    Prepared, Run, TaskHead, TaskInfo, TaskWiring,
     splits::{Splits, ToSource},
-    turn::{Tail, Turn},
+    turn::{Tail, Turn, pass},
 };
 use crate::{
     batch::{BATCH_RECORDS, Batch, Timestamp},
@@ -331,6 +329,10 @@ impl<S: Source> Tail for SourceHead<S> {
         self.out.drain()
     }
 
+    fn skip(&mut self) {
+        self.out.skip();
+    }
+
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
         self.out.poll_settle(cx)
     }
@@ -349,7 +351,11 @@ impl<S: Source> Tail for SourceHead<S> {
 }
 
 impl<S: Source> TaskHead for SourceHead<S> {
-    fn run(self: Box<Self>) -> Pin<Box<dyn Future<Output = TaskResult<Prepared>> + Send>> {
+    fn run(self: Box<Self>) -> Run {
         Box::pin(self.drive())
+    }
+
+    fn pass(self: Box<Self>) -> Run {
+        Box::pin(pass(self.out, self.info))
     }
 }

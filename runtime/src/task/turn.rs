@@ -38,6 +38,7 @@ pub(super) trait Tail {
     fn time(&mut self, now: Timestamp) -> TaskResult;
     fn quiet(&mut self) -> TaskResult;
     fn drain(&mut self) -> TaskResult<Drained>;
+    fn skip(&mut self);
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
     fn prepared(&mut self, into: &mut Prepared) -> TaskResult;
     fn state_size(&self) -> StateSize;
@@ -68,6 +69,10 @@ impl<T> Tail for Box<dyn Output<T>> {
         (**self).drain()
     }
 
+    fn skip(&mut self) {
+        (**self).skip();
+    }
+
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
         (**self).poll_settle(cx)
     }
@@ -79,6 +84,14 @@ impl<T> Tail for Box<dyn Output<T>> {
     fn state_size(&self) -> StateSize {
         (**self).state_size()
     }
+}
+
+/// What a task does that had finished: time and input have ended, and all that its operators had to give was given.
+pub(super) async fn pass(mut tail: impl Tail, info: Arc<TaskInfo>) -> TaskResult<Prepared> {
+    let mut turn = Turn::new(info);
+    tail.skip();
+    turn.event(&mut tail, Event::Watermark(Timestamp::MAX)).await?;
+    turn.end(&mut tail).await
 }
 
 enum Woken<R> {

@@ -6,9 +6,8 @@ use std::{
 };
 
 use super::{
-    Prepared, TaskHead, TaskInfo, TaskWiring,
-    head::Run,
-    turn::{Tail, Turn},
+    Prepared, Run, TaskHead, TaskInfo, TaskWiring,
+    turn::{Tail, Turn, pass},
 };
 use crate::{
     batch::{Batch, Data, Timestamp},
@@ -132,6 +131,9 @@ where
     Op: TwoInputOperator<A, B, Out>,
 {
     fn event(&mut self, event: Event) -> TaskResult {
+        if self.finished {
+            return self.next.event(event);
+        }
         match event {
             Event::End => self.next.event(event),
             Event::Barrier(_) => {
@@ -175,6 +177,11 @@ where
         self.drain_operator()?;
         // What its end has set off behind it is done before that is drained in its turn.
         Ok(Drained::Some)
+    }
+
+    fn skip(&mut self) {
+        self.finished = true;
+        self.next.skip();
     }
 
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
@@ -293,5 +300,9 @@ where
 {
     fn run(self: Box<Self>) -> Run {
         Box::pin(self.drive())
+    }
+
+    fn pass(self: Box<Self>) -> Run {
+        Box::pin(pass(self.tail, self.info))
     }
 }

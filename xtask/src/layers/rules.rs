@@ -11,8 +11,9 @@ pub enum Rule {
 const CRATES: &[(&str, Rule)] = &[
     ("flott-core", Rule::Only(&[])),
     ("flott-rpc", Rule::Only(&["flott-core"])),
-    ("flott-runtime", Rule::Only(&["flott-core", "flott-rpc"])),
-    ("flott-jobmaster", Rule::Only(&["flott-core"])),
+    ("flott-snapshot", Rule::Only(&["flott-core"])),
+    ("flott-runtime", Rule::Only(&["flott-core", "flott-rpc", "flott-snapshot"])),
+    ("flott-jobmaster", Rule::Only(&["flott-core", "flott-snapshot"])),
     ("flott-resource-manager", Rule::Only(&["flott-core"])),
     ("flott-worker", Rule::Only(&["flott-core", "flott-rpc"])),
     ("flott", Rule::Only(&["flott-core", "flott-rpc", "flott-runtime", "flott-jobmaster"])),

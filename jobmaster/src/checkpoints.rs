@@ -1,0 +1,259 @@
+//! Checkpoints of one job: when one begins, who is awaited, which is complete, and what a restart goes back to.
+//!
+//! Nothing here is done: who has to be told, and what has to be stored, is for the machine around it.
+//!
+//! # Life of a checkpoint
+//! It *collects* from the moment its barrier is sent until every task that it needs has reported, or one has failed, or
+//! time is up. Then it is *stored*: its manifest is committed, one at a time and in order. From the moment a manifest is handed
+//! out to be stored until the answer comes, nobody knows whether it counts; until then nothing is started again and nothing
+//! is ended, since either would have to know what is the latest. When it is stored it is *complete*: it is what a restart goes
+//! back to, and what sinks have prepared for it becomes visible.
+//!
+//! # Layout
+//! - `settings`: how often, and how long
+//! - `pending`: one that is under way
+//! - `history`: what people see of them
+
+mod history;
+mod pending;
+mod settings;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use flott_core::{
+    checkpoint::{Barrier, SnapshotKind, SnapshotReport},
+    failure::Failure,
+    id::CheckpointId,
+};
+use flott_snapshot::Manifest;
+
+pub use history::{CheckpointHistory, HISTORY_MAX};
+pub use pending::{Pending, SourceCut};
+pub use settings::Settings;
+
+use crate::{index::ExecutionIndex, time::Millis};
+
+/// Why a checkpoint was given up, and whether that counts among those that the job tolerates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GivenUp {
+    /// Which.
+    pub checkpoint: CheckpointId,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// The checkpoints of one job.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    settings: Settings,
+    next: CheckpointId,
+    collecting: BTreeMap<CheckpointId, Pending>,
+    /// Whole, and to be stored when the one before is.
+    whole: VecDeque<Pending>,
+    storing: Option<(Pending, Arc<Manifest>)>,
+    /// Complete ones that are kept, oldest first.
+    retained: VecDeque<CheckpointId>,
+    began: Option<Millis>,
+    ended: Option<Millis>,
+    failed_in_row: u32,
+    history: CheckpointHistory,
+}
+
+impl Checkpoints {
+    /// Those of a job that begins at `now`; the first is number `next`, and `restored` is the one that it starts from.
+    pub fn new(settings: Settings, next: CheckpointId, restored: Option<CheckpointId>, now: Millis) -> Self {
+        Self {
+            settings,
+            next,
+            collecting: BTreeMap::new(),
+            whole: VecDeque::new(),
+            storing: None,
+            retained: restored.into_iter().collect(),
+            began: Some(now),
+            ended: None,
+            failed_in_row: 0,
+            history: CheckpointHistory::new(restored),
+        }
+    }
+
+    /// How often, and how long.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What people see.
+    pub fn history(&self) -> &CheckpointHistory {
+        &self.history
+    }
+
+    /// The number of the next one.
+    pub fn next(&self) -> CheckpointId {
+        self.next
+    }
+
+    /// Tasks start from a complete one.
+    pub fn note_restored(&mut self) {
+        self.history.restored();
+    }
+
+    /// When the next one is to begin, if the job is in a state for it: an interval after the last began, and a pause after it
+    /// ended, when no more are under way than may be.
+    pub fn due(&self) -> Option<Millis> {
+        let interval = self.settings.interval?;
+        let under_way = self.collecting.len() + self.whole.len() + usize::from(self.storing.is_some());
+        if under_way >= self.settings.concurrent_max as usize {
+            return None;
+        }
+        let after_begin = self.began.map(|began| began.plus(interval));
+        let after_end = self.ended.map(|ended| ended.plus(self.settings.min_pause));
+        after_begin.max(after_end)
+    }
+
+    /// When the first of those that collect is to be given up.
+    pub fn deadline(&self) -> Option<Millis> {
+        self.collecting.values().map(|pending| pending.began.plus(self.settings.timeout)).min()
+    }
+
+    /// Begins one: `awaited` are to report, `finished` have nothing to report any more.
+    pub fn begin(
+        &mut self,
+        kind: SnapshotKind,
+        awaited: BTreeSet<ExecutionIndex>,
+        finished: BTreeSet<ExecutionIndex>,
+        sources: Vec<SourceCut>,
+        now: Millis,
+    ) -> Barrier {
+        let barrier = Barrier { checkpoint: self.next, kind };
+        self.next = self.next.next();
+        self.began = Some(now);
+        self.history.began(barrier, awaited.len() + finished.len(), now);
+        let pending = Pending::new(barrier, awaited, finished, sources, now);
+        self.collecting.insert(barrier.checkpoint, pending);
+        barrier
+    }
+
+    /// A task has reported. A report of one that is not collected any more, or from whom none is awaited, changes nothing.
+    pub fn reported(&mut self, execution: ExecutionIndex, report: SnapshotReport, now: Millis) -> Option<GivenUp> {
+        let SnapshotReport { checkpoint, result, figures, .. } = report;
+        let pending = self.collecting.get_mut(&checkpoint)?;
+        if !pending.awaits(execution) {
+            return None;
+        }
+        match result {
+            Ok(state) => {
+                self.history.reported(checkpoint, figures, now);
+                pending.reported(execution, state);
+                self.settle(checkpoint);
+                None
+            }
+            Err(failure) => self.give_up(checkpoint, failure, now),
+        }
+    }
+
+    /// A task has finished: it has come to no barrier that it has not reported.
+    pub fn finished(&mut self, execution: ExecutionIndex) {
+        let waiting: Vec<_> =
+            self.collecting.values_mut().filter_map(|pending| pending.finished(execution)).collect();
+        waiting.into_iter().for_each(|checkpoint| self.settle(checkpoint));
+    }
+
+    fn settle(&mut self, checkpoint: CheckpointId) {
+        if self.collecting.get(&checkpoint).is_some_and(Pending::is_whole)
+            && let Some(pending) = self.collecting.remove(&checkpoint)
+        {
+            self.whole.push_back(pending);
+        }
+    }
+
+    /// The next one to be stored, if none is being stored; `manifest` says what it consists of.
+    pub fn store_next(&mut self, manifest: impl FnOnce(&Pending) -> Manifest) -> Option<Arc<Manifest>> {
+        if self.storing.is_some() {
+            return None;
+        }
+        let pending = self.whole.pop_front()?;
+        let manifest = Arc::new(manifest(&pending));
+        self.storing = Some((pending, Arc::clone(&manifest)));
+        Some(manifest)
+    }
+
+    /// Whether nobody knows at the moment which one is the latest.
+    pub fn is_storing(&self) -> bool {
+        self.storing.is_some()
+    }
+
+    /// Those that are to be kept once `checkpoint` is stored.
+    pub fn retained_with(&self, checkpoint: CheckpointId) -> BTreeSet<CheckpointId> {
+        let older = self.settings.retained.saturating_sub(1);
+        self.retained.iter().rev().take(older).copied().chain([checkpoint]).collect()
+    }
+
+    /// The answer for the one that is being stored. `Ok` gives it back: it is the latest now, and older ones that are still
+    /// under way are given up, as nobody needs them.
+    pub fn stored(
+        &mut self,
+        checkpoint: CheckpointId,
+        result: Result<(), Failure>,
+        now: Millis,
+    ) -> Option<Result<(Pending, Arc<Manifest>), GivenUp>> {
+        let stored = self.storing.take_if(|(pending, _)| pending.barrier.checkpoint == checkpoint)?;
+        self.ended = Some(now);
+        match result {
+            Ok(()) => {
+                self.failed_in_row = 0;
+                self.retained.push_back(checkpoint);
+                while self.retained.len() > self.settings.retained {
+                    self.retained.pop_front();
+                }
+                self.collecting.retain(|older, _| *older > checkpoint);
+                self.history.completed(checkpoint, now);
+                Some(Ok(stored))
+            }
+            Err(failure) => {
+                self.failed_in_row = self.failed_in_row.saturating_add(1);
+                self.history.failed(checkpoint, failure.clone(), now);
+                Some(Err(GivenUp { checkpoint, failure }))
+            }
+        }
+    }
+
+    /// Gives up those that have collected for too long.
+    pub fn expire(&mut self, now: Millis) -> Vec<GivenUp> {
+        let timeout = self.settings.timeout;
+        let late = |pending: &&Pending| pending.began.plus(timeout) <= now;
+        let late: Vec<_> =
+            self.collecting.values().filter(late).map(|pending| (pending.barrier.checkpoint, pending.missing())).collect();
+        let give_up = |(checkpoint, missing): (CheckpointId, usize)| {
+            let message = format!("checkpoint {checkpoint} was not complete within {timeout} ms; {missing} tasks had not reported");
+            self.give_up(checkpoint, Failure::environment(message), now)
+        };
+        late.into_iter().filter_map(give_up).collect()
+    }
+
+    /// Tasks have failed or are ended: what collects will never be whole. That is no failure of its own.
+    pub fn give_up_collecting(&mut self, failure: &Failure, now: Millis) {
+        for checkpoint in std::mem::take(&mut self.collecting).into_keys() {
+            self.ended = Some(now);
+            self.history.failed(checkpoint, failure.clone(), now);
+        }
+        // These are whole, but what they would make visible is dropped with the tasks.
+        for pending in std::mem::take(&mut self.whole) {
+            self.history.failed(pending.barrier.checkpoint, failure.clone(), now);
+        }
+    }
+
+    fn give_up(&mut self, checkpoint: CheckpointId, failure: Failure, now: Millis) -> Option<GivenUp> {
+        self.collecting.remove(&checkpoint)?;
+        self.ended = Some(now);
+        self.failed_in_row = self.failed_in_row.saturating_add(1);
+        self.history.failed(checkpoint, failure.clone(), now);
+        Some(GivenUp { checkpoint, failure })
+    }
+
+    /// Whether more have failed in a row than the job tolerates.
+    pub fn too_many_failed(&self) -> bool {
+        self.settings.tolerable.is_some_and(|tolerable| self.failed_in_row > tolerable)
+    }
+}

@@ -1,0 +1,234 @@
+//! Checkpoints: from the barrier to the manifest, and from a manifest to what tasks start from.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use flott_core::{
+    checkpoint::{RestorePart, SnapshotKind, SnapshotReport, TaskRestore},
+    failure::Failure,
+    id::{CheckpointId, OperatorId, SubtaskIndex},
+    key_group::KeyGroupRange,
+    message::JobToHost,
+    status::ExecutionState,
+};
+use flott_snapshot::{DataPath, Manifest, StateFile, VertexState};
+
+use super::{Action, JobMasterCore, Phase, manifest::Composer};
+use crate::{
+    checkpoints::{GivenUp, SourceCut},
+    error::JobMasterError,
+    execution_graph::{ExecutionGraph, Host},
+    index::ExecutionIndex,
+    spec::JobSpec,
+    time::Millis,
+};
+
+/// A checkpoint that tasks go back to.
+#[derive(Debug, Clone)]
+pub struct RestorePoint {
+    /// What it consists of.
+    pub manifest: Arc<Manifest>,
+    /// Directory that paths of its files begin from, as a location.
+    pub directory: String,
+}
+
+/// Whether a job can start from a snapshot: each state has an owner, and key groups are the same.
+///
+/// # Errors
+/// When it cannot.
+pub(super) fn check_fits(point: &RestorePoint, graph: &ExecutionGraph, spec: &JobSpec) -> Result<(), JobMasterError> {
+    let vertices = spec.graph.vertices.iter().zip(graph.resolved().vertices.values());
+    let owners: BTreeMap<OperatorId, _> = vertices
+        .flat_map(|(spec, vertex)| spec.operators.iter().map(move |operator| (operator.id, vertex)))
+        .collect();
+    for stored in &point.manifest.vertices {
+        let has_state = stored.subtasks.iter().any(|subtask| !subtask.files.is_empty());
+        let mut owned = stored.operators.iter().filter_map(|operator| owners.get(&operator.id)).peekable();
+        if has_state && owned.peek().is_none() && !spec.snapshots.ignore_unclaimed {
+            return Err(JobMasterError::Unclaimed { vertex: stored.name.clone() });
+        }
+        if let Some(vertex) = owned.find(|vertex| has_state && vertex.max_parallelism != stored.max_parallelism.get()) {
+            let (stored, now) = (stored.max_parallelism.get(), vertex.max_parallelism);
+            return Err(JobMasterError::KeyGroups { vertex: vertex.name.clone(), stored, now });
+        }
+    }
+    Ok(())
+}
+
+impl JobMasterCore {
+    /// Begins the checkpoint that is due, and has the next one stored that is whole.
+    pub(super) fn advance_checkpoints(&mut self) {
+        if self.checkpoint_due().is_some_and(|due| due <= self.now) {
+            self.begin_checkpoint(SnapshotKind::Checkpoint);
+        }
+        let Self { checkpoints, graph, spec, now, .. } = self;
+        let Some(manifest) = checkpoints.store_next(|pending| Composer { graph, spec, now: *now }.manifest(pending)) else {
+            return;
+        };
+        let retained = checkpoints.retained_with(manifest.checkpoint);
+        self.actions.push(Action::StoreCheckpoint { manifest, retained });
+    }
+
+    /// When the next checkpoint begins without further news.
+    pub(super) fn checkpoint_due(&self) -> Option<Millis> {
+        self.may_checkpoint().then(|| self.checkpoints.due()).flatten()
+    }
+
+    /// Whether all that is not finished runs: barriers reach everything.
+    fn may_checkpoint(&self) -> bool {
+        matches!(self.phase, Phase::Executing) && self.graph.all_run()
+    }
+
+    fn begin_checkpoint(&mut self, kind: SnapshotKind) {
+        let (finished, awaited): (BTreeSet<_>, BTreeSet<_>) =
+            self.graph.resolved().executions().partition(|execution| self.graph.execution(*execution).done);
+        let next = self.checkpoints.next();
+        let cut = |coordinator: &mut crate::splits::SplitCoordinator| {
+            let (known, unassigned) = coordinator.cut(next);
+            SourceCut { source: coordinator.source, known, unassigned }
+        };
+        let sources = self.splits.iter_mut().map(cut).collect();
+        let mut attempts: BTreeMap<_, (Arc<Host>, Vec<_>)> = BTreeMap::new();
+        for &execution in &awaited {
+            let Some(host) = self.host_of(execution).filter(|_| !self.graph.vertex_of(execution).sources.is_empty()) else {
+                continue;
+            };
+            let attempt = self.graph.attempt_id(execution);
+            attempts.entry(host.location.process).or_insert((host, Vec::new())).1.push(attempt);
+        }
+        let barrier = self.checkpoints.begin(kind, awaited, finished, sources, self.now);
+        for (host, attempts) in attempts.into_values() {
+            self.send_host(&host, JobToHost::Snapshot { barrier, attempts });
+        }
+    }
+
+    /// A task has taken part in a checkpoint, or could not.
+    pub(super) fn snapshotted(&mut self, execution: ExecutionIndex, mut report: SnapshotReport) {
+        if self.graph.execution(execution).state != ExecutionState::Running {
+            return;
+        }
+        let committables = std::mem::take(&mut report.committables);
+        if !committables.is_empty() {
+            self.graph.execution_mut(execution).prepared.push((report.checkpoint, committables));
+        }
+        if let Ok(state) = &report.result
+            && let Some(file) = state.files.iter().find(|file| file.path.parse::<DataPath>().is_err())
+        {
+            let message = format!("a task named a state file {:?}, which is no path in the job's directory", file.path);
+            report.result = Err(Failure::internal(message));
+        }
+        let given_up = self.checkpoints.reported(execution, report, self.now);
+        self.gave_up(given_up.map(|given_up| self.named(execution, given_up)));
+    }
+
+    fn named(&self, execution: ExecutionIndex, given_up: GivenUp) -> GivenUp {
+        GivenUp { failure: self.graph.locate(execution, given_up.failure), ..given_up }
+    }
+
+    /// A checkpoint has failed: when that is one too many, the tasks go back to the last good one.
+    fn gave_up(&mut self, given_up: Option<GivenUp>) {
+        let Some(GivenUp { checkpoint, failure }) = given_up else { return };
+        if !self.checkpoints.too_many_failed() {
+            return;
+        }
+        let cause = Failure::environment(format!(
+            "checkpoint {checkpoint} has failed, and more in a row than are tolerated \
+             (execution.checkpointing.tolerable-failed-checkpoints)"
+        ));
+        let regions = self.regions.keys().filter(|region| self.states.regions[*region].live > 0).collect();
+        self.fail_regions(regions, cause.because(&failure));
+    }
+
+    pub(super) fn expire_checkpoints(&mut self) {
+        for given_up in self.checkpoints.expire(self.now) {
+            self.gave_up(Some(given_up));
+        }
+    }
+
+    /// The manifest of a checkpoint was committed, or surely was not.
+    pub(super) fn checkpoint_stored(&mut self, checkpoint: CheckpointId, result: Result<(), Failure>) {
+        let (pending, manifest) = match self.checkpoints.stored(checkpoint, result, self.now) {
+            None => return,
+            Some(Err(given_up)) => {
+                self.gave_up(Some(given_up));
+                return;
+            }
+            Some(Ok(stored)) => stored,
+        };
+        for execution in self.graph.resolved().executions() {
+            let finished = pending.finished.contains(&execution);
+            self.graph.execution_mut(execution).committed(checkpoint, finished);
+        }
+        let mut left: BTreeMap<OperatorId, BTreeMap<SubtaskIndex, Vec<_>>> = BTreeMap::new();
+        for (execution, state) in pending.states {
+            let subtask = self.graph.execution(execution).subtask;
+            for (source, splits) in state.splits {
+                left.entry(source).or_default().insert(subtask, splits);
+            }
+        }
+        for coordinator in &mut self.splits {
+            coordinator.completed(checkpoint, left.remove(&coordinator.source).unwrap_or_default());
+        }
+        if !manifest.committables.is_empty() {
+            self.commits.push(checkpoint, manifest.committables.clone());
+        }
+        let directory = self.spec.snapshots.directory.clone().unwrap_or_default();
+        self.latest = Some(Arc::new(RestorePoint { manifest, directory }));
+    }
+
+    // ------------------------------------------------------------ restore
+
+    /// What a subtask starts from.
+    pub(super) fn restore_of(&self, execution: ExecutionIndex) -> Option<Box<TaskRestore>> {
+        let RestorePoint { manifest, directory } = &**self.latest.as_ref()?;
+        let vertex = self.graph.vertex_of(execution);
+        let operators: BTreeSet<OperatorId> =
+            self.spec.graph.vertex(vertex.id).into_iter().flat_map(|spec| &spec.operators).map(|operator| operator.id).collect();
+        let owned = |stored: &&VertexState| stored.operators.iter().any(|operator| operators.contains(&operator.id));
+        let mut parts = Vec::new();
+        for stored in manifest.vertices.iter().filter(owned) {
+            for (subtask, state) in (0..).zip(&stored.subtasks) {
+                let files: Vec<_> = state.files.iter().map(named_file).collect();
+                if !files.is_empty() {
+                    let groups = state.key_groups.unwrap_or_else(|| KeyGroupRange::all(stored.max_parallelism));
+                    parts.push(RestorePart { subtask: SubtaskIndex(subtask), parallelism: stored.parallelism, groups, files });
+                }
+            }
+        }
+        Some(Box::new(TaskRestore {
+            checkpoint: manifest.checkpoint,
+            directory: directory.clone(),
+            parts,
+            finished: self.had_finished(execution, manifest),
+            ignore_unclaimed: self.spec.snapshots.ignore_unclaimed,
+        }))
+    }
+
+    /// Whether a subtask had finished: with another parallelism, whether all of its vertex had.
+    fn had_finished(&self, execution: ExecutionIndex, manifest: &Manifest) -> bool {
+        let vertex = self.graph.vertex_of(execution);
+        let Some(stored) = manifest.vertices.iter().find(|stored| stored.id == vertex.id) else { return false };
+        if stored.parallelism == vertex.parallelism {
+            let subtask = self.graph.execution(execution).subtask.0 as usize;
+            return stored.subtasks.get(subtask).is_some_and(|state| state.finished);
+        }
+        stored.subtasks.iter().all(|state| state.finished)
+    }
+
+    /// Regions are started again.
+    pub(super) fn note_restored(&mut self) {
+        if self.latest.is_some() {
+            self.checkpoints.note_restored();
+        }
+    }
+}
+
+fn named_file(file: &StateFile) -> flott_core::checkpoint::StateFile {
+    flott_core::checkpoint::StateFile {
+        path: file.path.as_str().to_owned(),
+        bytes: file.bytes,
+        checksum: file.checksum.0,
+    }
+}

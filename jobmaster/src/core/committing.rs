@@ -1,0 +1,101 @@
+//! Commits of checkpoints, beside the work of the job.
+
+use std::sync::Arc;
+
+use flott_core::{
+    failure::{Failure, Retry},
+    id::WorkerKey,
+    message::JobToHost,
+};
+
+use super::{JobMasterCore, Phase};
+use crate::{
+    commit::{Asked, CommitState},
+    execution_graph::Host,
+};
+
+/// Milliseconds from a try that failed to the next.
+const RETRY_DELAY: u64 = 1_000;
+
+impl JobMasterCore {
+    /// Asks a process to make visible what the next complete checkpoint holds, if none is asked.
+    pub(super) fn advance_commits(&mut self) {
+        match self.phase {
+            Phase::Executing | Phase::Stopping(_) => {}
+            // The final commit takes over what is left.
+            Phase::New | Phase::Committing(_) | Phase::Aborting(..) | Phase::Done => return,
+        }
+        let hosts: Vec<&Arc<Host>> = self.processes.hosts().collect();
+        let Some((_, commit)) = self.commits.current() else { return };
+        if commit.state != CommitState::Seeking {
+            return;
+        }
+        // Another process than last time, if there is one. Without any, it waits for the tasks to have one.
+        let Some(host) = hosts.get(commit.round as usize % hosts.len().max(1)).map(|host| Arc::clone(host)) else { return };
+        let asked = Asked { worker: host.worker.clone(), process: host.location.process };
+        let round = commit.ask(asked, self.now.plus(self.spec.timeouts.commit));
+        let committables = commit.committables.clone();
+        self.send_host(&host, JobToHost::Commit { round, committables });
+    }
+
+    /// Does what is due by now.
+    pub(super) fn checkpoint_commit_due(&mut self) {
+        let Some((_, commit)) = self.commits.current() else { return };
+        match &commit.state {
+            CommitState::Persisting | CommitState::Seeking => {}
+            CommitState::Waiting { until } => {
+                if *until <= self.now {
+                    commit.state = CommitState::Seeking;
+                }
+            }
+            CommitState::Asked { until, .. } => {
+                if *until <= self.now {
+                    let message = format!("the commit was not through within {} ms", self.spec.timeouts.commit);
+                    self.checkpoint_committed(Err(Failure::environment(message)));
+                }
+            }
+        }
+    }
+
+    /// A round of the commit of a checkpoint is over.
+    pub(super) fn checkpoint_committed(&mut self, result: Result<(), Failure>) {
+        let Some((checkpoint, commit)) = self.commits.current() else { return };
+        let Err(failure) = result else {
+            self.commits.done();
+            return;
+        };
+        let checkpoint = *checkpoint;
+        if commit.try_failed() && failure.retry != Retry::Never {
+            commit.state = CommitState::Waiting { until: self.now.plus(RETRY_DELAY) };
+            self.history.record(self.now, failure);
+            return;
+        }
+        let message = format!(
+            "what checkpoint {checkpoint} holds cannot be made visible; it is not lost, and is tried again when the job is started \
+             from it"
+        );
+        // What is left is in the manifest. The job must not end as if it were visible, nor have it removed.
+        self.commits.take_all();
+        self.stranded = true;
+        self.fail_job(Failure::environment(message).because(&failure).fatal());
+    }
+
+    /// A process is gone that may have been asked.
+    pub(super) fn commit_lost_process(&mut self, worker: &WorkerKey) {
+        if let Some((_, commit)) = self.commits.current()
+            && commit.is_asked(worker)
+        {
+            commit.state = CommitState::Seeking;
+        }
+    }
+
+    /// Repeats what a process may have missed.
+    pub(super) fn repeat_commit(&mut self, host: &Host) {
+        if let Some((_, commit)) = self.commits.at_hand()
+            && commit.is_asked(&host.worker)
+        {
+            let message = JobToHost::Commit { round: commit.round, committables: commit.committables.clone() };
+            self.send_host(host, message);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What a checkpoint consists of, from what its tasks have reported.
+
+use flott_core::{
+    id::{OperatorId, SubtaskIndex},
+    job_graph::{JobVertex, OperatorSpec},
+    key_group::{KeyGroupAssignment, MaxParallelism},
+};
+use flott_snapshot::{
+    Checksum, Manifest, OperatorIdentity, SnapshotKind, SourceSplits, StateFile, SubtaskState, VertexState,
+};
+
+use crate::{
+    checkpoints::Pending,
+    execution_graph::{ExecutionGraph, Vertex},
+    spec::JobSpec,
+    time::Millis,
+};
+
+/// Puts a manifest together.
+pub(super) struct Composer<'a> {
+    pub graph: &'a ExecutionGraph,
+    pub spec: &'a JobSpec,
+    pub now: Millis,
+}
+
+impl Composer<'_> {
+    pub fn manifest(&self, pending: &Pending) -> Manifest {
+        let Pending { barrier, began, states, finished, sources, .. } = pending;
+        let graph = &self.spec.graph;
+        let vertices = graph.vertices.iter().zip(self.graph.resolved().vertices.values());
+        let vertices = vertices.map(|(spec, vertex)| vertex_state(spec, vertex, pending)).collect();
+        let left = |source: OperatorId| {
+            let of_reader = states.values().flat_map(|state| &state.splits).filter(move |(id, _)| *id == source);
+            of_reader.flat_map(|(_, splits)| splits.iter().cloned())
+        };
+        let sources = sources.iter().map(|cut| SourceSplits {
+            source: cut.source,
+            known: cut.known,
+            splits: left(cut.source).chain(cut.unassigned.iter().cloned()).collect(),
+        });
+        let committables = self.graph.resolved().executions().flat_map(|execution| {
+            let finished = finished.contains(&execution);
+            self.graph.execution(execution).to_commit(barrier.checkpoint, finished)
+        });
+        Manifest {
+            job_id: graph.job_id,
+            job_name: graph.name.clone(),
+            fingerprint: graph.fingerprint,
+            kind: SnapshotKind::Checkpoint,
+            checkpoint: barrier.checkpoint,
+            epoch: self.spec.epoch,
+            triggered_ms: began.0,
+            completed_ms: self.now.0,
+            vertices,
+            sources: sources.collect(),
+            committables: committables.collect(),
+        }
+    }
+}
+
+fn vertex_state(spec: &JobVertex, vertex: &Vertex, pending: &Pending) -> VertexState {
+        let max = MaxParallelism::new(vertex.max_parallelism).unwrap_or(MaxParallelism::LARGEST);
+        let groups = KeyGroupAssignment::new(max, vertex.parallelism).ok();
+        let subtasks = vertex.executions().zip(0..).map(|(execution, subtask)| {
+            let files = pending.states.get(&execution).map(|state| &state.files[..]).unwrap_or_default();
+            SubtaskState {
+                finished: pending.finished.contains(&execution),
+                key_groups: groups.and_then(|groups| groups.range_of(SubtaskIndex(subtask))),
+                files: files.iter().filter_map(stored_file).collect(),
+            }
+        });
+        let operator = |operator: &OperatorSpec| OperatorIdentity {
+            id: operator.id,
+            name: operator.name.clone(),
+            uid: operator.uid.clone(),
+        };
+        VertexState {
+            id: vertex.id,
+            name: vertex.name.clone(),
+            parallelism: vertex.parallelism,
+            max_parallelism: max,
+            operators: spec.operators.iter().map(operator).collect(),
+            subtasks: subtasks.collect(),
+        }
+    }
+
+fn stored_file(file: &flott_core::checkpoint::StateFile) -> Option<StateFile> {
+    // Paths were looked at when they were reported.
+    let path = file.path.parse().ok()?;
+    Some(StateFile { path, bytes: file.bytes, checksum: Checksum(file.checksum) })
+}
+
