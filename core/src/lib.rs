@@ -14,6 +14,7 @@
 //! - [`view`]: a job and a cluster as REST and the command line show them
 //! - [`key_group`]: the stable hash of a key, and key groups
 //! - [`codec`]: the binary format of records, state and control messages
+//! - [`json`]: where in a JSON document an error lies
 //! - [`config`]: every configuration key, declared once
 //! - [`units`]: byte sizes and durations as people write them
 
@@ -22,6 +23,7 @@ pub mod config;
 pub mod failure;
 pub mod id;
 pub mod job_graph;
+pub mod json;
 pub mod key_group;
 pub mod message;
 pub mod resource;

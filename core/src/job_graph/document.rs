@@ -11,11 +11,10 @@
 
 mod entries;
 mod mistaken;
-mod position;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -26,7 +25,10 @@ use super::{
     JobGraph,
     check::{GraphError, check},
 };
-use crate::id::Digest;
+use crate::{
+    id::Digest,
+    json::{Misplaced, locate},
+};
 
 /// What `format` says.
 pub const FORMAT: &str = "flott.job-graph";
@@ -54,17 +56,8 @@ pub enum DocumentError {
     #[error("version: {0}, expected {VERSION}, the one that flott {ENGINE} reads")]
     Version(u64),
     /// Not JSON, or not of the right shape.
-    #[error("{}{problem} (line {line}, column {column})", prefix(field))]
-    Malformed {
-        /// Path of the field, as `graph.vertices[3].name`; empty where there is none.
-        field: String,
-        /// What is wrong.
-        problem: String,
-        /// Line in the document, from 1.
-        line: usize,
-        /// Column in that line in bytes, from 1; 0 where the document ended just after a line break.
-        column: usize,
-    },
+    #[error("{0}")]
+    Malformed(Misplaced),
     /// The graph is not the one that was written.
     #[error("checksum: {stated}, but the graph's is {actual}: the document is damaged")]
     Checksum {
@@ -76,10 +69,6 @@ pub enum DocumentError {
     /// A graph that makes no sense.
     #[error("graph.{0}")]
     Graph(#[from] GraphError),
-}
-
-fn prefix(field: &str) -> String {
-    if field.is_empty() { String::new() } else { format!("{field}: ") }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -128,7 +117,7 @@ pub fn read(bytes: &[u8]) -> Result<JobGraph, DocumentError> {
     }
     let document: Document<'_> = match serde_json::from_slice(bytes) {
         Ok(document) => document,
-        Err(error) => return Err(other_kind(bytes).unwrap_or_else(|| position::locate(bytes, 0..bytes.len(), &error))),
+        Err(error) => return Err(other_kind(bytes).unwrap_or_else(|| malformed(bytes, 0..bytes.len(), &error))),
     };
     check_heading(&document.format, document.version)?;
     let text = document.graph.get();
@@ -139,10 +128,14 @@ pub fn read(bytes: &[u8]) -> Result<JobGraph, DocumentError> {
     let graph: JobGraph = serde_json::from_str(text).map_err(|error| {
         // The raw value is a piece of the document, so its place there is the distance of the two beginnings.
         let start = text.as_ptr().addr().saturating_sub(bytes.as_ptr().addr());
-        position::locate(bytes, start..start + text.len(), &error)
+        malformed(bytes, start..start + text.len(), &error)
     })?;
     check(&graph)?;
     Ok(graph)
+}
+
+fn malformed(document: &[u8], part: Range<usize>, error: &serde_json::Error) -> DocumentError {
+    DocumentError::Malformed(locate(document, part, error))
 }
 
 fn check_heading(format: &str, version: u64) -> Result<(), DocumentError> {

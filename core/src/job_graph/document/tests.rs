@@ -241,7 +241,7 @@ fn numbers_that_are_none_are_refused_and_do_not_panic() {
 fn nesting_bombs_do_not_overflow_the_stack() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let bomb = format!("{}1{}", open.repeat(1_000_000), close.repeat(1_000_000));
-        assert!(matches!(read(sealed(&bomb).as_bytes()), Err(DocumentError::Malformed { .. })));
+        assert!(matches!(read(sealed(&bomb).as_bytes()), Err(DocumentError::Malformed(_))));
         assert!(read(format!("{{\"graph\":{}", open.repeat(1_000_000)).as_bytes()).is_err());
         // The only place where any JSON is taken in before it is understood.
         let graph = serde_json::to_string(&word_count()).unwrap();
@@ -257,7 +257,7 @@ fn text_that_is_not_unicode_is_refused() {
     let mut document = write(&word_count());
     let at = document.windows(7).position(|window| window == b"counter").unwrap();
     document[at] = 0xff;
-    assert!(matches!(read(&document), Err(DocumentError::Malformed { .. })));
+    assert!(matches!(read(&document), Err(DocumentError::Malformed(_))));
 }
 
 #[test]

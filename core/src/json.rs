@@ -1,8 +1,9 @@
-//! From the line and column of a JSON error to the name of the field.
+//! From the line and column of a JSON error to the name of the field, for every kind of document.
 
-use std::{fmt::Write, ops::Range};
-
-use super::DocumentError;
+use std::{
+    fmt::{self, Write},
+    ops::Range,
+};
 
 /// Bytes of a key that a path shows.
 const KEY_SHOWN_MAX: usize = 64;
@@ -11,8 +12,31 @@ const PROBLEM_SHOWN_MAX: usize = 500;
 /// Levels that a path shows.
 const LEVELS_SHOWN_MAX: usize = 8;
 
+/// What is wrong with a document, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misplaced {
+    /// Path of the field, as `graph.vertices[3].name`; empty where there is none.
+    pub field: String,
+    /// What is wrong. Short, whatever it quotes.
+    pub problem: String,
+    /// Line in the document, from 1.
+    pub line: usize,
+    /// Column in that line in bytes, from 1; 0 where the document ended just after a line break.
+    pub column: usize,
+}
+
+impl fmt::Display for Misplaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, problem, line, column } = self;
+        if !field.is_empty() {
+            write!(f, "{field}: ")?;
+        }
+        write!(f, "{problem} (line {line}, column {column})")
+    }
+}
+
 /// Says where in `document` an error in reading `part` of it lies.
-pub(super) fn locate(document: &[u8], part: Range<usize>, error: &serde_json::Error) -> DocumentError {
+pub fn locate(document: &[u8], part: Range<usize>, error: &serde_json::Error) -> Misplaced {
     let at = part.start + offset(document.get(part).unwrap_or_default(), error.line(), error.column());
     let before = document.get(..at).unwrap_or(document);
     let suffix = format!(" at line {} column {}", error.line(), error.column());
@@ -23,7 +47,7 @@ pub(super) fn locate(document: &[u8], part: Range<usize>, error: &serde_json::Er
         problem.push('…');
     }
     let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-    DocumentError::Malformed {
+    Misplaced {
         field: path(before),
         problem,
         line: 1 + before.iter().filter(|&&byte| byte == b'\n').count(),
