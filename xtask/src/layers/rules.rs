@@ -11,6 +11,7 @@ pub enum Rule {
 const CRATES: &[(&str, Rule)] = &[
     ("flott-core", Rule::Only(&[])),
     ("flott-rpc", Rule::Only(&["flott-core"])),
+    ("flott-snapshot", Rule::Only(&["flott-core"])),
     ("flott-runtime", Rule::Only(&["flott-core", "flott-rpc"])),
     ("flott-jobmaster", Rule::Only(&["flott-core"])),
     ("flott-resource-manager", Rule::Only(&["flott-core"])),

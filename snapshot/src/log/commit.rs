@@ -1,0 +1,110 @@
+//! How a checkpoint is committed.
+
+use bytes::Bytes;
+use flott_core::id::CheckpointId;
+
+use super::{Listed, Log, document_path, new_claim};
+use crate::{
+    directory::{CreateError, Created},
+    error::Error,
+    manifest::{self, Manifest, ManifestError, SnapshotKind, document},
+};
+
+/// Places that may be left out in a row. Each costs a request; so many checkpoints are not given up one after the other.
+const LEFT_OUT_MAX: u64 = 10_000;
+
+/// What came of a place.
+enum Place {
+    /// Our document is in it.
+    Ours,
+    /// A document of somebody not newer is in it.
+    Other(Listed),
+}
+
+impl Log {
+    /// Commits a checkpoint: when this returns, it is durable, and this JobMaster led when it became so. All its state files
+    /// must be [finished](crate::StateFileWriter::finish) before. Places of checkpoints that were given up in between are
+    /// filled.
+    ///
+    /// Not cancel-safe: after a call was dropped, the outcome is as unknown as after [`Error::Unknown`].
+    ///
+    /// # Errors
+    /// [`Error::Deposed`]: the JobMaster must end; whether the checkpoint was committed is for its successor to find out.
+    /// [`Error::Unknown`]: commit the same manifest again, or a later one; leave its state files to
+    /// [`sweep`](Self::sweep). [`Error::Taken`] and everything else: it is not committed and will not be.
+    pub async fn commit(&mut self, manifest: &Manifest) -> Result<(), Error> {
+        self.check(manifest)?;
+        while self.next < manifest.checkpoint {
+            let claim = document::write_claim(&new_claim(self.checkpoints.job, self.next, self.epoch));
+            // Whatever else is there is a checkpoint that was thought to be lost, or a claim that came too late.
+            self.create(self.next, claim.into()).await?;
+            self.next = self.next.next();
+        }
+        match self.create(manifest.checkpoint, document::write(manifest).into()).await? {
+            Place::Ours => {}
+            Place::Other(listed) => {
+                self.next = manifest.checkpoint.next();
+                let by = listed.document.map_or(self.epoch, |document| document.epoch());
+                return Err(Error::Taken { checkpoint: manifest.checkpoint, by });
+            }
+        }
+        self.check_leads(manifest.checkpoint).await?;
+        self.next = manifest.checkpoint.next();
+        Ok(())
+    }
+
+    fn check(&self, manifest: &Manifest) -> Result<(), Error> {
+        manifest::check(manifest)?;
+        let refused =
+            |field: &str, problem: String| Err(Error::Invalid(ManifestError::new(format_args!("{field}"), problem)));
+        if manifest.job_id != self.checkpoints.job {
+            return refused("job_id", format!("{}, expected {}", manifest.job_id, self.checkpoints.job));
+        }
+        if manifest.epoch != self.epoch {
+            return refused("epoch", format!("{}, expected {}", manifest.epoch, self.epoch));
+        }
+        if manifest.kind != SnapshotKind::Checkpoint {
+            return refused("kind", "a savepoint, expected a checkpoint".to_owned());
+        }
+        let last = CheckpointId(self.next.0.saturating_add(LEFT_OUT_MAX));
+        if manifest.checkpoint < self.next || manifest.checkpoint > last {
+            let problem = format!("{} is not between {} and {last}", manifest.checkpoint, self.next);
+            return refused("checkpoint", problem);
+        }
+        Ok(())
+    }
+
+    /// Creates the document of a place, unless somebody newer has.
+    async fn create(&self, place: CheckpointId, content: Bytes) -> Result<Place, Error> {
+        let created = self.checkpoints.directory.create(&document_path(place), content).await;
+        match created.map_err(|error| error.about(place))? {
+            Created::Ours => Ok(Place::Ours),
+            Created::Taken(bytes) => {
+                let listed = self.checkpoints.understand(place, &bytes);
+                if let Err(problem) = &listed.document {
+                    // It could be by somebody newer.
+                    return Err(Error::Damaged { path: document_path(place), problem: problem.clone() });
+                }
+                listed.refuse_newer(self.epoch)?;
+                Ok(Place::Other(listed))
+            }
+        }
+    }
+
+    /// Looks for somebody newer above a place that we have created: had the place been claimed and collected since, only
+    /// that would tell.
+    async fn check_leads(&self, place: CheckpointId) -> Result<(), Error> {
+        let above = self.checkpoints.list_above(place).await;
+        let above = above.map_err(|cause| Error::Unknown { checkpoint: place, cause: Box::new(cause) })?;
+        above.iter().try_for_each(|listed| listed.refuse_newer(self.epoch))
+    }
+}
+
+impl CreateError {
+    pub(super) fn about(self, checkpoint: CheckpointId) -> Error {
+        match self {
+            Self::NotCreated(error) => error,
+            Self::Unknown(cause) => Error::Unknown { checkpoint, cause: Box::new(cause) },
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Reading the log.
+
+use flott_core::id::{CheckpointId, JobMasterEpoch};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{Checkpoints, document_path};
+use crate::{
+    error::Error,
+    manifest::document::{self, Document},
+    manifest::limits::ID_MAX,
+};
+
+/// Documents that are read at a time.
+const READS_MAX: usize = 8;
+
+/// A place of the log that is taken.
+#[derive(Debug)]
+pub struct Listed {
+    /// The place.
+    pub checkpoint: CheckpointId,
+    /// What is there; or why it cannot be read, in words that name the document.
+    pub document: Result<Document, String>,
+}
+
+impl Listed {
+    /// Refuses to go on as `epoch` if this is by somebody newer.
+    pub(super) fn refuse_newer(&self, epoch: JobMasterEpoch) -> Result<(), Error> {
+        match &self.document {
+            Ok(document) if document.epoch() > epoch => {
+                Err(Error::Deposed { epoch, by: document.epoch(), at: self.checkpoint })
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Checkpoints {
+    /// All places that are taken, newest first.
+    ///
+    /// # Errors
+    /// When the store fails. A document that is damaged is no error.
+    pub async fn list(&self) -> Result<Vec<Listed>, Error> {
+        self.list_above(CheckpointId(0)).await
+    }
+
+    /// Those above one.
+    pub(super) async fn list_above(&self, floor: CheckpointId) -> Result<Vec<Listed>, Error> {
+        let mut places: Vec<_> = self.directory.directories().await?.iter().filter_map(|name| place(name)).collect();
+        places.retain(|place| *place > floor);
+        places.sort_unstable_by(|one, other| other.cmp(one));
+        // A directory without a document is one that is being made or removed.
+        stream::iter(places)
+            .map(|place| self.read(place))
+            .buffered(READS_MAX)
+            .try_filter_map(async |read| Ok(read))
+            .try_collect()
+            .await
+    }
+
+    /// What is in a place, if anything.
+    pub(super) async fn read(&self, checkpoint: CheckpointId) -> Result<Option<Listed>, Error> {
+        let path = document_path(checkpoint);
+        let bytes = match self.directory.get(&path, document::SIZE_MAX).await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(None),
+            Err(error @ Error::Damaged { .. }) => {
+                return Ok(Some(Listed { checkpoint, document: Err(error.to_string()) }));
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Some(self.understand(checkpoint, &bytes)))
+    }
+
+    /// Reads a document that lies in a place.
+    pub(super) fn understand(&self, checkpoint: CheckpointId, bytes: &[u8]) -> Listed {
+        let (job, path) = (self.job, self.directory.shown(&document_path(checkpoint)));
+        let document = document::read(bytes).map_err(|error| format!("{path}: {error}")).and_then(|document| {
+            let (of_job, of) = match &document {
+                Document::Manifest(manifest) => (manifest.job_id, manifest.checkpoint),
+                Document::Claim(claim) => (claim.job_id, claim.checkpoint),
+            };
+            if (of_job, of) == (job, checkpoint) {
+                Ok(document)
+            } else {
+                Err(format!("{path}: is the document of checkpoint {of} of job {of_job}"))
+            }
+        });
+        Listed { checkpoint, document }
+    }
+}
+
+/// The place that a directory is for.
+fn place(name: &str) -> Option<CheckpointId> {
+    let number = name.strip_prefix("chk-")?;
+    let place = number.parse().ok().filter(|place| (1..=ID_MAX).contains(place))?;
+    // Only as it is written, or two directories would be for one place.
+    (place.to_string() == number).then_some(CheckpointId(place))
+}
