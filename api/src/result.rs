@@ -52,6 +52,7 @@ impl JobResult {
             restarts: 0,
             accumulators: BTreeMap::new(),
             pending: Vec::new(),
+            checkpoints: Default::default(),
         };
         Self::new(Arc::new(view), plan, operators)
     }

@@ -55,6 +55,8 @@ struct Inner {
     retention: Retention,
     /// Where the end of each job is written for people and clients to read when this JobManager is gone.
     archive_directory: Option<PathBuf>,
+    /// Where checkpoints go of jobs that name no directory.
+    checkpoint_directory: PathBuf,
     blobs: BlobStore,
     control: Control,
     started: watch::Sender<Start>,
@@ -98,6 +100,7 @@ impl Dispatcher {
         configuration: Configuration,
         retention: Retention,
         archive_directory: Option<PathBuf>,
+        checkpoint_directory: PathBuf,
         blobs: BlobStore,
         control: Control,
     ) -> Self {
@@ -105,6 +108,7 @@ impl Dispatcher {
             configuration,
             retention,
             archive_directory,
+            checkpoint_directory,
             blobs,
             control,
             started: watch::Sender::new(Start::Opening),

@@ -144,7 +144,9 @@ impl JobManager {
         .await?;
         let control = Control::default();
         let archive = options.archive_directory.clone();
-        let dispatcher = Dispatcher::new(configuration.clone(), options.retention(), archive, blobs, control.clone());
+        let checkpoints = options.state_directory.join("checkpoints");
+        let dispatcher =
+            Dispatcher::new(configuration.clone(), options.retention(), archive, checkpoints, blobs, control.clone());
         let (end, suspend, serving) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let context = Context {
             dispatcher: dispatcher.clone(),

@@ -155,8 +155,7 @@ impl Checkpoints {
 
     /// A task has finished: it has come to no barrier that it has not reported.
     pub fn finished(&mut self, execution: ExecutionIndex) {
-        let waiting: Vec<_> =
-            self.collecting.values_mut().filter_map(|pending| pending.finished(execution)).collect();
+        let waiting: Vec<_> = self.collecting.values_mut().filter_map(|pending| pending.finished(execution)).collect();
         waiting.into_iter().for_each(|checkpoint| self.settle(checkpoint));
     }
 
@@ -223,10 +222,16 @@ impl Checkpoints {
     pub fn expire(&mut self, now: Millis) -> Vec<GivenUp> {
         let timeout = self.settings.timeout;
         let late = |pending: &&Pending| pending.began.plus(timeout) <= now;
-        let late: Vec<_> =
-            self.collecting.values().filter(late).map(|pending| (pending.barrier.checkpoint, pending.missing())).collect();
+        let late: Vec<_> = self
+            .collecting
+            .values()
+            .filter(late)
+            .map(|pending| (pending.barrier.checkpoint, pending.missing()))
+            .collect();
         let give_up = |(checkpoint, missing): (CheckpointId, usize)| {
-            let message = format!("checkpoint {checkpoint} was not complete within {timeout} ms; {missing} tasks had not reported");
+            let message = format!(
+                "checkpoint {checkpoint} was not complete within {timeout} ms; {missing} tasks had not reported"
+            );
             self.give_up(checkpoint, Failure::environment(message), now)
         };
         late.into_iter().filter_map(give_up).collect()

@@ -151,7 +151,9 @@ impl JobMasterCore {
             }
         }
         let mut commits = CommitQueue::default();
-        if let Some(manifest) = latest.as_ref().map(|point| &point.manifest).filter(|found| !found.committables.is_empty()) {
+        if let Some(manifest) =
+            latest.as_ref().map(|point| &point.manifest).filter(|found| !found.committables.is_empty())
+        {
             // Whether that was done before is not known; done again it is harmless.
             commits.push(manifest.checkpoint, manifest.committables.clone());
         }

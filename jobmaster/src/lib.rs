@@ -20,6 +20,7 @@
 //! - [`checkpoints`]: snapshots of the job, and what a restart goes back to
 //! - [`commit`]: prepared results become visible, with checkpoints and at the end
 //! - [`spec`]: what a JobMaster is started with
+//! - [`storage`]: the log of a job's checkpoints, kept for a JobMaster by its owner
 //! - [`service`]: the running JobMaster, its handle, and what its owner implements
 //! - `testing`: an in-memory cluster that plays the other side, for tests and simulations
 //! - [`time`], [`index`], [`error`]: small things that all of them use
@@ -40,6 +41,7 @@ pub mod service;
 pub mod slot_pool;
 pub mod spec;
 pub mod splits;
+pub mod storage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
@@ -50,6 +52,7 @@ pub use crate::{
     core::{Action, Event, JobMasterCore, Needs, RestorePoint, Wait},
     error::{JobMasterError, Stopped},
     service::{ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, Options},
-    spec::{JobSpec, Timeouts},
+    spec::{JobSpec, SnapshotSpec, Timeouts},
+    storage::{CheckpointKeeper, Recovery},
     time::Millis,
 };

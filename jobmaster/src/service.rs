@@ -189,7 +189,9 @@ impl JobMasterService {
             Action::Send { worker, message } => self.port.send(&worker, epoch, message),
             Action::WakeAt(at) => self.wake = at,
             Action::PersistCommit(committables) => self.listener.persist_commit(job, epoch, committables),
-            Action::StoreCheckpoint { manifest, retained } => self.listener.store_checkpoint(job, epoch, manifest, retained),
+            Action::StoreCheckpoint { manifest, retained } => {
+                self.listener.store_checkpoint(job, epoch, manifest, retained)
+            }
             Action::StatusChanged(status) => {
                 tracing::info!(%job, %status, "job status changed");
                 // The end is announced when its view is there.

@@ -316,7 +316,9 @@ impl Shared {
                 self.program.build_task(wiring)
             };
             match guard::catch(build) {
-                Ok(head) => built.push((info, lane, head, cancel, offered, restore.is_some_and(|restore| restore.finished))),
+                Ok(head) => {
+                    built.push((info, lane, head, cancel, offered, restore.is_some_and(|restore| restore.finished)))
+                }
                 Err(failure) => self.ended(&info, Some(Err(failure)), &offered),
             }
         }

@@ -4,33 +4,38 @@
 //! is the JobMaster's, as on any cluster.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     thread,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use flott_core::{
-    config::{Configuration, keys::slots},
+    config::{
+        Configuration,
+        keys::{checkpointing, slots},
+    },
     failure::Failure,
     id::{
-        AllocationId, Digest, IdSequence, InstanceId, JobId, JobMasterEpoch, JobSecret, ProcessId, SlotIndex, WorkerId,
-        WorkerKey,
+        AllocationId, CheckpointId, Digest, IdSequence, InstanceId, JobId, JobMasterEpoch, JobSecret, ProcessId,
+        SlotIndex, WorkerId, WorkerKey,
     },
-    job_graph::JobGraph,
+    job_graph::{ExecutionMode, JobGraph},
     message::{Committable, JobSetup, JobToWorker, SlotGrant, WorkerToJob},
     resource::ResourceProfile,
     status::JobStatus,
     view::JobView,
 };
 use flott_jobmaster::{
-    ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, JobSpec, Millis, Options, Timeouts,
+    CheckpointKeeper, ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, JobSpec, Millis,
+    Options, Recovery, SnapshotSpec, Timeouts,
 };
 use flott_runtime::{
     host::{Host, HostOptions},
     program::JobProgram,
     time::Clock,
 };
+use flott_snapshot::Manifest;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
@@ -78,6 +83,7 @@ fn spec(graph: JobGraph, config: &Configuration, cores: u32) -> Result<JobSpec> 
         cluster_restart: config.restart_strategy(),
         timeouts: Timeouts { slot_request: u64::try_from(timeout).unwrap_or(u64::MAX), ..Timeouts::default() },
         restored_commit: None,
+        snapshots: SnapshotSpec::default(),
         accepted_at: Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)),
         seed: IdSequence::random_seed(),
         graph: Arc::new(graph),
@@ -92,6 +98,8 @@ fn control(spec: JobSpec, program: Arc<dyn JobProgram>, cores: u32, clock: Clock
     runtime.block_on(async {
         let (orders, mut incoming) = mpsc::unbounded_channel();
         let link = Arc::new(Link(orders));
+        let (keeper, snapshots) = open_checkpoints(&spec).await?;
+        let spec = JobSpec { snapshots, ..spec };
         let graph = spec.graph.clone();
         let master = JobMasterService::start(spec, Options::default(), link.clone(), link).map_err(Failure::from)?;
         let mut cluster = LocalCluster {
@@ -101,6 +109,7 @@ fn control(spec: JobSpec, program: Arc<dyn JobProgram>, cores: u32, clock: Clock
             program,
             slots: cores,
             clock,
+            keeper: keeper.clone(),
             grants: BTreeMap::new(),
             next_slot: 0,
             host: None,
@@ -117,8 +126,29 @@ fn control(spec: JobSpec, program: Arc<dyn JobProgram>, cores: u32, clock: Clock
         if let Some((_, host)) = cluster.host.take() {
             host.shutdown();
         }
+        if let Some(keeper) = keeper.filter(|_| view.as_ref().is_ok_and(|view| view.status == JobStatus::Finished)) {
+            keeper.discard().await;
+        }
         view.map_err(|error| Failure::internal("the JobMaster has stopped").because(error).into())
     })
+}
+
+/// Opens the log of the job's checkpoints, where a directory is set for them.
+async fn open_checkpoints(spec: &JobSpec) -> Result<(Option<Arc<CheckpointKeeper>>, SnapshotSpec)> {
+    let config = Configuration::try_from(spec.configuration.clone())
+        .map_err(|error| Failure::internal("the job's configuration cannot be read").caused_by(&error))?;
+    let recovery = Recovery {
+        path: config.get(&checkpointing::RECOVERY_PATH),
+        ignore_unclaimed: config.get(&checkpointing::IGNORE_UNCLAIMED),
+    };
+    match config.get(&checkpointing::DIR) {
+        Some(root) if spec.graph.mode == ExecutionMode::Streaming => {
+            let opened = CheckpointKeeper::open(&root, spec.graph.job_id, EPOCH, &recovery).await;
+            let (keeper, snapshots) = opened.map_err(Error::from)?;
+            Ok((Some(Arc::new(keeper)), snapshots))
+        }
+        _ => Ok((None, SnapshotSpec::default())),
+    }
 }
 
 /// What the JobMaster wants.
@@ -126,6 +156,7 @@ enum Order {
     Declare(Declaration),
     Send(JobToWorker),
     PersistCommit,
+    StoreCheckpoint(Arc<Manifest>, BTreeSet<CheckpointId>),
 }
 
 /// The JobMaster's way to the local cluster.
@@ -157,6 +188,10 @@ impl JobListener for Link {
         self.order(Order::PersistCommit);
     }
 
+    fn store_checkpoint(&self, _: JobId, _: JobMasterEpoch, manifest: Arc<Manifest>, retained: BTreeSet<CheckpointId>) {
+        self.order(Order::StoreCheckpoint(manifest, retained));
+    }
+
     fn ended(&self, _: Arc<JobView>) {}
 }
 
@@ -168,6 +203,8 @@ struct LocalCluster {
     /// Tasks that do CPU work at once.
     slots: u32,
     clock: Clock,
+    /// Of a job that takes checkpoints.
+    keeper: Option<Arc<CheckpointKeeper>>,
     grants: BTreeMap<AllocationId, ResourceProfile>,
     next_slot: u32,
     host: Option<(ProcessId, Host)>,
@@ -184,6 +221,12 @@ impl LocalCluster {
             Order::Send(message) => self.obey(message),
             // The job does not outlive this process, so there is nothing to write down.
             Order::PersistCommit => self.master.commit_persisted(Ok(())),
+            Order::StoreCheckpoint(manifest, retained) => {
+                if let Some(keeper) = self.keeper.clone() {
+                    let master = self.master.clone();
+                    tokio::spawn(async move { keeper.store(&master, &manifest, &retained).await });
+                }
+            }
         }
     }
 

@@ -43,6 +43,7 @@ impl Active {
             restarts: 0,
             accumulators: BTreeMap::new(),
             pending: Vec::new(),
+            checkpoints: Default::default(),
         }
     }
 }

@@ -39,17 +39,19 @@ impl Dispatcher {
             .await
             .map_err(|error| StoreError::Io(error.to_string()))??;
         self.expire(&leading).await;
-        let mut unfit = Vec::new();
+        let (mut unfit, mut beginning) = (Vec::new(), Vec::new());
         for job in recovered {
             match job {
                 Recovered::Begin(begin) => {
                     tracing::info!(job = %begin.graph.job_id, epoch = begin.epoch.0, "job recovered");
                     self.enter(&begin);
-                    self.begin(&leading, *begin);
+                    // Side by side: the store of one job's checkpoints may be slow.
+                    beginning.push(self.begin(&leading, *begin));
                 }
                 Recovered::Unfit(epoch, view) => unfit.push((epoch, view)),
             }
         }
+        futures::future::join_all(beginning).await;
         for (epoch, view) in unfit {
             self.end_unfit(&leading, epoch, *view).await;
         }

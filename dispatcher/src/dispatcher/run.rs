@@ -1,17 +1,31 @@
 //! One JobMaster's life: its start, its reports, and the archive.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use flott_core::{
-    config::keys::{slots, taskmanager},
+    config::{
+        Configuration,
+        keys::{
+            checkpointing::{self, CheckpointRetention},
+            slots, taskmanager,
+        },
+    },
     failure::Failure,
-    id::{Digest, IdSequence, JobId, JobMasterEpoch, JobSecret},
-    job_graph::JobGraph,
+    id::{CheckpointId, Digest, IdSequence, JobId, JobMasterEpoch, JobSecret},
+    job_graph::{ExecutionMode, JobGraph},
     message::Committable,
     status::JobStatus,
     view::{ExceptionView, JobView},
 };
-use flott_jobmaster::{JobListener, JobMasterService, JobSpec, Millis, Options, Timeouts};
+use flott_jobmaster::{
+    CheckpointKeeper, JobListener, JobMasterHandle, JobMasterService, JobSpec, Millis, Options, Recovery, SnapshotSpec,
+    Timeouts,
+};
+use flott_snapshot::Manifest;
 
 use super::{Dispatcher, Leading, jobs::Job, on_store};
 use crate::{address, clock::now_ms, control::JobPort, rest::render::job_overview, stores::StoreError};
@@ -41,12 +55,23 @@ pub(super) struct Begin {
 
 impl Dispatcher {
     /// Starts the JobMaster of a job that was entered. A job that cannot be started ends as failed.
-    pub(super) fn begin(&self, leading: &Leading, begin: Begin) {
+    pub(super) async fn begin(&self, leading: &Leading, mut begin: Begin) {
         let (job, epoch, cancelled) = (begin.graph.job_id, begin.epoch, begin.cancelled);
         let (name, accepted_at) = (begin.graph.name.clone(), begin.accepted_at);
-        let spec = self.spec(begin);
+        let (keeper, snapshots) = match self.open_checkpoints(&mut begin).await {
+            Ok(opened) => opened,
+            Err(failure) => {
+                tracing::warn!(%job, %failure, "job cannot be started");
+                self.archive(leading.clone(), epoch, Arc::new(failed(job, name, accepted_at, failure)));
+                return;
+            }
+        };
+        let spec = JobSpec { snapshots, ..self.spec(begin) };
         let port = Arc::new(JobPort { control: self.inner.control.clone(), job });
-        let reports = Arc::new(Reports { dispatcher: self.clone(), leading: leading.clone(), job, epoch });
+        let keeper = keeper.map(Arc::new);
+        let retention = retention(&spec.configuration);
+        let reports =
+            Arc::new(Reports { dispatcher: self.clone(), leading: leading.clone(), job, epoch, keeper, retention });
         // The jobs are locked until the JobMaster is among them, so that a cancellation finds it.
         let mut jobs = self.inner.jobs.lock();
         let started = self.inner.control.lead(job, || JobMasterService::start(spec, Options::default(), port, reports));
@@ -63,6 +88,32 @@ impl Dispatcher {
                 self.archive(leading.clone(), epoch, Arc::new(failed(job, name, accepted_at, error.into())));
             }
         }
+    }
+
+    /// Opens the log of the job's checkpoints, where it takes any or starts from one.
+    async fn open_checkpoints(&self, begin: &mut Begin) -> Result<(Option<CheckpointKeeper>, SnapshotSpec), Failure> {
+        let configuration = Configuration::try_from(begin.configuration.clone())
+            .map_err(|error| Failure::internal("the job's configuration cannot be read").caused_by(&error))?;
+        let recovery = Recovery {
+            path: configuration.get(&checkpointing::RECOVERY_PATH),
+            ignore_unclaimed: configuration.get(&checkpointing::IGNORE_UNCLAIMED),
+        };
+        if begin.graph.mode == ExecutionMode::Batch {
+            return match recovery.path {
+                None => Ok((None, SnapshotSpec::default())),
+                Some(path) => {
+                    let message =
+                        format!("a job in batch mode cannot start from {path}; it has no state to go on from");
+                    Err(Failure::user(message).fatal())
+                }
+            };
+        }
+        let root = configuration.get(&checkpointing::DIR);
+        let root = root.unwrap_or_else(|| self.inner.checkpoint_directory.to_string_lossy().into_owned());
+        // Its processes write where the JobMaster reads.
+        begin.configuration.insert(checkpointing::DIR.key().to_owned(), root.clone());
+        let (keeper, spec) = CheckpointKeeper::open(&root, begin.graph.job_id, begin.epoch, &recovery).await?;
+        Ok((Some(keeper), spec))
     }
 
     fn spec(&self, begin: Begin) -> JobSpec {
@@ -85,6 +136,7 @@ impl Dispatcher {
             cluster_restart: cluster.restart_strategy(),
             timeouts,
             restored_commit: manifest,
+            snapshots: SnapshotSpec::default(),
             accepted_at: Millis(accepted_at),
             seed: IdSequence::random_seed(),
         }
@@ -179,7 +231,12 @@ pub(super) fn failed(job: JobId, name: String, accepted_at: u64, failure: Failur
         restarts: 0,
         accumulators: BTreeMap::new(),
         pending: Vec::new(),
+        checkpoints: Default::default(),
     }
+}
+
+fn retention(configuration: &BTreeMap<String, String>) -> CheckpointRetention {
+    Configuration::try_from(configuration.clone()).unwrap_or_default().get(&checkpointing::RETENTION)
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -192,6 +249,29 @@ struct Reports {
     leading: Leading,
     job: JobId,
     epoch: JobMasterEpoch,
+    /// Of a job that takes checkpoints.
+    keeper: Option<Arc<CheckpointKeeper>>,
+    /// What becomes of the checkpoints when the job ends without finishing.
+    retention: CheckpointRetention,
+}
+
+impl Reports {
+    /// Whether nobody goes back to the checkpoints of a job that has ended so.
+    fn discards(&self, status: JobStatus) -> bool {
+        match self.retention {
+            _ if status == JobStatus::Finished => true,
+            CheckpointRetention::RetainOnCancellation => false,
+            CheckpointRetention::DeleteOnCancellation => status == JobStatus::Canceled,
+            CheckpointRetention::NoExternalizedCheckpoints => true,
+        }
+    }
+
+    fn master(dispatcher: &Dispatcher, job: JobId) -> Option<JobMasterHandle> {
+        match dispatcher.inner.jobs.lock().get(job) {
+            Ok(Job::Active(active)) => active.master,
+            Ok(_) | Err(_) => None,
+        }
+    }
 }
 
 impl JobListener for Reports {
@@ -219,16 +299,32 @@ impl JobListener for Reports {
                     }
                 }
             };
-            if let Ok(Job::Active(active)) = dispatcher.inner.jobs.lock().get(job)
-                && let Some(master) = active.master
-            {
+            if let Some(master) = Self::master(&dispatcher, job) {
                 master.commit_persisted(persisted);
+            }
+        });
+    }
+
+    fn store_checkpoint(
+        &self,
+        job: JobId,
+        _: JobMasterEpoch,
+        manifest: Arc<Manifest>,
+        retained: BTreeSet<CheckpointId>,
+    ) {
+        let (dispatcher, keeper) = (self.dispatcher.clone(), self.keeper.clone());
+        self.dispatcher.inner.tasks.spawn(async move {
+            if let (Some(keeper), Some(master)) = (keeper, Self::master(&dispatcher, job)) {
+                keeper.store(&master, &manifest, &retained).await;
             }
         });
     }
 
     fn ended(&self, view: Arc<JobView>) {
         debug_assert_eq!(view.job, self.job);
+        if let Some(keeper) = self.keeper.clone().filter(|_| self.discards(view.status)) {
+            self.dispatcher.inner.tasks.spawn(async move { keeper.discard().await });
+        }
         self.dispatcher.archive(self.leading.clone(), self.epoch, view);
     }
 }

@@ -53,7 +53,7 @@ impl Dispatcher {
             Accepted::New(begin) => {
                 self.enter(&begin);
                 tracing::info!(%job, name = %begin.graph.name, "job accepted");
-                self.begin(&leading, *begin);
+                self.begin(&leading, *begin).await;
             }
             Accepted::Known => tracing::info!(%job, "the same job was submitted again"),
         }

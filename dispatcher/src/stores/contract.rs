@@ -33,6 +33,7 @@ fn ended(n: u8) -> ArchivedJob {
         restarts: 0,
         accumulators: Default::default(),
         pending: Vec::new(),
+        checkpoints: Default::default(),
     };
     ArchivedJob { view, graph: new_job(n).graph }
 }

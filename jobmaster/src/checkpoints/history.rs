@@ -67,12 +67,7 @@ impl CheckpointHistory {
         self.entries.iter_mut().rev().find(|entry| entry.id == checkpoint)
     }
 
-    pub(super) fn reported(
-        &mut self,
-        checkpoint: CheckpointId,
-        figures: SnapshotFigures,
-        now: Millis,
-    ) {
+    pub(super) fn reported(&mut self, checkpoint: CheckpointId, figures: SnapshotFigures, now: Millis) {
         if let Some(entry) = self.entry(checkpoint) {
             entry.reported += 1;
             entry.latest_report_at = Some(now.0);

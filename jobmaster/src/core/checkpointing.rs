@@ -40,9 +40,8 @@ pub struct RestorePoint {
 /// When it cannot.
 pub(super) fn check_fits(point: &RestorePoint, graph: &ExecutionGraph, spec: &JobSpec) -> Result<(), JobMasterError> {
     let vertices = spec.graph.vertices.iter().zip(graph.resolved().vertices.values());
-    let owners: BTreeMap<OperatorId, _> = vertices
-        .flat_map(|(spec, vertex)| spec.operators.iter().map(move |operator| (operator.id, vertex)))
-        .collect();
+    let owners: BTreeMap<OperatorId, _> =
+        vertices.flat_map(|(spec, vertex)| spec.operators.iter().map(move |operator| (operator.id, vertex))).collect();
     for stored in &point.manifest.vertices {
         let has_state = stored.subtasks.iter().any(|subtask| !subtask.files.is_empty());
         let mut owned = stored.operators.iter().filter_map(|operator| owners.get(&operator.id)).peekable();
@@ -64,7 +63,8 @@ impl JobMasterCore {
             self.begin_checkpoint(SnapshotKind::Checkpoint);
         }
         let Self { checkpoints, graph, spec, now, .. } = self;
-        let Some(manifest) = checkpoints.store_next(|pending| Composer { graph, spec, now: *now }.manifest(pending)) else {
+        let Some(manifest) = checkpoints.store_next(|pending| Composer { graph, spec, now: *now }.manifest(pending))
+        else {
             return;
         };
         let retained = checkpoints.retained_with(manifest.checkpoint);
@@ -92,7 +92,8 @@ impl JobMasterCore {
         let sources = self.splits.iter_mut().map(cut).collect();
         let mut attempts: BTreeMap<_, (Arc<Host>, Vec<_>)> = BTreeMap::new();
         for &execution in &awaited {
-            let Some(host) = self.host_of(execution).filter(|_| !self.graph.vertex_of(execution).sources.is_empty()) else {
+            let Some(host) = self.host_of(execution).filter(|_| !self.graph.vertex_of(execution).sources.is_empty())
+            else {
                 continue;
             };
             let attempt = self.graph.attempt_id(execution);
@@ -184,8 +185,14 @@ impl JobMasterCore {
     pub(super) fn restore_of(&self, execution: ExecutionIndex) -> Option<Box<TaskRestore>> {
         let RestorePoint { manifest, directory } = &**self.latest.as_ref()?;
         let vertex = self.graph.vertex_of(execution);
-        let operators: BTreeSet<OperatorId> =
-            self.spec.graph.vertex(vertex.id).into_iter().flat_map(|spec| &spec.operators).map(|operator| operator.id).collect();
+        let operators: BTreeSet<OperatorId> = self
+            .spec
+            .graph
+            .vertex(vertex.id)
+            .into_iter()
+            .flat_map(|spec| &spec.operators)
+            .map(|operator| operator.id)
+            .collect();
         let owned = |stored: &&VertexState| stored.operators.iter().any(|operator| operators.contains(&operator.id));
         let mut parts = Vec::new();
         for stored in manifest.vertices.iter().filter(owned) {
@@ -193,7 +200,12 @@ impl JobMasterCore {
                 let files: Vec<_> = state.files.iter().map(named_file).collect();
                 if !files.is_empty() {
                     let groups = state.key_groups.unwrap_or_else(|| KeyGroupRange::all(stored.max_parallelism));
-                    parts.push(RestorePart { subtask: SubtaskIndex(subtask), parallelism: stored.parallelism, groups, files });
+                    parts.push(RestorePart {
+                        subtask: SubtaskIndex(subtask),
+                        parallelism: stored.parallelism,
+                        groups,
+                        files,
+                    });
                 }
             }
         }

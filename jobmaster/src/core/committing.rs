@@ -31,7 +31,9 @@ impl JobMasterCore {
             return;
         }
         // Another process than last time, if there is one. Without any, it waits for the tasks to have one.
-        let Some(host) = hosts.get(commit.round as usize % hosts.len().max(1)).map(|host| Arc::clone(host)) else { return };
+        let Some(host) = hosts.get(commit.round as usize % hosts.len().max(1)).map(|host| Arc::clone(host)) else {
+            return;
+        };
         let asked = Asked { worker: host.worker.clone(), process: host.location.process };
         let round = commit.ask(asked, self.now.plus(self.spec.timeouts.commit));
         let committables = commit.committables.clone();

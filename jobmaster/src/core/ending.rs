@@ -65,7 +65,10 @@ impl JobMasterCore {
             }
             Phase::Stopping(_) => {
                 let is_decided = !self.checkpoints.is_storing() && self.commits.is_empty();
-                if self.graph.deployed() == 0 && self.awaits_cause().is_none() && (is_decided || self.gives_up_commits()) {
+                if self.graph.deployed() == 0
+                    && self.awaits_cause().is_none()
+                    && (is_decided || self.gives_up_commits())
+                {
                     self.begin_abort();
                 }
             }

@@ -59,34 +59,33 @@ impl Composer<'_> {
 }
 
 fn vertex_state(spec: &JobVertex, vertex: &Vertex, pending: &Pending) -> VertexState {
-        let max = MaxParallelism::new(vertex.max_parallelism).unwrap_or(MaxParallelism::LARGEST);
-        let groups = KeyGroupAssignment::new(max, vertex.parallelism).ok();
-        let subtasks = vertex.executions().zip(0..).map(|(execution, subtask)| {
-            let files = pending.states.get(&execution).map(|state| &state.files[..]).unwrap_or_default();
-            SubtaskState {
-                finished: pending.finished.contains(&execution),
-                key_groups: groups.and_then(|groups| groups.range_of(SubtaskIndex(subtask))),
-                files: files.iter().filter_map(stored_file).collect(),
-            }
-        });
-        let operator = |operator: &OperatorSpec| OperatorIdentity {
-            id: operator.id,
-            name: operator.name.clone(),
-            uid: operator.uid.clone(),
-        };
-        VertexState {
-            id: vertex.id,
-            name: vertex.name.clone(),
-            parallelism: vertex.parallelism,
-            max_parallelism: max,
-            operators: spec.operators.iter().map(operator).collect(),
-            subtasks: subtasks.collect(),
+    let max = MaxParallelism::new(vertex.max_parallelism).unwrap_or(MaxParallelism::LARGEST);
+    let groups = KeyGroupAssignment::new(max, vertex.parallelism).ok();
+    let subtasks = vertex.executions().zip(0..).map(|(execution, subtask)| {
+        let files = pending.states.get(&execution).map(|state| &state.files[..]).unwrap_or_default();
+        SubtaskState {
+            finished: pending.finished.contains(&execution),
+            key_groups: groups.and_then(|groups| groups.range_of(SubtaskIndex(subtask))),
+            files: files.iter().filter_map(stored_file).collect(),
         }
+    });
+    let operator = |operator: &OperatorSpec| OperatorIdentity {
+        id: operator.id,
+        name: operator.name.clone(),
+        uid: operator.uid.clone(),
+    };
+    VertexState {
+        id: vertex.id,
+        name: vertex.name.clone(),
+        parallelism: vertex.parallelism,
+        max_parallelism: max,
+        operators: spec.operators.iter().map(operator).collect(),
+        subtasks: subtasks.collect(),
     }
+}
 
 fn stored_file(file: &flott_core::checkpoint::StateFile) -> Option<StateFile> {
     // Paths were looked at when they were reported.
     let path = file.path.parse().ok()?;
     Some(StateFile { path, bytes: file.bytes, checksum: Checksum(file.checksum) })
 }
-

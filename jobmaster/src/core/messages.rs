@@ -10,10 +10,7 @@ use flott_core::{
 
 use super::{JobMasterCore, Phase, regions::RegionPhase};
 use crate::{
-    commit::Asked,
-    execution_graph::transition::ExecutionStep,
-    index::ExecutionIndex,
-    processes::ProcessState,
+    commit::Asked, execution_graph::transition::ExecutionStep, index::ExecutionIndex, processes::ProcessState,
 };
 
 impl JobMasterCore {

@@ -8,7 +8,9 @@ use std::{
 use flott_core::{
     checkpoint::Barrier,
     failure::Failure,
-    id::{AllocationId, AttemptId, CheckpointId, IdSequence, JobMasterEpoch, SlotIndex, SubtaskIndex, VertexId, WorkerKey},
+    id::{
+        AllocationId, AttemptId, CheckpointId, IdSequence, JobMasterEpoch, SlotIndex, SubtaskIndex, VertexId, WorkerKey,
+    },
     message::{Committable, HostToJob, JobToHost, JobToWorker, SlotGrant, WorkerToJob},
     resource::ResourceProfile,
     status::JobStatus,

@@ -3,11 +3,7 @@
 //! One thread with an executor of its own does it all: it waits for a store, which must not hold up tasks, and is not
 //! held up by them.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flott_core::{
     checkpoint::{RestorePart, SnapshotFigures, SnapshotReport, StateFile, SubtaskState, TaskRestore},
@@ -39,7 +35,8 @@ impl Snapshots {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (sender, mut cuts) = mpsc::unbounded_channel::<(AttemptId, Cut)>();
-        let store = Arc::new(Store { root: setup.configuration.get(checkpointing::DIR.key()).cloned(), job: setup.job });
+        let store =
+            Arc::new(Store { root: setup.configuration.get(checkpointing::DIR.key()).cloned(), job: setup.job });
         std::thread::Builder::new().name("flott-snapshots".into()).spawn(move || {
             runtime.block_on(async {
                 while let Some((attempt, cut)) = cuts.recv().await {
@@ -162,7 +159,8 @@ async fn read(
                 let known = section::of_stored(section);
                 while let Some((chunk, payload)) = chunks.try_next().await.map_err(refused)? {
                     let removed = chunk.entries == Entries::Removed;
-                    let chunk = Chunk { group: chunk.group, removed, count: chunk.count as usize, bytes: payload.to_vec() };
+                    let chunk =
+                        Chunk { group: chunk.group, removed, count: chunk.count as usize, bytes: payload.to_vec() };
                     restored.add(known.clone(), *owner, chunk);
                 }
             }

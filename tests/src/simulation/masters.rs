@@ -102,6 +102,10 @@ impl World {
                     let delay = self.random.within(1..=50);
                     self.at(self.now + delay, Happening::Persisted(id));
                 }
+                Action::StoreCheckpoint { manifest, .. } => {
+                    let delay = self.random.within(1..=50);
+                    self.at(self.now + delay, Happening::CheckpointStored(id, manifest.checkpoint));
+                }
                 Action::Ended(view) => {
                     if let Some(job) = self.jobs.get_mut(&id) {
                         let again = job.ended.replace((view.status, view.failure));

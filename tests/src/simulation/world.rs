@@ -6,7 +6,7 @@ use std::{
 };
 
 use flott_core::{
-    id::{JobId, LeaderEpoch, ProcessId, WorkerId, WorkerKey},
+    id::{CheckpointId, JobId, LeaderEpoch, ProcessId, WorkerId, WorkerKey},
     message::{FromWorker, ToWorker},
     status::JobStatus,
 };
@@ -42,6 +42,7 @@ pub(super) enum Happening {
     Arrive,
     MasterWake(JobId, u64),
     Persisted(JobId),
+    CheckpointStored(JobId, CheckpointId),
     ManagerTick,
     Dial(WorkerKey),
     FromWorker(u64, Box<FromWorker>),
@@ -231,6 +232,9 @@ impl World {
             }
             Happening::MasterWake(job, at) => self.wake_master(job, at),
             Happening::Persisted(job) => self.master(job, MasterEvent::CommitPersisted(Ok(()))),
+            Happening::CheckpointStored(job, checkpoint) => {
+                self.master(job, MasterEvent::CheckpointStored { checkpoint, result: Ok(()) });
+            }
             Happening::ManagerTick => self.tick_manager(),
             Happening::Dial(worker) => self.dial(&worker),
             Happening::FromWorker(number, message) => self.worker_said(number, *message),

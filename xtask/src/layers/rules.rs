@@ -16,9 +16,12 @@ const CRATES: &[(&str, Rule)] = &[
     ("flott-jobmaster", Rule::Only(&["flott-core", "flott-snapshot"])),
     ("flott-resource-manager", Rule::Only(&["flott-core"])),
     ("flott-worker", Rule::Only(&["flott-core", "flott-rpc"])),
-    ("flott", Rule::Only(&["flott-core", "flott-rpc", "flott-runtime", "flott-jobmaster"])),
+    ("flott", Rule::Only(&["flott-core", "flott-rpc", "flott-runtime", "flott-jobmaster", "flott-snapshot"])),
     ("flott-cep", Rule::Only(&["flott"])),
-    ("flott-dispatcher", Rule::Only(&["flott-core", "flott-rpc", "flott-jobmaster", "flott-resource-manager"])),
+    (
+        "flott-dispatcher",
+        Rule::Only(&["flott-core", "flott-rpc", "flott-snapshot", "flott-jobmaster", "flott-resource-manager"]),
+    ),
     (
         "flott-cli",
         Rule::Only(&["flott-core", "flott-rpc", "flott-dispatcher", "flott-resource-manager", "flott-worker"]),

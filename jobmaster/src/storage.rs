@@ -1,0 +1,108 @@
+//! Where a JobMaster's checkpoints go: the log of its job in a store, for the owner of the JobMaster to keep.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use flott_core::{
+    failure::Failure,
+    id::{CheckpointId, JobId, JobMasterEpoch},
+};
+use flott_snapshot::{Checkpoints, Claimed, Directory, Error, Log, Manifest, S3Options, Snapshot};
+use tokio::sync::Mutex;
+
+use crate::{JobMasterHandle, RestorePoint, spec::SnapshotSpec};
+
+/// Pause before something is tried again of which nobody knows whether it was done.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What a job starts from, where it has no checkpoint of its own.
+#[derive(Debug, Clone, Default)]
+pub struct Recovery {
+    /// Location of a savepoint or checkpoint.
+    pub path: Option<String>,
+    /// Whether state in it that the job has no operator for is left behind.
+    pub ignore_unclaimed: bool,
+}
+
+/// The log of a job's checkpoints, in the hands of one JobMaster.
+#[derive(Debug)]
+pub struct CheckpointKeeper {
+    job: JobId,
+    log: Mutex<Log>,
+}
+
+impl CheckpointKeeper {
+    /// Makes every older JobMaster of the job unable to complete checkpoints, and finds what the job starts from: the newest
+    /// checkpoint of its own that can be restored, else what `recovery` says.
+    ///
+    /// # Errors
+    /// When the store fails, a newer JobMaster leads, or there is no snapshot where `recovery` says.
+    pub async fn open(
+        root: &str,
+        job: JobId,
+        epoch: JobMasterEpoch,
+        recovery: &Recovery,
+    ) -> Result<(Self, SnapshotSpec), Failure> {
+        let s3 = S3Options::default();
+        let root = Directory::open(root, &s3).map_err(Failure::from)?;
+        let checkpoints = Checkpoints::new(&root, job);
+        let Claimed { log, restorable, damaged } = checkpoints.claim(epoch).await.map_err(Failure::from)?;
+        for damage in &damaged {
+            tracing::error!(%job, checkpoint = %damage.checkpoint, problem = %damage.problem, "a checkpoint cannot be restored");
+        }
+        let own = checkpoints.directory().location().to_owned();
+        let restore = match (restorable, &recovery.path) {
+            (Some(manifest), _) => {
+                tracing::info!(%job, checkpoint = %manifest.checkpoint, "the job goes on from its checkpoint");
+                Some(RestorePoint { manifest: Arc::new(manifest), directory: own.clone() })
+            }
+            (None, Some(path)) => {
+                let Snapshot { manifest, directory } = Snapshot::load(path, &s3).await.map_err(Failure::from)?;
+                tracing::info!(%job, path, "the job starts from a snapshot");
+                Some(RestorePoint { manifest: Arc::new(manifest), directory: directory.location().to_owned() })
+            }
+            (None, None) => None,
+        };
+        let spec = SnapshotSpec {
+            directory: Some(own),
+            next: log.next(),
+            restore: restore.map(Arc::new),
+            ignore_unclaimed: recovery.ignore_unclaimed,
+        };
+        Ok((Self { job, log: Mutex::new(log) }, spec))
+    }
+
+    /// Commits a manifest, tells the JobMaster, and then removes what is not retained.
+    pub async fn store(&self, master: &JobMasterHandle, manifest: &Manifest, retained: &BTreeSet<CheckpointId>) {
+        let checkpoint = manifest.checkpoint;
+        let mut log = self.log.lock().await;
+        let result = loop {
+            match log.commit(manifest).await {
+                Ok(()) => break Ok(()),
+                // The answer must be true, so it is asked for until it is known.
+                Err(error @ Error::Unknown { .. }) => {
+                    tracing::warn!(job = %self.job, %checkpoint, %error, "a checkpoint may not be complete; trying again");
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        let committed = result.is_ok();
+        if let Err(error @ Error::Deposed { .. }) = &result {
+            tracing::warn!(job = %self.job, %error, "another JobMaster leads");
+            master.stop();
+            return;
+        }
+        master.checkpoint_stored(checkpoint, result.map_err(Failure::from));
+        if committed && let Err(error) = log.collect(retained).await {
+            tracing::warn!(job = %self.job, %error, "old checkpoints cannot be removed");
+        }
+    }
+
+    /// Removes all checkpoints: nobody will go back to them.
+    pub async fn discard(&self) {
+        let log = self.log.lock().await;
+        if let Err(error) = log.collect(&BTreeSet::new()).await {
+            tracing::warn!(job = %self.job, %error, "the checkpoints of a job that has ended cannot be removed");
+        }
+    }
+}
