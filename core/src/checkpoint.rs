@@ -25,6 +25,19 @@ pub enum SnapshotKind {
     Savepoint,
 }
 
+/// What sources do behind a barrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Behind {
+    /// They read on.
+    GoOn,
+    /// Nothing: the job stops with the savepoint.
+    Stop,
+    /// Nothing, and time has come to its end before the barrier, so that all windows and timers have fired: the job stops for
+    /// good.
+    Drain,
+}
+
 /// The point of a stream at which a snapshot cuts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Barrier {
@@ -32,6 +45,8 @@ pub struct Barrier {
     pub checkpoint: CheckpointId,
     /// What it is for.
     pub kind: SnapshotKind,
+    /// What follows it.
+    pub behind: Behind,
 }
 
 /// A file of state that a task has stored. It never changes.

@@ -24,14 +24,14 @@ use std::{
 };
 
 use flott_core::{
-    checkpoint::{Barrier, SnapshotKind, SnapshotReport},
+    checkpoint::{Barrier, Behind, SnapshotKind, SnapshotReport},
     failure::Failure,
     id::CheckpointId,
 };
 use flott_snapshot::Manifest;
 
 pub use history::{CheckpointHistory, HISTORY_MAX};
-pub use pending::{Pending, SourceCut};
+pub use pending::{Pending, Purpose, RequestId, SourceCut};
 pub use settings::Settings;
 
 use crate::{index::ExecutionIndex, time::Millis};
@@ -39,6 +39,8 @@ use crate::{index::ExecutionIndex, time::Millis};
 /// Why a checkpoint was given up, and whether that counts among those that the job tolerates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GivenUp {
+    /// What it was for.
+    pub purpose: Purpose,
     /// Which.
     pub checkpoint: CheckpointId,
     /// Why.
@@ -103,13 +105,23 @@ impl Checkpoints {
     /// ended, when no more are under way than may be.
     pub fn due(&self) -> Option<Millis> {
         let interval = self.settings.interval?;
-        let under_way = self.collecting.len() + self.whole.len() + usize::from(self.storing.is_some());
-        if under_way >= self.settings.concurrent_max as usize {
+        let storing = self.storing.iter().map(|(pending, _)| pending);
+        let under_way = self.collecting.values().chain(&self.whole).chain(storing);
+        if self.is_stopping()
+            || under_way.filter(|pending| pending.is_periodic()).count() >= self.settings.concurrent_max as usize
+        {
             return None;
         }
         let after_begin = self.began.map(|began| began.plus(interval));
         let after_end = self.ended.map(|ended| ended.plus(self.settings.min_pause));
         after_begin.max(after_end)
+    }
+
+    /// Whether the job is about to stop with a savepoint.
+    pub fn is_stopping(&self) -> bool {
+        let storing = self.storing.iter().map(|(pending, _)| pending);
+        let mut all = self.collecting.values().chain(&self.whole).chain(storing);
+        all.any(|pending| pending.barrier.behind != Behind::GoOn)
     }
 
     /// When the first of those that collect is to be given up.
@@ -120,17 +132,19 @@ impl Checkpoints {
     /// Begins one: `awaited` are to report, `finished` have nothing to report any more.
     pub fn begin(
         &mut self,
-        kind: SnapshotKind,
+        purpose: Purpose,
         awaited: BTreeSet<ExecutionIndex>,
         finished: BTreeSet<ExecutionIndex>,
         sources: Vec<SourceCut>,
         now: Millis,
     ) -> Barrier {
-        let barrier = Barrier { checkpoint: self.next, kind };
+        let barrier = Barrier { checkpoint: self.next, kind: purpose.kind(), behind: purpose.behind() };
         self.next = self.next.next();
-        self.began = Some(now);
+        if purpose == Purpose::Periodic {
+            self.began = Some(now);
+        }
         self.history.began(barrier, awaited.len() + finished.len(), now);
-        let pending = Pending::new(barrier, awaited, finished, sources, now);
+        let pending = Pending::new(barrier, purpose, awaited, finished, sources, now);
         self.collecting.insert(barrier.checkpoint, pending);
         barrier
     }
@@ -178,6 +192,11 @@ impl Checkpoints {
         Some(manifest)
     }
 
+    /// The directory of the one that is being stored, if it is a savepoint.
+    pub fn storing_directory(&self) -> Option<String> {
+        self.storing.as_ref().and_then(|(pending, _)| pending.purpose.directory()).map(str::to_owned)
+    }
+
     /// Whether nobody knows at the moment which one is the latest.
     pub fn is_storing(&self) -> bool {
         self.storing.is_some()
@@ -198,23 +217,24 @@ impl Checkpoints {
         now: Millis,
     ) -> Option<Result<(Pending, Arc<Manifest>), GivenUp>> {
         let stored = self.storing.take_if(|(pending, _)| pending.barrier.checkpoint == checkpoint)?;
+        let pending = &stored.0;
         self.ended = Some(now);
         match result {
             Ok(()) => {
-                self.failed_in_row = 0;
-                self.retained.push_back(checkpoint);
-                while self.retained.len() > self.settings.retained {
-                    self.retained.pop_front();
+                if pending.barrier.kind == SnapshotKind::Checkpoint {
+                    self.failed_in_row = 0;
+                    self.retained.push_back(checkpoint);
+                    while self.retained.len() > self.settings.retained {
+                        self.retained.pop_front();
+                    }
+                    // Savepoints are wanted for themselves.
+                    let is_older = |pending: &Pending| pending.barrier.checkpoint < checkpoint && pending.is_periodic();
+                    self.collecting.retain(|_, pending| !is_older(pending));
                 }
-                self.collecting.retain(|older, _| *older > checkpoint);
                 self.history.completed(checkpoint, now);
                 Some(Ok(stored))
             }
-            Err(failure) => {
-                self.failed_in_row = self.failed_in_row.saturating_add(1);
-                self.history.failed(checkpoint, failure.clone(), now);
-                Some(Err(GivenUp { checkpoint, failure }))
-            }
+            Err(failure) => Some(Err(self.given_up(stored.0, failure, now))),
         }
     }
 
@@ -238,23 +258,29 @@ impl Checkpoints {
     }
 
     /// Tasks have failed or are ended: what collects will never be whole. That is no failure of its own.
-    pub fn give_up_collecting(&mut self, failure: &Failure, now: Millis) {
-        for checkpoint in std::mem::take(&mut self.collecting).into_keys() {
-            self.ended = Some(now);
-            self.history.failed(checkpoint, failure.clone(), now);
-        }
-        // These are whole, but what they would make visible is dropped with the tasks.
-        for pending in std::mem::take(&mut self.whole) {
-            self.history.failed(pending.barrier.checkpoint, failure.clone(), now);
-        }
+    pub fn give_up_collecting(&mut self, failure: &Failure, now: Millis) -> Vec<GivenUp> {
+        // Some are whole, but what they would make visible is dropped with the tasks.
+        let collecting = std::mem::take(&mut self.collecting).into_values();
+        let all: Vec<_> = collecting.chain(std::mem::take(&mut self.whole)).collect();
+        let failed_in_row = self.failed_in_row;
+        let given_up = all.into_iter().map(|pending| self.given_up(pending, failure.clone(), now)).collect();
+        self.failed_in_row = failed_in_row;
+        given_up
     }
 
     fn give_up(&mut self, checkpoint: CheckpointId, failure: Failure, now: Millis) -> Option<GivenUp> {
-        self.collecting.remove(&checkpoint)?;
+        let pending = self.collecting.remove(&checkpoint)?;
+        Some(self.given_up(pending, failure, now))
+    }
+
+    fn given_up(&mut self, pending: Pending, failure: Failure, now: Millis) -> GivenUp {
+        let checkpoint = pending.barrier.checkpoint;
         self.ended = Some(now);
-        self.failed_in_row = self.failed_in_row.saturating_add(1);
+        if pending.is_periodic() {
+            self.failed_in_row = self.failed_in_row.saturating_add(1);
+        }
         self.history.failed(checkpoint, failure.clone(), now);
-        Some(GivenUp { checkpoint, failure })
+        GivenUp { purpose: pending.purpose, checkpoint, failure }
     }
 
     /// Whether more have failed in a row than the job tolerates.

@@ -137,4 +137,6 @@ pub enum Ending {
     Failed(Box<Failure>),
     /// On request.
     Canceled,
+    /// On request, with a savepoint: it has finished.
+    Stopped,
 }

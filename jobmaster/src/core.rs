@@ -36,7 +36,7 @@ mod sources;
 mod view;
 
 pub use checkpointing::RestorePoint;
-pub use event::{Action, Event, Needs, Wait};
+pub use event::{Action, Event, Needs, Taken, Wait};
 pub use naming::CAUSE_WAIT;
 
 use crate::{
@@ -228,6 +228,7 @@ impl JobMasterCore {
             Event::Cancel => self.cancel(),
             Event::CommitPersisted(result) => self.commit_persisted(result),
             Event::CheckpointStored { checkpoint, result } => self.checkpoint_stored(checkpoint, result),
+            Event::Snapshot(purpose) => self.snapshot_asked(purpose),
             Event::Suspend => self.suspend(),
             Event::Wake => {}
         }

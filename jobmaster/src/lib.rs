@@ -49,9 +49,11 @@ mod tests;
 pub mod time;
 
 pub use crate::{
-    core::{Action, Event, JobMasterCore, Needs, RestorePoint, Wait},
+    core::{Action, Event, JobMasterCore, Needs, RestorePoint, Taken, Wait},
     error::{JobMasterError, Stopped},
-    service::{ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, Options},
+    service::{
+        ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, Options, SnapshotRequest, ToStore,
+    },
     spec::{JobSpec, SnapshotSpec, Timeouts},
     storage::{CheckpointKeeper, Recovery},
     time::Millis,

@@ -5,9 +5,13 @@
 //! [`JobListener`]; their calls return at once, and what comes of them comes back as messages. The one timer is the
 //! machine's own.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use flott_core::{
+    checkpoint::Behind,
     failure::Failure,
     id::{JobId, JobMasterEpoch},
     status::JobStatus,
@@ -24,10 +28,11 @@ mod handle;
 mod ports;
 
 pub use handle::JobMasterHandle;
-pub use ports::{ClusterPort, Declaration, JobListener};
+pub use ports::{ClusterPort, Declaration, JobListener, ToStore};
 
 use crate::{
-    core::{Action, Event, JobMasterCore, Needs},
+    checkpoints::{Purpose, RequestId},
+    core::{Action, Event, JobMasterCore, Needs, Taken},
     error::JobMasterError,
     spec::JobSpec,
     time::Millis,
@@ -67,6 +72,21 @@ enum Mail {
         _permit: Option<OwnedSemaphorePermit>,
     },
     View(oneshot::Sender<Arc<JobView>>),
+    Snapshot(SnapshotRequest, oneshot::Sender<Result<Taken, Failure>>),
+}
+
+/// A snapshot that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotRequest {
+    /// A checkpoint, as those that are taken by themselves.
+    Checkpoint,
+    /// A savepoint.
+    Savepoint {
+        /// Its directory, as a location; it exists.
+        directory: String,
+        /// Whether the job stops with it.
+        behind: Behind,
+    },
 }
 
 /// A JobMaster that runs.
@@ -78,6 +98,9 @@ pub struct JobMasterService {
     listener: Arc<dyn JobListener>,
     clock: Clock,
     wake: Option<Millis>,
+    /// Those who wait for a snapshot.
+    snapshots: BTreeMap<RequestId, oneshot::Sender<Result<Taken, Failure>>>,
+    next_request: u64,
 }
 
 impl JobMasterService {
@@ -135,7 +158,18 @@ impl JobMasterService {
         });
         let handle = JobMasterHandle::new(sender, Arc::clone(&shared));
         let core = JobMasterCore::new(spec)?;
-        Ok((Self { core, mailbox, shared, port, listener, clock: Clock::start(), wake: None }, handle))
+        let service = Self {
+            core,
+            mailbox,
+            shared,
+            port,
+            listener,
+            clock: Clock::start(),
+            wake: None,
+            snapshots: BTreeMap::new(),
+            next_request: 0,
+        };
+        Ok((service, handle))
     }
 
     async fn run(mut self) {
@@ -167,6 +201,17 @@ impl JobMasterService {
                 // Who asked may have gone meanwhile.
                 let _ = answer.send(Arc::new(self.core.view()));
             }
+            Mail::Snapshot(asked, answer) => {
+                let request = RequestId(self.next_request);
+                self.next_request += 1;
+                self.snapshots.insert(request, answer);
+                self.handle(Event::Snapshot(match asked {
+                    SnapshotRequest::Checkpoint => Purpose::Checkpoint { request },
+                    SnapshotRequest::Savepoint { directory, behind } => {
+                        Purpose::Savepoint { request, directory, behind }
+                    }
+                }));
+            }
         }
     }
 
@@ -189,8 +234,14 @@ impl JobMasterService {
             Action::Send { worker, message } => self.port.send(&worker, epoch, message),
             Action::WakeAt(at) => self.wake = at,
             Action::PersistCommit(committables) => self.listener.persist_commit(job, epoch, committables),
-            Action::StoreCheckpoint { manifest, retained } => {
-                self.listener.store_checkpoint(job, epoch, manifest, retained)
+            Action::StoreCheckpoint { manifest, retained, directory } => {
+                self.listener.store_checkpoint(job, epoch, ToStore { manifest, retained, savepoint: directory });
+            }
+            Action::SnapshotAnswered { request, result } => {
+                if let Some(answer) = self.snapshots.remove(&request) {
+                    // Who asked may have gone meanwhile.
+                    let _ = answer.send(result);
+                }
             }
             Action::StatusChanged(status) => {
                 tracing::info!(%job, %status, "job status changed");

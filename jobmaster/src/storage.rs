@@ -9,7 +9,7 @@ use flott_core::{
 use flott_snapshot::{Checkpoints, Claimed, Directory, Error, Log, Manifest, S3Options, Snapshot};
 use tokio::sync::Mutex;
 
-use crate::{JobMasterHandle, RestorePoint, spec::SnapshotSpec};
+use crate::{JobMasterHandle, RestorePoint, ToStore, spec::SnapshotSpec};
 
 /// Pause before something is tried again of which nobody knows whether it was done.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -72,7 +72,39 @@ impl CheckpointKeeper {
     }
 
     /// Commits a manifest, tells the JobMaster, and then removes what is not retained.
-    pub async fn store(&self, master: &JobMasterHandle, manifest: &Manifest, retained: &BTreeSet<CheckpointId>) {
+    pub async fn store(&self, master: &JobMasterHandle, what: ToStore) {
+        match &what.savepoint {
+            None => self.store_checkpoint(master, &what.manifest, &what.retained).await,
+            Some(location) => self.store_savepoint(master, &what.manifest, location).await,
+        }
+    }
+
+    /// A new directory for a savepoint in `root`, as a location.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub async fn new_savepoint(&self, root: &str) -> Result<String, Failure> {
+        let root = Directory::open(root, &S3Options::default()).map_err(Failure::from)?;
+        Ok(root.new_savepoint(self.job).await.map_err(Failure::from)?.location().to_owned())
+    }
+
+    async fn store_savepoint(&self, master: &JobMasterHandle, manifest: &Manifest, location: &str) {
+        let committed = async {
+            let directory = Directory::open(location, &S3Options::default())?;
+            loop {
+                match directory.commit_savepoint(manifest).await {
+                    Err(error @ Error::Unknown { .. }) => {
+                        tracing::warn!(job = %self.job, location, %error, "a savepoint may not be complete; trying again");
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    outcome => break outcome.map(drop),
+                }
+            }
+        };
+        master.checkpoint_stored(manifest.checkpoint, committed.await.map_err(Failure::from));
+    }
+
+    async fn store_checkpoint(&self, master: &JobMasterHandle, manifest: &Manifest, retained: &BTreeSet<CheckpointId>) {
         let checkpoint = manifest.checkpoint;
         let mut log = self.log.lock().await;
         let result = loop {

@@ -184,7 +184,10 @@ impl Host {
             JobToHost::GroupWatermark { attempt, watermark } => {
                 shared.tell_source(attempt, ToSource::Group { watermark });
             }
-            JobToHost::Snapshot { barrier, attempts } => {
+            JobToHost::Snapshot { barrier, attempts, directory } => {
+                if let Some(directory) = directory {
+                    shared.snapshots.savepoint(barrier.checkpoint, directory);
+                }
                 attempts.into_iter().for_each(|attempt| shared.tell_source(attempt, ToSource::Barrier(barrier)));
             }
             JobToHost::Commit { round, committables } => {

@@ -4,7 +4,7 @@
 //! is the JobMaster's, as on any cluster.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::Arc,
     thread,
     time::{SystemTime, UNIX_EPOCH},
@@ -17,8 +17,8 @@ use flott_core::{
     },
     failure::Failure,
     id::{
-        AllocationId, CheckpointId, Digest, IdSequence, InstanceId, JobId, JobMasterEpoch, JobSecret, ProcessId,
-        SlotIndex, WorkerId, WorkerKey,
+        AllocationId, Digest, IdSequence, InstanceId, JobId, JobMasterEpoch, JobSecret, ProcessId, SlotIndex, WorkerId,
+        WorkerKey,
     },
     job_graph::{ExecutionMode, JobGraph},
     message::{Committable, JobSetup, JobToWorker, SlotGrant, WorkerToJob},
@@ -28,14 +28,13 @@ use flott_core::{
 };
 use flott_jobmaster::{
     CheckpointKeeper, ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, JobSpec, Millis,
-    Options, Recovery, SnapshotSpec, Timeouts,
+    Options, Recovery, SnapshotSpec, Timeouts, ToStore,
 };
 use flott_runtime::{
     host::{Host, HostOptions},
     program::JobProgram,
     time::Clock,
 };
-use flott_snapshot::Manifest;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
@@ -156,7 +155,7 @@ enum Order {
     Declare(Declaration),
     Send(JobToWorker),
     PersistCommit,
-    StoreCheckpoint(Arc<Manifest>, BTreeSet<CheckpointId>),
+    StoreCheckpoint(ToStore),
 }
 
 /// The JobMaster's way to the local cluster.
@@ -188,8 +187,8 @@ impl JobListener for Link {
         self.order(Order::PersistCommit);
     }
 
-    fn store_checkpoint(&self, _: JobId, _: JobMasterEpoch, manifest: Arc<Manifest>, retained: BTreeSet<CheckpointId>) {
-        self.order(Order::StoreCheckpoint(manifest, retained));
+    fn store_checkpoint(&self, _: JobId, _: JobMasterEpoch, what: ToStore) {
+        self.order(Order::StoreCheckpoint(what));
     }
 
     fn ended(&self, _: Arc<JobView>) {}
@@ -221,10 +220,10 @@ impl LocalCluster {
             Order::Send(message) => self.obey(message),
             // The job does not outlive this process, so there is nothing to write down.
             Order::PersistCommit => self.master.commit_persisted(Ok(())),
-            Order::StoreCheckpoint(manifest, retained) => {
+            Order::StoreCheckpoint(what) => {
                 if let Some(keeper) = self.keeper.clone() {
                     let master = self.master.clone();
-                    tokio::spawn(async move { keeper.store(&master, &manifest, &retained).await });
+                    tokio::spawn(async move { keeper.store(&master, what).await });
                 }
             }
         }

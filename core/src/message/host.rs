@@ -126,12 +126,14 @@ pub enum JobToHost {
         watermark: Option<i64>,
     },
     /// Put this barrier into the streams of these sources. Each task that it comes to answers with
-    /// [`HostToJob::Snapshot`].
+    /// [`HostToJob::Snapshot`]. For a savepoint every process gets it, as its tasks have to know where to.
     Snapshot {
         /// The barrier.
         barrier: Barrier,
-        /// The attempts that begin with a source.
+        /// The attempts here that begin with a source.
         attempts: Vec<AttemptId>,
+        /// Directory of a savepoint, as a location.
+        directory: Option<String>,
     },
     /// Make prepared results visible. Idempotent; may be asked of another process after a loss.
     Commit {

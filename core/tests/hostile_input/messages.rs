@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use flott_core::{
     checkpoint::{
-        Barrier, RestorePart, SnapshotFigures, SnapshotKind, SnapshotReport, StateFile, SubtaskState, TaskRestore,
+        Barrier, Behind, RestorePart, SnapshotFigures, SnapshotKind, SnapshotReport, StateFile, SubtaskState,
+        TaskRestore,
     },
     codec,
     failure::Failure,
@@ -87,7 +88,7 @@ fn snapshot(result: Result<SubtaskState, Failure>) -> HostToJob {
 }
 
 fn barrier() -> Barrier {
-    Barrier { checkpoint: CheckpointId(3), kind: SnapshotKind::Savepoint }
+    Barrier { checkpoint: CheckpointId(3), kind: SnapshotKind::Savepoint, behind: Behind::Drain }
 }
 
 fn registration() -> Registration {
@@ -211,7 +212,14 @@ pub fn encoded() -> Vec<(String, Vec<u8>)> {
         ("allocate-slot", encode(&ToWorker::AllocateSlot(grant()))),
         ("read-log", encode(&ToWorker::ReadLog(log))),
         ("start-process", encode(&to_job(JobToWorker::StartProcess(Box::new(setup()))))),
-        ("snapshot", encode(&to_host(JobToHost::Snapshot { barrier: barrier(), attempts: vec![attempt()] }))),
+        (
+            "snapshot",
+            encode(&to_host(JobToHost::Snapshot {
+                barrier: barrier(),
+                attempts: vec![attempt()],
+                directory: Some("/savepoints/savepoint-1".to_owned()),
+            })),
+        ),
         ("deploy", encode(&to_host(JobToHost::Deploy(Box::new(deployment()))))),
         (
             "group-watermark",

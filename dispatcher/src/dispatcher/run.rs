@@ -1,10 +1,6 @@
 //! One JobMaster's life: its start, its reports, and the archive.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flott_core::{
     config::{
@@ -15,7 +11,7 @@ use flott_core::{
         },
     },
     failure::Failure,
-    id::{CheckpointId, Digest, IdSequence, JobId, JobMasterEpoch, JobSecret},
+    id::{Digest, IdSequence, JobId, JobMasterEpoch, JobSecret},
     job_graph::{ExecutionMode, JobGraph},
     message::Committable,
     status::JobStatus,
@@ -23,9 +19,8 @@ use flott_core::{
 };
 use flott_jobmaster::{
     CheckpointKeeper, JobListener, JobMasterHandle, JobMasterService, JobSpec, Millis, Options, Recovery, SnapshotSpec,
-    Timeouts,
+    Timeouts, ToStore,
 };
-use flott_snapshot::Manifest;
 
 use super::{Dispatcher, Leading, jobs::Job, on_store};
 use crate::{address, clock::now_ms, control::JobPort, rest::render::job_overview, stores::StoreError};
@@ -305,17 +300,11 @@ impl JobListener for Reports {
         });
     }
 
-    fn store_checkpoint(
-        &self,
-        job: JobId,
-        _: JobMasterEpoch,
-        manifest: Arc<Manifest>,
-        retained: BTreeSet<CheckpointId>,
-    ) {
+    fn store_checkpoint(&self, job: JobId, _: JobMasterEpoch, what: ToStore) {
         let (dispatcher, keeper) = (self.dispatcher.clone(), self.keeper.clone());
         self.dispatcher.inner.tasks.spawn(async move {
             if let (Some(keeper), Some(master)) = (keeper, Self::master(&dispatcher, job)) {
-                keeper.store(&master, &manifest, &retained).await;
+                keeper.store(&master, what).await;
             }
         });
     }

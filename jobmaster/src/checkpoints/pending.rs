@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use flott_core::{
-    checkpoint::{Barrier, SubtaskState},
+    checkpoint::{Barrier, Behind, SnapshotKind, SubtaskState},
     id::{CheckpointId, OperatorId},
 };
 
@@ -22,11 +22,72 @@ pub struct SourceCut {
     pub unassigned: Vec<Bytes>,
 }
 
+/// What a snapshot was begun for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// It was time for a checkpoint.
+    Periodic,
+    /// A checkpoint was asked for.
+    Checkpoint {
+        /// By whom; the answer goes there.
+        request: RequestId,
+    },
+    /// A savepoint was asked for.
+    Savepoint {
+        /// By whom.
+        request: RequestId,
+        /// Its directory, as a location.
+        directory: String,
+        /// Whether the job stops with it.
+        behind: Behind,
+    },
+}
+
+/// Who asked for a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+impl Purpose {
+    /// What is to be made.
+    pub fn kind(&self) -> SnapshotKind {
+        match self {
+            Self::Periodic | Self::Checkpoint { .. } => SnapshotKind::Checkpoint,
+            Self::Savepoint { .. } => SnapshotKind::Savepoint,
+        }
+    }
+
+    /// What follows it.
+    pub fn behind(&self) -> Behind {
+        match self {
+            Self::Periodic | Self::Checkpoint { .. } => Behind::GoOn,
+            Self::Savepoint { behind, .. } => *behind,
+        }
+    }
+
+    /// Who is to be answered.
+    pub fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Periodic => None,
+            Self::Checkpoint { request } | Self::Savepoint { request, .. } => Some(*request),
+        }
+    }
+
+    /// Where the files of a savepoint go.
+    pub fn directory(&self) -> Option<&str> {
+        match self {
+            Self::Periodic | Self::Checkpoint { .. } => None,
+            Self::Savepoint { directory, .. } => Some(directory),
+        }
+    }
+}
+
 /// A checkpoint whose tasks report.
 #[derive(Debug, Clone)]
 pub struct Pending {
     /// Its barrier.
     pub barrier: Barrier,
+    /// What it is for.
+    pub purpose: Purpose,
     /// When the barrier was sent.
     pub began: Millis,
     awaited: BTreeSet<ExecutionIndex>,
@@ -41,12 +102,18 @@ pub struct Pending {
 impl Pending {
     pub(super) fn new(
         barrier: Barrier,
+        purpose: Purpose,
         awaited: BTreeSet<ExecutionIndex>,
         finished: BTreeSet<ExecutionIndex>,
         sources: Vec<SourceCut>,
         began: Millis,
     ) -> Self {
-        Self { barrier, began, awaited, states: BTreeMap::new(), finished, sources }
+        Self { barrier, purpose, began, awaited, states: BTreeMap::new(), finished, sources }
+    }
+
+    /// Whether it was begun because it was time.
+    pub fn is_periodic(&self) -> bool {
+        self.purpose == Purpose::Periodic
     }
 
     pub(super) fn awaits(&self, execution: ExecutionIndex) -> bool {

@@ -6,21 +6,23 @@ use std::{
 };
 
 use flott_core::{
-    checkpoint::{RestorePart, SnapshotKind, SnapshotReport, TaskRestore},
+    checkpoint::{Behind, RestorePart, SnapshotKind, SnapshotReport, TaskRestore},
     failure::Failure,
     id::{CheckpointId, OperatorId, SubtaskIndex},
+    job_graph::ExecutionMode,
     key_group::KeyGroupRange,
     message::JobToHost,
     status::ExecutionState,
 };
 use flott_snapshot::{DataPath, Manifest, StateFile, VertexState};
 
-use super::{Action, JobMasterCore, Phase, manifest::Composer};
+use super::{Action, JobMasterCore, Phase, Taken, manifest::Composer};
 use crate::{
-    checkpoints::{GivenUp, SourceCut},
+    checkpoints::{GivenUp, Pending, Purpose, SourceCut},
+    commit::Ending,
     error::JobMasterError,
     execution_graph::{ExecutionGraph, Host},
-    index::ExecutionIndex,
+    index::{ExecutionIndex, RegionIndex},
     spec::JobSpec,
     time::Millis,
 };
@@ -60,15 +62,15 @@ impl JobMasterCore {
     /// Begins the checkpoint that is due, and has the next one stored that is whole.
     pub(super) fn advance_checkpoints(&mut self) {
         if self.checkpoint_due().is_some_and(|due| due <= self.now) {
-            self.begin_checkpoint(SnapshotKind::Checkpoint);
+            self.begin_checkpoint(Purpose::Periodic);
         }
         let Self { checkpoints, graph, spec, now, .. } = self;
         let Some(manifest) = checkpoints.store_next(|pending| Composer { graph, spec, now: *now }.manifest(pending))
         else {
             return;
         };
-        let retained = checkpoints.retained_with(manifest.checkpoint);
-        self.actions.push(Action::StoreCheckpoint { manifest, retained });
+        let (retained, directory) = (checkpoints.retained_with(manifest.checkpoint), checkpoints.storing_directory());
+        self.actions.push(Action::StoreCheckpoint { manifest, retained, directory });
     }
 
     /// When the next checkpoint begins without further news.
@@ -81,7 +83,30 @@ impl JobMasterCore {
         matches!(self.phase, Phase::Executing) && self.graph.all_run()
     }
 
-    fn begin_checkpoint(&mut self, kind: SnapshotKind) {
+    /// Someone asks for a snapshot.
+    pub(super) fn snapshot_asked(&mut self, purpose: Purpose) {
+        let refused = if !self.may_checkpoint() {
+            Some("not all tasks of the job run; try again when they do")
+        } else if self.checkpoints.is_stopping() {
+            Some("the job is being stopped with a savepoint")
+        } else if self.spec.graph.mode == ExecutionMode::Batch {
+            Some("a job in batch mode takes no snapshots")
+        } else if self.spec.snapshots.directory.is_none() {
+            Some("the job has no directory for checkpoints (execution.checkpointing.dir)")
+        } else {
+            None
+        };
+        match (refused, purpose.request()) {
+            (None, _) => self.begin_checkpoint(purpose),
+            (Some(problem), Some(request)) => {
+                let result = Err(Failure::environment(problem));
+                self.actions.push(Action::SnapshotAnswered { request, result });
+            }
+            (Some(_), None) => {}
+        }
+    }
+
+    fn begin_checkpoint(&mut self, purpose: Purpose) {
         let (finished, awaited): (BTreeSet<_>, BTreeSet<_>) =
             self.graph.resolved().executions().partition(|execution| self.graph.execution(*execution).done);
         let next = self.checkpoints.next();
@@ -91,17 +116,16 @@ impl JobMasterCore {
         };
         let sources = self.splits.iter_mut().map(cut).collect();
         let mut attempts: BTreeMap<_, (Arc<Host>, Vec<_>)> = BTreeMap::new();
+        let directory = purpose.directory().map(str::to_owned);
         for &execution in &awaited {
-            let Some(host) = self.host_of(execution).filter(|_| !self.graph.vertex_of(execution).sources.is_empty())
-            else {
-                continue;
-            };
-            let attempt = self.graph.attempt_id(execution);
-            attempts.entry(host.location.process).or_insert((host, Vec::new())).1.push(attempt);
+            let is_source = !self.graph.vertex_of(execution).sources.is_empty();
+            let Some(host) = self.host_of(execution).filter(|_| is_source || directory.is_some()) else { continue };
+            let attempt = is_source.then(|| self.graph.attempt_id(execution));
+            attempts.entry(host.location.process).or_insert((host, Vec::new())).1.extend(attempt);
         }
-        let barrier = self.checkpoints.begin(kind, awaited, finished, sources, self.now);
+        let barrier = self.checkpoints.begin(purpose, awaited, finished, sources, self.now);
         for (host, attempts) in attempts.into_values() {
-            self.send_host(&host, JobToHost::Snapshot { barrier, attempts });
+            self.send_host(&host, JobToHost::Snapshot { barrier, attempts, directory: directory.clone() });
         }
     }
 
@@ -130,7 +154,17 @@ impl JobMasterCore {
 
     /// A checkpoint has failed: when that is one too many, the tasks go back to the last good one.
     fn gave_up(&mut self, given_up: Option<GivenUp>) {
-        let Some(GivenUp { checkpoint, failure }) = given_up else { return };
+        let Some(GivenUp { purpose, checkpoint, failure }) = given_up else { return };
+        if let Some(request) = purpose.request() {
+            self.actions.push(Action::SnapshotAnswered { request, result: Err(failure.clone()) });
+        }
+        if purpose.behind() != Behind::GoOn {
+            // Its sources stand still, and may have said that time has ended: they go back.
+            let cause =
+                Failure::environment("the job was to stop with a savepoint, which has failed").because(&failure);
+            self.fail_regions(self.live_regions(), cause);
+            return;
+        }
         if !self.checkpoints.too_many_failed() {
             return;
         }
@@ -138,8 +172,20 @@ impl JobMasterCore {
             "checkpoint {checkpoint} has failed, and more in a row than are tolerated \
              (execution.checkpointing.tolerable-failed-checkpoints)"
         ));
-        let regions = self.regions.keys().filter(|region| self.states.regions[*region].live > 0).collect();
-        self.fail_regions(regions, cause.because(&failure));
+        self.fail_regions(self.live_regions(), cause.because(&failure));
+    }
+
+    fn live_regions(&self) -> BTreeSet<RegionIndex> {
+        self.regions.keys().filter(|region| self.states.regions[*region].live > 0).collect()
+    }
+
+    /// Tasks have failed or are ended: what is under way will never be complete.
+    pub(super) fn give_up_checkpoints(&mut self, failure: &Failure) {
+        for GivenUp { purpose, failure, .. } in self.checkpoints.give_up_collecting(failure, self.now) {
+            if let Some(request) = purpose.request() {
+                self.actions.push(Action::SnapshotAnswered { request, result: Err(failure) });
+            }
+        }
     }
 
     pub(super) fn expire_checkpoints(&mut self) {
@@ -158,6 +204,19 @@ impl JobMasterCore {
             }
             Some(Ok(stored)) => stored,
         };
+        let Pending { purpose, .. } = &pending;
+        let (request, behind) = (purpose.request(), purpose.behind());
+        let location = purpose.directory().map(str::to_owned).unwrap_or_else(|| self.location_of(checkpoint));
+        if let Some(request) = request {
+            self.actions.push(Action::SnapshotAnswered { request, result: Ok(Taken { checkpoint, location }) });
+        }
+        if pending.barrier.kind == SnapshotKind::Savepoint {
+            // It is somebody else's now: what is prepared becomes visible with the next checkpoint, unless the job ends here.
+            if behind != Behind::GoOn {
+                self.stop_with(&manifest);
+            }
+            return;
+        }
         for execution in self.graph.resolved().executions() {
             let finished = pending.finished.contains(&execution);
             self.graph.execution_mut(execution).committed(checkpoint, finished);
@@ -177,6 +236,21 @@ impl JobMasterCore {
         }
         let directory = self.spec.snapshots.directory.clone().unwrap_or_default();
         self.latest = Some(Arc::new(RestorePoint { manifest, directory }));
+    }
+
+    fn location_of(&self, checkpoint: CheckpointId) -> String {
+        format!("{}/chk-{checkpoint}", self.spec.snapshots.directory.as_deref().unwrap_or_default())
+    }
+
+    /// The job ends with a savepoint: what it holds becomes visible, and the tasks have done their work.
+    fn stop_with(&mut self, manifest: &Manifest) {
+        for execution in self.graph.resolved().executions() {
+            self.graph.execution_mut(execution).committed(manifest.checkpoint, true);
+        }
+        if !manifest.committables.is_empty() {
+            self.commits.push(manifest.checkpoint, manifest.committables.clone());
+        }
+        self.stop_tasks(Ending::Stopped);
     }
 
     // ------------------------------------------------------------ restore

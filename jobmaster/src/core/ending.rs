@@ -22,6 +22,8 @@ impl JobMasterCore {
     pub(super) fn cancel(&mut self) {
         match &mut self.phase {
             Phase::New | Phase::Executing => self.stop_job(JobStep::Cancel, Ending::Canceled),
+            // All is in its savepoint, and becomes visible.
+            Phase::Stopping(Ending::Stopped) => {}
             Phase::Stopping(ending) | Phase::Aborting(ending, _) => {
                 *ending = Ending::Canceled;
                 self.step_job(JobStep::Cancel);
@@ -206,6 +208,10 @@ impl JobMasterCore {
 
     fn begin_abort(&mut self) {
         let Phase::Stopping(ending) = &self.phase else { return };
+        if *ending == Ending::Stopped {
+            self.conclude(JobStep::Finish);
+            return;
+        }
         if !self.prepared || self.stranded {
             self.conclude(JobStep::End);
             return;

@@ -15,7 +15,10 @@ use flott_core::{
 };
 use flott_snapshot::Manifest;
 
-use crate::time::Millis;
+use crate::{
+    checkpoints::{Purpose, RequestId},
+    time::Millis,
+};
 
 /// Something that happened. Events may be late, repeated and out of order; what is stale changes nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,10 +56,21 @@ pub enum Event {
         /// How it went.
         result: Result<(), Failure>,
     },
+    /// Someone asks for a snapshot; answered by [`Action::SnapshotAnswered`].
+    Snapshot(Purpose),
     /// The JobManager gives the job up, and leaves its processes to a later JobMaster.
     Suspend,
     /// The time of [`Action::WakeAt`] has come.
     Wake,
+}
+
+/// A snapshot that somebody asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Its number.
+    pub checkpoint: CheckpointId,
+    /// Where it can be restored from.
+    pub location: String,
 }
 
 /// What a job needs of the cluster.
@@ -90,6 +104,15 @@ pub enum Action {
         manifest: Arc<Manifest>,
         /// The checkpoints that are kept from then on; others may be removed.
         retained: BTreeSet<CheckpointId>,
+        /// Where a savepoint is committed, as a location.
+        directory: Option<String>,
+    },
+    /// A snapshot that was asked for is complete, or has failed.
+    SnapshotAnswered {
+        /// Who asked.
+        request: RequestId,
+        /// What there is now, or why not.
+        result: Result<Taken, Failure>,
     },
     /// The job has another state.
     StatusChanged(JobStatus),

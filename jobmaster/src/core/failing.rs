@@ -237,7 +237,7 @@ impl JobMasterCore {
 
     pub(super) fn stop_region(&mut self, region: RegionIndex, at: Millis, entry: EntryId) {
         let failure = Failure::environment("tasks that it needs have failed or are started again");
-        self.checkpoints.give_up_collecting(&failure, self.now);
+        self.give_up_checkpoints(&failure);
         self.states.regions[region].phase = RegionPhase::Stopping { at, entry };
         self.states.restarting.insert(region);
         self.cancel_members(region);
@@ -314,7 +314,12 @@ impl JobMasterCore {
 
     pub(super) fn stop_job(&mut self, step: JobStep, ending: Ending) {
         self.step_job(step);
-        self.checkpoints.give_up_collecting(&Failure::environment("the job is being ended"), self.now);
+        self.stop_tasks(ending);
+    }
+
+    /// Every task is ended.
+    pub(super) fn stop_tasks(&mut self, ending: Ending) {
+        self.give_up_checkpoints(&Failure::environment("the job is being ended"));
         self.phase = Phase::Stopping(ending);
         for region in self.regions.keys() {
             self.states.regions[region].phase = RegionPhase::Ended;

@@ -46,7 +46,10 @@ impl Composer<'_> {
             job_id: graph.job_id,
             job_name: graph.name.clone(),
             fingerprint: graph.fingerprint,
-            kind: SnapshotKind::Checkpoint,
+            kind: match barrier.kind {
+                flott_core::checkpoint::SnapshotKind::Checkpoint => SnapshotKind::Checkpoint,
+                flott_core::checkpoint::SnapshotKind::Savepoint => SnapshotKind::Savepoint,
+            },
             checkpoint: barrier.checkpoint,
             epoch: self.spec.epoch,
             triggered_ms: began.0,

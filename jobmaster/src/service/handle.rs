@@ -11,8 +11,11 @@ use flott_core::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Mail, Shared};
-use crate::{core::Event, error::Stopped};
+use super::{Mail, Shared, SnapshotRequest};
+use crate::{
+    core::{Event, Taken},
+    error::Stopped,
+};
 
 /// A running JobMaster. Clones are cheap and speak to the same one.
 ///
@@ -101,6 +104,19 @@ impl JobMasterHandle {
     /// The manifest of a checkpoint is durable, or surely never will be.
     pub fn checkpoint_stored(&self, checkpoint: CheckpointId, result: Result<(), Failure>) {
         self.tell(Event::CheckpointStored { checkpoint, result });
+    }
+
+    /// Has a snapshot taken, and waits until it is complete.
+    ///
+    /// # Errors
+    /// When it cannot be taken now, or has failed; also when the JobMaster is stopped before.
+    pub async fn snapshot(&self, asked: SnapshotRequest) -> Result<Taken, Failure> {
+        let (answer, taken) = oneshot::channel();
+        let gone = || {
+            Failure::environment("the job has ended, or its JobMaster was stopped, before the snapshot was complete")
+        };
+        self.mailbox.send(Mail::Snapshot(asked, answer)).map_err(|_| gone())?;
+        taken.await.map_err(|_| gone())?
     }
 
     /// Stops the JobMaster without ending the job: it is SUSPENDED, and its processes are left to a later JobMaster.

@@ -46,6 +46,17 @@ pub trait ClusterPort: Send + Sync + 'static {
     fn send(&self, worker: &WorkerKey, epoch: JobMasterEpoch, message: JobToWorker);
 }
 
+/// A checkpoint or savepoint to be committed.
+#[derive(Debug, Clone)]
+pub struct ToStore {
+    /// What it consists of.
+    pub manifest: Arc<Manifest>,
+    /// With a checkpoint: those that are kept once it is committed; older ones may be removed.
+    pub retained: BTreeSet<CheckpointId>,
+    /// The directory of a savepoint, as a location.
+    pub savepoint: Option<String>,
+}
+
 /// Who is told about the job.
 ///
 /// # Contract
@@ -65,14 +76,8 @@ pub trait JobListener: Send + Sync + 'static {
     /// Write this down durably.
     fn persist_commit(&self, job: JobId, epoch: JobMasterEpoch, committables: Vec<Committable>);
 
-    /// Commit this manifest, and then keep the checkpoints in `retained` and no older ones.
-    fn store_checkpoint(
-        &self,
-        job: JobId,
-        epoch: JobMasterEpoch,
-        manifest: Arc<Manifest>,
-        retained: BTreeSet<CheckpointId>,
-    );
+    /// Commit this manifest.
+    fn store_checkpoint(&self, job: JobId, epoch: JobMasterEpoch, what: ToStore);
 
     /// The job has ended for good.
     fn ended(&self, view: Arc<JobView>);

@@ -20,7 +20,8 @@ use flott_snapshot::Manifest;
 
 use super::worker::{FakeWorker, Profile};
 use crate::{
-    core::{Action, Event, JobMasterCore},
+    checkpoints::RequestId,
+    core::{Action, Event, JobMasterCore, Taken},
     failover::random::SeededRandom,
     spec::JobSpec,
     time::Millis,
@@ -55,6 +56,8 @@ pub struct FakeCluster {
     pub persists: bool,
     /// Manifests of checkpoints that are to be stored, and are not answered.
     pub storing: VecDeque<Arc<Manifest>>,
+    /// Answers to those who asked for snapshots.
+    pub answered: Vec<(RequestId, Result<Taken, Failure>)>,
     /// Barriers that were sent.
     pub barriers: BTreeMap<CheckpointId, Barrier>,
     /// What is declared now.
@@ -98,6 +101,7 @@ impl FakeCluster {
             manifests: Vec::new(),
             persists: true,
             storing: VecDeque::new(),
+            answered: Vec::new(),
             barriers: BTreeMap::new(),
             declared: BTreeMap::new(),
             idle: false,
@@ -245,6 +249,7 @@ impl FakeCluster {
                 Action::WakeAt(at) => self.wake = at,
                 Action::PersistCommit(committables) => self.manifests.push(committables),
                 Action::StoreCheckpoint { manifest, .. } => self.storing.push_back(manifest),
+                Action::SnapshotAnswered { request, result } => self.answered.push((request, result)),
                 Action::StatusChanged(status) => self.statuses.push(status),
                 Action::Ended(view) => self.ended.push(*view),
             }

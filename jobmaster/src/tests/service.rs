@@ -1,24 +1,20 @@
 //! The loop around the machine.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, OnceLock,
+    atomic::{AtomicU32, Ordering},
 };
 
 use flott_core::{
-    id::{AllocationId, CheckpointId, JobId, JobMasterEpoch, SlotIndex, WorkerKey},
+    id::{AllocationId, JobId, JobMasterEpoch, SlotIndex, WorkerKey},
     message::{Committable, JobToWorker, SlotGrant},
     view::JobView,
 };
-use flott_snapshot::Manifest;
 use tokio::sync::mpsc;
 
 use super::*;
 use crate::{
-    service::{ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, Options},
+    service::{ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, Options, ToStore},
     testing::{FakeWorker, Profile},
 };
 
@@ -58,8 +54,8 @@ impl JobListener for Listener {
         self.handle.get().unwrap().commit_persisted(Ok(()));
     }
 
-    fn store_checkpoint(&self, _: JobId, _: JobMasterEpoch, manifest: Arc<Manifest>, _: BTreeSet<CheckpointId>) {
-        self.handle.get().unwrap().checkpoint_stored(manifest.checkpoint, Ok(()));
+    fn store_checkpoint(&self, _: JobId, _: JobMasterEpoch, what: ToStore) {
+        self.handle.get().unwrap().checkpoint_stored(what.manifest.checkpoint, Ok(()));
     }
 
     fn ended(&self, _: Arc<JobView>) {

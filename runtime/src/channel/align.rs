@@ -145,12 +145,12 @@ impl Alignment {
 
 #[cfg(test)]
 mod tests {
-    use flott_core::checkpoint::SnapshotKind;
+    use flott_core::checkpoint::{Behind, SnapshotKind};
 
     use super::*;
 
     fn barrier(checkpoint: u64) -> Barrier {
-        Barrier { checkpoint: CheckpointId(checkpoint), kind: SnapshotKind::Checkpoint }
+        Barrier { checkpoint: CheckpointId(checkpoint), kind: SnapshotKind::Checkpoint, behind: Behind::GoOn }
     }
 
     #[track_caller]

@@ -6,16 +6,21 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flott_core::{
-    checkpoint::{RestorePart, SnapshotFigures, SnapshotReport, StateFile, SubtaskState, TaskRestore},
+    checkpoint::{
+        Barrier, RestorePart, SnapshotFigures, SnapshotKind, SnapshotReport, StateFile, SubtaskState, TaskRestore,
+    },
     config::keys::checkpointing,
     failure::Failure,
-    id::{AttemptId, JobId, OperatorId, SubtaskIndex},
+    id::{AttemptId, CheckpointId, JobId, OperatorId, SubtaskIndex},
     key_group::KeyGroupRange,
     message::{Committable, HostToJob, JobSetup},
 };
 use flott_snapshot::{self as stored, Compression, DataPath, Directory, Entries, S3Options};
 use futures::TryStreamExt;
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, watch},
+};
 
 use crate::{
     error::TaskResult,
@@ -27,6 +32,7 @@ use crate::{
 pub(super) struct Snapshots {
     cuts: mpsc::UnboundedSender<(AttemptId, Cut)>,
     runtime: Handle,
+    store: Arc<Store>,
 }
 
 impl Snapshots {
@@ -35,17 +41,30 @@ impl Snapshots {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (sender, mut cuts) = mpsc::unbounded_channel::<(AttemptId, Cut)>();
-        let store =
-            Arc::new(Store { root: setup.configuration.get(checkpointing::DIR.key()).cloned(), job: setup.job });
+        let store = Arc::new(Store {
+            root: setup.configuration.get(checkpointing::DIR.key()).cloned(),
+            job: setup.job,
+            savepoints: watch::Sender::default(),
+        });
+        let own = store.clone();
         std::thread::Builder::new().name("flott-snapshots".into()).spawn(move || {
             runtime.block_on(async {
                 while let Some((attempt, cut)) = cuts.recv().await {
-                    let (store, report) = (store.clone(), report.clone());
+                    let (store, report) = (own.clone(), report.clone());
                     tokio::spawn(async move { report(HostToJob::Snapshot(Box::new(store.store(attempt, cut).await))) });
                 }
             });
         })?;
-        Ok(Self { cuts: sender, runtime: handle })
+        Ok(Self { cuts: sender, runtime: handle, store })
+    }
+
+    /// The state of savepoint `checkpoint` goes to `directory`.
+    pub fn savepoint(&self, checkpoint: CheckpointId, directory: String) {
+        self.store.savepoints.send_modify(|known| {
+            // One that is asked for again, or was given up, may be among them; few are under way.
+            while known.len() >= SAVEPOINTS_MAX && known.pop_first().is_some() {}
+            known.insert(checkpoint, directory);
+        });
     }
 
     /// Reads what a task starts from. Blocks.
@@ -73,9 +92,18 @@ impl SnapshotPort for Snapshots {
     }
 }
 
+/// Savepoints whose directories are remembered.
+const SAVEPOINTS_MAX: usize = 64;
+
+/// How long a task waits to be told where its savepoint goes: the barrier may have come quicker by the streams.
+const DIRECTORY_WAIT: Duration = Duration::from_secs(60);
+
 struct Store {
+    /// Directory of all checkpoints.
     root: Option<String>,
     job: JobId,
+    /// Where savepoints go.
+    savepoints: watch::Sender<BTreeMap<CheckpointId, String>>,
 }
 
 impl Store {
@@ -83,7 +111,7 @@ impl Store {
         let Cut { barrier, chunks, splits, prepared, failure, alignment, began, sync } = cut;
         let result = match failure {
             Some(failure) => Err(*failure),
-            None => self.write(attempt, barrier.checkpoint, chunks).await.map_err(|failure| *failure),
+            None => self.write(attempt, barrier, chunks).await.map_err(|failure| *failure),
         };
         let whole = began.elapsed();
         let bytes = result.as_ref().map_or(0, |files| files.iter().map(|file| file.bytes).sum());
@@ -103,21 +131,44 @@ impl Store {
         }
     }
 
+    fn checkpoint_directory(&self) -> TaskResult<Directory> {
+        let Some(root) = &self.root else {
+            let message = format!("there is no directory for checkpoints; set {}", checkpointing::DIR.key());
+            return Err(Box::new(Failure::environment(message)));
+        };
+        Ok(Directory::open(root, &S3Options::default()).map_err(refused)?.of_job(self.job))
+    }
+
+    async fn savepoint_directory(&self, checkpoint: CheckpointId) -> TaskResult<Directory> {
+        let mut known = self.savepoints.subscribe();
+        let told = tokio::time::timeout(DIRECTORY_WAIT, known.wait_for(|known| known.contains_key(&checkpoint))).await;
+        let location = match told {
+            Ok(Ok(known)) => known.get(&checkpoint).cloned(),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        let location = location.ok_or_else(|| {
+            let wait = DIRECTORY_WAIT.as_secs();
+            Failure::environment(format!("nobody said within {wait} s where savepoint {checkpoint} goes"))
+        })?;
+        Directory::open(&location, &S3Options::default()).map_err(refused)
+    }
+
     async fn write(
         &self,
         attempt: AttemptId,
-        checkpoint: flott_core::id::CheckpointId,
+        barrier: Barrier,
         chunks: Vec<(OperatorId, crate::snapshot::Section, Chunk)>,
     ) -> TaskResult<Vec<StateFile>> {
         if chunks.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(root) = &self.root else {
-            let message = format!("there is no directory for checkpoints; set {}", checkpointing::DIR.key());
-            return Err(Box::new(Failure::environment(message)));
+        let (kind, directory) = match barrier.kind {
+            SnapshotKind::Checkpoint => (stored::SnapshotKind::Checkpoint, self.checkpoint_directory()?),
+            SnapshotKind::Savepoint => {
+                (stored::SnapshotKind::Savepoint, self.savepoint_directory(barrier.checkpoint).await?)
+            }
         };
-        let directory = Directory::open(root, &S3Options::default()).map_err(refused)?.of_job(self.job);
-        let path = DataPath::unique(stored::SnapshotKind::Checkpoint, checkpoint, attempt);
+        let path = DataPath::unique(kind, barrier.checkpoint, attempt);
         let mut file = directory.create_file(path, Compression::None);
         let mut sections = BTreeMap::new();
         for (operator, section, Chunk { group, removed, count, bytes }) in chunks {

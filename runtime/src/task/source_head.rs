@@ -15,7 +15,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use flott_core::{checkpoint::Barrier, codec, failure::Failure};
+use flott_core::{
+    checkpoint::{Barrier, Behind},
+    codec,
+    failure::Failure,
+};
 
 use super::{
     Prepared, Run, TaskHead, TaskInfo, TaskWiring,
@@ -51,6 +55,8 @@ pub struct SourceHead<S: Source> {
     time: SourceTime<S::Item>,
     /// What is still to be said of time.
     said: VecDeque<Event>,
+    /// Nothing follows the barrier that was passed on last: the job stops.
+    halted: bool,
 }
 
 /// What a source waits for.
@@ -88,26 +94,34 @@ impl<S: Source> SourceHead<S> {
             batch,
             time,
             said: VecDeque::new(),
+            halted: false,
         }))
     }
 
     async fn drive(mut self) -> TaskResult<Prepared> {
         let mut turn = Turn::new(self.info.clone());
         loop {
-            self.splits.want(self.open.len());
-            if self.open.is_empty() && !self.splits.is_awaited() {
+            if !self.halted {
+                self.splits.want(self.open.len());
+            }
+            if self.open.is_empty() && !self.splits.is_awaited() && !self.halted {
                 break;
             }
             match turn.wait(&mut self, Self::poll).await? {
                 Input::Split(None) => {}
                 Input::Split(Some(split)) => self.open(&split)?,
                 Input::Barrier(barrier) => {
+                    if barrier.behind == Behind::Drain {
+                        self.say_end()?;
+                        turn.settle(&mut self).await?;
+                    }
                     self.info.snapshots.begin(barrier);
                     match self.remaining() {
                         Ok(splits) => self.info.snapshots.splits(self.name.id, splits),
                         Err(failure) => self.info.snapshots.fail(failure),
                     }
                     turn.cut(&mut self, barrier).await?;
+                    self.halted |= barrier.behind != Behind::GoOn;
                 }
                 Input::Records(place, status) => {
                     self.info.figures.records_read(self.batch.len());
@@ -134,6 +148,9 @@ impl<S: Source> SourceHead<S> {
             && let Poll::Ready(input) = self.poll_told(cx)
         {
             return Poll::Ready(Ok(input));
+        }
+        if self.halted {
+            return self.poll_told(cx).map(Ok);
         }
         enter_operator(&self.name.name);
         let Self { open, batch, time, name, .. } = self;

@@ -97,7 +97,8 @@ impl World {
                     self.send_to_worker(&worker, ToWorker::Job { job: id, epoch, message });
                 }
                 Action::WakeAt(Some(at)) => self.at(at.0.max(self.now), Happening::MasterWake(id, at.0)),
-                Action::WakeAt(None) | Action::StatusChanged(_) => {}
+                // Nobody asks for snapshots here.
+                Action::WakeAt(None) | Action::StatusChanged(_) | Action::SnapshotAnswered { .. } => {}
                 Action::PersistCommit(_) => {
                     let delay = self.random.within(1..=50);
                     self.at(self.now + delay, Happening::Persisted(id));
