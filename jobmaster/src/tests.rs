@@ -2,6 +2,7 @@
 
 mod alignment;
 mod cancel;
+mod checkpoints;
 mod commit;
 mod failover;
 mod naming;

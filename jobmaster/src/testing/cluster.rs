@@ -348,6 +348,13 @@ impl FakeCluster {
         self.tell(Event::CommitPersisted(result));
     }
 
+    /// Answers the checkpoint that is to be stored, if one is.
+    pub fn store(&mut self, result: Result<(), Failure>) -> bool {
+        let Some(manifest) = self.storing.pop_front() else { return false };
+        self.tell(Event::CheckpointStored { checkpoint: manifest.checkpoint, result });
+        true
+    }
+
     /// Delivers all messages until none is left; tasks stand still.
     pub fn settle(&mut self) {
         loop {

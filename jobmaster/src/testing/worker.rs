@@ -1,11 +1,18 @@
 //! A TaskManager with its slots, its process and the process's tasks.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex},
+};
 
 use bytes::Bytes;
 use flott_core::{
+    checkpoint::{SnapshotFigures, SnapshotReport, SubtaskState},
     failure::Failure,
-    id::{AllocationId, AttemptId, InstanceId, JobMasterEpoch, OperatorId, ProcessId, WorkerId, WorkerKey},
+    id::{
+        AllocationId, AttemptId, CheckpointId, InstanceId, JobMasterEpoch, OperatorId, ProcessId, SubtaskIndex,
+        VertexId, WorkerId, WorkerKey,
+    },
     job_graph::{JobGraph, OperatorKind},
     message::{
         Committable, Deployment, HostToJob, JobToHost, JobToWorker, ProcessLocation, SlotGrant, TaskStateChange,
@@ -20,8 +27,10 @@ use flott_core::{
 pub struct Profile {
     /// Splits of each source.
     pub splits: u32,
-    sources: BTreeMap<flott_core::id::VertexId, OperatorId>,
-    sinks: BTreeMap<flott_core::id::VertexId, OperatorId>,
+    sources: BTreeMap<VertexId, OperatorId>,
+    sinks: BTreeMap<VertexId, OperatorId>,
+    /// What they store.
+    store: Arc<Mutex<FakeStore>>,
 }
 
 impl Profile {
@@ -36,7 +45,12 @@ impl Profile {
                 })
                 .collect()
         };
-        Self { splits, sources: of_kind(OperatorKind::Source), sinks: of_kind(OperatorKind::Sink) }
+        Self {
+            splits,
+            sources: of_kind(OperatorKind::Source),
+            sinks: of_kind(OperatorKind::Sink),
+            store: Arc::default(),
+        }
     }
 }
 
@@ -49,8 +63,23 @@ pub enum Outcome {
     Bad(Failure),
 }
 
+/// What tasks have stored, as all TaskManagers of a cluster see it.
+#[derive(Debug, Default)]
+pub struct FakeStore {
+    /// What a subtask had read at a barrier.
+    at: BTreeMap<(CheckpointId, VertexId, SubtaskIndex), Vec<Bytes>>,
+    /// What it had read when it finished, by attempt.
+    finished: BTreeMap<AttemptId, Vec<Bytes>>,
+    /// The newest barrier that sources have given.
+    newest: Option<CheckpointId>,
+}
+
 #[derive(Debug, Clone)]
 struct Task {
+    /// The newest barrier that it has come to.
+    barrier: Option<CheckpointId>,
+    /// Its subtask had finished in the checkpoint that it starts from.
+    had_finished: bool,
     state: ExecutionState,
     read: Vec<Bytes>,
     asked: bool,
@@ -260,7 +289,10 @@ impl FakeWorker {
                 }
                 Vec::new()
             }
-            JobToHost::Snapshot { .. } => Vec::new(),
+            JobToHost::Snapshot { barrier, attempts, .. } => {
+                self.profile.store.lock().unwrap().newest = Some(barrier.checkpoint);
+                attempts.into_iter().filter_map(|attempt| self.snapshot(attempt, barrier.checkpoint)).collect()
+            }
             JobToHost::Commit { round, committables } => {
                 self.committed.push(committables);
                 let result = match self.commits.pop_front() {
@@ -290,7 +322,20 @@ impl FakeWorker {
         for task in &deployment.tasks {
             if process.known.insert(task.attempt) {
                 let state = ExecutionState::Deploying;
-                process.tasks.insert(task.attempt, Task { state, read: Vec::new(), asked: false, exhausted: false });
+                let store = self.profile.store.lock().unwrap();
+                let AttemptId { vertex, subtask, .. } = task.attempt;
+                let restore = task.restore.as_deref();
+                let had_finished = restore.is_some_and(|restore| restore.finished);
+                let read = if had_finished {
+                    let mut attempts = store.finished.iter().rev();
+                    attempts.find(|(of, _)| (of.vertex, of.subtask) == (vertex, subtask)).map(|(_, read)| read.clone())
+                } else {
+                    restore.and_then(|restore| store.at.get(&(restore.checkpoint, vertex, subtask)).cloned())
+                };
+                let read = read.unwrap_or_default();
+                let (barrier, exhausted) = (store.newest, had_finished);
+                let task_state = Task { barrier, had_finished, state, read, asked: false, exhausted };
+                process.tasks.insert(task.attempt, task_state);
             }
         }
         Vec::new()
@@ -324,6 +369,7 @@ impl FakeWorker {
     /// that are not sources finish as soon as they run.
     pub fn work(&mut self, attempt: AttemptId) -> Option<WorkerToJob> {
         let source = self.profile.sources.get(&attempt.vertex).copied();
+        let newest = self.profile.store.lock().unwrap().newest;
         let task = self.task(attempt)?;
         match task.state {
             ExecutionState::Deploying => {
@@ -335,6 +381,9 @@ impl FakeWorker {
                 self.report(attempt, ExecutionState::Running, None)
             }
             ExecutionState::Running => match source {
+                None if !task.had_finished && task.barrier < newest => {
+                    newest.and_then(|newest| self.snapshot(attempt, newest))
+                }
                 Some(source) if !task.exhausted => {
                     if task.asked {
                         return None;
@@ -354,11 +403,27 @@ impl FakeWorker {
         }
     }
 
+    /// A running task comes to a barrier.
+    fn snapshot(&mut self, attempt: AttemptId, checkpoint: CheckpointId) -> Option<WorkerToJob> {
+        let task = self.task(attempt).filter(|task| task.state == ExecutionState::Running)?;
+        task.barrier = Some(checkpoint);
+        let read = task.read.clone();
+        self.profile.store.lock().unwrap().at.insert((checkpoint, attempt.vertex, attempt.subtask), read);
+        self.says(HostToJob::Snapshot(Box::new(SnapshotReport {
+            attempt,
+            checkpoint,
+            result: Ok(SubtaskState::default()),
+            committables: Vec::new(),
+            figures: SnapshotFigures::default(),
+        })))
+    }
+
     /// A task finishes: it tells which splits it has read, and what its sink has prepared.
     pub fn finish(&mut self, attempt: AttemptId) -> Option<WorkerToJob> {
         let sink = self.profile.sinks.get(&attempt.vertex).copied();
         let process = self.process.as_mut()?;
         let task = process.tasks.remove(&attempt)?;
+        self.profile.store.lock().unwrap().finished.insert(attempt, task.read.clone());
         let read = task.read.iter().map(|split| String::from_utf8_lossy(split).into_owned()).collect();
         let committable = sink.map(|sink| Committable { sink, attempt, data: Bytes::from(attempt.to_string()) });
         self.says(HostToJob::TaskState(TaskStateChange {
