@@ -2,6 +2,7 @@
 
 mod place;
 mod slot;
+mod snapshot;
 
 use std::any::TypeId;
 
@@ -17,7 +18,7 @@ use super::{
     handle::{AggregatingState, ListState, MapState, ReducingState, ValueState},
     meta::{StateKind, StateMeta},
     size::StateSize,
-    table::{GroupEntries, GroupSpace, KeyHash},
+    table::KeyHash,
     ttl::StateTtl,
 };
 use crate::{
@@ -36,6 +37,10 @@ pub struct KeyedStates<K> {
     timers: Timers<K>,
     now: Timestamp,
     expires: bool,
+    /// What the snapshot goes on with: the timers of both kinds of time, then the states.
+    giving: Option<usize>,
+    /// A snapshot was given up, so that none can build on it.
+    torn: bool,
 }
 
 /// Something that knows the key at hand and its states: contexts of user functions, and the states themselves.
@@ -57,7 +62,15 @@ impl<K: Key> KeyScope for KeyedStates<K> {
 
 impl<K> Default for KeyedStates<K> {
     fn default() -> Self {
-        Self { current: None, slots: Vec::new(), timers: Timers::default(), now: 0, expires: false }
+        Self {
+            current: None,
+            slots: Vec::new(),
+            timers: Timers::default(),
+            now: 0,
+            expires: false,
+            giving: None,
+            torn: false,
+        }
     }
 }
 
@@ -223,36 +236,6 @@ impl<K: Key> KeyedStates<K> {
     /// The keys that have something in the state at `index`.
     pub(super) fn held_keys<V: Data, E: Data + Perish>(&self, index: usize) -> TaskResult<Vec<K>> {
         self.slots.get(index).and_then(|slot| slot.table.held_keys::<K, V, E>()).ok_or_else(unbound)
-    }
-
-    /// Gives every state's entries by key group, with what the state is.
-    ///
-    /// # Errors
-    /// As [`Snapshot::snapshot`](super::Snapshot::snapshot).
-    pub fn snapshot(
-        &self,
-        groups: GroupSpace,
-        sink: &mut dyn FnMut(&StateMeta, GroupEntries<'_>) -> TaskResult,
-    ) -> TaskResult {
-        for slot in &self.slots {
-            slot.table.entries().snapshot(groups, &mut |entries| sink(&slot.meta, entries))?;
-        }
-        Ok(())
-    }
-
-    /// Puts back what [`snapshot`](Self::snapshot) gave for a state, which must be registered.
-    ///
-    /// # Errors
-    /// When there is no such state, when it is of another kind or had a time-to-live where it has none now or the other
-    /// way round, or when the bytes are not entries of it.
-    pub fn restore(&mut self, stored: &StateMeta, count: usize, bytes: &[u8]) -> TaskResult {
-        match self.slots.iter_mut().find(|slot| slot.meta.name == stored.name) {
-            Some(slot) => {
-                slot.meta.accept(stored)?;
-                slot.table.entries_mut().restore(count, bytes)
-            }
-            None => Err(misuse(format!("the program has no keyed state {:?}", stored.name))),
-        }
     }
 }
 

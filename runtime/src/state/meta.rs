@@ -20,6 +20,16 @@ pub enum StateKind {
     Reducing,
     /// The accumulator of an aggregation.
     Aggregating,
+    /// The times at which the key has timers, in one kind of time.
+    Timers,
+}
+
+impl StateKind {
+    /// Whether a snapshot of what has changed has only that of it. Else all snapshots have all of it, and whoever restores
+    /// some of them one after the other takes it from the last alone.
+    pub fn is_incremental(self) -> bool {
+        self != Self::Timers
+    }
 }
 
 impl fmt::Display for StateKind {
@@ -30,11 +40,13 @@ impl fmt::Display for StateKind {
             Self::Map => "map",
             Self::Reducing => "reducing",
             Self::Aggregating => "aggregating",
+            Self::Timers => "timers",
         })
     }
 }
 
-/// Which keyed state entries belong to, and how they are stored.
+/// Which keyed state entries belong to, and how they are stored. A user's state may have the name of the timers; the kind
+/// tells them apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateMeta {
     /// Its name.
