@@ -1,6 +1,7 @@
 //! CPU per access of keyed state: `cargo bench -p flott-runtime --bench state [-- WORKLOAD…]`.
 //!
-//! `FLOTT_BENCH_RECORDS` sets the records of a run, `FLOTT_BENCH_RUNS` the runs, of which the least CPU is printed.
+//! `FLOTT_BENCH_RECORDS` sets the records of a run, `FLOTT_BENCH_RUNS` the runs, of which the least CPU is printed. With
+//! `FLOTT_BENCH_TRACKED=1` a snapshot is taken before what is measured, so that changes are noted.
 //!
 //! # The arithmetic
 //! Per record of a key in the nearest caches, at 0.4 ns a cycle: two multiplications for the hash (done once per record,
@@ -8,10 +9,11 @@
 
 use std::{hint::black_box, time::Duration};
 
+use flott_core::key_group::{KeyGroupRange, MaxParallelism};
 use flott_runtime::{
     batch::{BATCH_RECORDS, Timestamp},
     error::TaskResult,
-    state::{Aggregate, KeyHash, KeyedStates, StateTtl},
+    state::{Aggregate, Extent, GroupSpace, KeyHash, KeyedStates, Progress, StateTtl},
 };
 use nix::sys::resource::{UsageWho, getrusage};
 
@@ -67,6 +69,11 @@ fn measure(name: &str, keys: u64, open: impl Fn(&mut KeyedStates<u64>) -> TaskRe
         let mut states = KeyedStates::default();
         let access = open(&mut states)?;
         access.all(&mut states, keys, keys)?;
+        if setting("FLOTT_BENCH_TRACKED", 0) == 1 {
+            let max = MaxParallelism::new(128).expect("128 are allowed");
+            states.begin_snapshot(Extent::Whole, GroupSpace { max, held: KeyGroupRange::all(max) })?;
+            while states.advance_snapshot(1 << 20, &mut |_, _| Ok(()))? == Progress::More {}
+        }
         let before = cpu();
         access.all(&mut states, keys, records)?;
         best = best.min((cpu() - before).as_nanos() as f64 / records as f64);

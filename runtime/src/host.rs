@@ -375,6 +375,7 @@ impl Shared {
     fn finish(&self, info: &Arc<TaskInfo>, state: ExecutionState, failure: Option<Failure>, prepared: Prepared) {
         let mut attempts = self.attempts.lock();
         attempts.running.remove(&info.attempt);
+        self.snapshots.forget(info.attempt);
         attempts.ended.insert(info.attempt, failure.clone());
         drop(attempts);
         self.say(info, state, failure, prepared);

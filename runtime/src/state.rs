@@ -3,8 +3,8 @@
 //! All keyed states of an operator live in its [`KeyedStates`], which knows the key at hand; user functions hold light
 //! handles ([`ValueState`], [`ListState`], [`MapState`], [`ReducingState`], [`AggregatingState`]) that were resolved by
 //! name once, when the function was opened. Behind the handles stands one trait, [`StateTable`]: the heap implements it
-//! now, and a backend on disk can later, without a change to operators. Snapshots are cut by key group, so that state can
-//! be rescaled.
+//! now, and a backend on disk can later, without a change to operators. Snapshots are cut in an instant and given in steps,
+//! whole or what has changed, and by key group, so that state can be rescaled.
 //!
 //! A state with a time-to-live ([`StateTtl`]) has a table of other values: those of the state with the moments of their
 //! last use. Handles see to that; states without one pay nothing for it.
@@ -19,6 +19,7 @@
 //! - `keyed`: the states of one operator
 //! - `descriptor`: states to be registered
 //! - `meta`: what a snapshot says about a state
+//! - `track`: what tables know of their snapshots
 //! - `ttl`, `expiring`: times-to-live, and what is stored where there is one
 //! - `aggregate`: aggregations
 //! - `prefetch`: entries that will be read soon
@@ -29,7 +30,7 @@
 
 mod aggregate;
 mod descriptor;
-mod entries;
+pub(crate) mod entries;
 mod entry_map;
 mod expiring;
 mod fold_table;
@@ -45,6 +46,7 @@ mod states;
 mod table;
 #[cfg(test)]
 mod tests;
+mod track;
 mod ttl;
 
 pub use aggregate::Aggregate;
@@ -61,5 +63,6 @@ pub use operator::{
 };
 pub use size::StateSize;
 pub use states::States;
-pub use table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable};
+pub use table::{Content, Extent, GroupEntries, GroupSpace, KeyHash, Progress, RunSink, Snapshot, StateTable};
+pub(crate) use track::Runs;
 pub use ttl::StateTtl;

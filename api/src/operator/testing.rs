@@ -18,7 +18,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, OperatorName, Output},
-    state::{GroupSpace, KeyedStates},
+    state::{Extent, GroupEntries, GroupSpace, KeyedStates, Progress, StateKind, StateMeta},
     task::{TaskInfo, TwoInputOperator},
 };
 use parking_lot::Mutex;
@@ -204,14 +204,16 @@ pub(super) fn kept<K: Key, V: Data>(states: &mut KeyedStates<K>) -> (Vec<(K, V)>
     let max = MaxParallelism::try_from(128).unwrap();
     let groups = GroupSpace { max, held: KeyGroupRange::all(max) };
     let mut entries = Vec::new();
-    states
-        .snapshot(groups, &mut |_, group| {
+    let mut sink = |meta: &StateMeta, group: GroupEntries<'_>| {
+        if meta.kind != StateKind::Timers {
             let mut bytes = group.bytes;
             entries.extend((0..group.count).map(|_| codec::decode_prefix::<(K, V)>(&mut bytes).unwrap()));
             assert!(bytes.is_empty());
-            Ok(())
-        })
-        .unwrap();
+        }
+        Ok(())
+    };
+    states.begin_snapshot(Extent::Whole, groups).unwrap();
+    while states.advance_snapshot(usize::MAX, &mut sink).unwrap() == Progress::More {}
     let timers = states.timers();
     (entries, timers.event.len() + timers.processing.len())
 }

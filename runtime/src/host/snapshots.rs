@@ -2,9 +2,15 @@
 //!
 //! One thread with an executor of its own does it all: it waits for a store, which must not hold up tasks, and is not
 //! held up by them.
+//!
+//! # Layout
+//! - `chain`: the files that snapshots of a task consist of
+
+mod chain;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use chain::Chains;
 use flott_core::{
     checkpoint::{
         Barrier, RestorePart, SnapshotFigures, SnapshotKind, SnapshotReport, StateFile, SubtaskState, TaskRestore,
@@ -24,7 +30,8 @@ use tokio::{
 
 use crate::{
     error::TaskResult,
-    snapshot::{Chunk, Cut, Restored, RestoredTask, SnapshotPort, section},
+    snapshot::{Chunk, Cut, Restored, RestoredTask, Section, SnapshotPort, section},
+    state::Extent,
     task::wiring::Report,
 };
 
@@ -45,6 +52,7 @@ impl Snapshots {
             root: setup.configuration.get(checkpointing::DIR.key()).cloned(),
             job: setup.job,
             savepoints: watch::Sender::default(),
+            chains: Chains::default(),
         });
         let own = store.clone();
         std::thread::Builder::new().name("flott-snapshots".into()).spawn(move || {
@@ -67,6 +75,11 @@ impl Snapshots {
         });
     }
 
+    /// The attempt has ended.
+    pub fn forget(&self, attempt: AttemptId) {
+        self.store.chains.forget(attempt);
+    }
+
     /// Reads what a task starts from. Blocks.
     pub fn restore(
         &self,
@@ -86,6 +99,10 @@ impl Snapshots {
 }
 
 impl SnapshotPort for Snapshots {
+    fn begin(&self, attempt: AttemptId, barrier: Barrier) -> Extent {
+        self.store.chains.begin(attempt, barrier)
+    }
+
     fn store(&self, attempt: AttemptId, cut: Cut) {
         // It is gone when the host goes down, and the task with it.
         let _ = self.cuts.send((attempt, cut));
@@ -104,17 +121,26 @@ struct Store {
     job: JobId,
     /// Where savepoints go.
     savepoints: watch::Sender<BTreeMap<CheckpointId, String>>,
+    chains: Chains,
 }
 
 impl Store {
     async fn store(&self, attempt: AttemptId, cut: Cut) -> SnapshotReport {
-        let Cut { barrier, chunks, splits, prepared, failure, alignment, began, sync } = cut;
+        let Cut { barrier, extent, chunks, splits, prepared, failure, alignment, began, sync } = cut;
         let result = match failure {
             Some(failure) => Err(*failure),
-            None => self.write(attempt, barrier, chunks).await.map_err(|failure| *failure),
+            None => self.write(attempt, barrier, extent, chunks).await.map_err(|failure| *failure),
         };
         let whole = began.elapsed();
-        let bytes = result.as_ref().map_or(0, |files| files.iter().map(|file| file.bytes).sum());
+        let stored_bytes = result.as_ref().map_or(0, |file| file.as_ref().map_or(0, |file| file.bytes));
+        let result = match result {
+            Ok(file) => Ok(self.chains.stored(attempt, barrier.checkpoint, file)),
+            Err(failure) => {
+                self.chains.failed(attempt, barrier.checkpoint);
+                Err(failure)
+            }
+        };
+        let state_bytes = result.iter().flatten().map(|file| file.bytes).sum();
         let committable = |(sink, data)| Committable { sink, attempt, data };
         SnapshotReport {
             attempt,
@@ -125,8 +151,8 @@ impl Store {
                 alignment_ms: millis(alignment),
                 sync_ms: millis(sync),
                 async_ms: millis(whole.saturating_sub(sync)),
-                stored_bytes: bytes,
-                state_bytes: bytes,
+                stored_bytes,
+                state_bytes,
             },
         }
     }
@@ -157,10 +183,12 @@ impl Store {
         &self,
         attempt: AttemptId,
         barrier: Barrier,
-        chunks: Vec<(OperatorId, crate::snapshot::Section, Chunk)>,
-    ) -> TaskResult<Vec<StateFile>> {
-        if chunks.is_empty() {
-            return Ok(Vec::new());
+        extent: Extent,
+        chunks: Vec<(OperatorId, Section, Chunk)>,
+    ) -> TaskResult<Option<StateFile>> {
+        // What has changed may be that something is gone, which only a file without it says.
+        if chunks.is_empty() && extent == Extent::Whole {
+            return Ok(None);
         }
         let (kind, directory) = match barrier.kind {
             SnapshotKind::Checkpoint => (stored::SnapshotKind::Checkpoint, self.checkpoint_directory()?),
@@ -184,7 +212,7 @@ impl Store {
             file.chunk(index, group, entries, count as u64, bytes.into()).await.map_err(refused)?;
         }
         let stored::StateFile { path, bytes, checksum } = file.finish().await.map_err(refused)?;
-        Ok(vec![StateFile { path: path.as_str().to_owned(), bytes, checksum: checksum.0 }])
+        Ok(Some(StateFile { path: path.as_str().to_owned(), bytes, checksum: checksum.0 }))
     }
 }
 
@@ -198,7 +226,8 @@ async fn read(
     let directory = Directory::open(&restore.directory, &S3Options::default()).map_err(refused)?;
     let mut operators: BTreeMap<OperatorId, Restored> = BTreeMap::new();
     for RestorePart { subtask: owner, files, .. } in &restore.parts {
-        for file in files {
+        for (place, file) in files.iter().enumerate() {
+            let is_last = place + 1 == files.len();
             let path = file.path.parse().map_err(|error: stored::DataPathError| {
                 Failure::internal("a snapshot names a file that cannot be one").because(error)
             })?;
@@ -208,6 +237,9 @@ async fn read(
                 let mut chunks = std::pin::pin!(reader.read(index, Some(groups)));
                 let restored = operators.entry(section.operator).or_insert_with(|| Restored::new(subtask, parallelism));
                 let known = section::of_stored(section);
+                if !is_last && !known.is_incremental() {
+                    continue;
+                }
                 while let Some((chunk, payload)) = chunks.try_next().await.map_err(refused)? {
                     let removed = chunk.entries == Entries::Removed;
                     let chunk =

@@ -7,12 +7,15 @@ use flott_core::{checkpoint::Barrier, failure::Failure, id::OperatorId};
 use tokio::time::Instant;
 
 use super::{Chunk, Section};
+use crate::state::Extent;
 
 /// A snapshot of a task, to be stored.
 #[derive(Debug)]
 pub struct Cut {
     /// The barrier.
     pub barrier: Barrier,
+    /// Whether it has all keyed state, or what has changed since the cut before.
+    pub extent: Extent,
     /// What operators remember.
     pub chunks: Vec<(OperatorId, Section, Chunk)>,
     /// What sources have left of the splits that they read.
@@ -30,9 +33,10 @@ pub struct Cut {
 }
 
 impl Cut {
-    pub(super) fn new(barrier: Barrier, alignment: Duration) -> Self {
+    pub(super) fn new(barrier: Barrier, extent: Extent, alignment: Duration) -> Self {
         Self {
             barrier,
+            extent,
             chunks: Vec::new(),
             splits: Vec::new(),
             prepared: Vec::new(),

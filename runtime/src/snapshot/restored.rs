@@ -14,8 +14,8 @@ use super::{Chunk, Section, SectionSort};
 use crate::{
     batch::Key,
     error::TaskResult,
-    state::{Elements, KeyHash, Snapshot, Spread, StateMeta},
-    time::TimerQueue,
+    state::{Elements, Snapshot, Spread, StateMeta},
+    time::{TimeDomain, TimerQueue},
 };
 
 /// What the operators of a task had, and have not asked for yet.
@@ -122,14 +122,10 @@ impl Restored {
     ///
     /// # Errors
     /// When they cannot be decoded.
-    pub fn timers<K: Key, N: Key>(&self, section: &Section, timers: &mut TimerQueue<K, N>) -> TaskResult {
-        let Some((section, parts)) = self.take(&section.name, |sort| sort == section.sort) else { return Ok(()) };
-        for chunk in parts.into_values().flatten() {
-            each(&section, &chunk, |(at, key, namespace): (i64, K, N)| {
-                timers.add(at, KeyHash::of(&key), &key, &namespace);
-            })?;
-        }
-        Ok(())
+    pub fn timers<K: Key, N: Key>(&self, domain: TimeDomain, timers: &mut TimerQueue<K, N>) -> TaskResult {
+        let wanted = Section::of_timers(domain);
+        let Some((_, parts)) = self.take(&wanted.name, |sort| sort == wanted.sort) else { return Ok(()) };
+        parts.into_values().flatten().try_for_each(|chunk| timers.restore(chunk.count, &chunk.bytes))
     }
 
     /// Puts back a table that an operator keeps by itself.

@@ -2,12 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
-use flott_core::{id::OperatorId, key_group::KeyGroup};
+use flott_core::{failure::Failure, id::OperatorId, key_group::KeyGroup};
 use flott_snapshot as stored;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    state::{Spread, StateKind},
+    error::TaskResult,
+    state::{Spread, StateKind, StateMeta},
     time::TimeDomain,
 };
 
@@ -36,6 +37,28 @@ pub enum SectionSort {
     Elements(Spread),
     /// What the engine keeps by itself, by key group.
     Own,
+}
+
+impl Section {
+    /// A keyed state.
+    pub(crate) fn of_state(StateMeta { name, kind, expires }: &StateMeta) -> TaskResult<Self> {
+        if *kind != StateKind::Timers {
+            return Ok(Self { name: Arc::clone(name), sort: SectionSort::Keyed { kind: *kind, expires: *expires } });
+        }
+        let mut domains = TimeDomain::ALL.into_iter();
+        let domain = domains.find(|domain| StateMeta::of_timers(*domain).name == *name);
+        Ok(Self::of_timers(domain.ok_or_else(|| Failure::internal(format!("there are no timers {name:?}")))?))
+    }
+
+    /// Whether a cut of what has changed has only that of it, and those before it count too. Others are whole in each cut.
+    pub(crate) fn is_incremental(&self) -> bool {
+        matches!(self.sort, SectionSort::Keyed { .. })
+    }
+
+    /// Timers.
+    pub(crate) fn of_timers(domain: TimeDomain) -> Self {
+        Self { name: StateMeta::of_timers(domain).name, sort: SectionSort::Timers(domain) }
+    }
 }
 
 impl fmt::Display for Section {
@@ -68,7 +91,8 @@ pub(crate) fn to_stored(operator: OperatorId, section: &Section) -> stored::Sect
     let kind = match section.sort {
         SectionSort::Keyed { kind, expires } => stored::SectionKind::Keyed {
             kind: match kind {
-                StateKind::Value => stored::KeyedKind::Value,
+                // Timers are a sort of their own.
+                StateKind::Value | StateKind::Timers => stored::KeyedKind::Value,
                 StateKind::List => stored::KeyedKind::List,
                 StateKind::Map => stored::KeyedKind::Map,
                 StateKind::Reducing => stored::KeyedKind::Reducing,

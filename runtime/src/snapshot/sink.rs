@@ -9,9 +9,14 @@ use super::{Chunk, Cut, Section, SectionSort};
 use crate::{
     batch::Key,
     error::TaskResult,
-    state::{GroupEntries, GroupSpace, KeyedStates, OperatorStates, Snapshot, StateMeta, States},
-    time::TimerQueue,
+    state::{
+        Content, Extent, GroupEntries, GroupSpace, KeyHash, KeyedStates, OperatorStates, Progress, Snapshot, States,
+    },
+    time::{TimeDomain, TimerQueue},
 };
+
+/// Bytes that are taken of a table at a time.
+const STEP_BYTES: usize = 1 << 20;
 
 /// Takes the state of one operator at a barrier.
 pub struct StateSink<'a> {
@@ -30,8 +35,9 @@ impl<'a> StateSink<'a> {
     }
 
     fn put_entries(&mut self, section: &Section, entries: GroupEntries<'_>) {
-        let GroupEntries { group, count, bytes } = entries;
-        self.put(section, Chunk { group: Some(group), removed: false, count, bytes: bytes.to_vec() });
+        let GroupEntries { group, content, count, bytes } = entries;
+        let removed = content == Content::Removed;
+        self.put(section, Chunk { group: Some(group), removed, count, bytes: bytes.to_vec() });
     }
 
     /// All states of a keyed operator.
@@ -48,15 +54,16 @@ impl<'a> StateSink<'a> {
     /// # Errors
     /// As [`states`](Self::states).
     pub fn keyed<K: Key>(&mut self, states: &mut KeyedStates<K>) -> TaskResult {
-        states.snapshot(self.groups, &mut |StateMeta { name, kind, expires }, entries| {
-            let sort = SectionSort::Keyed { kind: *kind, expires: *expires };
-            self.put_entries(&Section { name: Arc::clone(name), sort }, entries);
-            Ok(())
-        })?;
-        for domain in crate::time::TimeDomain::ALL {
-            self.timers(domain.section(), states.timers().in_domain(domain))?;
+        states.begin_snapshot(self.cut.extent, self.groups)?;
+        loop {
+            let progress = states.advance_snapshot(STEP_BYTES, &mut |meta, entries| {
+                self.put_entries(&Section::of_state(meta)?, entries);
+                Ok(())
+            })?;
+            if progress == Progress::Done {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// States apart from keys.
@@ -72,44 +79,41 @@ impl<'a> StateSink<'a> {
         })
     }
 
-    /// Timers.
+    /// Timers of its own, beside those of keyed states.
     ///
     /// # Errors
     /// As [`states`](Self::states).
-    pub fn timers<K: Key, N: Key>(&mut self, section: Section, timers: &TimerQueue<K, N>) -> TaskResult {
-        let entries = timers.iter().map(|(at, hash, key, namespace)| (hash, (at, key, namespace)));
-        self.grouped(&section, entries)
+    pub fn timers<K: Key, N: Key>(&mut self, domain: TimeDomain, timers: &mut TimerQueue<K, N>) -> TaskResult {
+        self.whole(Section::of_timers(domain), timers)
     }
 
     /// A table that the operator keeps by itself, under a name of its own.
     ///
     /// # Errors
     /// As [`states`](Self::states).
-    pub fn table(&mut self, name: &str, table: &dyn Snapshot) -> TaskResult {
-        let section = Section { name: name.into(), sort: SectionSort::Own };
-        table.snapshot(self.groups, &mut |entries| {
+    pub fn table(&mut self, name: &str, table: &mut dyn Snapshot) -> TaskResult {
+        self.whole(Section { name: name.into(), sort: SectionSort::Own }, table)
+    }
+
+    fn whole(&mut self, section: Section, part: &mut dyn Snapshot) -> TaskResult {
+        part.begin(Extent::Whole, self.groups)?;
+        while part.advance(STEP_BYTES, &mut |entries| {
             self.put_entries(&section, entries);
             Ok(())
-        })
+        })? == Progress::More
+        {}
+        Ok(())
     }
 
     /// Entries that the operator keeps by itself, each with the hash of its key, under a name of its own.
     ///
     /// # Errors
     /// As [`states`](Self::states).
-    pub fn own<T: Serialize>(
-        &mut self,
-        name: &str,
-        entries: impl Iterator<Item = (crate::state::KeyHash, T)>,
-    ) -> TaskResult {
+    pub fn own<T: Serialize>(&mut self, name: &str, entries: impl Iterator<Item = (KeyHash, T)>) -> TaskResult {
         self.grouped(&Section { name: name.into(), sort: SectionSort::Own }, entries)
     }
 
-    fn grouped<T: Serialize>(
-        &mut self,
-        section: &Section,
-        entries: impl Iterator<Item = (crate::state::KeyHash, T)>,
-    ) -> TaskResult {
+    fn grouped<T: Serialize>(&mut self, section: &Section, entries: impl Iterator<Item = (KeyHash, T)>) -> TaskResult {
         let max = self.groups.max;
         let mut ordered: Vec<_> = entries.map(|(hash, entry)| (hash.group(max), entry)).collect();
         ordered.sort_by_key(|(group, _)| *group);

@@ -17,10 +17,17 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{Cut, Restored, RestoredTask, StateSink};
-use crate::{error::TaskResult, state::GroupSpace};
+use crate::{
+    error::TaskResult,
+    state::{Extent, GroupSpace},
+};
 
 /// Who stores what a task gives. Called from the task's thread; never blocks.
 pub trait SnapshotPort: Send + Sync {
+    /// A cut of `attempt` begins: what it is to have of keyed state. Each is followed by [`store`](Self::store) of it, unless the
+    /// attempt ends.
+    fn begin(&self, attempt: AttemptId, barrier: Barrier) -> Extent;
+
     /// Stores `cut` of `attempt`, and says so to the JobMaster when it is done or has failed.
     fn store(&self, attempt: AttemptId, cut: Cut);
 }
@@ -112,10 +119,11 @@ impl TaskSnapshots {
     }
 
     /// A barrier comes to the chain.
-    pub(crate) fn begin(&self, barrier: Barrier) {
+    pub(crate) fn begin(&self, attempt: AttemptId, barrier: Barrier) {
+        let extent = self.port.as_ref().map_or(Extent::Whole, |port| port.begin(attempt, barrier));
         let mut current = self.current.lock();
         let alignment = mem::take(&mut current.alignment);
-        current.cut = Some(Cut::new(barrier, alignment));
+        current.cut = Some(Cut::new(barrier, extent, alignment));
     }
 
     /// The barrier has come to `operator`, which gives its state. If it cannot, the snapshot is of no use.

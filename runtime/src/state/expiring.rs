@@ -12,9 +12,12 @@ use super::ttl::Moment;
 
 /// Something that expires, as a whole or part by part.
 pub(super) trait Perish {
-    /// Drops what has expired, and says whether anything is left.
-    fn prune(&mut self, moment: Moment) -> bool;
+    /// Whether something in it has expired.
+    fn is_due(&self, moment: Moment) -> bool;
 
-    /// As [`prune`](Self::prune), for the search: may put off what would cost much for little.
-    fn search(&mut self, moment: Moment) -> bool;
+    /// As [`is_due`](Self::is_due), for the search: may put off what would cost much for little.
+    fn is_overdue(&self, moment: Moment) -> bool;
+
+    /// Drops what has expired, and says whether anything is left. Changes nothing that is not due.
+    fn prune(&mut self, moment: Moment) -> bool;
 }

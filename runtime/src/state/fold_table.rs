@@ -2,9 +2,11 @@
 
 use super::{
     entries,
+    heap::HeapTable,
     prefetch::prefetch,
     slots::{Found, Slots},
-    table::{GroupEntries, GroupSpace, KeyHash, Snapshot},
+    table::{Extent, GroupSpace, KeyHash, Progress, RunSink, Snapshot},
+    track::{Track, no_room},
 };
 use crate::{
     batch::{Data, Key},
@@ -19,10 +21,19 @@ const NEAR_BYTES: usize = 256 << 10;
 /// What is counted is most often not spread evenly: most records have one of a few keys, and these are among the first to
 /// come. Here their entries lie side by side, and a cache that could hold them all does; in a table whose entries lie where
 /// their hashes say, each of them takes a cache line of its own.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct FoldTable<K, V> {
     slots: Slots,
     entries: Vec<(K, V)>,
+    /// Once a snapshot was taken. Its places are those of `entries`.
+    track: Option<Box<Track<K, V>>>,
+}
+
+/// A copy is a table of its own, of which no snapshot has been taken.
+impl<K: Clone, V: Clone> Clone for FoldTable<K, V> {
+    fn clone(&self) -> Self {
+        Self { slots: self.slots.clone(), entries: self.entries.clone(), track: None }
+    }
 }
 
 /// Where a table has the entry of a key, if it has one; see [`FoldTable::locate`].
@@ -31,14 +42,14 @@ pub struct Spot(Found);
 
 impl<K, V> Default for FoldTable<K, V> {
     fn default() -> Self {
-        Self { slots: Slots::default(), entries: Vec::new() }
+        Self { slots: Slots::default(), entries: Vec::new(), track: None }
     }
 }
 
 impl<K: Key, V> FoldTable<K, V> {
     /// An empty table whose entries have room for so many keys.
     pub fn with_capacity(keys: usize) -> Self {
-        Self { slots: Slots::default(), entries: Vec::with_capacity(keys) }
+        Self { slots: Slots::default(), entries: Vec::with_capacity(keys), track: None }
     }
 
     /// Keys that have a value.
@@ -60,7 +71,7 @@ impl<K: Key, V> FoldTable<K, V> {
     where
         K: 'a,
     {
-        let Self { slots, entries } = self;
+        let Self { slots, entries, .. } = self;
         if slots.bytes() > NEAR_BYTES {
             hashes.iter().for_each(|hash| slots.prefetch(hash.low()));
         }
@@ -85,8 +96,12 @@ impl<K: Key, V> FoldTable<K, V> {
     /// The key and value at a spot; nothing if the key was not there when it was looked for.
     #[inline(always)]
     pub fn at(&mut self, spot: Spot) -> Option<(&K, &mut V)> {
-        let (key, value) = self.entries.get_mut(spot.0.entry()?)?;
-        Some((key, value))
+        let place = spot.0.entry()?;
+        let entry = self.entries.get_mut(place)?;
+        if let Some(track) = &mut self.track {
+            change(track, place, entry);
+        }
+        Some((&entry.0, &mut entry.1))
     }
 
     /// Adds `item` to the value of `key`: `first` makes a value of it where there is none, `add` changes one that is
@@ -104,16 +119,22 @@ impl<K: Key, V> FoldTable<K, V> {
         first: impl FnOnce(&mut C, T) -> V,
         add: impl FnOnce(&mut C, &mut V, T),
     ) -> (&K, &mut V) {
-        let Self { slots, entries } = self;
+        let Self { slots, entries, track } = self;
         let found = slots.find(hash.low(), |entry| entries.get(entry).is_some_and(|(known, _)| *known == key));
         let entry = match found.entry() {
             Some(entry) => {
+                if let Some(track) = track {
+                    change(track, entry, &entries[entry]);
+                }
                 add(with, &mut entries[entry].1, item);
                 entry
             }
             None => {
                 slots.note(hash.low());
                 entries.push((key, first(with, item)));
+                if let Some(track) = track {
+                    track.come(entries.len() - 1);
+                }
                 entries.len() - 1
             }
         };
@@ -121,16 +142,30 @@ impl<K: Key, V> FoldTable<K, V> {
         (key, value)
     }
 
-    /// All entries, in the order in which their keys came.
+    /// All entries, in the order in which their keys came. A snapshot of the table goes with it.
     pub fn into_entries(self) -> impl Iterator<Item = (K, V)> {
         self.entries.into_iter()
     }
 
     /// Takes all entries out and keeps the room they had.
     pub fn drain_entries(&mut self) -> impl Iterator<Item = (K, V)> {
+        if let Some(track) = &mut self.track {
+            for (place, entry) in self.entries.iter().enumerate() {
+                if track.leave(place, entry) {
+                    track.gone(entry.0.clone());
+                }
+            }
+        }
         self.slots.clear();
         self.entries.drain(..)
     }
+}
+
+/// Notes that an entry is about to change. Called cold to be out of the way of tables that are not tracked.
+#[cold]
+#[inline(never)]
+fn change<K: Key, V>(track: &mut Track<K, V>, place: usize, entry: &(K, V)) {
+    track.change(place, entry);
 }
 
 impl<K: Key, V: Data> Snapshot for FoldTable<K, V> {
@@ -138,13 +173,69 @@ impl<K: Key, V: Data> Snapshot for FoldTable<K, V> {
         self.entries.len()
     }
 
-    fn snapshot(&self, groups: GroupSpace, sink: &mut dyn FnMut(GroupEntries<'_>) -> TaskResult) -> TaskResult {
-        entries::snapshot(self.entries.iter(), groups, sink)
+    fn begin(&mut self, extent: Extent, groups: GroupSpace) -> TaskResult {
+        self.track.get_or_insert_with(|| Box::new(Track::new())).begin(extent, groups, self.entries.len())
+    }
+
+    fn advance(&mut self, bytes: usize, sink: &mut RunSink<'_>) -> TaskResult<Progress> {
+        let Self { entries, track: Some(track), .. } = self else { return Ok(Progress::Done) };
+        track.advance(entries.len(), |place| entries.get(place), bytes, sink)
+    }
+
+    fn abandon(&mut self) {
+        if let Some(track) = &mut self.track {
+            track.abandon();
+        }
+    }
+
+    fn expect(&mut self, keys: usize) -> TaskResult {
+        if self.entries.try_reserve(keys).is_err() || !self.slots.reserve(keys) {
+            return Err(no_room(keys));
+        }
+        Ok(())
     }
 
     fn restore(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
-        entries::restore(count, bytes, |key, value| {
-            self.fold(KeyHash::of(&key), key, value, &mut (), |(), value| value, |(), known, value| *known = value);
+        self.restoring(|table| {
+            entries::decode(count, bytes, |(key, value): (K, V)| {
+                table.fold(
+                    KeyHash::of(&key),
+                    key,
+                    value,
+                    &mut (),
+                    |(), value| value,
+                    |(), known, value| *known = value,
+                );
+            })
         })
+    }
+
+    /// Costs as much as all that is there: the other entries keep their order.
+    fn forget(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
+        let mut gone = HeapTable::<K, ()>::default();
+        entries::decode(count, bytes, |key: K| gone.set(KeyHash::of(&key), &key, ()))?;
+        self.restoring(|table| {
+            table.slots.clear();
+            table.entries.retain(|(key, _)| {
+                let hash = KeyHash::of(key);
+                let stays = gone.find(hash, key).is_none();
+                if stays {
+                    table.slots.note(hash.low());
+                }
+                stays
+            });
+            Ok(())
+        })
+    }
+}
+
+impl<K: Key, V: Data> FoldTable<K, V> {
+    /// Has `restore` change the entries to what earlier snapshots have.
+    fn restoring(&mut self, restore: impl FnOnce(&mut Self) -> TaskResult) -> TaskResult {
+        let mut track = self.track.take().unwrap_or_else(|| Box::new(Track::new()));
+        let restored = restore(self);
+        track.restored();
+        self.track = Some(track);
+        restored
     }
 }

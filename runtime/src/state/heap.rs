@@ -1,18 +1,16 @@
 //! Tables in memory.
 
+mod places;
 mod scan;
+mod tracked;
 
-use std::mem;
-
-use hashbrown::{
-    HashTable,
-    hash_table::{AbsentEntry, Entry},
-};
+use hashbrown::{HashTable, hash_table::Entry};
 
 use super::{
     entries,
     prefetch::prefetch,
-    table::{GroupEntries, GroupSpace, KeyHash, Snapshot, StateTable},
+    table::{Extent, GroupSpace, KeyHash, Progress, RunSink, Snapshot, StateTable},
+    track::Track,
 };
 use crate::{
     batch::{Data, Key},
@@ -24,21 +22,32 @@ const NEAR_BYTES: usize = 256 << 10;
 
 /// An open table of keys and values, addressed by the keys' stable hash, which is not stored: for integer keys working
 /// it out again while the table grows is cheaper than half again the memory.
-#[derive(Debug, Clone)]
+///
+/// Once a snapshot was taken of it, it has [`Track`] follow what happens at its places, which are those of `entries`; it then
+/// has to see to its growth itself, in which entries move.
+#[derive(Debug)]
 pub struct HeapTable<K, V> {
     entries: HashTable<(K, V)>,
+    track: Option<Box<Track<K, V>>>,
 }
 
 impl<K, V> Default for HeapTable<K, V> {
     fn default() -> Self {
-        Self { entries: HashTable::new() }
+        Self { entries: HashTable::new(), track: None }
+    }
+}
+
+/// A copy is a table of its own, of which no snapshot has been taken.
+impl<K: Clone, V: Clone> Clone for HeapTable<K, V> {
+    fn clone(&self) -> Self {
+        Self { entries: self.entries.clone(), track: None }
     }
 }
 
 impl<K: Key, V> HeapTable<K, V> {
     /// An empty table with room for so many keys.
     pub fn with_capacity(keys: usize) -> Self {
-        Self { entries: HashTable::with_capacity(keys) }
+        Self { entries: HashTable::with_capacity(keys), track: None }
     }
 
     /// Keys that have a value.
@@ -55,10 +64,13 @@ impl<K: Key, V> HeapTable<K, V> {
     /// key is copied only when it is new.
     #[inline(always)]
     pub fn upsert(&mut self, hash: KeyHash, key: &K, create: impl FnOnce() -> V) -> &mut V {
+        if self.track.is_some() {
+            return self.upsert_tracked(hash, key, create);
+        }
         // Most keys are there: looking for one alone is a shorter loop than looking for a free place as well.
         match self.entries.find_entry(hash.for_table(), |(known, _)| known == key) {
             Ok(entry) => &mut entry.into_mut().1,
-            Err(absent) => insert(absent, hash, (key.clone(), create())),
+            Err(absent) => insert(absent.into_table(), hash, (key.clone(), create())),
         }
     }
 
@@ -74,13 +86,16 @@ impl<K: Key, V> HeapTable<K, V> {
         first: impl FnOnce(&mut C, T) -> V,
         add: impl FnOnce(&mut C, &mut V, T),
     ) -> &mut V {
+        if self.track.is_some() {
+            return self.fold_tracked(hash, key, item, with, first, add);
+        }
         match self.entries.find_entry(hash.for_table(), |(known, _)| known == key) {
             Ok(entry) => {
                 let value = &mut entry.into_mut().1;
                 add(with, value, item);
                 value
             }
-            Err(absent) => insert(absent, hash, (key.clone(), first(with, item))),
+            Err(absent) => insert(absent.into_table(), hash, (key.clone(), first(with, item))),
         }
     }
 
@@ -107,12 +122,19 @@ impl<K: Key, V> HeapTable<K, V> {
     /// The value of `key`, to be changed in place.
     #[inline]
     pub fn find_mut(&mut self, hash: KeyHash, key: &K) -> Option<&mut V> {
+        if self.track.is_some() {
+            return self.find_mut_tracked(hash, key);
+        }
         self.entries.find_mut(hash.for_table(), |(known, _)| known == key).map(|(_, value)| value)
     }
 
     /// Sets the value of `key`.
     #[inline]
     pub fn set(&mut self, hash: KeyHash, key: &K, value: V) {
+        if self.track.is_some() {
+            self.fold_tracked(hash, key, value, &mut (), |(), value| value, |(), held, value| *held = value);
+            return;
+        }
         match self.entries.entry(hash.for_table(), |(known, _)| known == key, rehash) {
             Entry::Occupied(entry) => entry.into_mut().1 = value,
             Entry::Vacant(entry) => {
@@ -125,7 +147,7 @@ impl<K: Key, V> HeapTable<K, V> {
     #[inline]
     pub fn take(&mut self, hash: KeyHash, key: &K) -> Option<V> {
         let entry = self.entries.find_entry(hash.for_table(), |(known, _)| known == key).ok()?;
-        Some(entry.remove().0.1)
+        Some(tracked::remove(&mut self.track, entry))
     }
 
     /// Keys and values, in no order.
@@ -136,8 +158,8 @@ impl<K: Key, V> HeapTable<K, V> {
 
 /// Puts in an entry whose key is not there.
 #[inline(never)]
-fn insert<K: Key, V>(absent: AbsentEntry<'_, (K, V)>, hash: KeyHash, entry: (K, V)) -> &mut V {
-    &mut absent.into_table().insert_unique(hash.for_table(), entry, rehash).into_mut().1
+fn insert<K: Key, V>(entries: &mut HashTable<(K, V)>, hash: KeyHash, entry: (K, V)) -> &mut V {
+    &mut entries.insert_unique(hash.for_table(), entry, rehash).into_mut().1
 }
 
 #[inline(always)]
@@ -150,12 +172,55 @@ impl<K: Key, V: Data> Snapshot for HeapTable<K, V> {
         self.entries.len()
     }
 
-    fn snapshot(&self, groups: GroupSpace, sink: &mut dyn FnMut(GroupEntries<'_>) -> TaskResult) -> TaskResult {
-        entries::snapshot(self.entries.iter(), groups, sink)
+    fn begin(&mut self, extent: Extent, groups: GroupSpace) -> TaskResult {
+        self.track.get_or_insert_with(|| Box::new(Track::new())).begin(extent, groups, self.entries.num_buckets())
+    }
+
+    fn advance(&mut self, bytes: usize, sink: &mut RunSink<'_>) -> TaskResult<Progress> {
+        let Self { entries, track: Some(track) } = self else { return Ok(Progress::Done) };
+        track.advance(entries.num_buckets(), |place| entries.get_bucket(place), bytes, sink)
+    }
+
+    fn abandon(&mut self) {
+        if let Some(track) = &mut self.track {
+            track.abandon();
+        }
+    }
+
+    fn expect(&mut self, keys: usize) -> TaskResult {
+        self.reserve(keys)
     }
 
     fn restore(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
-        entries::restore(count, bytes, |key, value| self.set(KeyHash::of(&key), &key, value))
+        self.restoring(|entries| {
+            entries::decode(count, bytes, |(key, value): (K, V)| {
+                let hash = KeyHash::of(&key);
+                match entries.entry(hash.for_table(), |(known, _)| *known == key, rehash) {
+                    Entry::Occupied(entry) => entry.into_mut().1 = value,
+                    Entry::Vacant(entry) => {
+                        entry.insert((key, value));
+                    }
+                }
+            })
+        })
+    }
+
+    fn forget(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
+        self.restoring(|entries| {
+            entries::decode(count, bytes, |key: K| {
+                if let Ok(entry) = entries.find_entry(KeyHash::of(&key).for_table(), |(known, _)| *known == key) {
+                    entry.remove();
+                }
+            })
+        })
+    }
+}
+
+impl<K: Key, V: Data> HeapTable<K, V> {
+    /// Has `restore` change the entries to what earlier snapshots have.
+    fn restoring(&mut self, restore: impl FnOnce(&mut HashTable<(K, V)>) -> TaskResult) -> TaskResult {
+        self.track.get_or_insert_with(|| Box::new(Track::new())).restored();
+        restore(&mut self.entries)
     }
 }
 
@@ -172,6 +237,16 @@ impl<K: Key, V: Data> StateTable<K, V> for HeapTable<K, V> {
         Ok(self.find_kept(hash, key, keep))
     }
 
+    fn get_pruned(
+        &mut self,
+        hash: KeyHash,
+        key: &K,
+        due: &mut dyn FnMut(&V) -> bool,
+        keep: &mut dyn FnMut(&mut V) -> bool,
+    ) -> TaskResult<Option<&V>> {
+        Ok(self.find_pruned(hash, key, due, keep))
+    }
+
     fn entry(&mut self, hash: KeyHash, key: &K, create: &mut dyn FnMut() -> V) -> TaskResult<&mut V> {
         Ok(self.upsert(hash, key, create))
     }
@@ -185,11 +260,13 @@ impl<K: Key, V: Data> StateTable<K, V> for HeapTable<K, V> {
         Ok(self.take(hash, key))
     }
 
-    fn search(&mut self, place: usize, places: usize, keep: &mut dyn FnMut(&mut V) -> bool) -> TaskResult<usize> {
-        Ok(self.search(place, places, keep))
-    }
-
-    fn drain(&mut self, visit: &mut dyn FnMut(K, V) -> TaskResult) -> TaskResult {
-        mem::take(&mut self.entries).into_iter().try_for_each(|(key, value)| visit(key, value))
+    fn search(
+        &mut self,
+        place: usize,
+        places: usize,
+        due: &mut dyn FnMut(&V) -> bool,
+        keep: &mut dyn FnMut(&mut V) -> bool,
+    ) -> TaskResult<usize> {
+        Ok(self.search(place, places, due, keep))
     }
 }

@@ -2,6 +2,7 @@
 
 mod place;
 mod slot;
+mod snapshot;
 
 use std::any::TypeId;
 
@@ -17,7 +18,7 @@ use super::{
     handle::{AggregatingState, ListState, MapState, ReducingState, ValueState},
     meta::{StateKind, StateMeta},
     size::StateSize,
-    table::{GroupEntries, GroupSpace, KeyHash},
+    table::KeyHash,
     ttl::StateTtl,
 };
 use crate::{
@@ -39,6 +40,10 @@ pub struct KeyedStates<K> {
     expires: bool,
     /// What states that are registered begin with.
     restored: Restored,
+    /// What the snapshot goes on with: the timers of both kinds of time, then the states.
+    giving: Option<usize>,
+    /// A snapshot was given up, so that none can build on it.
+    torn: bool,
 }
 
 /// Something that knows the key at hand and its states: contexts of user functions, and the states themselves.
@@ -67,6 +72,8 @@ impl<K> Default for KeyedStates<K> {
             now: 0,
             expires: false,
             restored: Restored::default(),
+            giving: None,
+            torn: false,
         }
     }
 }
@@ -220,8 +227,9 @@ impl<K: Key> KeyedStates<K> {
         let mut table = SlotTable::new::<K, V, E>(ttl);
         if let Some((stored, chunks)) = self.restored.take_keyed(name) {
             meta.accept(&stored)?;
-            for Chunk { count, bytes, .. } in chunks {
-                table.entries_mut().restore(count, &bytes)?;
+            let entries = table.entries_mut();
+            for Chunk { removed, count, bytes, .. } in chunks {
+                if removed { entries.forget(count, &bytes)? } else { entries.restore(count, &bytes)? }
             }
         }
         self.slots.push(Slot { table, meta, handle, what });
@@ -249,39 +257,9 @@ impl<K: Key> KeyedStates<K> {
     pub fn restore_from(&mut self, restored: &Restored) -> TaskResult {
         self.restored = restored.clone();
         for domain in TimeDomain::ALL {
-            restored.timers(&domain.section(), self.timers.in_domain(domain))?;
+            restored.timers(domain, self.timers.in_domain(domain))?;
         }
         Ok(())
-    }
-
-    /// Gives every state's entries by key group, with what the state is.
-    ///
-    /// # Errors
-    /// As [`Snapshot::snapshot`](super::Snapshot::snapshot).
-    pub fn snapshot(
-        &self,
-        groups: GroupSpace,
-        sink: &mut dyn FnMut(&StateMeta, GroupEntries<'_>) -> TaskResult,
-    ) -> TaskResult {
-        for slot in &self.slots {
-            slot.table.entries().snapshot(groups, &mut |entries| sink(&slot.meta, entries))?;
-        }
-        Ok(())
-    }
-
-    /// Puts back what [`snapshot`](Self::snapshot) gave for a state, which must be registered.
-    ///
-    /// # Errors
-    /// When there is no such state, when it is of another kind or had a time-to-live where it has none now or the other
-    /// way round, or when the bytes are not entries of it.
-    pub fn restore(&mut self, stored: &StateMeta, count: usize, bytes: &[u8]) -> TaskResult {
-        match self.slots.iter_mut().find(|slot| slot.meta.name == stored.name) {
-            Some(slot) => {
-                slot.meta.accept(stored)?;
-                slot.table.entries_mut().restore(count, bytes)
-            }
-            None => Err(misuse(format!("the program has no keyed state {:?}", stored.name))),
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use flott_core::failure::Failure;
 use serde::{Deserialize, Serialize};
 
-use crate::error::TaskResult;
+use crate::{error::TaskResult, time::TimeDomain};
 
 /// What a keyed state holds per key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -20,6 +20,16 @@ pub enum StateKind {
     Reducing,
     /// The accumulator of an aggregation.
     Aggregating,
+    /// The times at which the key has timers, in one kind of time.
+    Timers,
+}
+
+impl StateKind {
+    /// Whether a snapshot of what has changed has only that of it. Else all snapshots have all of it, and whoever restores
+    /// some of them one after the other takes it from the last alone.
+    pub fn is_incremental(self) -> bool {
+        self != Self::Timers
+    }
 }
 
 impl fmt::Display for StateKind {
@@ -30,11 +40,13 @@ impl fmt::Display for StateKind {
             Self::Map => "map",
             Self::Reducing => "reducing",
             Self::Aggregating => "aggregating",
+            Self::Timers => "timers",
         })
     }
 }
 
-/// Which keyed state entries belong to, and how they are stored.
+/// Which keyed state entries belong to, and how they are stored. A user's state may have the name of the timers; the kind
+/// tells them apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateMeta {
     /// Its name.
@@ -46,6 +58,15 @@ pub struct StateMeta {
 }
 
 impl StateMeta {
+    /// What timers are in one kind of time.
+    pub(crate) fn of_timers(domain: TimeDomain) -> Self {
+        let name = match domain {
+            TimeDomain::Event => "event time",
+            TimeDomain::Processing => "processing time",
+        };
+        Self { name: name.into(), kind: StateKind::Timers, expires: false }
+    }
+
     /// Whether what was stored under `stored` can be restored here.
     pub(super) fn accept(&self, stored: &Self) -> TaskResult {
         let Self { name, kind, expires } = self;

@@ -86,6 +86,26 @@ impl Slots {
         }
     }
 
+    /// Has room for so many entries more. False if there is no memory for them.
+    pub fn reserve(&mut self, entries: usize) -> bool {
+        let all = self.hashes.len().saturating_add(entries);
+        let Some(slots) = all.checked_mul(4).map(|least| (least / 3 + 1).next_power_of_two().max(SLOTS_MIN)) else {
+            return false;
+        };
+        let mut room = Vec::new();
+        if slots - 1 > u32::MAX as usize
+            || self.hashes.try_reserve(entries).is_err()
+            || room.try_reserve_exact(slots).is_err()
+        {
+            return false;
+        }
+        if slots > self.slots.len() {
+            room.resize(slots, 0);
+            self.fill(room);
+        }
+        true
+    }
+
     /// Forgets all entries and keeps the room.
     pub fn clear(&mut self) {
         self.slots.fill(0);
@@ -112,7 +132,11 @@ impl Slots {
     fn grow(&mut self) {
         let slots = (self.slots.len() * 2).max(SLOTS_MIN);
         assert!(slots - 1 <= u32::MAX as usize, "a table in memory has at most {} keys", u32::MAX / 4 * 3);
-        self.slots = vec![0; slots];
+        self.fill(vec![0; slots]);
+    }
+
+    fn fill(&mut self, empty: Vec<u32>) {
+        self.slots = empty;
         for number in 1..=self.hashes.len() {
             self.put(number, self.hashes[number - 1]);
         }

@@ -1,6 +1,7 @@
 //! What a state backend implements.
 
 use flott_core::key_group::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of, stable_hash, table_hash};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     batch::{Data, Key},
@@ -52,39 +53,105 @@ pub struct GroupSpace {
     pub held: KeyGroupRange,
 }
 
-/// The encoded entries of one key group.
+/// How much of a table a snapshot has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All that is there.
+    Whole,
+    /// What has changed since the snapshot before, or since the restored one.
+    Changed,
+}
+
+/// Whether more of a snapshot is left to be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// More is left.
+    More,
+    /// All has been given: the snapshot is over.
+    Done,
+}
+
+/// What the entries of a run are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// Keys with their values.
+    Values,
+    /// Keys that earlier snapshots have and this one has not.
+    Removed,
+}
+
+/// A run of encoded entries of one key group.
 #[derive(Debug, Clone, Copy)]
 pub struct GroupEntries<'a> {
     /// The group.
     pub group: KeyGroup,
+    /// What they are.
+    pub content: Content,
     /// How many.
     pub count: usize,
     /// One after the other.
     pub bytes: &'a [u8],
 }
 
+/// Takes runs of a snapshot.
+pub type RunSink<'a> = dyn FnMut(GroupEntries<'_>) -> TaskResult + 'a;
+
 /// The part of a table that does not depend on its types.
+///
+/// A snapshot is cut by [`begin`](Self::begin), in a time that does not grow with the table, and its content is then given
+/// by [`advance`](Self::advance) in steps, between which the table goes on being changed: the snapshot has what was there
+/// when it was cut. Of an entry that changes before it was given, the old value is kept aside until then.
+///
+/// Snapshots form a chain: a whole one, or what was restored, and those of what has changed after it. Who restores them in
+/// this order, of each its removed keys before its values, has what was there at the last cut. Changes are noted from the
+/// first `begin` or `restore` on; a table that sees neither pays nothing.
 pub trait Snapshot: Send {
     /// Keys that have a value.
     fn keys(&self) -> usize;
 
-    /// Gives the entries of each key group that has any, in order of groups.
+    /// Cuts a snapshot: it has what is there now. One that is still being given is given up.
     ///
     /// # Errors
-    /// When an entry cannot be encoded, or `sink` fails.
-    fn snapshot(&self, groups: GroupSpace, sink: &mut dyn FnMut(GroupEntries<'_>) -> TaskResult) -> TaskResult;
+    /// When it shall have what has changed, but the one before was given up: then nothing is begun.
+    fn begin(&mut self, extent: Extent, groups: GroupSpace) -> TaskResult;
 
-    /// Puts back `count` entries of a group, as [`snapshot`](Self::snapshot) gave them.
+    /// Gives some more of the snapshot to `sink`: about as many bytes as `bytes`, and in looking for them takes no longer
+    /// than so many would take. Nothing but `Done` if none is being given.
+    ///
+    /// Runs come in no order of groups, several of each, and those of removed keys before those of values. They are of
+    /// some kilobytes, the last of each group may be shorter, and no entry is cut in two.
+    ///
+    /// # Errors
+    /// When an entry cannot be encoded or its group is not held, or `sink` fails. The snapshot is then given up.
+    fn advance(&mut self, bytes: usize, sink: &mut RunSink<'_>) -> TaskResult<Progress>;
+
+    /// Gives the snapshot up that is being given. The next one must be whole. Without one this does nothing.
+    fn abandon(&mut self);
+
+    /// Makes room for so many keys that will be restored. Whoever calls it vouches that there are hardly fewer.
+    ///
+    /// # Errors
+    /// When there is no memory for them.
+    fn expect(&mut self, keys: usize) -> TaskResult;
+
+    /// Puts back `count` entries of a group, as [`advance`](Self::advance) gave them. This comes before all else: if
+    /// anything was changed or begun before, a snapshot being given is given up, and the next one must be whole.
     ///
     /// # Errors
     /// When the bytes are not that many entries of the table's types.
     fn restore(&mut self, count: usize, bytes: &[u8]) -> TaskResult;
+
+    /// Takes `count` removed keys of a group out, as `advance` gave them. As [`restore`](Self::restore).
+    ///
+    /// # Errors
+    /// When the bytes are not that many keys.
+    fn forget(&mut self, count: usize, bytes: &[u8]) -> TaskResult;
 }
 
 /// One named state: a value per key. Lists and maps are tables whose value is a list or a map.
 ///
 /// A reference that a method gives is good until the next call; a backend that does not keep values in memory writes a
-/// changed one back by then. Hashes are those of the keys they come with.
+/// changed one back by then. What is given to be changed counts as changed. Hashes are those of the keys they come with.
 pub trait StateTable<K: Key, V: Data>: Snapshot {
     /// The value of `key`.
     ///
@@ -104,6 +171,18 @@ pub trait StateTable<K: Key, V: Data>: Snapshot {
     /// When the backend cannot read or remove it.
     fn get_kept(&mut self, hash: KeyHash, key: &K, keep: &mut dyn FnMut(&mut V) -> bool) -> TaskResult<Option<&mut V>>;
 
+    /// The value of `key`. Only where it is `due` it is changed by `keep`, and dropped where that refuses it.
+    ///
+    /// # Errors
+    /// When the backend cannot read or remove it.
+    fn get_pruned(
+        &mut self,
+        hash: KeyHash,
+        key: &K,
+        due: &mut dyn FnMut(&V) -> bool,
+        keep: &mut dyn FnMut(&mut V) -> bool,
+    ) -> TaskResult<Option<&V>>;
+
     /// The value of `key`, to be changed in place; `create` makes it where there is none.
     ///
     /// # Errors
@@ -122,18 +201,18 @@ pub trait StateTable<K: Key, V: Data>: Snapshot {
     /// When the backend cannot read or remove it.
     fn remove(&mut self, hash: KeyHash, key: &K) -> TaskResult<Option<V>>;
 
-    /// Looks at the next `places` of the table, from `place` on (at first 0), drops the values that `keep` refuses, and
-    /// gives the place to go on from. What a place is, is the backend's affair: of these a table has a few for each entry
-    /// at most. Who always goes on, and looks at no less than 5 places for each entry that is put in, comes across all
-    /// entries again and again.
+    /// Looks at the next `places` of the table, from `place` on (at first 0), has `keep` change the values that are `due`,
+    /// drops those that it refuses, and gives the place to go on from. What a place is, is the backend's affair: of these a
+    /// table has a few for each entry at most. Who always goes on, and looks at no less than 5 places for each entry that
+    /// is put in, comes across all entries again and again.
     ///
     /// # Errors
     /// When the backend cannot read or remove entries.
-    fn search(&mut self, place: usize, places: usize, keep: &mut dyn FnMut(&mut V) -> bool) -> TaskResult<usize>;
-
-    /// Takes all entries out, in no order that a caller may rely on. After an error the table is empty too.
-    ///
-    /// # Errors
-    /// When the backend cannot read them, or `visit` fails.
-    fn drain(&mut self, visit: &mut dyn FnMut(K, V) -> TaskResult) -> TaskResult;
+    fn search(
+        &mut self,
+        place: usize,
+        places: usize,
+        due: &mut dyn FnMut(&V) -> bool,
+        keep: &mut dyn FnMut(&mut V) -> bool,
+    ) -> TaskResult<usize>;
 }

@@ -1,16 +1,17 @@
 mod kinds;
 mod model;
 mod operator;
+mod snapshot;
 mod ttl;
 
 use std::collections::{BTreeMap, HashMap};
 
-use flott_core::key_group::{KeyGroupRange, MaxParallelism};
+use flott_core::key_group::{KeyGroup, KeyGroupRange, MaxParallelism};
 use proptest::prelude::*;
 
 use super::*;
 
-fn all(max: u32) -> GroupSpace {
+pub(super) fn all(max: u32) -> GroupSpace {
     let max = MaxParallelism::new(max).unwrap();
     GroupSpace { max, held: KeyGroupRange::all(max) }
 }
@@ -22,13 +23,65 @@ fn with_key<K: crate::batch::Key>(states: &mut KeyedStates<K>, key: K) -> &mut K
 
 /// Keys that have something in any state.
 fn held<K: crate::batch::Key>(states: &KeyedStates<K>) -> usize {
-    let mut keys = 0;
-    let mut count = |_: &StateMeta, entries: GroupEntries<'_>| {
-        keys += entries.count;
+    states.size().keys
+}
+
+/// A run of a snapshot, kept.
+#[derive(Debug, Clone)]
+struct Run {
+    group: KeyGroup,
+    content: Content,
+    count: usize,
+    bytes: Vec<u8>,
+}
+
+impl Run {
+    fn of(entries: GroupEntries<'_>) -> Self {
+        let GroupEntries { group, content, count, bytes } = entries;
+        Self { group, content, count, bytes: bytes.to_vec() }
+    }
+
+    /// The keys and values, or the keys, in it.
+    fn decode<T: serde::de::DeserializeOwned>(&self) -> Vec<T> {
+        let mut entries = Vec::new();
+        super::entries::decode(self.count, &self.bytes, |entry| entries.push(entry)).unwrap();
+        entries
+    }
+
+    fn put_back(&self, table: &mut dyn Snapshot) {
+        match self.content {
+            Content::Values => table.restore(self.count, &self.bytes).unwrap(),
+            Content::Removed => table.forget(self.count, &self.bytes).unwrap(),
+        }
+    }
+}
+
+/// Keeps the runs that it is given.
+fn kept(runs: &mut Vec<Run>) -> impl FnMut(GroupEntries<'_>) -> crate::error::TaskResult {
+    |entries| {
+        runs.push(Run::of(entries));
+        Ok(())
+    }
+}
+
+/// A whole snapshot of a table.
+fn whole(table: &mut dyn Snapshot, groups: GroupSpace) -> Vec<Run> {
+    table.begin(Extent::Whole, groups).unwrap();
+    let mut runs = Vec::new();
+    while table.advance(1000, &mut kept(&mut runs)).unwrap() == Progress::More {}
+    runs
+}
+
+/// A whole snapshot of all states but the timers.
+fn whole_states<K: crate::batch::Key>(states: &mut KeyedStates<K>, groups: GroupSpace) -> Vec<(StateMeta, Run)> {
+    states.begin_snapshot(Extent::Whole, groups).unwrap();
+    let mut runs = Vec::new();
+    let mut sink = |meta: &StateMeta, entries: GroupEntries<'_>| {
+        runs.push((meta.clone(), Run::of(entries)));
         Ok(())
     };
-    states.snapshot(all(128), &mut count).unwrap();
-    keys
+    while states.advance_snapshot(1000, &mut sink).unwrap() == Progress::More {}
+    runs
 }
 
 #[test]
@@ -98,14 +151,7 @@ fn folding_tables_come_back_from_snapshots() {
         table.fold(KeyHash::of(key), key.clone(), *value, &mut (), |(), value| value, |(), _, _| {});
     }
     let mut restored = FoldTable::default();
-    let mut groups = Vec::new();
-    table
-        .snapshot(all(128), &mut |entries| {
-            groups.push(entries.group);
-            restored.restore(entries.count, entries.bytes)
-        })
-        .unwrap();
-    assert!(groups.is_sorted_by(|a, b| a < b));
+    whole(&mut table, all(128)).iter().for_each(|run| run.put_back(&mut restored));
     assert_eq!(restored.keys(), known.len());
     assert!(restored.into_entries().all(|entry| known.contains(&entry)));
 }
@@ -174,7 +220,10 @@ fn foreign_groups_are_refused() {
     }
     let max = MaxParallelism::new(128).unwrap();
     let held = KeyGroupRange::all(max).iter().next().map(|group| KeyGroupRange::new(group, group).unwrap()).unwrap();
-    assert!(table.snapshot(GroupSpace { max, held }, &mut |_| Ok(())).is_err());
+    table.begin(Extent::Whole, GroupSpace { max, held }).unwrap();
+    let error = table.advance(1000, &mut |_| Ok(())).unwrap_err();
+    assert!(error.message.contains("but the subtask has groups 0..=0"), "{error}");
+    assert_eq!(table.advance(1000, &mut |_| Ok(())).unwrap(), Progress::Done);
 }
 
 #[test]
@@ -182,6 +231,8 @@ fn broken_snapshots_are_errors() {
     let mut table = HeapTable::<u64, u64>::default();
     assert!(table.restore(1, &[1, 2, 3]).is_err());
     assert!(table.restore(0, &[1]).is_err());
+    assert!(table.forget(1, &[1, 2, 3]).is_err());
+    assert!(table.expect(usize::MAX).is_err());
 }
 
 #[derive(Debug, Clone)]
@@ -225,15 +276,8 @@ proptest! {
         }
         prop_assert_eq!(table.keys(), model.len());
         let mut restored = HeapTable::<String, u32>::default();
-        let mut last = None;
-        table.snapshot(all(groups), &mut |entries| {
- assert!(last < Some(entries.group));
- last = Some(entries.group);
- restored.restore(entries.count, entries.bytes)
-        }).unwrap();
-        let mut drained = BTreeMap::new();
-        restored.drain(&mut |key, value| { drained.insert(key, value); Ok(()) }).unwrap();
-        prop_assert_eq!(drained, model.into_iter().collect());
-        prop_assert_eq!(restored.keys(), 0);
+        whole(&mut table, all(groups)).iter().for_each(|run| run.put_back(&mut restored));
+        let left: BTreeMap<_, _> = restored.iter().map(|(key, value)| (key.clone(), *value)).collect();
+        prop_assert_eq!(left, model.into_iter().collect());
     }
 }

@@ -115,7 +115,7 @@ impl<S: Source> SourceHead<S> {
                         self.say_end()?;
                         turn.settle(&mut self).await?;
                     }
-                    self.info.snapshots.begin(barrier);
+                    self.info.snapshots.begin(self.info.attempt, barrier);
                     match self.remaining() {
                         Ok(splits) => self.info.snapshots.splits(self.name.id, splits),
                         Err(failure) => self.info.snapshots.fail(failure),

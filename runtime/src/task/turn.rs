@@ -217,7 +217,7 @@ impl Turn {
     /// A barrier has come, with all inputs: cuts the state of all that is in `tail`, passes the barrier on, and has the cut
     /// stored.
     async fn barrier(&mut self, tail: &mut impl Tail, barrier: Barrier) -> TaskResult {
-        self.info.snapshots.begin(barrier);
+        self.info.snapshots.begin(self.info.attempt, barrier);
         self.cut(tail, barrier).await
     }
 

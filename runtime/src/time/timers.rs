@@ -7,7 +7,6 @@ use super::queue::{Due, TimerQueue};
 use crate::{
     batch::{Key, Timestamp},
     error::TaskResult,
-    snapshot::{Section, SectionSort},
 };
 
 /// The two kinds of time.
@@ -22,15 +21,6 @@ pub enum TimeDomain {
 impl TimeDomain {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Event, Self::Processing];
-
-    /// What timers of this kind are in a snapshot.
-    pub(crate) fn section(self) -> Section {
-        let name = match self {
-            Self::Event => "event-time timers",
-            Self::Processing => "processing-time timers",
-        };
-        Section { name: name.into(), sort: SectionSort::Timers(self) }
-    }
 }
 
 /// Timers that fire while the input ends may set others, and these others again. So many may fire, and so many for each

@@ -31,12 +31,16 @@ impl<V> ExpiringList<V> {
     /// Reads all elements that are there.
     #[inline]
     pub fn read(&mut self, moment: Moment) -> &[V] {
-        if moment.reads_count() {
-            for used in &mut self.used {
-                *used = moment.after_read(*used);
-            }
-            self.oldest = least(&self.used);
+        for used in &mut self.used {
+            *used = moment.after_read(*used);
         }
+        self.oldest = least(&self.used);
+        &self.values
+    }
+
+    /// The elements that are there, without a use of them.
+    #[inline]
+    pub fn peek(&self) -> &[V] {
         &self.values
     }
 
@@ -62,6 +66,14 @@ fn least(used: &[Timestamp]) -> Timestamp {
 }
 
 impl<V> Perish for ExpiringList<V> {
+    fn is_due(&self, moment: Moment) -> bool {
+        moment.expired(self.oldest)
+    }
+
+    fn is_overdue(&self, moment: Moment) -> bool {
+        moment.overdue(self.oldest)
+    }
+
     fn prune(&mut self, moment: Moment) -> bool {
         if moment.expired(self.oldest) {
             let mut used = self.used.iter();
@@ -70,10 +82,6 @@ impl<V> Perish for ExpiringList<V> {
             self.oldest = least(&self.used);
         }
         !self.values.is_empty()
-    }
-
-    fn search(&mut self, moment: Moment) -> bool {
-        if moment.overdue(self.oldest) { self.prune(moment) } else { !self.values.is_empty() }
     }
 }
 

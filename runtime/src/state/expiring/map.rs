@@ -33,6 +33,11 @@ impl<K: Key, V: Data> ExpiringMap<K, V> {
         self.map.is_empty()
     }
 
+    /// Whether there is something under `key`, which is not given out any more.
+    pub fn hides(&self, key: &K, moment: Moment) -> bool {
+        self.map.get(key).is_some_and(|held| moment.hides(held.used()))
+    }
+
     /// Drops the entry of `key` if it is not given out any more, and says whether any is left.
     pub fn prune_one(&mut self, key: &K, moment: Moment) -> bool {
         self.map.get_kept(key, |held| !moment.hides(held.used())).is_some() || !self.map.is_empty()
@@ -43,15 +48,23 @@ impl<K: Key, V: Data> ExpiringMap<K, V> {
         self.map.get_mut(key).map(|held| held.read(moment))
     }
 
+    /// The value of `key`, without a use of it.
+    pub fn peek(&self, key: &K) -> Option<&V> {
+        self.map.get(key).map(Expiring::peek)
+    }
+
     /// Reads all entries that are there.
-    pub fn read_all(&mut self, moment: Moment) -> impl ExactSizeIterator<Item = (&K, &V)> {
-        if moment.reads_count() {
-            self.oldest = Timestamp::MAX;
-            for held in self.map.values_mut() {
-                held.read(moment);
-                self.oldest = self.oldest.min(held.used());
-            }
+    pub fn read_all(&mut self, moment: Moment) -> &Self {
+        self.oldest = Timestamp::MAX;
+        for held in self.map.values_mut() {
+            held.read(moment);
+            self.oldest = self.oldest.min(held.used());
         }
+        self
+    }
+
+    /// All entries that are there, without a use of them.
+    pub fn peek_all(&self) -> impl ExactSizeIterator<Item = (&K, &V)> {
         self.map.iter().map(|(key, held)| (key, held.peek()))
     }
 
@@ -90,6 +103,14 @@ impl<K: Key, V: Data> ExpiringMap<K, V> {
 }
 
 impl<K: Key, V: Data> Perish for ExpiringMap<K, V> {
+    fn is_due(&self, moment: Moment) -> bool {
+        moment.expired(self.oldest)
+    }
+
+    fn is_overdue(&self, moment: Moment) -> bool {
+        moment.overdue(self.oldest)
+    }
+
     fn prune(&mut self, moment: Moment) -> bool {
         if moment.expired(self.oldest) {
             let mut oldest = Timestamp::MAX;
@@ -103,10 +124,6 @@ impl<K: Key, V: Data> Perish for ExpiringMap<K, V> {
             self.oldest = oldest;
         }
         !self.map.is_empty()
-    }
-
-    fn search(&mut self, moment: Moment) -> bool {
-        if moment.overdue(self.oldest) { self.prune(moment) } else { !self.map.is_empty() }
     }
 }
 

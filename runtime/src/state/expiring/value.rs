@@ -59,11 +59,15 @@ impl<V> Expiring<V> {
 }
 
 impl<V> Perish for Expiring<V> {
-    fn prune(&mut self, moment: Moment) -> bool {
-        !moment.expired(self.used)
+    fn is_due(&self, moment: Moment) -> bool {
+        moment.expired(self.used)
     }
 
-    fn search(&mut self, moment: Moment) -> bool {
-        self.prune(moment)
+    fn is_overdue(&self, moment: Moment) -> bool {
+        moment.expired(self.used)
+    }
+
+    fn prune(&mut self, moment: Moment) -> bool {
+        !moment.expired(self.used)
     }
 }

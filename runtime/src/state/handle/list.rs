@@ -29,7 +29,10 @@ impl<V: Data> ListState<V> {
     pub fn get<'s, S: KeyScope>(&self, scope: &'s mut S) -> TaskResult<&'s [V]> {
         match self.place(scope)? {
             Place::Plain(spot) => Ok(spot.get()?.map_or(&[], Vec::as_slice)),
-            Place::Expiring(spot, moment) => Ok(spot.visible(moment)?.map_or(&[], |list| list.read(moment))),
+            Place::Expiring(spot, moment) if moment.reads_count() => {
+                Ok(spot.visible_mut(moment)?.map_or(&[], |list| list.read(moment)))
+            }
+            Place::Expiring(spot, moment) => Ok(spot.visible(moment)?.map_or(&[], ExpiringList::peek)),
         }
     }
 

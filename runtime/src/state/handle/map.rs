@@ -32,9 +32,13 @@ impl<MK: Key, MV: Data> MapState<MK, MV> {
     pub fn get<'s, S: KeyScope>(&self, scope: &'s mut S, entry: &MK) -> TaskResult<Option<&'s MV>> {
         match self.place(scope)? {
             Place::Plain(spot) => Ok(spot.get()?.and_then(|map| map.get(entry))),
-            Place::Expiring(spot, moment) => {
+            Place::Expiring(spot, moment) if moment.reads_count() => {
                 let map = spot.get_kept(|map| map.prune_one(entry, moment))?;
                 Ok(map.and_then(|map| map.read(entry, moment)))
+            }
+            Place::Expiring(spot, moment) => {
+                let map = spot.get_pruned(|map| map.hides(entry, moment), |map| map.prune_one(entry, moment))?;
+                Ok(map.and_then(|map| map.peek(entry)))
             }
         }
     }
@@ -166,7 +170,14 @@ impl<MK: Key, MV: Data> MapState<MK, MV> {
     ) -> TaskResult<impl ExactSizeIterator<Item = (&'s MK, &'s MV)> + use<'s, S, MK, MV>> {
         Ok(match self.place(scope)? {
             Place::Plain(spot) => Entries::Plain(spot.get()?.map(EntryMap::iter)),
-            Place::Expiring(spot, moment) => Entries::Expiring(spot.visible(moment)?.map(|map| map.read_all(moment))),
+            Place::Expiring(spot, moment) => {
+                let map = if moment.reads_count() {
+                    spot.visible_mut(moment)?.map(|map| map.read_all(moment))
+                } else {
+                    spot.visible(moment)?
+                };
+                Entries::Expiring(map.map(ExpiringMap::peek_all))
+            }
         })
     }
 

@@ -29,7 +29,10 @@ impl<V: Data> ValueState<V> {
     pub fn get<'s, S: KeyScope>(&self, scope: &'s mut S) -> TaskResult<Option<&'s V>> {
         match self.place(scope)? {
             Place::Plain(spot) => spot.get(),
-            Place::Expiring(spot, moment) => Ok(spot.visible(moment)?.map(|held| held.read(moment))),
+            Place::Expiring(spot, moment) if moment.reads_count() => {
+                Ok(spot.visible_mut(moment)?.map(|held| held.read(moment)))
+            }
+            Place::Expiring(spot, moment) => Ok(spot.visible(moment)?.map(Expiring::peek)),
         }
     }
 
@@ -72,7 +75,7 @@ impl<V: Data> ValueState<V> {
     pub fn update<S: KeyScope>(&self, scope: &mut S, change: impl FnOnce(&mut V)) -> TaskResult<bool> {
         let value = match self.place(scope)? {
             Place::Plain(spot) => spot.into_mut()?,
-            Place::Expiring(spot, moment) => spot.visible(moment)?.map(|held| held.write(moment)),
+            Place::Expiring(spot, moment) => spot.visible_mut(moment)?.map(|held| held.write(moment)),
         };
         Ok(value.map(change).is_some())
     }

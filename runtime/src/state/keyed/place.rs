@@ -73,12 +73,29 @@ impl<'s, K: Key, V: Data> Spot<'s, K, V> {
     pub fn get_kept(self, mut keep: impl FnMut(&mut V) -> bool) -> TaskResult<Option<&'s mut V>> {
         self.table.get_kept(self.hash, self.key, &mut keep)
     }
+
+    /// The value, which is changed by `keep` only where it is `due`, and dropped where that refuses it.
+    #[inline]
+    pub fn get_pruned(
+        self,
+        mut due: impl FnMut(&V) -> bool,
+        mut keep: impl FnMut(&mut V) -> bool,
+    ) -> TaskResult<Option<&'s V>> {
+        self.table.get_pruned(self.hash, self.key, &mut due, &mut keep)
+    }
 }
 
 impl<'s, K: Key, E: Data + Perish> Spot<'s, K, E> {
     /// The value without what is not given out any more, which is dropped.
     #[inline]
-    pub fn visible(self, moment: Moment) -> TaskResult<Option<&'s mut E>> {
+    pub fn visible(self, moment: Moment) -> TaskResult<Option<&'s E>> {
+        let due = |held: &E| !moment.shows_expired() && held.is_due(moment);
+        self.get_pruned(due, |held| held.prune(moment))
+    }
+
+    /// As [`visible`](Self::visible), to be changed in place.
+    #[inline]
+    pub fn visible_mut(self, moment: Moment) -> TaskResult<Option<&'s mut E>> {
         self.get_kept(|held| moment.shows_expired() || held.prune(moment))
     }
 }

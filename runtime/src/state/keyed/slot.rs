@@ -10,7 +10,7 @@ use crate::{
         expiring::Perish,
         heap::HeapTable,
         meta::StateMeta,
-        table::{GroupEntries, GroupSpace, KeyHash, Snapshot},
+        table::{Extent, GroupSpace, KeyHash, Progress, RunSink, Snapshot},
         ttl::{Moment, StateTtl},
     },
 };
@@ -67,12 +67,28 @@ impl<K: Key, V: Data> Snapshot for Held<K, V> {
         self.0.keys()
     }
 
-    fn snapshot(&self, groups: GroupSpace, sink: &mut dyn FnMut(GroupEntries<'_>) -> TaskResult) -> TaskResult {
-        self.0.snapshot(groups, sink)
+    fn begin(&mut self, extent: Extent, groups: GroupSpace) -> TaskResult {
+        self.0.begin(extent, groups)
+    }
+
+    fn advance(&mut self, bytes: usize, sink: &mut RunSink<'_>) -> TaskResult<Progress> {
+        self.0.advance(bytes, sink)
+    }
+
+    fn abandon(&mut self) {
+        self.0.abandon();
+    }
+
+    fn expect(&mut self, keys: usize) -> TaskResult {
+        self.0.expect(keys)
     }
 
     fn restore(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
         self.0.restore(count, bytes)
+    }
+
+    fn forget(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
+        self.0.forget(count, bytes)
     }
 }
 
@@ -80,7 +96,7 @@ impl<K: Key, V: Data> AnyTable for Held<K, V> {}
 
 impl<K: Key, V: Data + Perish> AnyExpiring for Held<K, V> {
     fn search(&mut self, place: usize, places: usize, moment: Moment) -> TaskResult<usize> {
-        Ok(self.0.search(place, places, |value| value.search(moment)))
+        Ok(self.0.search(place, places, |value| value.is_overdue(moment), |value| value.prune(moment)))
     }
 }
 

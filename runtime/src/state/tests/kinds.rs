@@ -115,11 +115,11 @@ fn kinds_that_are_stored_alike_are_told_apart() {
     assert!(error.ends_with("kinds::Mean, and cannot be a value of (u64, u64) too"), "{error}");
 
     let stored = StateMeta { name: "mean".into(), kind: StateKind::Value, expires: false };
-    let error = states.restore(&stored, 0, &[]).unwrap_err();
+    let error = states.restore(&stored, Content::Values, 0, &[]).unwrap_err();
     assert_eq!(error.message, "keyed state \"mean\" was stored as value state, and is aggregating state now");
     assert_eq!(error.retry, flott_core::failure::Retry::Never);
     let stored = StateMeta { name: "median".into(), ..stored };
-    let error = states.restore(&stored, 0, &[]).unwrap_err();
+    let error = states.restore(&stored, Content::Values, 0, &[]).unwrap_err();
     assert_eq!(error.message, "the program has no keyed state \"median\"");
 }
 

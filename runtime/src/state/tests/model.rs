@@ -1,13 +1,13 @@
-//! Every kind of keyed state against a naive model, with and without a time-to-live, across snapshots and rescaling.
+//! Every kind of keyed state, and timers, against a naive model, with and without a time-to-live, across chains of
+//! snapshots and rescaling.
 
 mod naive;
+mod subtasks;
 
 use std::time::Duration;
 
-use flott_core::{codec, id::SubtaskIndex, key_group::KeyGroupAssignment};
-
 use super::*;
-use crate::{batch::Timestamp, error::TaskResult};
+use crate::{batch::Timestamp, error::TaskResult, time::TimeDomain};
 
 const KEYS: u8 = 3;
 
@@ -47,7 +47,10 @@ enum Access {
 #[derive(Debug, Clone)]
 enum Step {
     Access(u8, Access),
+    Timer(u8, i64),
     Advance(u8),
+    Begin(Extent),
+    Give(usize),
     Rescale(u32),
 }
 
@@ -77,6 +80,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         20 => (0..KEYS, accesses()).prop_map(|(key, access)| Step::Access(key, access)),
         5 => (1..8u8).prop_map(Step::Advance),
+        3 => (0..KEYS, 0..9i64).prop_map(|(key, at)| Step::Timer(key, at)),
+        1 => prop_oneof![1 => Just(Extent::Whole), 3 => Just(Extent::Changed)].prop_map(Step::Begin),
+        4 => (1..60usize).prop_map(Step::Give),
         1 => (1..5u32).prop_map(Step::Rescale),
     ];
     prop::collection::vec(step, 0..250)
@@ -202,48 +208,32 @@ impl Subtask {
     }
 }
 
-/// Takes a snapshot of all subtasks and restores it with `parallelism`.
-fn rescale(
-    subtasks: &[Subtask],
-    from: KeyGroupAssignment,
-    to: KeyGroupAssignment,
-    ttl: Option<StateTtl>,
-) -> TaskResult<Vec<Subtask>> {
-    let mut restored: Vec<_> = (0..to.parallelism()).map(|_| Subtask::new(ttl)).collect();
-    for (index, subtask) in subtasks.iter().enumerate() {
-        let held = from.range_of(SubtaskIndex(index as u32)).unwrap();
-        subtask.states.snapshot(GroupSpace { max: from.max(), held }, &mut |meta, entries| {
-            let meta: StateMeta = codec::decode(&codec::to_vec(meta).unwrap()).unwrap();
-            let states = &mut restored[to.subtask_of(entries.group).0 as usize].states;
-            states.restore(&meta, entries.count, entries.bytes)
-        })?;
-    }
-    Ok(restored)
-}
-
 proptest! {
     #[test]
     fn states_of_all_kinds_do_as_the_model_does(ttl in ttls(), steps in steps()) {
-        let max = MaxParallelism::new(16).unwrap();
-        let mut assignment = KeyGroupAssignment::new(max, 1).unwrap();
         let mut model = naive::Model::new(ttl.map(|(millis, reads, _)| (millis as i64, reads)));
-        let ttl = ttl.map(state_ttl);
-        let mut subtasks = vec![Subtask::new(ttl)];
+        let mut subtasks = subtasks::Subtasks::new(ttl.map(state_ttl));
         for step in steps {
             match step {
                 Step::Access(key, access) => {
-                    let index = assignment.subtask_of(KeyHash::of(&key).group(max)).0 as usize;
-                    let given = subtasks[index].access(key, access.clone()).unwrap();
+                    let given = subtasks.of(key).access(key, access.clone()).unwrap();
                     prop_assert_eq!(given, model.access(key, access.clone()), "{:?} of key {}", access, key);
                 }
-                Step::Advance(millis) => model.now += Timestamp::from(millis),
-                Step::Rescale(parallelism) => {
-                    let to = KeyGroupAssignment::new(max, parallelism).unwrap();
-                    subtasks = rescale(&subtasks, assignment, to, ttl).unwrap();
-                    assignment = to;
+                Step::Timer(key, at) => {
+                    let states = with_key(&mut subtasks.of(key).states, key);
+                    if model.timers.insert((at, key)) {
+                        prop_assert!(states.set_timer(TimeDomain::Event, at).unwrap());
+                    } else {
+                        prop_assert!(states.delete_timer(TimeDomain::Event, at).unwrap());
+                        model.timers.remove(&(at, key));
+                    }
                 }
+                Step::Advance(millis) => model.now += Timestamp::from(millis),
+                Step::Begin(extent) => subtasks.begin(extent, &model),
+                Step::Give(bytes) => _ = subtasks.advance(bytes),
+                Step::Rescale(parallelism) => subtasks.rescale(parallelism, &model),
             }
-            subtasks.iter_mut().try_for_each(|subtask| subtask.states.set_now(model.now)).unwrap();
+            subtasks.set_now(model.now);
         }
     }
 }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use flott_core::codec;
-
 use super::*;
 use crate::{batch::Timestamp, state::expiring::Expiring};
 
@@ -181,13 +179,9 @@ fn a_large_map_is_not_searched_at_every_batch_but_is_searched() {
     for now in 0..1600 {
         map.insert(at(&mut states, now as Timestamp), &now, now).unwrap();
     }
-    let mut entries = 0;
-    let mut count = |_: &StateMeta, group: GroupEntries<'_>| {
-        let (_, map) = codec::decode::<(u8, Vec<(u64, Expiring<u64>)>)>(group.bytes).unwrap();
-        entries = map.len();
-        Ok(())
-    };
-    states.snapshot(all(1), &mut count).unwrap();
+    let runs = whole_states(&mut states, all(1));
+    let [(_, map)] = runs[0].1.decode::<(u8, Vec<(u64, Expiring<u64>)>)>().try_into().unwrap();
+    let entries = map.len();
     assert!((160..=172).contains(&entries), "{entries} entries are held for 160 that are alive");
 }
 
@@ -213,19 +207,13 @@ fn two_times_to_live_for_one_state_are_refused() {
 }
 
 /// The snapshot of a value of each of some keys, written at time 0.
-fn stored(ttl: Option<StateTtl>) -> Vec<(StateMeta, usize, Vec<u8>)> {
+fn stored(ttl: Option<StateTtl>) -> Vec<(StateMeta, Run)> {
     let mut states = KeyedStates::default();
     let value = described(&mut states, ttl).value::<u64>().unwrap();
     for key in 0..10u8 {
         value.set(with_key(&mut states, key), 7).unwrap();
     }
-    let mut stored = Vec::new();
-    let mut sink = |meta: &StateMeta, entries: GroupEntries<'_>| {
-        stored.push((meta.clone(), entries.count, entries.bytes.to_vec()));
-        Ok(())
-    };
-    states.snapshot(all(4), &mut sink).unwrap();
-    stored
+    whole_states(&mut states, all(4))
 }
 
 fn described(states: &mut KeyedStates<u8>, ttl: Option<StateTtl>) -> StateDescriptor<'_, u8> {
@@ -238,10 +226,10 @@ fn described(states: &mut KeyedStates<u8>, ttl: Option<StateTtl>) -> StateDescri
 
 #[test]
 fn a_state_is_restored_with_another_time_to_live_but_not_without_one() {
-    let restore = |stored: &[(StateMeta, usize, Vec<u8>)], ttl, now| {
+    let restore = |stored: &[(StateMeta, Run)], ttl, now| {
         let mut states = KeyedStates::default();
         let value = described(&mut states, ttl).value::<u64>().unwrap();
-        stored.iter().try_for_each(|(meta, count, bytes)| states.restore(meta, *count, bytes))?;
+        stored.iter().try_for_each(|(meta, run)| states.restore(meta, run.content, run.count, &run.bytes))?;
         let found = value.get(with_key(at(&mut states, now), 3)).unwrap().copied();
         Ok::<_, Box<flott_core::failure::Failure>>(found)
     };

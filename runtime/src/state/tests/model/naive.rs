@@ -1,11 +1,13 @@
 //! The model: what has expired is forgotten before every access, and all that is left is plain maps.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 /// Something, and when it was last used.
 type Used<T> = (T, Timestamp);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Model {
     pub now: Timestamp,
     /// How long things live, and whether reading counts as a use.
@@ -15,6 +17,8 @@ pub(super) struct Model {
     maps: BTreeMap<u8, BTreeMap<u8, Used<u32>>>,
     reductions: BTreeMap<u8, Used<u64>>,
     gathered: BTreeMap<u8, Used<Vec<u32>>>,
+    /// Times in event time, and keys.
+    pub timers: BTreeSet<(i64, u8)>,
 }
 
 impl Model {

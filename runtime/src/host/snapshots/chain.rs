@@ -1,0 +1,153 @@
+//! The files that the snapshots of a task consist of.
+
+use std::collections::{BTreeMap, HashMap};
+
+use flott_core::{
+    checkpoint::{Barrier, SnapshotKind, StateFile},
+    id::{AttemptId, CheckpointId},
+};
+use parking_lot::Mutex;
+
+use crate::state::Extent;
+
+/// Files of a chain. A restore opens each of them.
+const FILES_MAX: usize = 32;
+
+/// The chains of all tasks of a host.
+#[derive(Debug, Default)]
+pub(super) struct Chains(Mutex<HashMap<AttemptId, Chain>>);
+
+/// A whole file, and what changed after it, file by file: what the next snapshot can build on.
+///
+/// When what changed comes to more than the whole, the next file is a whole one again: so a restore reads no more than twice
+/// what there is, and on average no byte is written more than twice.
+#[derive(Debug, Default)]
+struct Chain {
+    files: Vec<StateFile>,
+    /// What each snapshot builds on that is being stored.
+    under_way: BTreeMap<CheckpointId, Vec<StateFile>>,
+    /// The snapshot that was cut last, unless nothing can build on it.
+    last: Option<CheckpointId>,
+}
+
+impl Chain {
+    fn extent(&self) -> Extent {
+        let (whole, changed) = match self.files.split_first() {
+            Some((whole, changed)) => (whole.bytes, changed.iter().map(|file| file.bytes).sum::<u64>()),
+            None => return Extent::Whole,
+        };
+        // One that is being stored may fail.
+        let is_open = self.under_way.is_empty() && self.last.is_some() && self.files.len() < FILES_MAX;
+        if is_open && changed <= whole { Extent::Changed } else { Extent::Whole }
+    }
+}
+
+impl Chains {
+    /// A snapshot of `attempt` is being cut: what it is to have.
+    pub fn begin(&self, attempt: AttemptId, barrier: Barrier) -> Extent {
+        let mut chains = self.0.lock();
+        let chain = chains.entry(attempt).or_default();
+        let (extent, last) = match barrier.kind {
+            SnapshotKind::Checkpoint => (chain.extent(), Some(barrier.checkpoint)),
+            // It is whole by itself, and what changes after it is counted from there.
+            SnapshotKind::Savepoint => (Extent::Whole, None),
+        };
+        chain.last = last;
+        let base = if extent == Extent::Changed { chain.files.clone() } else { Vec::new() };
+        chain.under_way.insert(barrier.checkpoint, base);
+        extent
+    }
+
+    /// It was stored, in `file` if there was anything; gives all its files.
+    pub fn stored(&self, attempt: AttemptId, checkpoint: CheckpointId, file: Option<StateFile>) -> Vec<StateFile> {
+        let mut chains = self.0.lock();
+        let Some(chain) = chains.get_mut(&attempt) else { return file.into_iter().collect() };
+        let mut files = chain.under_way.remove(&checkpoint).unwrap_or_default();
+        files.extend(file);
+        if chain.last == Some(checkpoint) {
+            chain.files.clone_from(&files);
+        }
+        files
+    }
+
+    /// It was not stored.
+    pub fn failed(&self, attempt: AttemptId, checkpoint: CheckpointId) {
+        if let Some(chain) = self.0.lock().get_mut(&attempt) {
+            chain.under_way.remove(&checkpoint);
+            chain.last = chain.last.filter(|last| *last != checkpoint);
+        }
+    }
+
+    /// The attempt has ended.
+    pub fn forget(&self, attempt: AttemptId) {
+        self.0.lock().remove(&attempt);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_core::{
+        checkpoint::Behind,
+        id::{AttemptNumber, SubtaskIndex, VertexId},
+    };
+
+    use super::*;
+
+    const ATTEMPT: AttemptId =
+        AttemptId { vertex: VertexId::from_bytes([1; 16]), subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
+
+    fn barrier(checkpoint: u64, kind: SnapshotKind) -> Barrier {
+        Barrier { checkpoint: CheckpointId(checkpoint), kind, behind: Behind::GoOn }
+    }
+
+    fn begin(chains: &Chains, checkpoint: u64) -> Extent {
+        chains.begin(ATTEMPT, barrier(checkpoint, SnapshotKind::Checkpoint))
+    }
+
+    fn stored(chains: &Chains, checkpoint: u64, bytes: u64) -> Vec<u64> {
+        let file = StateFile { path: checkpoint.to_string(), bytes, checksum: 0 };
+        let files = chains.stored(ATTEMPT, CheckpointId(checkpoint), Some(file));
+        files.iter().map(|file| file.path.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_changed_follows_a_whole_one_until_it_comes_to_more() {
+        let chains = Chains::default();
+        assert_eq!(begin(&chains, 1), Extent::Whole);
+        assert_eq!(stored(&chains, 1, 100), [1]);
+        assert_eq!(begin(&chains, 2), Extent::Changed);
+        assert_eq!(stored(&chains, 2, 60), [1, 2]);
+        assert_eq!(begin(&chains, 3), Extent::Changed);
+        assert_eq!(stored(&chains, 3, 60), [1, 2, 3]);
+        assert_eq!(begin(&chains, 4), Extent::Whole);
+        assert_eq!(stored(&chains, 4, 100), [4]);
+        chains.forget(ATTEMPT);
+        assert_eq!(begin(&chains, 5), Extent::Whole);
+    }
+
+    #[test]
+    fn nothing_builds_on_what_failed_or_may_fail() {
+        let chains = Chains::default();
+        begin(&chains, 1);
+        assert_eq!(begin(&chains, 2), Extent::Whole, "the first is not stored yet");
+        assert_eq!(stored(&chains, 1, 100), [1]);
+        assert_eq!(stored(&chains, 2, 100), [2]);
+        assert_eq!(begin(&chains, 3), Extent::Changed);
+        chains.failed(ATTEMPT, CheckpointId(3));
+        assert_eq!(begin(&chains, 4), Extent::Whole);
+        assert_eq!(stored(&chains, 4, 100), [4]);
+        assert_eq!(begin(&chains, 5), Extent::Changed);
+        assert_eq!(stored(&chains, 5, 1), [4, 5]);
+    }
+
+    #[test]
+    fn a_savepoint_is_whole_and_so_is_what_follows_it() {
+        let chains = Chains::default();
+        begin(&chains, 1);
+        stored(&chains, 1, 100);
+        assert_eq!(chains.begin(ATTEMPT, barrier(2, SnapshotKind::Savepoint)), Extent::Whole);
+        assert_eq!(stored(&chains, 2, 100), [2]);
+        assert_eq!(begin(&chains, 3), Extent::Whole);
+        assert_eq!(stored(&chains, 3, 100), [3]);
+    }
+}
