@@ -27,7 +27,7 @@ pub struct Collected {
 
 impl Log {
     /// Removes the checkpoints that are not in `retained`, and the state files that only these name. The newest place of
-    /// the log stays in any case, because it keeps older JobMasters out.
+    /// the log and the claim of this JobMaster stay in any case, because they keep older ones out.
     ///
     /// `retained` must hold every checkpoint that one under way builds on: tasks may name its files again.
     ///
@@ -38,7 +38,8 @@ impl Log {
         let entries = self.entries().await?;
         let newest = entries.first().map(|entry| entry.checkpoint);
         let doomed = |entry: &Listed| {
-            Some(entry.checkpoint) != newest && entry.checkpoint < self.next && !retained.contains(&entry.checkpoint)
+            let fence = Some(entry.checkpoint) == newest || entry.checkpoint == self.claimed;
+            !fence && entry.checkpoint < self.next && !retained.contains(&entry.checkpoint)
         };
         let (doomed, kept): (Vec<_>, Vec<_>) = entries.into_iter().partition(doomed);
         if doomed.is_empty() {

@@ -38,6 +38,7 @@ impl Log {
             let claim = document::write_claim(&new_claim(self.checkpoints.job, self.next, self.epoch));
             // Whatever else is there is a checkpoint that was thought to be lost, or a claim that came too late.
             self.create(self.next, claim.into()).await?;
+            self.known.insert(self.next);
             self.next = self.next.next();
         }
         match self.create(manifest.checkpoint, document::write(manifest).into()).await? {
@@ -50,6 +51,7 @@ impl Log {
         }
         self.check_leads(manifest.checkpoint).await?;
         self.next = manifest.checkpoint.next();
+        self.known.insert(manifest.checkpoint);
         Ok(())
     }
 
@@ -91,12 +93,17 @@ impl Log {
         }
     }
 
-    /// Looks for somebody newer above a place that we have created: had the place been claimed and collected since, only
-    /// that would tell.
-    async fn check_leads(&self, place: CheckpointId) -> Result<(), Error> {
-        let above = self.checkpoints.list_above(place).await;
-        let above = above.map_err(|cause| Error::Unknown { checkpoint: place, cause: Box::new(cause) })?;
-        above.iter().try_for_each(|listed| listed.refuse_newer(self.epoch))
+    /// Looks through the whole log for somebody newer, after a place was created. Documents that were read before are not
+    /// read again.
+    async fn check_leads(&mut self, place: CheckpointId) -> Result<(), Error> {
+        let unknown = |cause| Error::Unknown { checkpoint: place, cause: Box::new(cause) };
+        let mut places = self.checkpoints.places().await.map_err(unknown)?;
+        self.known.retain(|known| places.contains(known));
+        places.retain(|other| *other != place && !self.known.contains(other));
+        let others = self.checkpoints.read_all(places).await.map_err(unknown)?;
+        others.iter().try_for_each(|other| other.refuse_newer(self.epoch))?;
+        self.known.extend(others.iter().map(|other| other.checkpoint));
+        Ok(())
     }
 }
 
