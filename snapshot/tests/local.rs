@@ -9,10 +9,13 @@ use flott_core::{
 use flott_snapshot::{Checkpoints, Collected, Directory, Error, S3Options, SectionIndex, Snapshot, SnapshotKind};
 use futures::TryStreamExt;
 
+#[path = "common/files.rs"]
+mod files;
 #[path = "common/samples.rs"]
 mod samples;
 
-use samples::{GROUPS, JOB, manifest, write_file};
+use files::write_file;
+use samples::{GROUPS, JOB, manifest};
 
 fn open(path: &Path) -> Directory {
     Directory::open(path.to_str().unwrap(), &S3Options::default()).unwrap()

@@ -10,6 +10,8 @@ use flott_snapshot::Directory;
 mod chance;
 #[path = "simulation/faulty_store.rs"]
 mod faulty_store;
+#[path = "common/files.rs"]
+mod files;
 #[path = "simulation/history.rs"]
 mod history;
 #[path = "simulation/job_master.rs"]

@@ -1,44 +1,18 @@
-//! A small job and its state.
+//! A small job.
 
 use bytes::Bytes;
 use flott_core::{
-    id::{
-        AttemptId, AttemptNumber, CheckpointId, Fingerprint, JobId, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId,
-    },
-    key_group::{KeyGroup, KeyGroupRange, MaxParallelism},
+    id::{CheckpointId, Fingerprint, JobId, JobMasterEpoch, OperatorId, VertexId},
+    key_group::{KeyGroupRange, MaxParallelism},
 };
-use flott_snapshot::{
-    Compression, DataPath, Directory, Entries, Error, KeyedKind, Manifest, OperatorIdentity, Section, SectionKind,
-    SnapshotKind, SourceSplits, StateFile, SubtaskState, VertexState,
-};
+use flott_snapshot::{Manifest, OperatorIdentity, SnapshotKind, SourceSplits, StateFile, SubtaskState, VertexState};
 
 pub const JOB: JobId = JobId::from_bytes([7; 16]);
 pub const GROUPS: u16 = 8;
 
-fn counter() -> OperatorId {
+/// The one operator.
+pub fn counter() -> OperatorId {
     OperatorId::from_uid("counter")
-}
-
-fn attempt() -> AttemptId {
-    AttemptId { vertex: VertexId::of_chain(counter()), subtask: SubtaskIndex(0), attempt: AttemptNumber(0) }
-}
-
-/// A state file with a chunk for each key group, which says where it is from.
-pub async fn write_file(
-    directory: &Directory,
-    kind: SnapshotKind,
-    checkpoint: CheckpointId,
-) -> Result<StateFile, Error> {
-    let path = DataPath::unique(kind, checkpoint, attempt());
-    let mut writer = directory.create_file(path, Compression::None);
-    let kind = SectionKind::Keyed { kind: KeyedKind::Value, expires: false };
-    let section = Section { operator: counter(), name: "counts".to_owned(), kind, schema: None };
-    let section = writer.section(section)?;
-    for group in (0..GROUPS).map(KeyGroup) {
-        let payload = Bytes::from(format!("checkpoint {checkpoint} group {group}"));
-        writer.chunk(section, Some(group), Entries::Values, 1, payload).await?;
-    }
-    writer.finish().await
 }
 
 /// A manifest of a job with one subtask.

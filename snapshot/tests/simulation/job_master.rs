@@ -7,8 +7,9 @@ use flott_snapshot::{Checkpoints, Directory, Error, Log, Manifest, SnapshotKind,
 
 use crate::{
     chance::Chance,
+    files::write_file,
     history::History,
-    samples::{JOB, manifest, write_file},
+    samples::{JOB, manifest},
 };
 
 /// State files after which a checkpoint has a base of its own again.
