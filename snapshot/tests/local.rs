@@ -98,6 +98,24 @@ async fn what_is_collected_is_gone_and_the_rest_restores() {
 }
 
 #[tokio::test]
+async fn an_ended_job_leaves_nothing_but_its_fence() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::new(&open(dir.path()), JOB);
+    let mut older = checkpoints.claim(JobMasterEpoch(1)).await.unwrap().log;
+    let mut log = checkpoints.claim(JobMasterEpoch(2)).await.unwrap().log;
+    let id = log.next();
+    let file = write_file(checkpoints.directory(), SnapshotKind::Checkpoint, id).await.unwrap();
+    let orphan = write_file(checkpoints.directory(), SnapshotKind::Checkpoint, id).await.unwrap();
+    log.commit(&manifest(SnapshotKind::Checkpoint, id, 2, vec![file.clone()])).await.unwrap();
+    let collected = log.discard().await.unwrap();
+    assert_eq!(collected, Collected { places: 3, files: 2, bytes: file.bytes + orphan.bytes });
+    assert_eq!(fs::read_dir(dir.path().join(JOB.to_string()).join("shared")).unwrap().count(), 0);
+    assert_eq!(checkpoints.list().await.unwrap().len(), 1);
+    let late = manifest(SnapshotKind::Checkpoint, older.next(), 1, Vec::new());
+    assert!(matches!(older.commit(&late).await, Err(Error::Deposed { .. })));
+}
+
+#[tokio::test]
 async fn a_savepoint_that_is_moved_restores() {
     let dir = tempfile::tempdir().unwrap();
     let directory = open(&dir.path().join("savepoints")).new_savepoint(JOB).await.unwrap();

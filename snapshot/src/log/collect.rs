@@ -65,6 +65,21 @@ impl Log {
         Ok(collected)
     }
 
+    /// Removes all checkpoints of a job that has ended, and all state files. None of its tasks may write any more. A claim
+    /// stays in the log: it keeps out JobMasters that do not know yet that they are deposed.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit) and [`collect`](Self::collect). What was left can be removed by calling it again.
+    pub async fn discard(&mut self) -> Result<Collected, Error> {
+        // A checkpoint that was thought to be lost may be in the way.
+        while !self.fill().await? {}
+        self.claimed = CheckpointId(self.next.0 - 1);
+        let places = self.collect(&BTreeSet::new()).await?;
+        let orphans = self.sweep().await?;
+        let (files, bytes) = (places.files + orphans.files, places.bytes + orphans.bytes);
+        Ok(Collected { places: places.places, files, bytes })
+    }
+
     /// Removes state files that no manifest names, and what writers left behind that died. Only those of checkpoints before
     /// this JobMaster began, so its own are in no danger; but no task of an older JobMaster may write any more.
     ///

@@ -35,11 +35,7 @@ impl Log {
     pub async fn commit(&mut self, manifest: &Manifest) -> Result<(), Error> {
         self.check(manifest)?;
         while self.next < manifest.checkpoint {
-            let claim = document::write_claim(&new_claim(self.checkpoints.job, self.next, self.epoch));
-            // Whatever else is there is a checkpoint that was thought to be lost, or a claim that came too late.
-            self.create(self.next, claim.into()).await?;
-            self.known.insert(self.next);
-            self.next = self.next.next();
+            self.fill().await?;
         }
         match self.create(manifest.checkpoint, document::write(manifest).into()).await? {
             Place::Ours => {}
@@ -53,6 +49,16 @@ impl Log {
         self.next = manifest.checkpoint.next();
         self.known.insert(manifest.checkpoint);
         Ok(())
+    }
+
+    /// Puts a claim into the next place. Says whether it is there: otherwise there is a checkpoint that was thought to be
+    /// lost, or a claim that came too late.
+    pub(super) async fn fill(&mut self) -> Result<bool, Error> {
+        let claim = document::write_claim(&new_claim(self.checkpoints.job, self.next, self.epoch));
+        let place = self.create(self.next, claim.into()).await?;
+        self.known.insert(self.next);
+        self.next = self.next.next();
+        Ok(matches!(place, Place::Ours))
     }
 
     fn check(&self, manifest: &Manifest) -> Result<(), Error> {
