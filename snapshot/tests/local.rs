@@ -74,6 +74,28 @@ async fn a_deposed_job_master_commits_nothing() {
 }
 
 #[tokio::test]
+async fn a_late_commit_into_a_hole_is_not_confirmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::new(&open(dir.path()), JOB);
+    let mut first = checkpoints.claim(JobMasterEpoch(1)).await.unwrap().log;
+    let hole = first.next();
+    let mut second = checkpoints.claim(JobMasterEpoch(2)).await.unwrap().log;
+    second.commit(&manifest(SnapshotKind::Checkpoint, second.next(), 2, Vec::new())).await.unwrap();
+    let mut third = checkpoints.claim(JobMasterEpoch(3)).await.unwrap().log;
+    let newest = manifest(SnapshotKind::Checkpoint, third.next(), 3, Vec::new());
+    third.commit(&newest).await.unwrap();
+    third.collect(&BTreeSet::from([newest.checkpoint])).await.unwrap();
+    assert!(!Path::new(&checkpoints.location(hole)).exists());
+
+    let error = first.commit(&manifest(SnapshotKind::Checkpoint, hole, 1, Vec::new())).await.unwrap_err();
+    assert!(matches!(error, Error::Deposed { by: JobMasterEpoch(3), .. }), "{error}");
+    let claimed = checkpoints.claim(JobMasterEpoch(4)).await.unwrap();
+    assert_eq!((claimed.restorable.as_ref(), claimed.damaged), (Some(&newest), vec![]));
+    claimed.log.collect(&BTreeSet::from([newest.checkpoint])).await.unwrap();
+    assert!(!Path::new(&checkpoints.location(hole)).exists(), "what came late is collected");
+}
+
+#[tokio::test]
 async fn what_is_collected_is_gone_and_the_rest_restores() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::new(&open(dir.path()), JOB);

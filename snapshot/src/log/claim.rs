@@ -73,20 +73,16 @@ impl Checkpoints {
     async fn newest_restorable(&self, entries: Vec<Listed>) -> Result<(Option<Manifest>, Vec<Damage>), Error> {
         let (mut manifests, mut damaged) = (Vec::new(), Vec::new());
         for Listed { checkpoint, document } in entries {
-            match document {
-                Ok(Document::Claim(_)) => {}
+            let problem = match document {
+                Ok(Document::Claim(_)) => continue,
                 Ok(Document::Manifest(manifest)) if manifest.kind == SnapshotKind::Checkpoint => {
-                    manifests.push(*manifest)
+                    manifests.push(*manifest);
+                    continue;
                 }
-                Ok(Document::Manifest(_)) => {
-                    let path = self.directory.shown(&document_path(checkpoint));
-                    damaged.push(Damage {
-                        checkpoint,
-                        problem: format!("{path}: is of a savepoint, expected a checkpoint"),
-                    });
-                }
-                Err(problem) => damaged.push(Damage { checkpoint, problem }),
-            }
+                Ok(Document::Manifest(_)) => "is of a savepoint, expected a checkpoint".to_owned(),
+                Err(problem) => problem,
+            };
+            damaged.push(Damage { checkpoint, problem: format!("{}: {problem}", self.shown(checkpoint)) });
         }
         // By epoch first: above the checkpoints of a JobMaster there may be one that an older one was too late with.
         manifests.sort_by_key(|manifest| Reverse((manifest.epoch, manifest.checkpoint)));

@@ -47,10 +47,11 @@ impl Log {
         }
         self.remove_places(&doomed).await?;
         let mut collected = Collected { places: doomed.len(), ..Collected::default() };
-        let Some(needed) = named_by(&kept) else {
+        if kept.iter().any(|entry| entry.document.is_err()) {
             // Something that is retained cannot be read, and any file could be its.
             return Ok(collected);
-        };
+        }
+        let needed = named_by(&kept);
         let mut unneeded = BTreeMap::new();
         for file in doomed.iter().filter_map(manifest_of).flat_map(|manifest| manifest.files()) {
             if !needed.contains(&file.path) {
@@ -89,10 +90,12 @@ impl Log {
         // The files are listed first: one that is written meanwhile is not among them.
         let files = self.checkpoints.directory.list(SHARED).await?;
         let entries = self.entries().await?;
-        let needed = named_by(&entries).ok_or_else(|| {
-            let problem = entries.iter().find_map(|entry| entry.document.as_ref().err()).cloned().unwrap_or_default();
-            Error::Damaged { path: self.checkpoints.directory.location().to_owned(), problem }
-        })?;
+        if let Some((place, problem)) = entries.iter().find_map(|it| Some((it.checkpoint, it.document.as_ref().err()?)))
+        {
+            // Any file could be its.
+            return Err(Error::Damaged { path: self.checkpoints.shown(place), problem: problem.clone() });
+        }
+        let needed = named_by(&entries);
         let claimed = self.claimed;
         let older = move |path: &DataPath| path.checkpoint().is_some_and(|checkpoint| checkpoint <= claimed);
         let orphan = |path: &str| path.parse().is_ok_and(|path| older(&path) && !needed.contains(&path));
@@ -120,19 +123,10 @@ impl Log {
     }
 }
 
-/// The files that entries name; `None` if one of them cannot be read.
-fn named_by(entries: &[Listed]) -> Option<BTreeSet<DataPath>> {
-    if entries.iter().any(|entry| entry.document.is_err()) {
-        return None;
-    }
-    Some(
-        entries
-            .iter()
-            .filter_map(manifest_of)
-            .flat_map(|manifest| manifest.files())
-            .map(|file| file.path.clone())
-            .collect(),
-    )
+/// The files that entries name, so far as they can be read.
+fn named_by(entries: &[Listed]) -> BTreeSet<DataPath> {
+    let manifests = entries.iter().filter_map(manifest_of);
+    manifests.flat_map(|manifest| manifest.files()).map(|file| file.path.clone()).collect()
 }
 
 fn manifest_of(entry: &Listed) -> Option<&crate::manifest::Manifest> {

@@ -89,9 +89,9 @@ impl Log {
             Created::Ours => Ok(Place::Ours),
             Created::Taken(bytes) => {
                 let listed = self.checkpoints.understand(place, &bytes);
-                if let Err(problem) = &listed.document {
+                if let Err(problem) = listed.document {
                     // It could be by somebody newer.
-                    return Err(Error::Damaged { path: document_path(place), problem: problem.clone() });
+                    return Err(Error::Damaged { path: self.checkpoints.shown(place), problem });
                 }
                 listed.refuse_newer(self.epoch)?;
                 Ok(Place::Other(listed))

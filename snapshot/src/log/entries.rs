@@ -18,7 +18,7 @@ const READS_MAX: usize = 8;
 pub struct Listed {
     /// The place.
     pub checkpoint: CheckpointId,
-    /// What is there; or why it cannot be read, in words that name the document.
+    /// What is there; or why it cannot be read.
     pub document: Result<Document, String>,
 }
 
@@ -35,6 +35,11 @@ impl Listed {
 }
 
 impl Checkpoints {
+    /// The document of a place, for messages.
+    pub(super) fn shown(&self, checkpoint: CheckpointId) -> String {
+        self.directory.shown(&document_path(checkpoint))
+    }
+
     /// All places that are taken, newest first.
     ///
     /// # Errors
@@ -65,9 +70,7 @@ impl Checkpoints {
         let bytes = match self.directory.get(&path, document::SIZE_MAX).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(None),
-            Err(error @ Error::Damaged { .. }) => {
-                return Ok(Some(Listed { checkpoint, document: Err(error.to_string()) }));
-            }
+            Err(Error::Damaged { problem, .. }) => return Ok(Some(Listed { checkpoint, document: Err(problem) })),
             Err(error) => return Err(error),
         };
         Ok(Some(self.understand(checkpoint, &bytes)))
@@ -75,16 +78,15 @@ impl Checkpoints {
 
     /// Reads a document that lies in a place.
     pub(super) fn understand(&self, checkpoint: CheckpointId, bytes: &[u8]) -> Listed {
-        let (job, path) = (self.job, self.directory.shown(&document_path(checkpoint)));
-        let document = document::read(bytes).map_err(|error| format!("{path}: {error}")).and_then(|document| {
+        let document = document::read(bytes).map_err(|error| error.to_string()).and_then(|document| {
             let (of_job, of) = match &document {
                 Document::Manifest(manifest) => (manifest.job_id, manifest.checkpoint),
                 Document::Claim(claim) => (claim.job_id, claim.checkpoint),
             };
-            if (of_job, of) == (job, checkpoint) {
+            if (of_job, of) == (self.job, checkpoint) {
                 Ok(document)
             } else {
-                Err(format!("{path}: is the document of checkpoint {of} of job {of_job}"))
+                Err(format!("is the document of checkpoint {of} of job {of_job}"))
             }
         });
         Listed { checkpoint, document }
