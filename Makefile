@@ -15,6 +15,11 @@ demo:
 test:
 	cargo build --workspace
 	cargo test --workspace
+	@if command -v "$${FLOTT_MOTO_SERVER:-moto_server}" > /dev/null; then \
+		cargo test -p flott-snapshot --features s3 --test s3; \
+	else \
+		echo "SKIPPED: 4 tests of checkpoints in S3, for want of moto_server (pip install 'moto[server]')" >&2; \
+	fi
 
 # What is denied besides failing tests: other formatting, lints, broken docs, arrows up the floors, stale references.
 check:

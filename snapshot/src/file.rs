@@ -19,10 +19,12 @@
 mod index;
 mod reader;
 mod section;
+#[cfg(test)]
+mod tests;
 mod upload;
 mod writer;
 
-pub use index::{Chunk, Entries, IndexError, read_index};
+pub use index::{Chunk, Entries};
 pub use reader::StateFileReader;
 pub use section::{KeyedKind, Section, SectionIndex, SectionKind, Spread, TimeDomain};
 pub use writer::{Compression, StateFileWriter};

@@ -1,22 +1,24 @@
 //! The checkpoints of one job: a log with a place for each checkpoint id.
 //!
 //! # Why an older JobMaster cannot commit
-//! Each place is created once, conditionally, and a JobMaster creates only the place after the last one that it has
-//! created (or found taken by nobody newer). One that begins reads the log, and *claims* the first free place by a
-//! document of its own. Say A leads up to place n - 1, and B claims.
-//! - If B's claim is in place n, A finds it there when it commits, and is [deposed](crate::Error::Deposed).
-//! - If A was quicker, its checkpoint is in place n, B's claim fails, B reads again and claims n + 1. After its claim B reads
-//!   the log once more, so it restores from n, whether or not A ever learnt that n was committed.
+//! A JobMaster that begins puts a *claim* on top of the log: a document in the next place. One that commits creates the
+//! place after its last, and after that reads whether there is a claim of somebody newer. Say A commits, and B claims.
+//! - Both want the same place. If B's claim is there first, A finds it, and is [deposed](crate::Error::Deposed). If A's
+//!   checkpoint is, B reads the log again and claims the place above.
+//! - Their places are different, because what one read of the log was old when it wrote. Each of them reads the whole log
+//!   after it has written. So if A does not see the claim, B sees the checkpoint; it claims again above it, until its claim
+//!   is on top.
 //!
-//! So of two JobMasters one finds what the other did, whatever the order and however late a request arrives. Claims in
-//! their turn go by epochs: who reads a newer one stops, before its claim and after.
+//! So what A was told to be committed B knows when it has claimed, however late a request arrives. If both see each other,
+//! A ends without having been told, and B restores from the checkpoint: that is for B to decide. Claims in their turn go by
+//! epochs: who reads a newer one stops.
 //!
-//! A checkpoint that is given up leaves its place free. It is filled with a claim before a later one is committed: a hole
-//! would let an older JobMaster in.
+//! A checkpoint that is given up leaves its place free. It is filled with a claim before a later one is committed, so that
+//! an older JobMaster finds its place taken, rather than only what it looks for afterwards.
 //!
-//! [Collecting](Log::collect) makes holes, below the newest place, which it never frees. A request of an older JobMaster
-//! that arrives there late creates a document, but whoever sent it then looks for places above its own, finds some, and
-//! knows that it is deposed. The document itself is below all that counts, and goes with the next collection.
+//! [Collecting](Log::collect) makes holes, but never frees the newest place nor the claim of the JobMaster that leads: so
+//! what an older one looks for is there. What its late requests create in a hole is below all that counts, or by an older
+//! epoch than all that counts, and goes with a later collection.
 //!
 //! # Unknown outcomes
 //! When a request fails, what it was to create may be there, or come later. It is read back and compared, and tried again
@@ -27,6 +29,8 @@ mod claim;
 mod collect;
 mod commit;
 mod entries;
+
+use std::collections::BTreeSet;
 
 use flott_core::id::{CheckpointId, JobId, JobMasterEpoch};
 
@@ -84,6 +88,8 @@ pub struct Log {
     claimed: CheckpointId,
     /// The only place that may be created.
     next: CheckpointId,
+    /// Places whose documents were seen not to be by somebody newer.
+    known: BTreeSet<CheckpointId>,
 }
 
 impl Log {

@@ -53,15 +53,19 @@ impl Present {
 /// # Errors
 /// When the store fails.
 pub async fn deep(directory: &Directory, manifest: &Manifest) -> Result<Vec<Damage>, Error> {
-    let files: Vec<_> = distinct(manifest).into_values().collect();
-    let checked = stream::iter(files).map(async |file| {
-        let problem = check(directory, file).await?;
-        Ok(problem.map(|problem| damage(directory, manifest, file, &problem)))
-    });
-    checked.buffered(READS_MAX).try_filter_map(async |damage| Ok(damage)).try_collect().await
+    // Futures first, because one that is made by a closure within a stream is not seen to be `Send`.
+    let checks: Vec<_> = distinct(manifest).into_values().map(|file| check(directory, manifest, file)).collect();
+    let checked: Vec<Option<Damage>> = stream::iter(checks).buffered(READS_MAX).try_collect().await?;
+    Ok(checked.into_iter().flatten().collect())
 }
 
-async fn check(directory: &Directory, file: &StateFile) -> Result<Option<String>, Error> {
+async fn check(directory: &Directory, manifest: &Manifest, file: &StateFile) -> Result<Option<Damage>, Error> {
+    let problem = problem(directory, file).await?;
+    Ok(problem.map(|problem| damage(directory, manifest, file, &problem)))
+}
+
+/// What is wrong with the content of a file.
+async fn problem(directory: &Directory, file: &StateFile) -> Result<Option<String>, Error> {
     let failed = |error: &_| Error::store("reading", directory.shown(file.path.as_str()), error);
     let got = match directory.store().get(&directory.object(file.path.as_str())).await {
         Ok(got) => got,

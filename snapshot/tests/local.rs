@@ -2,71 +2,23 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use bytes::Bytes;
 use flott_core::{
-    id::{
-        AttemptId, AttemptNumber, CheckpointId, Fingerprint, JobId, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId,
-    },
+    id::{CheckpointId, JobMasterEpoch},
     key_group::{KeyGroup, KeyGroupRange, MaxParallelism},
 };
-use flott_snapshot::{
-    Checkpoints, Collected, Compression, DataPath, Directory, Entries, Error, KeyedKind, Manifest, OperatorIdentity,
-    S3Options, Section, SectionIndex, SectionKind, Snapshot, SnapshotKind, SourceSplits, StateFile, SubtaskState,
-    VertexState,
-};
+use flott_snapshot::{Checkpoints, Collected, Directory, Error, S3Options, SectionIndex, Snapshot, SnapshotKind};
 use futures::TryStreamExt;
 
-const JOB: JobId = JobId::from_bytes([7; 16]);
-const GROUPS: u16 = 8;
+#[path = "common/files.rs"]
+mod files;
+#[path = "common/samples.rs"]
+mod samples;
 
-fn counter() -> OperatorId {
-    OperatorId::from_uid("counter")
-}
-
-fn attempt() -> AttemptId {
-    AttemptId { vertex: VertexId::of_chain(counter()), subtask: SubtaskIndex(0), attempt: AttemptNumber(0) }
-}
+use files::write_file;
+use samples::{GROUPS, JOB, manifest};
 
 fn open(path: &Path) -> Directory {
     Directory::open(path.to_str().unwrap(), &S3Options::default()).unwrap()
-}
-
-async fn write_file(directory: &Directory, kind: SnapshotKind, checkpoint: CheckpointId) -> StateFile {
-    let path = DataPath::unique(kind, checkpoint, attempt());
-    let mut writer = directory.create_file(path, Compression::None);
-    let kind = SectionKind::Keyed { kind: KeyedKind::Value, expires: false };
-    let section = Section { operator: counter(), name: "counts".to_owned(), kind, schema: None };
-    let section = writer.section(section).unwrap();
-    for group in (0..GROUPS).map(KeyGroup) {
-        let payload = Bytes::from(format!("checkpoint {checkpoint} group {group}"));
-        writer.chunk(section, Some(group), Entries::Values, 1, payload).await.unwrap();
-    }
-    writer.finish().await.unwrap()
-}
-
-fn manifest(kind: SnapshotKind, checkpoint: CheckpointId, epoch: u64, files: Vec<StateFile>) -> Manifest {
-    let max = MaxParallelism::new(u32::from(GROUPS)).unwrap();
-    let vertex = VertexState {
-        id: VertexId::of_chain(counter()),
-        name: "count".to_owned(),
-        parallelism: 1,
-        max_parallelism: max,
-        operators: vec![OperatorIdentity { id: counter(), name: "count".to_owned(), uid: Some("counter".to_owned()) }],
-        subtasks: vec![SubtaskState { finished: false, key_groups: Some(KeyGroupRange::all(max)), files }],
-    };
-    Manifest {
-        job_id: JOB,
-        job_name: "word count".to_owned(),
-        fingerprint: Fingerprint::of(b"plan"),
-        kind,
-        checkpoint,
-        epoch: JobMasterEpoch(epoch),
-        triggered_ms: 1,
-        completed_ms: 2,
-        vertices: vec![vertex],
-        sources: vec![SourceSplits { source: counter(), known: true, splits: vec![Bytes::from_static(b"split")] }],
-        committables: Vec::new(),
-    }
 }
 
 /// What a restore of some key groups reads.
@@ -88,7 +40,7 @@ async fn a_checkpoint_is_restored_by_key_groups() {
     let mut claimed = checkpoints.claim(JobMasterEpoch(1)).await.unwrap();
     assert_eq!((&claimed.restorable, claimed.damaged.len()), (&None, 0));
     let id = claimed.log.next();
-    let file = write_file(checkpoints.directory(), SnapshotKind::Checkpoint, id).await;
+    let file = write_file(checkpoints.directory(), SnapshotKind::Checkpoint, id).await.unwrap();
     let manifest = manifest(SnapshotKind::Checkpoint, id, 1, vec![file]);
     claimed.log.commit(&manifest).await.unwrap();
 
@@ -122,27 +74,67 @@ async fn a_deposed_job_master_commits_nothing() {
 }
 
 #[tokio::test]
+async fn a_late_commit_into_a_hole_is_not_confirmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::new(&open(dir.path()), JOB);
+    let mut first = checkpoints.claim(JobMasterEpoch(1)).await.unwrap().log;
+    let hole = first.next();
+    let mut second = checkpoints.claim(JobMasterEpoch(2)).await.unwrap().log;
+    second.commit(&manifest(SnapshotKind::Checkpoint, second.next(), 2, Vec::new())).await.unwrap();
+    let mut third = checkpoints.claim(JobMasterEpoch(3)).await.unwrap().log;
+    let newest = manifest(SnapshotKind::Checkpoint, third.next(), 3, Vec::new());
+    third.commit(&newest).await.unwrap();
+    third.collect(&BTreeSet::from([newest.checkpoint])).await.unwrap();
+    assert!(!Path::new(&checkpoints.location(hole)).exists());
+
+    let error = first.commit(&manifest(SnapshotKind::Checkpoint, hole, 1, Vec::new())).await.unwrap_err();
+    assert!(matches!(error, Error::Deposed { by: JobMasterEpoch(3), .. }), "{error}");
+    let claimed = checkpoints.claim(JobMasterEpoch(4)).await.unwrap();
+    assert_eq!((claimed.restorable.as_ref(), claimed.damaged), (Some(&newest), vec![]));
+    claimed.log.collect(&BTreeSet::from([newest.checkpoint])).await.unwrap();
+    assert!(!Path::new(&checkpoints.location(hole)).exists(), "what came late is collected");
+}
+
+#[tokio::test]
 async fn what_is_collected_is_gone_and_the_rest_restores() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::new(&open(dir.path()), JOB);
     let mut log = checkpoints.claim(JobMasterEpoch(1)).await.unwrap().log;
     let directory = checkpoints.directory();
-    let base = write_file(directory, SnapshotKind::Checkpoint, CheckpointId(2)).await;
-    let delta = write_file(directory, SnapshotKind::Checkpoint, CheckpointId(3)).await;
-    let other = write_file(directory, SnapshotKind::Checkpoint, CheckpointId(3)).await;
+    let base = write_file(directory, SnapshotKind::Checkpoint, CheckpointId(2)).await.unwrap();
+    let delta = write_file(directory, SnapshotKind::Checkpoint, CheckpointId(3)).await.unwrap();
+    let other = write_file(directory, SnapshotKind::Checkpoint, CheckpointId(3)).await.unwrap();
     for (id, files) in [(2, vec![base.clone(), other.clone()]), (3, vec![base.clone(), delta.clone()])] {
         log.commit(&manifest(SnapshotKind::Checkpoint, CheckpointId(id), 1, files)).await.unwrap();
     }
     let collected = log.collect(&BTreeSet::from([CheckpointId(3)])).await.unwrap();
-    assert_eq!(collected, Collected { places: 2, files: 1, bytes: other.bytes });
+    assert_eq!(collected, Collected { places: 1, files: 1, bytes: other.bytes });
     let mut left: Vec<_> =
         fs::read_dir(directory.location()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["chk-3", "shared"]);
+    assert_eq!(left, ["chk-1", "chk-3", "shared"]);
     assert_eq!(log.collect(&BTreeSet::from([CheckpointId(3)])).await.unwrap(), Collected::default());
     let restorable = checkpoints.claim(JobMasterEpoch(2)).await.unwrap().restorable.unwrap();
     assert_eq!(restorable.checkpoint, CheckpointId(3));
     assert_eq!(restorable.files().collect::<Vec<_>>(), [&base, &delta]);
+}
+
+#[tokio::test]
+async fn an_ended_job_leaves_nothing_but_its_fence() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoints = Checkpoints::new(&open(dir.path()), JOB);
+    let mut older = checkpoints.claim(JobMasterEpoch(1)).await.unwrap().log;
+    let mut log = checkpoints.claim(JobMasterEpoch(2)).await.unwrap().log;
+    let id = log.next();
+    let file = write_file(checkpoints.directory(), SnapshotKind::Checkpoint, id).await.unwrap();
+    let orphan = write_file(checkpoints.directory(), SnapshotKind::Checkpoint, id).await.unwrap();
+    log.commit(&manifest(SnapshotKind::Checkpoint, id, 2, vec![file.clone()])).await.unwrap();
+    let collected = log.discard().await.unwrap();
+    assert_eq!(collected, Collected { places: 3, files: 2, bytes: file.bytes + orphan.bytes });
+    assert_eq!(fs::read_dir(dir.path().join(JOB.to_string()).join("shared")).unwrap().count(), 0);
+    assert_eq!(checkpoints.list().await.unwrap().len(), 1);
+    let late = manifest(SnapshotKind::Checkpoint, older.next(), 1, Vec::new());
+    assert!(matches!(older.commit(&late).await, Err(Error::Deposed { .. })));
 }
 
 #[tokio::test]
@@ -151,7 +143,7 @@ async fn a_savepoint_that_is_moved_restores() {
     let directory = open(&dir.path().join("savepoints")).new_savepoint(JOB).await.unwrap();
     let name = Path::new(directory.location()).file_name().unwrap().to_str().unwrap();
     assert!(name.starts_with("savepoint-070707-") && name.len() == "savepoint-070707-".len() + 12, "{name}");
-    let file = write_file(&directory, SnapshotKind::Savepoint, CheckpointId(9)).await;
+    let file = write_file(&directory, SnapshotKind::Savepoint, CheckpointId(9)).await.unwrap();
     let manifest = manifest(SnapshotKind::Savepoint, CheckpointId(9), 1, vec![file]);
     let location = directory.commit_savepoint(&manifest).await.unwrap();
 

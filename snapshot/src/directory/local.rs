@@ -46,21 +46,19 @@ impl Directory {
         .await
     }
 
-    /// Removes directories in this one that hold nothing but what writers left.
+    /// Removes directories in this one that hold nothing but what writers left, durably: also what was deleted from them
+    /// before does not come back.
     pub(crate) async fn remove_empty(&self, names: Vec<String>) -> Result<(), Error> {
         self.with_local("cleaning", move |root| {
             for path in names.iter().map(|name| root.join(name)) {
                 leftovers(&path)?.iter().try_for_each(|left| remove(&left.path))?;
                 match fs::remove_dir(&path) {
-                    Err(error)
-                        if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) =>
-                    {
-                        return Err(error);
-                    }
+                    Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => sync(&path)?,
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                     Ok(()) | Err(_) => {}
                 }
             }
-            Ok(())
+            sync(root)
         })
         .await
     }

@@ -117,7 +117,7 @@ impl Directory {
 
     /// All objects under a directory in this one.
     pub(crate) async fn list(&self, name: &str) -> Result<Vec<Object>, Error> {
-        let prefix = if name.is_empty() { self.prefix.clone() } else { self.object(name) };
+        let prefix = self.object(name);
         let skipped = self.prefix.as_ref().len() + usize::from(!self.prefix.is_root());
         let listed = self.store.list(Some(&prefix)).map_ok(|meta| Object {
             path: meta.location.as_ref().get(skipped..).unwrap_or_default().to_owned(),

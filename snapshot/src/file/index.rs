@@ -66,7 +66,7 @@ pub(super) struct Index {
 /// Why the end of a file is not that of a state file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
-pub struct IndexError {
+pub(super) struct IndexError {
     field: String,
     problem: String,
 }
@@ -218,21 +218,6 @@ pub(super) fn check_chunk(section: &Section, chunk: &Chunk) -> Result<(), (&'sta
         return Err(("bytes", format!("{} do not come of {} stored ones", chunk.bytes, chunk.stored)));
     }
     Ok(())
-}
-
-/// Reads sections and chunks of a whole state file in memory; chunks themselves are not looked at.
-///
-/// # Errors
-/// The first problem. Takes memory in proportion to the bytes, and never panics.
-pub fn read_index(file: &[u8]) -> Result<(Vec<Section>, Vec<Chunk>), IndexError> {
-    if !file.starts_with(HEADER) {
-        return Err(header_error(file));
-    }
-    let footer = Footer::read(file, file.len() as u64)?;
-    let end = file.len().saturating_sub(FOOTER_BYTES);
-    let start = end.saturating_sub(footer.length as usize);
-    let index = Index::read(file.get(start..end).unwrap_or_default(), footer)?;
-    Ok((index.sections, index.chunks))
 }
 
 pub(super) fn header_error(start: &[u8]) -> IndexError {

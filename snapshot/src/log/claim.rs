@@ -1,5 +1,7 @@
 //! How a JobMaster begins.
 
+use std::cmp::Reverse;
+
 use flott_core::id::JobMasterEpoch;
 
 use super::{CheckpointId, Checkpoints, Claimed, Listed, Log, document_path, new_claim};
@@ -27,64 +29,78 @@ impl Checkpoints {
     pub async fn claim(&self, epoch: JobMasterEpoch) -> Result<Claimed, Error> {
         self.directory.make().await?;
         self.directory.child(SHARED).make().await?;
-        let claimed = self.claim_place(epoch).await?;
-        let entries = self.list().await?;
-        entries.iter().try_for_each(|entry| entry.refuse_newer(epoch))?;
+        let (claimed, entries) = self.claim_place(epoch).await?;
+        let known = entries.iter().map(|entry| entry.checkpoint).collect();
         let (restorable, damaged) = self.newest_restorable(entries).await?;
-        let log = Log { checkpoints: self.clone(), epoch, claimed, next: claimed.next() };
+        let log = Log { checkpoints: self.clone(), epoch, claimed, next: claimed.next(), known };
         Ok(Claimed { log, restorable, damaged })
     }
 
-    async fn claim_place(&self, epoch: JobMasterEpoch) -> Result<CheckpointId, Error> {
-        let mut place = CheckpointId(1);
+    /// Puts a claim on top of the log. Gives its place, and what is in the log after.
+    async fn claim_place(&self, epoch: JobMasterEpoch) -> Result<(CheckpointId, Vec<Listed>), Error> {
+        let mut claimed = None;
         for _ in 0..TRIES_MAX {
-            let entries = self.list().await?;
+            let places = self.places().await?;
+            let top = places.first().copied();
+            let entries = self.read_all(places.clone()).await?;
             for entry in &entries {
                 entry.refuse_newer(epoch)?;
                 if matches!(&entry.document, Ok(Document::Manifest(manifest)) if manifest.epoch == epoch) {
                     return Err(Error::Deposed { epoch, by: epoch, at: entry.checkpoint });
                 }
             }
-            place = entries.first().map_or(CheckpointId(1), |newest| newest.checkpoint.next());
+            // What was listed may have been collected before it was read.
+            if self.places().await? != places {
+                continue;
+            }
+            // The log may have gone on after it was read, up to and past the place that was free then: nothing counts but
+            // what it says after the claim.
+            if let Some(claimed) = claimed.filter(|claimed| Some(*claimed) == top) {
+                return Ok((claimed, entries));
+            }
+            let place = top.map_or(CheckpointId(1), CheckpointId::next);
             let claim = write_claim(&new_claim(self.job, place, epoch));
             let created = self.directory.create(&document_path(place), claim.into()).await;
             match created.map_err(|error| error.about(place))? {
-                Created::Ours => return Ok(place),
+                Created::Ours => claimed = Some(place),
                 Created::Taken(_) => {}
             }
         }
-        Err(Error::Taken { checkpoint: place, by: epoch })
+        Err(Error::Taken { checkpoint: claimed.unwrap_or_default(), by: epoch })
     }
 
-    /// The newest checkpoint of which everything is there, and what is wrong with newer ones. `entries` are newest first.
+    /// The newest checkpoint of which everything is there, and what is wrong with newer ones.
     async fn newest_restorable(&self, entries: Vec<Listed>) -> Result<(Option<Manifest>, Vec<Damage>), Error> {
-        let mut damaged = Vec::new();
-        let mut present = None;
+        let (mut manifests, mut damaged) = (Vec::new(), Vec::new());
         for Listed { checkpoint, document } in entries {
-            let manifest = match document {
+            let problem = match document {
                 Ok(Document::Claim(_)) => continue,
-                Ok(Document::Manifest(manifest)) => *manifest,
-                Err(problem) => {
-                    damaged.push(Damage { checkpoint, problem });
+                Ok(Document::Manifest(manifest)) if manifest.kind == SnapshotKind::Checkpoint => {
+                    manifests.push(*manifest);
                     continue;
                 }
+                Ok(Document::Manifest(_)) => "is of a savepoint, expected a checkpoint".to_owned(),
+                Err(problem) => problem,
             };
-            if manifest.kind != SnapshotKind::Checkpoint {
-                let path = self.directory.shown(&document_path(checkpoint));
-                damaged
-                    .push(Damage { checkpoint, problem: format!("{path}: is of a savepoint, expected a checkpoint") });
-                continue;
-            }
-            let present = match &mut present {
-                Some(present) => present,
-                none => none.insert(Present::list(&self.directory, SHARED).await?),
-            };
-            let missing = present.missing(&self.directory, &manifest);
-            if missing.is_empty() {
-                return Ok((Some(manifest), damaged));
-            }
-            damaged.extend(missing);
+            damaged.push(Damage { checkpoint, problem: format!("{}: {problem}", self.shown(checkpoint)) });
         }
-        Ok((None, damaged))
+        // By epoch first: above the checkpoints of a JobMaster there may be one that an older one was too late with.
+        manifests.sort_by_key(|manifest| Reverse((manifest.epoch, manifest.checkpoint)));
+        let mut restorable = None;
+        if !manifests.is_empty() {
+            let present = Present::list(&self.directory, SHARED).await?;
+            for manifest in manifests {
+                let missing = present.missing(&self.directory, &manifest);
+                if missing.is_empty() {
+                    restorable = Some(manifest);
+                    break;
+                }
+                damaged.extend(missing);
+            }
+        }
+        let floor = restorable.as_ref().map_or(CheckpointId(0), |manifest| manifest.checkpoint);
+        damaged.retain(|damage| damage.checkpoint > floor);
+        damaged.sort_by_key(|damage| Reverse(damage.checkpoint));
+        Ok((restorable, damaged))
     }
 }

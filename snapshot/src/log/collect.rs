@@ -27,7 +27,7 @@ pub struct Collected {
 
 impl Log {
     /// Removes the checkpoints that are not in `retained`, and the state files that only these name. The newest place of
-    /// the log stays in any case, because it keeps older JobMasters out.
+    /// the log and the claim of this JobMaster stay in any case, because they keep older ones out.
     ///
     /// `retained` must hold every checkpoint that one under way builds on: tasks may name its files again.
     ///
@@ -38,7 +38,8 @@ impl Log {
         let entries = self.entries().await?;
         let newest = entries.first().map(|entry| entry.checkpoint);
         let doomed = |entry: &Listed| {
-            Some(entry.checkpoint) != newest && entry.checkpoint < self.next && !retained.contains(&entry.checkpoint)
+            let fence = Some(entry.checkpoint) == newest || entry.checkpoint == self.claimed;
+            !fence && entry.checkpoint < self.next && !retained.contains(&entry.checkpoint)
         };
         let (doomed, kept): (Vec<_>, Vec<_>) = entries.into_iter().partition(doomed);
         if doomed.is_empty() {
@@ -46,10 +47,11 @@ impl Log {
         }
         self.remove_places(&doomed).await?;
         let mut collected = Collected { places: doomed.len(), ..Collected::default() };
-        let Some(needed) = named_by(&kept) else {
+        if kept.iter().any(|entry| entry.document.is_err()) {
             // Something that is retained cannot be read, and any file could be its.
             return Ok(collected);
-        };
+        }
+        let needed = named_by(&kept);
         let mut unneeded = BTreeMap::new();
         for file in doomed.iter().filter_map(manifest_of).flat_map(|manifest| manifest.files()) {
             if !needed.contains(&file.path) {
@@ -64,6 +66,21 @@ impl Log {
         Ok(collected)
     }
 
+    /// Removes all checkpoints of a job that has ended, and all state files. None of its tasks may write any more. A claim
+    /// stays in the log: it keeps out JobMasters that do not know yet that they are deposed.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit) and [`collect`](Self::collect). What was left can be removed by calling it again.
+    pub async fn discard(&mut self) -> Result<Collected, Error> {
+        // A checkpoint that was thought to be lost may be in the way.
+        while !self.fill().await? {}
+        self.claimed = CheckpointId(self.next.0 - 1);
+        let places = self.collect(&BTreeSet::new()).await?;
+        let orphans = self.sweep().await?;
+        let (files, bytes) = (places.files + orphans.files, places.bytes + orphans.bytes);
+        Ok(Collected { places: places.places, files, bytes })
+    }
+
     /// Removes state files that no manifest names, and what writers left behind that died. Only those of checkpoints before
     /// this JobMaster began, so its own are in no danger; but no task of an older JobMaster may write any more.
     ///
@@ -73,10 +90,12 @@ impl Log {
         // The files are listed first: one that is written meanwhile is not among them.
         let files = self.checkpoints.directory.list(SHARED).await?;
         let entries = self.entries().await?;
-        let needed = named_by(&entries).ok_or_else(|| {
-            let problem = entries.iter().find_map(|entry| entry.document.as_ref().err()).cloned().unwrap_or_default();
-            Error::Damaged { path: self.checkpoints.directory.location().to_owned(), problem }
-        })?;
+        if let Some((place, problem)) = entries.iter().find_map(|it| Some((it.checkpoint, it.document.as_ref().err()?)))
+        {
+            // Any file could be its.
+            return Err(Error::Damaged { path: self.checkpoints.shown(place), problem: problem.clone() });
+        }
+        let needed = named_by(&entries);
         let claimed = self.claimed;
         let older = move |path: &DataPath| path.checkpoint().is_some_and(|checkpoint| checkpoint <= claimed);
         let orphan = |path: &str| path.parse().is_ok_and(|path| older(&path) && !needed.contains(&path));
@@ -104,19 +123,10 @@ impl Log {
     }
 }
 
-/// The files that entries name; `None` if one of them cannot be read.
-fn named_by(entries: &[Listed]) -> Option<BTreeSet<DataPath>> {
-    if entries.iter().any(|entry| entry.document.is_err()) {
-        return None;
-    }
-    Some(
-        entries
-            .iter()
-            .filter_map(manifest_of)
-            .flat_map(|manifest| manifest.files())
-            .map(|file| file.path.clone())
-            .collect(),
-    )
+/// The files that entries name, so far as they can be read.
+fn named_by(entries: &[Listed]) -> BTreeSet<DataPath> {
+    let manifests = entries.iter().filter_map(manifest_of);
+    manifests.flat_map(|manifest| manifest.files()).map(|file| file.path.clone()).collect()
 }
 
 fn manifest_of(entry: &Listed) -> Option<&crate::manifest::Manifest> {

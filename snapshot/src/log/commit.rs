@@ -35,10 +35,7 @@ impl Log {
     pub async fn commit(&mut self, manifest: &Manifest) -> Result<(), Error> {
         self.check(manifest)?;
         while self.next < manifest.checkpoint {
-            let claim = document::write_claim(&new_claim(self.checkpoints.job, self.next, self.epoch));
-            // Whatever else is there is a checkpoint that was thought to be lost, or a claim that came too late.
-            self.create(self.next, claim.into()).await?;
-            self.next = self.next.next();
+            self.fill().await?;
         }
         match self.create(manifest.checkpoint, document::write(manifest).into()).await? {
             Place::Ours => {}
@@ -50,7 +47,18 @@ impl Log {
         }
         self.check_leads(manifest.checkpoint).await?;
         self.next = manifest.checkpoint.next();
+        self.known.insert(manifest.checkpoint);
         Ok(())
+    }
+
+    /// Puts a claim into the next place. Says whether it is there: otherwise there is a checkpoint that was thought to be
+    /// lost, or a claim that came too late.
+    pub(super) async fn fill(&mut self) -> Result<bool, Error> {
+        let claim = document::write_claim(&new_claim(self.checkpoints.job, self.next, self.epoch));
+        let place = self.create(self.next, claim.into()).await?;
+        self.known.insert(self.next);
+        self.next = self.next.next();
+        Ok(matches!(place, Place::Ours))
     }
 
     fn check(&self, manifest: &Manifest) -> Result<(), Error> {
@@ -81,9 +89,9 @@ impl Log {
             Created::Ours => Ok(Place::Ours),
             Created::Taken(bytes) => {
                 let listed = self.checkpoints.understand(place, &bytes);
-                if let Err(problem) = &listed.document {
+                if let Err(problem) = listed.document {
                     // It could be by somebody newer.
-                    return Err(Error::Damaged { path: document_path(place), problem: problem.clone() });
+                    return Err(Error::Damaged { path: self.checkpoints.shown(place), problem });
                 }
                 listed.refuse_newer(self.epoch)?;
                 Ok(Place::Other(listed))
@@ -91,12 +99,17 @@ impl Log {
         }
     }
 
-    /// Looks for somebody newer above a place that we have created: had the place been claimed and collected since, only
-    /// that would tell.
-    async fn check_leads(&self, place: CheckpointId) -> Result<(), Error> {
-        let above = self.checkpoints.list_above(place).await;
-        let above = above.map_err(|cause| Error::Unknown { checkpoint: place, cause: Box::new(cause) })?;
-        above.iter().try_for_each(|listed| listed.refuse_newer(self.epoch))
+    /// Looks through the whole log for somebody newer, after a place was created. Documents that were read before are not
+    /// read again.
+    async fn check_leads(&mut self, place: CheckpointId) -> Result<(), Error> {
+        let unknown = |cause| Error::Unknown { checkpoint: place, cause: Box::new(cause) };
+        let mut places = self.checkpoints.places().await.map_err(unknown)?;
+        self.known.retain(|known| places.contains(known));
+        places.retain(|other| *other != place && !self.known.contains(other));
+        let others = self.checkpoints.read_all(places).await.map_err(unknown)?;
+        others.iter().try_for_each(|other| other.refuse_newer(self.epoch))?;
+        self.known.extend(others.iter().map(|other| other.checkpoint));
+        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ const READS_MAX: usize = 8;
 pub struct Listed {
     /// The place.
     pub checkpoint: CheckpointId,
-    /// What is there; or why it cannot be read, in words that name the document.
+    /// What is there; or why it cannot be read.
     pub document: Result<Document, String>,
 }
 
@@ -35,37 +35,42 @@ impl Listed {
 }
 
 impl Checkpoints {
+    /// The document of a place, for messages.
+    pub(super) fn shown(&self, checkpoint: CheckpointId) -> String {
+        self.directory.shown(&document_path(checkpoint))
+    }
+
     /// All places that are taken, newest first.
     ///
     /// # Errors
     /// When the store fails. A document that is damaged is no error.
     pub async fn list(&self) -> Result<Vec<Listed>, Error> {
-        self.list_above(CheckpointId(0)).await
+        self.read_all(self.places().await?).await
     }
 
-    /// Those above one.
-    pub(super) async fn list_above(&self, floor: CheckpointId) -> Result<Vec<Listed>, Error> {
-        let mut places: Vec<_> = self.directory.directories().await?.iter().filter_map(|name| place(name)).collect();
-        places.retain(|place| *place > floor);
+    /// Places that have a directory, newest first. One without a document is being made or removed.
+    pub(super) async fn places(&self) -> Result<Vec<CheckpointId>, Error> {
+        let names = self.directory.directories().await?;
+        let mut places: Vec<_> = names.iter().filter_map(|name| place(name)).collect();
         places.sort_unstable_by(|one, other| other.cmp(one));
-        // A directory without a document is one that is being made or removed.
-        stream::iter(places)
-            .map(|place| self.read(place))
-            .buffered(READS_MAX)
-            .try_filter_map(async |read| Ok(read))
-            .try_collect()
-            .await
+        Ok(places)
+    }
+
+    /// What is in places, but for those that are empty.
+    pub(super) async fn read_all(&self, places: Vec<CheckpointId>) -> Result<Vec<Listed>, Error> {
+        // Futures first, because one that is made by a closure within a stream is not seen to be `Send`.
+        let reads: Vec<_> = places.into_iter().map(|place| self.read(place)).collect();
+        let read: Vec<Option<Listed>> = stream::iter(reads).buffered(READS_MAX).try_collect().await?;
+        Ok(read.into_iter().flatten().collect())
     }
 
     /// What is in a place, if anything.
-    pub(super) async fn read(&self, checkpoint: CheckpointId) -> Result<Option<Listed>, Error> {
+    async fn read(&self, checkpoint: CheckpointId) -> Result<Option<Listed>, Error> {
         let path = document_path(checkpoint);
         let bytes = match self.directory.get(&path, document::SIZE_MAX).await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(None),
-            Err(error @ Error::Damaged { .. }) => {
-                return Ok(Some(Listed { checkpoint, document: Err(error.to_string()) }));
-            }
+            Err(Error::Damaged { problem, .. }) => return Ok(Some(Listed { checkpoint, document: Err(problem) })),
             Err(error) => return Err(error),
         };
         Ok(Some(self.understand(checkpoint, &bytes)))
@@ -73,16 +78,15 @@ impl Checkpoints {
 
     /// Reads a document that lies in a place.
     pub(super) fn understand(&self, checkpoint: CheckpointId, bytes: &[u8]) -> Listed {
-        let (job, path) = (self.job, self.directory.shown(&document_path(checkpoint)));
-        let document = document::read(bytes).map_err(|error| format!("{path}: {error}")).and_then(|document| {
+        let document = document::read(bytes).map_err(|error| error.to_string()).and_then(|document| {
             let (of_job, of) = match &document {
                 Document::Manifest(manifest) => (manifest.job_id, manifest.checkpoint),
                 Document::Claim(claim) => (claim.job_id, claim.checkpoint),
             };
-            if (of_job, of) == (job, checkpoint) {
+            if (of_job, of) == (self.job, checkpoint) {
                 Ok(document)
             } else {
-                Err(format!("{path}: is the document of checkpoint {of} of job {of_job}"))
+                Err(format!("is the document of checkpoint {of} of job {of_job}"))
             }
         });
         Listed { checkpoint, document }
