@@ -132,8 +132,8 @@ impl CheckpointKeeper {
 
     /// Removes all checkpoints: nobody will go back to them.
     pub async fn discard(&self) {
-        let log = self.log.lock().await;
-        if let Err(error) = log.collect(&BTreeSet::new()).await {
+        let mut log = self.log.lock().await;
+        if let Err(error) = log.discard().await {
             tracing::warn!(job = %self.job, %error, "the checkpoints of a job that has ended cannot be removed");
         }
     }

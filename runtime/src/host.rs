@@ -341,6 +341,12 @@ impl Shared {
             () = cancel.cancelled() => None,
             result = guard::catch_future(&mut task) => Some(result),
         };
+        if let Some(Ok(_)) = &outcome {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = self.snapshots.reported(info.attempt) => {}
+            }
+        }
         // User code runs once more when its state is dropped; a panic there must not swallow the report either.
         let dropped = guard::catch(|| {
             drop(task);

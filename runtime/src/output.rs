@@ -15,7 +15,7 @@ use crate::{
     error::{TaskResult, enter_operator, within_operator},
     event::Event,
     snapshot::{Restored, StateSink},
-    state::StateSize,
+    state::{Progress, StateSize},
     task::TaskInfo,
 };
 
@@ -66,6 +66,11 @@ pub trait Output<T>: Send {
     /// If it says `Waiting`, it is called again when [`poll_due`](Self::poll_due) is ready.
     fn drain(&mut self) -> TaskResult<Drained> {
         Ok(Drained::All)
+    }
+
+    /// Gives some more of what operators remembered at the last barrier, from here to the end of the chain.
+    fn snapshot_more(&mut self) -> Progress {
+        Progress::Done
     }
 
     /// All that operators from here to the end of the chain had to give was given before: they take no event any more, and
@@ -175,6 +180,15 @@ pub trait Operator<In, Out>: Send {
     /// When that cannot be encoded: the snapshot is of no use, but the task goes on.
     fn snapshot(&mut self, _into: &mut StateSink<'_>) -> TaskResult {
         Ok(())
+    }
+
+    /// Gives some more of what it remembered at the last barrier, while it goes on with records in between: what
+    /// [`snapshot`](Self::snapshot) has begun. Called until it is `Done`.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot).
+    fn snapshot_more(&mut self, _into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        Ok(Progress::Done)
     }
 
     /// The input has ended: gives some of what is kept for the end, about a batch, and says whether more is left. Only
@@ -287,7 +301,8 @@ where
         self.work(|operator, next| operator.barrier(next))?;
         let Self { name, operator, task, .. } = self;
         enter_operator(&name.name);
-        task.snapshots.cut(name.id, |into| operator.snapshot(into).map_err(|failure| named(failure, name)));
+        let give = |into: &mut StateSink<'_>| operator.snapshot(into).map_err(|failure| named(failure, name));
+        task.snapshots.give(task.attempt, name.id, give);
         if let Some(data) = operator.prepare_commit().map_err(|failure| named(failure, name))? {
             task.snapshots.prepared(name.id, data);
         }
@@ -418,6 +433,16 @@ where
         Ok(if drained == Drained::Waiting { drained } else { Drained::Some })
     }
 
+    fn snapshot_more(&mut self) -> Progress {
+        let Self { name, operator, task, .. } = self;
+        enter_operator(&name.name);
+        let give = |into: &mut StateSink<'_>| operator.snapshot_more(into).map_err(|failure| named(failure, name));
+        match task.snapshots.give(task.attempt, name.id, give) {
+            Some(Progress::More) => Progress::More,
+            Some(Progress::Done) | None => self.next.snapshot_more(),
+        }
+    }
+
     fn skip(&mut self) {
         self.finished = true;
         self.next.skip();
@@ -502,6 +527,11 @@ impl<T: Clone + Send> Output<T> for Tee<T> {
 
     fn drain(&mut self) -> TaskResult<Drained> {
         self.outputs.iter_mut().try_fold(Drained::All, |drained, output| Ok(drained.and(output.drain()?)))
+    }
+
+    fn snapshot_more(&mut self) -> Progress {
+        let all_done = self.outputs.iter_mut().all(|output| output.snapshot_more() == Progress::Done);
+        if all_done { Progress::Done } else { Progress::More }
     }
 
     fn skip(&mut self) {

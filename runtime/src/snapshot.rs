@@ -2,7 +2,8 @@
 //!
 //! A barrier goes through the chain of a task as a record would. Each operator that it comes to first gives what must take
 //! effect before it, then what it remembers ([`StateSink`]), and passes it on. When the barrier has left the chain, the cut is
-//! whole: it is handed to whoever stores it ([`SnapshotPort`]), who says so to the JobMaster when it is done.
+//! whole, and the task goes on. Tables of keyed state are then given in steps, between batches, as they were at the barrier. All
+//! of it goes to whoever stores it ([`SnapshotPort`]), who says so to the JobMaster when it is done.
 //!
 //! A task that starts from a snapshot finds what each of its operators had in [`Restored`], by the operator's identity.
 //! States are filled when they are registered, so that a function can read them as soon as it is opened.
@@ -20,7 +21,7 @@ pub(crate) mod section;
 mod sink;
 mod task;
 
-pub use cut::Cut;
+pub use cut::{Cut, Piece};
 pub use restored::{Restored, RestoredTask};
 pub use section::{Chunk, Section, SectionSort};
 pub use sink::StateSink;

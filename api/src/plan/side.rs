@@ -14,7 +14,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output, Tee},
-    state::StateSize,
+    state::{Progress, StateSize},
 };
 use parking_lot::Mutex;
 
@@ -64,6 +64,7 @@ pub(crate) trait SidePort: Send {
     fn time(&mut self, now: Timestamp) -> TaskResult;
     fn quiet(&mut self) -> TaskResult;
     fn drain(&mut self) -> TaskResult<Drained>;
+    fn snapshot_more(&mut self) -> Progress;
     fn skip(&mut self);
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
     fn prepared(&mut self, into: &mut Vec<(OperatorId, Bytes)>) -> TaskResult;
@@ -103,6 +104,10 @@ impl<T: Data> SidePort for Port<T> {
     fn drain(&mut self) -> TaskResult<Drained> {
         self.flush()?;
         self.output.drain()
+    }
+
+    fn snapshot_more(&mut self) -> Progress {
+        self.output.snapshot_more()
     }
 
     fn skip(&mut self) {
@@ -195,6 +200,12 @@ impl<T: Data> Output<T> for WithSides<T> {
     fn drain(&mut self) -> TaskResult<Drained> {
         let main = self.main.drain()?;
         self.sides.lock().0.iter_mut().try_fold(main, |drained, (_, port)| Ok(drained.and(port.drain()?)))
+    }
+
+    fn snapshot_more(&mut self) -> Progress {
+        let mut sides = self.sides.lock();
+        let all_done = sides.0.iter_mut().all(|(_, port)| port.snapshot_more() == Progress::Done);
+        if all_done { self.main.snapshot_more() } else { Progress::More }
     }
 
     fn skip(&mut self) {

@@ -1,6 +1,6 @@
 //! All that a task gives at one barrier.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use flott_core::{checkpoint::Barrier, failure::Failure, id::OperatorId};
@@ -9,15 +9,18 @@ use tokio::time::Instant;
 use super::{Chunk, Section};
 use crate::state::Extent;
 
-/// A snapshot of a task, to be stored.
+/// Some of the state of an operator.
+pub type Piece = (OperatorId, Section, Chunk);
+
+/// A snapshot of a task, but for the state of its operators, which is given piece by piece.
 #[derive(Debug)]
 pub struct Cut {
     /// The barrier.
     pub barrier: Barrier,
     /// Whether it has all keyed state, or what has changed since the cut before.
     pub extent: Extent,
-    /// What operators remember.
-    pub chunks: Vec<(OperatorId, Section, Chunk)>,
+    /// Operators that have begun to give their state in steps, and have more.
+    pub(super) open: BTreeSet<OperatorId>,
     /// What sources have left of the splits that they read.
     pub splits: Vec<(OperatorId, Vec<Bytes>)>,
     /// What sinks have prepared since the last barrier.
@@ -37,7 +40,7 @@ impl Cut {
         Self {
             barrier,
             extent,
-            chunks: Vec::new(),
+            open: BTreeSet::new(),
             splits: Vec::new(),
             prepared: Vec::new(),
             failure: None,

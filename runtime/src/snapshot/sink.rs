@@ -1,11 +1,11 @@
 //! Where operators put their state.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use flott_core::{codec, failure::Failure, id::OperatorId};
 use serde::Serialize;
 
-use super::{Chunk, Cut, Section, SectionSort};
+use super::{Chunk, Cut, Piece, Section, SectionSort};
 use crate::{
     batch::Key,
     error::TaskResult,
@@ -16,22 +16,25 @@ use crate::{
 };
 
 /// Bytes that are taken of a table at a time.
-const STEP_BYTES: usize = 1 << 20;
+const STEP_BYTES: usize = 256 << 10;
 
 /// Takes the state of one operator at a barrier.
 pub struct StateSink<'a> {
     operator: OperatorId,
     groups: GroupSpace,
-    cut: &'a mut Cut,
+    extent: Extent,
+    /// Operators that have more to give.
+    open: &'a mut BTreeSet<OperatorId>,
+    pieces: &'a mut Vec<Piece>,
 }
 
 impl<'a> StateSink<'a> {
-    pub(super) fn new(operator: OperatorId, groups: GroupSpace, cut: &'a mut Cut) -> Self {
-        Self { operator, groups, cut }
+    pub(super) fn new(operator: OperatorId, groups: GroupSpace, cut: &'a mut Cut, pieces: &'a mut Vec<Piece>) -> Self {
+        Self { operator, groups, extent: cut.extent, open: &mut cut.open, pieces }
     }
 
     fn put(&mut self, section: &Section, chunk: Chunk) {
-        self.cut.chunks.push((self.operator, section.clone(), chunk));
+        self.pieces.push((self.operator, section.clone(), chunk));
     }
 
     fn put_entries(&mut self, section: &Section, entries: GroupEntries<'_>) {
@@ -40,7 +43,7 @@ impl<'a> StateSink<'a> {
         self.put(section, Chunk { group: Some(group), removed, count, bytes: bytes.to_vec() });
     }
 
-    /// All states of a keyed operator.
+    /// All states of a keyed operator. Those by key are cut now and given in steps, by [`more`](Self::more).
     ///
     /// # Errors
     /// When something cannot be encoded; so it is with all methods.
@@ -49,21 +52,30 @@ impl<'a> StateSink<'a> {
         self.operator(&states.operator)
     }
 
-    /// Keyed states with their timers.
+    /// Keyed states with their timers: they are cut now and given in steps, by [`more`](Self::more).
     ///
     /// # Errors
     /// As [`states`](Self::states).
     pub fn keyed<K: Key>(&mut self, states: &mut KeyedStates<K>) -> TaskResult {
-        states.begin_snapshot(self.cut.extent, self.groups)?;
-        loop {
-            let progress = states.advance_snapshot(STEP_BYTES, &mut |meta, entries| {
-                self.put_entries(&Section::of_state(meta)?, entries);
-                Ok(())
-            })?;
-            if progress == Progress::Done {
-                return Ok(());
-            }
+        states.begin_snapshot(self.extent, self.groups)?;
+        self.open.insert(self.operator);
+        Ok(())
+    }
+
+    /// Some more of keyed states whose snapshot was begun by [`keyed`](Self::keyed): to be called by
+    /// [`snapshot_more`](crate::output::Operator::snapshot_more) for all of them.
+    ///
+    /// # Errors
+    /// As [`states`](Self::states).
+    pub fn more<K: Key>(&mut self, states: &mut KeyedStates<K>) -> TaskResult<Progress> {
+        let progress = states.advance_snapshot(STEP_BYTES, &mut |meta, entries| {
+            self.put_entries(&Section::of_state(meta)?, entries);
+            Ok(())
+        })?;
+        if progress == Progress::Done {
+            self.open.remove(&self.operator);
         }
+        Ok(progress)
     }
 
     /// States apart from keys.

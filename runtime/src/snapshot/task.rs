@@ -16,7 +16,7 @@ use flott_core::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Cut, Restored, RestoredTask, StateSink};
+use super::{Cut, Piece, Restored, RestoredTask, StateSink};
 use crate::{
     error::TaskResult,
     state::{Extent, GroupSpace},
@@ -24,11 +24,17 @@ use crate::{
 
 /// Who stores what a task gives. Called from the task's thread; never blocks.
 pub trait SnapshotPort: Send + Sync {
-    /// A cut of `attempt` begins: what it is to have of keyed state. Each is followed by [`store`](Self::store) of it, unless the
-    /// attempt ends.
+    /// A cut of `attempt` begins: what it is to have of keyed state. It is followed by any number of [`give`](Self::give) and one
+    /// [`store`](Self::store), unless the attempt ends or another cut begins: then it is given up.
     fn begin(&self, attempt: AttemptId, barrier: Barrier) -> Extent;
 
-    /// Stores `cut` of `attempt`, and says so to the JobMaster when it is done or has failed.
+    /// Takes some of the state.
+    fn give(&self, attempt: AttemptId, pieces: Vec<Piece>);
+
+    /// Whether there is room for more of it. It is taken in any case; but who asks need not fill the memory.
+    fn has_room(&self, attempt: AttemptId) -> bool;
+
+    /// All of the state was given: completes the cut, and says so to the JobMaster when it is stored or has failed.
     fn store(&self, attempt: AttemptId, cut: Cut);
 }
 
@@ -118,7 +124,7 @@ impl TaskSnapshots {
         self.current.lock().alignment = since.elapsed();
     }
 
-    /// A barrier comes to the chain.
+    /// A barrier comes to the chain. A cut that was not finished is given up.
     pub(crate) fn begin(&self, attempt: AttemptId, barrier: Barrier) {
         let extent = self.port.as_ref().map_or(Extent::Whole, |port| port.begin(attempt, barrier));
         let mut current = self.current.lock();
@@ -126,15 +132,23 @@ impl TaskSnapshots {
         current.cut = Some(Cut::new(barrier, extent, alignment));
     }
 
-    /// The barrier has come to `operator`, which gives its state. If it cannot, the snapshot is of no use.
-    pub(crate) fn cut(&self, operator: OperatorId, give: impl FnOnce(&mut StateSink<'_>) -> TaskResult) {
+    /// The barrier has come to `operator`, or goes on from there: it gives of its state. If it cannot, the snapshot is of no
+    /// use. Nothing happens while nobody wants it.
+    pub(crate) fn give<R>(
+        &self,
+        attempt: AttemptId,
+        operator: OperatorId,
+        give: impl FnOnce(&mut StateSink<'_>) -> TaskResult<R>,
+    ) -> Option<R> {
         // User code is called without the lock.
-        let cut = self.current.lock().cut.take();
-        let Some(mut cut) = cut else { return };
-        if cut.failure.is_none() && self.port.is_some() {
-            cut.failure = give(&mut StateSink::new(operator, self.groups, &mut cut)).err();
-        }
+        let port = self.port.as_ref()?;
+        let mut cut = self.current.lock().cut.take_if(|cut| cut.failure.is_none())?;
+        let mut pieces = Vec::new();
+        let given = give(&mut StateSink::new(operator, self.groups, &mut cut, &mut pieces));
+        port.give(attempt, pieces);
+        let given = given.map_err(|failure| cut.failure = Some(failure)).ok();
         self.current.lock().cut = Some(cut);
+        given
     }
 
     /// A sink has prepared something.
@@ -158,11 +172,28 @@ impl TaskSnapshots {
         }
     }
 
-    /// The barrier has left the chain.
+    /// The barrier has left the chain: the task goes on.
+    pub(crate) fn passed(&self) {
+        if let Some(cut) = &mut self.current.lock().cut {
+            cut.sync = cut.began.elapsed();
+        }
+    }
+
+    /// Whether more may be given now.
+    pub(crate) fn has_room(&self, attempt: AttemptId) -> bool {
+        self.port.as_ref().is_some_and(|port| port.has_room(attempt))
+    }
+
+    /// All has been given.
     pub(crate) fn finish(&self, attempt: AttemptId) {
         let cut = self.current.lock().cut.take();
         if let (Some(mut cut), Some(port)) = (cut, &self.port) {
-            cut.sync = cut.began.elapsed();
+            if cut.failure.is_none()
+                && let Some(operator) = cut.open.first()
+            {
+                let message = format!("operator {operator} has begun to give its state, and not given all of it");
+                cut.failure = Some(Box::new(Failure::internal(message)));
+            }
             port.store(attempt, cut);
         }
     }

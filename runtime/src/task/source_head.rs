@@ -32,7 +32,7 @@ use crate::{
     event::Event,
     output::{Drained, OperatorName, Output, named},
     source::{ReadStatus, Source},
-    state::StateSize,
+    state::{Progress, StateSize},
     time::WatermarkStrategy,
 };
 
@@ -115,7 +115,7 @@ impl<S: Source> SourceHead<S> {
                         self.say_end()?;
                         turn.settle(&mut self).await?;
                     }
-                    self.info.snapshots.begin(self.info.attempt, barrier);
+                    turn.begin_cut(&mut self, barrier).await;
                     match self.remaining() {
                         Ok(splits) => self.info.snapshots.splits(self.name.id, splits),
                         Err(failure) => self.info.snapshots.fail(failure),
@@ -344,6 +344,10 @@ impl<S: Source> Tail for SourceHead<S> {
 
     fn drain(&mut self) -> TaskResult<Drained> {
         self.out.drain()
+    }
+
+    fn snapshot_more(&mut self) -> Progress {
+        self.out.snapshot_more()
     }
 
     fn skip(&mut self) {

@@ -16,7 +16,7 @@ use crate::{
     event::Event,
     lanes::yield_turn,
     output::{Drained, Output},
-    state::StateSize,
+    state::{Progress, StateSize},
     task::Prepared,
     time::AlarmWait,
 };
@@ -29,6 +29,12 @@ const BATCHES_PER_TURN: u32 = 16;
 /// longer than it must.
 const TURN_TIME: Duration = Duration::from_millis(2);
 
+/// Time that a task gives of its state in a row, between two batches. So long records wait for it.
+const GIVE_TIME: Duration = Duration::from_millis(1);
+
+/// Pause before a task without input looks again whether there is room for its state.
+const ROOM_WAIT: Duration = Duration::from_millis(1);
+
 /// What a task drives: a chain, or an operator with two inputs and the chain behind it. The methods are those of
 /// [`Output`].
 pub(super) trait Tail {
@@ -38,6 +44,7 @@ pub(super) trait Tail {
     fn time(&mut self, now: Timestamp) -> TaskResult;
     fn quiet(&mut self) -> TaskResult;
     fn drain(&mut self) -> TaskResult<Drained>;
+    fn snapshot_more(&mut self) -> Progress;
     fn skip(&mut self);
     fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
     fn prepared(&mut self, into: &mut Prepared) -> TaskResult;
@@ -67,6 +74,10 @@ impl<T> Tail for Box<dyn Output<T>> {
 
     fn drain(&mut self) -> TaskResult<Drained> {
         (**self).drain()
+    }
+
+    fn snapshot_more(&mut self) -> Progress {
+        (**self).snapshot_more()
     }
 
     fn skip(&mut self) {
@@ -99,6 +110,7 @@ enum Woken<R> {
     Quiet,
     Alarm(Timestamp),
     Due,
+    Giving,
 }
 
 /// Keeps time, and gives others a turn.
@@ -109,12 +121,14 @@ pub(super) struct Turn {
     /// When the turn began.
     began: Instant,
     alarm: AlarmWait,
+    /// What operators remembered at the last barrier is being given.
+    is_giving: bool,
 }
 
 impl Turn {
     pub fn new(info: Arc<TaskInfo>) -> Self {
         let now = Instant::now();
-        Self { info, since: now, batches: 0, began: now, alarm: AlarmWait::default() }
+        Self { info, since: now, batches: 0, began: now, alarm: AlarmWait::default(), is_giving: false }
     }
 
     fn lap(&mut self) -> Duration {
@@ -138,6 +152,9 @@ impl Turn {
                 }
                 if !quiet {
                     return Poll::Ready(Ok(Woken::Quiet));
+                }
+                if self.is_giving {
+                    return Poll::Ready(Ok(Woken::Giving));
                 }
                 if let Poll::Ready(now) = self.alarm.poll(&self.info.alarm, &self.info.clock, cx) {
                     return Poll::Ready(Ok(Woken::Alarm(now)));
@@ -172,6 +189,15 @@ impl Turn {
                     quiet = false;
                 }
                 Woken::Due => quiet = false,
+                Woken::Giving => {
+                    if self.info.snapshots.has_room(self.info.attempt) {
+                        self.give(tail);
+                    } else {
+                        // Whoever stores it is behind. That is rare, and there is nothing else to do.
+                        tokio::time::sleep(ROOM_WAIT).await;
+                    }
+                    yield_turn().await;
+                }
             }
             self.credit(tail).await?;
             self.resume(tail).await?;
@@ -183,6 +209,9 @@ impl Turn {
     pub async fn settle(&mut self, tail: &mut impl Tail) -> TaskResult {
         self.credit(tail).await?;
         self.resume(tail).await?;
+        if self.is_giving {
+            self.give(tail);
+        }
         if let Some(now) = self.info.alarm.ring(&self.info.clock) {
             tail.time(now)?;
             self.credit(tail).await?;
@@ -217,20 +246,51 @@ impl Turn {
     /// A barrier has come, with all inputs: cuts the state of all that is in `tail`, passes the barrier on, and has the cut
     /// stored.
     async fn barrier(&mut self, tail: &mut impl Tail, barrier: Barrier) -> TaskResult {
-        self.info.snapshots.begin(self.info.attempt, barrier);
+        self.begin_cut(tail, barrier).await;
         self.cut(tail, barrier).await
+    }
+
+    /// Begins the cut of `barrier`. What is left of the one before is given first.
+    pub async fn begin_cut(&mut self, tail: &mut impl Tail, barrier: Barrier) {
+        self.give_all(tail).await;
+        self.info.snapshots.begin(self.info.attempt, barrier);
+    }
+
+    async fn give_all(&mut self, tail: &mut impl Tail) {
+        while self.is_giving {
+            self.give(tail);
+            yield_turn().await;
+        }
     }
 
     /// As [`barrier`](Self::barrier), for a cut that has begun.
     pub async fn cut(&mut self, tail: &mut impl Tail, barrier: Barrier) -> TaskResult {
         tail.event(Event::Barrier(barrier))?;
         self.settle(tail).await?;
-        self.info.snapshots.finish(self.info.attempt);
+        self.info.snapshots.passed();
+        self.is_giving = true;
+        self.give(tail);
         Ok(())
+    }
+
+    /// Gives some more of a cut that was begun, for as long as others can wait for it.
+    fn give(&mut self, tail: &mut impl Tail) {
+        let (began, snapshots, attempt) = (Instant::now(), &self.info.snapshots, self.info.attempt);
+        while self.is_giving && snapshots.has_room(attempt) {
+            if tail.snapshot_more() == Progress::Done {
+                snapshots.finish(attempt);
+                self.is_giving = false;
+            }
+            if began.elapsed() > GIVE_TIME {
+                return;
+            }
+        }
     }
 
     /// The input has ended: what is kept for the end, the end itself, and what sinks have prepared.
     pub async fn end(&mut self, tail: &mut impl Tail) -> TaskResult<Prepared> {
+        // What it remembered at a barrier is gone with what it gives now, unless that is given first.
+        self.give_all(tail).await;
         loop {
             match tail.drain()? {
                 Drained::All => break,

@@ -15,11 +15,11 @@ use crate::{
         align::Meeting,
         gate::{GateItem, InputGate},
     },
-    error::{TaskResult, within_operator},
+    error::{TaskResult, enter_operator, within_operator},
     event::Event,
     output::{Drained, OperatorName, Output, named},
     snapshot::{Restored, StateSink},
-    state::StateSize,
+    state::{Progress, StateSize},
 };
 
 /// An operator with two inputs of different types. See [`Operator`](crate::output::Operator) for the common ground.
@@ -78,6 +78,14 @@ pub trait TwoInputOperator<A, B, Out>: Send {
     /// When the state cannot be encoded.
     fn snapshot(&mut self, _into: &mut StateSink<'_>) -> TaskResult {
         Ok(())
+    }
+
+    /// As [`Operator::snapshot_more`](crate::output::Operator::snapshot_more).
+    ///
+    /// # Errors
+    /// When the state cannot be encoded.
+    fn snapshot_more(&mut self, _into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        Ok(Progress::Done)
     }
 
     /// As [`Operator::drain`](crate::output::Operator::drain), when both inputs have ended; never `Waiting`.
@@ -139,7 +147,8 @@ where
             Event::Barrier(_) => {
                 self.work(|operator, next| operator.barrier(next))?;
                 let Self { name, operator, info, .. } = self;
-                info.snapshots.cut(name.id, |into| operator.snapshot(into).map_err(|failure| named(failure, name)));
+                let give = |into: &mut StateSink<'_>| operator.snapshot(into).map_err(|failure| named(failure, name));
+                info.snapshots.give(info.attempt, name.id, give);
                 self.next.event(event)
             }
             Event::Watermark(_) | Event::Idle | Event::Active => {
@@ -177,6 +186,16 @@ where
         self.drain_operator()?;
         // What its end has set off behind it is done before that is drained in its turn.
         Ok(Drained::Some)
+    }
+
+    fn snapshot_more(&mut self) -> Progress {
+        let Self { name, operator, info, .. } = self;
+        enter_operator(&name.name);
+        let give = |into: &mut StateSink<'_>| operator.snapshot_more(into).map_err(|failure| named(failure, name));
+        match info.snapshots.give(info.attempt, name.id, give) {
+            Some(Progress::More) => Progress::More,
+            Some(Progress::Done) | None => self.next.snapshot_more(),
+        }
     }
 
     fn skip(&mut self) {

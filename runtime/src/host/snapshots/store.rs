@@ -1,0 +1,242 @@
+//! Writes what tasks give at barriers.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use flott_core::{
+    checkpoint::{Barrier, SnapshotFigures, SnapshotKind, SnapshotReport, StateFile, SubtaskState},
+    config::keys::checkpointing,
+    failure::Failure,
+    id::{AttemptId, CheckpointId, JobId, OperatorId},
+    message::Committable,
+};
+use flott_snapshot::{
+    self as stored, Compression, DataPath, Directory, Entries, S3Options, SectionIndex, StateFileWriter,
+};
+use tokio::sync::{mpsc, watch};
+
+use super::{chain::Chains, refused};
+use crate::{
+    error::TaskResult,
+    snapshot::{Chunk, Cut, Piece, Section, section},
+    state::Extent,
+};
+
+/// How long a task waits to be told where its savepoint goes: the barrier may have come quicker by the streams.
+const DIRECTORY_WAIT: Duration = Duration::from_secs(60);
+
+/// Bytes of state that may wait to be written before a task is asked for no more of it.
+const QUEUED_BYTES_MAX: usize = 32 << 20;
+
+/// What a task gives of a cut.
+enum Given {
+    Pieces(Vec<Piece>),
+    All(Cut),
+}
+
+/// A cut that is being given.
+pub(super) struct Writing {
+    given: mpsc::UnboundedSender<Given>,
+    queued: Arc<AtomicUsize>,
+}
+
+impl Writing {
+    pub fn give(&self, pieces: Vec<Piece>) {
+        self.queued.fetch_add(bytes(&pieces), Relaxed);
+        // Who writes goes when it has failed to; the cut is reported then, and the rest is of no use.
+        let _ = self.given.send(Given::Pieces(pieces));
+    }
+
+    pub fn has_room(&self) -> bool {
+        self.queued.load(Relaxed) < QUEUED_BYTES_MAX
+    }
+
+    pub fn finish(self, cut: Cut) {
+        let _ = self.given.send(Given::All(cut));
+    }
+}
+
+fn bytes(pieces: &[Piece]) -> usize {
+    pieces.iter().map(|(_, _, chunk)| chunk.bytes.len()).sum()
+}
+
+/// Where the state of a job's tasks goes.
+pub(super) struct Store {
+    /// Directory of all checkpoints.
+    pub root: Option<String>,
+    pub job: JobId,
+    /// Where savepoints go.
+    pub savepoints: watch::Sender<BTreeMap<CheckpointId, String>>,
+    pub chains: Chains,
+}
+
+/// A file that is being written.
+struct File {
+    writer: StateFileWriter,
+    sections: BTreeMap<(OperatorId, Section), SectionIndex>,
+}
+
+impl Store {
+    /// Takes a cut of `attempt` from its barrier on. What comes of it is the report, when all was given and is stored; nothing if
+    /// the attempt ends before.
+    pub fn open(
+        self: &Arc<Self>,
+        attempt: AttemptId,
+        barrier: Barrier,
+        extent: Extent,
+    ) -> (Writing, impl Future<Output = Option<SnapshotReport>> + Send + use<>) {
+        let (given, mut receiver) = mpsc::unbounded_channel();
+        let queued = Arc::<AtomicUsize>::default();
+        let (store, waiting) = (Arc::clone(self), Arc::clone(&queued));
+        let writing = async move {
+            let mut file = Ok(None);
+            while let Some(given) = receiver.recv().await {
+                match given {
+                    Given::Pieces(pieces) => {
+                        let size = bytes(&pieces);
+                        file = match file {
+                            Ok(file) => store.write(attempt, barrier, file, pieces).await,
+                            failed => failed,
+                        };
+                        waiting.fetch_sub(size, Relaxed);
+                    }
+                    Given::All(cut) => return Some(store.complete(attempt, barrier, extent, file, cut).await),
+                }
+            }
+            store.chains.failed(attempt, barrier.checkpoint);
+            None
+        };
+        (Writing { given, queued }, writing)
+    }
+
+    async fn write(
+        &self,
+        attempt: AttemptId,
+        barrier: Barrier,
+        file: Option<File>,
+        pieces: Vec<Piece>,
+    ) -> TaskResult<Option<File>> {
+        if pieces.is_empty() {
+            return Ok(file);
+        }
+        let mut file = match file {
+            Some(file) => file,
+            None => self.create(attempt, barrier).await?,
+        };
+        for (operator, section, Chunk { group, removed, count, bytes }) in pieces {
+            let index = match file.sections.get(&(operator, section.clone())) {
+                Some(index) => *index,
+                None => {
+                    let index = file.writer.section(section::to_stored(operator, &section)).map_err(refused)?;
+                    file.sections.insert((operator, section), index);
+                    index
+                }
+            };
+            let entries = if removed { Entries::Removed } else { Entries::Values };
+            file.writer.chunk(index, group, entries, count as u64, bytes.into()).await.map_err(refused)?;
+        }
+        Ok(Some(file))
+    }
+
+    async fn create(&self, attempt: AttemptId, barrier: Barrier) -> TaskResult<File> {
+        let (kind, directory) = match barrier.kind {
+            SnapshotKind::Checkpoint => (stored::SnapshotKind::Checkpoint, self.checkpoint_directory()?),
+            SnapshotKind::Savepoint => {
+                (stored::SnapshotKind::Savepoint, self.savepoint_directory(barrier.checkpoint).await?)
+            }
+        };
+        let path = DataPath::unique(kind, barrier.checkpoint, attempt);
+        Ok(File { writer: directory.create_file(path, Compression::None), sections: BTreeMap::new() })
+    }
+
+    fn checkpoint_directory(&self) -> TaskResult<Directory> {
+        let Some(root) = &self.root else {
+            let message = format!("there is no directory for checkpoints; set {}", checkpointing::DIR.key());
+            return Err(Box::new(Failure::environment(message)));
+        };
+        Ok(Directory::open(root, &S3Options::default()).map_err(refused)?.of_job(self.job))
+    }
+
+    async fn savepoint_directory(&self, checkpoint: CheckpointId) -> TaskResult<Directory> {
+        let mut known = self.savepoints.subscribe();
+        let told = tokio::time::timeout(DIRECTORY_WAIT, known.wait_for(|known| known.contains_key(&checkpoint))).await;
+        let location = match told {
+            Ok(Ok(known)) => known.get(&checkpoint).cloned(),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        let location = location.ok_or_else(|| {
+            let wait = DIRECTORY_WAIT.as_secs();
+            Failure::environment(format!("nobody said within {wait} s where savepoint {checkpoint} goes"))
+        })?;
+        Directory::open(&location, &S3Options::default()).map_err(refused)
+    }
+
+    /// All was given.
+    async fn complete(
+        &self,
+        attempt: AttemptId,
+        barrier: Barrier,
+        extent: Extent,
+        file: TaskResult<Option<File>>,
+        cut: Cut,
+    ) -> SnapshotReport {
+        let Cut { splits, prepared, failure, alignment, began, sync, .. } = cut;
+        let stored = match (failure, file) {
+            (Some(failure), _) | (None, Err(failure)) => Err(failure),
+            (None, Ok(file)) => self.finish(attempt, barrier, extent, file).await,
+        };
+        let whole = began.elapsed();
+        let (result, stored_bytes) = match stored {
+            Ok(file) => {
+                let bytes = file.as_ref().map_or(0, |file| file.bytes);
+                (Ok(self.chains.stored(attempt, barrier.checkpoint, file)), bytes)
+            }
+            Err(failure) => {
+                self.chains.failed(attempt, barrier.checkpoint);
+                (Err(*failure), 0)
+            }
+        };
+        let state_bytes = result.iter().flatten().map(|file| file.bytes).sum();
+        let committable = |(sink, data)| Committable { sink, attempt, data };
+        SnapshotReport {
+            attempt,
+            checkpoint: barrier.checkpoint,
+            result: result.map(|files| SubtaskState { files, splits }),
+            committables: prepared.into_iter().map(committable).collect(),
+            figures: SnapshotFigures {
+                alignment_ms: millis(alignment),
+                sync_ms: millis(sync),
+                async_ms: millis(whole.saturating_sub(sync)),
+                stored_bytes,
+                state_bytes,
+            },
+        }
+    }
+
+    async fn finish(
+        &self,
+        attempt: AttemptId,
+        barrier: Barrier,
+        extent: Extent,
+        file: Option<File>,
+    ) -> TaskResult<Option<StateFile>> {
+        let file = match file {
+            Some(file) => file,
+            // What has changed may be that something is gone, which only a file without it says.
+            None if extent == Extent::Changed => self.create(attempt, barrier).await?,
+            None => return Ok(None),
+        };
+        let stored::StateFile { path, bytes, checksum } = file.writer.finish().await.map_err(refused)?;
+        Ok(Some(StateFile { path: path.as_str().to_owned(), bytes, checksum: checksum.0 }))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
