@@ -1,4 +1,4 @@
-//! Snapshots of large tables: `cargo bench -p flott-runtime --bench snapshot`.
+//! Snapshots of large tables: `cargo bench -p flott-runtime --bench snapshot [-- TABLE…]`.
 //!
 //! `FLOTT_BENCH_KEYS` sets the keys, `FLOTT_BENCH_RUNS` the runs, of which the least time is printed.
 //!
@@ -6,7 +6,10 @@
 //! 10 million entries of 24 bytes in 16.8 million places are 470 MB, and 8 MB of marks. A cut touches none of them. To give
 //! an entry: a step of a nearly sequential walk through the table, 2 ns of hash, 10 ns to copy it to one of 128 runs.
 
-use std::{hint::black_box, time::Duration};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use flott_core::{
     codec,
@@ -39,9 +42,11 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
-/// What a snapshot took.
+/// What a snapshot took: the cut and the steps by the clock, all in CPU time, which comes in ticks.
 struct Taken {
     cut: Duration,
+    /// Of a thousand steps, all but one took no longer.
+    long: Duration,
     longest: Duration,
     all: Duration,
     steps: usize,
@@ -51,43 +56,53 @@ struct Taken {
 fn take(table: &mut dyn Snapshot, extent: Extent, mut sink: impl FnMut(GroupEntries<'_>)) -> TaskResult<Taken> {
     let max = MaxParallelism::new(128).expect("128 are allowed");
     let groups = GroupSpace { max, held: KeyGroupRange::all(max) };
-    let start = now();
+    let (start, begin) = (now(), Instant::now());
     table.begin(extent, groups)?;
-    let cut = since(start);
-    let mut taken = Taken { cut, longest: Duration::ZERO, all: cut, steps: 0, bytes: 0 };
+    let (cut, mut steps, mut bytes) = (begin.elapsed(), Vec::new(), 0);
     loop {
-        let start = now();
-        let mut bytes = 0;
+        let step = Instant::now();
         let progress = table.advance(STEP_BYTES, &mut |entries| {
             bytes += entries.bytes.len();
             sink(entries);
             Ok(())
         })?;
-        let step = since(start);
-        taken.longest = taken.longest.max(step);
-        taken.all += step;
-        taken.steps += 1;
-        taken.bytes += bytes;
+        steps.push(step.elapsed());
         if progress == Progress::Done {
-            return Ok(taken);
+            break;
         }
     }
+    let all = since(start);
+    steps.sort_unstable();
+    let at = |part: usize| steps.get(part.saturating_sub(1)).copied().unwrap_or_default();
+    let long = at((steps.len() * 999).div_ceil(1000));
+    Ok(Taken { cut, long, longest: at(steps.len()), all, steps: steps.len(), bytes })
 }
 
 fn print(name: &str, what: &str, runs: &[Taken]) {
     let least = |of: fn(&Taken) -> Duration| runs.iter().map(of).min().unwrap_or_default().as_secs_f64() * 1000.0;
     let Some(first) = runs.first() else { return };
     println!(
-        "{name:<12} {what:<10} {:>8.1} MB {:>6} steps  cut {:>6.3} ms  longest step {:>6.3} ms  all {:>8.1} ms",
+        "{name:<12} {what:<10} {:>8.1} MB {:>6} steps  cut {:>6.3} ms  steps {:>6.3} ms, longest {:>6.3} ms  \
+         all {:>8.1} ms",
         first.bytes as f64 / 1e6,
         first.steps,
         least(|taken| taken.cut),
+        least(|taken| taken.long),
         least(|taken| taken.longest),
         least(|taken| taken.all),
     );
 }
 
+/// Whether something of this name shall be measured.
+fn wanted(name: &str) -> bool {
+    let only: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    only.is_empty() || only.iter().any(|wanted| wanted == name)
+}
+
 fn measure<T: Snapshot + Default>(name: &str, keys: u64, mut write: impl FnMut(&mut T, u64)) -> TaskResult {
+    if !wanted(name) {
+        return Ok(());
+    }
     let runs = setting("FLOTT_BENCH_RUNS", 3);
     let (mut firsts, mut wholes, mut changes, mut quiet, mut stored) = (vec![], vec![], vec![], vec![], vec![]);
     let mut writes = [f64::MAX; 3];
@@ -144,6 +159,9 @@ fn measure<T: Snapshot + Default>(name: &str, keys: u64, mut write: impl FnMut(&
 }
 
 fn heap<V: Data>(name: &str, keys: u64, value: impl Fn(u64) -> V) -> TaskResult {
+    if !wanted(name) {
+        return Ok(());
+    }
     let mut table = HeapTable::default();
     (0..keys).for_each(|key| table.set(KeyHash::of(&key), &key, value(key)));
     let (start, mut bytes, mut all) = (now(), Vec::with_capacity(2 * STEP_BYTES), 0);
@@ -162,10 +180,10 @@ fn heap<V: Data>(name: &str, keys: u64, value: impl Fn(u64) -> V) -> TaskResult 
 
 fn main() -> TaskResult {
     let keys = setting("FLOTT_BENCH_KEYS", 10_000_000);
-    heap("heap 16", keys, |key| [key; 2])?;
-    heap("heap 64", keys, |key| [key; 8])?;
-    heap("heap string", keys / 4, |key| format!("{key:>100}"))?;
-    measure("fold 16", keys, |table: &mut FoldTable<u64, [u64; 2]>, key| {
+    heap("heap-16", keys, |key| [key; 2])?;
+    heap("heap-64", keys, |key| [key; 8])?;
+    heap("heap-string", keys / 4, |key| format!("{key:>100}"))?;
+    measure("fold-16", keys, |table: &mut FoldTable<u64, [u64; 2]>, key| {
         let add = |(): &mut (), held: &mut [u64; 2], key| *held = [key; 2];
         table.fold(KeyHash::of(&key), key, key, &mut (), |(), key| [key; 2], add);
     })

@@ -6,7 +6,7 @@ use super::{
     prefetch::prefetch,
     slots::{Found, Slots},
     table::{Extent, GroupSpace, KeyHash, Progress, RunSink, Snapshot},
-    track::{Track, no_room},
+    track::{Track, in_order, no_room},
 };
 use crate::{
     batch::{Data, Key},
@@ -179,7 +179,7 @@ impl<K: Key, V: Data> Snapshot for FoldTable<K, V> {
 
     fn advance(&mut self, bytes: usize, sink: &mut RunSink<'_>) -> TaskResult<Progress> {
         let Self { entries, track: Some(track), .. } = self else { return Ok(Progress::Done) };
-        track.advance(entries.len(), |place| entries.get(place), bytes, sink)
+        track.advance((entries.len(), in_order), |place| entries.get(place), bytes, sink)
     }
 
     fn abandon(&mut self) {

@@ -10,7 +10,7 @@ use super::{
     entries,
     prefetch::prefetch,
     table::{Extent, GroupSpace, KeyHash, Progress, RunSink, Snapshot, StateTable},
-    track::Track,
+    track::{Track, scattered},
 };
 use crate::{
     batch::{Data, Key},
@@ -178,7 +178,7 @@ impl<K: Key, V: Data> Snapshot for HeapTable<K, V> {
 
     fn advance(&mut self, bytes: usize, sink: &mut RunSink<'_>) -> TaskResult<Progress> {
         let Self { entries, track: Some(track) } = self else { return Ok(Progress::Done) };
-        track.advance(entries.num_buckets(), |place| entries.get_bucket(place), bytes, sink)
+        track.advance((entries.num_buckets(), scattered), |place| entries.get_bucket(place), bytes, sink)
     }
 
     fn abandon(&mut self) {

@@ -70,16 +70,16 @@ impl<K: Key, V: Data> Track<K, V> {
     }
 
     /// Gives some more of a snapshot; see [`Snapshot::advance`](super::Snapshot::advance). `at` says what is at a place,
-    /// of which there are `places`.
+    /// of which there are `places`, looked at in the order of `walk`.
     pub fn advance<'a>(
         &mut self,
-        places: usize,
+        (places, walk): (usize, Walk),
         at: impl Fn(usize) -> Option<&'a (K, V)>,
         bytes: usize,
         sink: &mut RunSink<'_>,
     ) -> TaskResult<Progress> {
         let Some(giving) = &mut self.giving else { return Ok(Progress::Done) };
-        let given = giving.step(&mut self.marks, entries::encode, places, at, bytes, sink);
+        let given = giving.step(&mut self.marks, entries::encode, (places, walk), at, bytes, sink);
         match given {
             Ok(Progress::More) => {}
             Ok(Progress::Done) => self.giving = None,
@@ -177,7 +177,7 @@ impl<K: Key> Giving<K> {
         &mut self,
         marks: &mut Marks,
         encode: impl Fn(&(K, V), &mut Vec<u8>) -> Result<(), CodecError>,
-        places: usize,
+        (places, walk): (usize, Walk),
         at: impl Fn(usize) -> Option<&'a (K, V)>,
         bytes: usize,
         sink: &mut RunSink<'_>,
@@ -203,7 +203,8 @@ impl<K: Key> Giving<K> {
         }
         let words = places.div_ceil(Marks::PLACES);
         while self.word < words {
-            while let Some(place) = marks.take_pending(scattered(self.word, words)) {
+            let word = walk(self.word, words);
+            while let Some(place) = marks.take_pending(word) {
                 match at(place) {
                     Some(entry) => {
                         let put = self.values.put(KeyHash::of(&entry.0), |bytes| encode(entry, bytes))?;
@@ -225,14 +226,21 @@ impl<K: Key> Giving<K> {
     }
 }
 
-/// The word of marks that is looked at as the `n`th, of so many.
+/// Which word of marks is looked at as the `n`th, of so many.
+pub(super) type Walk = fn(n: usize, words: usize) -> usize;
+
+/// One after the other; their number may grow meanwhile.
+pub(super) fn in_order(n: usize, _: usize) -> usize {
+    n
+}
+
+/// About as the golden ratio has it, so that entries of all parts come evenly mixed.
 ///
 /// In a hash table entries lie in order of their hashes. A smaller one, into which they are put one after the other, would
-/// have them all in one stretch, which is then full while the rest is empty, and every search in it goes a long way: seconds
-/// became minutes. So here one goes about as the golden ratio has it, and the entries of all parts come evenly mixed.
-/// Tables with other numbers of places are no hash tables.
-fn scattered(n: usize, words: usize) -> usize {
-    if words.is_power_of_two() { n.wrapping_mul(0x9E37_79B9_7F4A_7C15) & (words - 1) } else { n }
+/// have them all in one stretch, which is then full while the rest is empty, and every search in it goes a long way: a
+/// second became fourteen. The number of words is a power of two, as that of a hash table's places is.
+pub(super) fn scattered(n: usize, words: usize) -> usize {
+    n.wrapping_mul(0x9E37_79B9_7F4A_7C15) & (words - 1)
 }
 
 #[cold]

@@ -417,3 +417,61 @@ fn reading_a_state_with_a_time_to_live_does_not_change_it() {
     assert_eq!(changed(ttl), 0);
     assert_eq!(changed(ttl.update_on_read()), 3);
 }
+
+/// Has a table be changed after a part of its snapshot was given.
+#[track_caller]
+fn check_moved(part: usize, change: impl FnOnce(&mut HeapTable<u64, u64>)) {
+    let mut table = HeapTable::default();
+    (0..7000u64).for_each(|key| table.set(KeyHash::of(&key), &key, key));
+    table.begin(Extent::Whole, all(128)).unwrap();
+    let mut runs = Vec::new();
+    assert_eq!(table.advance(part, &mut kept(&mut runs)).unwrap(), Progress::More);
+    change(&mut table);
+    while table.advance(1000, &mut kept(&mut runs)).unwrap() == Progress::More {}
+    let mut given: Vec<(u64, u64)> = runs.iter().flat_map(Run::decode).collect();
+    given.sort_unstable();
+    assert!(given.into_iter().eq((0..7000).map(|key| (key, key))), "after {part} bytes");
+}
+
+#[test]
+fn entries_that_move_while_they_are_given_are_given_once() {
+    for part in [1000, 50_000, 100_000] {
+        // The table grows.
+        check_moved(part, |table| (7000..20_000u64).for_each(|key| table.set(KeyHash::of(&key), &key, 0)));
+        // It is put in order as so many were taken out.
+        check_moved(part, |table| {
+            (0..5000u64).for_each(|key| assert_eq!(table.take(KeyHash::of(&key), &key), Some(key)));
+            for key in 7000..30_000u64 {
+                table.set(KeyHash::of(&key), &key, 0);
+                table.take(KeyHash::of(&(key - 10)), &(key - 10));
+            }
+        });
+        // It gives its room back.
+        check_moved(part, |table| {
+            table.search(0, usize::MAX, |key| key % 100 != 0, |_| false);
+            table.search(usize::MAX, 1, |_| false, |_| false);
+        });
+    }
+}
+
+#[test]
+fn a_folding_table_that_grows_while_it_is_given_misses_nothing() {
+    for part in (100..4000).step_by(100) {
+        let mut table = FoldTable::<u64, u64>::default();
+        let add = |table: &mut FoldTable<u64, u64>, key: u64| {
+            table.fold(KeyHash::of(&key), key, key, &mut (), |(), key| key, |(), _, _| ());
+        };
+        (0..300).for_each(|key| add(&mut table, key));
+        table.begin(Extent::Whole, all(4)).unwrap();
+        let mut runs = Vec::new();
+        let mut progress = table.advance(part, &mut kept(&mut runs)).unwrap();
+        let mut next = 300..2000;
+        while progress == Progress::More {
+            next.by_ref().take(100).for_each(|key| add(&mut table, key));
+            progress = table.advance(1000, &mut kept(&mut runs)).unwrap();
+        }
+        let mut given: Vec<(u64, u64)> = runs.iter().flat_map(Run::decode).collect();
+        given.sort_unstable();
+        assert!(given.into_iter().eq((0..300).map(|key| (key, key))), "after {part} bytes");
+    }
+}
