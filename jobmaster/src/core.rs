@@ -188,7 +188,6 @@ impl JobMasterCore {
             Event::Start => self.start(),
             Event::Worker { worker, epoch, message } => self.worker_message(&worker, epoch, message),
             Event::WorkerLost { worker, failure } => self.worker_lost(&worker, failure),
-            Event::WorkerResumed(worker) => self.worker_resumed(&worker),
             Event::Pending(reasons) => self.pending = reasons,
             Event::Cancel => self.cancel(),
             Event::CommitPersisted(result) => self.commit_persisted(result),

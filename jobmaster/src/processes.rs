@@ -2,8 +2,8 @@
 //!
 //! A life is over when *its* end is reported, and by nothing else: news may be held up, so word of another life, be it of
 //! its beginning or of its end, does not say whether that life came before or after. Tasks that are counted as gone while
-//! they run would run twice. Whoever may have missed an end asks for it: a TaskManager answers what is addressed to a life
-//! that has ended with that end, and a repeated `StartProcess` with the life that is up.
+//! they run would run twice. A TaskManager answers what is addressed to a life that has ended with that end, and a
+//! repeated `StartProcess` with the life that is up.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -90,7 +90,7 @@ impl SplitCoordinator {
     }
 
     /// Who has been asked and has not answered.
-    pub fn lister(&self) -> Option<AttemptId> {
+    fn lister(&self) -> Option<AttemptId> {
         match &self.listing {
             Listing::Asked(attempt) => Some(*attempt),
             Listing::Unasked | Listing::Known(_) => None,

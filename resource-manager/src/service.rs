@@ -192,6 +192,10 @@ impl ResourceManagerService {
                 info!(worker = %registration.worker, instance = %registration.instance, slots = registration.slots.len(), host = registration.host, "worker registers");
                 self.handle(clock, Event::Registered { registration, connection });
             }
+            Request::Resumed(worker, connection) => {
+                debug!(%worker, "worker is back");
+                self.handle(clock, Event::Resumed { worker, connection });
+            }
             Request::FromWorker(worker, message) => match *message {
                 FromWorker::Log(chunk) => self.log_answered(&worker, chunk),
                 message => self.handle(clock, Event::FromWorker { worker, message: Box::new(message) }),

@@ -164,6 +164,7 @@ impl SlotManager {
         match event {
             Event::Declared(declaration) => self.declared(now, declaration),
             Event::Registered { registration, connection } => self.register(now, *registration, connection),
+            Event::Resumed { worker, connection } => self.resume(now, worker, connection),
             Event::FromWorker { worker, message } => self.worker_says(now, &worker, *message),
             Event::ConnectionLost { worker, connection, reason } => {
                 self.connection_lost(now, &worker, connection, reason);

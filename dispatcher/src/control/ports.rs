@@ -28,19 +28,17 @@ impl ClusterPort for JobPort {
     }
 
     fn send(&self, worker: &WorkerKey, epoch: JobMasterEpoch, message: JobToWorker) {
-        self.control.send(worker, ToWorker::Job { job: self.job, epoch, message });
+        self.control.send(worker, &ToWorker::Job { job: self.job, epoch, message });
     }
 }
 
 impl WorkerPort for Control {
     fn send(&self, to: &WorkerKey, message: ToWorker) {
-        Self::send(self, to, message);
+        Self::send(self, to, &message);
     }
 
     fn disconnect(&self, worker: &WorkerKey, reason: &str) {
-        if let Some((_, sender)) = self.inner.connections.lock().remove(worker) {
-            sender.close(reason);
-        }
+        self.inner.sessions.lock().end(worker, reason);
     }
 }
 

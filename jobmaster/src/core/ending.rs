@@ -246,26 +246,6 @@ impl JobMasterCore {
         self.conclude(JobStep::End);
     }
 
-    /// Repeats what a process may have missed of the end.
-    pub(super) fn repeat_ending(&mut self, host: &Host) {
-        let message = match &self.phase {
-            Phase::New | Phase::Executing | Phase::Stopping(_) | Phase::Done => return,
-            Phase::Committing(commit) => {
-                if !commit.is_asked(&host.worker) {
-                    return;
-                }
-                JobToHost::Commit { round: commit.round, committables: commit.committables.clone() }
-            }
-            Phase::Aborting(_, abort) => {
-                if abort.asked.as_ref().is_none_or(|asked| asked.worker != host.worker) {
-                    return;
-                }
-                JobToHost::Abort
-            }
-        };
-        self.send_host(host, message);
-    }
-
     /// The job is over: nothing of it is left anywhere.
     fn conclude(&mut self, step: JobStep) {
         let mut workers: BTreeSet<WorkerKey> = self.processes.workers().cloned().collect();

@@ -34,8 +34,6 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
-    /// The connection to a TaskManager broke and is there again; messages to it may have been lost meanwhile.
-    WorkerResumed(WorkerKey),
     /// The ResourceManager's reasons why declared slots are missing, all of them.
     Pending(Vec<PendingReason>),
     /// Someone asks to cancel the job.

@@ -3,7 +3,7 @@
 use flott_core::{
     failure::Failure,
     id::{AttemptId, JobMasterEpoch, ProcessId, WorkerKey},
-    message::{HostToJob, JobToHost, JobToWorker, ProcessLocation, TaskStateChange, WorkerToJob},
+    message::{HostToJob, JobToWorker, ProcessLocation, TaskStateChange, WorkerToJob},
     status::ExecutionState,
     view::TaskMetrics,
 };
@@ -13,7 +13,6 @@ use crate::{
     commit::{Asked, CommitState},
     execution_graph::transition::ExecutionStep,
     index::ExecutionIndex,
-    processes::ProcessState,
 };
 
 impl JobMasterCore {
@@ -173,42 +172,5 @@ impl JobMasterCore {
         let failure = self.graph.locate(execution, failure);
         self.graph.execution_mut(execution).failure = Some(failure.clone());
         self.fail_regions(self.regions_of([execution]), failure);
-    }
-
-    // ------------------------------------------------------------ resumed connections
-
-    /// Repeats to a TaskManager what it may have missed. All of it may be repeated without harm.
-    pub(super) fn worker_resumed(&mut self, worker: &WorkerKey) {
-        if self.is_over() || self.processes.is_lost(worker) {
-            return;
-        }
-        let allocations = self.slots.allocations_on(worker);
-        if !allocations.is_empty() {
-            self.send(worker, JobToWorker::AcceptSlots(allocations));
-        }
-        let host = match self.processes.state(worker) {
-            ProcessState::Absent => return,
-            ProcessState::Starting { .. } => {
-                self.send(worker, JobToWorker::StartProcess(Box::new(self.setup.clone())));
-                return;
-            }
-            ProcessState::Ready(host) => std::sync::Arc::clone(host),
-        };
-        let deployed: Vec<_> = self.processes.executions(worker).collect();
-        let in_state = |wanted| -> Vec<ExecutionIndex> {
-            deployed.iter().copied().filter(|execution| self.graph.execution(*execution).state == wanted).collect()
-        };
-        let (deploying, canceling) = (in_state(ExecutionState::Deploying), in_state(ExecutionState::Canceling));
-        self.send_deployments(&deploying);
-        // Sent though there may be nothing to cancel: if the process is gone and we have missed it, that is the answer.
-        let attempts = canceling.into_iter().map(|execution| self.graph.attempt_id(execution)).collect();
-        self.send_host(&host, JobToHost::Cancel(attempts));
-        for place in 0..self.splits.len() {
-            let lister = self.splits[place].lister().and_then(|attempt| self.graph.current(attempt));
-            if let Some(lister) = lister.filter(|lister| deployed.binary_search(lister).is_ok()) {
-                self.send_listing(place, lister);
-            }
-        }
-        self.repeat_ending(&host);
     }
 }

@@ -20,6 +20,8 @@ use crate::{backend::WorkerSpec, ports::ConnectionNumber, time::Time};
 const SLOTS_MAX: usize = 4096;
 /// Longest name of a worker in bytes.
 const NAME_MAX: usize = 256;
+/// What a worker is told of a life that jobs were told is over.
+const GIVEN_UP: &str = "this life of the worker was given up; it may come back as a new one";
 
 impl SlotManager {
     pub(super) fn register(&mut self, now: Time, registration: Registration, connection: ConnectionNumber) {
@@ -30,7 +32,7 @@ impl SlotManager {
         }
         if self.gone.contains(&registration.instance) {
             // Jobs were told that this life is over, and have made up their minds.
-            self.refuse(key, "this life of the worker was given up; it may come back as a new one".into(), true);
+            self.refuse(key, GIVEN_UP.into(), true);
             return;
         }
         let known = self.by_name.get(&key.worker).and_then(|number| Some((*number, self.workers.get(number)?)));
@@ -38,7 +40,9 @@ impl SlotManager {
             if known.key.instance == key.instance {
                 // A repeat on the connection in use was answered before.
                 if connection > known.link.number() {
-                    self.resume(now, number, registration, connection);
+                    // What it was told before it may not have heard, or it would not begin again.
+                    self.refuse(key, GIVEN_UP.into(), true);
+                    self.lose(now, number, "it has registered twice in one life");
                 }
                 return;
             }
@@ -114,14 +118,18 @@ impl SlotManager {
     }
 
     /// The same life on another connection: as if nothing had been.
-    fn resume(&mut self, now: Time, number: WorkerNumber, registration: Registration, connection: ConnectionNumber) {
-        if let Some(worker) = self.workers.get_mut(&number) {
-            worker.link = Link::Up(connection);
-        }
+    pub(super) fn resume(&mut self, now: Time, key: WorkerKey, connection: ConnectionNumber) {
+        let Some(number) = self.number_of(&key.worker, &key.instance) else {
+            // It was given up just now.
+            self.refuse(key, GIVEN_UP.into(), true);
+            return;
+        };
+        let Some(worker) = self.workers.get_mut(&number).filter(|worker| connection > worker.link.number()) else {
+            return;
+        };
+        worker.link = Link::Up(connection);
         self.detector.heard(&number, now);
-        self.send(number, ToWorker::Registered { leader: self.leader });
         self.open_slots(now, number);
-        self.reconcile(now, number, &registration.allocated, Duration::ZERO);
         self.changed = true;
     }
 

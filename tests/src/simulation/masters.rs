@@ -132,12 +132,6 @@ impl World {
         self.master(id, Event::Worker { worker: worker.clone(), epoch, message });
     }
 
-    pub(super) fn masters_resume(&mut self, worker: &WorkerKey) {
-        for id in self.jobs.keys().copied().collect::<Vec<_>>() {
-            self.master(id, Event::WorkerResumed(worker.clone()));
-        }
-    }
-
     pub(super) fn cancel(&mut self, id: JobId) {
         if let Some(job) = self.jobs.get_mut(&id) {
             job.is_cancelled = true;

@@ -11,7 +11,10 @@ use flott_core::{
     message::{HostToWorker, ProcessLocation, WorkerToHost},
 };
 use flott_rpc::{Connection, Event as Received, Options, SendError, Sender};
-use tokio::{net::UnixStream, sync::mpsc};
+use tokio::{
+    net::UnixStream,
+    sync::{mpsc, watch},
+};
 
 use crate::{service::Input, state::Event};
 
@@ -41,7 +44,8 @@ pub(super) fn peer_of(stream: &UnixStream) -> Option<u32> {
     stream.peer_cred().ok()?.pid().map(i32::cast_unsigned)
 }
 
-/// Listens to a process until it hangs up; `Err` when what it said disqualifies it.
+/// Listens to a process until it hangs up; `Err` when what it said disqualifies it. While the way to the JobManager is
+/// `crowded`, the process waits.
 pub(super) async fn listen(
     stream: UnixStream,
     process: ProcessId,
@@ -49,6 +53,7 @@ pub(super) async fn listen(
     pid: u32,
     link: HostLink,
     mailbox: mpsc::Sender<Input>,
+    mut crowded: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
     let options = Options { idle_timeout: SILENCE_MAX, ..Options::default() };
     let (sender, mut incoming) = Connection::start(stream, options);
@@ -77,7 +82,7 @@ pub(super) async fn listen(
                 break;
             }
         };
-        if mailbox.send(Input::Event(event)).await.is_err() {
+        if crowded.wait_for(|crowded| !crowded).await.is_err() || mailbox.send(Input::Event(event)).await.is_err() {
             break;
         }
     }

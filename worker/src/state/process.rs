@@ -22,7 +22,7 @@ use flott_core::{
     units,
 };
 
-use super::{Action, Ending, Settings, is_work, stuck};
+use super::{Action, Ending, Settings, stuck};
 
 /// Key of the time that a cancelled task has to end; bare numbers are milliseconds and 0 is for ever, as in Flink.
 const CANCELLATION_TIMEOUT: &str = "task.cancellation.timeout";
@@ -38,8 +38,6 @@ pub(super) enum Process {
     Running {
         life: Life,
         location: ProcessLocation,
-        /// It was given something to do.
-        has_work: bool,
         /// Attempts that were told to stop, and when they must have.
         cancels: BTreeMap<AttemptId, Instant>,
     },
@@ -90,10 +88,6 @@ impl Process {
         }
     }
 
-    pub(super) fn has_work(&self) -> bool {
-        matches!(self, Self::Running { has_work: true, .. })
-    }
-
     /// Brings a process up, unless one is up or on its way.
     pub(super) fn start(
         &mut self,
@@ -135,7 +129,7 @@ impl Process {
     pub(super) fn ready(&mut self, location: ProcessLocation) -> bool {
         match *self {
             Self::Fetching(life) | Self::Starting { life, .. } => {
-                *self = Self::Running { life, location, has_work: false, cancels: BTreeMap::new() };
+                *self = Self::Running { life, location, cancels: BTreeMap::new() };
                 true
             }
             Self::Absent | Self::Running { .. } | Self::Stopping(_) => false,
@@ -147,8 +141,8 @@ impl Process {
         if self.id() != Some(process) {
             return Taken::Gone;
         }
-        let (life, has_work, cancels) = match self {
-            Self::Running { life, has_work, cancels, .. } => (life, has_work, cancels),
+        let (life, cancels) = match self {
+            Self::Running { life, cancels, .. } => (life, cancels),
             Self::Stopping(stopping) => {
                 // Who speaks to it does want to know.
                 stopping.report.get_or_insert_with(unneeded);
@@ -156,7 +150,6 @@ impl Process {
             }
             Self::Absent | Self::Fetching(_) | Self::Starting { .. } => return Taken::Told,
         };
-        *has_work |= is_work(message);
         if let (JobToHost::Cancel(attempts), Some(timeout)) = (message, life.cancellation_timeout) {
             for attempt in attempts {
                 cancels.entry(*attempt).or_insert(now + timeout);

@@ -93,10 +93,6 @@ impl SlotTable {
         self.free_where(|grant| grant.job == job).into_iter().map(|grant| grant.allocation).collect()
     }
 
-    pub(super) fn offer_all_again(&mut self, now: Instant) {
-        self.given_mut().for_each(|given| given.offer_at = Some(now));
-    }
-
     pub(super) fn offer_due(&self) -> Option<Instant> {
         self.given().filter_map(|given| given.offer_at).min()
     }

@@ -341,15 +341,6 @@ fn last_slot_takes_the_process_with_it() {
 }
 
 #[test]
-fn end_for_want_of_a_slot_is_told_though_the_connection_was_torn() {
-    let (mut worker, process) = Worker::running();
-    worker.on(Event::FreeSlot { allocation: allocation(1), reason: "unknown".into() });
-    worker.on(Event::Disconnected);
-    assert_eq!(worker.ends(process), []);
-    reported(&worker.on(Event::Registered { leader: LeaderEpoch(1) }), process);
-}
-
-#[test]
 fn slot_taken_back_is_told_to_both_sides() {
     let (mut worker, process) = Worker::running();
     let lost = WorkerToJob::SlotLost { allocation: allocation(1), reason: "unknown".into() };

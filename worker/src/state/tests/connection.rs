@@ -14,52 +14,45 @@ fn new_leader_finds_an_empty_worker() {
 }
 
 #[test]
-fn older_leader_is_left() {
+fn older_leader_is_not_followed() {
     let mut worker = Worker::registered(1);
     worker.on(Event::Registered { leader: LeaderEpoch(3) });
-    worker.on(Event::Disconnected);
     let reason = "JobManager has leader epoch 2, which is older than 3".to_owned();
-    assert_eq!(worker.on(Event::Registered { leader: LeaderEpoch(2) }), [Action::Disconnect { reason }]);
-    assert!(!worker.state.is_registered());
+    assert_eq!(worker.state.follows(LeaderEpoch(2)), Err(reason));
+    worker.on(Event::Registered { leader: LeaderEpoch(2) });
+    assert_eq!(worker.state.leader(), Some(LeaderEpoch(3)));
 }
 
 #[test]
-fn resumed_connection_offers_again_and_repeats_what_is_ready() {
-    let (mut worker, process) = Worker::running();
-    worker.on(Event::Disconnected);
-    assert_eq!(
-        worker.on(Event::Registered { leader: LeaderEpoch(1) }),
-        [to_job(1, 1, WorkerToJob::ProcessReady(location(process))), offer(1, 1, vec![grant(0, 1, 1, 1)])]
-    );
-}
-
-#[test]
-fn process_with_work_does_not_survive_a_torn_connection() {
+fn torn_connection_changes_nothing_for_processes() {
     let (mut worker, process) = Worker::running();
     worker.host(process, deploy());
     worker.on(Event::Disconnected);
-    let actions = worker.on(Event::Registered { leader: LeaderEpoch(1) });
-    assert_eq!(actions[0], Action::End { process, how: Ending::Kill });
-    let failure = reported(&worker.ends(process), process);
-    assert_eq!(failure.message, "the connection between TaskManager and JobManager was interrupted");
+    assert!(!worker.state.is_registered());
+    let message = ended(attempt());
+    let said = [to_job(1, 1, WorkerToJob::Host { process, message: message.clone() })];
+    assert_eq!(worker.on(Event::Host { process, message }), said);
+    assert_eq!(worker.on(Event::Resumed), []);
+    assert!(worker.state.is_registered());
+    assert_eq!(reported(&worker.ends(process), process).message, "exit");
 }
 
 #[test]
-fn loss_without_a_connection_is_told_later() {
-    let (mut worker, process) = Worker::running();
+fn unanswered_slots_are_offered_again_when_there_is_a_connection() {
+    let mut worker = Worker::registered(1);
+    worker.on(Event::Allocate(grant(0, 1, 1, 1)));
     worker.on(Event::Disconnected);
+    assert_eq!(worker.state.deadline(), None);
+    assert_eq!(worker.after(10 * SECOND), []);
+    assert_eq!(worker.on(Event::Resumed), [offer(1, 1, vec![grant(0, 1, 1, 1)])]);
+}
+
+#[test]
+fn before_it_is_registered_nothing_is_said() {
+    let (mut worker, process) = Worker::running();
+    worker.on(Event::Begun);
     assert_eq!(worker.ends(process), []);
-    let actions = worker.on(Event::Registered { leader: LeaderEpoch(1) });
-    reported(&actions[..1], process);
-}
-
-#[test]
-fn loss_told_on_a_broken_connection_is_repeated() {
-    let (mut worker, process) = Worker::running();
-    reported(&worker.ends(process), process);
-    worker.on(Event::Disconnected);
-    let actions = worker.on(Event::Registered { leader: LeaderEpoch(1) });
-    assert_eq!(reported(&actions[..1], process).message, "exit");
+    assert_eq!(worker.on(Event::Allocate(grant(1, 2, 1, 1))), []);
 }
 
 #[test]
