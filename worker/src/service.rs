@@ -259,7 +259,7 @@ impl Service {
                     tracing::warn!(reason, jobmanager = self.address, "leaving the JobManager");
                     return link.close(&reason);
                 }
-                if self.leader == Some(leader) {
+                if self.leader == Some(leader) && self.session.received() > MessageNumber::default() {
                     self.torn = Some("the JobManager has forgotten the session".to_owned());
                     return;
                 }

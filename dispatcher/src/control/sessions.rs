@@ -4,6 +4,9 @@
 //! the worker is registered. It ends when the ResourceManager gives the worker up, or when it cannot go on: its connection
 //! is closed then, is never resumed, and so the ResourceManager gives the worker up as well.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use flott_core::{
@@ -61,7 +64,10 @@ impl Sessions {
             // It may not have heard that a session began, in which nothing was said.
             Some(entry) if !entry.registered => {}
             Some(_) => return self.over(link, "the worker has a session, and does not know of it"),
-            None if resumes => return self.over(link, "the worker was given up"),
+            None if resumes && opening.received > MessageNumber::default() => {
+                return self.over(link, "the worker was given up");
+            }
+            // One that was given up before it heard anything is refused when it registers.
             None => {}
         }
         let mut session = Session::new(options);

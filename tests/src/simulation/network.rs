@@ -216,7 +216,7 @@ impl World {
                 self.manage(ManagerEvent::Resumed { worker, connection });
             }
             Some(session) if session.registered => return Err(format!("{worker} does not know of its session")),
-            None if resumes => {
+            None if resumes && opening.received > MessageNumber::default() => {
                 self.carry_to_worker(number, Wire::Open(Welcome::Over { reason: "the worker was given up".into() }));
             }
             Some(_) | None => {

@@ -176,3 +176,16 @@ fn the_overview_shows_slots_and_who_has_them() {
     bench.tell("a", FromWorker::SlotFreed(AllocationId::from_bytes([1; 16])));
     assert_eq!(bench.core.overview()[0].allocated.len(), 1);
 }
+
+#[test]
+fn a_life_that_registers_twice_is_over() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY]);
+    bench.need(1, 1);
+    let key = bench.worker("a").key.clone();
+    let registration = Box::new(super::bench::registration(bench.worker("a")));
+    bench.event(Event::Registered { registration, connection: crate::ConnectionNumber(99) });
+    assert_eq!(bench.lost, std::slice::from_ref(&key));
+    bench.event(Event::Resumed { worker: key.clone(), connection: crate::ConnectionNumber(100) });
+    assert_eq!((bench.lost, bench.core.worker(&key.worker)), (vec![key], None));
+}
