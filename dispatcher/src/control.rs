@@ -91,6 +91,10 @@ impl Control {
     async fn route(&self, from: &WorkerKey, job: JobId, epoch: JobMasterEpoch, message: WorkerToJob) {
         match self.master(job) {
             Some((newest, master)) if newest == epoch => master.worker_message(from.clone(), epoch, message).await,
+            // What an older JobMaster has left is for the one that leads now.
+            Some((newest, master)) if newest > epoch && matches!(message, WorkerToJob::Found(_)) => {
+                master.worker_message(from.clone(), epoch, message).await;
+            }
             _ => self.send(from, &ToWorker::Job { job, epoch, message: JobToWorker::Forget }),
         }
     }

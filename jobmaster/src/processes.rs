@@ -113,6 +113,11 @@ impl Processes {
         }
     }
 
+    /// A process was left by an earlier JobMaster, and runs.
+    pub fn adopt(&mut self, worker: &WorkerKey, location: ProcessLocation) {
+        self.entry(worker).state = ProcessState::Ready(Arc::new(Host { worker: worker.clone(), location }));
+    }
+
     /// A TaskManager says that a process is up; `true` if that is news. It is none if that life has ended, or if another
     /// is up as far as we know: should that one have ended, the TaskManager says so when it is next spoken to.
     pub fn up(&mut self, worker: &WorkerKey, location: ProcessLocation) -> bool {

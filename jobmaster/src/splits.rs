@@ -43,6 +43,8 @@ pub struct Assignment {
     pub attempt: AttemptId,
     /// `None`: there are no more.
     pub split: Option<Bytes>,
+    /// Its place in the list.
+    pub place: Option<u32>,
     /// How many splits the reader is to hold at a time; at least 1.
     pub share: u32,
 }
@@ -139,7 +141,7 @@ impl SplitCoordinator {
         }
         let split = next.and_then(|index| splits.get(index as usize)).cloned();
         let share = share(splits.len() as u32, self.readers, attempt.subtask);
-        Some(Assignment { attempt, split, share })
+        Some(Assignment { attempt, split, place: next, share })
     }
 
     /// An attempt has ended: it will not list, and does not wait. What it read stays read. `true` if another is to be
@@ -151,6 +153,22 @@ impl SplitCoordinator {
             self.listing = Listing::Unasked;
         }
         listed
+    }
+
+    /// Takes over a list that an earlier JobMaster had.
+    pub fn restore_listing(&mut self, splits: Vec<Bytes>) {
+        self.unassigned = (0..splits.len() as SplitIndex).collect();
+        self.listing = Listing::Known(splits);
+    }
+
+    /// Takes over what an attempt was given of the list; `false` if it cannot have been given that.
+    pub fn restore_reader(&mut self, attempt: AttemptId, given: &[SplitIndex], is_dismissed: bool) -> bool {
+        let all_there = given.iter().all(|index| self.unassigned.remove(index));
+        self.assigned.entry(attempt.subtask).or_default().extend(given);
+        if is_dismissed {
+            self.dismissed.insert(attempt.subtask, attempt.attempt);
+        }
+        all_there
     }
 
     /// A subtask starts over: what it was given goes back.

@@ -7,6 +7,7 @@ mod failover;
 mod naming;
 mod old_news;
 mod random;
+mod reconciling;
 mod regions;
 mod restart;
 mod run;

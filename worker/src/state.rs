@@ -8,6 +8,7 @@
 
 mod event;
 mod fences;
+mod journal;
 mod process;
 #[cfg(test)]
 mod property_tests;
@@ -76,6 +77,8 @@ pub struct State {
 struct Job {
     epoch: JobMasterEpoch,
     process: Process,
+    /// Its JobMaster is gone, and the next one has not said a word.
+    is_orphan: bool,
 }
 
 #[derive(Debug)]
@@ -141,6 +144,9 @@ impl State {
             Event::Allocate(_) | Event::FreeSlot { .. } | Event::Job { .. } if !self.registered => {}
             Event::Allocate(grant) => self.allocate(now, grant, &mut out),
             Event::FreeSlot { allocation, reason } => self.take_back(allocation, reason, &mut out),
+            Event::Job { job, epoch, message: JobToWorker::Adopt { process } } => {
+                self.adopt(now, job, epoch, process, &mut out);
+            }
             Event::Job { job, epoch, message } => {
                 if self.admit(now, job, epoch, &mut out) {
                     self.job_message(now, job, message, &mut out);
@@ -199,13 +205,23 @@ impl State {
         }
         (self.registered, self.connected) = (true, true);
         if self.leader.is_some_and(|known| leader > known) {
-            let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
-            for job in jobs {
-                self.drop_job(now, job, Ending::Terminate, out);
-            }
-            self.jobs.values_mut().for_each(|job| job.epoch = JobMasterEpoch::default());
             self.losses.clear();
             self.fences = Fences::default();
+            let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
+            for id in jobs {
+                let Some(job) = self.jobs.get_mut(&id) else { continue };
+                match job.process.found() {
+                    Some(found) => {
+                        job.is_orphan = true;
+                        let (epoch, message) = (job.epoch, WorkerToJob::Found(Box::new(found)));
+                        self.send(FromWorker::Job { job: id, epoch, message }, out);
+                    }
+                    None => {
+                        job.epoch = JobMasterEpoch::default();
+                        self.drop_job(now, id, Ending::Terminate, out);
+                    }
+                }
+            }
         }
         self.leader = Some(leader);
     }
@@ -250,8 +266,23 @@ impl State {
         if newest.is_some_and(|newest| epoch > newest) {
             self.drop_job(now, job, Ending::Terminate, out);
         }
-        self.jobs.entry(job).or_insert(Job { epoch, process: Process::Absent }).epoch = epoch;
+        let job = self.jobs.entry(job).or_insert(Job { epoch, process: Process::Absent, is_orphan: false });
+        (job.epoch, job.is_orphan) = (epoch, job.is_orphan && job.epoch == epoch);
         true
+    }
+
+    /// A new JobMaster takes over a process that was left by an older one.
+    fn adopt(&mut self, now: Instant, id: JobId, epoch: JobMasterEpoch, process: ProcessId, out: &mut Vec<Action>) {
+        let orphan = self.jobs.get_mut(&id).filter(|job| job.is_orphan && job.epoch < epoch);
+        if let Some(job) = orphan
+            && let Some(journal) = job.process.journal(process)
+        {
+            (job.epoch, job.is_orphan) = (epoch, false);
+            self.slots.hand_over(id, epoch);
+            self.tell(id, epoch, WorkerToJob::Adopted(Box::new(journal)), out);
+        } else if self.admit(now, id, epoch, out) {
+            self.repeat_loss(id, process, out);
+        }
     }
 
     fn job_message(&mut self, now: Instant, job: JobId, message: JobToWorker, out: &mut Vec<Action>) {
@@ -273,6 +304,8 @@ impl State {
             }
             JobToWorker::StartProcess(setup) => self.start(now, job, setup, out),
             JobToWorker::Forget => self.drop_job(now, job, Ending::Ask, out),
+            // Handled before it is admitted, since that would sweep out what it is about.
+            JobToWorker::Adopt { .. } => {}
             JobToWorker::Host { process, message } => {
                 let Some(entry) = self.jobs.get_mut(&job) else { return };
                 match entry.process.takes(now, process, &message) {
@@ -406,7 +439,11 @@ impl State {
         }
     }
 
+    /// What concerns an orphan waits in its journal, or is asked for.
     fn tell(&self, job: JobId, epoch: JobMasterEpoch, message: WorkerToJob, out: &mut Vec<Action>) {
+        if self.jobs.get(&job).is_some_and(|job| job.is_orphan) {
+            return;
+        }
         self.send(FromWorker::Job { job, epoch, message }, out);
     }
 

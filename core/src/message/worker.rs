@@ -80,7 +80,8 @@ pub enum FromWorker {
 /// To a TaskManager.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// Registered. On a new leader epoch the worker drops what jobs of older ones left on it.
+    /// Registered. On a new leader epoch the worker says which job processes run ([`WorkerToJob::Found`]), and drops
+    /// everything else of jobs.
     Registered {
         /// The leadership that the worker now belongs to.
         leader: LeaderEpoch,

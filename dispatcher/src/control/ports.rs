@@ -21,9 +21,9 @@ pub struct JobPort {
 }
 
 impl ClusterPort for JobPort {
-    fn declare(&self, Declaration { job, epoch, needs, idle }: Declaration) {
+    fn declare(&self, Declaration { job, epoch, needs, idle, reconciling }: Declaration) {
         if let Some(resources) = self.control.resources() {
-            resources.declare(Needs::new(job, epoch, needs).idle(idle));
+            resources.declare(Needs::new(job, epoch, needs).idle(idle).reconciling(reconciling));
         }
     }
 

@@ -112,6 +112,7 @@ impl Dispatcher {
             epoch,
             cancelled: record.cancelled,
             manifest: record.manifest,
+            recovered: true,
         }))
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Begin {
     pub epoch: JobMasterEpoch,
     /// Whether its cancellation was asked for in an earlier life.
     pub cancelled: bool,
+    /// Whether an earlier life has had it.
+    pub recovered: bool,
     /// What an earlier life wanted to commit.
     pub manifest: Option<Vec<Committable>>,
 }
@@ -66,8 +68,17 @@ impl Dispatcher {
     }
 
     fn spec(&self, begin: Begin) -> JobSpec {
-        let Begin { graph, graph_digest, mut configuration, default_parallelism, accepted_at, epoch, manifest, .. } =
-            begin;
+        let Begin {
+            graph,
+            graph_digest,
+            mut configuration,
+            default_parallelism,
+            accepted_at,
+            epoch,
+            manifest,
+            recovered,
+            ..
+        } = begin;
         configuration.retain(|key, _| !key.starts_with(CLUSTER_ONLY));
         let cluster = &self.inner.configuration;
         let timeouts = Timeouts {
@@ -85,6 +96,7 @@ impl Dispatcher {
             cluster_restart: cluster.restart_strategy(),
             timeouts,
             restored_commit: manifest,
+            recovered,
             accepted_at: Millis(accepted_at),
             seed: IdSequence::random_seed(),
         }

@@ -17,6 +17,7 @@ impl JobMasterCore {
         let restart = || self.states.backoff.first().map(|(at, _)| *at);
         let waits = match &self.phase {
             Phase::New | Phase::Done => [None, None, None, None],
+            Phase::Reconciling(reconciling) => [Some(reconciling.until()), None, None, None],
             Phase::Executing => [slots(), process(), cancel(), restart()],
             Phase::Committing(commit) => [slots(), process(), commit.deadline(), None],
             Phase::Stopping(_) => [cancel(), self.awaits_cause(), None, None],
@@ -27,6 +28,7 @@ impl JobMasterCore {
 
     /// Does what is due by now.
     pub(super) fn run_due(&mut self) {
+        self.reconciling_due();
         self.cancellations_due();
         self.processes_due();
         self.slots_due();

@@ -20,13 +20,14 @@ use crate::{
 impl JobMasterCore {
     /// Someone asks to cancel. Once the commit has begun it is too late: the job has decided to finish.
     pub(super) fn cancel(&mut self) {
+        self.give_up_reconciling("the job is cancelled");
         match &mut self.phase {
             Phase::New | Phase::Executing => self.stop_job(JobStep::Cancel, Ending::Canceled),
             Phase::Stopping(ending) | Phase::Aborting(ending, _) => {
                 *ending = Ending::Canceled;
                 self.step_job(JobStep::Cancel);
             }
-            Phase::Committing(_) | Phase::Done => {}
+            Phase::Reconciling(_) | Phase::Committing(_) | Phase::Done => {}
         }
     }
 
@@ -52,7 +53,7 @@ impl JobMasterCore {
     /// Goes on with the end of the job as far as it can.
     pub(super) fn advance_ending(&mut self) {
         match &self.phase {
-            Phase::New | Phase::Done => {}
+            Phase::New | Phase::Reconciling(_) | Phase::Done => {}
             Phase::Executing => {
                 if self.graph.is_done() {
                     self.begin_commit();
@@ -162,7 +163,7 @@ impl JobMasterCore {
     /// A process is gone. If the end of the job hangs on it, another has to take over.
     pub(super) fn ending_lost_process(&mut self, worker: &WorkerKey, failure: &Failure) {
         match &mut self.phase {
-            Phase::New | Phase::Executing | Phase::Stopping(_) | Phase::Done => {}
+            Phase::New | Phase::Reconciling(_) | Phase::Executing | Phase::Stopping(_) | Phase::Done => {}
             Phase::Committing(commit) => {
                 let counts = match &commit.state {
                     CommitState::Asked { .. } => commit.is_asked(worker),

@@ -53,6 +53,8 @@ pub struct Needs {
     pub slots: BTreeMap<ResourceProfile, u32>,
     /// Whether it runs nothing on those that it has, since others are missing. Finished tasks may have left results there.
     pub idle: bool,
+    /// Whether the job waits for slots that it had under an earlier JobMaster.
+    pub reconciling: bool,
 }
 
 /// Something to be done, in the order given.
@@ -84,6 +86,11 @@ pub enum Wait {
     Slots {
         /// How many.
         missing: u32,
+    },
+    /// Tasks that an earlier JobMaster has left.
+    Found {
+        /// Subtasks of which nothing was found.
+        missing: usize,
     },
     /// Job processes that were asked for.
     Processes {

@@ -17,6 +17,9 @@ use crate::{
 
 impl JobMasterCore {
     pub(super) fn worker_message(&mut self, worker: &WorkerKey, epoch: JobMasterEpoch, message: WorkerToJob) {
+        if let WorkerToJob::Found(found) = message {
+            return self.found(worker, epoch, *found);
+        }
         if !self.is_ours(epoch) || self.processes.is_lost(worker) {
             return;
         }
@@ -24,6 +27,7 @@ impl JobMasterCore {
             self.answer_after_end(worker, &message);
             return;
         }
+        let Some(message) = self.while_reconciling(worker, message) else { return };
         match message {
             WorkerToJob::OfferSlots(grants) => self.offered(worker, &grants),
             WorkerToJob::SlotLost { allocation, reason } => self.slot_lost(worker, allocation, &reason),
@@ -34,6 +38,8 @@ impl JobMasterCore {
                 }
             }
             WorkerToJob::Host { process, message } => self.host_message(worker, process, message),
+            // Asked for while reconciling only.
+            WorkerToJob::Found(_) | WorkerToJob::Adopted(_) => {}
         }
     }
 
@@ -45,7 +51,11 @@ impl JobMasterCore {
                     self.send(worker, JobToWorker::Forget);
                 }
             }
-            WorkerToJob::SlotLost { .. } | WorkerToJob::ProcessLost { .. } | WorkerToJob::Host { .. } => {}
+            WorkerToJob::SlotLost { .. }
+            | WorkerToJob::ProcessLost { .. }
+            | WorkerToJob::Host { .. }
+            | WorkerToJob::Found(_)
+            | WorkerToJob::Adopted(_) => {}
         }
     }
 
@@ -55,7 +65,7 @@ impl JobMasterCore {
         }
     }
 
-    fn host_message(&mut self, worker: &WorkerKey, process: ProcessId, message: HostToJob) {
+    pub(super) fn host_message(&mut self, worker: &WorkerKey, process: ProcessId, message: HostToJob) {
         match message {
             HostToJob::TaskState(change) => {
                 if let Some(execution) = self.reported(worker, process, change.attempt) {

@@ -22,6 +22,8 @@ pub struct Declaration {
     pub needs: BTreeMap<ResourceProfile, u32>,
     /// Whether it runs nothing on the slots that it has, since others are missing.
     pub idle: bool,
+    /// Whether it waits for slots that it had under an earlier JobMaster, and wants no others.
+    pub reconciling: bool,
 }
 
 /// The JobMaster's way to the cluster.

@@ -133,6 +133,7 @@ pub fn spec_of(graph: TestGraph, restart: RestartStrategy) -> JobSpec {
         cluster_restart: restart,
         timeouts: Timeouts::default(),
         restored_commit: None,
+        recovered: false,
         accepted_at: Millis(1000),
         seed: 1,
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use flott_core::{
     failure::Failure,
     id::WorkerKey,
-    message::{Registration, ToWorker},
+    message::{Registration, SlotGrant, ToWorker},
     view::WorkerMetrics,
 };
 
@@ -113,6 +113,7 @@ impl SlotManager {
         self.deadlines.set(now + self.options.stable_after, Due::Stable(number));
         self.send(number, ToWorker::Registered { leader: self.leader });
         self.open_slots(now, number);
+        self.keep(now, number, &allocated);
         self.reconcile(now, number, &allocated, Duration::ZERO);
         self.changed = true;
     }
@@ -131,6 +132,22 @@ impl SlotManager {
         self.detector.heard(&number, now);
         self.open_slots(now, number);
         self.changed = true;
+    }
+
+    /// Slots that a job had under an earlier leadership, and still needs, stay with it.
+    fn keep(&mut self, now: Time, number: WorkerNumber, listed: &[SlotGrant]) {
+        for grant in listed {
+            let state = self.workers.get(&number).and_then(|worker| worker.slot(grant.slot)).map(|slot| &slot.state);
+            let job = self.jobs.get(&grant.job).filter(|job| job.reconciling && job.epoch > grant.epoch);
+            if state == Some(&SlotState::Free)
+                && !self.allocations.contains_key(&grant.allocation)
+                && let Some(job) = job
+                && job.missing().contains_key(&grant.profile)
+            {
+                let grant = SlotGrant { epoch: job.epoch, ..grant.clone() };
+                self.set_slot(now, number, grant.slot, SlotState::Held { grant, since: now });
+            }
+        }
     }
 
     /// Every slot that is nobody's can be given, now that the worker can be told.

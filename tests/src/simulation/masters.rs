@@ -92,7 +92,10 @@ impl World {
         let mut declaration = job.declared.clone();
         for action in actions {
             match action {
-                Action::Declare(needs) => declaration = Declaration::new(id, epoch, needs.slots).idle(needs.idle),
+                Action::Declare(needs) => {
+                    declaration =
+                        Declaration::new(id, epoch, needs.slots).idle(needs.idle).reconciling(needs.reconciling)
+                }
                 Action::Send { worker, message } => {
                     self.send_to_worker(&worker, ToWorker::Job { job: id, epoch, message });
                 }

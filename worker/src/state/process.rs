@@ -17,12 +17,12 @@ use std::{
 
 use flott_core::{
     failure::Failure,
-    id::{AttemptId, ProcessId},
-    message::{HostToJob, JobSetup, JobToHost, ProcessLocation},
+    id::{AttemptId, JobSecret, ProcessId},
+    message::{self, Found, HostToJob, JobSetup, JobToHost, ProcessLocation},
     units,
 };
 
-use super::{Action, Ending, Settings, stuck};
+use super::{Action, Ending, Settings, journal::Journal, stuck};
 
 /// Key of the time that a cancelled task has to end; bare numbers are milliseconds and 0 is for ever, as in Flink.
 const CANCELLATION_TIMEOUT: &str = "task.cancellation.timeout";
@@ -40,6 +40,7 @@ pub(super) enum Process {
         location: ProcessLocation,
         /// Attempts that were told to stop, and when they must have.
         cancels: BTreeMap<AttemptId, Instant>,
+        journal: Journal,
     },
     Stopping(Stopping),
 }
@@ -47,6 +48,7 @@ pub(super) enum Process {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Life {
     process: ProcessId,
+    secret: JobSecret,
     cancellation_timeout: Option<Duration>,
 }
 
@@ -88,6 +90,20 @@ impl Process {
         }
     }
 
+    /// What the next JobMaster is to know of it, if it runs.
+    pub(super) fn found(&self) -> Option<Found> {
+        let Self::Running { life, location, journal, .. } = self else { return None };
+        Some(Found { location: location.clone(), secret: life.secret, attempts: journal.attempts() })
+    }
+
+    /// All of it, if this life runs.
+    pub(super) fn journal(&self, process: ProcessId) -> Option<message::Journal> {
+        match self {
+            Self::Running { life, journal, .. } if life.process == process => Some(journal.copy()),
+            Self::Absent | Self::Fetching(_) | Self::Starting { .. } | Self::Running { .. } | Self::Stopping(_) => None,
+        }
+    }
+
     /// Brings a process up, unless one is up or on its way.
     pub(super) fn start(
         &mut self,
@@ -115,7 +131,7 @@ impl Process {
         out: &mut Vec<Action>,
     ) {
         let cancellation_timeout = cancellation_timeout(&setup).unwrap_or(default);
-        *self = Self::Fetching(Life { process, cancellation_timeout });
+        *self = Self::Fetching(Life { process, secret: setup.secret, cancellation_timeout });
         out.push(Action::Start { process, setup });
     }
 
@@ -129,7 +145,7 @@ impl Process {
     pub(super) fn ready(&mut self, location: ProcessLocation) -> bool {
         match *self {
             Self::Fetching(life) | Self::Starting { life, .. } => {
-                *self = Self::Running { life, location, cancels: BTreeMap::new() };
+                *self = Self::Running { life, location, cancels: BTreeMap::new(), journal: Journal::default() };
                 true
             }
             Self::Absent | Self::Running { .. } | Self::Stopping(_) => false,
@@ -141,8 +157,8 @@ impl Process {
         if self.id() != Some(process) {
             return Taken::Gone;
         }
-        let (life, cancels) = match self {
-            Self::Running { life, cancels, .. } => (life, cancels),
+        let (life, cancels, journal) = match self {
+            Self::Running { life, cancels, journal, .. } => (life, cancels, journal),
             Self::Stopping(stopping) => {
                 // Who speaks to it does want to know.
                 stopping.report.get_or_insert_with(unneeded);
@@ -150,6 +166,7 @@ impl Process {
             }
             Self::Absent | Self::Fetching(_) | Self::Starting { .. } => return Taken::Told,
         };
+        journal.told(message);
         if let (JobToHost::Cancel(attempts), Some(timeout)) = (message, life.cancellation_timeout) {
             for attempt in attempts {
                 cancels.entry(*attempt).or_insert(now + timeout);
@@ -160,9 +177,10 @@ impl Process {
 
     /// Whether the JobMaster is to get `message`; notes what it means for the watches.
     pub(super) fn hears(&mut self, message: &HostToJob) -> bool {
-        let Self::Running { cancels, .. } = self else {
+        let Self::Running { cancels, journal, .. } = self else {
             return false;
         };
+        journal.said(message);
         if let HostToJob::TaskState(change) = message
             && change.state.is_terminal()
         {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use flott_core::{
-    id::{AllocationId, JobId},
+    id::{AllocationId, JobId, JobMasterEpoch},
     message::SlotGrant,
     resource::ResourceProfile,
 };
@@ -91,6 +91,14 @@ impl SlotTable {
 
     pub(super) fn free_job(&mut self, job: JobId) -> Vec<AllocationId> {
         self.free_where(|grant| grant.job == job).into_iter().map(|grant| grant.allocation).collect()
+    }
+
+    /// The job's slots are another JobMaster's, which has them.
+    pub(super) fn hand_over(&mut self, job: JobId, epoch: JobMasterEpoch) {
+        for given in self.given_mut().filter(|given| given.grant.job == job) {
+            given.grant.epoch = epoch;
+            given.offer_at = None;
+        }
     }
 
     pub(super) fn offer_due(&self) -> Option<Instant> {

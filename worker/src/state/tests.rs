@@ -7,8 +7,8 @@ use flott_core::{
         ProcessId, SlotIndex, SubtaskIndex, VertexId, WorkerId,
     },
     message::{
-        Deployment, FromWorker, HostToJob, JobSetup, JobToHost, JobToWorker, ProcessLocation, SlotGrant,
-        TaskStateChange, WorkerToJob,
+        Deployment, Found, FromWorker, HostToJob, JobSetup, JobToHost, JobToWorker, Journal, ListingJournal,
+        ProcessLocation, ReaderJournal, SlotGrant, TaskDeployment, TaskJournal, TaskStateChange, WorkerToJob,
     },
     resource::ResourceProfile,
     status::ExecutionState,
