@@ -248,6 +248,8 @@ number_id! {
     LeaderEpoch(u64);
     /// One JobMaster of a job. Grows with every JobMaster started for it; older ones are refused.
     JobMasterEpoch(u64);
+    /// The place of a message in all that one end of a session has said, from 1; also how far an end has heard, from 0.
+    MessageNumber(u64);
     /// A checkpoint of a job, from 1.
     CheckpointId(u64);
     /// A slot of a TaskManager, from 0.

@@ -3,7 +3,8 @@
 //! Everything is a one-way message; an answer is another message. Any message may arrive late or twice, so each names
 //! the epoch, life or attempt it is about, and the receiver drops what is stale. Three layers nest:
 //!
-//! - [`FromWorker`] / [`ToWorker`]: TaskManager and JobManager, over the control connection
+//! - [`FromWorker`] / [`ToWorker`]: TaskManager and JobManager, in a session over control connections, each of which begins
+//!   with [`Opening`] and [`Welcome`]
 //! - [`WorkerToJob`] / [`JobToWorker`]: the part of it that is between a TaskManager and one job's JobMaster
 //! - [`HostToJob`] / [`JobToHost`]: the part of that which the TaskManager only passes on, from and to the job process
 //!
@@ -18,11 +19,16 @@ pub use host::{
     ChannelId, Committable, Deployment, EXIT_EXECUTED_TWICE, EdgeDeployment, HostSetup, HostToJob, HostToWorker,
     JobToHost, Peer, PlanRequest, TaskDeployment, TaskStateChange, WorkerToHost, environment, executed,
 };
-pub use job::{JobSetup, JobToWorker, ProcessLocation, WorkerToJob};
-pub use worker::{FromWorker, Heartbeat, LogAnswer, LogChunk, LogFile, LogRequest, Registration, SlotGrant, ToWorker};
+pub use job::{
+    Found, JobSetup, JobToWorker, Journal, ListingJournal, ProcessLocation, ReaderJournal, TaskJournal, WorkerToJob,
+};
+pub use worker::{
+    FromWorker, Heartbeat, LogAnswer, LogChunk, LogFile, LogRequest, Opening, Registration, SlotGrant, ToWorker,
+    Welcome,
+};
 
 /// Name of the control protocol in the HTTP upgrade; the number changes when messages stop being understood.
-pub const CONTROL_PROTOCOL: &str = "flott-control/1";
+pub const CONTROL_PROTOCOL: &str = "flott-control/2";
 /// Path of the control connection on the REST port.
 pub const CONTROL_PATH: &str = "/flott/v1/control";
 /// Path under which blobs are served and taken on the REST port; a digest follows.

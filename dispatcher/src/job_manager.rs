@@ -270,7 +270,7 @@ impl Life {
         let options = self.options.resources(leader, &self.advertised);
         let listener = Arc::new(self.control.clone());
         let (service, resources) = ResourceManagerService::new(options, backend, listener.clone(), listener)?;
-        self.control.attach(resources.clone());
+        self.control.attach(leader, resources.clone());
         let managing = CancellationToken::new();
         let manager = tokio::spawn(service.run(managing.clone()));
 

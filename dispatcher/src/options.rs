@@ -107,6 +107,7 @@ impl Options {
         manager.slots_max = configuration.get(&slots::NUMBER_OF_SLOTS_MAX);
         manager.idle_timeout = configuration.get(&slots::TASKMANAGER_TIMEOUT);
         manager.heartbeat_timeout = configuration.get(&cluster::HEARTBEAT_TIMEOUT);
+        manager.connection_grace = configuration.get(&cluster::CONNECTION_GRACE);
         if let Some(limit) = configuration.get(&slots::TOTAL_MEMORY_MAX) {
             let fitting = limit.bytes().checked_div(memory).unwrap_or(0);
             manager.workers_max = Some(u32::try_from(fitting).unwrap_or(u32::MAX));

@@ -2,7 +2,7 @@
 
 use flott_core::{
     codec,
-    message::{FromWorker, HostToWorker, ToWorker, WorkerToHost},
+    message::{FromWorker, HostToWorker, Opening, ToWorker, Welcome, WorkerToHost},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -12,6 +12,8 @@ pub fn run(data: &[u8]) {
     decode::<ToWorker>(data);
     decode::<HostToWorker>(data);
     decode::<WorkerToHost>(data);
+    decode::<Opening>(data);
+    decode::<Welcome>(data);
 }
 
 fn decode<T: DeserializeOwned + Serialize>(data: &[u8]) {

@@ -30,6 +30,7 @@ mod failing;
 mod manifest;
 mod messages;
 mod naming;
+mod reconciling;
 mod regions;
 mod scheduling;
 mod sources;
@@ -61,6 +62,8 @@ use regions::RegionStates;
 enum Phase {
     /// Not started.
     New,
+    /// Waits for the tasks that an earlier JobMaster has left.
+    Reconciling(Box<reconciling::Reconciling>),
     /// Regions are scheduled, run, and start over.
     Executing,
     /// All tasks have finished; their results are being made visible.
@@ -223,7 +226,6 @@ impl JobMasterCore {
             Event::Start => self.start(),
             Event::Worker { worker, epoch, message } => self.worker_message(&worker, epoch, message),
             Event::WorkerLost { worker, failure } => self.worker_lost(&worker, failure),
-            Event::WorkerResumed(worker) => self.worker_resumed(&worker),
             Event::Pending(reasons) => self.pending = reasons,
             Event::Cancel => self.cancel(),
             Event::CommitPersisted(result) => self.commit_persisted(result),
@@ -248,12 +250,15 @@ impl JobMasterCore {
         self.step_job(JobStep::Start);
         match self.spec.restored_commit.clone() {
             Some(committables) => self.restore(committables),
-            None => {
-                self.phase = Phase::Executing;
-                for region in self.regions.keys() {
-                    self.schedule_if_ready(region);
-                }
-            }
+            None if self.spec.recovered && self.can_reconcile() => self.begin_reconciling(),
+            None => self.begin_executing(),
+        }
+    }
+
+    fn begin_executing(&mut self) {
+        self.phase = Phase::Executing;
+        for region in self.regions.keys() {
+            self.schedule_if_ready(region);
         }
     }
 
@@ -278,9 +283,11 @@ impl JobMasterCore {
             self.advance_ending();
         }
         let idle = self.is_idle();
-        let is_declared = self.declared.idle == idle && self.declared.slots == *self.slots.needs();
+        let reconciling = matches!(self.phase, Phase::Reconciling(_));
+        let is_declared = (self.declared.idle, self.declared.reconciling) == (idle, reconciling)
+            && self.declared.slots == *self.slots.needs();
         if !is_declared && self.status != JobStatus::Suspended {
-            self.declared = Needs { slots: self.slots.needs().clone(), idle };
+            self.declared = Needs { slots: self.slots.needs().clone(), idle, reconciling };
             self.actions.push(Action::Declare(self.declared.clone()));
         }
         let wake = self.next_due();

@@ -2,8 +2,8 @@
 //!
 //! A life is over when *its* end is reported, and by nothing else: news may be held up, so word of another life, be it of
 //! its beginning or of its end, does not say whether that life came before or after. Tasks that are counted as gone while
-//! they run would run twice. Whoever may have missed an end asks for it: a TaskManager answers what is addressed to a life
-//! that has ended with that end, and a repeated `StartProcess` with the life that is up.
+//! they run would run twice. A TaskManager answers what is addressed to a life that has ended with that end, and a
+//! repeated `StartProcess` with the life that is up.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -111,6 +111,11 @@ impl Processes {
             }
             ProcessState::Starting { .. } | ProcessState::Ready(_) => false,
         }
+    }
+
+    /// A process was left by an earlier JobMaster, and runs.
+    pub fn adopt(&mut self, worker: &WorkerKey, location: ProcessLocation) {
+        self.entry(worker).state = ProcessState::Ready(Arc::new(Host { worker: worker.clone(), location }));
     }
 
     /// A TaskManager says that a process is up; `true` if that is news. It is none if that life has ended, or if another

@@ -133,7 +133,7 @@ impl JobMasterService {
             let failure = Failure::internal("the JobMaster panicked").because(&error);
             let view = Arc::new(crashed(shared.job, name, accepted_at, failure));
             let (job, epoch) = (shared.job, shared.epoch);
-            port.declare(Declaration { job, epoch, needs: Default::default(), idle: false });
+            port.declare(Declaration { job, epoch, needs: Default::default(), idle: false, reconciling: false });
             shared.end(Arc::clone(&view));
             listener.status_changed(shared.job, view.status);
             listener.ended(view);
@@ -228,8 +228,8 @@ impl JobMasterService {
     fn carry_out(&mut self, action: Action) {
         let (job, epoch) = (self.shared.job, self.shared.epoch);
         match action {
-            Action::Declare(Needs { slots: needs, idle }) => {
-                self.port.declare(Declaration { job, epoch, needs, idle });
+            Action::Declare(Needs { slots: needs, idle, reconciling }) => {
+                self.port.declare(Declaration { job, epoch, needs, idle, reconciling });
             }
             Action::Send { worker, message } => self.port.send(&worker, epoch, message),
             Action::WakeAt(at) => self.wake = at,

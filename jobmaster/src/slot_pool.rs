@@ -209,6 +209,22 @@ impl SlotPool {
         Answer::Accepted(slot)
     }
 
+    /// Takes over a slot that an earlier JobMaster had for this shared slot; `false` if there is another already.
+    pub fn adopt(&mut self, slot: SharedSlotIndex, worker: &WorkerKey, allocation: AllocationId) -> bool {
+        let held = HeldSlot { allocation, worker: worker.clone() };
+        if let Some(known) = &self.entries[slot].held {
+            return *known == held;
+        }
+        if self.by_allocation.contains_key(&allocation) {
+            return false;
+        }
+        self.entries[slot].held = Some(held);
+        self.index_missing(slot);
+        self.by_allocation.insert(allocation, slot);
+        self.by_worker.entry(worker.clone()).or_default().insert(slot);
+        true
+    }
+
     /// The missing shared slot that a slot of `profile` serves best: one that asked for just this, else the largest that
     /// it covers.
     fn match_grant(&self, profile: &ResourceProfile) -> Option<SharedSlotIndex> {

@@ -38,6 +38,8 @@ pub struct JobSpec {
     pub restored_commit: Option<Vec<Committable>>,
     /// Where its checkpoints go, and what it starts from.
     pub snapshots: SnapshotSpec,
+    /// Whether an earlier JobMaster may have left tasks that run.
+    pub recovered: bool,
     /// When the job was accepted.
     pub accepted_at: Millis,
     /// Seed of the jitter in restart delays.
@@ -80,6 +82,8 @@ pub struct Timeouts {
     pub abort: u64,
     /// For one try at the commit.
     pub commit: u64,
+    /// For the tasks that an earlier JobMaster has left, all of them; then the job starts over.
+    pub reconcile: u64,
 }
 
 impl Default for Timeouts {
@@ -91,6 +95,7 @@ impl Default for Timeouts {
             cancellation: 240_000,
             abort: 10_000,
             commit: 600_000,
+            reconcile: 10_000,
         }
     }
 }

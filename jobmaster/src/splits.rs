@@ -48,6 +48,8 @@ pub struct Assignment {
     pub attempt: AttemptId,
     /// `None`: there are no more.
     pub split: Option<Bytes>,
+    /// Its place in the list; nothing for what is left of one that was begun.
+    pub place: Option<u32>,
     /// How many splits the reader is to hold at a time; at least 1.
     pub share: u32,
 }
@@ -103,7 +105,7 @@ impl SplitCoordinator {
         }
     }
 
-    /// Begins with what a checkpoint had left of the source, all of which is to be read.
+    /// Begins with this list: what a checkpoint had left of the source, or what an earlier JobMaster had.
     pub fn restore(&mut self, splits: Vec<Bytes>) {
         self.listing = Listing::Known(splits.len() as u32);
         self.unassigned = (0..).zip(splits).collect();
@@ -160,15 +162,18 @@ impl SplitCoordinator {
         };
         let dismissed = self.dismissed.get(&attempt.subtask) == Some(&attempt.attempt);
         let next = if dismissed { None } else { self.unassigned.pop_first() };
-        let split = next.map(|(place, split)| {
-            let given = Given { place, split: split.clone(), after: self.barrier };
-            self.given.entry(attempt.subtask).or_default().push(given);
-            split
-        });
-        if split.is_none() {
-            self.dismissed.insert(attempt.subtask, attempt.attempt);
+        match &next {
+            Some((place, split)) => {
+                let given = Given { place: *place, split: split.clone(), after: self.barrier };
+                self.given.entry(attempt.subtask).or_default().push(given);
+            }
+            None => {
+                self.dismissed.insert(attempt.subtask, attempt.attempt);
+            }
         }
-        Some(Assignment { attempt, split, share: share(splits, self.readers, attempt.subtask) })
+        let place = next.as_ref().and_then(|(place, _)| u32::try_from(*place).ok());
+        let split = next.map(|(_, split)| split);
+        Some(Assignment { attempt, split, place, share: share(splits, self.readers, attempt.subtask) })
     }
 
     /// An attempt has ended: it will not list, and does not wait. What it read stays read. `true` if another is to be
@@ -180,6 +185,21 @@ impl SplitCoordinator {
             self.listing = Listing::Unasked;
         }
         listed
+    }
+
+    /// Takes over what an attempt was given of the list, before any checkpoint of this list; `false` if it cannot have been
+    /// given that.
+    pub fn restore_reader(&mut self, attempt: AttemptId, given: &[u32], is_dismissed: bool) -> bool {
+        let taken = given.iter().map(|place| {
+            let place = Place::from(*place);
+            self.unassigned.remove(&place).map(|split| Given { place, split, after: self.barrier })
+        });
+        let Some(taken) = taken.collect::<Option<Vec<_>>>() else { return false };
+        self.given.entry(attempt.subtask).or_default().extend(taken);
+        if is_dismissed {
+            self.dismissed.insert(attempt.subtask, attempt.attempt);
+        }
+        true
     }
 
     /// A subtask starts over from the latest checkpoint, or from the beginning if there is none: what it had left there, and

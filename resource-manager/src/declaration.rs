@@ -23,12 +23,14 @@ pub struct Declaration {
     /// Whether the job runs nothing on the slots that it has. While something is missing, too, they may be taken back
     /// for another job that they would let run.
     pub idle: bool,
+    /// Whether the job waits for slots that it had under an earlier leadership: it is given those and no others.
+    pub reconciling: bool,
 }
 
 impl Declaration {
     /// A declaration of a job that needs all or nothing and uses what it has; needs of zero slots are left out.
     pub fn new(job: JobId, epoch: JobMasterEpoch, needs: BTreeMap<ResourceProfile, u32>) -> Self {
-        let mut declaration = Self { job, epoch, needs, useful_min: 0, idle: false };
+        let mut declaration = Self { job, epoch, needs, useful_min: 0, idle: false, reconciling: false };
         declaration.needs.retain(|_, count| *count > 0);
         declaration
     }
@@ -42,6 +44,13 @@ impl Declaration {
     #[must_use]
     pub const fn useful_from(mut self, slots: u32) -> Self {
         self.useful_min = slots;
+        self
+    }
+
+    /// Says whether the job waits for slots that it had.
+    #[must_use]
+    pub const fn reconciling(mut self, reconciling: bool) -> Self {
+        self.reconciling = reconciling;
         self
     }
 

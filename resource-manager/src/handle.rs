@@ -22,6 +22,7 @@ pub(crate) const MAILBOX_CAPACITY: usize = 4096;
 #[derive(Debug)]
 pub(crate) enum Request {
     Registered(Box<Registration>, ConnectionNumber),
+    Resumed(WorkerKey, ConnectionNumber),
     FromWorker(WorkerKey, Box<FromWorker>),
     ConnectionLost(WorkerKey, ConnectionNumber, String),
     Overview(oneshot::Sender<Vec<WorkerView>>),
@@ -105,13 +106,18 @@ impl ResourceManagerHandle {
         self.declare(Declaration::withdrawn(job, epoch));
     }
 
-    /// A worker has introduced itself on a connection. It is answered through the [`crate::WorkerPort`].
+    /// A worker has introduced itself, once in its life. It is answered through the [`crate::WorkerPort`].
     pub async fn worker_registered(
         &self,
         registration: Registration,
         connection: ConnectionNumber,
     ) -> Result<(), Error> {
         self.send(Request::Registered(Box::new(registration), connection)).await
+    }
+
+    /// A worker that has introduced itself is on another connection, and nothing that was said has been lost.
+    pub async fn worker_resumed(&self, worker: WorkerKey, connection: ConnectionNumber) -> Result<(), Error> {
+        self.send(Request::Resumed(worker, connection)).await
     }
 
     /// A worker has said something that is not for a JobMaster.

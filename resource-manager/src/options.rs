@@ -62,7 +62,7 @@ pub struct SlotManagerOptions {
     pub start_timeout: Duration,
     /// `heartbeat.timeout`: a worker not heard for this long is lost.
     pub heartbeat_timeout: Duration,
-    /// Within this a worker whose connection broke may come back as if nothing had been.
+    /// `cluster.connection-grace`: within this a worker whose connection broke may come back as if nothing had been.
     pub connection_grace: Duration,
     /// After this an unanswered request about a slot is sent again.
     pub answer_timeout: Duration,

@@ -14,14 +14,15 @@ pub struct ConnectionNumber(pub u64);
 
 /// Carries messages to workers.
 ///
-/// Neither method blocks or calls back into the ResourceManager on the same stack. A message to a worker that is not
-/// connected is dropped: what matters is sent again. Messages to one worker stay in order.
+/// Neither method blocks or calls back into the ResourceManager on the same stack. A message arrives once, at the latest
+/// when the worker is connected again, or the session is over: then the loss of its connection is never followed by a
+/// resumption. Messages to one worker stay in order.
 pub trait WorkerPort: Send + Sync + 'static {
-    /// Sends on the newest connection of that life of the worker.
+    /// Sends in the session with that life of the worker, if there is one.
     fn send(&self, to: &WorkerKey, message: ToWorker);
 
-    /// Closes the connections of that life of the worker, after what was sent to it has left. The loss need not be
-    /// reported, and harms nothing when it is.
+    /// Ends the session with that life of the worker, after what was sent to it has left if it is connected. The loss need
+    /// not be reported, and harms nothing when it is.
     fn disconnect(&self, worker: &WorkerKey, reason: &str);
 }
 

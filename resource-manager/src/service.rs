@@ -189,8 +189,16 @@ impl ResourceManagerService {
     fn request(&mut self, clock: &Clock, request: Request) {
         match request {
             Request::Registered(registration, connection) => {
+                // What it had may be kept for jobs that have declared already.
+                for declaration in self.declarations.take() {
+                    self.handle(clock, Event::Declared(declaration));
+                }
                 info!(worker = %registration.worker, instance = %registration.instance, slots = registration.slots.len(), host = registration.host, "worker registers");
                 self.handle(clock, Event::Registered { registration, connection });
+            }
+            Request::Resumed(worker, connection) => {
+                debug!(%worker, "worker is back");
+                self.handle(clock, Event::Resumed { worker, connection });
             }
             Request::FromWorker(worker, message) => match *message {
                 FromWorker::Log(chunk) => self.log_answered(&worker, chunk),

@@ -164,6 +164,7 @@ impl SlotManager {
         match event {
             Event::Declared(declaration) => self.declared(now, declaration),
             Event::Registered { registration, connection } => self.register(now, *registration, connection),
+            Event::Resumed { worker, connection } => self.resume(now, worker, connection),
             Event::FromWorker { worker, message } => self.worker_says(now, &worker, *message),
             Event::ConnectionLost { worker, connection, reason } => {
                 self.connection_lost(now, &worker, connection, reason);
@@ -237,7 +238,7 @@ impl SlotManager {
     }
 
     fn declared(&mut self, now: Time, declaration: Declaration) {
-        let Declaration { job: id, epoch, mut needs, useful_min, idle } = declaration;
+        let Declaration { job: id, epoch, mut needs, useful_min, idle, reconciling } = declaration;
         needs.retain(|_, count| *count > 0);
         let known = self.jobs.get(&id).map(|job| job.epoch).or_else(|| self.withdrawn.get(&id).copied());
         if known.is_some_and(|known| known > epoch) {
@@ -264,6 +265,7 @@ impl SlotManager {
             job.needs = needs;
             job.useful_min = useful_min;
             job.idle = idle;
+            job.reconciling = reconciling;
         }
         self.give_back_unanswered(now, id);
         self.job_changed(now, id);

@@ -4,14 +4,17 @@
 //! of their own. A connection notices by itself that its peer is gone or silent, never lets its user wait to send, and
 //! ends exactly once, with a reason.
 //!
+//! A [`session`] outlives its connections: what is said in it arrives exactly once, or both ends know that it is over.
+//!
 //! This crate does not know what the messages mean, does not dial again after a loss, and does not fence: that is for
-//! those who hold a connection. It trusts nothing that it reads.
+//! those who hold a connection or a session. It trusts nothing that it reads.
 //!
 //! # Layout
 //! - [`Connection`]: starts both halves over a stream
 //! - [`Sender`], [`Incoming`], [`Event`], [`Responder`]: what its user holds
 //! - [`Options`], [`Timeout`]: bounds and waits
 //! - [`CloseReason`], [`SendError`], [`CallError`]: how things end
+//! - [`session`]: numbers, confirmations and repeats over one connection after the other
 //! - [`frame`]: the bytes, and a decoder without I/O
 //! - [`carrier`]: byte streams, in memory, over Unix sockets, and over HTTP on the REST port
 
@@ -23,6 +26,7 @@ pub mod frame;
 mod incoming;
 mod options;
 mod sender;
+pub mod session;
 
 pub use close::CloseReason;
 pub use connection::Connection;

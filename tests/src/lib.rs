@@ -9,6 +9,7 @@
 //! - [`eventually`](mod@eventually): bounded waits with a name
 //! - [`book`]: word counts, counted the plain way
 //! - [`simulation`]: a whole control plane in simulated time, from a seed
+//! - [`proxy`]: a stretch of network that tears
 //! - [`program`]: the tests' own program, which misbehaves on request
 
 pub mod binaries;
@@ -16,6 +17,7 @@ pub mod book;
 pub mod command;
 pub mod eventually;
 pub mod program;
+pub mod proxy;
 pub mod rest;
 pub mod sandbox;
 pub mod simulation;

@@ -26,7 +26,7 @@ use flott_core::{
 };
 use flott_rpc::SendError;
 use nix::sys::signal::Signal;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -54,6 +54,8 @@ pub(crate) struct Launcher {
     pub nice: i32,
     pub blobs: Arc<BlobCache>,
     pub mailbox: mpsc::Sender<Input>,
+    /// Whether what processes say has to wait.
+    pub crowded: watch::Receiver<bool>,
 }
 
 /// A process from outside.

@@ -15,13 +15,13 @@ use std::{
 
 use flott_core::{
     failure::Failure,
-    id::{IdSequence, InstanceId, JobId, ProcessId},
-    message::{FromWorker, Heartbeat, LogChunk, LogRequest, Registration, ToWorker, WorkerToJob},
+    id::{IdSequence, InstanceId, JobId, LeaderEpoch, MessageNumber, ProcessId, WorkerKey},
+    message::{FromWorker, Heartbeat, LogChunk, LogRequest, Opening, Registration, ToWorker, Welcome, WorkerToJob},
     view::WorkerMetrics,
 };
-use flott_rpc::SendError;
+use flott_rpc::session::{self, Packet, Session, SessionError};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, watch},
     time::{MissedTickBehavior, interval, sleep_until, timeout},
 };
 
@@ -34,7 +34,7 @@ use crate::{
     state::{Action, Event, Settings, State},
     usage,
 };
-use dialer::{Dialer, Link, ToJobManager};
+use dialer::{Dialer, Link};
 
 /// Log requests that are read for at once.
 const LOG_READERS_MAX: usize = 4;
@@ -55,6 +55,8 @@ pub(crate) enum Input {
     },
     /// About the JobManager.
     Link(Link),
+    /// A log was read for a JobManager.
+    Log(LeaderEpoch, LogChunk),
     /// End in order.
     Stop(String),
 }
@@ -70,7 +72,15 @@ pub(crate) struct Service {
     /// Told to go because of its memory; until it has gone, no other has to.
     condemned: Option<ProcessId>,
     ended_cpu: Duration,
-    jobmanager: Option<ToJobManager>,
+    /// The connection, whether its session goes on yet or not.
+    jobmanager: Option<session::Link>,
+    session: Session<FromWorker, ToWorker>,
+    /// Whom the session is with.
+    leader: Option<LeaderEpoch>,
+    /// Why the session cannot go on, and with it this life.
+    torn: Option<String>,
+    /// Whether job processes have to wait with what they say.
+    crowded: watch::Sender<bool>,
     /// Where blobs are fetched from: the JobManager of the latest connection.
     address: String,
     log_readers: Arc<Semaphore>,
@@ -117,6 +127,7 @@ impl Service {
             ask_grace: options.ask_grace,
             terminate_grace: options.terminate_grace,
         };
+        let crowded = watch::Sender::new(false);
         let launcher = Launcher {
             worker: options.worker.clone(),
             slots: u32::try_from(options.slots.len()).unwrap_or(u32::MAX),
@@ -129,6 +140,7 @@ impl Service {
             nice: options.nice,
             blobs,
             mailbox,
+            crowded: crowded.subscribe(),
         };
         Ok(Self {
             state: State::new(settings, IdSequence::random_seed()),
@@ -140,6 +152,10 @@ impl Service {
             condemned: None,
             ended_cpu: Duration::ZERO,
             jobmanager: None,
+            session: new_session(),
+            leader: None,
+            torn: None,
+            crowded,
             address: String::new(),
             log_readers: Arc::new(Semaphore::new(LOG_READERS_MAX)),
             inputs,
@@ -160,6 +176,11 @@ impl Service {
         let mut look = interval(self.options.memory_interval);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.stopped {
+            if let Some(reason) = self.torn.take() {
+                self.begin_again(&reason);
+            }
+            let is_crowded = self.session.is_crowded();
+            self.crowded.send_if_modified(|crowded| std::mem::replace(crowded, is_crowded) != is_crowded);
             let deadline = self.state.deadline();
             tokio::select! {
                 input = self.inputs.recv() => match input {
@@ -176,7 +197,9 @@ impl Service {
         drop(dialing);
         if let Some(jobmanager) = self.jobmanager.take() {
             let reason = self.goodbye.clone();
-            if jobmanager.send(FromWorker::Goodbye { reason: reason.clone() }).is_ok() {
+            if self.session.link().is_some()
+                && self.session.send(&FromWorker::Goodbye { reason: reason.clone() }).is_ok()
+            {
                 jobmanager.close(&reason);
                 let _ = timeout(GOODBYE_MAX, jobmanager.closed()).await; // Politeness has its limit.
             }
@@ -194,17 +217,25 @@ impl Service {
                 self.condemned.take_if(|condemned| *condemned == process);
                 self.handle(Event::Ended { process, failure });
                 if self.life_is_over {
-                    self.register_when_clean();
+                    self.open_when_clean();
                 }
             }
             Input::Link(Link::Up { jobmanager, address }) => {
                 self.address = address;
                 self.jobmanager = Some(jobmanager);
-                self.register_when_clean();
+                self.open_when_clean();
             }
-            Input::Link(Link::Message(message)) => self.hear(message),
+            Input::Link(Link::Welcome(welcome)) => self.welcome(welcome),
+            Input::Link(Link::Packet(packet)) => self.receive(packet),
+            Input::Log(leader, chunk) => {
+                // Another JobManager may have asked something else under the same number.
+                if self.leader == Some(leader) {
+                    self.send(FromWorker::Log(chunk));
+                }
+            }
             Input::Link(Link::Down) => {
                 self.jobmanager = None;
+                self.session.detach();
                 self.handle(Event::Disconnected);
             }
             Input::Link(Link::GaveUp { after, last }) => {
@@ -212,6 +243,47 @@ impl Service {
                 self.end(Err(Error::NoJobManager { after, last }), goodbye);
             }
             Input::Stop(reason) => self.end(Ok(ExitReason::Stopped(reason.clone())), reason),
+        }
+    }
+
+    /// A JobManager has answered the opening.
+    fn welcome(&mut self, welcome: Welcome) {
+        let Some(link) = self.jobmanager.clone() else { return };
+        match welcome {
+            Welcome::Resumed { received } => match self.session.resume(link, None, received) {
+                Ok(()) => self.handle(Event::Resumed),
+                Err(error) => self.torn = Some(error.to_string()),
+            },
+            Welcome::Begun { leader } => {
+                if let Err(reason) = self.state.follows(leader) {
+                    tracing::warn!(reason, jobmanager = self.address, "leaving the JobManager");
+                    return link.close(&reason);
+                }
+                if self.leader == Some(leader) && self.session.received() > MessageNumber::default() {
+                    self.torn = Some("the JobManager has forgotten the session".to_owned());
+                    return;
+                }
+                self.handle(Event::Begun);
+                self.session = new_session();
+                self.leader = Some(leader);
+                match self.session.resume(link, None, MessageNumber::default()) {
+                    Ok(()) => self.send(FromWorker::Register(self.registration())),
+                    Err(error) => self.torn = Some(error.to_string()),
+                }
+            }
+            Welcome::Over { reason } => self.torn = Some(reason),
+        }
+    }
+
+    fn receive(&mut self, packet: Packet) {
+        // The rest of a connection whose session was given up.
+        if self.jobmanager.is_none() || self.leader.is_none() {
+            return;
+        }
+        match self.session.receive(packet) {
+            Ok(Some(message)) => self.hear(message),
+            Ok(None) => {}
+            Err(error) => self.torn = Some(error.to_string()),
         }
     }
 
@@ -242,12 +314,6 @@ impl Service {
     fn carry_out(&mut self, action: Action) {
         match action {
             Action::Send(message) => self.send(message),
-            Action::Disconnect { reason } => {
-                tracing::warn!(reason, jobmanager = self.address, "leaving the JobManager");
-                if let Some(jobmanager) = &self.jobmanager {
-                    jobmanager.close(&reason);
-                }
-            }
             Action::Start { process, setup } => {
                 self.prune_logs(setup.job);
                 let source = Source { address: self.address.clone(), token: self.options.token.clone() };
@@ -273,27 +339,30 @@ impl Service {
     }
 
     fn send(&mut self, message: FromWorker) {
-        let Some(jobmanager) = &self.jobmanager else { return };
-        let torn = match &message {
+        if self.leader.is_none() {
+            return;
+        }
+        let process = match &message {
             FromWorker::Job { message: WorkerToJob::Host { process, .. }, .. } => Some(*process),
             _ => None,
         };
-        match jobmanager.send(message) {
+        match self.session.send(&message) {
             Ok(()) => {}
-            // The link is down, which the dialer is about to say.
-            Err(SendError::Closed(reason)) => tracing::debug!(%reason, "message to the JobManager was not sent"),
-            Err(error) => {
+            Err(error @ (SessionError::TooLong { .. } | SessionError::Encode(_))) => {
                 tracing::warn!(%error, "message to the JobManager was not sent");
-                if let Some(process) = torn {
+                if let Some(process) = process {
                     let failure = Failure::user("a message of the job process cannot be passed on").caused_by(&error);
                     self.handle(Event::Condemned { process, failure });
                 }
             }
+            Err(error) => {
+                self.torn.get_or_insert_with(|| error.to_string());
+            }
         }
     }
 
-    /// The JobManager took the TaskManager for lost, and all jobs know. What is left of this life is killed; then the
-    /// TaskManager comes back as a new one. It started when it did, so that of two TaskManagers with one name the older
+    /// The JobManager took the TaskManager for lost, and all jobs know, or will as it hears no more of this life. What is
+    /// left of it is killed; then the TaskManager comes back as a new one. It started when it did, so that of two TaskManagers with one name the older
     /// one does not drive the newer one out.
     fn begin_again(&mut self, reason: &str) {
         tracing::warn!(worker = %self.options.worker, reason, "the TaskManager begins a new life");
@@ -301,13 +370,14 @@ impl Service {
             jobmanager.close(reason);
         }
         self.handle(Event::GivenUp);
+        self.session = new_session();
+        self.leader = None;
         self.life_is_over = true;
-        self.register_when_clean();
+        self.open_when_clean();
     }
 
-    /// Introduces the TaskManager to the JobManager, if it is connected, and no sooner than a life that is over has left
-    /// nothing behind.
-    fn register_when_clean(&mut self) {
+    /// Opens the session, if there is a connection, and no sooner than a life that is over has left nothing behind.
+    fn open_when_clean(&mut self) {
         if self.life_is_over {
             if !self.processes.is_empty() {
                 return;
@@ -315,8 +385,12 @@ impl Service {
             self.instance = InstanceId::random();
             self.life_is_over = false;
         }
-        if let Some(jobmanager) = &self.jobmanager {
-            self.register(jobmanager);
+        let Some(jobmanager) = &self.jobmanager else { return };
+        let worker = WorkerKey { worker: self.options.worker.clone(), instance: self.instance };
+        let opening = Opening { worker, session: self.leader, received: self.session.received() };
+        let sent = Packet::open(&opening).map_err(|error| error.to_string());
+        if let Err(error) = sent.and_then(|packet| jobmanager.send(packet).map_err(|error| error.to_string())) {
+            tracing::warn!(error, "the connection to the JobManager was not opened");
         }
     }
 
@@ -328,8 +402,8 @@ impl Service {
         }
     }
 
-    fn register(&self, jobmanager: &ToJobManager) {
-        let registration = Registration {
+    fn registration(&self) -> Registration {
+        Registration {
             worker: self.options.worker.clone(),
             instance: self.instance,
             pid: std::process::id(),
@@ -341,9 +415,6 @@ impl Service {
             allocated: self.state.allocated(),
             started_at: self.started_at,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        if let Err(error) = jobmanager.send(FromWorker::Register(registration)) {
-            tracing::warn!(%error, "registration was not sent");
         }
     }
 
@@ -384,9 +455,8 @@ impl Service {
     }
 
     fn read_log(&self, request: LogRequest) {
-        let Some(jobmanager) = self.jobmanager.clone() else {
-            return;
-        };
+        let Some(leader) = self.leader else { return };
+        let mailbox = self.launcher.mailbox.clone();
         let (dir, readers) = (self.options.log_dir.clone(), self.log_readers.clone());
         tokio::spawn(async move {
             let Ok(_permit) = readers.acquire_owned().await else {
@@ -397,9 +467,8 @@ impl Service {
                 tokio::task::spawn_blocking(move || logs::answer(&dir, &request)).await.unwrap_or_else(|error| {
                     LogChunk { request: number, result: Err(format!("log was not read: {error}")) }
                 });
-            if let Err(error) = jobmanager.send(FromWorker::Log(chunk)) {
-                tracing::debug!(%error, "log was not sent");
-            }
+            // A service that is gone answers nobody.
+            let _ = mailbox.send(Input::Log(leader, chunk)).await;
         });
     }
 
@@ -412,6 +481,10 @@ impl Service {
             }
         });
     }
+}
+
+fn new_session() -> Session<FromWorker, ToWorker> {
+    Session::new(&flott_rpc::Options::default())
 }
 
 fn now() -> Instant {

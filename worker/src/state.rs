@@ -8,6 +8,7 @@
 
 mod event;
 mod fences;
+mod journal;
 mod process;
 #[cfg(test)]
 mod property_tests;
@@ -23,7 +24,7 @@ use std::{
 use flott_core::{
     failure::{Domain, Failure},
     id::{AllocationId, IdSequence, JobId, JobMasterEpoch, LeaderEpoch, ProcessId, WorkerId},
-    message::{FromWorker, JobSetup, JobToHost, JobToWorker, SlotGrant, WorkerToJob},
+    message::{FromWorker, JobSetup, JobToWorker, SlotGrant, WorkerToJob},
     resource::ResourceProfile,
 };
 
@@ -60,12 +61,14 @@ pub struct State {
     settings: Settings,
     ids: IdSequence,
     leader: Option<LeaderEpoch>,
+    /// There is a session with a JobManager that has taken the TaskManager in.
+    registered: bool,
+    /// The session has a connection.
     connected: bool,
     slots: SlotTable,
     jobs: BTreeMap<JobId, Job>,
     fences: Fences,
-    /// The latest loss of each job that has slots, or had when the connection broke. That its JobMaster has heard of it
-    /// is never sure.
+    /// The latest loss of each job that has slots, for a JobMaster that speaks to a process before it has heard of its end.
     losses: BTreeMap<JobId, (JobMasterEpoch, ProcessId, Failure)>,
     ending: Option<End>,
 }
@@ -74,6 +77,8 @@ pub struct State {
 struct Job {
     epoch: JobMasterEpoch,
     process: Process,
+    /// Its JobMaster is gone, and the next one has not said a word.
+    is_orphan: bool,
 }
 
 #[derive(Debug)]
@@ -90,6 +95,7 @@ impl State {
             settings,
             ids: IdSequence::new(seed),
             leader: None,
+            registered: false,
             connected: false,
             jobs: BTreeMap::new(),
             fences: Fences::default(),
@@ -103,9 +109,9 @@ impl State {
         self.leader
     }
 
-    /// Whether a JobManager has accepted the TaskManager on the present connection.
+    /// Whether a JobManager has accepted the TaskManager, and is connected.
     pub fn is_registered(&self) -> bool {
-        self.connected
+        self.registered && self.connected
     }
 
     /// Slots that are given, in their order.
@@ -121,7 +127,7 @@ impl State {
     /// When [`Event::Tick`] is due, if nothing happens before.
     pub fn deadline(&self) -> Option<Instant> {
         let processes = self.jobs.values().filter_map(|job| job.process.deadline(&self.settings));
-        let offers = self.connected.then(|| self.slots.offer_due()).flatten();
+        let offers = self.is_registered().then(|| self.slots.offer_due()).flatten();
         processes.chain(offers).min()
     }
 
@@ -131,11 +137,16 @@ impl State {
         match event {
             Event::Registered { leader } => self.registered(now, leader, &mut out),
             Event::Disconnected => self.connected = false,
+            Event::Resumed => self.connected = true,
+            Event::Begun => self.registered = false,
             Event::GivenUp => self.given_up(now, &mut out),
-            // The rest of a connection that is given up, to a JobManager that does not lead.
-            Event::Allocate(_) | Event::FreeSlot { .. } | Event::Job { .. } if !self.connected => {}
+            // The rest of a session that is given up.
+            Event::Allocate(_) | Event::FreeSlot { .. } | Event::Job { .. } if !self.registered => {}
             Event::Allocate(grant) => self.allocate(now, grant, &mut out),
             Event::FreeSlot { allocation, reason } => self.take_back(allocation, reason, &mut out),
+            Event::Job { job, epoch, message: JobToWorker::Adopt { process } } => {
+                self.adopt(now, job, epoch, process, &mut out);
+            }
             Event::Job { job, epoch, message } => {
                 if self.admit(now, job, epoch, &mut out) {
                     self.job_message(now, job, message, &mut out);
@@ -175,60 +186,52 @@ impl State {
         out
     }
 
-    fn registered(&mut self, now: Instant, leader: LeaderEpoch, out: &mut Vec<Action>) {
+    /// Whether a JobManager of that leadership is to be followed.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn follows(&self, leader: LeaderEpoch) -> Result<(), String> {
         match self.leader {
             Some(known) if leader < known => {
-                let reason = format!("JobManager has leader epoch {leader}, which is older than {known}");
-                self.connected = false;
-                out.push(Action::Disconnect { reason });
-                return;
+                Err(format!("JobManager has leader epoch {leader}, which is older than {known}"))
             }
-            Some(known) if leader == known => self.resume(now, out),
-            Some(_) => {
-                self.connected = true;
-                let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
-                for job in jobs {
-                    self.drop_job(now, job, Ending::Terminate, out);
-                }
-                self.jobs.values_mut().for_each(|job| job.epoch = JobMasterEpoch::default());
-                self.losses.clear();
-                self.fences = Fences::default();
-            }
-            None => {}
+            Some(_) | None => Ok(()),
         }
-        self.connected = true;
+    }
+
+    fn registered(&mut self, now: Instant, leader: LeaderEpoch, out: &mut Vec<Action>) {
+        if self.follows(leader).is_err() {
+            return;
+        }
+        (self.registered, self.connected) = (true, true);
+        if self.leader.is_some_and(|known| leader > known) {
+            self.losses.clear();
+            self.fences = Fences::default();
+            let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
+            for id in jobs {
+                let Some(job) = self.jobs.get_mut(&id) else { continue };
+                match job.process.found() {
+                    Some(found) => {
+                        job.is_orphan = true;
+                        let (epoch, message) = (job.epoch, WorkerToJob::Found(Box::new(found)));
+                        self.send(FromWorker::Job { job: id, epoch, message }, out);
+                    }
+                    None => {
+                        job.epoch = JobMasterEpoch::default();
+                        self.drop_job(now, id, Ending::Terminate, out);
+                    }
+                }
+            }
+        }
         self.leader = Some(leader);
     }
 
     /// This life is over for the JobManager: it has told every job so. What is left of it must not meet the next one.
     fn given_up(&mut self, now: Instant, out: &mut Vec<Action>) {
-        self.connected = false;
+        self.registered = false;
         let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
         for job in jobs {
             self.drop_job(now, job, Ending::Kill, out);
-        }
-    }
-
-    /// The same leader again. What was on its way when the connection broke may be lost, in both directions: slots are
-    /// offered again, losses are repeated, and processes that had work are given up, since a lost split would be a hole
-    /// in the result.
-    fn resume(&mut self, now: Instant, out: &mut Vec<Action>) {
-        self.connected = true;
-        self.slots.offer_all_again(now);
-        for (job, (epoch, process, failure)) in &self.losses {
-            let message = WorkerToJob::ProcessLost { process: *process, failure: failure.clone() };
-            self.tell(*job, *epoch, message, out);
-        }
-        let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
-        for id in jobs {
-            let Some(job) = self.jobs.get_mut(&id) else { continue };
-            if job.process.has_work() {
-                let failure = Failure::environment("the connection between TaskManager and JobManager was interrupted")
-                    .because("messages to or from the job process may be lost");
-                job.process.stop(now, Ending::Kill, Some(failure), out);
-            } else {
-                self.tell_ready(id, out);
-            }
         }
     }
 
@@ -263,8 +266,23 @@ impl State {
         if newest.is_some_and(|newest| epoch > newest) {
             self.drop_job(now, job, Ending::Terminate, out);
         }
-        self.jobs.entry(job).or_insert(Job { epoch, process: Process::Absent }).epoch = epoch;
+        let job = self.jobs.entry(job).or_insert(Job { epoch, process: Process::Absent, is_orphan: false });
+        (job.epoch, job.is_orphan) = (epoch, job.is_orphan && job.epoch == epoch);
         true
+    }
+
+    /// A new JobMaster takes over a process that was left by an older one.
+    fn adopt(&mut self, now: Instant, id: JobId, epoch: JobMasterEpoch, process: ProcessId, out: &mut Vec<Action>) {
+        let orphan = self.jobs.get_mut(&id).filter(|job| job.is_orphan && job.epoch < epoch);
+        if let Some(job) = orphan
+            && let Some(journal) = job.process.journal(process)
+        {
+            (job.epoch, job.is_orphan) = (epoch, false);
+            self.slots.hand_over(id, epoch);
+            self.tell(id, epoch, WorkerToJob::Adopted(Box::new(journal)), out);
+        } else if self.admit(now, id, epoch, out) {
+            self.repeat_loss(id, process, out);
+        }
     }
 
     fn job_message(&mut self, now: Instant, job: JobId, message: JobToWorker, out: &mut Vec<Action>) {
@@ -286,6 +304,8 @@ impl State {
             }
             JobToWorker::StartProcess(setup) => self.start(now, job, setup, out),
             JobToWorker::Forget => self.drop_job(now, job, Ending::Ask, out),
+            // Handled before it is admitted, since that would sweep out what it is about.
+            JobToWorker::Adopt { .. } => {}
             JobToWorker::Host { process, message } => {
                 let Some(entry) = self.jobs.get_mut(&job) else { return };
                 match entry.process.takes(now, process, &message) {
@@ -367,8 +387,8 @@ impl State {
             }
             keep
         });
-        if self.connected {
-            self.losses.retain(|id, _| slots.of_job(*id).next().is_some());
+        self.losses.retain(|id, _| slots.of_job(*id).next().is_some());
+        if self.is_registered() {
             for (job, grants) in self.slots.due_offers(now) {
                 self.tell_current(job, WorkerToJob::OfferSlots(grants), out);
             }
@@ -392,7 +412,8 @@ impl State {
         self.tell(job, epoch, WorkerToJob::ProcessLost { process, failure }, out);
     }
 
-    /// The JobMaster counts on a process that is not there: what was said of its end has not reached it.
+    /// The JobMaster counts on a process that is not there: what was said of its end has not reached it yet, or it counts
+    /// on one that never was.
     fn repeat_loss(&self, job: JobId, process: ProcessId, out: &mut Vec<Action>) {
         let known = self.losses.get(&job).filter(|(_, lost, _)| *lost == process);
         let failure = known.map_or_else(
@@ -418,13 +439,17 @@ impl State {
         }
     }
 
+    /// What concerns an orphan waits in its journal, or is asked for.
     fn tell(&self, job: JobId, epoch: JobMasterEpoch, message: WorkerToJob, out: &mut Vec<Action>) {
+        if self.jobs.get(&job).is_some_and(|job| job.is_orphan) {
+            return;
+        }
         self.send(FromWorker::Job { job, epoch, message }, out);
     }
 
-    /// Without a connection a message is dropped: registering again tells the whole truth.
+    /// Without a session a message is dropped: registering tells the whole truth.
     fn send(&self, message: FromWorker, out: &mut Vec<Action>) {
-        if self.connected {
+        if self.registered {
             out.push(Action::Send(message));
         }
     }
@@ -447,18 +472,4 @@ fn stuck(attempts: usize, timeout: Duration) -> Failure {
             timeout.as_secs_f32()
         ),
     )
-}
-
-/// Whether a message gives a process work that a broken connection could tear.
-fn is_work(message: &JobToHost) -> bool {
-    match message {
-        JobToHost::Deploy(_)
-        | JobToHost::EnumerateSplits { .. }
-        | JobToHost::AssignSplit { .. }
-        | JobToHost::Commit { .. }
-        | JobToHost::Abort => true,
-        // What was to be cancelled is repeated, how far others have come is asked for again, and a checkpoint whose barrier is
-        // lost is given up.
-        JobToHost::Cancel(_) | JobToHost::GroupWatermark { .. } | JobToHost::Snapshot { .. } => false,
-    }
 }

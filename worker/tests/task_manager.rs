@@ -274,25 +274,74 @@ async fn processes_in_deep_work_directories_are_told_apart() {
 }
 
 #[tokio::test]
-async fn torn_connection_is_dialled_again_by_the_same_life() {
+async fn new_leader_finds_an_empty_worker() {
     let mut cluster = Cluster::start().await;
-    let job = JobId::random();
-    let allocation = cluster.peer.give_slot(job, 0).await;
-    cluster.peer.sender.close("torn");
-    let (mut peer, registration) = cluster.jobmanager.registered(1).await;
+    let allocation = cluster.peer.give_slot(JobId::random(), 0).await;
+    cluster.peer.link.close("torn");
+    let (mut peer, registration) = cluster.jobmanager.registered(2).await;
     assert_eq!(registration.allocated[0].allocation, allocation);
-    let offered = peer.expect("offer", |message| {
-        matches!(message, FromWorker::Job { message: WorkerToJob::OfferSlots(_), .. }).then_some(())
-    });
-    offered.await;
-    peer.sender.close("torn again");
-    let (mut peer, again) = cluster.jobmanager.registered(2).await;
-    assert_eq!(again.instance, registration.instance);
     let freed = peer.expect("freed slot", |message| match message {
         FromWorker::SlotFreed(allocation) => Some(allocation),
         _ => None,
     });
-    assert_eq!(freed.await, allocation, "a new leader finds an empty worker");
+    assert_eq!(freed.await, allocation);
+}
+
+#[tokio::test]
+async fn torn_connection_loses_nothing_and_leaves_the_process_alone() {
+    let mut cluster = Cluster::start().await;
+    let job = cluster.run(&roles::program("host")).await;
+    let location = cluster.peer.ready().await;
+    let mut peer = cluster.peer;
+    for tear in 0..5 {
+        let message = JobToHost::Abort;
+        peer.say(job, JobToWorker::Host { process: location.process, message: message.clone() });
+        if tear % 2 == 0 {
+            // What was said last may or may not have left.
+            peer.link.close("torn");
+        }
+        peer.say(job, JobToWorker::Host { process: location.process, message });
+        if tear % 2 == 0 {
+            peer = cluster.jobmanager.resumed(peer).await;
+        }
+        for _ in 0..2 {
+            let answer = peer.expect("answer of the process", |message| match message {
+                FromWorker::Job { message: WorkerToJob::Host { message: HostToJob::Aborted { .. }, .. }, .. } => {
+                    Some(())
+                }
+                FromWorker::Job { message: WorkerToJob::ProcessLost { failure, .. }, .. } => {
+                    panic!("{}", failure.report())
+                }
+                _ => None,
+            });
+            answer.await;
+        }
+    }
+    assert!(is_alive(location.pid));
+}
+
+#[tokio::test]
+async fn session_that_is_over_is_followed_by_a_new_life() {
+    let mut cluster = Cluster::start().await;
+    let pid_file = cluster.dir.path().join("pid");
+    cluster.run(&lasting_program(&pid_file)).await;
+    let pid = pid_in(&pid_file).await;
+    cluster.peer.link.close("torn");
+    cluster.jobmanager.peer().await.refuse("the grace is over").await;
+    let (_peer, registration) = cluster.jobmanager.registered(1).await;
+    assert!(!is_alive(pid), "nothing of the old life meets the new one");
+    assert_eq!(registration.allocated, []);
+}
+
+#[tokio::test]
+async fn older_leader_is_left() {
+    let mut cluster = Cluster::start().await;
+    cluster.peer.link.close("torn");
+    let (peer, _) = cluster.jobmanager.registered(3).await;
+    peer.link.close("torn again");
+    let older = cluster.jobmanager.begun(2).await;
+    let reason = older.link.closed().await.to_string();
+    assert!(reason.contains("JobManager has leader epoch 2, which is older than 3"), "{reason}");
 }
 
 #[tokio::test]
@@ -325,7 +374,7 @@ async fn unwanted_task_manager_ends() {
     let dir = tempfile::tempdir().unwrap();
     let mut jobmanager = FakeJobManager::start().await;
     let mut worker = TaskManager::start(jobmanager.options(dir.path())).unwrap();
-    let mut peer = jobmanager.peer().await;
+    let mut peer = jobmanager.begun(1).await;
     peer.registration().await;
     peer.send(ToWorker::Refused { reason: "the name is taken".into(), life_is_over: false });
     assert_eq!(worker.wait().await.unwrap(), ExitReason::Refused("the name is taken".into()));

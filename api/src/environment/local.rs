@@ -83,6 +83,7 @@ fn spec(graph: JobGraph, config: &Configuration, cores: u32) -> Result<JobSpec> 
         timeouts: Timeouts { slot_request: u64::try_from(timeout).unwrap_or(u64::MAX), ..Timeouts::default() },
         restored_commit: None,
         snapshots: SnapshotSpec::default(),
+        recovered: false,
         accepted_at: Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)),
         seed: IdSequence::random_seed(),
         graph: Arc::new(graph),
@@ -254,7 +255,8 @@ impl LocalCluster {
 
     fn obey(&mut self, message: JobToWorker) {
         match message {
-            JobToWorker::AcceptSlots(_) => {}
+            // There was no JobMaster before this one.
+            JobToWorker::AcceptSlots(_) | JobToWorker::Adopt { .. } => {}
             JobToWorker::RejectSlots(allocations) | JobToWorker::FreeSlots(allocations) => {
                 for allocation in allocations {
                     self.grants.remove(&allocation);

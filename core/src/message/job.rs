@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{HostToJob, JobToHost, SlotGrant};
+use super::{HostToJob, JobToHost, SlotGrant, TaskStateChange};
 use crate::{
     failure::Failure,
-    id::{AllocationId, Digest, JobId, JobSecret, ProcessId, WorkerId},
+    id::{AllocationId, AttemptId, Digest, JobId, JobSecret, OperatorId, ProcessId, WorkerId},
 };
 
 /// From a TaskManager to a job's JobMaster.
@@ -38,6 +39,70 @@ pub enum WorkerToJob {
         /// What.
         message: HostToJob,
     },
+    /// A process of an older JobMaster runs on here. Said once to each new leadership, under the older epoch; answered by
+    /// [`JobToWorker::Adopt`] or [`JobToWorker::Forget`].
+    Found(Box<Found>),
+    /// Answer to [`JobToWorker::Adopt`]. What the process says from here on follows.
+    Adopted(Box<Journal>),
+}
+
+/// A job process that was left by a JobMaster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// Which, and where.
+    pub location: ProcessLocation,
+    /// Shared with the job's other processes.
+    pub secret: JobSecret,
+    /// The newest attempt here of each subtask.
+    pub attempts: Vec<AttemptId>,
+}
+
+/// What a job process was told and has told, as far as it counts for the next JobMaster.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Journal {
+    /// The newest attempt here of each subtask.
+    pub tasks: Vec<TaskJournal>,
+    /// Lists of splits that were asked for here.
+    pub listings: Vec<ListingJournal>,
+    /// Whether a barrier has come here.
+    pub snapshots: bool,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskJournal {
+    /// Which.
+    pub attempt: AttemptId,
+    /// The slot it runs in.
+    pub allocation: AllocationId,
+    /// Its latest report.
+    pub report: Option<TaskStateChange>,
+    /// What it reads.
+    pub readers: Vec<ReaderJournal>,
+}
+
+/// What one attempt was given of a source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReaderJournal {
+    /// The source.
+    pub source: OperatorId,
+    /// Splits, by their places in the list.
+    pub given: Vec<u32>,
+    /// It was told that there are no more.
+    pub is_dismissed: bool,
+    /// Requests that are not answered.
+    pub unanswered: u32,
+}
+
+/// A source's list of splits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListingJournal {
+    /// The source.
+    pub source: OperatorId,
+    /// Who was asked for it.
+    pub lister: AttemptId,
+    /// The list, if there is an answer.
+    pub splits: Option<Vec<Bytes>>,
 }
 
 /// From a JobMaster to a TaskManager.
@@ -51,6 +116,11 @@ pub enum JobToWorker {
     FreeSlots(Vec<AllocationId>),
     /// Bring up the job process unless it is up; answered by `ProcessReady` or `ProcessLost` in either case.
     StartProcess(Box<JobSetup>),
+    /// This process is the new JobMaster's, with the slots that it runs in. Answered by `Adopted`, or by `ProcessLost`.
+    Adopt {
+        /// Which.
+        process: ProcessId,
+    },
     /// The job has ended or left this worker: end its process, free its slots, forget it.
     Forget,
     /// For the job process.

@@ -5,15 +5,46 @@ use serde::{Deserialize, Serialize};
 
 use super::{JobToWorker, WorkerToJob};
 use crate::{
-    id::{AllocationId, InstanceId, JobId, JobMasterEpoch, LeaderEpoch, SlotIndex, WorkerId},
+    id::{AllocationId, InstanceId, JobId, JobMasterEpoch, LeaderEpoch, MessageNumber, SlotIndex, WorkerId, WorkerKey},
     resource::ResourceProfile,
     view::WorkerMetrics,
 };
 
+/// How a TaskManager opens a control connection, before any message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    /// Who dials.
+    pub worker: WorkerKey,
+    /// The leadership that it has a session with.
+    pub session: Option<LeaderEpoch>,
+    /// How far it has heard in that session.
+    pub received: MessageNumber,
+}
+
+/// How a JobManager answers an [`Opening`], before any message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Welcome {
+    /// The session that the worker asks for goes on.
+    Resumed {
+        /// How far the JobManager has heard in it.
+        received: MessageNumber,
+    },
+    /// The worker has no session with this leadership; one begins, with its registration.
+    Begun {
+        /// The leadership.
+        leader: LeaderEpoch,
+    },
+    /// The session is over, and with it this life of the worker, which may come back as a new one.
+    Over {
+        /// Why.
+        reason: String,
+    },
+}
+
 /// From a TaskManager.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// First message on every connection.
+    /// First message of a session.
     Register(Registration),
     /// Sent every heartbeat interval; carries the whole truth about slots.
     Heartbeat(Heartbeat),
@@ -49,7 +80,8 @@ pub enum FromWorker {
 /// To a TaskManager.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// Registered. On a new leader epoch the worker drops what jobs of older ones left on it.
+    /// Registered. On a new leader epoch the worker says which job processes run ([`WorkerToJob::Found`]), and drops
+    /// everything else of jobs.
     Registered {
         /// The leadership that the worker now belongs to.
         leader: LeaderEpoch,

@@ -9,14 +9,17 @@ use axum::{
     response::Response,
 };
 use flott_core::{
+    codec,
     config::keys::cluster,
-    id::WorkerKey,
-    message::{CONTROL_PROTOCOL, FromWorker, Registration, ToWorker},
+    message::{CONTROL_PROTOCOL, FromWorker, Opening},
 };
-use flott_rpc::{Connection, Event, Incoming, Options};
+use flott_rpc::{
+    Connection, Event, Incoming, Options,
+    session::{Link, Packet},
+};
 use hyper_util::rt::TokioIo;
 
-use super::{Control, Outgoing};
+use super::{Control, sessions::Opened};
 use crate::rest::{Context, RestError};
 
 /// How long a new connection may take to introduce itself.
@@ -43,8 +46,8 @@ pub(crate) async fn upgrade(State(context): State<Arc<Context>>, mut request: Re
     tokio::spawn(async move {
         match upgraded.await {
             Ok(upgraded) => {
-                let (sender, incoming) = Connection::start(TokioIo::new(upgraded), options);
-                control.serve(sender, incoming).await;
+                let (link, incoming) = Connection::start(TokioIo::new(upgraded), options.clone());
+                control.serve(link, incoming, options).await;
             }
             Err(error) => tracing::debug!(%error, "a control connection was not upgraded"),
         }
@@ -59,41 +62,53 @@ pub(crate) async fn upgrade(State(context): State<Arc<Context>>, mut request: Re
 
 impl Control {
     /// Serves one connection until it closes.
-    pub(crate) async fn serve(&self, sender: Outgoing, mut incoming: Incoming<ToWorker, FromWorker>) {
-        let Some(registration) = introduction(&sender, &mut incoming).await else { return };
-        let worker = WorkerKey { worker: registration.worker.clone(), instance: registration.instance };
-        let Some(resources) = self.resources().cloned() else {
-            sender.close("the JobManager is not ready");
+    async fn serve(&self, link: Link, mut incoming: Incoming<Packet, Packet>, options: Options) {
+        let Some(opening) = introduction(&link, &mut incoming).await else { return };
+        let Some((leader, resources)) = self.inner.resources.get().cloned() else {
+            link.close("the JobManager is not ready");
             return;
         };
-        let (number, again) = self.connected(&worker, sender.clone());
+        let worker = opening.worker.clone();
+        let opened = self.inner.sessions.lock().open(leader, &opening, &link, &options);
+        let (number, _turn) = match opened {
+            Opened::Begun(number, turn) => (number, turn),
+            Opened::Over => return tracing::info!(%worker, "a worker was told that its session is over"),
+            Opened::Waits(turn) => {
+                let turn = turn.lock_owned().await;
+                let Some(number) = self.inner.sessions.lock().resume(&opening, &link) else { return };
+                (number, turn)
+            }
+        };
+        let again = opening.session == Some(leader);
         tracing::info!(%worker, connection = number.0, again, "worker connected");
-        let mut told = resources.worker_registered(registration, number).await;
-        for master in self.masters() {
-            // Also on a first connection to this life: JobMasters that do not know the worker do not mind.
-            master.worker_resumed(worker.clone());
-        }
+        let mut told = if again { resources.worker_resumed(worker.clone(), number).await } else { Ok(()) };
         let mut reason = "the JobManager is ending".to_owned();
         while told.is_ok() {
-            match incoming.next().await {
-                Some(Event::Message(FromWorker::Register(_))) => {
-                    sender.close("a worker registers once on each connection");
-                }
-                Some(Event::Message(FromWorker::Job { job, epoch, message })) => {
-                    self.route(&worker, job, epoch, message).await;
-                }
-                Some(Event::Message(message)) => told = resources.from_worker(worker.clone(), message).await,
-                Some(Event::Request(..)) => {
-                    // Dropped without an answer, which refuses it: this protocol has no calls.
-                }
+            let packet = match incoming.next().await {
+                Some(Event::Message(packet)) => packet,
+                // Dropped without an answer, which refuses it: this protocol has no calls.
+                Some(Event::Request(..)) => continue,
                 Some(Event::Closed(why)) => {
                     reason = why.to_string();
                     break;
                 }
                 None => break,
+            };
+            let received = self.inner.sessions.lock().receive(&worker, number, packet);
+            match received {
+                None => {
+                    "its session is over".clone_into(&mut reason);
+                    break;
+                }
+                Some(None) => {}
+                Some(Some(FromWorker::Register(registration))) => {
+                    told = resources.worker_registered(registration, number).await;
+                }
+                Some(Some(FromWorker::Job { job, epoch, message })) => self.route(&worker, job, epoch, message).await,
+                Some(Some(message)) => told = resources.from_worker(worker.clone(), message).await,
             }
         }
-        self.disconnected(&worker, number);
+        self.inner.sessions.lock().disconnected(&worker, number);
         tracing::info!(%worker, connection = number.0, %reason, "worker disconnected");
         if resources.connection_lost(worker, number, reason).await.is_err() {
             tracing::debug!("the ResourceManager has ended before a connection");
@@ -101,14 +116,17 @@ impl Control {
     }
 }
 
-/// The first message, which must be a registration and come soon.
-async fn introduction(sender: &Outgoing, incoming: &mut Incoming<ToWorker, FromWorker>) -> Option<Registration> {
+/// The first packet, which must be an opening and come soon.
+async fn introduction(link: &Link, incoming: &mut Incoming<Packet, Packet>) -> Option<Opening> {
     match tokio::time::timeout(INTRODUCTION, incoming.next()).await {
-        Ok(Some(Event::Message(FromWorker::Register(registration)))) => return Some(registration),
-        Ok(Some(Event::Closed(reason))) => tracing::debug!(%reason, "a control connection closed before it registered"),
-        Ok(Some(_)) => sender.close("the first message must be a registration"),
+        Ok(Some(Event::Message(Packet::Open(opening)))) => match codec::decode(&opening) {
+            Ok(opening) => return Some(opening),
+            Err(error) => link.close(&format!("the opening cannot be read: {error}")),
+        },
+        Ok(Some(Event::Closed(reason))) => tracing::debug!(%reason, "a control connection closed before it was opened"),
+        Ok(Some(_)) => link.close("the first packet must be an opening"),
         Ok(None) => {}
-        Err(_) => sender.close("no registration came in time"),
+        Err(_) => link.close("no opening came in time"),
     }
     None
 }

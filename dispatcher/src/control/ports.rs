@@ -21,26 +21,24 @@ pub struct JobPort {
 }
 
 impl ClusterPort for JobPort {
-    fn declare(&self, Declaration { job, epoch, needs, idle }: Declaration) {
+    fn declare(&self, Declaration { job, epoch, needs, idle, reconciling }: Declaration) {
         if let Some(resources) = self.control.resources() {
-            resources.declare(Needs::new(job, epoch, needs).idle(idle));
+            resources.declare(Needs::new(job, epoch, needs).idle(idle).reconciling(reconciling));
         }
     }
 
     fn send(&self, worker: &WorkerKey, epoch: JobMasterEpoch, message: JobToWorker) {
-        self.control.send(worker, ToWorker::Job { job: self.job, epoch, message });
+        self.control.send(worker, &ToWorker::Job { job: self.job, epoch, message });
     }
 }
 
 impl WorkerPort for Control {
     fn send(&self, to: &WorkerKey, message: ToWorker) {
-        Self::send(self, to, message);
+        Self::send(self, to, &message);
     }
 
     fn disconnect(&self, worker: &WorkerKey, reason: &str) {
-        if let Some((_, sender)) = self.inner.connections.lock().remove(worker) {
-            sender.close(reason);
-        }
+        self.inner.sessions.lock().end(worker, reason);
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Begin {
     pub epoch: JobMasterEpoch,
     /// Whether its cancellation was asked for in an earlier life.
     pub cancelled: bool,
+    /// Whether an earlier life has had it.
+    pub recovered: bool,
     /// What an earlier life wanted to commit.
     pub manifest: Option<Vec<Committable>>,
 }
@@ -112,8 +114,17 @@ impl Dispatcher {
     }
 
     fn spec(&self, begin: Begin) -> JobSpec {
-        let Begin { graph, graph_digest, mut configuration, default_parallelism, accepted_at, epoch, manifest, .. } =
-            begin;
+        let Begin {
+            graph,
+            graph_digest,
+            mut configuration,
+            default_parallelism,
+            accepted_at,
+            epoch,
+            manifest,
+            recovered,
+            ..
+        } = begin;
         configuration.retain(|key, _| !key.starts_with(CLUSTER_ONLY));
         let cluster = &self.inner.configuration;
         let timeouts = Timeouts {
@@ -132,6 +143,7 @@ impl Dispatcher {
             timeouts,
             restored_commit: manifest,
             snapshots: SnapshotSpec::default(),
+            recovered,
             accepted_at: Millis(accepted_at),
             seed: IdSequence::random_seed(),
         }

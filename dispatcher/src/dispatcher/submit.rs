@@ -95,6 +95,7 @@ impl Dispatcher {
                     epoch,
                     cancelled: false,
                     manifest: None,
+                    recovered: false,
                 };
                 Ok((job, Accepted::New(Box::new(begin))))
             }

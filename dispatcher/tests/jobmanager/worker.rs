@@ -4,18 +4,23 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use flott_core::{
+    codec,
     failure::Failure,
-    id::{AttemptId, InstanceId, JobId, JobMasterEpoch, LeaderEpoch, ProcessId, WorkerId},
+    id::{AttemptId, InstanceId, JobId, JobMasterEpoch, LeaderEpoch, MessageNumber, ProcessId, WorkerId, WorkerKey},
     message::{
         CONTROL_PATH, CONTROL_PROTOCOL, Committable, FromWorker, Heartbeat, HostToJob, JobToHost, JobToWorker,
-        LogAnswer, LogChunk, LogFile, LogRequest, ProcessLocation, Registration, SlotGrant, TaskStateChange, ToWorker,
-        WorkerToJob,
+        LogAnswer, LogChunk, LogFile, LogRequest, Opening, ProcessLocation, Registration, SlotGrant, TaskStateChange,
+        ToWorker, Welcome, WorkerToJob,
     },
     resource::ResourceProfile,
     status::ExecutionState,
     view::{Accumulator, TaskMetrics, WorkerMetrics},
 };
-use flott_rpc::{Connection, Event, Incoming, Options, Sender, carrier::http};
+use flott_rpc::{
+    Connection, Event, Incoming, Options,
+    carrier::http,
+    session::{Packet, Session},
+};
 use tokio::task::JoinHandle;
 
 /// What the tasks of this worker do.
@@ -48,7 +53,7 @@ struct Played {
     worker: WorkerId,
     tasks: Tasks,
     leader: LeaderEpoch,
-    sender: Sender<FromWorker, ToWorker>,
+    session: Session<FromWorker, ToWorker>,
     process: ProcessId,
     slots: BTreeMap<flott_core::id::AllocationId, SlotGrant>,
 }
@@ -59,7 +64,7 @@ impl Worker {
         let upgrade =
             http::Upgrade { path: CONTROL_PATH, protocol: CONTROL_PROTOCOL, token, timeout: Duration::from_secs(30) };
         let io = http::connect(address, &upgrade).await.unwrap();
-        let (sender, mut incoming) = Connection::start(io, Options::default());
+        let (link, mut incoming) = Connection::start(io, Options::default());
         let slot = ResourceProfile { cpu_millicores: 1000, memory_bytes: 512 << 20 };
         let registration = Registration {
             worker: WorkerId(name.to_owned()),
@@ -74,15 +79,25 @@ impl Worker {
             started_at: 1,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        sender.send(FromWorker::Register(registration)).unwrap();
-        let Some(Event::Message(ToWorker::Registered { leader })) = incoming.next().await else {
+        let worker = WorkerKey { worker: registration.worker.clone(), instance: registration.instance };
+        let opening = Opening { worker, session: None, received: MessageNumber(0) };
+        link.send(Packet::open(&opening).unwrap()).unwrap();
+        let Some(Event::Message(Packet::Open(welcome))) = incoming.next().await else {
+            panic!("the session is opened first");
+        };
+        assert!(matches!(codec::decode(&welcome), Ok(Welcome::Begun { .. })));
+        let mut session = Session::new(&Options::default());
+        session.resume(link, None, MessageNumber(0)).unwrap();
+        session.send(&FromWorker::Register(registration)).unwrap();
+        let Some(Event::Message(packet)) = incoming.next().await else { panic!("the worker is answered") };
+        let Ok(Some(ToWorker::Registered { leader })) = session.receive(packet) else {
             panic!("the worker is registered first");
         };
         let played = Played {
             worker: WorkerId(name.to_owned()),
             tasks,
             leader,
-            sender,
+            session,
             process: ProcessId::random(),
             slots: BTreeMap::new(),
         };
@@ -91,7 +106,7 @@ impl Worker {
 }
 
 impl Played {
-    async fn run(mut self, mut incoming: Incoming<FromWorker, ToWorker>) {
+    async fn run(mut self, mut incoming: Incoming<Packet, Packet>) {
         let mut heartbeats = tokio::time::interval(Duration::from_millis(500));
         loop {
             let event = tokio::select! {
@@ -103,32 +118,35 @@ impl Played {
                     continue;
                 }
             };
-            let Some(event) = event else { return };
-            match event {
-                Event::Message(ToWorker::AllocateSlot(grant)) => {
+            let message = match event {
+                Some(Event::Message(packet)) => self.session.receive(packet).unwrap(),
+                Some(Event::Request(..)) => None,
+                Some(Event::Closed(_)) | None => return,
+            };
+            match message {
+                Some(ToWorker::AllocateSlot(grant)) => {
                     self.slots.insert(grant.allocation, grant.clone());
                     self.say(FromWorker::SlotAllocated(grant.allocation));
                     let (job, epoch) = (grant.job, grant.epoch);
                     self.say_job(job, epoch, WorkerToJob::OfferSlots(vec![grant]));
                 }
-                Event::Message(ToWorker::FreeSlot { allocation, .. }) => {
+                Some(ToWorker::FreeSlot { allocation, .. }) => {
                     self.slots.remove(&allocation);
                     self.say(FromWorker::SlotFreed(allocation));
                 }
-                Event::Message(ToWorker::Job { job, epoch, message }) => self.job(job, epoch, message),
-                Event::Message(ToWorker::ReadLog(request)) => self.log(request),
-                Event::Message(ToWorker::Shutdown { .. }) | Event::Closed(_) => return,
-                Event::Message(_) | Event::Request(..) => {}
+                Some(ToWorker::Job { job, epoch, message }) => self.job(job, epoch, message),
+                Some(ToWorker::ReadLog(request)) => self.log(request),
+                Some(ToWorker::Shutdown { .. }) => return,
+                Some(ToWorker::Registered { .. } | ToWorker::Refused { .. }) | None => {}
             }
         }
     }
 
-    fn say(&self, message: FromWorker) {
-        // A connection that is closed ends the loop.
-        let _ = self.sender.send(message);
+    fn say(&mut self, message: FromWorker) {
+        self.session.send(&message).unwrap();
     }
 
-    fn say_job(&self, job: JobId, epoch: JobMasterEpoch, message: WorkerToJob) {
+    fn say_job(&mut self, job: JobId, epoch: JobMasterEpoch, message: WorkerToJob) {
         self.say(FromWorker::Job { job, epoch, message });
     }
 
@@ -142,7 +160,7 @@ impl Played {
 
     fn job(&mut self, job: JobId, epoch: JobMasterEpoch, message: JobToWorker) {
         match message {
-            JobToWorker::AcceptSlots(_) => {}
+            JobToWorker::AcceptSlots(_) | JobToWorker::Adopt { .. } => {}
             JobToWorker::RejectSlots(slots) | JobToWorker::FreeSlots(slots) => {
                 self.free(|grant| slots.contains(&grant.allocation));
             }
@@ -206,7 +224,7 @@ impl Played {
         states
     }
 
-    fn log(&self, LogRequest { request, file, offset, length_max }: LogRequest) {
+    fn log(&mut self, LogRequest { request, file, offset, length_max }: LogRequest) {
         let content = b"0123456789";
         let result = match file.as_deref() {
             None => Ok(LogAnswer::Files(vec![

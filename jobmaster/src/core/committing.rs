@@ -23,7 +23,7 @@ impl JobMasterCore {
         match self.phase {
             Phase::Executing | Phase::Stopping(_) => {}
             // The final commit takes over what is left.
-            Phase::New | Phase::Committing(_) | Phase::Aborting(..) | Phase::Done => return,
+            Phase::New | Phase::Reconciling(_) | Phase::Committing(_) | Phase::Aborting(..) | Phase::Done => return,
         }
         let hosts: Vec<&Arc<Host>> = self.processes.hosts().collect();
         let Some((_, commit)) = self.commits.current() else { return };
@@ -88,16 +88,6 @@ impl JobMasterCore {
             && commit.is_asked(worker)
         {
             commit.state = CommitState::Seeking;
-        }
-    }
-
-    /// Repeats what a process may have missed.
-    pub(super) fn repeat_commit(&mut self, host: &Host) {
-        if let Some((_, commit)) = self.commits.at_hand()
-            && commit.is_asked(&host.worker)
-        {
-            let message = JobToHost::Commit { round: commit.round, committables: commit.committables.clone() };
-            self.send_host(host, message);
         }
     }
 }

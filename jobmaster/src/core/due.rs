@@ -18,6 +18,7 @@ impl JobMasterCore {
         let restart = || self.states.backoff.first().map(|(at, _)| *at).filter(|_| !self.checkpoints.is_storing());
         let waits = match &self.phase {
             Phase::New | Phase::Done => return None,
+            Phase::Reconciling(reconciling) => [Some(reconciling.until()), None, None, None],
             Phase::Executing => [slots(), process(), cancel(), restart()],
             Phase::Committing(commit) => [slots(), process(), commit.deadline(), None],
             Phase::Stopping(_) => [cancel(), self.awaits_cause(), None, None],
@@ -30,6 +31,7 @@ impl JobMasterCore {
 
     /// Does what is due by now.
     pub(super) fn run_due(&mut self) {
+        self.reconciling_due();
         self.cancellations_due();
         self.processes_due();
         self.slots_due();

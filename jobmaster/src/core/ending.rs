@@ -20,6 +20,7 @@ use crate::{
 impl JobMasterCore {
     /// Someone asks to cancel. Once the commit has begun it is too late: the job has decided to finish.
     pub(super) fn cancel(&mut self) {
+        self.give_up_reconciling("the job is cancelled");
         match &mut self.phase {
             Phase::New | Phase::Executing => self.stop_job(JobStep::Cancel, Ending::Canceled),
             // All is in its savepoint, and becomes visible.
@@ -28,7 +29,7 @@ impl JobMasterCore {
                 *ending = Ending::Canceled;
                 self.step_job(JobStep::Cancel);
             }
-            Phase::Committing(_) | Phase::Done => {}
+            Phase::Reconciling(_) | Phase::Committing(_) | Phase::Done => {}
         }
     }
 
@@ -54,7 +55,7 @@ impl JobMasterCore {
     /// Goes on with the end of the job as far as it can.
     pub(super) fn advance_ending(&mut self) {
         match &self.phase {
-            Phase::New | Phase::Done => {}
+            Phase::New | Phase::Reconciling(_) | Phase::Done => {}
             Phase::Executing => {
                 if self.graph.is_done() && !self.checkpoints.is_storing() {
                     self.begin_commit();
@@ -168,7 +169,7 @@ impl JobMasterCore {
     pub(super) fn ending_lost_process(&mut self, worker: &WorkerKey, failure: &Failure) {
         self.commit_lost_process(worker);
         match &mut self.phase {
-            Phase::New | Phase::Executing | Phase::Stopping(_) | Phase::Done => {}
+            Phase::New | Phase::Reconciling(_) | Phase::Executing | Phase::Stopping(_) | Phase::Done => {}
             Phase::Committing(commit) => {
                 let counts = match &commit.state {
                     CommitState::Asked { .. } => commit.is_asked(worker),
@@ -265,26 +266,6 @@ impl JobMasterCore {
             }
         }
         self.conclude(JobStep::End);
-    }
-
-    /// Repeats what a process may have missed of the end.
-    pub(super) fn repeat_ending(&mut self, host: &Host) {
-        let message = match &self.phase {
-            Phase::New | Phase::Executing | Phase::Stopping(_) | Phase::Done => return,
-            Phase::Committing(commit) => {
-                if !commit.is_asked(&host.worker) {
-                    return;
-                }
-                JobToHost::Commit { round: commit.round, committables: commit.committables.clone() }
-            }
-            Phase::Aborting(_, abort) => {
-                if abort.asked.as_ref().is_none_or(|asked| asked.worker != host.worker) {
-                    return;
-                }
-                JobToHost::Abort
-            }
-        };
-        self.send_host(host, message);
     }
 
     /// The job is over: nothing of it is left anywhere.

@@ -41,8 +41,6 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
-    /// The connection to a TaskManager broke and is there again; messages to it may have been lost meanwhile.
-    WorkerResumed(WorkerKey),
     /// The ResourceManager's reasons why declared slots are missing, all of them.
     Pending(Vec<PendingReason>),
     /// Someone asks to cancel the job.
@@ -80,6 +78,8 @@ pub struct Needs {
     pub slots: BTreeMap<ResourceProfile, u32>,
     /// Whether it runs nothing on those that it has, since others are missing. Finished tasks may have left results there.
     pub idle: bool,
+    /// Whether the job waits for slots that it had under an earlier JobMaster.
+    pub reconciling: bool,
 }
 
 /// Something to be done, in the order given.
@@ -127,6 +127,11 @@ pub enum Wait {
     Slots {
         /// How many.
         missing: u32,
+    },
+    /// Tasks that an earlier JobMaster has left.
+    Found {
+        /// Subtasks of which nothing was found.
+        missing: usize,
     },
     /// Job processes that were asked for.
     Processes {

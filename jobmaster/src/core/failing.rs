@@ -34,6 +34,9 @@ impl JobMasterCore {
         if self.is_over() || self.processes.is_lost(worker) {
             return;
         }
+        if self.has_found(worker) {
+            self.give_up_reconciling("a TaskManager that had tasks of it is lost");
+        }
         self.give_up_worker(worker, failure);
         self.processes.lose_worker(worker);
     }
@@ -142,7 +145,12 @@ impl JobMasterCore {
     pub(super) fn fail_regions(&mut self, hit: BTreeSet<RegionIndex>, failure: Failure) {
         match &self.phase {
             Phase::Executing => {}
-            Phase::New | Phase::Committing(_) | Phase::Stopping(_) | Phase::Aborting(..) | Phase::Done => {
+            Phase::New
+            | Phase::Reconciling(_)
+            | Phase::Committing(_)
+            | Phase::Stopping(_)
+            | Phase::Aborting(..)
+            | Phase::Done => {
                 self.note_concurrent(None, failure);
                 return;
             }

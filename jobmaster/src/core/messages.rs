@@ -3,18 +3,19 @@
 use flott_core::{
     failure::Failure,
     id::{AttemptId, JobMasterEpoch, ProcessId, WorkerKey},
-    message::{HostToJob, JobToHost, JobToWorker, ProcessLocation, TaskStateChange, WorkerToJob},
+    message::{HostToJob, JobToWorker, ProcessLocation, TaskStateChange, WorkerToJob},
     status::ExecutionState,
     view::TaskMetrics,
 };
 
 use super::{JobMasterCore, Phase, regions::RegionPhase};
-use crate::{
-    commit::Asked, execution_graph::transition::ExecutionStep, index::ExecutionIndex, processes::ProcessState,
-};
+use crate::{commit::Asked, execution_graph::transition::ExecutionStep, index::ExecutionIndex};
 
 impl JobMasterCore {
     pub(super) fn worker_message(&mut self, worker: &WorkerKey, epoch: JobMasterEpoch, message: WorkerToJob) {
+        if let WorkerToJob::Found(found) = message {
+            return self.found(worker, epoch, *found);
+        }
         if !self.is_ours(epoch) || self.processes.is_lost(worker) {
             return;
         }
@@ -22,6 +23,7 @@ impl JobMasterCore {
             self.answer_after_end(worker, &message);
             return;
         }
+        let Some(message) = self.while_reconciling(worker, message) else { return };
         match message {
             WorkerToJob::OfferSlots(grants) => self.offered(worker, &grants),
             WorkerToJob::SlotLost { allocation, reason } => self.slot_lost(worker, allocation, &reason),
@@ -32,6 +34,8 @@ impl JobMasterCore {
                 }
             }
             WorkerToJob::Host { process, message } => self.host_message(worker, process, message),
+            // Asked for while reconciling only.
+            WorkerToJob::Found(_) | WorkerToJob::Adopted(_) => {}
         }
     }
 
@@ -43,7 +47,11 @@ impl JobMasterCore {
                     self.send(worker, JobToWorker::Forget);
                 }
             }
-            WorkerToJob::SlotLost { .. } | WorkerToJob::ProcessLost { .. } | WorkerToJob::Host { .. } => {}
+            WorkerToJob::SlotLost { .. }
+            | WorkerToJob::ProcessLost { .. }
+            | WorkerToJob::Host { .. }
+            | WorkerToJob::Found(_)
+            | WorkerToJob::Adopted(_) => {}
         }
     }
 
@@ -53,7 +61,7 @@ impl JobMasterCore {
         }
     }
 
-    fn host_message(&mut self, worker: &WorkerKey, process: ProcessId, message: HostToJob) {
+    pub(super) fn host_message(&mut self, worker: &WorkerKey, process: ProcessId, message: HostToJob) {
         match message {
             HostToJob::TaskState(change) => {
                 if let Some(execution) = self.reported(worker, process, change.attempt) {
@@ -173,43 +181,5 @@ impl JobMasterCore {
         let failure = self.graph.locate(execution, failure);
         self.graph.execution_mut(execution).failure = Some(failure.clone());
         self.fail_regions(self.regions_of([execution]), failure);
-    }
-
-    // ------------------------------------------------------------ resumed connections
-
-    /// Repeats to a TaskManager what it may have missed. All of it may be repeated without harm.
-    pub(super) fn worker_resumed(&mut self, worker: &WorkerKey) {
-        if self.is_over() || self.processes.is_lost(worker) {
-            return;
-        }
-        let allocations = self.slots.allocations_on(worker);
-        if !allocations.is_empty() {
-            self.send(worker, JobToWorker::AcceptSlots(allocations));
-        }
-        let host = match self.processes.state(worker) {
-            ProcessState::Absent => return,
-            ProcessState::Starting { .. } => {
-                self.send(worker, JobToWorker::StartProcess(Box::new(self.setup.clone())));
-                return;
-            }
-            ProcessState::Ready(host) => std::sync::Arc::clone(host),
-        };
-        let deployed: Vec<_> = self.processes.executions(worker).collect();
-        let in_state = |wanted| -> Vec<ExecutionIndex> {
-            deployed.iter().copied().filter(|execution| self.graph.execution(*execution).state == wanted).collect()
-        };
-        let (deploying, canceling) = (in_state(ExecutionState::Deploying), in_state(ExecutionState::Canceling));
-        self.send_deployments(&deploying);
-        // Sent though there may be nothing to cancel: if the process is gone and we have missed it, that is the answer.
-        let attempts = canceling.into_iter().map(|execution| self.graph.attempt_id(execution)).collect();
-        self.send_host(&host, JobToHost::Cancel(attempts));
-        for place in 0..self.splits.len() {
-            let lister = self.splits[place].lister().and_then(|attempt| self.graph.current(attempt));
-            if let Some(lister) = lister.filter(|lister| deployed.binary_search(lister).is_ok()) {
-                self.send_listing(place, lister);
-            }
-        }
-        self.repeat_commit(&host);
-        self.repeat_ending(&host);
     }
 }

@@ -120,7 +120,12 @@ impl JobMasterCore {
                 self.stop_regions(fresh, open.at, open.entry);
             }
             Phase::Stopping(Ending::Failed(ending)) if open.given_up.is_some() => **ending = cause,
-            Phase::New | Phase::Committing(_) | Phase::Stopping(_) | Phase::Aborting(..) | Phase::Done => {}
+            Phase::New
+            | Phase::Reconciling(_)
+            | Phase::Committing(_)
+            | Phase::Stopping(_)
+            | Phase::Aborting(..)
+            | Phase::Done => {}
         }
     }
 

@@ -151,7 +151,7 @@ impl JobMasterCore {
         }
     }
 
-    fn place(&mut self, execution: ExecutionIndex) {
+    pub(super) fn place(&mut self, execution: ExecutionIndex) {
         let slot = self.slots.sharing().of(execution);
         let held = self.slots.held(slot).cloned();
         let placement = held.and_then(|held| {

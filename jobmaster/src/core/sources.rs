@@ -6,7 +6,7 @@ use super::JobMasterCore;
 use crate::{index::ExecutionIndex, splits::Assignment};
 
 impl JobMasterCore {
-    fn coordinator(&self, execution: ExecutionIndex, source: OperatorId) -> Option<usize> {
+    pub(super) fn coordinator(&self, execution: ExecutionIndex, source: OperatorId) -> Option<usize> {
         let vertex = self.graph.execution(execution).vertex;
         let mut candidates = self.splits_of.get(&vertex)?.iter().copied();
         candidates.find(|place| self.splits[*place].source == source)
@@ -60,9 +60,9 @@ impl JobMasterCore {
     }
 
     fn send_split(&mut self, source: OperatorId, assignment: Assignment) {
-        let Assignment { attempt, split, share } = assignment;
+        let Assignment { attempt, split, place, share } = assignment;
         if let Some(host) = self.graph.current(attempt).and_then(|execution| self.host_of(execution)) {
-            self.send_host(&host, JobToHost::AssignSplit { attempt, source, split, share });
+            self.send_host(&host, JobToHost::AssignSplit { attempt, source, split, place, share });
         }
     }
 

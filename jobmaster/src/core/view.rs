@@ -80,6 +80,7 @@ impl JobMasterCore {
         }
         match &self.phase {
             Phase::New => waits.push(Wait::Start),
+            Phase::Reconciling(reconciling) => waits.push(Wait::Found { missing: reconciling.missing() }),
             Phase::Executing | Phase::Stopping(_) | Phase::Done => {}
             Phase::Committing(commit) => match &commit.state {
                 CommitState::Persisting => waits.push(Wait::Manifest),
@@ -124,7 +125,7 @@ impl JobMasterCore {
                 }
                 RegionPhase::Ended => true,
             };
-            if !right && !matches!(self.phase, Phase::New) {
+            if !right && !matches!(self.phase, Phase::New | Phase::Reconciling(_)) {
                 return Err(format!("region {} is inconsistent: {state:?}", region.0));
             }
         }

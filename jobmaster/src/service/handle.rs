@@ -80,12 +80,6 @@ impl JobMasterHandle {
         self.tell(Event::WorkerLost { worker, failure });
     }
 
-    /// The connection to a TaskManager was broken and is there again. The JobMaster repeats what may have been lost on the
-    /// way there.
-    pub fn worker_resumed(&self, worker: WorkerKey) {
-        self.tell(Event::WorkerResumed(worker));
-    }
-
     /// Why declared slots are missing: all reasons, in place of earlier ones.
     pub fn pending(&self, reasons: Vec<PendingReason>) {
         self.tell(Event::Pending(reasons));

@@ -26,6 +26,8 @@ pub struct Declaration {
     pub needs: BTreeMap<ResourceProfile, u32>,
     /// Whether it runs nothing on the slots that it has, since others are missing.
     pub idle: bool,
+    /// Whether it waits for slots that it had under an earlier JobMaster, and wants no others.
+    pub reconciling: bool,
 }
 
 /// The JobMaster's way to the cluster.
@@ -33,11 +35,9 @@ pub struct Declaration {
 /// # Contract
 /// - Calls come from the JobMaster's loop, one at a time and in order; they must return at once and never block, wait or
 ///   call back into the JobMaster's handle in a way that waits.
-/// - Both may be repeated with equal content. Calls for one TaskManager arrive in order, or are dropped.
-/// - `send` to a TaskManager that is not connected is dropped. Whether it ever comes back is told by
-///   [`JobMasterHandle::worker_resumed`](crate::JobMasterHandle::worker_resumed) or
-///   [`JobMasterHandle::worker_lost`](crate::JobMasterHandle::worker_lost): one of the two follows every broken
-///   connection.
+/// - Both may be repeated with equal content.
+/// - What is sent to a TaskManager arrives once and in order, if later where its connection is broken; or the TaskManager
+///   is lost, which is told by [`JobMasterHandle::worker_lost`](crate::JobMasterHandle::worker_lost).
 pub trait ClusterPort: Send + Sync + 'static {
     /// Tells the ResourceManager what the job needs from now on.
     fn declare(&self, declaration: Declaration);

@@ -157,7 +157,7 @@ impl FakeCluster {
         self.at_worker(worker, FakeWorker::kill_process);
     }
 
-    /// A job process dies, and nobody hears of it.
+    /// A job process dies, and nobody hears of it yet.
     pub fn kill_process_unheard(&mut self, worker: &WorkerKey) {
         self.at_worker(worker, |worker| {
             worker.kill_process();
@@ -322,15 +322,6 @@ impl FakeCluster {
         }
         self.tell(Event::Worker { worker, epoch, message });
         true
-    }
-
-    /// The connection to a TaskManager breaks, and what was on its way there is lost; then it is there again.
-    pub fn reconnect(&mut self, worker: &WorkerKey) {
-        if let Some(lane) = self.to_workers.get_mut(worker) {
-            lane.clear();
-            self.busy.remove(worker);
-            self.tell(Event::WorkerResumed(worker.clone()));
-        }
     }
 
     /// Splits of each source.

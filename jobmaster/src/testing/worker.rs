@@ -226,6 +226,8 @@ impl FakeWorker {
                 }
                 Vec::new()
             }
+            // It is of one JobMaster alone.
+            JobToWorker::Adopt { .. } => Vec::new(),
             JobToWorker::StartProcess(_) => vec![self.start()],
             JobToWorker::Forget => {
                 self.process = None;

@@ -68,7 +68,7 @@ impl SlotManager {
             return Ok(());
         }
         for id in self.short.iter().filter_map(|arrival| self.order.get(arrival)) {
-            let Some(job) = self.jobs.get(id) else { continue };
+            let Some(job) = self.jobs.get(id).filter(|job| !job.reconciling) else { continue };
             let mut free = self.free.classes();
             if free.serve(&job.missing()).is_empty() {
                 return Err(format!("job {id} waits though free slots serve it"));

@@ -18,11 +18,18 @@ use crate::{
 pub enum Event {
     /// A job says what it needs.
     Declared(Declaration),
-    /// A worker introduced itself on a connection.
+    /// A worker introduced itself; it has not done so in this life before.
     Registered {
         /// Who.
         registration: Box<Registration>,
         /// On which connection.
+        connection: ConnectionNumber,
+    },
+    /// A worker is on another connection, and nothing that was said has been lost.
+    Resumed {
+        /// Who.
+        worker: WorkerKey,
+        /// The connection.
         connection: ConnectionNumber,
     },
     /// A worker said something.

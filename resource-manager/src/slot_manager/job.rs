@@ -23,6 +23,7 @@ pub(super) struct Job {
     pub(super) needs: BTreeMap<ResourceProfile, u32>,
     pub(super) useful_min: u32,
     pub(super) idle: bool,
+    pub(super) reconciling: bool,
     /// What counts as given: asked for at a worker, or held.
     pub(super) grants: BTreeMap<AllocationId, (WorkerNumber, ResourceProfile)>,
     counts: BTreeMap<ResourceProfile, u32>,
@@ -42,6 +43,7 @@ impl Job {
             needs: BTreeMap::new(),
             useful_min: 0,
             idle: false,
+            reconciling: false,
             grants: BTreeMap::new(),
             counts: BTreeMap::new(),
             on_worker: BTreeMap::new(),

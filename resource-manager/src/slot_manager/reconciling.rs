@@ -2,7 +2,7 @@
 //!
 //! What the worker has and nobody here knows is freed. What is known here and the worker does not have is asked for
 //! again, or given up. A heartbeat may have been sent before the latest request arrived, so a difference only counts
-//! when the last word about the slot is older than a message can be on its way; a registration begins a connection,
+//! when the last word about the slot is older than a message can be on its way; a registration begins a session,
 //! so nothing is on its way.
 
 use std::{

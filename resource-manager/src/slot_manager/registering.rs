@@ -5,7 +5,7 @@ use std::time::Duration;
 use flott_core::{
     failure::Failure,
     id::WorkerKey,
-    message::{Registration, ToWorker},
+    message::{Registration, SlotGrant, ToWorker},
     view::WorkerMetrics,
 };
 
@@ -20,6 +20,8 @@ use crate::{backend::WorkerSpec, ports::ConnectionNumber, time::Time};
 const SLOTS_MAX: usize = 4096;
 /// Longest name of a worker in bytes.
 const NAME_MAX: usize = 256;
+/// What a worker is told of a life that jobs were told is over.
+const GIVEN_UP: &str = "this life of the worker was given up; it may come back as a new one";
 
 impl SlotManager {
     pub(super) fn register(&mut self, now: Time, registration: Registration, connection: ConnectionNumber) {
@@ -30,7 +32,7 @@ impl SlotManager {
         }
         if self.gone.contains(&registration.instance) {
             // Jobs were told that this life is over, and have made up their minds.
-            self.refuse(key, "this life of the worker was given up; it may come back as a new one".into(), true);
+            self.refuse(key, GIVEN_UP.into(), true);
             return;
         }
         let known = self.by_name.get(&key.worker).and_then(|number| Some((*number, self.workers.get(number)?)));
@@ -38,7 +40,9 @@ impl SlotManager {
             if known.key.instance == key.instance {
                 // A repeat on the connection in use was answered before.
                 if connection > known.link.number() {
-                    self.resume(now, number, registration, connection);
+                    // What it was told before it may not have heard, or it would not begin again.
+                    self.refuse(key, GIVEN_UP.into(), true);
+                    self.lose(now, number, "it has registered twice in one life");
                 }
                 return;
             }
@@ -109,20 +113,41 @@ impl SlotManager {
         self.deadlines.set(now + self.options.stable_after, Due::Stable(number));
         self.send(number, ToWorker::Registered { leader: self.leader });
         self.open_slots(now, number);
+        self.keep(now, number, &allocated);
         self.reconcile(now, number, &allocated, Duration::ZERO);
         self.changed = true;
     }
 
     /// The same life on another connection: as if nothing had been.
-    fn resume(&mut self, now: Time, number: WorkerNumber, registration: Registration, connection: ConnectionNumber) {
-        if let Some(worker) = self.workers.get_mut(&number) {
-            worker.link = Link::Up(connection);
-        }
+    pub(super) fn resume(&mut self, now: Time, key: WorkerKey, connection: ConnectionNumber) {
+        let Some(number) = self.number_of(&key.worker, &key.instance) else {
+            // It was given up just now.
+            self.refuse(key, GIVEN_UP.into(), true);
+            return;
+        };
+        let Some(worker) = self.workers.get_mut(&number).filter(|worker| connection > worker.link.number()) else {
+            return;
+        };
+        worker.link = Link::Up(connection);
         self.detector.heard(&number, now);
-        self.send(number, ToWorker::Registered { leader: self.leader });
         self.open_slots(now, number);
-        self.reconcile(now, number, &registration.allocated, Duration::ZERO);
         self.changed = true;
+    }
+
+    /// Slots that a job had under an earlier leadership, and still needs, stay with it.
+    fn keep(&mut self, now: Time, number: WorkerNumber, listed: &[SlotGrant]) {
+        for grant in listed {
+            let state = self.workers.get(&number).and_then(|worker| worker.slot(grant.slot)).map(|slot| &slot.state);
+            let job = self.jobs.get(&grant.job).filter(|job| job.reconciling && job.epoch > grant.epoch);
+            if state == Some(&SlotState::Free)
+                && !self.allocations.contains_key(&grant.allocation)
+                && let Some(job) = job
+                && job.missing().contains_key(&grant.profile)
+            {
+                let grant = SlotGrant { epoch: job.epoch, ..grant.clone() };
+                self.set_slot(now, number, grant.slot, SlotState::Held { grant, since: now });
+            }
+        }
     }
 
     /// Every slot that is nobody's can be given, now that the worker can be told.

@@ -22,7 +22,7 @@ impl SlotManager {
         let mut aside = Vec::new();
         for arrival in self.short.iter().copied().collect::<Vec<_>>() {
             let Some(id) = self.order.get(&arrival).copied() else { continue };
-            let Some(job) = self.jobs.get(&id) else { continue };
+            let Some(job) = self.jobs.get(&id).filter(|job| !job.reconciling) else { continue };
             let missing = job.missing();
             let wanted: u64 = missing.values().map(|count| u64::from(*count)).sum();
             let useful = if job.useful_min == 0 { wanted } else { wanted.min(u64::from(job.useful_min)) };

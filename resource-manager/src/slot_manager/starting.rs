@@ -59,7 +59,7 @@ impl SlotManager {
         }
         let mut supply = self.supply();
         for id in self.short.iter().filter_map(|arrival| self.order.get(arrival)) {
-            let Some(job) = self.jobs.get(id) else { continue };
+            let Some(job) = self.jobs.get(id).filter(|job| !job.reconciling) else { continue };
             if !can_be_served(job, obtainable) {
                 continue;
             }

@@ -13,7 +13,7 @@ use flott_core::{
     view::WorkerMetrics,
 };
 use flott_resource_manager::{
-    BackendEvent, WorkerSpec,
+    BackendEvent, ConnectionNumber, WorkerSpec,
     backend::{LossReason, Rejection},
     slot_manager::Event as ManagerEvent,
 };
@@ -21,6 +21,7 @@ use flott_worker::state::{Action, Ending, Event, Settings, State};
 
 use super::{
     host::{Host, Reaction},
+    network::Session,
     world::{Happening, World},
 };
 
@@ -32,6 +33,7 @@ pub struct Machine {
     pub key: WorkerKey,
     pub state: State,
     pub connection: Option<u64>,
+    pub session: Option<Session<FromWorker>>,
     pub hosts: BTreeMap<ProcessId, Host>,
     /// It is on and never says a word.
     pub is_mute: bool,
@@ -91,6 +93,7 @@ impl World {
             key: key.clone(),
             state,
             connection: None,
+            session: None,
             hosts: BTreeMap::new(),
             is_mute: false,
             started,
@@ -209,16 +212,7 @@ impl World {
     fn machine_acts(&mut self, worker: &WorkerKey, action: Action) {
         let Some(machine) = self.machines.get_mut(&worker.worker) else { return };
         match action {
-            Action::Send(message) => {
-                if let Some(number) = machine.connection {
-                    self.worker_sends(number, message);
-                }
-            }
-            Action::Disconnect { .. } => {
-                if let Some(number) = machine.connection {
-                    self.break_connection(number, 5, 0);
-                }
-            }
+            Action::Send(message) => self.worker_sends(worker, message),
             Action::Start { process, setup } => {
                 machine.hosts.insert(process, Host::new(setup.job));
                 let fails = self.has_faults() && self.random.per_mille(self.plan.faults.processes);
@@ -240,9 +234,7 @@ impl World {
                 }
             }
             Action::Stopped { reason } => {
-                if let Some(number) = machine.connection {
-                    self.worker_sends(number, FromWorker::Goodbye { reason });
-                }
+                self.worker_sends(worker, FromWorker::Goodbye { reason });
                 self.switch_off(worker, LossReason::Exited { code: 0 }, true);
             }
         }
@@ -293,34 +285,41 @@ impl World {
         let Some(machine) = self.machines.get(&worker.worker).filter(|machine| machine.key == *worker) else {
             return;
         };
-        if let (Some(number), Some(leader), true) =
-            (machine.connection, machine.state.leader(), machine.state.is_registered())
-        {
+        if let (Some(leader), true) = (machine.state.leader(), machine.state.is_registered()) {
             let (allocated, metrics) = (machine.state.allocated(), WorkerMetrics::default());
-            self.worker_sends(number, FromWorker::Heartbeat(Heartbeat { leader, allocated, metrics }));
+            self.worker_sends(worker, FromWorker::Heartbeat(Heartbeat { leader, allocated, metrics }));
         }
         self.at(self.now + HEARTBEAT_MS, Happening::Heartbeat(worker.clone()));
     }
 
+    /// A session begins.
+    pub(super) fn worker_begins(&mut self, worker: &WorkerKey, registration: Registration) {
+        self.at_machine(worker, Event::Begun);
+        self.worker_sends(worker, FromWorker::Register(registration));
+    }
+
+    /// The session goes on.
+    pub(super) fn worker_resumes(&mut self, worker: &WorkerKey) {
+        self.at_machine(worker, Event::Resumed);
+    }
+
+    /// This life is over.
+    pub(super) fn worker_is_over(&mut self, worker: &WorkerKey) {
+        self.switch_off(worker, LossReason::Exited { code: 1 }, true);
+    }
+
     /// A message of the JobManager arrives.
-    pub(super) fn worker_hears(&mut self, number: u64, message: ToWorker) {
-        let Some(connection) = self.connections.get(&number).filter(|connection| connection.open_there) else {
-            return;
-        };
-        let worker = connection.worker.clone();
-        if self.machines.get(&worker.worker).is_none_or(|machine| machine.key != worker) {
-            return;
-        }
+    pub(super) fn worker_hears(&mut self, worker: &WorkerKey, message: ToWorker) {
         match message {
-            ToWorker::Registered { leader } => self.at_machine(&worker, Event::Registered { leader }),
-            ToWorker::Refused { .. } => self.switch_off(&worker, LossReason::Exited { code: 1 }, true),
-            ToWorker::AllocateSlot(grant) => self.at_machine(&worker, Event::Allocate(grant)),
+            ToWorker::Registered { leader } => self.at_machine(worker, Event::Registered { leader }),
+            ToWorker::Refused { .. } => self.worker_is_over(worker),
+            ToWorker::AllocateSlot(grant) => self.at_machine(worker, Event::Allocate(grant)),
             ToWorker::FreeSlot { allocation, reason } => {
-                self.at_machine(&worker, Event::FreeSlot { allocation, reason });
+                self.at_machine(worker, Event::FreeSlot { allocation, reason });
             }
-            ToWorker::Job { job, epoch, message } => self.at_machine(&worker, Event::Job { job, epoch, message }),
+            ToWorker::Job { job, epoch, message } => self.at_machine(worker, Event::Job { job, epoch, message }),
             ToWorker::ReadLog(_) => {}
-            ToWorker::Shutdown { reason } => self.at_machine(&worker, Event::Stop { reason }),
+            ToWorker::Shutdown { reason } => self.at_machine(worker, Event::Stop { reason }),
         }
     }
 
@@ -338,17 +337,11 @@ impl World {
     }
 
     /// A message of a worker arrives: registrations and what concerns slots go to the slot manager, the rest to jobs.
-    pub(super) fn worker_said(&mut self, number: u64, message: FromWorker) {
-        let Some(connection) = self.connections.get(&number).filter(|connection| connection.open_here) else {
-            return;
-        };
-        let worker = connection.worker.clone();
+    pub(super) fn worker_said(&mut self, worker: WorkerKey, connection: u64, message: FromWorker) {
         match message {
             FromWorker::Register(registration) => {
-                self.links.insert(worker.clone(), number);
-                let connection = flott_resource_manager::ConnectionNumber(number);
+                let connection = ConnectionNumber(connection);
                 self.manage(ManagerEvent::Registered { registration: Box::new(registration), connection });
-                self.masters_resume(&worker);
             }
             FromWorker::Job { job, epoch, message } => self.master_hears(&worker, job, epoch, message),
             message => self.manage(ManagerEvent::FromWorker { worker, message: Box::new(message) }),

@@ -92,7 +92,10 @@ impl World {
         let mut declaration = job.declared.clone();
         for action in actions {
             match action {
-                Action::Declare(needs) => declaration = Declaration::new(id, epoch, needs.slots).idle(needs.idle),
+                Action::Declare(needs) => {
+                    declaration =
+                        Declaration::new(id, epoch, needs.slots).idle(needs.idle).reconciling(needs.reconciling)
+                }
                 Action::Send { worker, message } => {
                     self.send_to_worker(&worker, ToWorker::Job { job: id, epoch, message });
                 }
@@ -135,12 +138,6 @@ impl World {
             return;
         }
         self.master(id, Event::Worker { worker: worker.clone(), epoch, message });
-    }
-
-    pub(super) fn masters_resume(&mut self, worker: &WorkerKey) {
-        for id in self.jobs.keys().copied().collect::<Vec<_>>() {
-            self.master(id, Event::WorkerResumed(worker.clone()));
-        }
     }
 
     pub(super) fn cancel(&mut self, id: JobId) {

@@ -1,15 +1,23 @@
-//! Connections between workers and the JobManager.
+//! Connections between workers and the JobManager, and the sessions that outlive them.
+//!
+//! The numbers and what is kept are the real ones, [`Ledger`]; what carries them is pretended. Connections break at any
+//! moment, each end notices in its own time, and what was on its way is lost.
 
 use flott_core::{
-    id::WorkerKey,
-    message::{FromWorker, ToWorker},
+    id::{LeaderEpoch, MessageNumber, WorkerKey},
+    message::{FromWorker, Opening, ToWorker, Welcome},
 };
 use flott_resource_manager::{ConnectionNumber, slot_manager::Event as ManagerEvent};
+use flott_rpc::session::{Arrival, Ledger};
 
 use super::world::{Happening, World};
 
-/// A control connection. Messages to the worker stay in order; those from it may overtake each other, as they do where
-/// one becomes two in the JobManager's mailboxes.
+/// The one leadership.
+pub(super) const LEADER: LeaderEpoch = LeaderEpoch(1);
+/// Messages that may be unconfirmed. More is a fault: nobody confirms.
+const UNCONFIRMED_MAX: usize = 1 << 16;
+
+/// A control connection. Messages each way stay in order.
 #[derive(Debug)]
 pub struct Connection {
     pub worker: WorkerKey,
@@ -22,6 +30,56 @@ pub struct Connection {
     pub stalled_until: u64,
 }
 
+/// What goes over a connection: an opening each way, then messages.
+#[derive(Debug, Clone)]
+pub enum Wire<O, M> {
+    Open(O),
+    Message { number: MessageNumber, received: MessageNumber, message: M },
+    Received(MessageNumber),
+}
+
+/// Over which connection, and what.
+type Sent<O, M> = (u64, Wire<O, M>);
+
+/// One end of a session.
+#[derive(Debug)]
+pub struct Session<M> {
+    ledger: Ledger<M>,
+    /// The connection over which it goes on, once that is open.
+    connection: Option<u64>,
+    /// The JobManager's end: whether the slot manager knows of the worker.
+    registered: bool,
+}
+
+impl<M: Clone> Session<M> {
+    pub fn new() -> Self {
+        Self { ledger: Ledger::new(UNCONFIRMED_MAX, usize::MAX), connection: None, registered: false }
+    }
+
+    /// What is to be sent now, and over which connection; a fault if nobody confirms.
+    fn say<O>(&mut self, message: M) -> Result<Option<Sent<O, M>>, String> {
+        let number = self.ledger.push(message.clone(), 1).map_err(|full| full.to_string())?;
+        let Some(connection) = self.connection else { return Ok(None) };
+        self.ledger.told();
+        Ok(Some((connection, Wire::Message { number, received: self.ledger.received(), message })))
+    }
+
+    fn resume<O>(&mut self, connection: u64, peer: MessageNumber) -> Result<Vec<Wire<O, M>>, String> {
+        self.ledger.resume(peer).map_err(|violation| violation.to_string())?;
+        self.connection = Some(connection);
+        self.ledger.told();
+        let received = self.ledger.received();
+        let again = self.ledger.unconfirmed();
+        Ok(again.map(|(number, message)| Wire::Message { number, received, message: message.clone() }).collect())
+    }
+
+    fn arrive(&mut self, number: MessageNumber, received: MessageNumber) -> Result<bool, String> {
+        self.ledger.confirmed(received).map_err(|violation| violation.to_string())?;
+        let arrival = self.ledger.arrive(number).map_err(|violation| violation.to_string())?;
+        Ok(arrival == Arrival::New)
+    }
+}
+
 impl World {
     fn delay(&mut self) -> u64 {
         if !self.plan_has_faults() {
@@ -30,7 +88,7 @@ impl World {
         if self.random.per_mille(10) { self.random.within(20..=500) } else { self.random.within(0..=10) }
     }
 
-    /// A worker dials and introduces itself.
+    /// A worker dials and opens its session.
     pub(super) fn dial(&mut self, worker: &WorkerKey) {
         let Some(machine) = self.machines.get_mut(&worker.worker).filter(|machine| machine.key == *worker) else {
             return;
@@ -41,7 +99,9 @@ impl World {
         self.connections_ever += 1;
         let number = self.connections_ever;
         machine.connection = Some(number);
-        let registration = machine.registration();
+        let session = machine.session.as_ref().map(|_| LEADER);
+        let received = machine.session.as_ref().map(|session| session.ledger.received()).unwrap_or_default();
+        let opening = Opening { worker: worker.clone(), session, received };
         let connection = Connection {
             worker: worker.clone(),
             open_here: true,
@@ -51,42 +111,158 @@ impl World {
             stalled_until: 0,
         };
         self.connections.insert(number, connection);
-        self.worker_sends(number, FromWorker::Register(registration));
+        self.carry_to_jobmanager(number, Wire::Open(opening));
     }
 
-    /// A worker says something.
-    pub(super) fn worker_sends(&mut self, number: u64, message: FromWorker) {
-        let mut delay = self.delay();
-        let first = matches!(message, FromWorker::Register(_));
-        let faults = self.plan.faults.clone();
-        let faulty = self.has_faults() && !first;
-        let overtaken = faulty && self.random.per_mille(faults.overtaken);
-        let repeated = faulty && self.random.per_mille(faults.repeated);
-        let Some(connection) = self.connections.get_mut(&number) else { return };
-        let earliest = connection.stalled_until.max(connection.last_from_worker);
-        let mut at = (self.now + delay).max(earliest);
-        if overtaken {
-            delay = self.random.within(1..=200);
-            at += delay;
-        } else {
-            connection.last_from_worker = at;
-        }
-        if repeated {
-            let again = at + self.random.within(0..=300);
-            self.at(again, Happening::FromWorker(number, Box::new(message.clone())));
-        }
-        self.at(at, Happening::FromWorker(number, Box::new(message)));
-    }
-
-    /// The JobManager says something, on the newest connection to that life.
-    pub(super) fn send_to_worker(&mut self, worker: &WorkerKey, message: ToWorker) {
+    fn carry_to_jobmanager(&mut self, number: u64, wire: Wire<Opening, FromWorker>) {
         let delay = self.delay();
-        let Some(number) = self.links.get(worker).copied() else { return };
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        let at = (self.now + delay).max(connection.last_from_worker).max(connection.stalled_until);
+        connection.last_from_worker = at;
+        self.at(at, Happening::FromWorker(number, Box::new(wire)));
+    }
+
+    fn carry_to_worker(&mut self, number: u64, wire: Wire<Welcome, ToWorker>) {
+        let delay = self.delay();
         let Some(connection) = self.connections.get_mut(&number) else { return };
         let at = (self.now + delay).max(connection.last_to_worker).max(connection.stalled_until);
         connection.last_to_worker = at;
-        self.at(at, Happening::ToWorker(number, Box::new(message)));
+        self.at(at, Happening::ToWorker(number, Box::new(wire)));
     }
+
+    /// A worker says something, now or when it is connected again.
+    pub(super) fn worker_sends(&mut self, worker: &WorkerKey, message: FromWorker) {
+        let machine = self.machines.get_mut(&worker.worker).filter(|machine| machine.key == *worker);
+        let Some(session) = machine.and_then(|machine| machine.session.as_mut()) else { return };
+        match session.say(message) {
+            Ok(Some((number, wire))) => self.carry_to_jobmanager(number, wire),
+            Ok(None) => {}
+            Err(fault) => self.faults_seen.push(fault),
+        }
+    }
+
+    /// The JobManager says something to that life of a worker, now or when it is connected again.
+    pub(super) fn send_to_worker(&mut self, worker: &WorkerKey, message: ToWorker) {
+        let Some(session) = self.sessions.get_mut(worker) else { return };
+        match session.say(message) {
+            Ok(Some((number, wire))) => self.carry_to_worker(number, wire),
+            Ok(None) => {}
+            Err(fault) => self.faults_seen.push(fault),
+        }
+    }
+
+    // ------------------------------------------------------------ what arrives
+
+    pub(super) fn jobmanager_receives(&mut self, number: u64, wire: Wire<Opening, FromWorker>) -> Result<(), String> {
+        let Some(connection) = self.connections.get(&number).filter(|connection| connection.open_here) else {
+            return Ok(());
+        };
+        let worker = connection.worker.clone();
+        match wire {
+            Wire::Open(opening) => self.opened(number, &worker, &opening),
+            Wire::Received(received) => match self.sessions.get_mut(&worker) {
+                Some(session) => session.ledger.confirmed(received).map_err(|violation| violation.to_string()),
+                None => Ok(()),
+            },
+            Wire::Message { number: message_number, received, message } => {
+                let session = self.sessions.get_mut(&worker).filter(|session| session.connection == Some(number));
+                let Some(session) = session else { return Ok(()) };
+                if !session.arrive(message_number, received)? {
+                    return Ok(());
+                }
+                match &message {
+                    FromWorker::Register(_) => session.registered = true,
+                    FromWorker::Heartbeat(_) => {
+                        let received = session.ledger.received();
+                        self.carry_to_worker(number, Wire::Received(received));
+                    }
+                    _ => {}
+                }
+                self.pass_on(worker, number, message);
+                Ok(())
+            }
+        }
+    }
+
+    /// Messages of a worker may overtake each other, as they do where one mailbox becomes two in the JobManager, and what
+    /// JobMasters and slot manager hear twice must not harm them.
+    fn pass_on(&mut self, worker: WorkerKey, connection: u64, message: FromWorker) {
+        let faults = self.plan.faults.clone();
+        let faulty = self.has_faults() && !matches!(message, FromWorker::Register(_));
+        if faulty && self.random.per_mille(faults.repeated) {
+            let again = self.now + self.random.within(0..=300);
+            self.at(again, Happening::Said(worker.clone(), connection, Box::new(message.clone())));
+        }
+        if faulty && self.random.per_mille(faults.overtaken) {
+            let late = self.now + self.random.within(1..=200);
+            self.at(late, Happening::Said(worker, connection, Box::new(message)));
+        } else {
+            self.worker_said(worker, connection, message);
+        }
+    }
+
+    fn opened(&mut self, number: u64, worker: &WorkerKey, opening: &Opening) -> Result<(), String> {
+        let resumes = opening.session == Some(LEADER);
+        if let Some(earlier) = self.sessions.get(worker).and_then(|session| session.connection) {
+            self.closed_here(earlier);
+        }
+        match self.sessions.get_mut(worker) {
+            Some(session) if resumes => {
+                let welcome = Welcome::Resumed { received: session.ledger.received() };
+                let again = session.resume(number, opening.received)?;
+                self.carry_to_worker(number, Wire::Open(welcome));
+                again.into_iter().for_each(|wire| self.carry_to_worker(number, wire));
+                let (worker, connection) = (worker.clone(), ConnectionNumber(number));
+                self.manage(ManagerEvent::Resumed { worker, connection });
+            }
+            Some(session) if session.registered => return Err(format!("{worker} does not know of its session")),
+            None if resumes && opening.received > MessageNumber::default() => {
+                self.carry_to_worker(number, Wire::Open(Welcome::Over { reason: "the worker was given up".into() }));
+            }
+            Some(_) | None => {
+                let mut session = Session::new();
+                session.resume::<Welcome>(number, MessageNumber::default())?;
+                self.sessions.insert(worker.clone(), session);
+                self.carry_to_worker(number, Wire::Open(Welcome::Begun { leader: LEADER }));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn worker_receives(&mut self, number: u64, wire: Wire<Welcome, ToWorker>) -> Result<(), String> {
+        let Some(connection) = self.connections.get(&number).filter(|connection| connection.open_there) else {
+            return Ok(());
+        };
+        let worker = connection.worker.clone();
+        let Some(machine) = self.machines.get_mut(&worker.worker).filter(|machine| machine.key == worker) else {
+            return Ok(());
+        };
+        match (wire, &mut machine.session) {
+            (Wire::Open(Welcome::Begun { .. }), session) => {
+                session.insert(Session::new()).resume::<Opening>(number, MessageNumber::default())?;
+                let registration = machine.registration();
+                self.worker_begins(&worker, registration);
+            }
+            (Wire::Open(Welcome::Resumed { received }), Some(session)) => {
+                let again = session.resume(number, received)?;
+                again.into_iter().for_each(|wire| self.carry_to_jobmanager(number, wire));
+                self.worker_resumes(&worker);
+            }
+            (Wire::Open(Welcome::Over { .. }), _) => self.worker_is_over(&worker),
+            (Wire::Message { number, received, message }, Some(session)) => {
+                if session.arrive(number, received)? {
+                    self.worker_hears(&worker, message);
+                }
+            }
+            (Wire::Received(received), Some(session)) => {
+                session.ledger.confirmed(received).map_err(|violation| violation.to_string())?;
+            }
+            (wire, None) => return Err(format!("{worker} has no session, and hears {wire:?}")),
+        }
+        Ok(())
+    }
+
+    // ------------------------------------------------------------ ends of connections
 
     /// A connection breaks; both sides notice, in their time.
     pub(super) fn break_connection(&mut self, number: u64, here_in: u64, there_in: u64) {
@@ -94,9 +270,9 @@ impl World {
         self.at(self.now + there_in, Happening::ClosedThere(number));
     }
 
-    /// The JobManager closes the connections of a life, after what was sent before.
+    /// The JobManager ends the session with a life, after what was sent before.
     pub(super) fn disconnect(&mut self, worker: &WorkerKey) {
-        let Some(number) = self.links.remove(worker) else { return };
+        let Some(number) = self.sessions.remove(worker).and_then(|session| session.connection) else { return };
         let Some(connection) = self.connections.get_mut(&number) else { return };
         connection.open_here = false;
         let at = connection.last_to_worker.max(connection.stalled_until).max(self.now + 1);
@@ -110,8 +286,11 @@ impl World {
         connection.open_here = false;
         let worker = connection.worker.clone();
         self.forget_closed(number);
-        if self.links.get(&worker) == Some(&number) {
-            self.links.remove(&worker);
+        if let Some(session) = self.sessions.get_mut(&worker).filter(|session| session.connection == Some(number)) {
+            session.connection = None;
+            if !session.registered {
+                self.sessions.remove(&worker);
+            }
         }
         let connection = ConnectionNumber(number);
         self.manage(ManagerEvent::ConnectionLost { worker, connection, reason: "reset by peer".into() });
@@ -124,6 +303,10 @@ impl World {
         connection.open_there = false;
         let worker = connection.worker.clone();
         self.forget_closed(number);
+        let machine = self.machines.get_mut(&worker.worker).filter(|machine| machine.key == worker);
+        if let Some(session) = machine.and_then(|machine| machine.session.as_mut()) {
+            session.connection = None;
+        }
         self.worker_disconnected(&worker, number);
     }
 

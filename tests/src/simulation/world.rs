@@ -6,8 +6,8 @@ use std::{
 };
 
 use flott_core::{
-    id::{CheckpointId, JobId, LeaderEpoch, ProcessId, WorkerId, WorkerKey},
-    message::{FromWorker, ToWorker},
+    id::{CheckpointId, JobId, ProcessId, WorkerId, WorkerKey},
+    message::{FromWorker, Opening, ToWorker, Welcome},
     status::JobStatus,
 };
 use flott_jobmaster::Event as MasterEvent;
@@ -22,7 +22,7 @@ use super::{
     jobs,
     machines::{HostStep, Machine},
     masters::Job,
-    network::Connection,
+    network::{Connection, LEADER, Session, Wire},
     plan::Plan,
     random::Random,
 };
@@ -45,8 +45,9 @@ pub(super) enum Happening {
     CheckpointStored(JobId, CheckpointId),
     ManagerTick,
     Dial(WorkerKey),
-    FromWorker(u64, Box<FromWorker>),
-    ToWorker(u64, Box<ToWorker>),
+    FromWorker(u64, Box<Wire<Opening, FromWorker>>),
+    ToWorker(u64, Box<Wire<Welcome, ToWorker>>),
+    Said(WorkerKey, u64, Box<FromWorker>),
     ClosedHere(u64),
     ClosedThere(u64),
     MachineTick(WorkerKey),
@@ -93,8 +94,8 @@ pub struct World {
     pub(super) booting: BTreeSet<WorkerId>,
     pub(super) connections: BTreeMap<u64, Connection>,
     pub(super) connections_ever: u64,
-    /// The connection that the JobManager uses for a life.
-    pub(super) links: BTreeMap<WorkerKey, u64>,
+    /// The JobManager's ends of the sessions.
+    pub(super) sessions: BTreeMap<WorkerKey, Session<ToWorker>>,
     pub(super) faults_seen: Vec<String>,
     pub(super) summary: Summary,
     /// Prints what happens at this worker.
@@ -108,7 +109,7 @@ impl World {
     /// A world in which nothing has happened.
     pub fn new(plan: Plan) -> Self {
         let mut random = Random::new(plan.seed);
-        let mut options = Options::new(LeaderEpoch(1), "jobmanager:8081");
+        let mut options = Options::new(LEADER, "jobmanager:8081");
         options.id_seed = random.next();
         options.slot_manager.worker = WorkerShape { slots: plan.slots, memory: 0, cpu_millicores: 0 };
         options.slot_manager.workers_max = Some(plan.machines);
@@ -130,7 +131,7 @@ impl World {
             booting: BTreeSet::new(),
             connections: BTreeMap::new(),
             connections_ever: 0,
-            links: BTreeMap::new(),
+            sessions: BTreeMap::new(),
             faults_seen: Vec::new(),
             summary: Summary::default(),
             trace: std::env::var("FLOTT_SIM_TRACE").ok(),
@@ -205,10 +206,10 @@ impl World {
             Happening::Dial(worker) | Happening::Host(worker, ..) | Happening::SwitchOff(worker) => {
                 Some(&worker.worker)
             }
-            Happening::FromWorker(number, message) if !matches!(**message, FromWorker::Heartbeat(_)) => {
-                self.connections.get(number).map(|connection| &connection.worker.worker)
-            }
-            Happening::ToWorker(number, _) | Happening::ClosedHere(number) | Happening::ClosedThere(number) => {
+            Happening::FromWorker(number, _)
+            | Happening::ToWorker(number, _)
+            | Happening::ClosedHere(number)
+            | Happening::ClosedThere(number) => {
                 self.connections.get(number).map(|connection| &connection.worker.worker)
             }
             Happening::SwitchOn(worker, _) => Some(worker),
@@ -237,8 +238,9 @@ impl World {
             }
             Happening::ManagerTick => self.tick_manager(),
             Happening::Dial(worker) => self.dial(&worker),
-            Happening::FromWorker(number, message) => self.worker_said(number, *message),
-            Happening::ToWorker(number, message) => self.worker_hears(number, *message),
+            Happening::FromWorker(number, wire) => self.jobmanager_receives(number, *wire)?,
+            Happening::ToWorker(number, wire) => self.worker_receives(number, *wire)?,
+            Happening::Said(worker, connection, message) => self.worker_said(worker, connection, *message),
             Happening::ClosedHere(number) => self.closed_here(number),
             Happening::ClosedThere(number) => self.closed_there(number),
             Happening::MachineTick(worker) => self.machine_tick(&worker),

@@ -10,6 +10,8 @@
 //! - `bad_programs`: programs that cannot be run
 //! - `bad_graphs`: job graphs that must be refused
 //! - `bad_surroundings`: inputs, outputs, ports and settings that do not serve
+//! - `takeover`: JobManagers that are killed, and the next ones
+//! - `torn`: control connections that tear
 //! - `workers`: TaskManagers that come by themselves, and jobs that wait for them
 
 mod bad_graphs;
@@ -21,4 +23,6 @@ mod isolation;
 mod per_job;
 mod programs;
 mod rest;
+mod takeover;
+mod torn;
 mod workers;

@@ -11,7 +11,10 @@ use flott_core::{
     message::{HostToWorker, ProcessLocation, WorkerToHost},
 };
 use flott_rpc::{Connection, Event as Received, Options, SendError, Sender};
-use tokio::{net::UnixStream, sync::mpsc};
+use tokio::{
+    net::UnixStream,
+    sync::{mpsc, watch},
+};
 
 use crate::{service::Input, state::Event};
 
@@ -41,7 +44,8 @@ pub(super) fn peer_of(stream: &UnixStream) -> Option<u32> {
     stream.peer_cred().ok()?.pid().map(i32::cast_unsigned)
 }
 
-/// Listens to a process until it hangs up; `Err` when what it said disqualifies it.
+/// Listens to a process until it hangs up; `Err` when what it said disqualifies it. While the way to the JobManager is
+/// `crowded`, the process waits.
 pub(super) async fn listen(
     stream: UnixStream,
     process: ProcessId,
@@ -49,6 +53,7 @@ pub(super) async fn listen(
     pid: u32,
     link: HostLink,
     mailbox: mpsc::Sender<Input>,
+    mut crowded: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
     let options = Options { idle_timeout: SILENCE_MAX, ..Options::default() };
     let (sender, mut incoming) = Connection::start(stream, options);
@@ -77,9 +82,36 @@ pub(super) async fn listen(
                 break;
             }
         };
-        if mailbox.send(Input::Event(event)).await.is_err() {
+        let closed = crowded.wait_for(|crowded| !crowded).await.is_err();
+        if closed || mailbox.send(Input::Event(event)).await.is_err() {
             break;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_core::message::HostToJob;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_waits_while_the_way_to_the_job_manager_is_crowded() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let process = ProcessId::from_bytes([1; 16]);
+        let (crowded, sees) = watch::channel(true);
+        let (mailbox, mut inputs) = mpsc::channel(8);
+        let listening = listen(here, process, WorkerId("w".into()), 7, HostLink::default(), mailbox, sees);
+        let listening = tokio::spawn(listening);
+        let (sender, _incoming) = Connection::<HostToWorker, WorkerToHost>::start(there, Options::default());
+        sender.send(HostToWorker::Job(HostToJob::Aborted { result: Ok(()) })).unwrap();
+        let early = tokio::time::timeout(Duration::from_millis(50), inputs.recv()).await;
+        assert!(early.is_err(), "{early:?}");
+        crowded.send_replace(false);
+        let heard = inputs.recv().await;
+        assert!(matches!(heard, Some(Input::Event(Event::Host { process: said, .. })) if said == process), "{heard:?}");
+        sender.close("done");
+        assert_eq!(listening.await.unwrap(), Ok(()));
+    }
 }

@@ -175,8 +175,9 @@ impl Life {
                 }
             }
         };
-        let Launcher { worker, mailbox, .. } = &*self.launcher;
-        let listening = host::listen(stream, self.process, worker.clone(), pid, self.host.clone(), mailbox.clone());
+        let Launcher { worker, mailbox, crowded, .. } = &*self.launcher;
+        let (host, mailbox, crowded) = (self.host.clone(), mailbox.clone(), crowded.clone());
+        let listening = host::listen(stream, self.process, worker.clone(), pid, host, mailbox, crowded);
         if let Err(failure) = listening.await {
             return Some(failure);
         }

@@ -5,10 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flott_core::message::{CONTROL_PATH, CONTROL_PROTOCOL, FromWorker, ToWorker};
+use flott_core::{
+    codec,
+    message::{CONTROL_PATH, CONTROL_PROTOCOL, Welcome},
+};
 use flott_rpc::{
-    Connection, Event as Received, Incoming, Sender,
+    Connection, Event as Received, Incoming,
     carrier::http::{self, ConnectError, Upgrade},
+    session::{self, Packet},
 };
 use tokio::{sync::mpsc, time::timeout};
 
@@ -20,17 +24,16 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 const ADDRESS_BYTES_MAX: usize = 300;
 
-pub(super) type ToJobManager = Sender<FromWorker, ToWorker>;
-
-/// News about the link. `Up`, then any number of messages, then `Down`; and so on.
+/// News about the link. `Up`, then `Welcome` and any number of packets, then `Down`; and so on.
 #[derive(Debug)]
 pub(crate) enum Link {
-    /// Connected. The service has to register.
+    /// Connected. The service has to open its session.
     Up {
-        jobmanager: ToJobManager,
+        jobmanager: session::Link,
         address: String,
     },
-    Message(ToWorker),
+    Welcome(Welcome),
+    Packet(Packet),
     Down,
     /// The time for registering is over; nothing follows.
     GaveUp {
@@ -102,7 +105,7 @@ impl Dialer {
         }
     }
 
-    async fn dial(&self) -> Result<(ToJobManager, Incoming<FromWorker, ToWorker>, String), DialError> {
+    async fn dial(&self) -> Result<(session::Link, Incoming<Packet, Packet>, String), DialError> {
         let address = self.address().await?;
         let upgrade = Upgrade {
             path: CONTROL_PATH,
@@ -133,7 +136,7 @@ impl Dialer {
     }
 
     /// Until the connection ends. Whether the JobManager took the TaskManager in, and why it ended.
-    async fn listen(&self, mut incoming: Incoming<FromWorker, ToWorker>) -> (bool, String) {
+    async fn listen(&self, mut incoming: Incoming<Packet, Packet>) -> (bool, String) {
         let mut registered = false;
         loop {
             let next = if registered {
@@ -147,9 +150,17 @@ impl Dialer {
                 );
             };
             match next {
-                Some(Received::Message(message)) => {
-                    registered |= matches!(message, ToWorker::Registered { .. });
-                    self.tell(Link::Message(message)).await;
+                Some(Received::Message(Packet::Open(welcome))) => match codec::decode(&welcome) {
+                    Ok(welcome) => {
+                        registered |= matches!(welcome, Welcome::Resumed { .. });
+                        self.tell(Link::Welcome(welcome)).await;
+                    }
+                    Err(error) => return (false, format!("the answer to the opening cannot be read: {error}")),
+                },
+                Some(Received::Message(packet)) => {
+                    // The first message of a session answers the registration.
+                    registered |= matches!(packet, Packet::Message { .. });
+                    self.tell(Link::Packet(packet)).await;
                 }
                 Some(Received::Request(_, responder)) => responder.refuse("a TaskManager takes messages, no requests"),
                 Some(Received::Closed(reason)) => return (registered, reason.to_string()),

@@ -9,13 +9,18 @@ use flott_core::{
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// A JobManager took the TaskManager in.
+    /// A JobManager took the TaskManager in, in a session in which nothing was said before.
     Registered {
         /// Its leadership.
         leader: LeaderEpoch,
     },
-    /// The connection to the JobManager is gone.
+    /// The connection to the JobManager is gone. What is said waits for the next one.
     Disconnected,
+    /// The connection to the JobManager is there again, and nothing that was said has been lost.
+    Resumed,
+    /// A session with a JobManager begins, in which the TaskManager is not registered yet: what it says before is for
+    /// nobody.
+    Begun,
     /// The JobManager has given up this life of the TaskManager: nothing of it may go on. Another [`Event::Registered`]
     /// begins the next life, when all processes have ended.
     GivenUp,
@@ -82,11 +87,6 @@ pub enum Event {
 pub enum Action {
     /// Say this to the JobManager.
     Send(FromWorker),
-    /// This JobManager is not the leader: leave it and look for another.
-    Disconnect {
-        /// Why.
-        reason: String,
-    },
     /// Fetch what the process needs and start it.
     Start {
         /// The process to be.

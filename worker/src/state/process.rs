@@ -17,12 +17,12 @@ use std::{
 
 use flott_core::{
     failure::Failure,
-    id::{AttemptId, ProcessId},
-    message::{HostToJob, JobSetup, JobToHost, ProcessLocation},
+    id::{AttemptId, JobSecret, ProcessId},
+    message::{self, Found, HostToJob, JobSetup, JobToHost, ProcessLocation},
     units,
 };
 
-use super::{Action, Ending, Settings, is_work, stuck};
+use super::{Action, Ending, Settings, journal::Journal, stuck};
 
 /// Key of the time that a cancelled task has to end; bare numbers are milliseconds and 0 is for ever, as in Flink.
 const CANCELLATION_TIMEOUT: &str = "task.cancellation.timeout";
@@ -38,10 +38,9 @@ pub(super) enum Process {
     Running {
         life: Life,
         location: ProcessLocation,
-        /// It was given something to do.
-        has_work: bool,
         /// Attempts that were told to stop, and when they must have.
         cancels: BTreeMap<AttemptId, Instant>,
+        journal: Journal,
     },
     Stopping(Stopping),
 }
@@ -49,6 +48,7 @@ pub(super) enum Process {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Life {
     process: ProcessId,
+    secret: JobSecret,
     cancellation_timeout: Option<Duration>,
 }
 
@@ -90,8 +90,18 @@ impl Process {
         }
     }
 
-    pub(super) fn has_work(&self) -> bool {
-        matches!(self, Self::Running { has_work: true, .. })
+    /// What the next JobMaster is to know of it, if it runs.
+    pub(super) fn found(&self) -> Option<Found> {
+        let Self::Running { life, location, journal, .. } = self else { return None };
+        Some(Found { location: location.clone(), secret: life.secret, attempts: journal.attempts() })
+    }
+
+    /// All of it, if this life runs.
+    pub(super) fn journal(&self, process: ProcessId) -> Option<message::Journal> {
+        match self {
+            Self::Running { life, journal, .. } if life.process == process => Some(journal.copy()),
+            Self::Absent | Self::Fetching(_) | Self::Starting { .. } | Self::Running { .. } | Self::Stopping(_) => None,
+        }
     }
 
     /// Brings a process up, unless one is up or on its way.
@@ -121,7 +131,7 @@ impl Process {
         out: &mut Vec<Action>,
     ) {
         let cancellation_timeout = cancellation_timeout(&setup).unwrap_or(default);
-        *self = Self::Fetching(Life { process, cancellation_timeout });
+        *self = Self::Fetching(Life { process, secret: setup.secret, cancellation_timeout });
         out.push(Action::Start { process, setup });
     }
 
@@ -135,7 +145,7 @@ impl Process {
     pub(super) fn ready(&mut self, location: ProcessLocation) -> bool {
         match *self {
             Self::Fetching(life) | Self::Starting { life, .. } => {
-                *self = Self::Running { life, location, has_work: false, cancels: BTreeMap::new() };
+                *self = Self::Running { life, location, cancels: BTreeMap::new(), journal: Journal::default() };
                 true
             }
             Self::Absent | Self::Running { .. } | Self::Stopping(_) => false,
@@ -147,8 +157,8 @@ impl Process {
         if self.id() != Some(process) {
             return Taken::Gone;
         }
-        let (life, has_work, cancels) = match self {
-            Self::Running { life, has_work, cancels, .. } => (life, has_work, cancels),
+        let (life, cancels, journal) = match self {
+            Self::Running { life, cancels, journal, .. } => (life, cancels, journal),
             Self::Stopping(stopping) => {
                 // Who speaks to it does want to know.
                 stopping.report.get_or_insert_with(unneeded);
@@ -156,7 +166,7 @@ impl Process {
             }
             Self::Absent | Self::Fetching(_) | Self::Starting { .. } => return Taken::Told,
         };
-        *has_work |= is_work(message);
+        journal.told(message);
         if let (JobToHost::Cancel(attempts), Some(timeout)) = (message, life.cancellation_timeout) {
             for attempt in attempts {
                 cancels.entry(*attempt).or_insert(now + timeout);
@@ -167,9 +177,10 @@ impl Process {
 
     /// Whether the JobMaster is to get `message`; notes what it means for the watches.
     pub(super) fn hears(&mut self, message: &HostToJob) -> bool {
-        let Self::Running { cancels, .. } = self else {
+        let Self::Running { cancels, journal, .. } = self else {
             return false;
         };
+        journal.said(message);
         if let HostToJob::TaskState(change) = message
             && change.state.is_terminal()
         {

@@ -52,6 +52,7 @@ enum Step {
     },
     Leader(u64),
     Disconnect,
+    Resume,
     GiveUp,
     /// The n-th process that lives goes on with its life.
     Spawned(usize),
@@ -76,6 +77,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (job, epoch).prop_map(|(job, epoch)| Step::Cancel { job, epoch }),
         1 => (1..4u64).prop_map(Step::Leader),
         1 => Just(Step::Disconnect),
+        1 => Just(Step::Resume),
         1 => Just(Step::GiveUp),
         3 => (0..4usize).prop_map(Step::Spawned),
         3 => (0..4usize).prop_map(Step::Ready),
@@ -146,7 +148,7 @@ impl World {
                 assert!(!self.stopped);
                 self.stopped = true;
             }
-            Action::Send(_) | Action::Disconnect { .. } => {}
+            Action::Send(_) => {}
         }
     }
 
@@ -185,6 +187,7 @@ impl World {
             }
             Step::Leader(leader) => self.on(Event::Registered { leader: LeaderEpoch(leader) }),
             Step::Disconnect => self.on(Event::Disconnected),
+            Step::Resume => self.on(Event::Resumed),
             Step::GiveUp => self.on(Event::GivenUp),
             Step::Spawned(n) => {
                 if let Some(process) = self.process(n) {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use flott_core::{
-    id::{AllocationId, JobId},
+    id::{AllocationId, JobId, JobMasterEpoch},
     message::SlotGrant,
     resource::ResourceProfile,
 };
@@ -93,8 +93,12 @@ impl SlotTable {
         self.free_where(|grant| grant.job == job).into_iter().map(|grant| grant.allocation).collect()
     }
 
-    pub(super) fn offer_all_again(&mut self, now: Instant) {
-        self.given_mut().for_each(|given| given.offer_at = Some(now));
+    /// The job's slots are another JobMaster's, which has them.
+    pub(super) fn hand_over(&mut self, job: JobId, epoch: JobMasterEpoch) {
+        for given in self.given_mut().filter(|given| given.grant.job == job) {
+            given.grant.epoch = epoch;
+            given.offer_at = None;
+        }
     }
 
     pub(super) fn offer_due(&self) -> Option<Instant> {

@@ -7,8 +7,8 @@ use flott_core::{
         ProcessId, SlotIndex, SubtaskIndex, VertexId, WorkerId,
     },
     message::{
-        Deployment, FromWorker, HostToJob, JobSetup, JobToHost, JobToWorker, ProcessLocation, SlotGrant,
-        TaskStateChange, WorkerToJob,
+        Deployment, Found, FromWorker, HostToJob, JobSetup, JobToHost, JobToWorker, Journal, ListingJournal,
+        ProcessLocation, ReaderJournal, SlotGrant, TaskDeployment, TaskJournal, TaskStateChange, WorkerToJob,
     },
     resource::ResourceProfile,
     status::ExecutionState,
@@ -338,15 +338,6 @@ fn last_slot_takes_the_process_with_it() {
     assert_eq!(worker.says(1, 1, JobToWorker::FreeSlots(vec![allocation(1)])), [freed(1), gone]);
     let failure = reported(&worker.ends(process), process);
     assert_eq!(failure.message, "the job holds no slot on this TaskManager any more");
-}
-
-#[test]
-fn end_for_want_of_a_slot_is_told_though_the_connection_was_torn() {
-    let (mut worker, process) = Worker::running();
-    worker.on(Event::FreeSlot { allocation: allocation(1), reason: "unknown".into() });
-    worker.on(Event::Disconnected);
-    assert_eq!(worker.ends(process), []);
-    reported(&worker.on(Event::Registered { leader: LeaderEpoch(1) }), process);
 }
 
 #[test]

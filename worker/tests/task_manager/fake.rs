@@ -8,14 +8,20 @@ use std::{
 };
 
 use flott_core::{
-    id::{AllocationId, Digest, JobId, JobMasterEpoch, JobSecret, LeaderEpoch, ProcessId, SlotIndex, WorkerId},
+    id::{
+        AllocationId, Digest, JobId, JobMasterEpoch, JobSecret, LeaderEpoch, MessageNumber, ProcessId, SlotIndex,
+        WorkerId,
+    },
     message::{
-        BLOB_PATH, CONTROL_PATH, FromWorker, JobSetup, JobToWorker, ProcessLocation, Registration, SlotGrant, ToWorker,
-        WorkerToJob,
+        BLOB_PATH, CONTROL_PATH, FromWorker, JobSetup, JobToWorker, Opening, ProcessLocation, Registration, SlotGrant,
+        ToWorker, Welcome, WorkerToJob,
     },
     resource::ResourceProfile,
 };
-use flott_rpc::{Connection, Event, Incoming, Options as RpcOptions, Sender};
+use flott_rpc::{
+    Connection, Event, Incoming, Options as RpcOptions,
+    session::{Link, Packet, Session},
+};
 use flott_worker::{JobManagerAddress, Options};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -42,10 +48,11 @@ impl Drop for FakeJobManager {
     }
 }
 
-/// One control connection.
+/// One control connection, and the session that it belongs to.
 pub struct Peer {
-    pub sender: Sender<ToWorker, FromWorker>,
-    incoming: Incoming<ToWorker, FromWorker>,
+    pub link: Link,
+    incoming: Incoming<Packet, Packet>,
+    session: Session<ToWorker, FromWorker>,
 }
 
 impl FakeJobManager {
@@ -98,12 +105,32 @@ impl FakeJobManager {
         tokio::time::timeout(HANG, self.peers.recv()).await.expect("no TaskManager connects").unwrap()
     }
 
-    /// The next connection, its registration answered.
-    pub async fn registered(&mut self, leader: u64) -> (Peer, Registration) {
+    /// The next connection, over which a session has begun.
+    pub async fn begun(&mut self, leader: u64) -> Peer {
         let mut peer = self.peer().await;
+        let opening = peer.opening().await;
+        assert_ne!(opening.session, Some(LeaderEpoch(leader)), "it has a session");
+        let welcome = Packet::open(&Welcome::Begun { leader: LeaderEpoch(leader) }).unwrap();
+        peer.session.resume(peer.link.clone(), Some(welcome), MessageNumber(0)).unwrap();
+        peer
+    }
+
+    /// The same, its registration answered.
+    pub async fn registered(&mut self, leader: u64) -> (Peer, Registration) {
+        let mut peer = self.begun(leader).await;
         let registration = peer.registration().await;
         peer.send(ToWorker::Registered { leader: LeaderEpoch(leader) });
         (peer, registration)
+    }
+
+    /// The next connection, over which the session of `before` goes on.
+    pub async fn resumed(&mut self, before: Peer) -> Peer {
+        let mut peer = self.peer().await;
+        let opening = peer.opening().await;
+        peer.session = before.session;
+        let welcome = Packet::open(&Welcome::Resumed { received: peer.session.received() }).unwrap();
+        peer.session.resume(peer.link.clone(), Some(welcome), opening.received).unwrap();
+        peer
     }
 }
 
@@ -123,10 +150,11 @@ async fn serve(
     let head = String::from_utf8(head).unwrap();
     let path = head.split(' ').nth(1).unwrap().to_owned();
     if path == CONTROL_PATH {
-        let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: flott-control/1\r\n\r\n";
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: flott-control/2\r\n\r\n";
         stream.write_all(answer).await.unwrap();
-        let (sender, incoming) = Connection::start(stream, RpcOptions::default());
-        let _ = peers.send(Peer { sender, incoming });
+        let (link, incoming) = Connection::start(stream, RpcOptions::default());
+        let session = Session::new(&RpcOptions::default());
+        let _ = peers.send(Peer { link, incoming, session });
         return;
     }
     let digest: Digest = path.strip_prefix(BLOB_PATH).unwrap().trim_start_matches('/').parse().unwrap();
@@ -140,11 +168,25 @@ async fn serve(
 }
 
 impl Peer {
-    pub fn send(&self, message: ToWorker) {
-        self.sender.send(message).unwrap();
+    async fn opening(&mut self) -> Opening {
+        match self.incoming.next().await {
+            Some(Event::Message(Packet::Open(opening))) => flott_core::codec::decode(&opening).unwrap(),
+            other => panic!("the first packet is {other:?}"),
+        }
     }
 
-    pub fn say(&self, job: JobId, message: JobToWorker) {
+    /// Ends the session before it has begun.
+    pub async fn refuse(mut self, reason: &str) {
+        self.opening().await;
+        self.link.send(Packet::open(&Welcome::Over { reason: reason.to_owned() }).unwrap()).unwrap();
+        self.link.close(reason);
+    }
+
+    pub fn send(&mut self, message: ToWorker) {
+        self.session.send(&message).unwrap();
+    }
+
+    pub fn say(&mut self, job: JobId, message: JobToWorker) {
         self.send(ToWorker::Job { job, epoch: JobMasterEpoch(1), message });
     }
 
@@ -153,8 +195,9 @@ impl Peer {
         let search = async {
             loop {
                 match self.incoming.next().await {
-                    Some(Event::Message(message)) => {
-                        if let Some(found) = wanted(message) {
+                    Some(Event::Message(packet)) => {
+                        let message = self.session.receive(packet).unwrap();
+                        if let Some(found) = message.and_then(&mut wanted) {
                             return found;
                         }
                     }

@@ -33,6 +33,10 @@ section! {
     /// How often connected processes tell one another that they live. Shorter than `heartbeat.timeout`.
     HEARTBEAT_INTERVAL: Duration = key("heartbeat.interval").default("2 s").range("10 ms", "1 h");
 
+    /// How long a TaskManager whose connection has broken may take to come back. Within it nothing is lost and its tasks
+    /// run on; after it the TaskManager is lost.
+    CONNECTION_GRACE: Duration = key("cluster.connection-grace").default("1 s").range("0 ms", "1 h");
+
     /// Silence after which a process counts as lost. A connection that drops is noticed at once.
     HEARTBEAT_TIMEOUT: Duration = key("heartbeat.timeout").default("8 s").range("20 ms", "1 d");
 }

@@ -192,15 +192,19 @@ impl Bench {
         self.connect(worker);
     }
 
-    /// The same life registers on another connection.
+    /// A life registers on its first connection, and is back on every other.
     pub(super) fn connect(&mut self, worker: &str) {
         self.connections += 1;
         let connection = ConnectionNumber(self.connections);
         let worker = self.worker(worker);
-        worker.connection = connection;
+        let before = std::mem::replace(&mut worker.connection, connection);
         worker.deaf = false;
-        let registration = Box::new(registration(worker));
-        self.event(Event::Registered { registration, connection });
+        let (registration, worker) = (Box::new(registration(worker)), worker.key.clone());
+        self.event(if before == ConnectionNumber::default() {
+            Event::Registered { registration, connection }
+        } else {
+            Event::Resumed { worker, connection }
+        });
     }
 
     pub(super) fn disconnect(&mut self, worker: &str) {

@@ -1,13 +1,18 @@
 //! Workers come, break off, come back, are lost.
 
 use flott_core::{
-    id::{AllocationId, InstanceId},
-    message::FromWorker,
+    id::{AllocationId, InstanceId, JobMasterEpoch, LeaderEpoch},
+    message::{FromWorker, ToWorker},
     resource::ResourceProfile,
 };
 
 use super::bench::{Bench, job};
-use crate::{backend::LossReason, slot_manager::Event};
+use crate::{
+    Declaration,
+    backend::LossReason,
+    slot_manager::{Action, Event, SlotManager},
+    time::Time,
+};
 
 const ANY: ResourceProfile = ResourceProfile::ANY;
 
@@ -175,4 +180,48 @@ fn the_overview_shows_slots_and_who_has_them() {
     assert_eq!((view.slots.len(), view.allocated.as_slice()), (2, &[(job(1), ANY)][..]));
     bench.tell("a", FromWorker::SlotFreed(AllocationId::from_bytes([1; 16])));
     assert_eq!(bench.core.overview()[0].allocated.len(), 1);
+}
+
+#[test]
+fn a_life_that_registers_twice_is_over() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY]);
+    bench.need(1, 1);
+    let key = bench.worker("a").key.clone();
+    let registration = Box::new(super::bench::registration(bench.worker("a")));
+    bench.event(Event::Registered { registration, connection: crate::ConnectionNumber(99) });
+    assert_eq!(bench.lost, std::slice::from_ref(&key));
+    bench.event(Event::Resumed { worker: key.clone(), connection: crate::ConnectionNumber(100) });
+    assert_eq!((bench.lost, bench.core.worker(&key.worker)), (vec![key], None));
+}
+
+#[test]
+fn a_job_that_reconciles_keeps_the_slots_that_it_had_and_gets_no_others() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY; 2]);
+    bench.need(1, 1);
+    let (registration, worker) = (super::bench::registration(bench.worker("a")), bench.worker("a").key.worker.clone());
+    let old = registration.allocated[0].clone();
+    let mut next = SlotManager::new(crate::Options::new(LeaderEpoch(2), "jobmanager"), Default::default());
+    let needs = [(ANY, 2)].into();
+    let declaration = Declaration::new(old.job, JobMasterEpoch(old.epoch.0 + 1), needs).reconciling(true);
+    let registered = |next: &mut SlotManager| {
+        let (registration, connection) = (Box::new(registration.clone()), crate::ConnectionNumber(1));
+        next.handle(Time(1), Event::Registered { registration, connection })
+    };
+    next.handle(Time(1), Event::Declared(declaration.clone()));
+    let actions = registered(&mut next);
+    let kept = |action: &Action| !matches!(action, Action::Send { message, .. } if !matches!(message, ToWorker::Registered { .. }));
+    assert!(actions.iter().all(kept), "{actions:?}");
+    next.audit().unwrap();
+    // What is missing is given when it does not reconcile any more.
+    let actions = next.handle(Time(2), Event::Declared(declaration.reconciling(false)));
+    let asked = |action: &Action| matches!(action, Action::Send { to, message: ToWorker::AllocateSlot(_) } if to.worker == worker);
+    assert_eq!(actions.iter().filter(|action| asked(action)).count(), 1, "{actions:?}");
+    next.audit().unwrap();
+
+    // Without a declaration it is freed.
+    let mut other = SlotManager::new(crate::Options::new(LeaderEpoch(2), "jobmanager"), Default::default());
+    let frees = |action: &Action| matches!(action, Action::Send { message: ToWorker::FreeSlot { allocation, .. }, .. } if *allocation == old.allocation);
+    assert!(registered(&mut other).iter().any(frees));
 }

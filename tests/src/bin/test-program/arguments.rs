@@ -14,6 +14,8 @@ pub struct Arguments {
     pub name: String,
     /// How many numbers there are.
     pub records: u64,
+    /// How many splits they come in; one for each reader without it.
+    pub splits: Option<u64>,
     /// How many keys.
     pub keys: u64,
     /// One final count per key.
@@ -44,6 +46,7 @@ impl Arguments {
         let mut arguments = Self {
             name,
             records: 1000,
+            splits: None,
             keys: 10,
             batch: false,
             hold: None,
@@ -63,6 +66,7 @@ impl Arguments {
             let (key, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?} is not key=value"))?;
             match key {
                 "records" => arguments.records = number(value)?,
+                "splits" => arguments.splits = Some(number(value)?.max(1)),
                 "keys" => arguments.keys = number(value)?.max(1),
                 "batch" => arguments.batch = value == "true",
                 "hold" => arguments.hold = Some(value.into()),

@@ -24,6 +24,8 @@ pub fn look_again(cx: &Context<'_>) {
 /// Numbers from 0, held half-way.
 pub struct Held {
     pub records: u64,
+    /// How many splits; one for each reader without it.
+    pub splits: Option<u64>,
     pub hold: Option<PathBuf>,
 }
 
@@ -32,7 +34,7 @@ impl Source for Held {
     type Split = (u64, u64);
 
     fn enumerate(&self, parallelism: u32) -> TaskResult<Vec<(u64, u64)>> {
-        let parts = u64::from(parallelism);
+        let parts = self.splits.unwrap_or_else(|| u64::from(parallelism));
         let bound = |part: u64| self.records * part / parts;
         Ok((0..parts).map(|part| (bound(part), bound(part + 1))).collect())
     }

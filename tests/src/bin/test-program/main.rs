@@ -57,7 +57,7 @@ fn build(env: &Environment, arguments: &Arguments, name: &str) {
     if arguments.batch {
         env.set_mode(ExecutionMode::Batch);
     }
-    let source = Held { records: arguments.records, hold: arguments.hold.clone() };
+    let source = Held { records: arguments.records, splits: arguments.splits, hold: arguments.hold.clone() };
     let (at, trouble, once) = (arguments.at, arguments.trouble, arguments.once.clone());
     let keys = arguments.keys;
     let numbers = if arguments.timed {

@@ -3,9 +3,11 @@
 use super::*;
 
 #[test]
-fn new_leader_finds_an_empty_worker() {
-    let (mut worker, process) = Worker::running();
-    worker.on(Event::Disconnected);
+fn new_leader_finds_nothing_that_does_not_run() {
+    let mut worker = Worker::registered(1);
+    worker.on(Event::Allocate(grant(0, 1, 1, 1)));
+    let process = worker.starts(1, 1);
+    worker.on(Event::Begun);
     assert_eq!(
         worker.on(Event::Registered { leader: LeaderEpoch(2) }),
         [freed(1), Action::End { process, how: Ending::Terminate }]
@@ -13,53 +15,117 @@ fn new_leader_finds_an_empty_worker() {
     assert_eq!(worker.state.leader(), Some(LeaderEpoch(2)));
 }
 
+/// A process with a task that runs, has one split and wants another, whose JobMaster is gone.
+fn orphan() -> (Worker, ProcessId) {
+    let (mut worker, process) = Worker::running();
+    let source = OperatorId::from_uid("source");
+    let task = TaskDeployment {
+        attempt: attempt(),
+        allocation: allocation(1),
+        parallelism: 1,
+        max_parallelism: 1,
+        restore: None,
+    };
+    let deployment = Deployment { tasks: vec![task], edges: Vec::new(), processes: Vec::new() };
+    worker.host(process, JobToHost::Deploy(Box::new(deployment)));
+    worker.host(process, JobToHost::EnumerateSplits { attempt: attempt(), source, parallelism: 1 });
+    let list = HostToJob::SplitsEnumerated { attempt: attempt(), source, result: Ok(vec!["a".into(), "b".into()]) };
+    let request = HostToJob::RequestSplit { attempt: attempt(), source };
+    for message in [list, request.clone()] {
+        worker.on(Event::Host { process, message });
+    }
+    let split =
+        JobToHost::AssignSplit { attempt: attempt(), source, split: Some("a".into()), place: Some(0), share: 2 };
+    worker.host(process, split);
+    worker.on(Event::Disconnected);
+    worker.on(Event::Begun);
+    let location = location(process);
+    let found = Found { location, secret: JobSecret::from_bytes([0; 16]), attempts: vec![attempt()] };
+    assert_eq!(
+        worker.on(Event::Registered { leader: LeaderEpoch(2) }),
+        [to_job(1, 1, WorkerToJob::Found(Box::new(found)))]
+    );
+    assert_eq!(worker.on(Event::Host { process, message: request }), [], "it is noted");
+    (worker, process)
+}
+
 #[test]
-fn older_leader_is_left() {
+fn new_job_master_takes_a_process_over_with_its_journal() {
+    let (mut worker, process) = orphan();
+    let actions = worker.says(1, 2, JobToWorker::Adopt { process });
+    let [Action::Send(FromWorker::Job { epoch, message: WorkerToJob::Adopted(journal), .. })] = &actions[..] else {
+        panic!("{actions:?}")
+    };
+    let source = OperatorId::from_uid("source");
+    let reader = ReaderJournal { source, given: vec![0], is_dismissed: false, unanswered: 1 };
+    let task = TaskJournal { attempt: attempt(), allocation: allocation(1), report: None, readers: vec![reader] };
+    let splits = Some(vec!["a".into(), "b".into()]);
+    let listings = vec![ListingJournal { source, lister: attempt(), splits }];
+    assert_eq!((*epoch, &**journal), (JobMasterEpoch(2), &Journal { tasks: vec![task], listings, snapshots: false }));
+    assert_eq!(worker.state.allocated(), [grant(0, 1, 1, 2)]);
+    assert_eq!(worker.says(1, 1, JobToWorker::Forget), [], "the older one is not heard any more");
+    let message = ended(attempt());
+    let said = [to_job(1, 2, WorkerToJob::Host { process, message: message.clone() })];
+    assert_eq!(worker.on(Event::Host { process, message }), said);
+}
+
+#[test]
+fn new_job_master_that_does_not_want_a_process_sweeps_it_out() {
+    for message in [JobToWorker::Forget, JobToWorker::StartProcess(setup(1))] {
+        let (mut worker, process) = orphan();
+        let actions = worker.says(1, 2, message);
+        assert_eq!(actions[..2], [freed(1), Action::End { process, how: Ending::Terminate }]);
+    }
+}
+
+#[test]
+fn orphan_that_has_ended_cannot_be_taken_over() {
+    let (mut worker, process) = orphan();
+    assert_eq!(worker.ends(process), []);
+    let actions = worker.says(1, 2, JobToWorker::Adopt { process });
+    reported(&actions[1..], process);
+}
+
+#[test]
+fn older_leader_is_not_followed() {
     let mut worker = Worker::registered(1);
     worker.on(Event::Registered { leader: LeaderEpoch(3) });
-    worker.on(Event::Disconnected);
     let reason = "JobManager has leader epoch 2, which is older than 3".to_owned();
-    assert_eq!(worker.on(Event::Registered { leader: LeaderEpoch(2) }), [Action::Disconnect { reason }]);
-    assert!(!worker.state.is_registered());
+    assert_eq!(worker.state.follows(LeaderEpoch(2)), Err(reason));
+    worker.on(Event::Registered { leader: LeaderEpoch(2) });
+    assert_eq!(worker.state.leader(), Some(LeaderEpoch(3)));
 }
 
 #[test]
-fn resumed_connection_offers_again_and_repeats_what_is_ready() {
-    let (mut worker, process) = Worker::running();
-    worker.on(Event::Disconnected);
-    assert_eq!(
-        worker.on(Event::Registered { leader: LeaderEpoch(1) }),
-        [to_job(1, 1, WorkerToJob::ProcessReady(location(process))), offer(1, 1, vec![grant(0, 1, 1, 1)])]
-    );
-}
-
-#[test]
-fn process_with_work_does_not_survive_a_torn_connection() {
+fn torn_connection_changes_nothing_for_processes() {
     let (mut worker, process) = Worker::running();
     worker.host(process, deploy());
     worker.on(Event::Disconnected);
-    let actions = worker.on(Event::Registered { leader: LeaderEpoch(1) });
-    assert_eq!(actions[0], Action::End { process, how: Ending::Kill });
-    let failure = reported(&worker.ends(process), process);
-    assert_eq!(failure.message, "the connection between TaskManager and JobManager was interrupted");
+    assert!(!worker.state.is_registered());
+    let message = ended(attempt());
+    let said = [to_job(1, 1, WorkerToJob::Host { process, message: message.clone() })];
+    assert_eq!(worker.on(Event::Host { process, message }), said);
+    assert_eq!(worker.on(Event::Resumed), []);
+    assert!(worker.state.is_registered());
+    assert_eq!(reported(&worker.ends(process), process).message, "exit");
 }
 
 #[test]
-fn loss_without_a_connection_is_told_later() {
-    let (mut worker, process) = Worker::running();
+fn unanswered_slots_are_offered_again_when_there_is_a_connection() {
+    let mut worker = Worker::registered(1);
+    worker.on(Event::Allocate(grant(0, 1, 1, 1)));
     worker.on(Event::Disconnected);
+    assert_eq!(worker.state.deadline(), None);
+    assert_eq!(worker.after(10 * SECOND), []);
+    assert_eq!(worker.on(Event::Resumed), [offer(1, 1, vec![grant(0, 1, 1, 1)])]);
+}
+
+#[test]
+fn before_it_is_registered_nothing_is_said() {
+    let (mut worker, process) = Worker::running();
+    worker.on(Event::Begun);
     assert_eq!(worker.ends(process), []);
-    let actions = worker.on(Event::Registered { leader: LeaderEpoch(1) });
-    reported(&actions[..1], process);
-}
-
-#[test]
-fn loss_told_on_a_broken_connection_is_repeated() {
-    let (mut worker, process) = Worker::running();
-    reported(&worker.ends(process), process);
-    worker.on(Event::Disconnected);
-    let actions = worker.on(Event::Registered { leader: LeaderEpoch(1) });
-    assert_eq!(reported(&actions[..1], process).message, "exit");
+    assert_eq!(worker.on(Event::Allocate(grant(1, 2, 1, 1))), []);
 }
 
 #[test]
