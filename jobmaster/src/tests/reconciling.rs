@@ -186,6 +186,7 @@ fn what_does_not_fit_makes_the_job_start_over() {
         reader.readers[0].given.push(99);
     });
     check_unfit(|next| first(next).1.tasks[0].attempt.subtask = SubtaskIndex(77));
+    check_unfit(|next| first(next).1.snapshots = true);
 }
 
 #[test]
