@@ -10,6 +10,7 @@
 //! - `bad_programs`: programs that cannot be run
 //! - `bad_graphs`: job graphs that must be refused
 //! - `bad_surroundings`: inputs, outputs, ports and settings that do not serve
+//! - `exactly_once`: what checkpoints save when processes are killed
 //! - `takeover`: JobManagers that are killed, and the next ones
 //! - `torn`: control connections that tear
 //! - `workers`: TaskManagers that come by themselves, and jobs that wait for them
@@ -18,6 +19,7 @@ mod bad_graphs;
 mod bad_programs;
 mod bad_surroundings;
 mod command_line;
+mod exactly_once;
 mod failures;
 mod isolation;
 mod per_job;

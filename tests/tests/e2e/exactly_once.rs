@@ -1,0 +1,139 @@
+//! Jobs whose processes are killed go on from their checkpoints: each result is there once, and what was read before is
+//! not read again.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use flott_tests::{
+    program::{check_output, test_program},
+    sandbox::{
+        Sandbox, Session,
+        processes::{Process, Role},
+    },
+};
+
+const RECORDS: u64 = 200_000;
+const SPLITS: u64 = 2_000;
+const KEYS: u64 = 50;
+/// How long a checkpoint may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Numbers of the checkpoints that are complete.
+fn checkpoints(directory: &Path) -> Vec<u64> {
+    let jobs = fs::read_dir(directory).into_iter().flatten().flatten();
+    let entries = jobs.flat_map(|job| fs::read_dir(job.path()).into_iter().flatten().flatten());
+    let is_manifest = |path: &Path| fs::read_to_string(path.join("_metadata")).is_ok_and(|text| text.contains("\"manifest\":"));
+    let number = |path: &Path| path.file_name()?.to_str()?.strip_prefix("chk-")?.parse().ok();
+    entries.map(|entry| entry.path()).filter(|path| is_manifest(path)).filter_map(|path| number(&path)).collect()
+}
+
+/// Waits for a checkpoint that has begun after this was called.
+fn until_checkpoint(directory: &Path) {
+    let newest = || checkpoints(directory).into_iter().max().unwrap_or_default();
+    let (before, began) = (newest(), Instant::now());
+    // The next one may have begun before.
+    while newest() < before + 2 {
+        assert!(began.elapsed() < PATIENCE, "no checkpoint after {before} for {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+struct Run<'a> {
+    sandbox: &'a Sandbox,
+    session: Session<'a>,
+    job: String,
+}
+
+impl<'a> Run<'a> {
+    /// A job with a checkpoint each tenth of a second, whose readers stand half-way.
+    fn half_way(sandbox: &'a Sandbox) -> Self {
+        sandbox.configure(&format!("execution.checkpointing.dir: {}", sandbox.at("checkpoints")));
+        let session = sandbox.session(&[]);
+        let arguments = [
+            "held".to_owned(),
+            format!("records={RECORDS}"),
+            format!("splits={SPLITS}"),
+            format!("keys={KEYS}"),
+            format!("hold={}", sandbox.at("hold")),
+            format!("output={}", sandbox.at("out")),
+        ];
+        let options = ["-d", "-p", "2", "-D", "execution.checkpointing.interval=100 ms"];
+        let job = session.run(&options, &test_program(), arguments).success().job();
+        session.until_all_run(&job);
+        let run = Self { sandbox, session, job };
+        run.until_checkpoint();
+        run
+    }
+
+    fn until_checkpoint(&self) {
+        until_checkpoint(Path::new(&self.sandbox.at("checkpoints")));
+    }
+
+    fn kill(&self, role: Role) {
+        self.sandbox.running(role).iter().for_each(Process::kill);
+    }
+
+    fn go_on(&self) {
+        fs::write(self.sandbox.at("hold"), "").unwrap();
+    }
+
+    /// All results are there, and each once.
+    #[track_caller]
+    fn check(self) {
+        self.session.finished(&self.job);
+        check_output(&self.sandbox.at("out"), RECORDS, KEYS);
+        assert_eq!(checkpoints(Path::new(&self.sandbox.at("checkpoints"))), [0; 0], "a finished job leaves none");
+        self.session.stop();
+        self.sandbox.until_empty();
+    }
+}
+
+#[test]
+fn a_killed_job_process_costs_nothing_that_a_checkpoint_holds() {
+    let sandbox = Sandbox::new();
+    let run = Run::half_way(&sandbox);
+    run.kill(Role::JobProcess);
+    run.session.until_all_run(&run.job);
+    run.until_checkpoint();
+    run.go_on();
+    run.check();
+}
+
+#[test]
+fn a_killed_task_manager_costs_nothing_that_a_checkpoint_holds() {
+    let sandbox = Sandbox::new();
+    let run = Run::half_way(&sandbox);
+    run.kill(Role::TaskManager);
+    run.session.until_all_run(&run.job);
+    run.go_on();
+    run.check();
+}
+
+#[test]
+fn a_killed_job_manager_is_followed_by_one_that_goes_on_from_the_checkpoint() {
+    let sandbox = Sandbox::new();
+    let run = Run::half_way(&sandbox);
+    run.kill(Role::JobManager);
+    sandbox.until_running(Role::JobManager, 0);
+    let session = sandbox.session(&[]);
+    session.until_all_run(&run.job);
+    let run = Run { session, ..run };
+    run.go_on();
+    run.check();
+}
+
+#[test]
+fn kills_at_any_moment_leave_each_result_there_once() {
+    let sandbox = Sandbox::new();
+    let run = Run::half_way(&sandbox);
+    run.go_on();
+    for wait in [150, 400, 700, 50] {
+        std::thread::sleep(Duration::from_millis(wait));
+        run.kill(Role::JobProcess);
+        run.session.until_one_of(&run.job, &["RUNNING", "FINISHED"]);
+    }
+    run.check();
+}
