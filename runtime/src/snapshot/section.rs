@@ -35,6 +35,8 @@ pub enum SectionSort {
     Elements(Spread),
     /// What the engine keeps by itself, by key group.
     Own,
+    /// What the engine keeps by itself, of a whole subtask.
+    OwnElements(Spread),
 }
 
 impl fmt::Display for Section {
@@ -44,7 +46,7 @@ impl fmt::Display for Section {
             SectionSort::Keyed { kind, .. } => write!(f, "keyed {kind} state {name:?}"),
             SectionSort::Timers(_) => write!(f, "timers {name:?}"),
             SectionSort::Elements(spread) => write!(f, "{spread} {name:?}"),
-            SectionSort::Own => write!(f, "state {name:?} of the operator itself"),
+            SectionSort::Own | SectionSort::OwnElements(_) => write!(f, "state {name:?} of the operator itself"),
         }
     }
 }

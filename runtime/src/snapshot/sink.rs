@@ -5,11 +5,14 @@ use std::sync::Arc;
 use flott_core::{codec, failure::Failure, id::OperatorId};
 use serde::Serialize;
 
-use super::{Chunk, Cut, Section, SectionSort};
+use super::{
+    Chunk, Cut, Section, SectionSort,
+    watermark::{Seen, WATERMARK},
+};
 use crate::{
-    batch::Key,
+    batch::{Key, Timestamp},
     error::TaskResult,
-    state::{GroupEntries, GroupSpace, KeyedStates, OperatorStates, Snapshot, StateMeta, States},
+    state::{Elements, GroupEntries, GroupSpace, KeyedStates, OperatorStates, Snapshot, Spread, StateMeta, States},
     time::TimerQueue,
 };
 
@@ -103,6 +106,38 @@ impl<'a> StateSink<'a> {
         entries: impl Iterator<Item = (crate::state::KeyHash, T)>,
     ) -> TaskResult {
         self.grouped(&Section { name: name.into(), sort: SectionSort::Own }, entries)
+    }
+
+    /// Elements that the operator keeps by itself and that belong to no key, under a name of its own; `spread` says who gets
+    /// them.
+    ///
+    /// # Errors
+    /// As [`states`](Self::states).
+    pub fn own_elements<T: Serialize>(
+        &mut self,
+        name: &str,
+        spread: Spread,
+        elements: impl Iterator<Item = T>,
+    ) -> TaskResult {
+        let section = Section { name: name.into(), sort: SectionSort::OwnElements(spread) };
+        let (mut all, mut bytes) = (Elements::default(), Vec::new());
+        for element in elements {
+            bytes.clear();
+            codec::encode(&element, &mut bytes).map_err(|error| unencodable(&section, &error))?;
+            all.push(&bytes);
+        }
+        let bytes = codec::to_vec(&all).map_err(|error| unencodable(&section, &error))?;
+        self.put(&section, Chunk { group: None, removed: false, count: all.len(), bytes });
+        Ok(())
+    }
+
+    /// The watermark that the operator has seen, for [`Restored::watermark`](super::Restored::watermark).
+    ///
+    /// # Errors
+    /// As [`states`](Self::states).
+    pub fn watermark(&mut self, watermark: Timestamp) -> TaskResult {
+        let seen = Seen { groups: self.groups.held, watermark };
+        self.own_elements(WATERMARK, Spread::Union, std::iter::once(seen))
     }
 
     fn grouped<T: Serialize>(

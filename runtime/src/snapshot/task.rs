@@ -158,7 +158,7 @@ impl TaskSnapshots {
 
 /// The key groups of a subtask. A deployment has no more subtasks than groups; if it had, each would do without the check of
 /// what is its own.
-fn groups(subtask: SubtaskIndex, parallelism: u32, max_parallelism: u32) -> GroupSpace {
+pub(crate) fn groups(subtask: SubtaskIndex, parallelism: u32, max_parallelism: u32) -> GroupSpace {
     let max = MaxParallelism::new(max_parallelism).unwrap_or(MaxParallelism::LARGEST);
     let assignment = KeyGroupAssignment::new(max, parallelism).ok();
     let held = assignment.and_then(|assignment| assignment.range_of(subtask));
