@@ -6,6 +6,7 @@ use flott_runtime::{
     batch::{Batch, Data, Key},
     error::TaskResult,
     output::{Operator, Output},
+    snapshot::{Restored, StateSink},
     state::StateSize,
 };
 
@@ -31,6 +32,14 @@ impl<K: Key, T: Data, F: Fold<K, T>> Operator<T, F::Out> for Running<K, T, F> {
         self.values.fold(&*self.keys_of, input, &mut self.fold, F::running, &mut self.out.records);
         mem::swap(&mut self.out.timestamps, &mut input.timestamps);
         out.collect(&mut self.out)
+    }
+
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        from.table("values", &mut self.values.table)
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        into.table("values", &self.values.table)
     }
 
     fn state_size(&self) -> StateSize {

@@ -6,6 +6,7 @@ use flott_runtime::{
     batch::{BATCH_RECORDS, Batch, Key, Leaving},
     error::TaskResult,
     output::{Drained, Operator, Output},
+    snapshot::{Restored, StateSink},
     state::{FoldTable, KeyHash, Spot, StateSize},
 };
 
@@ -67,6 +68,14 @@ impl<K: Key, T: Send, F: Fold<K, T>> Operator<(K, F::Value), F::Out> for Total<K
         }
         out.collect(&mut batch)?;
         Ok(Drained::Some)
+    }
+
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        from.table("values", &mut self.table)
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        into.table("values", &self.table)
     }
 
     fn state_size(&self) -> StateSize {
