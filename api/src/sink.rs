@@ -16,7 +16,7 @@ mod staging;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flott_core::id::JobId;
+use flott_core::{failure::Failure, id::JobId};
 use flott_runtime::{
     batch::{Batch, Data},
     error::TaskResult,
@@ -32,8 +32,10 @@ pub(crate) use print::Print;
 
 /// A place for results. One instance lives in the plan, and is shared by all subtasks of a process.
 ///
-/// Results may be visible as they come, or be prepared by the writers and made visible by [`commit`](Self::commit) when
-/// the whole job has succeeded: then they appear once, however often tasks are restarted.
+/// Results may be visible as they come, or be prepared by the writers and made visible by [`commit`](Self::commit): what was
+/// written up to the barrier of a checkpoint, when that is complete, and the rest when the whole job has succeeded. Then they
+/// appear once, however often tasks are restarted. What attempts have prepared that failed before a checkpoint was complete
+/// is never committed.
 pub trait Sink: Send + Sync + 'static {
     /// Records.
     type Item: Data;
@@ -45,9 +47,10 @@ pub trait Sink: Send + Sync + 'static {
     /// When there can be no writer; the task fails.
     fn open(&self, task: &SinkTask) -> TaskResult<Box<dyn SinkWriter<Self::Item>>>;
 
-    /// Makes visible what the writers of the last attempts have prepared. Called in one process when all tasks have
-    /// finished, and again there or elsewhere if it failed or its success was not heard of; a repeat must be harmless.
-    /// May block.
+    /// Makes visible what writers have prepared. Called in one process, many times in the life of a job: for each checkpoint
+    /// that is complete, and at the end, each time with what has been prepared since; and again there or elsewhere if it failed
+    /// or its success was not heard of, also when later ones have come since. A repeat must be harmless. Writers of other parts
+    /// are at work meanwhile. May block.
     ///
     /// # Errors
     /// When not all could be made visible.
@@ -55,17 +58,19 @@ pub trait Sink: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Every sink of the job has committed: removes what [`abort`](Self::abort) would need to take results back. May be
-    /// called again, and not at all where a process was killed. May block.
+    /// Every sink of the job has committed what was prepared with it: removes what [`abort`](Self::abort) would need to take it
+    /// back, and nothing that writers have prepared since. Called after each commit; it may be called again, and not at all where
+    /// a process was killed. May block.
     ///
     /// # Errors
-    /// When something could not be removed. It is logged; the job has succeeded all the same.
+    /// When something could not be removed. It is logged; the results are there all the same.
     fn settle(&self, _job: JobId) -> TaskResult {
         Ok(())
     }
 
-    /// The job ends without its results: removes what writers have left, and what of it a [`commit`](Self::commit) has
-    /// made visible, when that of this sink or of another one has failed. May block.
+    /// The job ends before its end: removes what writers have left that no commit has made visible. What belongs to checkpoints
+    /// that were complete stays visible: a job that is started from one goes on behind it. What the commit at the end had begun
+    /// to make visible, of this sink or of another one, when it failed, is taken back. May block.
     ///
     /// # Errors
     /// When something could not be removed.
@@ -99,11 +104,32 @@ pub trait SinkWriter<T>: Send {
         Ok(())
     }
 
-    /// After [`finish`](Self::finish): what [`Sink::commit`] needs to make the results visible.
+    /// At each barrier, and after [`finish`](Self::finish): what [`Sink::commit`] needs to make the results visible that were
+    /// written since the last time; nothing if there are none. It is committed when the checkpoint of the barrier is complete,
+    /// or a later one that is complete first; and never if the task fails before. May block as [`write`](Self::write) may.
     ///
     /// # Errors
-    /// When the results cannot be prepared.
+    /// When the results cannot be prepared; the task fails.
     fn prepare_commit(&mut self) -> TaskResult<Option<Bytes>> {
         Ok(None)
+    }
+
+    /// At each barrier, before [`prepare_commit`](Self::prepare_commit): what the writer remembers of the records that it has
+    /// taken and that no commit shows, in elements which other subtasks may take over one by one. Most writers remember
+    /// nothing.
+    ///
+    /// # Errors
+    /// When it cannot be encoded; the snapshot fails.
+    fn snapshot(&mut self) -> TaskResult<Vec<Bytes>> {
+        Ok(Vec::new())
+    }
+
+    /// Called before the first record where there are elements that writers have given in
+    /// [`snapshot`](Self::snapshot), with this one's share of them.
+    ///
+    /// # Errors
+    /// When they are not such elements.
+    fn restore(&mut self, _elements: Vec<Bytes>) -> TaskResult {
+        Err(Box::new(Failure::user("the snapshot has elements of another kind of sink").fatal()))
     }
 }

@@ -53,6 +53,7 @@
 //! - `pipeline`: time, results, and what is remembered
 //! - `probe`: where results are noted
 //! - `port`: where records come in
+//! - `snapshot`: what a pipeline remembers, to start another harness from
 
 mod feed;
 mod harness;
@@ -60,6 +61,7 @@ mod options;
 mod pipeline;
 mod port;
 mod probe;
+mod snapshot;
 
 pub use feed::Feed;
 pub use flott_runtime::state::StateSize;
@@ -67,3 +69,4 @@ pub use harness::{Harness, Harness2};
 pub use options::HarnessOptions;
 pub use pipeline::Pipeline;
 pub use probe::Emitted;
+pub use snapshot::Snapshot;

@@ -6,9 +6,11 @@
 //!
 //! - `deployment`: where everything runs: here
 //! - `order`: which task is next
+//! - `snapshot`: what all tasks remember at a barrier
 
 mod deployment;
 mod order;
+mod snapshot;
 
 use std::{
     collections::BTreeMap,
@@ -33,6 +35,8 @@ use tokio::sync::mpsc;
 
 pub use order::Draws;
 use order::Ready;
+use snapshot::Cuts;
+pub use snapshot::HarnessSnapshot;
 
 use crate::{
     batch::Timestamp,
@@ -40,6 +44,7 @@ use crate::{
     host::guard,
     net::Exchange,
     program::JobProgram,
+    snapshot::TaskSnapshots,
     state::StateSize,
     task::{Prepared, TaskFigures, TaskHead, TaskInfo, TaskWiring},
     time::{Alarm, Clock, ManualClock},
@@ -58,6 +63,7 @@ pub struct TaskHarness {
     draws: Option<Draws>,
     clock: ManualClock,
     failure: Option<Box<Failure>>,
+    cuts: Arc<Cuts>,
 }
 
 struct Task {
@@ -74,20 +80,24 @@ enum State {
 
 impl TaskHarness {
     /// Builds every task of `graph`, whose vertices must all say how many subtasks they have. With a `seed` it is drawn
-    /// which of the tasks that have something to do is next.
+    /// which of the tasks that have something to do is next. Operators begin with what there is `from` a snapshot.
     ///
     /// # Errors
-    /// When a task cannot be built, or an operator does not open.
+    /// When a task cannot be built, an operator does not open, or the snapshot is one of another pipeline.
     pub fn start(
         graph: Arc<JobGraph>,
         program: Arc<dyn JobProgram>,
         clock: &ManualClock,
         seed: Option<u64>,
+        from: Option<&HarnessSnapshot>,
     ) -> TaskResult<Self> {
         guard::note_panics();
         let deployment = Arc::new(deployment::of(&graph)?);
+        from.map_or(Ok(()), |from| from.fits(&graph, &deployment.tasks))?;
         let exchange = Exchange::alone(graph.job_id, deployment::PROCESS);
-        let infos = deployment.tasks.iter().map(|task| info(task, &graph, clock));
+        let cuts = Arc::<Cuts>::default();
+        let snapshots = |task| snapshot::of_task(task, &graph, from, &cuts);
+        let infos = deployment.tasks.iter().map(|task| info(task, &graph, clock, snapshots(task)));
         let mut built = Vec::with_capacity(deployment.tasks.len());
         // Consumers come before their producers.
         for info in infos.rev() {
@@ -110,7 +120,7 @@ impl TaskHarness {
             state: State::Running(head.run()),
         };
         let tasks = built.into_iter().rev().enumerate().map(task).collect();
-        Ok(Self { program, tasks, ready, draws: seed.map(Draws::new), clock: clock.clone(), failure: None })
+        Ok(Self { program, tasks, ready, draws: seed.map(Draws::new), clock: clock.clone(), failure: None, cuts })
     }
 
     /// Has one task do what it can, if one can do anything.
@@ -166,6 +176,35 @@ impl TaskHarness {
             }
         }
         guard::catch(|| self.program.commit(committables)).map_err(|failure| self.fail(failure))
+    }
+
+    /// After a barrier was given to every input that has not ended: what all operators remembered as it passed them. What
+    /// sinks have prepared by then is made visible, as of a checkpoint that is complete.
+    ///
+    /// # Errors
+    /// When the barrier has not passed all tasks, as one waits for something outside; when an operator cannot give its state;
+    /// those of the sinks.
+    pub fn snapshot(&mut self) -> TaskResult<HarnessSnapshot> {
+        let mut cuts = self.cuts.take();
+        let running = self.tasks.iter().filter(|task| matches!(task.state, State::Running(_))).count();
+        if cuts.len() != running || cuts.iter().any(|given| given.cut.is_none()) {
+            let message = "no snapshot can be taken: the pipeline has ended, or waits for something, such as the answer to a call";
+            return Err(Box::new(Failure::user(message)));
+        }
+        let mut committables = Vec::new();
+        for given in &mut cuts {
+            let attempt = given.attempt;
+            let Some(cut) = &mut given.cut else { continue };
+            committables.extend(cut.prepared.drain(..).map(|(sink, data)| Committable { sink, attempt, data }));
+        }
+        let tasks = self.tasks.iter().map(|task| (task.info.attempt, task.info.max_parallelism));
+        let groups: BTreeMap<_, _> = tasks.collect();
+        let gathered =
+            snapshot::gather(self.clock.now(), cuts, |attempt| groups.get(&attempt).copied().unwrap_or_default())?;
+        if !committables.is_empty() {
+            guard::catch(|| self.program.commit(committables)).map_err(|failure| self.fail(failure))?;
+        }
+        Ok(gathered)
     }
 
     /// What all operators together remembered when their tasks last began to wait, or ended.
@@ -235,7 +274,7 @@ impl TaskHarness {
     }
 }
 
-fn info(task: &TaskDeployment, graph: &JobGraph, clock: &ManualClock) -> Arc<TaskInfo> {
+fn info(task: &TaskDeployment, graph: &JobGraph, clock: &ManualClock, snapshots: TaskSnapshots) -> Arc<TaskInfo> {
     let vertex = task.attempt.vertex;
     Arc::new(TaskInfo {
         job: graph.job_id,
@@ -251,7 +290,7 @@ fn info(task: &TaskDeployment, graph: &JobGraph, clock: &ManualClock) -> Arc<Tas
         figures: TaskFigures::default(),
         clock: Clock::Manual(clock.clone()),
         alarm: Alarm::default(),
-        snapshots: Default::default(),
+        snapshots,
     })
 }
 

@@ -16,9 +16,12 @@ pub trait JobProgram: Send + Sync + 'static {
     /// Lists the splits of a source, encoded. May block.
     fn enumerate_splits(&self, source: OperatorId, parallelism: u32) -> TaskResult<Vec<Bytes>>;
 
-    /// Makes prepared results visible: all of them or, on an error, as many as could be; a repeat is harmless. May block.
+    /// Makes prepared results visible: all of them or, on an error, as many as could be. Called for each checkpoint that is
+    /// complete, and at the end with what the ends of all subtasks have prepared; a repeat is harmless, also after later ones.
+    /// May block.
     fn commit(&self, committables: Vec<Committable>) -> TaskResult;
 
-    /// The job ends without its results: removes what its sinks have prepared or left half-written. May block.
+    /// The job ends before its end: removes what its sinks have prepared or left half-written, and not what belongs to checkpoints
+    /// that were complete. May block.
     fn abort(&self) -> TaskResult;
 }

@@ -12,6 +12,7 @@
 //! - `section`: what a piece of state is, and how it is stored
 //! - `sink`: where operators put their state
 //! - `restored`: where they find it again
+//! - `watermark`: how far event time had come
 //! - `cut`: all that a task gives at one barrier
 //! - `task`: the snapshots of one task
 
@@ -20,9 +21,11 @@ mod restored;
 pub(crate) mod section;
 mod sink;
 mod task;
+mod watermark;
 
 pub use cut::{Cut, Piece};
 pub use restored::{Restored, RestoredTask};
 pub use section::{Chunk, Section, SectionSort};
 pub use sink::StateSink;
+pub(crate) use task::groups;
 pub use task::{SnapshotPort, TaskSnapshots};

@@ -26,7 +26,7 @@ mod writer;
 
 pub use index::{Chunk, Entries};
 pub use reader::StateFileReader;
-pub use section::{KeyedKind, Section, SectionIndex, SectionKind, Spread, TimeDomain};
+pub use section::{EngineKind, KeyedKind, Section, SectionIndex, SectionKind, Spread, TimeDomain};
 pub use writer::{Compression, StateFileWriter};
 
 /// How a file begins: the name of the format, and its version.

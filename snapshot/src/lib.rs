@@ -34,7 +34,7 @@ pub mod verify;
 pub use directory::{Directory, S3Options};
 pub use error::Error;
 pub use file::{
-    Chunk, Compression, Entries, KeyedKind, Section, SectionIndex, SectionKind, Spread, StateFileReader,
+    Chunk, Compression, EngineKind, Entries, KeyedKind, Section, SectionIndex, SectionKind, Spread, StateFileReader,
     StateFileWriter, TimeDomain,
 };
 pub use log::{Checkpoints, Claimed, Collected, Listed, Log};

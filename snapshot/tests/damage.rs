@@ -5,8 +5,8 @@ use std::{fs, path::PathBuf};
 use bytes::Bytes;
 use flott_core::id::{AttemptId, AttemptNumber, CheckpointId, JobMasterEpoch, SubtaskIndex, VertexId};
 use flott_snapshot::{
-    Checkpoints, Collected, Compression, DataPath, Directory, Entries, Error, Log, Manifest, S3Options, Section,
-    SectionKind, Snapshot, SnapshotKind,
+    Checkpoints, Collected, Compression, DataPath, Directory, EngineKind, Entries, Error, Log, Manifest, S3Options,
+    Section, SectionKind, Snapshot, SnapshotKind, Spread,
 };
 
 #[path = "common/files.rs"]
@@ -140,7 +140,12 @@ async fn a_file_that_is_not_finished_has_no_name_and_is_swept_by_the_next() {
     let unfinished = async |checkpoint| {
         let path = DataPath::unique(SnapshotKind::Checkpoint, checkpoint, attempt);
         let mut writer = job.checkpoints.directory().create_file(path.clone(), Compression::None);
-        let section = Section { operator, name: "s".to_owned(), kind: SectionKind::Engine, schema: None };
+        let section = Section {
+            operator,
+            name: "s".to_owned(),
+            kind: SectionKind::Engine { kind: EngineKind::Elements { spread: Spread::Split } },
+            schema: None,
+        };
         let section = writer.section(section).unwrap();
         writer.chunk(section, None, Entries::Values, 1, Bytes::from(vec![1; 20 << 20])).await.unwrap();
         (path, writer)
@@ -172,7 +177,12 @@ async fn a_writer_that_is_dropped_leaves_nothing() {
     for bytes in [100, 20 << 20] {
         let path: DataPath = format!("shared/9_{bytes}").parse().unwrap();
         let mut writer = job.checkpoints.directory().create_file(path, Compression::None);
-        let section = Section { operator: counter(), name: "s".to_owned(), kind: SectionKind::Engine, schema: None };
+        let section = Section {
+            operator: counter(),
+            name: "s".to_owned(),
+            kind: SectionKind::Engine { kind: EngineKind::Elements { spread: Spread::Split } },
+            schema: None,
+        };
         let section = writer.section(section).unwrap();
         writer.chunk(section, None, Entries::Values, 1, Bytes::from(vec![1; bytes])).await.unwrap();
         drop(writer);

@@ -199,6 +199,15 @@ pub trait BroadcastProcessFunction: Clone + Send + Sync + 'static {
         ctx: &mut Context<'_, Self::Out>,
     ) -> FunctionResult;
 
+    /// Called before a snapshot is taken, for a checkpoint or a savepoint: the place to give out, or to put into states, what
+    /// the function holds in its fields, as these are not in a snapshot.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn before_snapshot(&mut self, _states: &BroadcastStates, _ctx: &mut Context<'_, Self::Out>) -> FunctionResult {
+        Ok(())
+    }
+
     /// Called when both inputs have ended.
     ///
     /// # Errors
@@ -262,6 +271,15 @@ pub trait KeyedBroadcastProcessFunction: Clone + Send + Sync + 'static {
         _states: &BroadcastStates,
         _ctx: &mut KeyedContext<'_, Self::Key, Self::Out>,
     ) -> FunctionResult {
+        Ok(())
+    }
+
+    /// Called before a snapshot is taken, for a checkpoint or a savepoint: the place to give out, or to put into states, what
+    /// the function holds in its fields, as these are not in a snapshot. There is no key at hand.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn before_snapshot(&mut self, _states: &BroadcastStates, _ctx: &mut Context<'_, Self::Out>) -> FunctionResult {
         Ok(())
     }
 

@@ -57,6 +57,15 @@ pub trait ProcessJoinFunction: Clone + Send + Sync + 'static {
         ctx: &mut JoinContext<'_, Self::Out>,
     ) -> FunctionResult;
 
+    /// Called before a snapshot is taken, for a checkpoint or a savepoint: the place to give out, or to put into states, what
+    /// the function holds in its fields, as these are not in a snapshot.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn before_snapshot(&mut self, _ctx: &mut Context<'_, Self::Out>) -> FunctionResult {
+        Ok(())
+    }
+
     /// Called when both inputs have ended.
     ///
     /// # Errors

@@ -74,6 +74,15 @@ pub trait ProcessFunction: Clone + Send + Sync + 'static {
     /// Those of the user; they fail the task.
     fn process(&mut self, record: Self::In, ctx: &mut Context<'_, Self::Out>) -> FunctionResult;
 
+    /// Called before a snapshot is taken, for a checkpoint or a savepoint: the place to give out, or to put into states, what
+    /// the function holds in its fields, as these are not in a snapshot.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn before_snapshot(&mut self, _ctx: &mut Context<'_, Self::Out>) -> FunctionResult {
+        Ok(())
+    }
+
     /// Called when the input has ended.
     ///
     /// # Errors
@@ -144,6 +153,15 @@ pub trait KeyedProcessFunction: Clone + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Called before a snapshot is taken, for a checkpoint or a savepoint: the place to give out, or to put into states, what
+    /// the function holds in its fields, as these are not in a snapshot. There is no key at hand.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn before_snapshot(&mut self, _ctx: &mut Context<'_, Self::Out>) -> FunctionResult {
+        Ok(())
+    }
+
     /// Called when the input has ended. There is no key at hand.
     ///
     /// # Errors
@@ -181,6 +199,15 @@ pub trait CoProcessFunction: Clone + Send + Sync + 'static {
     /// # Errors
     /// Those of the user; they fail the task.
     fn process_right(&mut self, record: Self::Right, ctx: &mut Context<'_, Self::Out>) -> FunctionResult;
+
+    /// Called before a snapshot is taken, for a checkpoint or a savepoint: the place to give out, or to put into states, what
+    /// the function holds in its fields, as these are not in a snapshot.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn before_snapshot(&mut self, _ctx: &mut Context<'_, Self::Out>) -> FunctionResult {
+        Ok(())
+    }
 
     /// Called when both inputs have ended.
     ///
@@ -232,6 +259,15 @@ pub trait KeyedCoProcessFunction: Clone + Send + Sync + 'static {
     /// # Errors
     /// Those of the user; they fail the task.
     fn on_timer(&mut self, _timer: Timer, _ctx: &mut KeyedContext<'_, Self::Key, Self::Out>) -> FunctionResult {
+        Ok(())
+    }
+
+    /// Called before a snapshot is taken, for a checkpoint or a savepoint: the place to give out, or to put into states, what
+    /// the function holds in its fields, as these are not in a snapshot. There is no key at hand.
+    ///
+    /// # Errors
+    /// Those of the user; they fail the task.
+    fn before_snapshot(&mut self, _ctx: &mut Context<'_, Self::Out>) -> FunctionResult {
         Ok(())
     }
 

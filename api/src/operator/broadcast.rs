@@ -7,7 +7,8 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
-    state::{OperatorStates, StateSize, States},
+    snapshot::{Restored, StateSink},
+    state::{OperatorStates, Progress, StateSize, States},
     task::{TaskInfo, TwoInputOperator},
 };
 
@@ -34,6 +35,11 @@ impl<F: BroadcastProcessFunction> BroadcastProcess<F> {
 }
 
 impl<F: BroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::Out> for BroadcastProcess<F> {
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        self.states.restore_from(from);
+        self.desk.restore(from)
+    }
+
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
         self.function.open(&mut BroadcastOpen::new(&mut self.states, task)).map_err(failed)
     }
@@ -66,9 +72,19 @@ impl<F: BroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::Out> 
         self.desk.pass(event, out)
     }
 
+    fn barrier(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let Self { function, states: OperatorStates { lists, broadcast, .. }, desk } = self;
+        desk.apart(lists, out, |ctx| function.before_snapshot(broadcast, ctx))
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        into.operator(&self.states)?;
+        self.desk.snapshot(into)
+    }
+
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states: OperatorStates { lists, broadcast, .. }, desk } = self;
-        desk.finish(lists, out, |ctx| function.finish(broadcast, ctx).map_err(failed))
+        desk.finish(lists, out, |ctx| function.finish(broadcast, ctx))
     }
 }
 
@@ -96,9 +112,16 @@ impl<F: KeyedBroadcastProcessFunction> KeyedBroadcastProcess<F> {
 }
 
 impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::Out> for KeyedBroadcastProcess<F> {
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        self.states.restore_from(from)?;
+        self.desk.restore(from)
+    }
+
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
         let keyed = KeyedOpen::new(&mut self.states, task);
-        self.function.open(&mut KeyedBroadcastOpen::new(keyed)).map_err(failed)
+        self.function.open(&mut KeyedBroadcastOpen::new(keyed)).map_err(failed)?;
+        Firing::set_alarm(&mut self.states.keyed, task);
+        Ok(())
     }
 
     fn process_left(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
@@ -149,6 +172,21 @@ impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::
         Ok(())
     }
 
+    fn barrier(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let Self { function, states, desk, .. } = self;
+        let OperatorStates { lists, broadcast, .. } = &mut states.operator;
+        desk.apart(lists, out, |ctx| function.before_snapshot(broadcast, ctx))
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        into.states(&mut self.states)?;
+        self.desk.snapshot(into)
+    }
+
+    fn snapshot_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        into.more(&mut self.states.keyed)
+    }
+
     fn drain(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
         let Self { function, states, desk, firing, .. } = self;
         let States { keyed, operator: OperatorStates { lists, broadcast, .. } } = states;
@@ -158,7 +196,7 @@ impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states, desk, .. } = self;
         let OperatorStates { lists, broadcast, .. } = &mut states.operator;
-        desk.finish(lists, out, |ctx| function.finish(broadcast, ctx).map_err(failed))
+        desk.finish(lists, out, |ctx| function.finish(broadcast, ctx))
     }
 
     fn state_size(&self) -> StateSize {

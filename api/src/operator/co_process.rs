@@ -7,7 +7,8 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
-    state::{OperatorStates, StateSize, States},
+    snapshot::{Restored, StateSink},
+    state::{OperatorStates, Progress, StateSize, States},
     task::{TaskInfo, TwoInputOperator},
 };
 
@@ -31,6 +32,11 @@ impl<F: CoProcessFunction> CoProcess<F> {
 }
 
 impl<F: CoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for CoProcess<F> {
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        self.states.restore_from(from);
+        self.desk.restore(from)
+    }
+
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
         self.function.open(&mut OpenContext::new(&mut self.states, task)).map_err(failed)
     }
@@ -63,9 +69,19 @@ impl<F: CoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for CoPro
         self.desk.pass(event, out)
     }
 
+    fn barrier(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let Self { function, states, desk } = self;
+        desk.apart(&mut states.lists, out, |ctx| function.before_snapshot(ctx))
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        into.operator(&self.states)?;
+        self.desk.snapshot(into)
+    }
+
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states, desk } = self;
-        desk.finish(&mut states.lists, out, |ctx| function.finish(ctx).map_err(failed))
+        desk.finish(&mut states.lists, out, |ctx| function.finish(ctx))
     }
 }
 
@@ -93,8 +109,15 @@ impl<F: KeyedCoProcessFunction> KeyedCoProcess<F> {
 }
 
 impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for KeyedCoProcess<F> {
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        self.states.restore_from(from)?;
+        self.desk.restore(from)
+    }
+
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
-        self.function.open(&mut KeyedOpen::new(&mut self.states, task)).map_err(failed)
+        self.function.open(&mut KeyedOpen::new(&mut self.states, task)).map_err(failed)?;
+        Firing::set_alarm(&mut self.states.keyed, task);
+        Ok(())
     }
 
     fn process_left(&mut self, input: &mut Batch<F::Left>, out: &mut dyn Output<F::Out>) -> TaskResult {
@@ -143,6 +166,20 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
         Ok(())
     }
 
+    fn barrier(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let Self { function, states, desk, .. } = self;
+        desk.apart(&mut states.operator.lists, out, |ctx| function.before_snapshot(ctx))
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        into.states(&mut self.states)?;
+        self.desk.snapshot(into)
+    }
+
+    fn snapshot_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        into.more(&mut self.states.keyed)
+    }
+
     fn drain(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
         let Self { function, states: States { keyed, operator }, desk, firing, .. } = self;
         firing.drain(keyed, &mut operator.lists, desk, out, |timer, ctx| function.on_timer(timer, ctx))
@@ -150,7 +187,7 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states, desk, .. } = self;
-        desk.finish(&mut states.operator.lists, out, |ctx| function.finish(ctx).map_err(failed))
+        desk.finish(&mut states.operator.lists, out, |ctx| function.finish(ctx))
     }
 
     fn state_size(&self) -> StateSize {

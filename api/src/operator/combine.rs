@@ -78,6 +78,11 @@ impl<K: Key, T: Data, F: Fold<K, T>> Operator<T, (K, F::Value)> for Combine<K, T
         self.flush(out)
     }
 
+    /// What is here is only kept back: without it there is nothing to remember.
+    fn barrier(&mut self, out: &mut dyn Output<(K, F::Value)>) -> TaskResult {
+        self.flush(out)
+    }
+
     fn finish(&mut self, out: &mut dyn Output<(K, F::Value)>) -> TaskResult {
         self.flush(out)
     }

@@ -42,7 +42,9 @@ impl<K: Key> Firing<K> {
         out: &mut dyn Output<Out>,
     ) -> TaskResult {
         if let Event::Watermark(watermark) = event {
-            desk.watermark = watermark;
+            if !desk.advance(watermark) {
+                return Ok(());
+            }
             if states.timers().event.next().is_some_and(|at| at <= watermark) {
                 self.watermark = Some(watermark);
                 return Ok(());

@@ -23,7 +23,8 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
-    state::{KeyHash, StateSize, States, ValueState},
+    snapshot::{Restored, StateSink},
+    state::{KeyHash, Progress, StateSize, States, ValueState},
     task::{TaskInfo, TwoInputOperator},
     time::TimeDomain,
 };
@@ -206,6 +207,11 @@ fn look<F: ProcessJoinFunction, S: Side<F>>(
 }
 
 impl<K: Key, F: ProcessJoinFunction> TwoInputOperator<F::Left, F::Right, F::Out> for IntervalJoin<K, F> {
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        self.joining.states.restore_from(from)?;
+        self.joining.desk.restore(from)
+    }
+
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
         let Joining { function, states: States { keyed, operator }, sides, .. } = &mut self.joining;
         *sides = keyed.value("interval-join")?;
@@ -242,9 +248,24 @@ impl<K: Key, F: ProcessJoinFunction> TwoInputOperator<F::Left, F::Right, F::Out>
         })
     }
 
+    fn barrier(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let Joining { function, states, desk, .. } = &mut self.joining;
+        desk.apart(&mut states.operator.lists, out, |ctx| function.before_snapshot(ctx))
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        let Joining { states, desk, .. } = &mut self.joining;
+        into.states(states)?;
+        desk.snapshot(into)
+    }
+
+    fn snapshot_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        into.more(&mut self.joining.states.keyed)
+    }
+
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Joining { function, states, desk, .. } = &mut self.joining;
-        desk.finish(&mut states.operator.lists, out, |ctx| function.finish(ctx).map_err(failed))
+        desk.finish(&mut states.operator.lists, out, |ctx| function.finish(ctx))
     }
 
     fn state_size(&self) -> StateSize {

@@ -7,7 +7,8 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Operator, Output},
-    state::{StateSize, States},
+    snapshot::{Restored, StateSink},
+    state::{Progress, StateSize, States},
     task::TaskInfo,
 };
 
@@ -41,8 +42,15 @@ impl<F: KeyedProcessFunction> KeyedProcess<F> {
 }
 
 impl<F: KeyedProcessFunction> Operator<F::In, F::Out> for KeyedProcess<F> {
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        self.states.restore_from(from)?;
+        self.desk.restore(from)
+    }
+
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
-        self.function.open(&mut KeyedOpen::new(&mut self.states, task)).map_err(failed)
+        self.function.open(&mut KeyedOpen::new(&mut self.states, task)).map_err(failed)?;
+        Firing::set_alarm(&mut self.states.keyed, task);
+        Ok(())
     }
 
     fn process(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
@@ -75,6 +83,20 @@ impl<F: KeyedProcessFunction> Operator<F::In, F::Out> for KeyedProcess<F> {
         Ok(())
     }
 
+    fn barrier(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let Self { function, states, desk, .. } = self;
+        desk.apart(&mut states.operator.lists, out, |ctx| function.before_snapshot(ctx))
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        into.states(&mut self.states)?;
+        self.desk.snapshot(into)
+    }
+
+    fn snapshot_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        into.more(&mut self.states.keyed)
+    }
+
     fn drain(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
         let Self { function, states: States { keyed, operator }, desk, firing, .. } = self;
         firing.drain(keyed, &mut operator.lists, desk, out, |timer, ctx| function.on_timer(timer, ctx))
@@ -82,7 +104,7 @@ impl<F: KeyedProcessFunction> Operator<F::In, F::Out> for KeyedProcess<F> {
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states, desk, .. } = self;
-        desk.finish(&mut states.operator.lists, out, |ctx| function.finish(ctx).map_err(failed))
+        desk.finish(&mut states.operator.lists, out, |ctx| function.finish(ctx))
     }
 
     fn state_size(&self) -> StateSize {

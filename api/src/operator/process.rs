@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use flott_core::failure::Failure;
 use flott_runtime::{
     batch::{Batch, Key, Timestamp},
     error::TaskResult,
     event::Event,
     output::{Operator, Output},
+    snapshot::{Restored, StateSink},
     state::{KeyedStates, OperatorLists, OperatorStates},
     task::TaskInfo,
 };
 use parking_lot::MutexGuard;
 
 use crate::{
-    function::{Collector, Context, Counters, KeyedContext, OpenContext, ProcessFunction, Times, failed},
+    function::{
+        Collector, Context, Counters, FunctionResult, KeyedContext, OpenContext, ProcessFunction, Times, failed,
+    },
     plan::{SharedSides, SidePorts, Site},
 };
 
@@ -39,12 +41,30 @@ impl<Out> Desk<Out> {
         }
     }
 
+    /// Begins with what there was in a snapshot.
+    pub fn restore(&mut self, from: &Restored) -> TaskResult {
+        self.watermark = from.watermark(self.task.snapshots.groups().held)?;
+        Ok(())
+    }
+
+    /// What it remembers.
+    pub fn snapshot(&self, into: &mut StateSink<'_>) -> TaskResult {
+        into.watermark(self.watermark)
+    }
+
+    /// Notes a watermark. False if it says nothing new, as after a restart, and is not to be passed on.
+    pub fn advance(&mut self, watermark: Timestamp) -> bool {
+        let further = watermark > self.watermark;
+        self.watermark = self.watermark.max(watermark);
+        further
+    }
+
     /// Notes a watermark, and passes the event on.
     pub fn pass(&mut self, event: Event, out: &mut dyn Output<Out>) -> TaskResult {
-        if let Event::Watermark(watermark) = event {
-            self.watermark = watermark;
+        match event {
+            Event::Watermark(watermark) if !self.advance(watermark) => Ok(()),
+            _ => out.event(event),
         }
-        out.event(event)
     }
 
     /// Lets `work` have a context, and passes on what it leaves there.
@@ -78,18 +98,28 @@ impl<Out> Desk<Out> {
         work(KeyedContext::new(ctx, keyed))
     }
 
+    /// What a function does of its own accord, at no record.
+    pub fn apart(
+        &mut self,
+        lists: &mut OperatorLists,
+        out: &mut dyn Output<Out>,
+        work: impl FnOnce(&mut Context<'_, Out>) -> FunctionResult,
+    ) -> TaskResult {
+        self.with(lists, out, |mut ctx| {
+            ctx.set_timestamp(None);
+            work(&mut ctx).map_err(failed)?;
+            ctx.flush()
+        })
+    }
+
     /// The end of the input: `work`, then the counters.
     pub fn finish(
         &mut self,
         lists: &mut OperatorLists,
         out: &mut dyn Output<Out>,
-        work: impl FnOnce(&mut Context<'_, Out>) -> Result<(), Box<Failure>>,
+        work: impl FnOnce(&mut Context<'_, Out>) -> FunctionResult,
     ) -> TaskResult {
-        self.with(lists, out, |mut ctx| {
-            ctx.set_timestamp(None);
-            work(&mut ctx)?;
-            ctx.flush()
-        })?;
+        self.apart(lists, out, work)?;
         self.counters.report(&self.task)
     }
 }
@@ -108,6 +138,11 @@ impl<F: ProcessFunction> Process<F> {
 }
 
 impl<F: ProcessFunction> Operator<F::In, F::Out> for Process<F> {
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        self.states.restore_from(from);
+        self.desk.restore(from)
+    }
+
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
         self.function.open(&mut OpenContext::new(&mut self.states, task)).map_err(failed)
     }
@@ -128,8 +163,18 @@ impl<F: ProcessFunction> Operator<F::In, F::Out> for Process<F> {
         self.desk.pass(event, out)
     }
 
+    fn barrier(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
+        let Self { function, states, desk } = self;
+        desk.apart(&mut states.lists, out, |ctx| function.before_snapshot(ctx))
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        into.operator(&self.states)?;
+        self.desk.snapshot(into)
+    }
+
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states, desk } = self;
-        desk.finish(&mut states.lists, out, |ctx| function.finish(ctx).map_err(failed))
+        desk.finish(&mut states.lists, out, |ctx| function.finish(ctx))
     }
 }

@@ -6,11 +6,15 @@ use flott_runtime::{
     batch::{Batch, Data, Key},
     error::TaskResult,
     output::{Operator, Output},
-    state::StateSize,
+    snapshot::{Restored, StateSink},
+    state::{Progress, StateSize},
 };
 
 use super::{fold::Fold, folding::Folding};
 use crate::plan::KeyOf;
+
+/// What its values are in a snapshot.
+const VALUES: &str = "values";
 
 /// Folds each record into its key's value, and gives the value out.
 pub(crate) struct Running<K, T, F: Fold<K, T>> {
@@ -31,6 +35,18 @@ impl<K: Key, T: Data, F: Fold<K, T>> Operator<T, F::Out> for Running<K, T, F> {
         self.values.fold(&*self.keys_of, input, &mut self.fold, F::running, &mut self.out.records);
         mem::swap(&mut self.out.timestamps, &mut input.timestamps);
         out.collect(&mut self.out)
+    }
+
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        from.table(VALUES, &mut self.values.table)
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        into.table(VALUES, &mut self.values.table)
+    }
+
+    fn snapshot_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        into.more_table(VALUES, &mut self.values.table)
     }
 
     fn state_size(&self) -> StateSize {

@@ -1,12 +1,14 @@
 //! The end of a chain.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use bytes::Bytes;
 use flott_runtime::{
     batch::Batch,
     error::TaskResult,
     output::{Operator, OperatorName, Output},
+    snapshot::{Restored, StateSink},
+    state::Spread,
     task::TaskInfo,
 };
 
@@ -17,17 +19,31 @@ pub(crate) struct SinkOperator<S: Sink> {
     sink: Arc<S>,
     name: OperatorName,
     writer: Option<Box<dyn SinkWriter<S::Item>>>,
+    /// What writers remembered that this one takes over from.
+    restored: Vec<Bytes>,
 }
+
+/// What the elements of a writer are called in a snapshot.
+const WRITER: &str = "writer";
 
 impl<S: Sink> SinkOperator<S> {
     pub fn new(sink: Arc<S>, name: OperatorName) -> Self {
-        Self { sink, name, writer: None }
+        Self { sink, name, writer: None, restored: Vec::new() }
     }
 }
 
 impl<S: Sink> Operator<S::Item, ()> for SinkOperator<S> {
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        from.own_elements(WRITER, |element: Vec<u8>| self.restored.push(element.into())).map(drop)
+    }
+
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
-        self.writer = Some(self.sink.open(&SinkTask { task: task.clone(), name: self.name.clone() })?);
+        let mut writer = self.sink.open(&SinkTask { task: task.clone(), name: self.name.clone() })?;
+        let restored = mem::take(&mut self.restored);
+        if !restored.is_empty() {
+            writer.restore(restored)?;
+        }
+        self.writer = Some(writer);
         Ok(())
     }
 
@@ -38,6 +54,11 @@ impl<S: Sink> Operator<S::Item, ()> for SinkOperator<S> {
         }
         input.clear();
         Ok(())
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        let elements = self.writer.as_mut().map_or(Ok(Vec::new()), |writer| writer.snapshot())?;
+        into.own_elements(WRITER, Spread::Split, elements.iter().map(|element| &element[..]))
     }
 
     fn finish(&mut self, _: &mut dyn Output<()>) -> TaskResult {

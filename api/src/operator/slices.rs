@@ -12,10 +12,12 @@
 //! - `shape`: from timestamps to slices, and from slices to windows
 //! - `history`: the slices of one key in sliding windows
 //! - `closed`: slices that have closed, by key
+//! - `snapshot`: what is stored of all that
 
 mod closed;
 mod history;
 mod shape;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +29,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Operator, Output},
+    snapshot::{Restored, StateSink},
     state::{FoldTable, KeyHash, Spot, StateSize, States},
 };
 
@@ -181,16 +184,12 @@ where
         }
         let found = self.open.partition_point(|open| open.number < number);
         // At the ends of time a slice may hold more than its bounds say.
-        let (begin, last) = (self.shape.begin(number).min(at), self.shape.last(number.saturating_add(1)).max(at));
-        match self.open.get_mut(found) {
-            Some(open) if open.number == number => {
-                open.begin = open.begin.min(begin);
-                open.last = open.last.max(last);
-            }
-            _ => {
-                let table = FoldTable::with_capacity(self.keys_before);
-                self.open.insert(found, Slice { number, begin, last, table });
-            }
+        if self.open.get(found).is_none_or(|open| open.number != number) {
+            self.open.insert(found, snapshot::slice(self.shape, number, self.keys_before));
+        }
+        if let Some(open) = self.open.get_mut(found) {
+            open.begin = open.begin.min(at);
+            open.last = open.last.max(at);
         }
         self.recent = found;
         Place::Open(found)
@@ -376,6 +375,11 @@ where
     F: Fold<K, T>,
     E: Emit<K, W, F::Bare>,
 {
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        self.desk.restore(from)?;
+        self.put_back(from)
+    }
+
     fn process(&mut self, input: &mut Batch<T>, out: &mut dyn Output<E::Out>) -> TaskResult {
         if !input.has_timestamps() {
             return Err(unstamped());
@@ -386,7 +390,9 @@ where
 
     fn event(&mut self, event: Event, out: &mut dyn Output<E::Out>) -> TaskResult {
         if let Event::Watermark(watermark) = event {
-            self.desk.watermark = watermark;
+            if !self.desk.advance(watermark) {
+                return Ok(());
+            }
             if self.next.is_some_and(|end| self.shape.last(end) <= watermark) {
                 self.firing = Some((watermark, Stage::Next));
                 return Ok(());
@@ -399,6 +405,11 @@ where
         let Some((watermark, stage)) = self.firing.take() else { return Ok(Drained::All) };
         self.firing = self.step(watermark, stage, out)?.map(|stage| (watermark, stage));
         Ok(Drained::Some)
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        self.store(into)?;
+        self.desk.snapshot(into)
     }
 
     fn finish(&mut self, out: &mut dyn Output<E::Out>) -> TaskResult {

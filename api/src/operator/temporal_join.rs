@@ -22,7 +22,8 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
-    state::{KeyedStates, StateSize, States, ValueState},
+    snapshot::{Restored, StateSink},
+    state::{KeyedStates, Progress, StateSize, States, ValueState},
     task::{TaskInfo, TwoInputOperator},
     time::TimeDomain,
 };
@@ -140,6 +141,11 @@ where
     U: Data,
     G: FnMut(A, Option<&B>) -> Option<U> + Send,
 {
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        self.states.restore_from(from)?;
+        self.desk.restore(from)
+    }
+
     fn open(&mut self, _: &Arc<TaskInfo>) -> TaskResult {
         self.histories = self.states.keyed.value("temporal-join")?;
         Ok(())
@@ -198,7 +204,9 @@ where
 
     fn event(&mut self, event: Event, out: &mut dyn Output<U>) -> TaskResult {
         if let Event::Watermark(watermark) = event {
-            self.desk.watermark = watermark;
+            if !self.desk.advance(watermark) {
+                return Ok(());
+            }
             if self.states.keyed.timers().event.next().is_some_and(|at| at <= watermark) {
                 self.watermark = Some(watermark);
                 return Ok(());
@@ -250,6 +258,15 @@ where
             out.event(Event::Watermark(watermark))?;
         }
         Ok(Drained::Some)
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        into.states(&mut self.states)?;
+        self.desk.snapshot(into)
+    }
+
+    fn snapshot_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        into.more(&mut self.states.keyed)
     }
 
     fn state_size(&self) -> StateSize {

@@ -6,10 +6,14 @@ use flott_runtime::{
     batch::{BATCH_RECORDS, Batch, Key, Leaving},
     error::TaskResult,
     output::{Drained, Operator, Output},
-    state::{FoldTable, KeyHash, Spot, StateSize},
+    snapshot::{Restored, StateSink},
+    state::{FoldTable, KeyHash, Progress, Spot, StateSize},
 };
 
 use super::fold::Fold;
+
+/// What its values are in a snapshot.
+const VALUES: &str = "values";
 
 /// Merges what was combined before the shuffle, and gives the results when the input has ended.
 pub(crate) struct Total<K, T, F: Fold<K, T>> {
@@ -67,6 +71,18 @@ impl<K: Key, T: Send, F: Fold<K, T>> Operator<(K, F::Value), F::Out> for Total<K
         }
         out.collect(&mut batch)?;
         Ok(Drained::Some)
+    }
+
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        from.table(VALUES, &mut self.table)
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        into.table(VALUES, &mut self.table)
+    }
+
+    fn snapshot_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        into.more_table(VALUES, &mut self.table)
     }
 
     fn state_size(&self) -> StateSize {

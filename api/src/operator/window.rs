@@ -34,7 +34,8 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Operator, Output},
-    state::{StateSize, States},
+    snapshot::{Restored, StateSink},
+    state::{Progress, StateSize, States},
     task::TaskInfo,
     time::TimeDomain,
 };
@@ -112,12 +113,20 @@ where
     Tr: Trigger<T, A::Window>,
     P: PaneFunction<K, T, A::Window>,
 {
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        self.states.restore_from(from)?;
+        self.core.restore(from)?;
+        self.desk.restore(from)
+    }
+
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
         let Self { core, states, .. } = self;
         core.open(|function, scopes| {
             let mut ctx = WindowOpen::new(KeyedOpen::new(states, task), scopes);
             function.open(&mut ctx).map_err(failed)
-        })
+        })?;
+        self.set_alarm();
+        Ok(())
     }
 
     fn process(&mut self, input: &mut Batch<T>, out: &mut dyn Output<P::Out>) -> TaskResult {
@@ -142,7 +151,9 @@ where
 
     fn event(&mut self, event: Event, out: &mut dyn Output<P::Out>) -> TaskResult {
         if let Event::Watermark(watermark) = event {
-            self.desk.watermark = watermark;
+            if !self.desk.advance(watermark) {
+                return Ok(());
+            }
             if self.core.timers.event.next().is_some_and(|at| at <= watermark) {
                 self.pending.watermark = Some(watermark);
                 return Ok(());
@@ -175,6 +186,19 @@ where
     fn time(&mut self, now: Timestamp, _: &mut dyn Output<P::Out>) -> TaskResult {
         self.pending.clock = Some(now);
         Ok(())
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        into.states(&mut self.states)?;
+        self.core.snapshot(into)?;
+        self.desk.snapshot(into)
+    }
+
+    fn snapshot_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        match into.more(&mut self.states.keyed)? {
+            Progress::More => Ok(Progress::More),
+            Progress::Done => self.core.snapshot_more(into),
+        }
     }
 
     fn drain(&mut self, out: &mut dyn Output<P::Out>) -> TaskResult<Drained> {

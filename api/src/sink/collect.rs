@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use bytes::Bytes;
 use flott_core::{failure::Failure, id::OperatorId, view::Accumulator};
 use flott_runtime::{
     batch::{Batch, Data},
@@ -82,10 +83,50 @@ impl<T: Data> SinkWriter<T> for Gathered {
         Ok(())
     }
 
+    fn snapshot(&mut self) -> TaskResult<Vec<Bytes>> {
+        Ok(self.records.iter().map(|record| Bytes::copy_from_slice(record.as_bytes())).collect())
+    }
+
+    fn restore(&mut self, elements: Vec<Bytes>) -> TaskResult {
+        for element in elements {
+            let text = String::from_utf8(element.into())
+                .map_err(|error| Box::new(Failure::user("a collected record is no text").caused_by(&error).fatal()))?;
+            self.bytes += text.len();
+            self.records.push(text);
+        }
+        Ok(())
+    }
+
     fn finish(&mut self) -> TaskResult {
         let name = accumulator_name(self.task.name.id);
         let gathered = Accumulator::List(std::mem::take(&mut self.records));
         self.task.task.accumulators.lock().insert(name, gathered);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_runtime::{output::OperatorName, time::Clock};
+
+    use super::*;
+    use crate::operator::stand::task;
+
+    #[test]
+    fn writers_go_on_with_what_others_have_gathered() {
+        let name = OperatorName { id: OperatorId::from_bytes([3; 16]), name: "collect".into() };
+        let task = SinkTask { task: task(Clock::System), name };
+        let open = || CollectSink::<u64>::new().open(&task).unwrap();
+        let mut writer = open();
+        writer.write(&mut Batch::from(vec![1, 2])).unwrap();
+        let elements = writer.snapshot().unwrap();
+        writer.write(&mut Batch::from(vec![9])).unwrap();
+        let mut writer = open();
+        writer.restore(elements).unwrap();
+        writer.write(&mut Batch::from(vec![3])).unwrap();
+        writer.finish().unwrap();
+        let gathered = task.task.accumulators.lock().get(&accumulator_name(task.name.id)).cloned();
+        assert_eq!(gathered, Some(Accumulator::List(["1", "2", "3"].map(String::from).into())));
+        open().restore(vec![Bytes::from_static(&[255])]).unwrap_err();
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use flott_core::{codec, failure::Failure, id::JobId};
+use flott_core::{failure::Failure, id::JobId};
 use flott_runtime::{
     batch::{Batch, Data},
     error::TaskResult,
@@ -17,22 +17,27 @@ use flott_runtime::{
 
 use super::{
     Sink, SinkTask, SinkWriter,
-    staging::{self, Staged, cannot},
+    staging::{self, Others, Room, cannot},
 };
 
 /// Bytes that are gathered before they are written.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// Writes records as lines to files `part-<subtask>` in a directory. They become visible together when the job has
-/// succeeded; a failed or cancelled job leaves nothing behind. A subtask without records has no file.
+/// Writes records as lines to files `part-…` in a directory, each of one subtask.
 ///
-/// A directory that holds visible files already is refused, unless [`overwrite`](Self::overwrite) is allowed. If another
-/// job has put its parts there by the time that this one has succeeded, this one fails and replaces none of them. The job's
-/// processes must all see the directory under the same path, in a file system with atomic renames; a relative one starts
-/// from the directory in which the program was planned.
+/// In streaming jobs a file with what has been written since the last checkpoint appears with each checkpoint, when it is
+/// complete, and the last ones when the job has succeeded: `part-<subtask>-<job>-<writer>-<number>`. What is behind the last
+/// checkpoint when a job fails or is cancelled leaves nothing. In jobs that take no checkpoints, as those in batch mode, all
+/// files become visible together when the job has succeeded, as `part-<subtask>`; a failed or cancelled job leaves nothing
+/// behind. A subtask without records has no file.
+///
+/// A directory that holds visible files before the job begins is refused, unless [`overwrite`](Self::overwrite) or
+/// [`append`](Self::append) is allowed. If another job has put its parts there by the time that this one shows its first, this
+/// one fails and replaces none of them. The job's processes must all see the directory under the same path, in a file system
+/// with atomic renames; a relative one starts from the directory in which the program was planned.
 pub struct FileSink<T> {
     directory: PathBuf,
-    overwrite: bool,
+    others: Others,
     line: fn(&T, &mut Vec<u8>) -> Result<(), String>,
     record: PhantomData<fn(T)>,
 }
@@ -56,13 +61,20 @@ impl<T: Data> FileSink<T> {
     }
 
     fn new(directory: impl Into<PathBuf>, line: fn(&T, &mut Vec<u8>) -> Result<(), String>) -> Self {
-        Self { directory: directory.into(), overwrite: false, line, record: PhantomData }
+        Self { directory: directory.into(), others: Others::Refuse, line, record: PhantomData }
     }
 
-    /// Replaces the `part-…` files of an earlier job when this one commits.
+    /// Replaces the `part-…` files of an earlier job when this one first shows its own.
     #[must_use]
     pub fn overwrite(mut self) -> Self {
-        self.overwrite = true;
+        self.others = Others::Replace;
+        self
+    }
+
+    /// Leaves what is in the directory, and adds files to it: for a job that goes on from the savepoint of another.
+    #[must_use]
+    pub fn append(mut self) -> Self {
+        self.others = Others::Keep;
         self
     }
 
@@ -81,19 +93,12 @@ impl<T: Data> Sink for FileSink<T> {
     type Item = T;
 
     fn open(&self, task: &SinkTask) -> TaskResult<Box<dyn SinkWriter<T>>> {
-        let (path, staged) = staging::open(&self.directory, &task.task, self.overwrite)?;
-        Ok(Box::new(Writer {
-            path,
-            staged,
-            line: self.line,
-            file: None,
-            buffer: Vec::new(),
-            first: task.task.subtask() == 0,
-        }))
+        let room = Room::claim(&self.directory, &task.task, self.others)?;
+        Ok(Box::new(Writer { path: room.path(), room, line: self.line, file: None, buffer: Vec::new(), ended: false }))
     }
 
     fn commit(&self, job: JobId, prepared: &[Bytes]) -> TaskResult {
-        staging::commit(&self.directory, job, prepared, self.overwrite)
+        staging::commit(&self.directory, job, prepared, self.others)
     }
 
     fn settle(&self, job: JobId) -> TaskResult {
@@ -106,12 +111,13 @@ impl<T: Data> Sink for FileSink<T> {
 }
 
 struct Writer<T> {
+    room: Room,
+    /// Of the part that is written.
     path: PathBuf,
-    staged: Staged,
     line: fn(&T, &mut Vec<u8>) -> Result<(), String>,
     file: Option<File>,
     buffer: Vec<u8>,
-    first: bool,
+    ended: bool,
 }
 
 impl<T> Writer<T> {
@@ -143,43 +149,37 @@ impl<T: Data> SinkWriter<T> for Writer<T> {
     }
 
     fn finish(&mut self) -> TaskResult {
-        if !self.buffer.is_empty() {
-            self.flush()?;
-        }
-        self.buffer = Vec::new();
-        match &self.file {
-            Some(file) => file.sync_all().map_err(|error| cannot("flush", &self.path, &error)),
-            None => Ok(()),
-        }
+        self.ended = true;
+        Ok(())
     }
 
     fn prepare_commit(&mut self) -> TaskResult<Option<Bytes>> {
-        if self.file.take().is_none() {
-            // Somebody has to say that the staging directory can go.
-            if !self.first {
-                return Ok(None);
-            }
-            self.staged.file = None;
+        if !self.buffer.is_empty() {
+            self.flush()?;
         }
-        let bytes = codec::to_vec(&self.staged)
-            .map_err(|error| Box::new(Failure::internal("a prepared file cannot be noted").caused_by(&error)))?;
-        Ok(Some(bytes.into()))
+        let prepared = self.room.prepare(self.file.take().as_ref(), self.ended)?;
+        self.path = self.room.path();
+        Ok(prepared)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use flott_runtime::time::Clock;
+
     use super::*;
+    use crate::operator::stand::task;
 
     #[test]
     fn a_full_disk_is_named() {
         // A device that is always full stands in for the disk.
         let path = PathBuf::from("/dev/full");
-        let staged = Staged { file: None, target: "part-0".to_owned() };
-        let sink = FileSink::<u64>::text("out");
-        let mut writer = Writer { path, staged, line: sink.line, file: None, buffer: Vec::new(), first: true };
+        let directory = tempfile::tempdir().unwrap();
+        let sink = FileSink::<u64>::text(directory.path());
+        let room = Room::claim(directory.path(), &task(Clock::System), Others::Refuse).unwrap();
+        let mut writer = Writer { room, path, line: sink.line, file: None, buffer: Vec::new(), ended: false };
         writer.write(&mut Batch::from(vec![1, 2, 3])).unwrap();
-        let failure = writer.finish().unwrap_err();
+        let failure = writer.prepare_commit().unwrap_err();
         assert_eq!(failure.message, "cannot write /dev/full: No space left on device (os error 28)");
     }
 }

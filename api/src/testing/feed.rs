@@ -123,6 +123,11 @@ impl<'a, T: Data, Out> Feed<'a, T, Out> {
         said.map_err(|failure| *failure)
     }
 
+    /// Gives the barrier of a snapshot, unless the input has ended.
+    pub(super) fn barrier(&mut self, barrier: Event) -> TaskResult {
+        if self.port.ended { Ok(()) } else { self.say(barrier) }
+    }
+
     fn check(&mut self) -> TaskResult {
         self.pipeline.tasks()?;
         if self.port.ended {

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use flott_core::failure::Failure;
 use flott_runtime::batch::{Data, Timestamp};
 
-use super::{Feed, HarnessOptions, Pipeline, port::Port};
+use super::{Feed, HarnessOptions, Pipeline, Snapshot, port::Port};
 use crate::stream::Stream;
 
 /// Runs a pipeline of one input in the caller's thread. See [`testing`](super) for an example; time and results are with
@@ -110,6 +110,18 @@ impl<In: Data, Out: Data> Harness<In, Out> {
         self.input().active()
     }
 
+    /// What all operators remember now, to start another harness from. What was given before is done first, and what sinks have
+    /// prepared until then is made visible, as after a checkpoint. This harness goes on.
+    ///
+    /// # Errors
+    /// When an operator cannot give its state; when the pipeline has ended, or waits for a call that leaves no room; and as
+    /// [`Feed::push`].
+    pub fn snapshot(&mut self) -> Result<Snapshot, Failure> {
+        let barrier = self.pipeline.next_barrier();
+        self.input().barrier(barrier).map_err(|failure| *failure)?;
+        self.pipeline.snapshot().map_err(|failure| *failure)
+    }
+
     /// Ends the input, as a job's source does: the last watermark, what operators keep for the end, the end. What sinks of
     /// the pipeline have prepared is made visible. Results can still be taken; a further call does nothing.
     ///
@@ -192,6 +204,16 @@ impl<A: Data, B: Data, Out: Data> Harness2<A, B, Out> {
     pub fn watermark(&mut self, watermark: Timestamp) -> Result<(), Failure> {
         self.left().watermark(watermark)?;
         self.right().watermark(watermark)
+    }
+
+    /// As [`Harness::snapshot`].
+    ///
+    /// # Errors
+    /// As [`Harness::snapshot`].
+    pub fn snapshot(&mut self) -> Result<Snapshot, Failure> {
+        let barrier = self.pipeline.next_barrier();
+        self.left().barrier(barrier).and_then(|()| self.right().barrier(barrier)).map_err(|failure| *failure)?;
+        self.pipeline.snapshot().map_err(|failure| *failure)
     }
 
     /// Ends the inputs that have not ended, as [`Harness::end`].

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flott_core::job_graph::ExecutionMode;
 use flott_runtime::batch::{Data, Timestamp};
 
-use super::probe::SideProbe;
+use super::{Snapshot, probe::SideProbe};
 use crate::{environment::Environment, function::OutputTag};
 
 /// How a pipeline is tested: [`Harness::with`](super::Harness::with) and [`Harness2::with`](super::Harness2::with).
@@ -17,6 +17,7 @@ pub struct HarnessOptions {
     pub(super) seed: Option<u64>,
     pub(super) start: Timestamp,
     pub(super) sides: Vec<Box<dyn SideProbe>>,
+    pub(super) snapshot: Option<Snapshot>,
 }
 
 impl Default for HarnessOptions {
@@ -36,6 +37,7 @@ impl HarnessOptions {
             seed: None,
             start: 0,
             sides: Vec::new(),
+            snapshot: None,
         }
     }
 
@@ -57,6 +59,16 @@ impl HarnessOptions {
     #[must_use]
     pub fn start_at(mut self, now: Timestamp) -> Self {
         self.start = now;
+        self
+    }
+
+    /// Has operators begin with what those of another harness remembered, and sets the clock to what it said there. The
+    /// pipeline must be the same one; how many subtasks its operators have may be another number. What has come out already
+    /// does not come again, and inputs go on with what comes next.
+    #[must_use]
+    pub fn from_snapshot(mut self, snapshot: &Snapshot) -> Self {
+        self.start = snapshot.0.now;
+        self.snapshot = Some(snapshot.clone());
         self
     }
 

@@ -2,17 +2,23 @@
 
 use std::{any::Any, sync::Arc, time::Duration};
 
-use flott_core::{failure::Failure, id::JobId, view::Accumulator};
+use flott_core::{
+    checkpoint::{Barrier, Behind, SnapshotKind},
+    failure::Failure,
+    id::{CheckpointId, JobId},
+    view::Accumulator,
+};
 use flott_runtime::{
     batch::{Data, Timestamp},
     error::TaskResult,
-    harness::{Draws, TaskHarness},
+    event::Event,
+    harness::{Draws, HarnessSnapshot, TaskHarness},
     state::StateSize,
     time::ManualClock,
 };
 
 use super::{
-    HarnessOptions,
+    HarnessOptions, Snapshot,
     probe::{Emitted, Noted},
 };
 use crate::{environment::Environment, error::PlanError, function::OutputTag, stream::Stream};
@@ -35,6 +41,8 @@ pub struct Pipeline<Out> {
     pub(super) draws: Option<Draws>,
     noted: Noted<Out>,
     sides: Vec<(String, Box<dyn Any + Send>)>,
+    /// The last one.
+    checkpoint: CheckpointId,
 }
 
 impl<Out: Data> Pipeline<Out> {
@@ -46,17 +54,22 @@ impl<Out: Data> Pipeline<Out> {
         noted.attach(env, "Output", results.origins.clone());
         let sides = options.sides.iter().map(|side| side.attach(env)).collect();
         let clock = ManualClock::at(options.start);
-        let tasks = start(env, &clock, options.seed);
+        let tasks = start(env, &clock, options.seed, options.snapshot.as_ref().map(|snapshot| &snapshot.0));
         // Two sequences of the same seed would say the same.
         let draws = options.seed.map(|seed| Draws::new(!seed));
-        Self { tasks, clock, draws, noted, sides }
+        Self { tasks, clock, draws, noted, sides, checkpoint: CheckpointId(0) }
     }
 }
 
-fn start(env: &Environment, clock: &ManualClock, seed: Option<u64>) -> TaskResult<TaskHarness> {
+fn start(
+    env: &Environment,
+    clock: &ManualClock,
+    seed: Option<u64>,
+    from: Option<&HarnessSnapshot>,
+) -> TaskResult<TaskHarness> {
     let planned = env.rehearsed(JobId::from_bytes([0; 16]), "harness");
     let (graph, program) = planned.map_err(|error| Box::new(Failure::user(error.to_string()).fatal()))?;
-    TaskHarness::start(Arc::new(graph), Arc::new(program), clock, seed)
+    TaskHarness::start(Arc::new(graph), Arc::new(program), clock, seed, from)
 }
 
 impl<Out> Pipeline<Out> {
@@ -177,6 +190,19 @@ impl<Out> Pipeline<Out> {
             Some(Accumulator::LongCounter(sum)) => sum,
             _ => 0,
         }
+    }
+
+    /// The barrier of the next snapshot.
+    pub(super) fn next_barrier(&mut self) -> Event {
+        self.checkpoint = self.checkpoint.next();
+        Event::Barrier(Barrier { checkpoint: self.checkpoint, kind: SnapshotKind::Checkpoint, behind: Behind::GoOn })
+    }
+
+    /// The barrier was given to all inputs.
+    pub(super) fn snapshot(&mut self) -> TaskResult<Snapshot> {
+        let tasks = self.tasks()?;
+        tasks.settle()?;
+        tasks.snapshot().map(Snapshot)
     }
 
     /// The inputs have ended: the rest is done, and what sinks have prepared is made visible.

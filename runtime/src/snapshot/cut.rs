@@ -20,7 +20,7 @@ pub struct Cut {
     /// Whether it has all keyed state, or what has changed since the cut before.
     pub extent: Extent,
     /// Operators that have begun to give their state in steps, and have more.
-    pub(super) open: BTreeSet<OperatorId>,
+    pub(super) open: BTreeSet<(OperatorId, &'static str)>,
     /// What sources have left of the splits that they read.
     pub splits: Vec<(OperatorId, Vec<Bytes>)>,
     /// What sinks have prepared since the last barrier.

@@ -110,12 +110,8 @@ impl Restored {
             return Ok(None);
         };
         let SectionSort::Elements(spread) = section.sort else { return Ok(None) };
-        let mut all = Vec::new();
-        for chunk in parts.into_values().flatten() {
-            all.push(codec::decode(&chunk.bytes).map_err(|error| undecodable(&section, &error))?);
-        }
         let (subtask, subtasks) = self.place;
-        Ok(Some((spread, spread.share(&all, subtask, subtasks))))
+        Ok(Some((spread, spread.share(&elements(&section, parts)?, subtask, subtasks))))
     }
 
     /// Puts timers back.
@@ -133,8 +129,28 @@ impl Restored {
     /// # Errors
     /// When its entries cannot be decoded.
     pub fn table(&self, name: &str, table: &mut dyn Snapshot) -> TaskResult {
-        let Some((_, parts)) = self.take(name, |sort| sort == SectionSort::Own) else { return Ok(()) };
-        parts.into_values().flatten().try_for_each(|chunk| table.restore(chunk.count, &chunk.bytes))
+        let Some((_, parts)) = self.take(name, |sort| sort == SectionSort::OwnTable) else { return Ok(()) };
+        parts.into_values().flatten().try_for_each(|Chunk { removed, count, bytes, .. }| {
+            if removed { table.forget(count, &bytes) } else { table.restore(count, &bytes) }
+        })
+    }
+
+    /// Gives this subtask's share of the elements that an operator keeps by itself. Answers whether they are just those that
+    /// one subtask had, in its order; all of them are where there are none.
+    ///
+    /// # Errors
+    /// When they cannot be decoded.
+    pub fn own_elements<T: DeserializeOwned>(&self, name: &str, mut put: impl FnMut(T)) -> TaskResult<bool> {
+        let Some((section, parts)) = self.take(name, |sort| matches!(sort, SectionSort::OwnElements(_))) else {
+            return Ok(true);
+        };
+        let SectionSort::OwnElements(spread) = section.sort else { return Ok(true) };
+        let (subtask, subtasks) = self.place;
+        let all = elements(&section, parts)?;
+        for element in spread.share(&all, subtask, subtasks).iter() {
+            put(codec::decode(element).map_err(|error| undecodable(&section, &error))?);
+        }
+        Ok(all.len() == subtasks as usize)
     }
 
     /// Gives the entries that an operator keeps by itself.
@@ -145,6 +161,12 @@ impl Restored {
         let Some((section, parts)) = self.take(name, |sort| sort == SectionSort::Own) else { return Ok(()) };
         parts.into_values().flatten().try_for_each(|chunk| each(&section, &chunk, &mut put))
     }
+}
+
+/// What each subtask had.
+fn elements(section: &Section, parts: BTreeMap<SubtaskIndex, Vec<Chunk>>) -> TaskResult<Vec<Elements>> {
+    let decode = |chunk: Chunk| codec::decode(&chunk.bytes).map_err(|error| undecodable(section, &error));
+    parts.into_values().flatten().map(decode).collect()
 }
 
 fn each<T: DeserializeOwned>(section: &Section, chunk: &Chunk, mut put: impl FnMut(T)) -> TaskResult {

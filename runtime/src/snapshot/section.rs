@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use flott_core::{failure::Failure, id::OperatorId, key_group::KeyGroup};
-use flott_snapshot as stored;
+use flott_snapshot::{self as stored, EngineKind};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -37,6 +37,10 @@ pub enum SectionSort {
     Elements(Spread),
     /// What the engine keeps by itself, by key group.
     Own,
+    /// A table that the engine keeps by itself, by key group.
+    OwnTable,
+    /// What the engine keeps by itself, of a whole subtask.
+    OwnElements(Spread),
 }
 
 impl Section {
@@ -52,7 +56,7 @@ impl Section {
 
     /// Whether a cut of what has changed has only that of it, and those before it count too. Others are whole in each cut.
     pub(crate) fn is_incremental(&self) -> bool {
-        matches!(self.sort, SectionSort::Keyed { .. })
+        matches!(self.sort, SectionSort::Keyed { .. } | SectionSort::OwnTable)
     }
 
     /// Timers.
@@ -68,7 +72,9 @@ impl fmt::Display for Section {
             SectionSort::Keyed { kind, .. } => write!(f, "keyed {kind} state {name:?}"),
             SectionSort::Timers(_) => write!(f, "timers {name:?}"),
             SectionSort::Elements(spread) => write!(f, "{spread} {name:?}"),
-            SectionSort::Own => write!(f, "state {name:?} of the operator itself"),
+            SectionSort::Own | SectionSort::OwnTable | SectionSort::OwnElements(_) => {
+                write!(f, "state {name:?} of the operator itself")
+            }
         }
     }
 }
@@ -84,6 +90,22 @@ pub struct Chunk {
     pub count: usize,
     /// Encoded, one after the other.
     pub bytes: Vec<u8>,
+}
+
+fn stored_spread(spread: Spread) -> stored::Spread {
+    match spread {
+        Spread::Split => stored::Spread::Split,
+        Spread::Union => stored::Spread::Union,
+        Spread::Broadcast => stored::Spread::Broadcast,
+    }
+}
+
+fn known_spread(spread: stored::Spread) -> Spread {
+    match spread {
+        stored::Spread::Split => Spread::Split,
+        stored::Spread::Union => Spread::Union,
+        stored::Spread::Broadcast => Spread::Broadcast,
+    }
 }
 
 /// As files of state say it.
@@ -106,14 +128,12 @@ pub(crate) fn to_stored(operator: OperatorId, section: &Section) -> stored::Sect
                 TimeDomain::Processing => stored::TimeDomain::Processing,
             },
         },
-        SectionSort::Elements(spread) => stored::SectionKind::OperatorList {
-            spread: match spread {
-                Spread::Split => stored::Spread::Split,
-                Spread::Union => stored::Spread::Union,
-                Spread::Broadcast => stored::Spread::Broadcast,
-            },
-        },
-        SectionSort::Own => stored::SectionKind::Engine,
+        SectionSort::Elements(spread) => stored::SectionKind::OperatorList { spread: stored_spread(spread) },
+        SectionSort::Own => stored::SectionKind::Engine { kind: EngineKind::Entries },
+        SectionSort::OwnTable => stored::SectionKind::Engine { kind: EngineKind::Table },
+        SectionSort::OwnElements(spread) => {
+            stored::SectionKind::Engine { kind: EngineKind::Elements { spread: stored_spread(spread) } }
+        }
     };
     stored::Section { operator, name: section.name.to_string(), kind, schema: None }
 }
@@ -135,12 +155,12 @@ pub(crate) fn of_stored(section: &stored::Section) -> Section {
             stored::TimeDomain::Event => TimeDomain::Event,
             stored::TimeDomain::Processing => TimeDomain::Processing,
         }),
-        stored::SectionKind::OperatorList { spread } => SectionSort::Elements(match spread {
-            stored::Spread::Split => Spread::Split,
-            stored::Spread::Union => Spread::Union,
-            stored::Spread::Broadcast => Spread::Broadcast,
-        }),
-        stored::SectionKind::Engine => SectionSort::Own,
+        stored::SectionKind::OperatorList { spread } => SectionSort::Elements(known_spread(spread)),
+        stored::SectionKind::Engine { kind } => match kind {
+            EngineKind::Entries => SectionSort::Own,
+            EngineKind::Table => SectionSort::OwnTable,
+            EngineKind::Elements { spread } => SectionSort::OwnElements(known_spread(spread)),
+        },
     };
     Section { name: section.name.as_str().into(), sort }
 }

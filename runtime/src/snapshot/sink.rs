@@ -5,15 +5,21 @@ use std::{collections::BTreeSet, sync::Arc};
 use flott_core::{codec, failure::Failure, id::OperatorId};
 use serde::Serialize;
 
-use super::{Chunk, Cut, Piece, Section, SectionSort};
+use super::{
+    Chunk, Cut, Piece, Section, SectionSort,
+    watermark::{Seen, WATERMARK},
+};
 use crate::{
-    batch::Key,
+    batch::{Key, Timestamp},
     error::TaskResult,
     state::{
-        Content, Extent, GroupEntries, GroupSpace, KeyHash, KeyedStates, OperatorStates, Progress, Snapshot, States,
+        Content, Elements, Extent, GroupEntries, GroupSpace, KeyHash, KeyedStates, OperatorStates, Progress, Snapshot,
+        Spread, States,
     },
-    time::{TimeDomain, TimerQueue},
 };
+
+/// What keyed states count as among the things that are given in steps.
+const KEYED: &str = "keyed states";
 
 /// Bytes that are taken of a table at a time.
 const STEP_BYTES: usize = 256 << 10;
@@ -24,7 +30,7 @@ pub struct StateSink<'a> {
     groups: GroupSpace,
     extent: Extent,
     /// Operators that have more to give.
-    open: &'a mut BTreeSet<OperatorId>,
+    open: &'a mut BTreeSet<(OperatorId, &'static str)>,
     pieces: &'a mut Vec<Piece>,
 }
 
@@ -58,7 +64,7 @@ impl<'a> StateSink<'a> {
     /// As [`states`](Self::states).
     pub fn keyed<K: Key>(&mut self, states: &mut KeyedStates<K>) -> TaskResult {
         states.begin_snapshot(self.extent, self.groups)?;
-        self.open.insert(self.operator);
+        self.open.insert((self.operator, KEYED));
         Ok(())
     }
 
@@ -72,10 +78,7 @@ impl<'a> StateSink<'a> {
             self.put_entries(&Section::of_state(meta)?, entries);
             Ok(())
         })?;
-        if progress == Progress::Done {
-            self.open.remove(&self.operator);
-        }
-        Ok(progress)
+        Ok(self.went_on(KEYED, progress))
     }
 
     /// States apart from keys.
@@ -91,30 +94,36 @@ impl<'a> StateSink<'a> {
         })
     }
 
-    /// Timers of its own, beside those of keyed states.
+    /// A table that the operator keeps by itself, under a name of its own: it is cut now and given in steps, by
+    /// [`more_table`](Self::more_table).
     ///
     /// # Errors
     /// As [`states`](Self::states).
-    pub fn timers<K: Key, N: Key>(&mut self, domain: TimeDomain, timers: &mut TimerQueue<K, N>) -> TaskResult {
-        self.whole(Section::of_timers(domain), timers)
+    pub fn table(&mut self, name: &'static str, table: &mut dyn Snapshot) -> TaskResult {
+        table.begin(self.extent, self.groups)?;
+        self.open.insert((self.operator, name));
+        Ok(())
     }
 
-    /// A table that the operator keeps by itself, under a name of its own.
+    /// Some more of a table that was begun by [`table`](Self::table).
     ///
     /// # Errors
     /// As [`states`](Self::states).
-    pub fn table(&mut self, name: &str, table: &mut dyn Snapshot) -> TaskResult {
-        self.whole(Section { name: name.into(), sort: SectionSort::Own }, table)
-    }
-
-    fn whole(&mut self, section: Section, part: &mut dyn Snapshot) -> TaskResult {
-        part.begin(Extent::Whole, self.groups)?;
-        while part.advance(STEP_BYTES, &mut |entries| {
+    pub fn more_table(&mut self, name: &'static str, table: &mut dyn Snapshot) -> TaskResult<Progress> {
+        let section = Section { name: name.into(), sort: SectionSort::OwnTable };
+        let progress = table.advance(STEP_BYTES, &mut |entries| {
             self.put_entries(&section, entries);
             Ok(())
-        })? == Progress::More
-        {}
-        Ok(())
+        })?;
+        Ok(self.went_on(name, progress))
+    }
+
+    /// One of the things that are given in steps has come so far.
+    fn went_on(&mut self, name: &'static str, progress: Progress) -> Progress {
+        if progress == Progress::Done {
+            self.open.remove(&(self.operator, name));
+        }
+        progress
     }
 
     /// Entries that the operator keeps by itself, each with the hash of its key, under a name of its own.
@@ -123,6 +132,38 @@ impl<'a> StateSink<'a> {
     /// As [`states`](Self::states).
     pub fn own<T: Serialize>(&mut self, name: &str, entries: impl Iterator<Item = (KeyHash, T)>) -> TaskResult {
         self.grouped(&Section { name: name.into(), sort: SectionSort::Own }, entries)
+    }
+
+    /// Elements that the operator keeps by itself and that belong to no key, under a name of its own; `spread` says who gets
+    /// them.
+    ///
+    /// # Errors
+    /// As [`states`](Self::states).
+    pub fn own_elements<T: Serialize>(
+        &mut self,
+        name: &str,
+        spread: Spread,
+        elements: impl Iterator<Item = T>,
+    ) -> TaskResult {
+        let section = Section { name: name.into(), sort: SectionSort::OwnElements(spread) };
+        let (mut all, mut bytes) = (Elements::default(), Vec::new());
+        for element in elements {
+            bytes.clear();
+            codec::encode(&element, &mut bytes).map_err(|error| unencodable(&section, &error))?;
+            all.push(&bytes);
+        }
+        let bytes = codec::to_vec(&all).map_err(|error| unencodable(&section, &error))?;
+        self.put(&section, Chunk { group: None, removed: false, count: all.len(), bytes });
+        Ok(())
+    }
+
+    /// The watermark that the operator has seen, for [`Restored::watermark`](super::Restored::watermark).
+    ///
+    /// # Errors
+    /// As [`states`](Self::states).
+    pub fn watermark(&mut self, watermark: Timestamp) -> TaskResult {
+        let seen = Seen { groups: self.groups.held, watermark };
+        self.own_elements(WATERMARK, Spread::Union, std::iter::once(seen))
     }
 
     fn grouped<T: Serialize>(&mut self, section: &Section, entries: impl Iterator<Item = (KeyHash, T)>) -> TaskResult {

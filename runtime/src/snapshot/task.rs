@@ -189,9 +189,9 @@ impl TaskSnapshots {
         let cut = self.current.lock().cut.take();
         if let (Some(mut cut), Some(port)) = (cut, &self.port) {
             if cut.failure.is_none()
-                && let Some(operator) = cut.open.first()
+                && let Some((operator, name)) = cut.open.first()
             {
-                let message = format!("operator {operator} has begun to give its state, and not given all of it");
+                let message = format!("operator {operator} has begun to give {name}, and not given all of it");
                 cut.failure = Some(Box::new(Failure::internal(message)));
             }
             port.store(attempt, cut);
@@ -201,7 +201,7 @@ impl TaskSnapshots {
 
 /// The key groups of a subtask. A deployment has no more subtasks than groups; if it had, each would do without the check of
 /// what is its own.
-fn groups(subtask: SubtaskIndex, parallelism: u32, max_parallelism: u32) -> GroupSpace {
+pub(crate) fn groups(subtask: SubtaskIndex, parallelism: u32, max_parallelism: u32) -> GroupSpace {
     let max = MaxParallelism::new(max_parallelism).unwrap_or(MaxParallelism::LARGEST);
     let assignment = KeyGroupAssignment::new(max, parallelism).ok();
     let held = assignment.and_then(|assignment| assignment.range_of(subtask));

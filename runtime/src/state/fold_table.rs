@@ -62,6 +62,11 @@ impl<K: Key, V> FoldTable<K, V> {
         self.entries.is_empty()
     }
 
+    /// Keys and values, in the order in which the keys came.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> {
+        self.entries.iter().map(|(key, value)| (key, value))
+    }
+
     /// Appends the spots of `keys`, whose hashes are `hashes`, to `spots`. They hold until the table is emptied.
     ///
     /// What is not in the nearest caches is asked for beforehand for all keys: so their loads overlap, instead of each

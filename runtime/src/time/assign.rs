@@ -11,6 +11,7 @@ use crate::{
     error::TaskResult,
     event::Event,
     output::{Drained, Operator, Output},
+    snapshot::{Restored, StateSink},
     task::TaskInfo,
 };
 
@@ -138,7 +139,18 @@ impl<T> AssignWatermarks<T> {
     }
 }
 
+/// What a generator of the user's keeps begins anew after a restart; the watermark does not go back.
 impl<T: Send> Operator<T, T> for AssignWatermarks<T> {
+    fn restore(&mut self, from: &Restored) -> TaskResult {
+        // Not given yet: those who come after may not remember it.
+        self.assigner.raise(from.watermark(self.task.snapshots.groups().held)?);
+        Ok(())
+    }
+
+    fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        into.watermark(self.assigner.watermark())
+    }
+
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
         self.pulse = Pulse::of(task)?;
         let now = task.clock.now();

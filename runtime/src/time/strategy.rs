@@ -308,6 +308,11 @@ impl<T> WatermarkAssigner<T> {
         self.watermark
     }
 
+    /// The watermark is `watermark` at least, from now on: what had been seen before a restart.
+    pub fn raise(&mut self, watermark: Timestamp) {
+        self.watermark = self.watermark.max(watermark);
+    }
+
     /// Whether it is asked in intervals of processing time, and says of single records that a watermark is behind them.
     pub fn is_own(&self) -> bool {
         matches!(self.generator, Generator::Own(_))

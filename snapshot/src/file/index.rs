@@ -197,14 +197,14 @@ pub(super) fn check_section(section: &Section) -> Result<(), (&'static str, Stri
 pub(super) fn check_chunk(section: &Section, chunk: &Chunk) -> Result<(), (&'static str, String)> {
     let groups = MaxParallelism::LARGEST;
     match (section.kind.has_key_groups(), chunk.group) {
-        (Some(true), None) => return Err(("group", format!("{section} is by key group, but the chunk has none"))),
-        (Some(false), Some(group)) => {
+        (true, None) => return Err(("group", format!("{section} is by key group, but the chunk has none"))),
+        (false, Some(group)) => {
             return Err(("group", format!("{section} has no key groups, but the chunk has {group}")));
         }
-        (Some(true) | None, Some(group)) if u32::from(group.0) >= groups.get() => {
+        (true, Some(group)) if u32::from(group.0) >= groups.get() => {
             return Err(("group", format!("{group} is not among {groups} key groups")));
         }
-        (Some(true), Some(_)) | (Some(false) | None, _) => {}
+        (true, Some(_)) | (false, None) => {}
     }
     if chunk.bytes as usize > CHUNK_BYTES_MAX || chunk.stored as usize > CHUNK_BYTES_MAX {
         return Err(("bytes", format!("{}, expected at most {CHUNK_BYTES_MAX}", chunk.bytes.max(chunk.stored))));

@@ -45,6 +45,20 @@ pub enum Spread {
     Broadcast,
 }
 
+/// What the runtime remembers by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum EngineKind {
+    /// Entries of keys. Its chunks are of one key group each.
+    Entries,
+    /// Entries of keys, of which a later file has only what has changed. Its chunks are of one key group each.
+    Table,
+    /// Elements apart from keys.
+    Elements {
+        /// Who gets them.
+        spread: Spread,
+    },
+}
+
 /// The sort of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SectionKind {
@@ -66,16 +80,20 @@ pub enum SectionKind {
         spread: Spread,
     },
     /// What the runtime itself remembers.
-    Engine,
+    Engine {
+        /// Of what form.
+        kind: EngineKind,
+    },
 }
 
 impl SectionKind {
-    /// Whether each chunk is of one key group, or none is; `None` where it is as the runtime likes.
-    pub fn has_key_groups(self) -> Option<bool> {
+    /// Whether each chunk is of one key group; otherwise none is.
+    pub fn has_key_groups(self) -> bool {
         match self {
-            Self::Keyed { .. } | Self::Timers { .. } => Some(true),
-            Self::OperatorList { .. } => Some(false),
-            Self::Engine => None,
+            Self::Keyed { .. }
+            | Self::Timers { .. }
+            | Self::Engine { kind: EngineKind::Entries | EngineKind::Table } => true,
+            Self::OperatorList { .. } | Self::Engine { kind: EngineKind::Elements { .. } } => false,
         }
     }
 }

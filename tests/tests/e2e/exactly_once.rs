@@ -25,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn checkpoints(directory: &Path) -> Vec<u64> {
     let jobs = fs::read_dir(directory).into_iter().flatten().flatten();
     let entries = jobs.flat_map(|job| fs::read_dir(job.path()).into_iter().flatten().flatten());
-    let is_manifest = |path: &Path| fs::read_to_string(path.join("_metadata")).is_ok_and(|text| text.contains("\"manifest\":"));
+    let is_manifest =
+        |path: &Path| fs::read_to_string(path.join("_metadata")).is_ok_and(|text| text.contains("\"manifest\":"));
     let number = |path: &Path| path.file_name()?.to_str()?.strip_prefix("chk-")?.parse().ok();
     entries.map(|entry| entry.path()).filter(|path| is_manifest(path)).filter_map(|path| number(&path)).collect()
 }

@@ -47,7 +47,10 @@ fn tasks_outlive_their_job_manager_and_no_split_is_lost() {
         format!("hold={hold}"),
         format!("output={out}"),
     ];
-    let job = session.run(&["-d", "-p", "2", "-D", "execution.checkpointing.interval=0"], &test_program(), arguments).success().job();
+    let job = session
+        .run(&["-d", "-p", "2", "-D", "execution.checkpointing.interval=0"], &test_program(), arguments)
+        .success()
+        .job();
     session.until_all_run(&job);
     let processes = sandbox.until_running(Role::JobProcess, 2);
 

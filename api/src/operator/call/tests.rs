@@ -203,7 +203,7 @@ fn what_is_outdated_among_waiting_events_is_dropped() {
     queue.answer(behind, (), None);
     queue.answer(place, (), Some(3));
     let given: Vec<_> = std::iter::from_fn(|| queue.give()).collect();
-    let (first, last) = (Given::Results((), Some(3)), Given::Results((), None));
+    let (first, last) = (Given::Results(0, (), Some(3)), Given::Results(1, (), None));
     let events = [Event::Watermark(2), Event::Idle].map(Given::Event);
     let [watermark, idle] = events;
     assert_eq!(given, [first, watermark, idle, last, Given::Event(Event::Active)]);

@@ -42,6 +42,23 @@ impl<K: Key, V: Clone> Closed<K, V> {
         self.entries.is_empty()
     }
 
+    /// Keys with what they have, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (KeyHash, &K, &Past<V>)> {
+        self.entries.iter().map(|Entry { hash, key, past }| (*hash, key, past))
+    }
+
+    /// Puts in a key that is not there, with what it has had.
+    pub fn put(&mut self, hash: KeyHash, key: K, history: History<V>) {
+        self.push(hash, key, Past::Sliding(history));
+    }
+
+    fn push(&mut self, hash: KeyHash, key: K, past: Past<V>) {
+        let Self { entries, places, .. } = self;
+        let place = entries.len() as u32;
+        entries.push(Entry { hash, key, past });
+        places.insert_unique(hash.for_table(), place, |place| entries[*place as usize].hash.for_table());
+    }
+
     /// Adds what `key` has in a slice.
     pub fn add(&mut self, hash: KeyHash, key: K, slice: SliceNo, value: V, mut merge: impl FnMut(&mut V, V)) {
         let Self { sliding, entries, places } = self;
@@ -59,9 +76,7 @@ impl<K: Key, V: Clone> Closed<K, V> {
         } else {
             Past::Whole(value)
         };
-        let place = entries.len() as u32;
-        entries.push(Entry { hash, key, past });
-        places.insert_unique(hash.for_table(), place, |place| entries[*place as usize].hash.for_table());
+        self.push(hash, key, past);
     }
 
     /// What the key at `place` has in the window that begins with slice `start`; a key that has nothing left is removed,

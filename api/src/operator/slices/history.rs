@@ -9,10 +9,12 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::shape::SliceNo;
 
 /// Slices of one key, each with what is in it. Merging must not depend on the order.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct History<V> {
     /// Oldest first.
     slices: VecDeque<(SliceNo, V)>,
@@ -29,6 +31,17 @@ impl<V> Default for History<V> {
 }
 
 impl<V: Clone> History<V> {
+    /// Whether it is one that can have come about: slices in order, and no more older ones than there are.
+    pub fn is_sound(&self) -> bool {
+        let ordered = self.slices.iter().zip(self.slices.iter().skip(1)).all(|((a, _), (b, _))| a < b);
+        ordered && !self.slices.is_empty() && self.old <= self.slices.len()
+    }
+
+    /// The oldest slice.
+    pub fn first(&self) -> Option<SliceNo> {
+        self.slices.front().map(|(slice, _)| *slice)
+    }
+
     /// Adds what is in a slice; most often the newest.
     pub fn add(&mut self, slice: SliceNo, value: V, mut merge: impl FnMut(&mut V, V)) {
         if self.slices.back().is_some_and(|(newest, _)| slice <= *newest) {

@@ -5,9 +5,10 @@
 //! At the ends of time both saturate.
 
 use flott_runtime::batch::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Windows that are aligned with each other for all keys. Sizes are in milliseconds, above 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Shape {
     kind: Kind,
     /// Width of a slice.
@@ -16,7 +17,7 @@ pub(crate) struct Shape {
     offset: i64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Kind {
     /// Runs of `size` slices, one beginning every `slide` slices.
     Sliding { size: i64, slide: i64 },

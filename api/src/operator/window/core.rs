@@ -3,7 +3,8 @@
 use flott_runtime::{
     batch::{Data, Key, Timestamp},
     error::TaskResult,
-    state::{HeapTable, KeyHash, StateSize},
+    snapshot::{Restored, StateSink},
+    state::{HeapTable, KeyHash, Progress, StateSize},
     time::{TimeDomain, Timers},
 };
 
@@ -20,6 +21,9 @@ use crate::{
 
 /// The counter of records that came too late for all their windows, and that no side output took.
 pub(crate) const LATE_RECORDS_DROPPED: &str = "numLateRecordsDropped";
+
+/// What the table of windows is called in a snapshot.
+const WINDOWS: &str = "windows";
 
 type Table<K, T, W, Tr, P> =
     HeapTable<K, Panes<W, <P as PaneFunction<K, T, W>>::Contents, <Tr as Trigger<T, W>>::State>>;
@@ -72,6 +76,37 @@ where
 
     pub fn open(&mut self, open: impl FnOnce(&mut P, &mut WindowScopes<K, A::Window>) -> TaskResult) -> TaskResult {
         open(&mut self.rules.spec.function, &mut self.rules.scopes)
+    }
+
+    /// Begins with what there was in a snapshot.
+    ///
+    /// The queue of timers is not in it: each window says for which times it has one there. Those that were replaced by an
+    /// earlier one would have come to nothing.
+    pub fn restore(&mut self, from: &Restored) -> TaskResult {
+        let Self { table, timers, .. } = self;
+        from.table(WINDOWS, table)?;
+        for (key, panes) in table.iter() {
+            let hash = KeyHash::of(key);
+            for pane in panes.iter() {
+                for domain in TimeDomain::ALL {
+                    if let Some(at) = pane.armed_for(domain) {
+                        timers.in_domain(domain).add(at, hash, key, &pane.window);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What it remembers. All that was due has been done by then.
+    pub fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        debug_assert!(self.visits.is_none(), "a timer is done before a barrier");
+        into.table(WINDOWS, &mut self.table)
+    }
+
+    /// Gives some more of it.
+    pub fn snapshot_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        into.more_table(WINDOWS, &mut self.table)
     }
 
     /// Has what the keys with these hashes have loaded into the nearest cache.

@@ -58,6 +58,15 @@ impl<W, C, S> Pane<W, C, S> {
         Some(at)
     }
 
+    /// The time for which the queue has a timer.
+    pub fn armed_for(&self, domain: TimeDomain) -> Option<Timestamp> {
+        let at = match domain {
+            TimeDomain::Event => self.armed.event,
+            TimeDomain::Processing => self.armed.processing,
+        };
+        (at != UNARMED).then_some(at)
+    }
+
     /// Takes a timer out of the queue that was set for `at`. False if it is one that was replaced by an earlier one.
     pub fn disarm(&mut self, domain: TimeDomain, at: Timestamp) -> bool {
         let armed = self.armed(domain);
@@ -102,6 +111,11 @@ impl<W: Window, C, S: Default> Panes<W, C, S> {
     pub fn is_empty(&self) -> bool {
         // There is a last one wherever there are any.
         self.last.is_none()
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Pane<W, C, S>> {
+        self.before.iter().flat_map(|before| before.iter()).chain(&self.last)
     }
 
     #[inline]

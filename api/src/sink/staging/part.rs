@@ -26,6 +26,11 @@ impl Part {
         }
     }
 
+    /// Whether it is shown, and staged still.
+    pub fn is_linked(&self) -> bool {
+        identity(&self.from).is_ok() && self.is_shown()
+    }
+
     /// Where there are no links a part is moved, so it is not staged any more.
     fn was_moved(&self, error: &io::Error) -> bool {
         error.kind() == io::ErrorKind::NotFound && self.to.is_file()

@@ -1,21 +1,51 @@
 use std::collections::BTreeMap;
 
-use super::{part::move_to, *};
+use super::{
+    part::move_to,
+    staged::{Name, Sort},
+    *,
+};
 
 const JOB: JobId = JobId::from_bytes([1; 16]);
 const OTHER: JobId = JobId::from_bytes([2; 16]);
 
-/// Stages these files of a job, by subtask.
-fn stage(directory: &Path, job: JobId, contents: &[&str]) -> Vec<Bytes> {
+/// Stages a file of the first writer of a subtask.
+fn stage_one(directory: &Path, job: JobId, name: &Name, content: &str) {
     let staging = staging(directory, job);
-    fs::create_dir_all(&staging).unwrap();
-    let staged = contents.iter().enumerate().map(|(subtask, content)| {
-        let file = format!("part-{subtask}-0");
-        fs::write(staging.join(&file), content).unwrap();
-        let staged = Staged { file: Some(file), target: format!("part-{subtask}") };
-        Bytes::from(codec::to_vec(&staged).unwrap())
+    fs::create_dir_all(name.room(&staging)).unwrap();
+    fs::write(name.room(&staging).join(name.staged()), content).unwrap();
+}
+
+/// Stages these files of a job that ends with them, by subtask.
+fn stage(directory: &Path, job: JobId, contents: &[&str]) -> Vec<Bytes> {
+    let of = contents.len() as u32;
+    let staged = (0..).zip(contents).map(|(subtask, content)| {
+        let name = only(subtask);
+        stage_one(directory, job, &name, content);
+        Bytes::from(Staged { part: Some(name), ended: Some((subtask, of)) }.to_bytes().unwrap())
     });
     staged.collect()
+}
+
+fn only(subtask: u32) -> Name {
+    Name { subtask, writer: 0, number: 0, sort: Sort::Only }
+}
+
+/// Stages a part that subtask 0 has prepared at a barrier, as its part number `number`.
+fn stage_at_barrier(directory: &Path, number: u32, content: &str) -> Vec<Bytes> {
+    let name = Name { subtask: 0, writer: 0, number, sort: Sort::Barrier };
+    stage_one(directory, JOB, &name, content);
+    vec![Staged { part: Some(name), ended: None }.to_bytes().unwrap().into()]
+}
+
+/// What the part of subtask 0 with this number is called that is prepared at a barrier.
+fn at_barrier(number: u32) -> String {
+    Name { subtask: 0, writer: 0, number, sort: Sort::Barrier }.target(JOB)
+}
+
+/// Where the part of a subtask is staged, and where it is shown.
+fn part(directory: &Path, subtask: u32) -> Part {
+    only(subtask).part(directory, &staging(directory, JOB), JOB)
 }
 
 #[track_caller]
@@ -33,13 +63,13 @@ fn holds(directory: &Path, expected: &[(&str, &str)]) {
 
 #[test]
 fn a_commit_may_be_repeated_before_and_after_it_is_settled() {
-    for overwrite in [false, true] {
+    for others in [Others::Refuse, Others::Replace] {
         let dir = tempfile::tempdir().unwrap();
         let prepared = stage(dir.path(), JOB, &["a", "b"]);
-        commit(dir.path(), JOB, &prepared, overwrite).unwrap();
-        commit(dir.path(), JOB, &prepared, overwrite).unwrap();
+        commit(dir.path(), JOB, &prepared, others).unwrap();
+        commit(dir.path(), JOB, &prepared, others).unwrap();
         settle(dir.path(), JOB).unwrap();
-        commit(dir.path(), JOB, &prepared, overwrite).unwrap();
+        commit(dir.path(), JOB, &prepared, others).unwrap();
         settle(dir.path(), JOB).unwrap();
         holds(dir.path(), &[("part-0", "a"), ("part-1", "b")]);
     }
@@ -49,8 +79,9 @@ fn a_commit_may_be_repeated_before_and_after_it_is_settled() {
 fn a_commit_that_was_interrupted_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let prepared = stage(dir.path(), JOB, &["a", "b"]);
-    fs::hard_link(staging(dir.path(), JOB).join("part-0-0"), dir.path().join("part-0")).unwrap();
-    commit(dir.path(), JOB, &prepared, false).unwrap();
+    let Part { from, to } = part(dir.path(), 0);
+    fs::hard_link(from, to).unwrap();
+    commit(dir.path(), JOB, &prepared, Others::Refuse).unwrap();
     settle(dir.path(), JOB).unwrap();
     holds(dir.path(), &[("part-0", "a"), ("part-1", "b")]);
 }
@@ -60,8 +91,8 @@ fn of_two_jobs_in_one_directory_the_second_shows_nothing_and_harms_nothing() {
     for (first, second) in [(vec!["a0", "a1"], vec!["b0"]), (vec!["b0"], vec!["a0", "a1"])] {
         let dir = tempfile::tempdir().unwrap();
         let (one, two) = (stage(dir.path(), JOB, &first), stage(dir.path(), OTHER, &second));
-        commit(dir.path(), JOB, &one, false).unwrap();
-        let failure = commit(dir.path(), OTHER, &two, false).unwrap_err();
+        commit(dir.path(), JOB, &one, Others::Refuse).unwrap();
+        let failure = commit(dir.path(), OTHER, &two, Others::Refuse).unwrap_err();
         assert!(failure.message.contains("part-0 of somebody else"), "{failure}");
         settle(dir.path(), JOB).unwrap();
         abort(dir.path(), OTHER).unwrap();
@@ -72,20 +103,15 @@ fn of_two_jobs_in_one_directory_the_second_shows_nothing_and_harms_nothing() {
 
 #[test]
 fn a_commit_that_fails_half_way_is_taken_back() {
-    for overwrite in [false, true] {
+    for others in [Others::Refuse, Others::Replace] {
         let dir = tempfile::tempdir().unwrap();
         let prepared = stage(dir.path(), JOB, &["a", "b"]);
         // Not seen when it is looked for, as one that comes in just then.
-        let parts: Vec<_> = ["0", "1"]
-            .map(|n| Part {
-                from: staging(dir.path(), JOB).join(format!("part-{n}-0")),
-                to: dir.path().join(format!("part-{n}")),
-            })
-            .into();
+        let parts = [part(dir.path(), 0), part(dir.path(), 1)];
         fs::create_dir(&parts[1].to).unwrap();
-        parts[0].show(overwrite).unwrap();
-        parts[1].show(overwrite).unwrap_err();
-        commit(dir.path(), JOB, &prepared, overwrite).unwrap_err();
+        parts[0].show(others == Others::Replace).unwrap();
+        parts[1].show(others == Others::Replace).unwrap_err();
+        commit(dir.path(), JOB, &prepared, others).unwrap_err();
         abort(dir.path(), JOB).unwrap();
         holds(dir.path(), &[("part-1", "")]);
     }
@@ -96,7 +122,7 @@ fn what_one_sink_has_committed_is_taken_back_when_the_job_is_aborted() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let prepared = stage(&out, JOB, &["a", "b"]);
-    commit(&out, JOB, &prepared, false).unwrap();
+    commit(&out, JOB, &prepared, Others::Refuse).unwrap();
     abort(&out, JOB).unwrap();
     holds(dir.path(), &[]);
 }
@@ -106,7 +132,7 @@ fn files_that_are_lost_before_the_commit_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let prepared = stage(dir.path(), JOB, &["a"]);
     fs::remove_dir_all(staging(dir.path(), JOB)).unwrap();
-    let failure = commit(dir.path(), JOB, &prepared, false).unwrap_err();
+    let failure = commit(dir.path(), JOB, &prepared, Others::Refuse).unwrap_err();
     assert!(failure.message.starts_with("cannot find "), "{failure}");
 }
 
@@ -114,13 +140,126 @@ fn files_that_are_lost_before_the_commit_are_told() {
 fn without_links_a_part_is_moved_and_replaces_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let prepared = stage(dir.path(), JOB, &["a", "b"]);
-    let (from, to) = (staging(dir.path(), JOB).join("part-0-0"), dir.path().join("part-0"));
+    let Part { from, to } = part(dir.path(), 0);
     fs::write(&to, "other").unwrap();
     assert_eq!(move_to(&from, &to, false).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     move_to(&from, &to, true).unwrap();
     // A repeat of a commit that was interrupted there.
-    commit(dir.path(), JOB, &prepared, false).unwrap();
+    commit(dir.path(), JOB, &prepared, Others::Refuse).unwrap();
     holds(dir.path(), &[(&format!(".flott-{JOB}"), ""), ("part-0", "a"), ("part-1", "b")]);
     Part { from, to }.take_back().unwrap();
     holds(dir.path(), &[(&format!(".flott-{JOB}"), ""), ("part-1", "b")]);
+}
+
+#[test]
+fn parts_appear_with_each_checkpoint_and_repeats_of_any_commit_are_harmless() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path();
+    let (first, second) = (stage_at_barrier(out, 0, "a"), stage_at_barrier(out, 1, "b"));
+    commit(out, JOB, &first, Others::Refuse).unwrap();
+    assert_eq!(fs::read_to_string(out.join(at_barrier(0))).unwrap(), "a");
+    assert!(!out.join(at_barrier(1)).exists());
+    settle(out, JOB).unwrap();
+    commit(out, JOB, &second, Others::Refuse).unwrap();
+    settle(out, JOB).unwrap();
+    // Somebody takes files away as they come, and another takes up the name of a part of the end.
+    fs::remove_file(out.join(at_barrier(0))).unwrap();
+    for prepared in [&first, &second, &first] {
+        commit(out, JOB, prepared, Others::Refuse).unwrap();
+        settle(out, JOB).unwrap();
+    }
+    let last = stage(out, JOB, &["c"]);
+    commit(out, JOB, &last, Others::Refuse).unwrap();
+    settle(out, JOB).unwrap();
+    holds(out, &[("part-0", "c"), (&at_barrier(1), "b")]);
+}
+
+#[test]
+fn what_was_lost_before_its_commit_is_told_although_others_are_settled() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (stage_at_barrier(dir.path(), 0, "a"), stage_at_barrier(dir.path(), 1, "b"));
+    commit(dir.path(), JOB, &first, Others::Refuse).unwrap();
+    settle(dir.path(), JOB).unwrap();
+    fs::remove_file(staging(dir.path(), JOB).join("0-0/1")).unwrap();
+    let failure = commit(dir.path(), JOB, &second, Others::Refuse).unwrap_err();
+    assert!(failure.message.starts_with("cannot make "), "{failure}");
+}
+
+#[test]
+fn an_abort_takes_back_the_end_and_no_checkpoint() {
+    for settles in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path();
+        let checkpoint = stage_at_barrier(out, 0, "a");
+        commit(out, JOB, &checkpoint, Others::Refuse).unwrap();
+        if settles {
+            settle(out, JOB).unwrap();
+        }
+        // Never committed: its checkpoint was not complete.
+        stage_at_barrier(out, 1, "b");
+        let end = stage(out, JOB, &["c"]);
+        commit(out, JOB, &end, Others::Refuse).unwrap();
+        abort(out, JOB).unwrap();
+        holds(out, &[(&at_barrier(0), "a")]);
+    }
+}
+
+#[test]
+fn subtasks_may_end_one_after_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let prepared = stage(dir.path(), JOB, &["a", "b"]);
+    commit(dir.path(), JOB, &prepared[..1], Others::Refuse).unwrap();
+    settle(dir.path(), JOB).unwrap();
+    assert!(staging(dir.path(), JOB).exists());
+    // A repeat does not bring back what somebody has taken away.
+    fs::remove_file(dir.path().join("part-0")).unwrap();
+    commit(dir.path(), JOB, &prepared[..1], Others::Refuse).unwrap();
+    commit(dir.path(), JOB, &prepared[1..], Others::Refuse).unwrap();
+    settle(dir.path(), JOB).unwrap();
+    holds(dir.path(), &[("part-1", "b")]);
+}
+
+#[test]
+fn a_part_whose_commit_failed_is_shown_after_a_later_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (stage_at_barrier(dir.path(), 0, "a"), stage_at_barrier(dir.path(), 1, "b"));
+    for prepared in [second, first] {
+        commit(dir.path(), JOB, &prepared, Others::Refuse).unwrap();
+        settle(dir.path(), JOB).unwrap();
+    }
+    holds(dir.path(), &[(&format!(".flott-{JOB}"), ""), (&at_barrier(0), "a"), (&at_barrier(1), "b")]);
+}
+
+#[test]
+fn files_of_others_stay_where_a_job_appends() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("part-7"), "old").unwrap();
+    let checkpoint = stage_at_barrier(dir.path(), 0, "a");
+    commit(dir.path(), JOB, &checkpoint, Others::Keep).unwrap();
+    let end = stage(dir.path(), JOB, &["b"]);
+    commit(dir.path(), JOB, &end, Others::Keep).unwrap();
+    settle(dir.path(), JOB).unwrap();
+    holds(dir.path(), &[("part-0", "b"), (&at_barrier(0), "a"), ("part-7", "old")]);
+}
+
+#[test]
+fn a_job_that_overwrites_removes_what_was_there_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path();
+    fs::write(out.join("part-7"), "old").unwrap();
+    let parts = [stage_at_barrier(out, 0, "a"), stage_at_barrier(out, 1, "b")];
+    for part in &parts {
+        commit(out, JOB, part, Others::Replace).unwrap();
+        settle(out, JOB).unwrap();
+    }
+    let mark = format!(".flott-{JOB}");
+    holds(out, &[(&mark, ""), (&at_barrier(0), "a"), (&at_barrier(1), "b")]);
+}
+
+#[test]
+fn bytes_that_are_no_prepared_file_are_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    for bytes in [&b""[..], b"part-0", &[255; 40]] {
+        commit(dir.path(), JOB, &[Bytes::copy_from_slice(bytes)], Others::Refuse).unwrap_err();
+    }
 }

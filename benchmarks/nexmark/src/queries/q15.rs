@@ -135,8 +135,12 @@ impl ProcessFunction for Local {
         Ok(())
     }
 
-    fn finish(&mut self, ctx: &mut Context<'_, Sight>) -> FunctionResult {
+    fn before_snapshot(&mut self, ctx: &mut Context<'_, Sight>) -> FunctionResult {
         self.pending.take().try_for_each(|counts| ctx.emit_to(&COUNTS, counts))
+    }
+
+    fn finish(&mut self, ctx: &mut Context<'_, Sight>) -> FunctionResult {
+        self.before_snapshot(ctx)
     }
 }
 
@@ -178,8 +182,12 @@ impl KeyedProcessFunction for Firsts {
         Ok(())
     }
 
-    fn finish(&mut self, ctx: &mut Context<'_, Self::Out>) -> FunctionResult {
+    fn before_snapshot(&mut self, ctx: &mut Context<'_, Self::Out>) -> FunctionResult {
         self.pending.take().for_each(|counts| ctx.emit(counts));
         Ok(())
+    }
+
+    fn finish(&mut self, ctx: &mut Context<'_, Self::Out>) -> FunctionResult {
+        self.before_snapshot(ctx)
     }
 }

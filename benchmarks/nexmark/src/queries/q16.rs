@@ -145,9 +145,13 @@ impl ProcessFunction for Local {
         Ok(())
     }
 
-    fn finish(&mut self, ctx: &mut Context<'_, Update>) -> FunctionResult {
+    fn before_snapshot(&mut self, ctx: &mut Context<'_, Update>) -> FunctionResult {
         self.pending.take().for_each(|(group, tally)| ctx.emit(bids(group, tally)));
         Ok(())
+    }
+
+    fn finish(&mut self, ctx: &mut Context<'_, Update>) -> FunctionResult {
+        self.before_snapshot(ctx)
     }
 }
 

@@ -36,7 +36,7 @@ fn steps(times: impl Strategy<Value = i64> + Clone + 'static) -> impl Strategy<V
         }
         // A watermark that says nothing new does not travel.
         steps.dedup_by(|next, before| matches!(next, Step::Watermark(_)) && next == before);
-        let mut said = None;
+        let mut said = Some(i64::MIN);
         steps.retain(|step| match step {
             Step::Watermark(watermark) => said.replace(*watermark) != Some(*watermark),
             Step::Record(_) => true,
