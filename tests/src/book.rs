@@ -36,7 +36,7 @@ pub fn lines_in(directory: &str) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{directory}: {error}"));
     let mut files: Vec<_> = entries.map(|entry| entry.expect("a directory can be listed").path()).collect();
     files.retain(|path| !is_hidden(path));
-    files.sort();
+    files.sort_by_cached_key(|path| in_order(path));
     let mut lines = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -44,6 +44,12 @@ pub fn lines_in(directory: &str) -> Vec<String> {
         lines.extend(text.lines().map(str::to_owned));
     }
     lines
+}
+
+/// Parts of one writer are numbered in the order in which they were written: 9 comes before 10.
+fn in_order(path: &Path) -> Vec<(u64, String)> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    name.split('-').map(|piece| (piece.parse().unwrap_or_default(), piece.to_owned())).collect()
 }
 
 /// Wants nothing to be visible in a directory, and nothing hidden to be left.
