@@ -167,16 +167,21 @@ impl<'a> StateSink<'a> {
     }
 
     fn grouped<T: Serialize>(&mut self, section: &Section, entries: impl Iterator<Item = (KeyHash, T)>) -> TaskResult {
-        let max = self.groups.max;
-        let mut ordered: Vec<_> = entries.map(|(hash, entry)| (hash.group(max), entry)).collect();
-        ordered.sort_by_key(|(group, _)| *group);
-        for run in ordered.chunk_by(|(a, _), (b, _)| a == b) {
-            let Some((group, _)) = run.first() else { continue };
-            let mut bytes = Vec::new();
-            for (_, entry) in run {
-                codec::encode(entry, &mut bytes).map_err(|error| unencodable(section, &error))?;
+        let GroupSpace { max, held } = self.groups;
+        let mut of_group = vec![(0, Vec::new()); held.len()];
+        for (hash, entry) in entries {
+            let group = hash.group(max);
+            let place = usize::from(group.0).wrapping_sub(usize::from(held.start().0));
+            let (count, bytes) = of_group.get_mut(place).ok_or_else(|| {
+                Failure::internal(format!("{section} has a key of group {group}, but the subtask has groups {held}"))
+            })?;
+            *count += 1;
+            codec::encode(&entry, bytes).map_err(|error| unencodable(section, &error))?;
+        }
+        for (group, (count, bytes)) in held.iter().zip(of_group) {
+            if count > 0 {
+                self.put(section, Chunk { group: Some(group), removed: false, count, bytes });
             }
-            self.put(section, Chunk { group: Some(*group), removed: false, count: run.len(), bytes });
         }
         Ok(())
     }
