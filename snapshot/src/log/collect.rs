@@ -89,6 +89,21 @@ impl Log {
         Ok(collected)
     }
 
+    /// Removes all that is left of the job's checkpoints. For a job that has ended for good: the log does not keep an older
+    /// JobMaster out any more, and no task may write.
+    ///
+    /// # Errors
+    /// As [`collect`](Self::collect); called again, it goes on.
+    pub async fn discard(&self) -> Result<(), Error> {
+        let entries = self.entries().await?;
+        self.remove_places(&entries).await?;
+        let directory = &self.checkpoints.directory;
+        let files = directory.list(SHARED).await?;
+        directory.delete(files.into_iter().map(|file| file.path).collect()).await?;
+        directory.remove_empty(vec![SHARED.to_owned()]).await?;
+        directory.remove_if_empty().await
+    }
+
     /// The log, if nobody newer is in it.
     async fn entries(&self) -> Result<Vec<Listed>, Error> {
         let entries = self.checkpoints.list().await?;
