@@ -3,6 +3,9 @@
 //! What is kept is bounded: so many checkpoints, and the figures of so many subtasks, of which the newest checkpoint that
 //! has ended and the one under way keep all of theirs.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,

@@ -1,10 +1,12 @@
 //! Jobs that go on from a checkpoint or savepoint: what was read before is not read again.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use flott_tests::{
     eventually::{PATIENCE, eventually},
     plain::{PlainJob, RECORDS, records_read},
+    program::test_program,
+    rest::Rest,
     sandbox::{
         Sandbox,
         processes::{Process, Role},
@@ -116,4 +118,52 @@ fn a_job_whose_process_is_killed_goes_on_from_its_checkpoint() {
     let read = records_read(&job.session, &job.job);
     assert_eq!(read, RECORDS / 2, "splits are read from where the checkpoint cuts them");
     job.session.stop();
+}
+
+#[test]
+fn a_job_goes_on_from_its_checkpoint_with_another_job_manager() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let PlainJob { session, job, .. } = PlainJob::start(&sandbox);
+    let taken = sandbox.flott(["checkpoint", &job, "--json"]).success().json();
+    sandbox.running(Role::JobManager).iter().for_each(Process::kill);
+    sandbox.until_running(Role::JobManager, 0);
+    drop(session);
+    let session = sandbox.session(&[]);
+    session.until_all_run(&job);
+    let restored = session.get(&format!("/v1/jobs/{job}/checkpoints"))["latest"]["restored"].clone();
+    assert_eq!(restored["external_path"], taken["location"]);
+    fs::write(sandbox.at("hold"), "").unwrap();
+    session.finished(&job);
+    assert_eq!(records_read(&session, &job), RECORDS / 2, "splits are read from where the checkpoint cuts them");
+    session.stop();
+}
+
+#[test]
+fn a_cluster_of_one_job_leaves_what_its_job_can_be_taken_up_from() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let (program, hold) = (test_program(), format!("hold={}", sandbox.at("hold")));
+    let start = || {
+        let submitted = sandbox.flott(["run", "-m", "cluster", "-d", &program, "held", "plain=true", &hold]).success();
+        Rest::new(&submitted.address()).until_all_run(&submitted.job());
+        submitted.job()
+    };
+    let cancelled = start();
+    let taken = sandbox.flott(["checkpoint", &cancelled, "--json"]).success().json();
+    let path = taken["location"].as_str().unwrap();
+    sandbox.flott(["cancel", &cancelled]).success();
+    sandbox.until_empty();
+    sandbox.flott(["list", "-a"]).success().prints(&[&format!("latest state: {path}")]);
+    sandbox.flott(["jobs", "wait", &cancelled]).expect(4).says(&[path]);
+
+    let stopped = start();
+    sandbox.flott(["stop", "-p", &sandbox.at("savepoints"), &stopped]).success().prints(&["Savepoint completed."]);
+    sandbox.until_empty();
+    fs::write(sandbox.at("hold"), "").unwrap();
+    let locations = fs::read_dir(sandbox.at("savepoints")).unwrap().map(|entry| entry.unwrap().path());
+    let paths = locations.map(|path| path.to_str().unwrap().to_owned()).chain([path.to_owned()]);
+    for path in paths {
+        sandbox.flott(["run", "-m", "cluster", "-s", &path, &program, "held", "plain=true", &hold]).success();
+        sandbox.flott(["run", "-m", "local", "-s", &path, &program, "held", "plain=true", &hold]).success();
+    }
+    sandbox.until_empty();
 }
