@@ -10,6 +10,9 @@ use clap::{
 use crate::exit::{Code, End};
 
 mod old;
+mod snapshots;
+
+pub use snapshots::{Cancel, Checkpoint, Restore, Savepoint, Stop};
 
 /// Flott runs stateful stream and batch dataflow jobs.
 #[derive(Debug, Parser)]
@@ -49,6 +52,12 @@ pub enum Command {
     List(List),
     /// Cancels a job.
     Cancel(Cancel),
+    /// Stops a job with a savepoint, from which it can be started again.
+    Stop(Stop),
+    /// Takes a savepoint of a job that runs on, or removes one.
+    Savepoint(Savepoint),
+    /// Takes a checkpoint of a job now.
+    Checkpoint(Checkpoint),
     /// Things to do with jobs.
     #[command(subcommand)]
     Jobs(Jobs),
@@ -105,6 +114,8 @@ pub struct Run {
     /// Ends the session's job when this client ends; the default of an attached run.
     #[arg(long = "shutdownOnAttachedExit", hide = true)]
     pub shutdown_on_attached_exit: bool,
+    #[command(flatten)]
+    pub restore: Restore,
     #[command(flatten)]
     pub json: Json,
     #[command(flatten)]
@@ -251,18 +262,6 @@ pub struct List {
     /// All jobs, ended ones too.
     #[arg(short, long)]
     pub all: bool,
-    #[command(flatten)]
-    pub json: Json,
-}
-
-/// `flott cancel`
-#[derive(Debug, Args)]
-pub struct Cancel {
-    #[command(flatten)]
-    pub target: Target,
-    /// The job.
-    #[arg(value_name = "JOB-ID")]
-    pub job: String,
     #[command(flatten)]
     pub json: Json,
 }

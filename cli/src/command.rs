@@ -6,13 +6,16 @@ use crate::{
 };
 
 mod cancel;
+mod checkpoint;
 mod docs;
 mod jobmanager;
 mod list;
 mod logs;
 mod plan;
 mod run;
+mod savepoint;
 mod session;
+mod stop;
 mod taskmanager;
 mod wait;
 
@@ -49,6 +52,9 @@ async fn client(arguments: &Arguments) -> CommandResult {
         Command::Session(options) => session::run(arguments, options).await,
         Command::List(options) => list::run(arguments, options).await,
         Command::Cancel(options) => cancel::run(arguments, options).await,
+        Command::Stop(options) => stop::run(arguments, options).await,
+        Command::Savepoint(options) => savepoint::run(arguments, options).await,
+        Command::Checkpoint(options) => checkpoint::run(arguments, options).await,
         Command::Jobs(options) => wait::run(arguments, options).await,
         Command::Logs(options) => logs::run(arguments, options).await,
         Command::Jobmanager(_) | Command::Taskmanager(_) | Command::Docs(_) => Ok(Code::Done),

@@ -93,6 +93,13 @@ impl Client {
         &self.address
     }
 
+    /// Whether it is on this machine, for all that its address says.
+    pub fn is_on_this_host(&self) -> bool {
+        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
+        let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+    }
+
     /// The web address.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

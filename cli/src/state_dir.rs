@@ -185,6 +185,8 @@ impl ClusterDir {
         for name in ["staging", "blobs", "jobs", "planning", "processes", "config.yaml", "jobmanager.pid"] {
             remove(self.0.join(name));
         }
+        // Checkpoints that a job has left behind stay, for who takes it up again.
+        let _ = std::fs::remove_dir(self.0.join("checkpoints"));
         let Ok(workers) = std::fs::read_dir(self.0.join("workers")) else { return };
         for worker in workers.flatten() {
             for entry in std::fs::read_dir(worker.path()).into_iter().flatten().flatten() {

@@ -133,7 +133,12 @@ byte_id! {
     /// What a plan hashes to; equal plans have equal fingerprints.
     Fingerprint, 16, "a plan fingerprint"
 }
-random_id!(JobId, AllocationId, InstanceId, ProcessId, JobSecret);
+byte_id! {
+    /// A snapshot that was asked for, or the removal of one. Chosen by whoever asks; the same request sent twice is one.
+    TriggerId, 16, "a trigger id"
+}
+
+random_id!(JobId, AllocationId, InstanceId, ProcessId, JobSecret, TriggerId);
 
 impl Digest {
     /// Digest of `content`.

@@ -1,16 +1,25 @@
 //! A job and a cluster as REST, the command line and the archive show them: plain data, times in milliseconds since
 //! the epoch.
+//!
+//! # Layout
+//! - `checkpoint`: checkpoints
+
+mod checkpoint;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    checkpoint::SnapshotKind,
     failure::Failure,
-    id::{AllocationId, CheckpointId, InstanceId, JobId, VertexId, WorkerId},
+    id::{AllocationId, InstanceId, JobId, VertexId, WorkerId},
     resource::ResourceProfile,
     status::{ExecutionState, JobStatus},
+};
+
+pub use checkpoint::{
+    CheckpointStatus, CheckpointView, CheckpointsSummary, CheckpointsView, Extent, FigureSummary, Percentiles,
+    RestoredView, SubtaskSnapshotView, VertexSnapshotView,
 };
 
 /// Figures of one attempt. Those that count are cumulative since it began.
@@ -260,66 +269,4 @@ mod tests {
         check(Some(7), None, Some(7));
         check(None, None, None);
     }
-}
-
-/// What has become of a checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum CheckpointStatus {
-    /// Its tasks report, or it is being stored.
-    InProgress,
-    /// It can be restored.
-    Completed,
-    /// It was given up.
-    Failed,
-}
-
-/// A checkpoint with its figures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct CheckpointView {
-    /// Its number.
-    pub id: CheckpointId,
-    /// What it is for.
-    pub kind: SnapshotKind,
-    /// What has become of it.
-    pub status: CheckpointStatus,
-    /// When it began.
-    pub triggered_at: u64,
-    /// When it was complete, or given up.
-    pub ended_at: Option<u64>,
-    /// When a task reported last.
-    pub latest_report_at: Option<u64>,
-    /// Tasks that take part, those that had finished included.
-    pub tasks: u32,
-    /// Tasks that have reported.
-    pub reported: u32,
-    /// Bytes stored for it.
-    pub stored_bytes: u64,
-    /// Bytes of all files that it needs.
-    pub state_bytes: u64,
-    /// Longest wait of a task for the last of its barriers.
-    pub alignment_ms_max: u64,
-    /// Longest standstill of a task.
-    pub sync_ms_max: u64,
-    /// Longest time that a task took to store its state.
-    pub async_ms_max: u64,
-    /// Why it was given up.
-    pub failure: Option<Failure>,
-}
-
-/// The checkpoints of a job.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-pub struct CheckpointsView {
-    /// Complete ones.
-    pub completed: u64,
-    /// Failed ones.
-    pub failed: u64,
-    /// Those under way.
-    pub in_progress: u64,
-    /// Times that tasks went back to one.
-    pub restored: u64,
-    /// The latest, newest first.
-    pub history: Vec<CheckpointView>,
 }

@@ -11,6 +11,7 @@
 //! - `submit`, `recover`: how jobs get in
 //! - `run`: one JobMaster's life, from its start to the archive
 //! - `ask`: what REST asks
+//! - `snapshots`: what is asked for of checkpoints and savepoints
 //! - `drain`: how everything ends
 
 mod ask;
@@ -18,6 +19,7 @@ mod drain;
 mod jobs;
 mod recover;
 mod run;
+mod snapshots;
 mod submit;
 
 use std::path::PathBuf;
@@ -34,12 +36,14 @@ use tokio_util::task::TaskTracker;
 
 pub use ask::JobSnapshot;
 use jobs::Jobs;
+pub use snapshots::{AfterSavepoint, SavepointRequest};
 
 use crate::{
     blobs::BlobStore,
     control::Control,
     error::Error,
     history::Retention,
+    operations::Operations,
     stores::{JobStore, StoreError},
 };
 
@@ -63,6 +67,7 @@ struct Inner {
     jobs: Mutex<Jobs>,
     /// Held from the check that an id is new until the job is among `jobs`.
     submitting: tokio::sync::Mutex<()>,
+    operations: Mutex<Operations>,
     tasks: TaskTracker,
     /// Whether no more jobs are taken.
     draining: AtomicBool,
@@ -114,6 +119,7 @@ impl Dispatcher {
             started: watch::Sender::new(Start::Opening),
             jobs: Mutex::default(),
             submitting: tokio::sync::Mutex::default(),
+            operations: Mutex::default(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
         };

@@ -30,6 +30,26 @@ pub enum Error {
         /// How it ended.
         status: JobStatus,
     },
+    /// It takes no snapshots.
+    #[error(
+        "Checkpointing has not been enabled: job {0} runs in batch mode, which takes no checkpoints and no savepoints"
+    )]
+    NoCheckpoints(JobId),
+    /// It has no JobMaster yet.
+    #[error("job {0} has not begun yet; ask again in a moment")]
+    NotBegun(JobId),
+    /// Neither the request nor the configuration names one.
+    #[error(
+        "Config key [execution.checkpointing.savepoint-dir] is not set. The directory for the savepoint must be given with \
+         the request (target-directory, or targetDirectory to stop)"
+    )]
+    NoSavepointDirectory,
+    /// A snapshot or its directory cannot be used.
+    #[error(transparent)]
+    Snapshot(#[from] flott_snapshot::Error),
+    /// Too much is under way.
+    #[error("too many savepoints, checkpoints and disposals that were asked for are under way; ask again later")]
+    Busy,
     /// The JobManager is still recovering.
     #[error("the JobManager is starting; ask again in a moment")]
     Starting,

@@ -10,6 +10,7 @@
 //! - [`submission`], [`executable`]: what is checked of a job and its program; pure
 //! - [`stores`]: what survives the process; [`blobs`]: programs and graphs; [`history`]: which ended jobs are shown
 //! - [`control`]: the switchboard between workers, JobMasters and the ResourceManager
+//! - [`operations`]: snapshots that are asked for, by their ids
 //! - [`rest`]: the endpoint; `server`: the HTTP server under it
 //! - [`jars`], [`planner`]: uploaded programs, and the sandbox that plans them
 
@@ -23,6 +24,7 @@ pub mod executable;
 pub mod history;
 pub mod jars;
 pub mod job_manager;
+pub mod operations;
 pub mod options;
 pub mod planner;
 pub mod rest;

@@ -5,11 +5,12 @@
 //! - `table`: routes and their OpenAPI document, from one entry each
 //! - `access`: token, host and origin, checked in front of every route
 //! - `error`, `parameters`: refusals and parameters in Flink's words
-//! - one module per group of routes: `cluster`, `jobs`, `vertices`, `workers`, `jobmanager`, `submit`, `jars`, `flott`,
-//!   `blobs`; `multipart`, `logs` and `drained` serve several
+//! - one module per group of routes: `cluster`, `jobs`, `vertices`, `checkpoints`, `savepoints`, `workers`, `jobmanager`,
+//!   `submit`, `jars`, `flott`, `blobs`; `multipart`, `logs` and `drained` serve several
 
 mod access;
 mod blobs;
+mod checkpoints;
 mod cluster;
 pub mod context;
 mod drained;
@@ -22,6 +23,7 @@ mod logs;
 mod multipart;
 mod parameters;
 pub mod render;
+mod savepoints;
 pub mod shapes;
 mod submit;
 mod table;
@@ -56,6 +58,8 @@ fn flink_table() -> Table<Arc<Context>> {
         .merge(cluster::routes())
         .merge(jobs::routes())
         .merge(vertices::routes())
+        .merge(checkpoints::routes())
+        .merge(savepoints::routes())
         .merge(workers::routes())
         .merge(jobmanager::routes())
         .merge(submit::routes())

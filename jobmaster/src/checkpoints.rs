@@ -12,11 +12,12 @@
 //! # Layout
 //! - `settings`: how often, and how long
 //! - `pending`: one that is under way
-//! - `history`: what people see of them
+//! - `history`: what people see of them; `summary`: figures over all of them
 
 mod history;
 mod pending;
 mod settings;
+mod summary;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -27,6 +28,7 @@ use flott_core::{
     checkpoint::{Barrier, Behind, SnapshotKind, SnapshotReport},
     failure::Failure,
     id::CheckpointId,
+    view::RestoredView,
 };
 use flott_snapshot::Manifest;
 
@@ -34,7 +36,7 @@ pub use history::{CheckpointHistory, HISTORY_MAX};
 pub use pending::{Pending, Purpose, RequestId, SourceCut};
 pub use settings::Settings;
 
-use crate::{index::ExecutionIndex, time::Millis};
+use crate::{execution_graph::Resolved, index::ExecutionIndex, time::Millis};
 
 /// Why a checkpoint was given up, and whether that counts among those that the job tolerates.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,19 +67,28 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Those of a job that begins at `now`; the first is number `next`, and `restored` is the one that it starts from.
-    pub fn new(settings: Settings, next: CheckpointId, restored: Option<CheckpointId>, now: Millis) -> Self {
+    /// Those of a job that begins at `now`; the first is number `next`, and `restored` is what it starts from.
+    pub fn new(
+        settings: Settings,
+        next: CheckpointId,
+        restored: Option<RestoredView>,
+        graph: &Resolved,
+        now: Millis,
+    ) -> Self {
+        let retained = restored.iter().map(|restored| restored.id).collect();
+        let mut history = CheckpointHistory::new(graph);
+        restored.into_iter().for_each(|restored| history.restored(restored));
         Self {
             settings,
             next,
             collecting: BTreeMap::new(),
             whole: VecDeque::new(),
             storing: None,
-            retained: restored.into_iter().collect(),
+            retained,
             began: Some(now),
             ended: None,
             failed_in_row: 0,
-            history: CheckpointHistory::new(restored),
+            history,
         }
     }
 
@@ -97,8 +108,8 @@ impl Checkpoints {
     }
 
     /// Tasks start from a complete one.
-    pub fn note_restored(&mut self) {
-        self.history.restored();
+    pub fn note_restored(&mut self, what: RestoredView) {
+        self.history.restored(what);
     }
 
     /// When the next one is to begin, if the job is in a state for it: an interval after the last began, and a pause after it
@@ -143,7 +154,7 @@ impl Checkpoints {
         if purpose == Purpose::Periodic {
             self.began = Some(now);
         }
-        self.history.began(barrier, awaited.len() + finished.len(), now);
+        self.history.began(barrier, &finished, now);
         let pending = Pending::new(barrier, purpose, awaited, finished, sources, now);
         self.collecting.insert(barrier.checkpoint, pending);
         barrier
@@ -158,7 +169,7 @@ impl Checkpoints {
         }
         match result {
             Ok(state) => {
-                self.history.reported(checkpoint, figures, now);
+                self.history.reported(checkpoint, execution, figures, now);
                 pending.reported(execution, state);
                 self.settle(checkpoint);
                 None
@@ -170,7 +181,10 @@ impl Checkpoints {
     /// A task has finished: it has come to no barrier that it has not reported.
     pub fn finished(&mut self, execution: ExecutionIndex) {
         let waiting: Vec<_> = self.collecting.values_mut().filter_map(|pending| pending.finished(execution)).collect();
-        waiting.into_iter().for_each(|checkpoint| self.settle(checkpoint));
+        for checkpoint in waiting {
+            self.history.finished(checkpoint, execution);
+            self.settle(checkpoint);
+        }
     }
 
     fn settle(&mut self, checkpoint: CheckpointId) {
@@ -208,11 +222,12 @@ impl Checkpoints {
         self.retained.iter().rev().take(older).copied().chain([checkpoint]).collect()
     }
 
-    /// The answer for the one that is being stored. `Ok` gives it back: it is the latest now, and older ones that are still
+    /// The answer for the one that is being stored, at `location`. `Ok` gives it back: it is the latest now, and older ones that are still
     /// under way are given up, as nobody needs them.
     pub fn stored(
         &mut self,
         checkpoint: CheckpointId,
+        location: String,
         result: Result<(), Failure>,
         now: Millis,
     ) -> Option<Result<(Pending, Arc<Manifest>), GivenUp>> {
@@ -228,10 +243,15 @@ impl Checkpoints {
                         self.retained.pop_front();
                     }
                     // Savepoints are wanted for themselves.
-                    let is_older = |pending: &Pending| pending.barrier.checkpoint < checkpoint && pending.is_periodic();
-                    self.collecting.retain(|_, pending| !is_older(pending));
+                    let is_older = |_: &CheckpointId, pending: &mut Pending| {
+                        pending.barrier.checkpoint < checkpoint && pending.is_periodic()
+                    };
+                    for (older, _) in self.collecting.extract_if(.., is_older) {
+                        let failure = Failure::environment(format!("checkpoint {checkpoint} was complete before"));
+                        self.history.failed(older, failure, now);
+                    }
                 }
-                self.history.completed(checkpoint, now);
+                self.history.completed(checkpoint, location, &self.retained, now);
                 Some(Ok(stored))
             }
             Err(failure) => Some(Err(self.given_up(stored.0, failure, now))),

@@ -160,10 +160,10 @@ impl JobMasterCore {
             // Whether that was done before is not known; done again it is harmless.
             commits.push(manifest.checkpoint, manifest.committables.clone());
         }
-        let restored = latest.as_ref().map(|point| point.manifest.checkpoint);
+        let restored = latest.as_ref().map(|point| point.view(spec.accepted_at));
         let settings = Settings::of(&spec);
         Ok(Self {
-            checkpoints: Checkpoints::new(settings, spec.snapshots.next, restored, spec.accepted_at),
+            checkpoints: Checkpoints::new(settings, spec.snapshots.next, restored, graph.resolved(), spec.accepted_at),
             latest,
             commits,
             stranded: false,

@@ -88,6 +88,14 @@ impl CheckpointKeeper {
         Ok(root.new_savepoint(self.job).await.map_err(Failure::from)?.location().to_owned())
     }
 
+    /// Removes what tasks wrote for a savepoint that has failed.
+    pub async fn abandon_savepoint(&self, location: &str) {
+        let abandoned = async { Directory::open(location, &S3Options::default())?.abandon_savepoint().await };
+        if let Err(error) = abandoned.await {
+            tracing::warn!(job = %self.job, location, %error, "what is left of a savepoint that has failed cannot be removed");
+        }
+    }
+
     async fn store_savepoint(&self, master: &JobMasterHandle, manifest: &Manifest, location: &str) {
         let committed = async {
             let directory = Directory::open(location, &S3Options::default())?;
@@ -130,7 +138,7 @@ impl CheckpointKeeper {
         }
     }
 
-    /// Removes all checkpoints: nobody will go back to them.
+    /// Removes all checkpoints, once the end of the job is durable: nobody will go back to them.
     pub async fn discard(&self) {
         let mut log = self.log.lock().await;
         if let Err(error) = log.discard().await {

@@ -19,11 +19,12 @@
 //! - [`manifest`]: what a checkpoint consists of, its document and its checks
 //! - [`mod@file`]: state files: written in one pass, read by section and key group
 //! - [`log`]: the checkpoints of one job: claim, commit, list, collect, sweep
-//! - [`snapshot`]: one checkpoint or savepoint by its path, and how savepoints are committed
+//! - [`snapshot`]: one checkpoint or savepoint by its path, and how savepoints are committed; `dispose`: how they go
 //! - [`verify`]: whether what a manifest names is there and whole
 //! - [`error`]: why something did not work
 
 pub mod directory;
+mod dispose;
 pub mod error;
 pub mod file;
 pub mod log;

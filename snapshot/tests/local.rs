@@ -153,3 +153,60 @@ async fn a_savepoint_that_is_moved_restores() {
     assert_eq!(snapshot.verify().await.unwrap(), []);
     assert_eq!(restore(&snapshot, KeyGroupRange::all(MaxParallelism::LARGEST)).await.len(), usize::from(GROUPS));
 }
+
+#[tokio::test]
+async fn a_savepoint_is_removed_with_what_it_names_and_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    let new = || async { open(root.path()).new_savepoint(JOB).await.unwrap() };
+    let (disposed, shared) = (new().await, new().await);
+    for directory in [&disposed, &shared] {
+        let file = write_file(directory, SnapshotKind::Savepoint, CheckpointId(3)).await.unwrap();
+        directory.commit_savepoint(&manifest(SnapshotKind::Savepoint, CheckpointId(3), 1, vec![file])).await.unwrap();
+    }
+    fs::write(Path::new(shared.location()).join("notes.txt"), "mine").unwrap();
+    let options = S3Options::default();
+    Snapshot::dispose(disposed.location(), &options).await.unwrap();
+    assert!(!Path::new(disposed.location()).exists());
+    Snapshot::dispose(&format!("{}/_metadata", shared.location()), &options).await.unwrap();
+    let left: Vec<_> = fs::read_dir(shared.location()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["notes.txt"]);
+    let gone = Snapshot::dispose(disposed.location(), &options).await.unwrap_err();
+    assert!(matches!(gone, Error::NotFound(_)), "{gone}");
+}
+
+#[tokio::test]
+async fn what_is_no_savepoint_is_not_removed() {
+    let root = tempfile::tempdir().unwrap();
+    let options = S3Options::default();
+    let mut log = Checkpoints::new(&open(root.path()), JOB).claim(JobMasterEpoch(1)).await.unwrap().log;
+    let id = log.next();
+    let file = write_file(&open(root.path()).of_job(JOB), SnapshotKind::Checkpoint, id).await.unwrap();
+    log.commit(&manifest(SnapshotKind::Checkpoint, id, 1, vec![file])).await.unwrap();
+    let checkpoint = open(root.path()).of_job(JOB).location().to_owned() + &format!("/chk-{id}");
+    let refused = Snapshot::dispose(&checkpoint, &options).await.unwrap_err().to_string();
+    assert!(refused.contains("is a checkpoint, which its job removes by itself"), "{refused}");
+    assert!(Snapshot::load(&checkpoint, &options).await.unwrap().verify().await.unwrap().is_empty());
+
+    let other = root.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("_metadata"), "{}").unwrap();
+    let refused = Snapshot::dispose(other.to_str().unwrap(), &options).await.unwrap_err();
+    assert!(matches!(refused, Error::Damaged { .. }), "{refused}");
+    assert!(other.join("_metadata").exists());
+}
+
+#[tokio::test]
+async fn only_a_savepoint_that_is_not_complete_is_abandoned() {
+    let root = tempfile::tempdir().unwrap();
+    let directory = open(root.path()).new_savepoint(JOB).await.unwrap();
+    let file = write_file(&directory, SnapshotKind::Savepoint, CheckpointId(1)).await.unwrap();
+    let complete = open(root.path()).new_savepoint(JOB).await.unwrap();
+    let kept = write_file(&complete, SnapshotKind::Savepoint, CheckpointId(1)).await.unwrap();
+    complete.commit_savepoint(&manifest(SnapshotKind::Savepoint, CheckpointId(1), 1, vec![kept])).await.unwrap();
+    assert_eq!(file.path.as_str().split('/').count(), 1);
+    directory.abandon_savepoint().await.unwrap();
+    complete.abandon_savepoint().await.unwrap();
+    assert!(!Path::new(directory.location()).exists());
+    let snapshot = Snapshot::load(complete.location(), &S3Options::default()).await.unwrap();
+    assert!(snapshot.verify().await.unwrap().is_empty());
+}

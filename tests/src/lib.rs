@@ -10,12 +10,13 @@
 //! - [`book`]: word counts, counted the plain way
 //! - [`simulation`]: a whole control plane in simulated time, from a seed
 //! - [`proxy`]: a stretch of network that tears
-//! - [`program`]: the tests' own program, which misbehaves on request
+//! - [`program`]: the tests' own program, which misbehaves on request; [`plain`]: a job of it that can be taken up again
 
 pub mod binaries;
 pub mod book;
 pub mod command;
 pub mod eventually;
+pub mod plain;
 pub mod program;
 pub mod proxy;
 pub mod rest;

@@ -52,6 +52,12 @@ const OLD: &[Old] = &[
     flag("-running", "--running"),
     flag("-scheduled", "--scheduled"),
     flag("-all", "--all"),
+    value("-fromSavepoint", "--fromSavepoint"),
+    flag("-allowNonRestoredState", "--allowNonRestoredState"),
+    value("-withSavepoint", "--withSavepoint"),
+    value("-savepointPath", "--savepointPath"),
+    value("-dispose", "--dispose"),
+    flag("-drain", "--drain"),
 ];
 
 /// Verbs whose first positional argument is a program with arguments of its own.

@@ -12,6 +12,7 @@ use crate::{
     output,
     pending::{self, Reason},
     rest::Client,
+    resumable,
     settings::Settings,
     state_dir::StateDir,
 };
@@ -35,6 +36,9 @@ struct Job {
     address: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pending: Vec<Reason>,
+    /// What a job that was cancelled or has failed can be taken up from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -54,7 +58,7 @@ pub async fn run(arguments: &Arguments, options: &List) -> CommandResult {
     }
     let mut jobs = Vec::new();
     for client in place.clients() {
-        jobs.extend(of_cluster(client, matches!(place, Place::One(_))).await?);
+        jobs.extend(of_cluster(client, matches!(place, Place::One(_)), options.all).await?);
     }
     if options.all && matches!(place, Place::Own(_)) {
         let known: BTreeSet<JobId> = jobs.iter().map(|job| job.jid).collect();
@@ -134,11 +138,14 @@ fn section(jobs: &[&Job], title: &str, none: &str) {
         for reason in &job.pending {
             println!("    {reason}");
         }
+        if let Some(path) = &job.checkpoint {
+            println!("    latest state: {path}");
+        }
     }
     println!("--------------------------------------------------------------");
 }
 
-async fn of_cluster(client: &Client, named: bool) -> CommandResult<Vec<Job>> {
+async fn of_cluster(client: &Client, named: bool, all: bool) -> CommandResult<Vec<Job>> {
     let overview: Overview = match client.get("/v1/jobs/overview").await {
         Ok(overview) => overview,
         // One of several may just be ending; one that was named must answer.
@@ -151,6 +158,8 @@ async fn of_cluster(client: &Client, named: bool) -> CommandResult<Vec<Job>> {
         if !job.state.is_terminal() {
             // A job that has just ended is not waiting.
             job.pending = pending::reasons(client, job.jid).await.unwrap_or_default();
+        } else if all && job.state != JobStatus::Finished {
+            job.checkpoint = resumable::of_job(client, job.jid).await;
         }
     }
     Ok(jobs)
@@ -160,8 +169,10 @@ fn history(state: &StateDir) -> Vec<Job> {
     let Ok(entries) = std::fs::read_dir(state.history()) else { return Vec::new() };
     let views = entries.flatten().filter_map(|entry| {
         let view: JobView = serde_json::from_slice(&std::fs::read(entry.path()).ok()?).ok()?;
+        let resumable = view.checkpoints.resumable().filter(|_| view.status != JobStatus::Finished);
         let (start, end) = (view.started_at as i64, view.ended_at.map_or(-1, |end| end as i64));
         Some(Job {
+            checkpoint: resumable.map(str::to_owned),
             jid: view.job,
             name: view.name,
             state: view.status,

@@ -26,6 +26,7 @@ use crate::{
     follow, output,
     planner::{self, Planned},
     rest::Client,
+    resumable,
     settings::Settings,
     state_dir::{ClusterDir, StateDir},
     submission::{self, Submission},
@@ -44,10 +45,17 @@ enum Where {
 pub async fn run(arguments: &Arguments, options: &Run) -> CommandResult {
     let mut more = implied(&options.program);
     more.extend(options.yarn.settings()?);
+    let restore = options.restore.settings()?;
+    more.extend(restore.iter().map(|(key, value)| format!("{key}={value}")));
     more.extend(options.program.name.iter().map(|name| format!("{}={name}", keys::pipeline::NAME.key())));
     let settings = Settings::load_with(arguments, &more)?;
     let state = StateDir::open(arguments.state_dir.as_deref())?;
-    match target(options, &settings, &state).await? {
+    let target = target(options, &settings, &state).await?;
+    // On another machine the same path may be something else.
+    if !matches!(&target, Where::Session(client) if !client.is_on_this_host()) {
+        options.restore.check()?;
+    }
+    match target {
         Where::Local => local(options, &settings, &state).await,
         Where::OwnCluster if is_detached(options, &settings) => detached_cluster(options, &settings, &state).await,
         Where::OwnCluster => attached_cluster(options, &settings, &state).await,
@@ -98,7 +106,14 @@ async fn prepared(options: &Run, settings: &Settings, state: &StateDir) -> anyho
     }
     let shown = path.display();
     let document = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
-    let graph = document::read(&document).with_context(|| format!("{shown} cannot be used"))?;
+    let mut graph = document::read(&document).with_context(|| format!("{shown} cannot be used"))?;
+    let restore = options.restore.settings()?;
+    let document = if restore.is_empty() {
+        document
+    } else {
+        graph.configuration.extend(restore);
+        document::write(&graph)
+    };
     let program = options.graph_program.as_deref().map(planner::find_program).transpose()?;
     if let Some(program) = &program {
         let digest = Digest::of(&std::fs::read(program)?);
@@ -214,17 +229,21 @@ async fn session(client: &Client, job: &Prepared, options: &Run, settings: &Sett
         return Ok(Code::Done);
     }
     let result = follow::to_end(client, id, as_json, None).await?;
+    let resumable = if result.code() == Code::Done { None } else { resumable::of_job(client, id).await };
     if as_json {
-        output::json(&json!({
+        let mut value = json!({
             "jobid": id,
             "status": result.application_status,
             "runtime": result.net_runtime,
             "accumulators": result.accumulator_results,
-        }))?;
+        });
+        resumable.iter().for_each(|path| value["checkpoint"] = json!(path));
+        output::json(&value)?;
     }
     // With JSON, only what is no data.
     if !as_json || result.code() != Code::Done {
         follow::print_end(id, &result);
+        resumable.iter().for_each(|path| eprintln!("{}", resumable::line(path)));
     }
     Ok(result.code())
 }

@@ -10,7 +10,7 @@ use crate::{
     arguments::{Arguments, Jobs, Wait},
     cluster::Place,
     exit::{Code, CommandResult, End},
-    follow, output, rest,
+    follow, output, rest, resumable,
     settings::Settings,
     state_dir::StateDir,
 };
@@ -34,11 +34,15 @@ async fn wait(arguments: &Arguments, options: &Wait) -> CommandResult {
     };
     match follow::to_end(&client, job, options.json.json, deadline).await {
         Ok(result) => {
+            let resumable = if result.code() == Code::Done { None } else { resumable::of_job(&client, job).await };
             if options.json.json {
-                let value = json!({ "job": job, "status": result.application_status, "runtime": result.net_runtime });
+                let mut value =
+                    json!({ "job": job, "status": result.application_status, "runtime": result.net_runtime });
+                resumable.iter().for_each(|path| value["checkpoint"] = json!(path));
                 output::json(&value)?;
             } else {
                 follow::print_end(job, &result);
+                resumable.iter().for_each(|path| eprintln!("{}", resumable::line(path)));
             }
             Ok(result.code())
         }
@@ -62,9 +66,14 @@ fn report(view: &JobView, options: &Wait) -> CommandResult {
         _ => Code::JobFailed,
     };
     let runtime = view.ended_at.unwrap_or(view.started_at).saturating_sub(view.started_at);
+    let resumable = view.checkpoints.resumable().filter(|_| code != Code::Done);
     if options.json.json {
-        output::json(&json!({ "job": view.job, "status": view.status, "runtime": runtime }))?;
-    } else if let (Code::JobFailed, Some(failure)) = (code, &view.failure) {
+        let mut value = json!({ "job": view.job, "status": view.status, "runtime": runtime });
+        resumable.iter().for_each(|path| value["checkpoint"] = json!(path));
+        output::json(&value)?;
+        return Ok(code);
+    }
+    if let (Code::JobFailed, Some(failure)) = (code, &view.failure) {
         eprintln!("flott: job {} failed: {}", view.job, failure.report());
     } else if code == Code::Cancelled {
         eprintln!("flott: job {} was cancelled", view.job);
@@ -72,6 +81,7 @@ fn report(view: &JobView, options: &Wait) -> CommandResult {
         println!("Job with JobID {} has finished.", view.job);
         println!("Job Runtime: {runtime} ms");
     }
+    resumable.iter().for_each(|path| eprintln!("{}", resumable::line(path)));
     Ok(code)
 }
 

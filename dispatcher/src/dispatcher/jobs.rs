@@ -8,7 +8,7 @@ use flott_core::{
     status::JobStatus,
     view::JobView,
 };
-use flott_jobmaster::JobMasterHandle;
+use flott_jobmaster::{CheckpointKeeper, JobMasterHandle};
 use tokio::sync::watch;
 
 use crate::{error::Error, history::History, rest::shapes::JobOverview};
@@ -24,6 +24,8 @@ pub(super) struct Active {
     pub status: JobStatus,
     /// None until it is started.
     pub master: Option<JobMasterHandle>,
+    /// Of a job that takes checkpoints, once it is started.
+    pub keeper: Option<Arc<CheckpointKeeper>>,
 }
 
 impl Active {

@@ -59,7 +59,7 @@ impl Dispatcher {
             Ok(opened) => opened,
             Err(failure) => {
                 tracing::warn!(%job, %failure, "job cannot be started");
-                self.archive(leading.clone(), epoch, Arc::new(failed(job, name, accepted_at, failure)));
+                self.archive(leading.clone(), epoch, Arc::new(failed(job, name, accepted_at, failure)), None);
                 return;
             }
         };
@@ -67,8 +67,14 @@ impl Dispatcher {
         let port = Arc::new(JobPort { control: self.inner.control.clone(), job });
         let keeper = keeper.map(Arc::new);
         let retention = retention(&spec.configuration);
-        let reports =
-            Arc::new(Reports { dispatcher: self.clone(), leading: leading.clone(), job, epoch, keeper, retention });
+        let reports = Arc::new(Reports {
+            dispatcher: self.clone(),
+            leading: leading.clone(),
+            job,
+            epoch,
+            keeper: keeper.clone(),
+            retention,
+        });
         // The jobs are locked until the JobMaster is among them, so that a cancellation finds it.
         let mut jobs = self.inner.jobs.lock();
         let started = self.inner.control.lead(job, || JobMasterService::start(spec, Options::default(), port, reports));
@@ -77,12 +83,15 @@ impl Dispatcher {
                 if cancelled {
                     master.cancel();
                 }
-                jobs.update(job, epoch, |active| active.master = Some(master));
+                jobs.update(job, epoch, |active| {
+                    active.master = Some(master);
+                    active.keeper = keeper;
+                });
             }
             Err(error) => {
                 drop(jobs);
                 tracing::warn!(%job, %error, "job cannot be started");
-                self.archive(leading.clone(), epoch, Arc::new(failed(job, name, accepted_at, error.into())));
+                self.archive(leading.clone(), epoch, Arc::new(failed(job, name, accepted_at, error.into())), None);
             }
         }
     }
@@ -149,8 +158,15 @@ impl Dispatcher {
         }
     }
 
-    /// Makes the end of a job durable, however often the disk refuses, and shows it.
-    pub(super) fn archive(&self, leading: Leading, epoch: JobMasterEpoch, view: Arc<JobView>) {
+    /// Makes the end of a job durable, however often the disk refuses, and shows it. Checkpoints that are `obsolete` then are
+    /// removed.
+    pub(super) fn archive(
+        &self,
+        leading: Leading,
+        epoch: JobMasterEpoch,
+        view: Arc<JobView>,
+        obsolete: Option<Arc<CheckpointKeeper>>,
+    ) {
         let this = self.clone();
         self.inner.tasks.spawn(async move {
             let job = view.job;
@@ -170,6 +186,10 @@ impl Dispatcher {
                         tokio::time::sleep(AGAIN).await;
                     }
                 }
+            }
+            // Not before: a job that is taken up again needs them.
+            if let Some(keeper) = obsolete {
+                keeper.discard().await;
             }
             this.write_archive(&view).await;
             this.inner.control.resign(job, epoch);
@@ -323,9 +343,11 @@ impl JobListener for Reports {
 
     fn ended(&self, view: Arc<JobView>) {
         debug_assert_eq!(view.job, self.job);
-        if let Some(keeper) = self.keeper.clone().filter(|_| self.discards(view.status)) {
-            self.dispatcher.inner.tasks.spawn(async move { keeper.discard().await });
+        let mut view = view;
+        let obsolete = self.keeper.clone().filter(|_| self.discards(view.status));
+        if obsolete.is_some() {
+            Arc::make_mut(&mut view).checkpoints.note_discarded();
         }
-        self.dispatcher.archive(self.leading.clone(), self.epoch, view);
+        self.dispatcher.archive(self.leading.clone(), self.epoch, view, obsolete);
     }
 }

@@ -69,6 +69,7 @@ impl Dispatcher {
             epoch: begin.epoch,
             status: JobStatus::Initializing,
             master: None,
+            keeper: None,
         };
         self.inner.jobs.lock().by_id.insert(begin.graph.job_id, Job::Active(Box::new(active)));
     }

@@ -3,6 +3,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use flott_core::failure::Domain;
 use flott_resource_manager::Error as ResourceError;
 
 use super::shapes::Errors;
@@ -80,8 +81,15 @@ impl From<Error> for RestError {
         match error {
             Error::UnknownJob(_) => Self::not_found(error),
             Error::Submission(_) => Self::bad_request(error),
+            Error::NoCheckpoints(_) | Error::NoSavepointDirectory => Self::bad_request(error),
+            Error::Snapshot(error) => match error.domain() {
+                Domain::User => Self::bad_request(error),
+                Domain::Environment | Domain::Internal => Self::internal(error),
+            },
             Error::Duplicate(_) | Error::Over(_) | Error::Ended { .. } => Self::new(StatusCode::CONFLICT, error),
-            Error::Starting | Error::Ending => Self::new(StatusCode::SERVICE_UNAVAILABLE, error),
+            Error::Starting | Error::Ending | Error::NotBegun(_) | Error::Busy => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            }
             Error::Blob(error) => error.into(),
             Error::Resources(error) => error.into(),
             Error::Store(_) | Error::Lost(_) => {

@@ -6,7 +6,7 @@ use axum::{
     extract::{Request, State},
 };
 use flott_core::{
-    config::keys::pipeline,
+    config::keys::{checkpointing, pipeline},
     id::JobId,
     job_graph::{JobGraph, plan::rest_plan},
     message::PlanRequest,
@@ -15,7 +15,7 @@ use utoipa::openapi::HttpMethod;
 
 use super::{
     Context, Rest, RestError, multipart,
-    parameters::Parameters,
+    parameters::{Parameters, json_body},
     shapes::{Empty, JarEntry, JarFile, JarList, JarRequest, JarRun, JarUploaded, PlanInfo},
     table::{Doc, Table},
 };
@@ -55,6 +55,8 @@ fn queries(doc: Doc) -> Doc {
         .query("program-args", "Arguments in one text, separated by blanks")
         .query("entry-class", "The entry, for programs that hold several")
         .query("parallelism", "parallelism.default of the job")
+        .query("savepointPath", "Savepoint or checkpoint that the job starts from")
+        .query("allowNonRestoredState", "Whether state that the job has no operator for is left behind")
 }
 
 impl From<JarError> for RestError {
@@ -153,16 +155,14 @@ struct Asked {
 
 impl Asked {
     fn of(parameters: &Parameters, body: &[u8]) -> Result<Self, RestError> {
-        let body: JarRequest = if body.is_empty() {
-            JarRequest::default()
-        } else {
-            serde_json::from_slice(body).map_err(|error| {
-                RestError::bad_request(format_args!("Request did not match expected format: {error}"))
-            })?
-        };
+        let body: JarRequest = json_body(body)?;
+        let mut configuration = body.flink_configuration;
         let savepoint = body.savepoint_path.or(parameters.query("savepointPath")?);
-        if savepoint.is_some_and(|path| !path.is_empty()) {
-            return Err(RestError::bad_request("savepointPath is not supported: this version takes no savepoints"));
+        if let Some(path) = savepoint.filter(|path| !path.is_empty()) {
+            configuration.insert(checkpointing::RECOVERY_PATH.key().to_owned(), path);
+        }
+        if let Some(ignore) = body.allow_non_restored_state.or(parameters.query("allowNonRestoredState")?) {
+            configuration.insert(checkpointing::IGNORE_UNCLAIMED.key().to_owned(), ignore.to_string());
         }
         let separated = |text: String| text.split(',').map(str::to_owned).collect();
         let arguments = match (body.program_args_list, body.program_args) {
@@ -183,7 +183,7 @@ impl Asked {
             entry: body.entry_class.or(parameters.query("entry-class")?),
             parallelism,
             job,
-            configuration: body.flink_configuration,
+            configuration,
         })
     }
 }

@@ -7,6 +7,9 @@ use axum::{
     http::request::Parts,
 };
 
+use flott_core::id::TriggerId;
+use serde::de::DeserializeOwned;
+
 use super::error::RestError;
 
 /// The parameters of a request, by name.
@@ -36,6 +39,24 @@ impl Parameters {
         };
         text.parse().map(Some).map_err(|_| RestError::query_parameter(name, &shortened(text)))
     }
+}
+
+/// A JSON body; nothing at all is an empty object.
+///
+/// # Errors
+/// 400 when it is not of this form.
+pub fn json_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, RestError> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body)
+        .map_err(|error| RestError::bad_request(format_args!("Request did not match expected format: {error}")))
+}
+
+/// The id that a caller has given to a request, if any.
+///
+/// # Errors
+/// 400 when it is none.
+pub fn trigger_id(given: Option<String>) -> Result<Option<TriggerId>, RestError> {
+    given.map(|text| text.parse().map_err(RestError::bad_request)).transpose()
 }
 
 fn shortened(text: &str) -> String {

@@ -1,13 +1,17 @@
 //! From views to answers. Pure functions of what they are given; the time comes in as `now`.
 
+mod checkpoint;
 mod failure;
 mod job;
 mod numbers;
+mod operation;
 mod vertex;
 mod worker;
 
+pub use checkpoint::{checkpoint_config, checkpoint_details, checkpoint_task, checkpointing};
 pub use failure::{accumulators, exceptions, execution_result};
 pub use job::{job_config, job_details, job_overview, pending};
+pub use operation::{checkpoint_operation, disposal_operation, savepoint_operation};
 pub use vertex::{subtask, subtask_times, vertex, vertex_task_managers, watermarks};
 pub use worker::{assigned_tasks, task_manager, task_manager_details};
 

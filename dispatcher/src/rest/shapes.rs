@@ -1,16 +1,20 @@
 //! Answers and requests as they stand on the wire, field by field as Flink 2.3 names them. No logic: [`super::render`]
 //! fills the answers.
 
+mod checkpoint;
 mod cluster;
 mod flott;
 mod jar;
 mod job;
+mod operation;
 mod vertex;
 mod worker;
 
+pub use checkpoint::*;
 pub use cluster::*;
 pub use flott::*;
 pub use jar::*;
 pub use job::*;
+pub use operation::*;
 pub use vertex::*;
 pub use worker::*;

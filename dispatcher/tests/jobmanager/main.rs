@@ -6,6 +6,7 @@ mod shape;
 mod worker;
 
 mod access;
+mod checkpoints;
 mod hostile;
 mod jars;
 mod life;

@@ -1,34 +1,66 @@
 //! What people see of a job's checkpoints.
+//!
+//! What is kept is bounded: so many checkpoints, and the figures of so many subtasks, of which the newest checkpoint that
+//! has ended and the one under way keep all of theirs.
 
-use std::collections::VecDeque;
+#[cfg(test)]
+mod tests;
 
-use flott_core::{
-    checkpoint::{Barrier, SnapshotFigures},
-    failure::Failure,
-    id::CheckpointId,
-    view::{CheckpointStatus, CheckpointView, CheckpointsView},
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
 };
 
-use crate::time::Millis;
+use flott_core::{
+    checkpoint::{Barrier, SnapshotFigures, SnapshotKind},
+    failure::Failure,
+    id::{CheckpointId, SubtaskIndex, VertexId},
+    view::{
+        CheckpointStatus, CheckpointView, CheckpointsView, Extent, RestoredView, SubtaskSnapshotView,
+        VertexSnapshotView,
+    },
+};
 
-/// Checkpoints that are remembered.
+use super::summary::Summary;
+use crate::{execution_graph::Resolved, index::ExecutionIndex, time::Millis};
+
+/// Checkpoints that are remembered, unless more are under way.
 pub const HISTORY_MAX: usize = 16;
+/// Figures of subtasks that are remembered beyond those of the newest checkpoints.
+const SUBTASKS_MAX: usize = 4096;
+
+/// A vertex, as far as its checkpoints go.
+#[derive(Debug, Clone, Copy)]
+struct Vertex {
+    id: VertexId,
+    first: ExecutionIndex,
+    parallelism: u32,
+}
 
 /// The latest checkpoints with their figures, and counts of all.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct CheckpointHistory {
+    vertices: Vec<Vertex>,
     view: CheckpointsView,
+    summary: Summary,
     /// Oldest first.
     entries: VecDeque<CheckpointView>,
 }
 
 impl CheckpointHistory {
-    pub(super) fn new(restored: Option<CheckpointId>) -> Self {
-        let mut history = Self::default();
-        if restored.is_some() {
-            history.restored();
+    pub(super) fn new(graph: &Resolved) -> Self {
+        let vertices = graph.vertices.values();
+        let vertex = |vertex: &crate::execution_graph::Vertex| Vertex {
+            id: vertex.id,
+            first: vertex.first,
+            parallelism: vertex.parallelism,
+        };
+        Self {
+            vertices: vertices.map(vertex).collect(),
+            view: CheckpointsView::default(),
+            summary: Summary::default(),
+            entries: VecDeque::new(),
         }
-        history
     }
 
     /// As it is shown, newest first.
@@ -36,15 +68,31 @@ impl CheckpointHistory {
         CheckpointsView { history: self.entries.iter().rev().cloned().collect(), ..self.view.clone() }
     }
 
-    pub(super) fn restored(&mut self) {
+    pub(super) fn restored(&mut self, what: RestoredView) {
         self.view.restored += 1;
+        self.view.latest_restored = Some(what);
     }
 
-    pub(super) fn began(&mut self, barrier: Barrier, tasks: usize, now: Millis) {
+    pub(super) fn began(&mut self, barrier: Barrier, finished: &BTreeSet<ExecutionIndex>, now: Millis) {
         self.view.in_progress += 1;
-        if self.entries.len() == HISTORY_MAX {
-            self.entries.pop_front();
+        if self.entries.len() >= HISTORY_MAX
+            && let Some(oldest) = self.entries.iter().position(|entry| entry.status != CheckpointStatus::InProgress)
+        {
+            self.entries.remove(oldest);
         }
+        let vertex = |vertex: &Vertex| VertexSnapshotView {
+            id: vertex.id,
+            tasks: vertex.parallelism,
+            reported: 0,
+            latest_report_at: None,
+            stored_bytes: Extent::default(),
+            state_bytes: Extent::default(),
+            duration_ms: Extent::default(),
+            alignment_ms: Extent::default(),
+            sync_ms: Extent::default(),
+            async_ms: Extent::default(),
+            subtasks: Arc::default(),
+        };
         self.entries.push_back(CheckpointView {
             id: barrier.checkpoint,
             kind: barrier.kind,
@@ -52,49 +100,130 @@ impl CheckpointHistory {
             triggered_at: now.0,
             ended_at: None,
             latest_report_at: None,
-            tasks: tasks as u32,
+            tasks: self.vertices.iter().map(|vertex| vertex.parallelism).sum(),
             reported: 0,
             stored_bytes: 0,
             state_bytes: 0,
             alignment_ms_max: 0,
             sync_ms_max: 0,
             async_ms_max: 0,
+            location: None,
+            discarded: false,
+            vertices: self.vertices.iter().map(vertex).collect(),
             failure: None,
         });
+        finished.iter().for_each(|execution| self.finished(barrier.checkpoint, *execution));
     }
 
     fn entry(&mut self, checkpoint: CheckpointId) -> Option<&mut CheckpointView> {
         self.entries.iter_mut().rev().find(|entry| entry.id == checkpoint)
     }
 
-    pub(super) fn reported(&mut self, checkpoint: CheckpointId, figures: SnapshotFigures, now: Millis) {
+    /// The place of its vertex, and which subtask of it.
+    fn place_of(&self, execution: ExecutionIndex) -> Option<(usize, SubtaskIndex)> {
+        let place = self.vertices.partition_point(|vertex| vertex.first <= execution).checked_sub(1)?;
+        let subtask = execution.0 - self.vertices.get(place)?.first.0;
+        Some((place, SubtaskIndex(subtask)))
+    }
+
+    /// A task had finished: nothing is awaited from it.
+    pub(super) fn finished(&mut self, checkpoint: CheckpointId, execution: ExecutionIndex) {
+        let place = self.place_of(execution);
         if let Some(entry) = self.entry(checkpoint) {
             entry.reported += 1;
-            entry.latest_report_at = Some(now.0);
-            entry.stored_bytes += figures.stored_bytes;
-            entry.state_bytes += figures.state_bytes;
-            entry.alignment_ms_max = entry.alignment_ms_max.max(figures.alignment_ms);
-            entry.sync_ms_max = entry.sync_ms_max.max(figures.sync_ms);
-            entry.async_ms_max = entry.async_ms_max.max(figures.async_ms);
+            if let Some(vertex) = place.and_then(|(place, _)| entry.vertices.get_mut(place)) {
+                vertex.reported += 1;
+            }
         }
     }
 
-    fn ended(&mut self, checkpoint: CheckpointId, status: CheckpointStatus, failure: Option<Failure>, now: Millis) {
+    pub(super) fn reported(
+        &mut self,
+        checkpoint: CheckpointId,
+        execution: ExecutionIndex,
+        figures: SnapshotFigures,
+        now: Millis,
+    ) {
+        let place = self.place_of(execution);
+        let Some(entry) = self.entry(checkpoint) else { return };
+        entry.reported += 1;
+        entry.latest_report_at = Some(now.0);
+        entry.stored_bytes = entry.stored_bytes.saturating_add(figures.stored_bytes);
+        entry.state_bytes = entry.state_bytes.saturating_add(figures.state_bytes);
+        entry.alignment_ms_max = entry.alignment_ms_max.max(figures.alignment_ms);
+        entry.sync_ms_max = entry.sync_ms_max.max(figures.sync_ms);
+        entry.async_ms_max = entry.async_ms_max.max(figures.async_ms);
+        let triggered_at = entry.triggered_at;
+        let Some((place, subtask)) = place else { return };
+        let Some(vertex) = entry.vertices.get_mut(place) else { return };
+        vertex.reported += 1;
+        vertex.latest_report_at = Some(now.0);
+        vertex.stored_bytes.add(figures.stored_bytes);
+        vertex.state_bytes.add(figures.state_bytes);
+        vertex.duration_ms.add(now.0.saturating_sub(triggered_at));
+        vertex.alignment_ms.add(figures.alignment_ms);
+        vertex.sync_ms.add(figures.sync_ms);
+        vertex.async_ms.add(figures.async_ms);
+        // Copied only if somebody is looking at it just now.
+        Arc::make_mut(&mut vertex.subtasks).push(SubtaskSnapshotView { subtask, reported_at: now.0, figures });
+    }
+
+    fn ended(&mut self, checkpoint: CheckpointId, end: impl FnOnce(&mut CheckpointView)) -> Option<CheckpointView> {
         self.view.in_progress = self.view.in_progress.saturating_sub(1);
-        if let Some(entry) = self.entry(checkpoint) {
-            entry.status = status;
-            entry.ended_at = Some(now.0);
-            entry.failure = failure;
+        let entry = self.entry(checkpoint)?;
+        end(entry);
+        let ended = entry.clone();
+        self.forget_subtasks();
+        Some(ended)
+    }
+
+    /// Drops the figures of subtasks of the oldest checkpoints that have ended, when there are too many.
+    fn forget_subtasks(&mut self) {
+        let mut kept = 0;
+        let ended = |entry: &&mut CheckpointView| entry.status != CheckpointStatus::InProgress;
+        for (place, entry) in self.entries.iter_mut().rev().filter(ended).enumerate() {
+            kept += entry.vertices.iter().map(|vertex| vertex.subtasks.len()).sum::<usize>();
+            if place > 0 && kept > SUBTASKS_MAX {
+                entry.vertices.iter_mut().for_each(|vertex| vertex.subtasks = Arc::default());
+            }
         }
     }
 
-    pub(super) fn completed(&mut self, checkpoint: CheckpointId, now: Millis) {
+    /// One is complete; of the checkpoints, only those in `retained` are still there.
+    pub(super) fn completed(
+        &mut self,
+        checkpoint: CheckpointId,
+        location: String,
+        retained: &VecDeque<CheckpointId>,
+        now: Millis,
+    ) {
         self.view.completed += 1;
-        self.ended(checkpoint, CheckpointStatus::Completed, None, now);
+        let ended = self.ended(checkpoint, |entry| {
+            entry.status = CheckpointStatus::Completed;
+            entry.ended_at = Some(now.0);
+            entry.location = Some(location);
+        });
+        for entry in &mut self.entries {
+            entry.discarded |= entry.kind == SnapshotKind::Checkpoint
+                && entry.status == CheckpointStatus::Completed
+                && !retained.contains(&entry.id);
+        }
+        let Some(ended) = ended else { return };
+        self.summary.completed(&ended);
+        self.view.summary = self.summary.view();
+        match ended.kind {
+            SnapshotKind::Checkpoint => self.view.latest_completed = Some(ended),
+            SnapshotKind::Savepoint => self.view.latest_savepoint = Some(ended),
+        }
     }
 
     pub(super) fn failed(&mut self, checkpoint: CheckpointId, failure: Failure, now: Millis) {
         self.view.failed += 1;
-        self.ended(checkpoint, CheckpointStatus::Failed, Some(failure), now);
+        let ended = self.ended(checkpoint, |entry| {
+            entry.status = CheckpointStatus::Failed;
+            entry.ended_at = Some(now.0);
+            entry.failure = Some(failure);
+        });
+        self.view.latest_failed = ended.or_else(|| self.view.latest_failed.take());
     }
 }

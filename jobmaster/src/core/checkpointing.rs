@@ -13,6 +13,7 @@ use flott_core::{
     key_group::KeyGroupRange,
     message::JobToHost,
     status::ExecutionState,
+    view::RestoredView,
 };
 use flott_snapshot::{DataPath, Manifest, StateFile, VertexState};
 
@@ -34,6 +35,25 @@ pub struct RestorePoint {
     pub manifest: Arc<Manifest>,
     /// Directory that paths of its files begin from, as a location.
     pub directory: String,
+}
+
+impl RestorePoint {
+    /// As it is shown.
+    pub(super) fn view(&self, now: Millis) -> RestoredView {
+        let Self { manifest, directory } = self;
+        let (kind, location) = match manifest.kind {
+            flott_snapshot::SnapshotKind::Checkpoint => {
+                (SnapshotKind::Checkpoint, checkpoint_location(directory, manifest.checkpoint))
+            }
+            flott_snapshot::SnapshotKind::Savepoint => (SnapshotKind::Savepoint, directory.clone()),
+        };
+        RestoredView { id: manifest.checkpoint, kind, restored_at: now.0, location, discarded: false }
+    }
+}
+
+/// Where a checkpoint of the job is whose checkpoints are in `directory`.
+fn checkpoint_location(directory: &str, checkpoint: CheckpointId) -> String {
+    format!("{directory}/chk-{checkpoint}")
 }
 
 /// Whether a job can start from a snapshot: each state has an owner, and key groups are the same.
@@ -196,7 +216,8 @@ impl JobMasterCore {
 
     /// The manifest of a checkpoint was committed, or surely was not.
     pub(super) fn checkpoint_stored(&mut self, checkpoint: CheckpointId, result: Result<(), Failure>) {
-        let (pending, manifest) = match self.checkpoints.stored(checkpoint, result, self.now) {
+        let location = self.checkpoints.storing_directory().unwrap_or_else(|| self.location_of(checkpoint));
+        let (pending, manifest) = match self.checkpoints.stored(checkpoint, location.clone(), result, self.now) {
             None => return,
             Some(Err(given_up)) => {
                 self.gave_up(Some(given_up));
@@ -206,7 +227,6 @@ impl JobMasterCore {
         };
         let Pending { purpose, .. } = &pending;
         let (request, behind) = (purpose.request(), purpose.behind());
-        let location = purpose.directory().map(str::to_owned).unwrap_or_else(|| self.location_of(checkpoint));
         if let Some(request) = request {
             self.actions.push(Action::SnapshotAnswered { request, result: Ok(Taken { checkpoint, location }) });
         }
@@ -239,7 +259,7 @@ impl JobMasterCore {
     }
 
     fn location_of(&self, checkpoint: CheckpointId) -> String {
-        format!("{}/chk-{checkpoint}", self.spec.snapshots.directory.as_deref().unwrap_or_default())
+        checkpoint_location(self.spec.snapshots.directory.as_deref().unwrap_or_default(), checkpoint)
     }
 
     /// The job ends with a savepoint: what it holds becomes visible, and the tasks have done their work.
@@ -305,8 +325,8 @@ impl JobMasterCore {
 
     /// Regions are started again.
     pub(super) fn note_restored(&mut self) {
-        if self.latest.is_some() {
-            self.checkpoints.note_restored();
+        if let Some(point) = &self.latest {
+            self.checkpoints.note_restored(point.view(self.now));
         }
     }
 }

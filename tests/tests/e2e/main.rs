@@ -5,6 +5,8 @@
 //! - `command_line`: verbs, options, texts and exit codes
 //! - `per_job`: clusters for one job, attached, detached, and in the old YARN spelling
 //! - `rest`: the endpoint
+//! - `savepoints`: savepoints and checkpoints that are asked for
+//! - `taken_up`: jobs that go on from a checkpoint or savepoint
 //! - `failures`: processes that are killed
 //! - `isolation`: programs that misbehave beside others that do not
 //! - `bad_programs`: programs that cannot be run
@@ -25,6 +27,8 @@ mod isolation;
 mod per_job;
 mod programs;
 mod rest;
+mod savepoints;
+mod taken_up;
 mod takeover;
 mod torn;
 mod workers;

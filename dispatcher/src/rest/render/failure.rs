@@ -62,11 +62,6 @@ pub fn execution_result(view: &JobView, now: u64) -> ExecutionResultInfo {
         JobStatus::Canceled => ("COMPLETED", "CANCELED"),
         _ => return ExecutionResultInfo { status: queue_status("IN_PROGRESS"), job_execution_result: None },
     };
-    let cause = |failure: &Failure| FailureCause {
-        class: kind(failure).to_owned(),
-        stack_trace: failure.report(),
-        serialized_throwable: String::new(),
-    };
     let result = ExecutionResult {
         id: view.job.to_string(),
         name: view.name.clone(),
@@ -81,7 +76,11 @@ pub fn execution_result(view: &JobView, now: u64) -> ExecutionResultInfo {
     ExecutionResultInfo { status: queue_status(status), job_execution_result: Some(result) }
 }
 
-fn queue_status(id: &str) -> QueueStatus {
+pub(super) fn cause(failure: &Failure) -> FailureCause {
+    FailureCause { class: kind(failure).to_owned(), stack_trace: failure.report(), serialized_throwable: String::new() }
+}
+
+pub(super) fn queue_status(id: &str) -> QueueStatus {
     QueueStatus { id: id.to_owned() }
 }
 

@@ -43,8 +43,8 @@ pub struct JarUploaded {
     pub status: String,
 }
 
-/// How a program is to be planned or run. Every field may be absent; fields that only mean something to a virtual
-/// machine or a savepoint are refused unless they are empty.
+/// How a program is to be planned or run. Every field may be absent; those that only mean something to a virtual
+/// machine are without effect.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct JarRequest {
@@ -60,9 +60,9 @@ pub struct JarRequest {
     pub job_id: Option<String>,
     /// Further configuration of the job.
     pub flink_configuration: BTreeMap<String, String>,
-    /// Not supported unless false.
+    /// Whether state in it that the job has no operator for is left behind.
     pub allow_non_restored_state: Option<bool>,
-    /// Not supported.
+    /// Savepoint or checkpoint that the job starts from.
     pub savepoint_path: Option<String>,
     /// Without effect.
     pub claim_mode: Option<String>,

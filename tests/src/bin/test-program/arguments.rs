@@ -26,6 +26,8 @@ pub struct Arguments {
     pub timed: bool,
     /// Where lines are written; nowhere without it.
     pub output: Option<PathBuf>,
+    /// The numbers themselves are the lines, with no state between.
+    pub plain: bool,
     /// What goes wrong.
     pub trouble: Option<Trouble>,
     /// At which record.
@@ -52,6 +54,7 @@ impl Arguments {
             hold: None,
             timed: false,
             output: None,
+            plain: false,
             trouble: None,
             at: 0,
             once: None,
@@ -72,6 +75,7 @@ impl Arguments {
                 "hold" => arguments.hold = Some(value.into()),
                 "timed" => arguments.timed = value == "true",
                 "output" => arguments.output = Some(value.into()),
+                "plain" => arguments.plain = value == "true",
                 "trouble" => arguments.trouble = Some(value.parse()?),
                 "at" => arguments.at = number(value)?,
                 "once" => arguments.once = Some(value.into()),

@@ -66,6 +66,14 @@ fn build(env: &Environment, arguments: &Arguments, name: &str) {
     } else {
         env.from_source(source, "numbers")
     };
+    if arguments.plain {
+        let lines = numbers.map(|number| number.to_string());
+        match &arguments.output {
+            Some(directory) => lines.write_text(directory),
+            None => lines.discard(),
+        };
+        return;
+    }
     let lines = numbers
         .map(move |number: u64| {
             if number == at

@@ -1,0 +1,43 @@
+//! `flott checkpoint`.
+
+use anyhow::Context;
+use serde_json::json;
+
+use crate::{
+    arguments::{Arguments, Checkpoint},
+    cluster::Place,
+    command::wait::unknown,
+    exit::{Code, CommandResult},
+    operation, output, rest,
+    settings::Settings,
+    state_dir::StateDir,
+};
+
+pub async fn run(arguments: &Arguments, options: &Checkpoint) -> CommandResult {
+    let settings = Settings::load(arguments)?;
+    let state = StateDir::open(arguments.state_dir.as_deref())?;
+    let job = rest::job_id(&options.job)?;
+    let place = Place::of(options.target.jobmanager.as_deref(), &settings.config, &state).await?;
+    let Some(client) = place.holding(job).await? else { return Err(unknown(job, &place, &state)) };
+    let as_json = options.json.json;
+    if !as_json {
+        println!("Triggering checkpoint for job {job}.");
+        println!("Waiting for response...");
+    }
+    let path = format!("/v1/jobs/{job}/checkpoints");
+    let id = operation::begin(&client, &path, &json!({ "checkpointType": "CONFIGURED" })).await?;
+    let done = operation::outcome(&client, &format!("{path}/{id}")).await?;
+    let checkpoint = done["checkpointId"].as_u64().context("the JobManager does not say which checkpoint it was")?;
+    let details = client.find(&format!("{path}/details/{checkpoint}")).await?;
+    let location = details.as_ref().and_then(|details| details["external_path"].as_str());
+    if as_json {
+        output::json(&json!({ "job": job, "checkpoint": checkpoint, "location": location }))?;
+    } else {
+        println!("Checkpoint {checkpoint} for job {job} completed.");
+        if let Some(location) = location {
+            println!("Path: {location}");
+        }
+        println!("You can resume your program from this checkpoint with the run command.");
+    }
+    Ok(Code::Done)
+}

@@ -1,0 +1,225 @@
+//! Checkpoints and savepoints that are asked for, and the removal of savepoints.
+
+use std::{future::Future, path::Path, sync::Arc};
+
+use flott_core::{
+    checkpoint::Behind,
+    config::keys::checkpointing,
+    failure::Failure,
+    id::{JobId, TriggerId},
+    job_graph::{ExecutionMode, JobGraph},
+    status::JobStatus,
+};
+use flott_jobmaster::{CheckpointKeeper, JobMasterHandle, SnapshotRequest};
+use flott_snapshot::{Directory, S3Options, Snapshot};
+
+use super::{Dispatcher, Start, jobs::Job};
+use crate::{
+    error::Error,
+    operations::{Done, Outcome, Subject},
+    submission,
+};
+
+/// A savepoint that is asked for.
+#[derive(Debug, Clone)]
+pub struct SavepointRequest {
+    /// Where it gets a directory of its own; without one, the job's configuration says.
+    pub directory: Option<String>,
+    /// What becomes of the job.
+    pub then: AfterSavepoint,
+}
+
+/// What becomes of a job once its savepoint is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterSavepoint {
+    /// It runs on.
+    GoOn,
+    /// It is cancelled. What it has read between the savepoint and its end is read again by who starts from there.
+    Cancel,
+    /// It ends as finished, having read nothing behind the savepoint.
+    Stop,
+    /// The same, and time has come to its end: all windows have fired. It is not to be started from there.
+    Drain,
+}
+
+/// A job that can be asked for snapshots.
+struct Snapshotting {
+    graph: Arc<JobGraph>,
+    master: JobMasterHandle,
+    keeper: Arc<CheckpointKeeper>,
+}
+
+impl Dispatcher {
+    /// Begins a checkpoint. The same `trigger` again is the same checkpoint, however it has ended.
+    ///
+    /// # Errors
+    /// [`Error::UnknownJob`], [`Error::Ended`], [`Error::NoCheckpoints`], [`Error::NotBegun`], [`Error::Busy`],
+    /// [`Error::Ending`]. Whether the checkpoint is complete is told by [`Dispatcher::outcome`].
+    pub async fn trigger_checkpoint(&self, job: JobId, trigger: Option<TriggerId>) -> Result<TriggerId, Error> {
+        self.start(Subject::Checkpoint(job), trigger, || {
+            let Snapshotting { master, .. } = self.snapshotting(job)?;
+            Ok(async move {
+                let taken = master.snapshot(SnapshotRequest::Checkpoint).await?;
+                Ok(Done::Checkpoint(taken.checkpoint))
+            })
+        })
+        .await
+    }
+
+    /// Begins a savepoint. The same `trigger` again is the same savepoint, however it has ended.
+    ///
+    /// # Errors
+    /// As [`Dispatcher::trigger_checkpoint`]; [`Error::NoSavepointDirectory`], [`Error::Snapshot`] for a directory that cannot
+    /// be one.
+    pub async fn trigger_savepoint(
+        &self,
+        job: JobId,
+        trigger: Option<TriggerId>,
+        asked: SavepointRequest,
+    ) -> Result<TriggerId, Error> {
+        let this = self.clone();
+        self.start(Subject::Savepoint(job), trigger, || {
+            let snapshotting = self.snapshotting(job)?;
+            let root = match asked.directory {
+                Some(given) => absolute(given)?,
+                None => self.savepoint_directory(&snapshotting.graph)?,
+            };
+            Directory::open(&root, &S3Options::default())?;
+            Ok(async move { this.savepoint(job, snapshotting, &root, asked.then).await })
+        })
+        .await
+    }
+
+    /// Begins to remove a savepoint.
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`] for a path that cannot be one, [`Error::Busy`], [`Error::Ending`].
+    pub async fn trigger_disposal(&self, path: String, trigger: Option<TriggerId>) -> Result<TriggerId, Error> {
+        self.start(Subject::Disposal, trigger, || {
+            let path = absolute(path)?;
+            Directory::open(&path, &S3Options::default())?;
+            Ok(async move {
+                Snapshot::dispose(&path, &S3Options::default()).await?;
+                tracing::info!(path, "a savepoint was removed");
+                Ok(Done::Disposed)
+            })
+        })
+        .await
+    }
+
+    /// How an operation has ended, or that it is under way. `None`: there was none with this id, or it is long ago.
+    pub fn outcome(&self, subject: Subject, id: TriggerId) -> Option<Option<Outcome>> {
+        self.inner.operations.lock().get(subject, id)
+    }
+
+    /// Has `prepare` check whether it can be done, unless it was begun before, and does what that gives.
+    async fn start<F>(
+        &self,
+        subject: Subject,
+        trigger: Option<TriggerId>,
+        prepare: impl FnOnce() -> Result<F, Error>,
+    ) -> Result<TriggerId, Error>
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        self.leading().await?;
+        let id = trigger.unwrap_or_else(TriggerId::random);
+        let work = {
+            let mut operations = self.inner.operations.lock();
+            if operations.knows(subject, id) {
+                return Ok(id);
+            }
+            let work = prepare()?;
+            if !operations.begin(subject, id) {
+                return Err(Error::Busy);
+            }
+            work
+        };
+        let this = self.clone();
+        self.inner.tasks.spawn(async move {
+            let outcome = work.await;
+            if let Err(failure) = &outcome {
+                tracing::warn!(?subject, trigger = %id, %failure, "what was asked for was not done");
+            }
+            this.inner.operations.lock().end(subject, id, outcome);
+        });
+        Ok(id)
+    }
+
+    fn snapshotting(&self, job: JobId) -> Result<Snapshotting, Error> {
+        let active = match self.inner.jobs.lock().get(job)? {
+            Job::Active(active) => active,
+            Job::Ended(overview) => return Err(Error::Ended { job, status: overview.state }),
+        };
+        if active.graph.mode == ExecutionMode::Batch {
+            return Err(Error::NoCheckpoints(job));
+        }
+        match (active.master, active.keeper) {
+            (Some(master), Some(keeper)) => Ok(Snapshotting { graph: active.graph, master, keeper }),
+            _ => Err(Error::NotBegun(job)),
+        }
+    }
+
+    fn savepoint_directory(&self, graph: &JobGraph) -> Result<String, Error> {
+        let (configuration, _) =
+            submission::effective(graph, &self.inner.configuration).map_err(submission::SubmissionError::from)?;
+        configuration.get(&checkpointing::SAVEPOINT_DIR).ok_or(Error::NoSavepointDirectory)
+    }
+
+    async fn savepoint(&self, job: JobId, of: Snapshotting, root: &str, then: AfterSavepoint) -> Outcome {
+        let directory = of.keeper.new_savepoint(root).await?;
+        let behind = match then {
+            AfterSavepoint::GoOn | AfterSavepoint::Cancel => Behind::GoOn,
+            AfterSavepoint::Stop => Behind::Stop,
+            AfterSavepoint::Drain => Behind::Drain,
+        };
+        let request = SnapshotRequest::Savepoint { directory: directory.clone(), behind };
+        if let Err(failure) = of.master.snapshot(request).await {
+            of.keeper.abandon_savepoint(&directory).await;
+            return Err(failure);
+        }
+        tracing::info!(%job, location = %directory, "savepoint complete");
+        let wanted = match then {
+            AfterSavepoint::GoOn => return Ok(Done::Savepoint(directory)),
+            AfterSavepoint::Cancel => {
+                self.cancel(job).await.map_err(|error| {
+                    let message = format!("the savepoint at {directory} is complete, but the job is not cancelled");
+                    Failure::environment(message).caused_by(&error)
+                })?;
+                JobStatus::Canceled
+            }
+            AfterSavepoint::Stop | AfterSavepoint::Drain => JobStatus::Finished,
+        };
+        match self.end_of(job).await {
+            Some(status) if status == wanted => Ok(Done::Savepoint(directory)),
+            Some(status) => {
+                let message = format!("the savepoint at {directory} is complete, but the job has ended as {status}");
+                Err(Failure::environment(message))
+            }
+            None => {
+                let message = format!(
+                    "the savepoint at {directory} is complete, but the JobManager was shut down before the job had ended"
+                );
+                Err(Failure::environment(message))
+            }
+        }
+    }
+
+    /// How a job ends; nothing when the JobManager ends before.
+    async fn end_of(&self, job: JobId) -> Option<JobStatus> {
+        let mut started = self.inner.started.subscribe();
+        tokio::select! {
+            status = self.ended(job) => status.ok(),
+            _ = started.wait_for(|start| matches!(start, Start::Ending)) => None,
+        }
+    }
+}
+
+/// A path of the caller's machine means nothing here unless it is absolute.
+fn absolute(location: String) -> Result<String, Error> {
+    if location.contains("://") || Path::new(&location).is_absolute() {
+        return Ok(location);
+    }
+    let problem = "expected an absolute path or a URL".to_owned();
+    Err(Error::Snapshot(flott_snapshot::Error::Location { location, problem }))
+}

@@ -1,0 +1,169 @@
+//! Jobs that go on from a checkpoint or savepoint: what was read before is not read again.
+
+use std::{fs, path::Path};
+
+use flott_tests::{
+    eventually::{PATIENCE, eventually},
+    plain::{PlainJob, RECORDS, records_read},
+    program::test_program,
+    rest::Rest,
+    sandbox::{
+        Sandbox,
+        processes::{Process, Role},
+    },
+};
+
+/// Checkpoints are only taken when they are asked for.
+const ON_REQUEST: &str = "execution.checkpointing.interval: 0 ms";
+
+/// Another job starts from `path`, and reads what is left.
+#[track_caller]
+fn check_goes_on(job: &PlainJob<'_>, path: &str, is_savepoint: bool) {
+    let next = job.run_from(path);
+    let restored = job.session.get(&format!("/v1/jobs/{next}/checkpoints"))["latest"]["restored"].clone();
+    assert_eq!((&restored["external_path"], &restored["is_savepoint"]), (&path.into(), &is_savepoint.into()));
+    assert_eq!(records_read(&job.session, &next), RECORDS / 2, "splits are read from where they were cut");
+}
+
+#[test]
+fn a_stopped_job_goes_on_from_its_savepoint() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let job = PlainJob::start(&sandbox);
+    let dir = sandbox.at("savepoints");
+    let stopped = sandbox.flott(["stop", "-p", &dir, &job.job, "--json"]).success().json();
+    assert_eq!(stopped["status"], "FINISHED");
+    assert_eq!(job.session.state(&job.job), "FINISHED");
+    let location = stopped["location"].as_str().unwrap();
+    assert_eq!(Path::new(location).parent(), Some(Path::new(&dir)));
+    assert_eq!(job.checkpoints()["latest"]["savepoint"]["external_path"], location);
+    assert_eq!(records_read(&job.session, &job.job), RECORDS / 2);
+    check_goes_on(&job, location, true);
+    job.session.stop();
+}
+
+#[test]
+fn a_job_runs_on_behind_its_savepoint_and_another_starts_from_there() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let job = PlainJob::start(&sandbox);
+    let taken = sandbox.flott(["savepoint", &job.job, &sandbox.at("savepoints"), "--json"]).success().json();
+    assert_eq!(job.session.state(&job.job), "RUNNING");
+    check_goes_on(&job, taken["location"].as_str().unwrap(), true);
+    job.session.finished(&job.job);
+    assert_eq!(records_read(&job.session, &job.job), RECORDS);
+    job.session.stop();
+}
+
+#[test]
+fn a_drained_job_is_finished() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let job = PlainJob::start(&sandbox);
+    let dir = sandbox.at("savepoints");
+    sandbox.flott(["stop", "--drain", "-p", &dir, &job.job]).success().prints(&["Draining job", "Path: ", &dir]);
+    job.session.finished(&job.job);
+    assert_eq!(records_read(&job.session, &job.job), RECORDS / 2);
+    job.session.stop();
+}
+
+#[test]
+fn a_cancelled_job_goes_on_from_its_latest_checkpoint_and_says_where_that_is() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let job = PlainJob::start(&sandbox);
+    sandbox.flott(["checkpoint", &job.job]).success().prints(&["Checkpoint ", "completed.", "Path: "]);
+    let completed = job.checkpoints()["latest"]["completed"].clone();
+    let path = completed["external_path"].as_str().unwrap().to_owned();
+    job.session.cancel(&job.job);
+    sandbox.flott(["list", "-a"]).success().prints(&[&format!("latest state: {path}")]);
+    let waited = sandbox.flott(["jobs", "wait", &job.job, "--json"]).expect(4).json();
+    assert_eq!(waited["checkpoint"], path);
+    sandbox.flott(["jobs", "wait", &job.job]).expect(4).says(&[&format!("flott run -s {path}")]);
+    check_goes_on(&job, &path, false);
+    job.session.stop();
+}
+
+#[test]
+fn checkpoints_that_are_not_retained_are_not_named() {
+    let sandbox = Sandbox::with(&format!(
+        "{ON_REQUEST}\nexecution.checkpointing.externalized-checkpoint-retention: DELETE_ON_CANCELLATION"
+    ));
+    let job = PlainJob::start(&sandbox);
+    let taken = sandbox.flott(["checkpoint", &job.job, "--json"]).success().json();
+    let path = taken["location"].as_str().unwrap().to_owned();
+    assert!(Path::new(&path).exists());
+    job.session.cancel(&job.job);
+    assert_eq!(job.checkpoints()["latest"]["completed"]["discarded"], true);
+    let waited = sandbox.flott(["jobs", "wait", &job.job, "--json"]).expect(4).json();
+    assert!(waited["checkpoint"].is_null(), "{waited}");
+    eventually("the checkpoint to be removed", PATIENCE, || {
+        if Path::new(&path).join("_metadata").exists() { Err(path.as_str()) } else { Ok(()) }
+    });
+    job.session.stop();
+}
+
+#[test]
+fn a_job_whose_process_is_killed_goes_on_from_its_checkpoint() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let job = PlainJob::start(&sandbox);
+    let taken = sandbox.flott(["checkpoint", &job.job, "--json"]).success().json();
+    assert_eq!(job.checkpoints()["counts"]["restored"], 0);
+    let killed = sandbox.running(Role::JobProcess);
+    killed.iter().for_each(Process::kill);
+    eventually("the job to be restored", PATIENCE, || {
+        let counts = job.checkpoints()["counts"].clone();
+        if counts["restored"].as_u64() > Some(0) { Ok(()) } else { Err(counts) }
+    });
+    let restored = job.checkpoints()["latest"]["restored"].clone();
+    assert_eq!((&restored["id"], &restored["is_savepoint"]), (&taken["checkpoint"], &false.into()), "{restored}");
+    job.release();
+    job.session.finished(&job.job);
+    let read = records_read(&job.session, &job.job);
+    assert_eq!(read, RECORDS / 2, "splits are read from where the checkpoint cuts them");
+    job.session.stop();
+}
+
+#[test]
+fn a_job_goes_on_from_its_checkpoint_with_another_job_manager() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let PlainJob { session, job, .. } = PlainJob::start(&sandbox);
+    let taken = sandbox.flott(["checkpoint", &job, "--json"]).success().json();
+    sandbox.running(Role::JobManager).iter().for_each(Process::kill);
+    sandbox.until_running(Role::JobManager, 0);
+    drop(session);
+    let session = sandbox.session(&[]);
+    session.until_all_run(&job);
+    let restored = session.get(&format!("/v1/jobs/{job}/checkpoints"))["latest"]["restored"].clone();
+    assert_eq!(restored["external_path"], taken["location"]);
+    fs::write(sandbox.at("hold"), "").unwrap();
+    session.finished(&job);
+    assert_eq!(records_read(&session, &job), RECORDS / 2, "splits are read from where the checkpoint cuts them");
+    session.stop();
+}
+
+#[test]
+fn a_cluster_of_one_job_leaves_what_its_job_can_be_taken_up_from() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let (program, hold) = (test_program(), format!("hold={}", sandbox.at("hold")));
+    let start = || {
+        let submitted = sandbox.flott(["run", "-m", "cluster", "-d", &program, "held", "plain=true", &hold]).success();
+        Rest::new(&submitted.address()).until_all_run(&submitted.job());
+        submitted.job()
+    };
+    let cancelled = start();
+    let taken = sandbox.flott(["checkpoint", &cancelled, "--json"]).success().json();
+    let path = taken["location"].as_str().unwrap();
+    sandbox.flott(["cancel", &cancelled]).success();
+    sandbox.until_empty();
+    sandbox.flott(["list", "-a"]).success().prints(&[&format!("latest state: {path}")]);
+    sandbox.flott(["jobs", "wait", &cancelled]).expect(4).says(&[path]);
+
+    let stopped = start();
+    sandbox.flott(["stop", "-p", &sandbox.at("savepoints"), &stopped]).success().prints(&["Savepoint completed."]);
+    sandbox.until_empty();
+    fs::write(sandbox.at("hold"), "").unwrap();
+    let locations = fs::read_dir(sandbox.at("savepoints")).unwrap().map(|entry| entry.unwrap().path());
+    let paths = locations.map(|path| path.to_str().unwrap().to_owned()).chain([path.to_owned()]);
+    for path in paths {
+        sandbox.flott(["run", "-m", "cluster", "-s", &path, &program, "held", "plain=true", &hold]).success();
+        sandbox.flott(["run", "-m", "local", "-s", &path, &program, "held", "plain=true", &hold]).success();
+    }
+    sandbox.until_empty();
+}
