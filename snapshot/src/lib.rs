@@ -17,7 +17,7 @@
 //! # Layout
 //! - [`directory`]: where documents and files lie: a local directory, or S3
 //! - [`manifest`]: what a checkpoint consists of, its document and its checks
-//! - [`file`]: state files: written in one pass, read by section and key group
+//! - [`mod@file`]: state files: written in one pass, read by section and key group
 //! - [`log`]: the checkpoints of one job: claim, commit, list, collect, sweep
 //! - [`snapshot`]: one checkpoint or savepoint by its path, and how savepoints are committed; `dispose`: how they go
 //! - [`verify`]: whether what a manifest names is there and whole
