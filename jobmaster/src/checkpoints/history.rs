@@ -26,8 +26,8 @@ use crate::{execution_graph::Resolved, index::ExecutionIndex, time::Millis};
 
 /// Checkpoints that are remembered, unless more are under way.
 pub const HISTORY_MAX: usize = 16;
-/// Figures of subtasks that are remembered beyond those of the newest checkpoints.
-const SUBTASKS_MAX: usize = 4096;
+/// Figures of subtasks that are remembered beyond those of the newest checkpoints. They are archived with the job.
+const SUBTASKS_MAX: usize = 1024;
 
 /// A vertex, as far as its checkpoints go.
 #[derive(Debug, Clone, Copy)]
