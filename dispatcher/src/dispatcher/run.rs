@@ -21,6 +21,7 @@ use flott_jobmaster::{
     CheckpointKeeper, JobListener, JobMasterHandle, JobMasterService, JobSpec, Millis, Options, Recovery, SnapshotSpec,
     Timeouts, ToStore,
 };
+use flott_snapshot::{Directory, S3Options};
 
 use super::{Dispatcher, Leading, jobs::Job, on_store};
 use crate::{address, clock::now_ms, control::JobPort, rest::render::job_overview, stores::StoreError};
@@ -116,7 +117,8 @@ impl Dispatcher {
         }
         let root = configuration.get(&checkpointing::DIR);
         let root = root.unwrap_or_else(|| self.inner.checkpoint_directory.to_string_lossy().into_owned());
-        // Its processes write where the JobMaster reads.
+        // Its processes write where the JobMaster reads, whatever directory each of them runs in.
+        let root = Directory::open(&root, &S3Options::default()).map_err(Failure::from)?.location().to_owned();
         begin.configuration.insert(checkpointing::DIR.key().to_owned(), root.clone());
         let (keeper, spec) = CheckpointKeeper::open(&root, begin.graph.job_id, begin.epoch, &recovery).await?;
         Ok((Some(keeper), spec))
