@@ -6,6 +6,7 @@
 //! - `per_job`: clusters for one job, attached, detached, and in the old YARN spelling
 //! - `rest`: the endpoint
 //! - `savepoints`: savepoints and checkpoints that are asked for
+//! - `state_kept`: what jobs remember when they go on from a savepoint or checkpoint
 //! - `taken_up`: jobs that go on from a checkpoint or savepoint
 //! - `failures`: processes that are killed
 //! - `isolation`: programs that misbehave beside others that do not
@@ -28,6 +29,7 @@ mod per_job;
 mod programs;
 mod rest;
 mod savepoints;
+mod state_kept;
 mod taken_up;
 mod takeover;
 mod torn;

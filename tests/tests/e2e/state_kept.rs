@@ -1,0 +1,190 @@
+//! Jobs with state that go on from a savepoint or checkpoint: a count per key goes on where it was, and files are whole.
+
+use std::fs;
+
+use flott_tests::{
+    book::{check_running, lines_in},
+    eventually::{PATIENCE, eventually},
+    program::{check_output, counts, test_program},
+    sandbox::{
+        Sandbox, Session,
+        processes::{Process, Role},
+    },
+};
+
+const ON_REQUEST: &str = "execution.checkpointing.interval: 0 ms";
+const RECORDS: u64 = 20_000;
+const KEYS: u64 = 50;
+
+/// A count per key over numbers whose splits stop half-way.
+struct CountJob<'a> {
+    session: Session<'a>,
+    job: String,
+    hold: String,
+    out: String,
+}
+
+fn arguments(hold: &str, out: &str) -> Vec<String> {
+    vec![
+        "held".to_owned(),
+        format!("records={RECORDS}"),
+        format!("keys={KEYS}"),
+        format!("hold={hold}"),
+        format!("output={out}"),
+    ]
+}
+
+impl<'a> CountJob<'a> {
+    #[track_caller]
+    fn start(sandbox: &'a Sandbox) -> Self {
+        let session = sandbox.session(&[]);
+        let (hold, out) = (sandbox.at("hold"), sandbox.at("out"));
+        let job = session.run(&["-d", "-p", "2"], &test_program(), arguments(&hold, &out)).success().job();
+        session.until_all_run(&job);
+        eventually("half of the records to be read", PATIENCE, || {
+            let details = session.try_get(&format!("/v1/jobs/{job}")).body;
+            let read = details["vertices"][0]["metrics"]["read-records"].as_u64().unwrap_or(0);
+            if read == RECORDS / 2 { Ok(()) } else { Err(read) }
+        });
+        Self { session, job, hold, out }
+    }
+
+    /// Runs the same program from `path` with another parallelism; wants the results of both to be right together.
+    #[track_caller]
+    fn check_from(&self, sandbox: &Sandbox, path: &str, parallelism: &str) {
+        fs::write(&self.hold, "").unwrap();
+        let rest = sandbox.at("rest");
+        let options = ["-p", parallelism, "-s", path];
+        self.session.run(&options, &test_program(), arguments(&self.hold, &rest)).success();
+        let lines: Vec<_> = lines_in(&self.out).into_iter().chain(lines_in(&rest)).collect();
+        check_running(&lines, &counts(RECORDS, KEYS));
+    }
+}
+
+#[test]
+fn counts_go_on_from_a_savepoint_that_a_job_was_stopped_with() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let job = CountJob::start(&sandbox);
+    let stopped = sandbox.flott(["stop", "-p", &sandbox.at("savepoints"), &job.job, "--json"]).success().json();
+    job.check_from(&sandbox, stopped["location"].as_str().unwrap(), "2");
+    job.session.stop();
+}
+
+#[test]
+fn counts_go_on_with_another_parallelism() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let job = CountJob::start(&sandbox);
+    let stopped = sandbox.flott(["stop", "-p", &sandbox.at("savepoints"), &job.job, "--json"]).success().json();
+    job.check_from(&sandbox, stopped["location"].as_str().unwrap(), "3");
+    job.session.stop();
+}
+
+#[test]
+fn counts_go_on_from_the_checkpoint_of_a_cancelled_job() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let job = CountJob::start(&sandbox);
+    let taken = sandbox.flott(["checkpoint", &job.job, "--json"]).success().json();
+    job.session.cancel(&job.job);
+    job.check_from(&sandbox, taken["location"].as_str().unwrap(), "2");
+    job.session.stop();
+}
+
+#[test]
+fn counts_are_right_after_a_process_was_killed_behind_a_checkpoint() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let job = CountJob::start(&sandbox);
+    sandbox.flott(["checkpoint", &job.job]).success();
+    sandbox.running(Role::JobProcess).iter().for_each(Process::kill);
+    eventually("the job to be restored", PATIENCE, || {
+        let counts = job.session.get(&format!("/v1/jobs/{}/checkpoints", job.job))["counts"].clone();
+        if counts["restored"].as_u64() > Some(0) { Ok(()) } else { Err(counts) }
+    });
+    fs::write(&job.hold, "").unwrap();
+    job.session.finished(&job.job);
+    check_output(&job.out, RECORDS, KEYS);
+    job.session.stop();
+}
+
+// ------------------------------------------------------------ output of a job without keyed state
+//
+// The program is the one of flott_tests::plain with `output=DIR` besides: numbers, each a line.
+
+/// The numbers in output directories, in order.
+#[track_caller]
+fn numbers_in(directories: &[&str]) -> Vec<u64> {
+    let lines = directories.iter().flat_map(|directory| lines_in(directory));
+    let mut numbers: Vec<u64> = lines.map(|line| line.parse().expect("each line is a number")).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// The numbers up to the places where the two splits stop.
+fn first_half() -> Vec<u64> {
+    let half = RECORDS / 4;
+    [0, RECORDS / 2].into_iter().flat_map(|from| from..from + half).collect()
+}
+
+fn plain(hold: &str, out: &str) -> Vec<String> {
+    let mut arguments = arguments(hold, out);
+    arguments.push("plain=true".to_owned());
+    arguments
+}
+
+/// Starts a job that has read half of its numbers; gives its id.
+#[track_caller]
+fn start_plain(sandbox: &Sandbox, session: &Session<'_>) -> String {
+    let arguments = plain(&sandbox.at("hold"), &sandbox.at("out"));
+    let job = session.run(&["-d", "-p", "2"], &test_program(), arguments).success().job();
+    eventually("half of the records to be read", PATIENCE, || {
+        let read = flott_tests::plain::records_read(session, &job);
+        if read == RECORDS / 2 { Ok(()) } else { Err(read) }
+    });
+    job
+}
+
+/// Runs the rest from `path`, with another directory for its output; gives what both have written.
+#[track_caller]
+fn run_plain_from(sandbox: &Sandbox, session: &Session<'_>, path: &str) -> Vec<u64> {
+    fs::write(sandbox.at("hold"), "").unwrap();
+    let (out, rest) = (sandbox.at("out"), sandbox.at("rest"));
+    session.run(&["-p", "2", "-s", path], &test_program(), plain(&sandbox.at("hold"), &rest)).success();
+    numbers_in(&[&out, &rest])
+}
+
+#[test]
+fn what_a_stopped_job_has_written_is_visible_and_its_savepoint_gives_the_rest() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let session = sandbox.session(&[]);
+    let job = start_plain(&sandbox, &session);
+    let stopped = sandbox.flott(["stop", "-p", &sandbox.at("savepoints"), &job, "--json"]).success().json();
+    assert_eq!(numbers_in(&[&sandbox.at("out")]), first_half());
+    let all: Vec<u64> = (0..RECORDS).collect();
+    assert_eq!(run_plain_from(&sandbox, &session, stopped["location"].as_str().unwrap()), all);
+    session.stop();
+}
+
+#[test]
+fn what_a_savepoint_holds_becomes_visible_with_the_next_checkpoint() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let session = sandbox.session(&[]);
+    let job = start_plain(&sandbox, &session);
+    sandbox.flott(["savepoint", &job, &sandbox.at("savepoints")]).success();
+    assert!(numbers_in(&[&sandbox.at("out")]).is_empty());
+    fs::write(sandbox.at("hold"), "").unwrap();
+    session.finished(&job);
+    assert_eq!(numbers_in(&[&sandbox.at("out")]), (0..RECORDS).collect::<Vec<u64>>());
+    session.stop();
+}
+
+#[test]
+fn what_a_checkpoint_holds_is_visible_when_the_job_is_cancelled() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let session = sandbox.session(&[]);
+    let job = start_plain(&sandbox, &session);
+    let taken = sandbox.flott(["checkpoint", &job, "--json"]).success().json();
+    session.cancel(&job);
+    assert_eq!(numbers_in(&[&sandbox.at("out")]), first_half());
+    let all: Vec<u64> = (0..RECORDS).collect();
+    assert_eq!(run_plain_from(&sandbox, &session, taken["location"].as_str().unwrap()), all);
+    session.stop();
+}
