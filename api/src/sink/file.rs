@@ -29,7 +29,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// complete, and the last ones when the job has succeeded: `part-<subtask>-<job>-<writer>-<number>`. What is behind the last
 /// checkpoint when a job fails or is cancelled leaves nothing. In jobs that take no checkpoints, as those in batch mode, all
 /// files become visible together when the job has succeeded, as `part-<subtask>`; a failed or cancelled job leaves nothing
-/// behind. A subtask without records has no file.
+/// behind. A subtask without records has no file. A job that starts from a snapshot of another first shows what belongs to it and
+/// that job has not shown, in that job's directory.
 ///
 /// A directory that holds visible files before the job begins is refused, unless [`overwrite`](Self::overwrite) or
 /// [`append`](Self::append) is allowed. If another job has put its parts there by the time that this one shows its first, this

@@ -63,6 +63,9 @@ const ADMITTED: &str = "admitted";
 /// In the staging directory: the job has shown something.
 const CLAIMED: &str = "claimed";
 
+/// In the staging directory: some writer has prepared something at a barrier, so the parts of the job are numbered.
+const ROLLED: &str = "rolled";
+
 /// In the staging directory: all writers have ended, and what they have written is shown.
 const OVER: &str = "over";
 
@@ -137,6 +140,8 @@ fn admit(directory: &Path, job: JobId, others: Others) -> TaskResult<PathBuf> {
 pub(super) fn commit(directory: &Path, job: JobId, prepared: &[Bytes], others: Others) -> TaskResult {
     let staging = staging(directory, job);
     let staged: Vec<Staged> = prepared.iter().map(|bytes| Staged::read(bytes)).collect::<TaskResult<_>>()?;
+    let (staged, of_others): (Vec<_>, Vec<_>) = staged.into_iter().partition(|staged| staged.job == job);
+    of_others.iter().try_for_each(commit_for)?;
     let names = staged.iter().filter_map(|staged| staged.part.as_ref());
     if !exists(&staging)? {
         // Settled before, or never there.
@@ -161,6 +166,22 @@ pub(super) fn commit(directory: &Path, job: JobId, prepared: &[Bytes], others: O
     }
     let ended: BTreeSet<(u32, u32)> = staged.iter().filter_map(|staged| staged.ended).collect();
     note_ended(&staging, &ended)
+}
+
+/// Shows what another job had prepared for the snapshot that this one has started from. That job may have shown it, and may
+/// have ended before.
+///
+/// # Errors
+/// When it cannot be shown.
+fn commit_for(staged: &Staged) -> TaskResult {
+    let (directory, staging) = (staged.directory(), staging(staged.directory(), staged.job));
+    let Some(name) = &staged.part else { return Ok(()) };
+    if !exists(&staging)? || name.is_settled(&staging)? {
+        return Ok(());
+    }
+    let part = name.part(directory, &staging, staged.job);
+    show(directory, &staging, staged.job, &[(name, part)], Others::Keep)?;
+    name.settle(&name.part(directory, &staging, staged.job), &staging)
 }
 
 /// The writers of these subtasks of so many have ended, and what they have prepared is shown. Notes it when those of all have.

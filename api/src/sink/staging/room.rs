@@ -11,7 +11,7 @@ use flott_core::id::JobId;
 use flott_runtime::{error::TaskResult, task::TaskInfo};
 
 use super::{
-    Others, admit, cannot, exists, names,
+    Others, ROLLED, admit, cannot, exists, names, note,
     staged::{Name, Sort, Staged},
     sync_directory,
 };
@@ -25,7 +25,7 @@ pub(in crate::sink) struct Room {
     parallelism: u32,
     /// The part that is next, or being written.
     next: Name,
-    /// Whether something was prepared at a barrier.
+    /// It is noted that something was prepared at a barrier.
     rolled: bool,
 }
 
@@ -73,14 +73,16 @@ impl Room {
             return Ok(None);
         }
         let path = self.path();
-        let mut staged = Staged { part: None, ended: ended.then_some((self.next.subtask, self.parallelism)) };
+        let ended_as = ended.then_some((self.next.subtask, self.parallelism));
+        let mut staged = Staged::new(self.job, &self.directory, None, ended_as);
         if let Some(file) = part {
             file.sync_all().map_err(|error| cannot("flush", &path, &error))?;
             let mut name = self.next.clone();
             if ended {
                 // Another writer of the subtask may have shown one of that name; then this one is a further part.
                 let only = Name { sort: Sort::Only, ..name.clone() };
-                let is_only = !self.rolled && !exists(&self.directory.join(only.target(self.job)))?;
+                let is_only =
+                    !exists(&self.staging.join(ROLLED))? && !exists(&self.directory.join(only.target(self.job)))?;
                 name.sort = if is_only { Sort::Only } else { Sort::End };
                 let renamed = name.room(&self.staging).join(name.staged());
                 fs::rename(&path, &renamed).map_err(|error| cannot("rename", &path, &error))?;
@@ -89,7 +91,10 @@ impl Room {
             staged.part = Some(name);
             self.next.number += 1;
         }
-        self.rolled |= !ended;
+        if !ended && !self.rolled {
+            note(&self.staging.join(ROLLED))?;
+            self.rolled = true;
+        }
         Ok(Some(staged.to_bytes()?.into()))
     }
 }

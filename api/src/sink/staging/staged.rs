@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     fs, io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
@@ -15,6 +16,10 @@ use super::{Part, cannot, exists, names};
 /// What a commit shows of one writer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Staged {
+    /// Whose it is. A job that starts from a snapshot of another commits what that one had prepared.
+    pub job: JobId,
+    /// That job's output directory, as bytes of the path.
+    directory: Vec<u8>,
     /// A file.
     pub part: Option<Name>,
     /// The writer's input has ended: its subtask, and how many subtasks there are.
@@ -43,6 +48,14 @@ pub(super) enum Sort {
 }
 
 impl Staged {
+    pub fn new(job: JobId, directory: &Path, part: Option<Name>, ended: Option<(u32, u32)>) -> Self {
+        Self { job, directory: directory.as_os_str().as_bytes().to_vec(), part, ended }
+    }
+
+    pub fn directory(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.directory))
+    }
+
     pub fn read(bytes: &[u8]) -> TaskResult<Self> {
         codec::decode(bytes)
             .map_err(|error| Box::new(Failure::internal("a prepared file cannot be read").caused_by(&error)))

@@ -22,7 +22,7 @@ fn stage(directory: &Path, job: JobId, contents: &[&str]) -> Vec<Bytes> {
     let staged = (0..).zip(contents).map(|(subtask, content)| {
         let name = only(subtask);
         stage_one(directory, job, &name, content);
-        Bytes::from(Staged { part: Some(name), ended: Some((subtask, of)) }.to_bytes().unwrap())
+        Bytes::from(Staged::new(job, directory, Some(name), Some((subtask, of))).to_bytes().unwrap())
     });
     staged.collect()
 }
@@ -35,7 +35,7 @@ fn only(subtask: u32) -> Name {
 fn stage_at_barrier(directory: &Path, number: u32, content: &str) -> Vec<Bytes> {
     let name = Name { subtask: 0, writer: 0, number, sort: Sort::Barrier };
     stage_one(directory, JOB, &name, content);
-    vec![Staged { part: Some(name), ended: None }.to_bytes().unwrap().into()]
+    vec![Staged::new(JOB, directory, Some(name), None).to_bytes().unwrap().into()]
 }
 
 /// What the part of subtask 0 with this number is called that is prepared at a barrier.
@@ -254,6 +254,60 @@ fn a_job_that_overwrites_removes_what_was_there_once() {
     }
     let mark = format!(".flott-{JOB}");
     holds(out, &[(&mark, ""), (&at_barrier(0), "a"), (&at_barrier(1), "b")]);
+}
+
+#[test]
+fn a_job_shows_what_the_one_had_prepared_whose_snapshot_it_starts_from() {
+    for shown_before in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (before, after) = (dir.path().join("before"), dir.path().join("after"));
+        let (first, second) = (stage_at_barrier(&before, 0, "a"), stage_at_barrier(&before, 1, "b"));
+        let prepared = [first.clone(), second].concat();
+        commit(&before, JOB, &first, Others::Refuse).unwrap();
+        settle(&before, JOB).unwrap();
+        if shown_before {
+            commit(&before, JOB, &prepared, Others::Refuse).unwrap();
+            settle(&before, JOB).unwrap();
+            abort(&before, JOB).unwrap();
+        }
+        for _ in 0..2 {
+            commit(&after, OTHER, &prepared, Others::Refuse).unwrap();
+            assert_eq!(fs::read_to_string(before.join(at_barrier(0))).unwrap(), "a");
+            assert_eq!(fs::read_to_string(before.join(at_barrier(1))).unwrap(), "b");
+            assert!(!after.exists());
+        }
+        // Whoever reads them takes them away.
+        fs::remove_file(before.join(at_barrier(1))).unwrap();
+        commit(&after, OTHER, &prepared, Others::Refuse).unwrap();
+        assert!(!before.join(at_barrier(1)).exists());
+    }
+}
+
+#[test]
+fn what_another_job_had_prepared_and_is_lost_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let prepared = stage_at_barrier(dir.path(), 0, "a");
+    fs::remove_file(staging(dir.path(), JOB).join("0-0/0")).unwrap();
+    let failure = commit(&dir.path().join("after"), OTHER, &prepared, Others::Refuse).unwrap_err();
+    assert!(failure.message.starts_with("cannot make "), "{failure}");
+}
+
+#[test]
+fn parts_of_later_writers_come_later_in_the_order_of_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let task = crate::operator::stand::task(flott_runtime::time::Clock::System);
+    let mut prepared = Vec::new();
+    for (content, ends) in [("a", false), ("b", true)] {
+        let mut room = Room::claim(dir.path(), &task, Others::Refuse).unwrap();
+        fs::write(room.path(), content).unwrap();
+        let file = fs::File::open(room.path()).unwrap();
+        prepared.extend(room.prepare(Some(&file), ends).unwrap());
+    }
+    commit(dir.path(), task.job, &prepared, Others::Refuse).unwrap();
+    settle(dir.path(), task.job).unwrap();
+    let shown = names(dir.path()).unwrap();
+    let contents: Vec<_> = shown.iter().map(|name| fs::read_to_string(dir.path().join(name)).unwrap()).collect();
+    assert_eq!(contents, ["a", "b"], "{shown:?}");
 }
 
 #[test]
