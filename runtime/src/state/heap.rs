@@ -23,7 +23,7 @@ const NEAR_BYTES: usize = 256 << 10;
 /// An open table of keys and values, addressed by the keys' stable hash, which is not stored: for integer keys working
 /// it out again while the table grows is cheaper than half again the memory.
 ///
-/// Once a snapshot was taken of it, it has [`Track`] follow what happens at its places, which are those of `entries`; it then
+/// Once a snapshot was taken of it, it has a track follow what happens at its places, which are those of `entries`; it then
 /// has to see to its growth itself, in which entries move.
 #[derive(Debug)]
 pub struct HeapTable<K, V> {
