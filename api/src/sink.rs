@@ -68,9 +68,9 @@ pub trait Sink: Send + Sync + 'static {
         Ok(())
     }
 
-    /// The job ends before its end: removes what writers have left that no commit has made visible. What belongs to checkpoints
-    /// that were complete stays visible: a job that is started from one goes on behind it. What the commit at the end had begun
-    /// to make visible, of this sink or of another one, when it failed, is taken back. May block.
+    /// The job ends before its end, or with a savepoint: removes what writers have left that no commit has made visible. What
+    /// belongs to checkpoints that were complete stays visible: a job that is started from one goes on behind it. What the commit
+    /// at the end had begun to make visible, of this sink or of another one, when it failed, is taken back. May block.
     ///
     /// # Errors
     /// When something could not be removed.

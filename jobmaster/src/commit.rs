@@ -16,7 +16,7 @@ use flott_core::{
 
 pub use queue::CommitQueue;
 
-use crate::time::Millis;
+use crate::{execution_graph::job_transition::JobStep, time::Millis};
 
 /// Rounds after which a commit has failed.
 pub const ROUNDS_MAX: u32 = 10;
@@ -139,4 +139,14 @@ pub enum Ending {
     Canceled,
     /// On request, with a savepoint: it has finished.
     Stopped,
+}
+
+impl Ending {
+    /// The last step of the job, when nothing is left behind.
+    pub fn step(&self) -> JobStep {
+        match self {
+            Self::Failed(_) | Self::Canceled => JobStep::End,
+            Self::Stopped => JobStep::Finish,
+        }
+    }
 }

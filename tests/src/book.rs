@@ -60,6 +60,14 @@ pub fn nothing_in(directory: &str) {
     assert!(names.is_empty(), "{directory} holds {names:?}");
 }
 
+/// Wants nothing hidden to be left in a directory.
+#[track_caller]
+pub fn nothing_hidden_in(directory: &str) {
+    let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{directory}: {error}"));
+    let hidden: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| is_hidden(path)).collect();
+    assert!(hidden.is_empty(), "{hidden:?} are left");
+}
+
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }

@@ -24,7 +24,7 @@ impl JobMasterCore {
         match &mut self.phase {
             Phase::New | Phase::Executing => self.stop_job(JobStep::Cancel, Ending::Canceled),
             // All is in its savepoint, and becomes visible.
-            Phase::Stopping(Ending::Stopped) => {}
+            Phase::Stopping(Ending::Stopped) | Phase::Aborting(Ending::Stopped, _) => {}
             Phase::Stopping(ending) | Phase::Aborting(ending, _) => {
                 *ending = Ending::Canceled;
                 self.step_job(JobStep::Cancel);
@@ -209,12 +209,9 @@ impl JobMasterCore {
 
     fn begin_abort(&mut self) {
         let Phase::Stopping(ending) = &self.phase else { return };
-        if *ending == Ending::Stopped {
-            self.conclude(JobStep::Finish);
-            return;
-        }
         if !self.prepared || self.stranded {
-            self.conclude(JobStep::End);
+            let step = ending.step();
+            self.conclude(step);
             return;
         }
         let abort = Abort {
@@ -229,7 +226,8 @@ impl JobMasterCore {
 
     /// Finds a process to remove what was prepared, or brings one up. If there is none to be had, the job ends.
     fn seek_remover(&mut self) {
-        let Phase::Aborting(_, abort) = &mut self.phase else { return };
+        let Phase::Aborting(ending, abort) = &mut self.phase else { return };
+        let step = ending.step();
         let host = self.processes.hosts().find(|host| !abort.tried.contains(&host.worker)).cloned();
         if let Some(host) = host {
             abort.tried.insert(host.worker.clone());
@@ -250,7 +248,7 @@ impl JobMasterCore {
                 abort.started.insert(worker.clone());
                 self.ensure_process(&worker);
             }
-            None => self.conclude(JobStep::End),
+            None => self.conclude(step),
         }
     }
 
@@ -265,7 +263,9 @@ impl JobMasterCore {
                 }
             }
         }
-        self.conclude(JobStep::End);
+        let Phase::Aborting(ending, _) = &self.phase else { return };
+        let step = ending.step();
+        self.conclude(step);
     }
 
     /// The job is over: nothing of it is left anywhere.

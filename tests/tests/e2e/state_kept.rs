@@ -3,7 +3,7 @@
 use std::fs;
 
 use flott_tests::{
-    book::{check_running, lines_in},
+    book::{check_running, lines_in, nothing_hidden_in},
     eventually::{PATIENCE, eventually},
     program::{check_output, counts, test_program},
     sandbox::{
@@ -158,6 +158,7 @@ fn what_a_stopped_job_has_written_is_visible_and_its_savepoint_gives_the_rest() 
     let job = start_plain(&sandbox, &session);
     let stopped = sandbox.flott(["stop", "-p", &sandbox.at("savepoints"), &job, "--json"]).success().json();
     assert_eq!(numbers_in(&[&sandbox.at("out")]), first_half());
+    nothing_hidden_in(&sandbox.at("out"));
     let all: Vec<u64> = (0..RECORDS).collect();
     assert_eq!(run_plain_from(&sandbox, &session, stopped["location"].as_str().unwrap()), all);
     session.stop();
