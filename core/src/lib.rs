@@ -16,6 +16,7 @@
 //! - [`checkpoint`]: what is said of checkpoints
 //! - [`codec`]: the binary format of records, state and control messages
 //! - [`json`]: where in a JSON document an error lies
+//! - [`sealed`]: JSON documents with a format, a version and a checksum
 //! - [`config`]: every configuration key, declared once
 //! - [`units`]: byte sizes and durations as people write them
 
@@ -29,6 +30,7 @@ pub mod json;
 pub mod key_group;
 pub mod message;
 pub mod resource;
+pub mod sealed;
 pub mod status;
 pub mod topology;
 pub mod units;

@@ -5,6 +5,7 @@ use flott_core::{
     id::{AttemptId, AttemptNumber, CheckpointId, Digest, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId},
     key_group::{KeyGroup, KeyGroupRange},
     message::Committable,
+    sealed::SealError,
 };
 use flott_snapshot::{
     Checksum, Manifest, OperatorIdentity, SnapshotKind, StateFile, SubtaskState, VertexState,
@@ -113,7 +114,7 @@ fn other_formats_and_versions_are_refused() {
 fn damage_is_noticed() {
     let document = String::from_utf8(document::write(&sample())).unwrap().replace("word count", "word comma");
     let error = document::read(document.as_bytes()).unwrap_err();
-    assert!(matches!(error, DocumentError::Checksum { .. }), "{error}");
+    assert!(matches!(error, DocumentError::Sealed(SealError::Checksum { .. })), "{error}");
 }
 
 #[test]

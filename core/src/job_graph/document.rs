@@ -14,7 +14,7 @@ mod mistaken;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     id::Digest,
-    json::{Misplaced, locate},
+    sealed::{self, ENGINE, Kind, SealError},
 };
 
 /// What `format` says.
@@ -37,7 +37,7 @@ pub const VERSION: u64 = 1;
 /// Size above which a document is refused unread, in bytes.
 pub const SIZE_MAX: usize = 16 << 20;
 
-const ENGINE: &str = env!("CARGO_PKG_VERSION");
+const KIND: Kind = Kind { format: FORMAT, version: VERSION };
 
 /// Why bytes are not a job graph that can run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,23 +49,9 @@ pub enum DocumentError {
     /// Some other, well-known kind of file.
     #[error("not a job graph but {0}; expected what `flott plan` writes")]
     Mistaken(&'static str),
-    /// JSON of another format.
-    #[error("format: {0:?}, expected {FORMAT:?}")]
-    Format(String),
-    /// A version that this build does not read.
-    #[error("version: {0}, expected {VERSION}, the one that flott {ENGINE} reads")]
-    Version(u64),
-    /// Not JSON, or not of the right shape.
-    #[error("{0}")]
-    Malformed(Misplaced),
-    /// The graph is not the one that was written.
-    #[error("checksum: {stated}, but the graph's is {actual}: the document is damaged")]
-    Checksum {
-        /// What the document says.
-        stated: Digest,
-        /// What its graph has.
-        actual: Digest,
-    },
+    /// Of another kind, damaged, or not of the right shape.
+    #[error(transparent)]
+    Sealed(#[from] SealError),
     /// A graph that makes no sense.
     #[error("graph.{0}")]
     Graph(#[from] GraphError),
@@ -82,13 +68,6 @@ struct Document<'a> {
     checksum: Digest,
     #[serde(borrow)]
     graph: &'a RawValue,
-}
-
-/// The part of [`Document`] that every version has.
-#[derive(Deserialize)]
-struct Heading {
-    format: String,
-    version: Option<u64>,
 }
 
 /// Writes the document of `graph`. Nothing is checked: [`read`] refuses what a graph must not be.
@@ -115,41 +94,8 @@ pub fn read(bytes: &[u8]) -> Result<JobGraph, DocumentError> {
     if let Some(kind) = mistaken::recognise(bytes) {
         return Err(DocumentError::Mistaken(kind));
     }
-    let document: Document<'_> = match serde_json::from_slice(bytes) {
-        Ok(document) => document,
-        Err(error) => return Err(other_kind(bytes).unwrap_or_else(|| malformed(bytes, 0..bytes.len(), &error))),
-    };
-    check_heading(&document.format, document.version)?;
-    let text = document.graph.get();
-    let actual = Digest::of(text.as_bytes());
-    if actual != document.checksum {
-        return Err(DocumentError::Checksum { stated: document.checksum, actual });
-    }
-    let graph: JobGraph = serde_json::from_str(text).map_err(|error| {
-        // The raw value is a piece of the document, so its place there is the distance of the two beginnings.
-        let start = text.as_ptr().addr().saturating_sub(bytes.as_ptr().addr());
-        malformed(bytes, start..start + text.len(), &error)
-    })?;
+    let document: Document<'_> = KIND.read(bytes, |document: &Document<'_>| (&document.format, document.version))?;
+    let graph: JobGraph = sealed::content(bytes, document.checksum, document.graph)?;
     check(&graph)?;
     Ok(graph)
-}
-
-fn malformed(document: &[u8], part: Range<usize>, error: &serde_json::Error) -> DocumentError {
-    DocumentError::Malformed(locate(document, part, error))
-}
-
-fn check_heading(format: &str, version: u64) -> Result<(), DocumentError> {
-    if format != FORMAT {
-        return Err(DocumentError::Format(format.chars().take(80).collect()));
-    }
-    if version != VERSION {
-        return Err(DocumentError::Version(version));
-    }
-    Ok(())
-}
-
-/// A document of a later version may have other fields: its version is the better thing to complain about.
-fn other_kind(bytes: &[u8]) -> Option<DocumentError> {
-    let heading: Heading = serde_json::from_slice(bytes).ok()?;
-    check_heading(&heading.format, heading.version.unwrap_or(VERSION)).err()
 }

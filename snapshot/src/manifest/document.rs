@@ -9,11 +9,11 @@
 //! a job graph. `engine` says who wrote it and is not compared. Fields that are unknown, missing or there twice are
 //! errors: a later version that adds some has another number.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use flott_core::{
     id::{CheckpointId, Digest, JobId, JobMasterEpoch},
-    json::{Misplaced, locate},
+    sealed::{self, ENGINE, Kind, SealError},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -30,7 +30,7 @@ pub const VERSION: u64 = 1;
 /// Size above which a document is refused unread, in bytes.
 pub const SIZE_MAX: u64 = 1 << 30;
 
-const ENGINE: &str = env!("CARGO_PKG_VERSION");
+const KIND: Kind = Kind { format: FORMAT, version: VERSION };
 
 /// The mark of a JobMaster in the log of its job: whatever an older one may want to put there comes too late.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,26 +72,12 @@ pub enum DocumentError {
     /// More than [`SIZE_MAX`].
     #[error("has {0} bytes, expected at most {SIZE_MAX}")]
     TooLarge(u64),
-    /// JSON of another format.
-    #[error("format: {0:?}, expected {FORMAT:?}")]
-    Format(String),
-    /// A version that this build does not read.
-    #[error("version: {0}, expected {VERSION}, the one that flott {ENGINE} reads")]
-    Version(u64),
-    /// Not JSON, or not of the right shape.
-    #[error("{0}")]
-    Malformed(Misplaced),
+    /// Of another kind, damaged, or not of the right shape.
+    #[error(transparent)]
+    Sealed(#[from] SealError),
     /// Neither or both of the two things that a document can hold.
     #[error("expected either a manifest or a claim")]
     Content,
-    /// The content is not the one that was written.
-    #[error("checksum: {stated}, but that of the content is {actual}: the document is damaged")]
-    Checksum {
-        /// What the document says.
-        stated: Digest,
-        /// What its content has.
-        actual: Digest,
-    },
     /// A manifest that makes no sense.
     #[error("manifest.{0}")]
     Manifest(#[from] ManifestError),
@@ -113,13 +99,6 @@ struct Written<'a> {
     manifest: Option<&'a RawValue>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     claim: Option<&'a RawValue>,
-}
-
-/// The part of [`Written`] that every version has.
-#[derive(Deserialize)]
-struct Heading {
-    format: String,
-    version: Option<u64>,
 }
 
 /// Writes the document of a manifest. Nothing is checked: [`read`] refuses what a manifest must not be.
@@ -153,41 +132,20 @@ pub fn read(bytes: &[u8]) -> Result<Document, DocumentError> {
     if bytes.len() as u64 > SIZE_MAX {
         return Err(DocumentError::TooLarge(bytes.len() as u64));
     }
-    let document: Written<'_> = match serde_json::from_slice(bytes) {
-        Ok(document) => document,
-        Err(error) => return Err(other_kind(bytes).unwrap_or_else(|| malformed(bytes, 0..bytes.len(), &error))),
-    };
-    check_heading(&document.format, document.version)?;
+    let document: Written<'_> = KIND.read(bytes, |document: &Written<'_>| (&document.format, document.version))?;
     match (document.manifest, document.claim) {
         (Some(manifest), None) => {
-            let manifest: Manifest = content(bytes, document.checksum, manifest)?;
+            let manifest: Manifest = sealed::content(bytes, document.checksum, manifest)?;
             check(&manifest)?;
             Ok(Document::Manifest(Box::new(manifest)))
         }
         (None, Some(claim)) => {
-            let claim: Claim = content(bytes, document.checksum, claim)?;
+            let claim: Claim = sealed::content(bytes, document.checksum, claim)?;
             check_claim(&claim)?;
             Ok(Document::Claim(claim))
         }
         (None, None) | (Some(_), Some(_)) => Err(DocumentError::Content),
     }
-}
-
-fn content<'de, T: Deserialize<'de>>(
-    document: &'de [u8],
-    stated: Digest,
-    raw: &'de RawValue,
-) -> Result<T, DocumentError> {
-    let text = raw.get();
-    let actual = Digest::of(text.as_bytes());
-    if actual != stated {
-        return Err(DocumentError::Checksum { stated, actual });
-    }
-    serde_json::from_str(text).map_err(|error| {
-        // The raw value is a piece of the document, so its place there is the distance of the two beginnings.
-        let start = text.as_ptr().addr().saturating_sub(document.as_ptr().addr());
-        malformed(document, start..start + text.len(), &error)
-    })
 }
 
 fn check_claim(claim: &Claim) -> Result<(), DocumentError> {
@@ -198,24 +156,4 @@ fn check_claim(claim: &Claim) -> Result<(), DocumentError> {
         return Err(DocumentError::Claim("epoch: out of range"));
     }
     Ok(())
-}
-
-fn malformed(document: &[u8], part: Range<usize>, error: &serde_json::Error) -> DocumentError {
-    DocumentError::Malformed(locate(document, part, error))
-}
-
-fn check_heading(format: &str, version: u64) -> Result<(), DocumentError> {
-    if format != FORMAT {
-        return Err(DocumentError::Format(format.chars().take(80).collect()));
-    }
-    if version != VERSION {
-        return Err(DocumentError::Version(version));
-    }
-    Ok(())
-}
-
-/// A document of a later version may have other fields: its version is the better thing to complain about.
-fn other_kind(bytes: &[u8]) -> Option<DocumentError> {
-    let heading: Heading = serde_json::from_slice(bytes).ok()?;
-    check_heading(&heading.format, heading.version.unwrap_or(VERSION)).err()
 }

@@ -8,6 +8,7 @@ use crate::{
         JobGraph, Parallelism, RestartPolicy, RestartStrategy,
         samples::{any_graph, word_count},
     },
+    sealed::SealError,
 };
 
 /// A document of `graph`, which may be any text, with a checksum that fits.
@@ -71,7 +72,10 @@ fn a_damaged_graph_is_noticed() {
     let document = String::from_utf8(write(&word_count())).unwrap();
     let damaged = document.replace("counter", "countez");
     let error = read(damaged.as_bytes()).unwrap_err();
-    assert!(matches!(error, DocumentError::Checksum { stated, actual } if stated != actual), "{error}");
+    assert!(
+        matches!(error, DocumentError::Sealed(SealError::Checksum { stated, actual }) if stated != actual),
+        "{error}"
+    );
     assert!(error.to_string().ends_with(": the document is damaged"), "{error}");
 }
 
@@ -241,7 +245,7 @@ fn numbers_that_are_none_are_refused_and_do_not_panic() {
 fn nesting_bombs_do_not_overflow_the_stack() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let bomb = format!("{}1{}", open.repeat(1_000_000), close.repeat(1_000_000));
-        assert!(matches!(read(sealed(&bomb).as_bytes()), Err(DocumentError::Malformed(_))));
+        assert!(matches!(read(sealed(&bomb).as_bytes()), Err(DocumentError::Sealed(SealError::Malformed(_)))));
         assert!(read(format!("{{\"graph\":{}", open.repeat(1_000_000)).as_bytes()).is_err());
         // The only place where any JSON is taken in before it is understood.
         let graph = serde_json::to_string(&word_count()).unwrap();
@@ -257,7 +261,7 @@ fn text_that_is_not_unicode_is_refused() {
     let mut document = write(&word_count());
     let at = document.windows(7).position(|window| window == b"counter").unwrap();
     document[at] = 0xff;
-    assert!(matches!(read(&document), Err(DocumentError::Malformed(_))));
+    assert!(matches!(read(&document), Err(DocumentError::Sealed(SealError::Malformed(_)))));
 }
 
 #[test]
