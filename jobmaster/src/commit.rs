@@ -6,17 +6,20 @@
 
 mod queue;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use flott_core::{
     failure::Failure,
     id::{ProcessId, WorkerKey},
-    message::Committable,
+    message::{Committable, JobToHost},
 };
 
 pub use queue::CommitQueue;
 
-use crate::{execution_graph::job_transition::JobStep, time::Millis};
+use crate::{
+    execution_graph::{Host, job_transition::JobStep},
+    time::Millis,
+};
 
 /// Rounds after which a commit has failed.
 pub const ROUNDS_MAX: u32 = 10;
@@ -81,8 +84,30 @@ impl Commit {
         Self { round, ..self }
     }
 
+    /// Begins the next round on one of the `hosts`, another than last time if there is one: what to send it.
+    pub fn ask_one_of(&mut self, hosts: &[&Arc<Host>], until: Millis) -> Option<(Arc<Host>, JobToHost)> {
+        let host = Arc::clone(hosts.get(self.round as usize % hosts.len().max(1))?);
+        let asked = Asked { worker: host.worker.clone(), process: host.location.process };
+        let round = self.ask(asked, until);
+        Some((host, JobToHost::Commit { round, committables: self.committables.clone() }))
+    }
+
+    /// Goes on if a pause is over by `now`; `true` if the round at hand has taken too long.
+    pub fn wake(&mut self, now: Millis) -> bool {
+        match &self.state {
+            CommitState::Persisting | CommitState::Seeking => false,
+            CommitState::Waiting { until } => {
+                if *until <= now {
+                    self.state = CommitState::Seeking;
+                }
+                false
+            }
+            CommitState::Asked { until, .. } => *until <= now,
+        }
+    }
+
     /// Begins the next round.
-    pub fn ask(&mut self, asked: Asked, until: Millis) -> u32 {
+    fn ask(&mut self, asked: Asked, until: Millis) -> u32 {
         self.round += 1;
         self.state = CommitState::Asked { asked, until };
         self.round

@@ -13,9 +13,10 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use flott_core::{
     failure::Failure,
-    id::{AttemptId, JobMasterEpoch, ProcessId, WorkerKey},
+    id::{AttemptId, JobMasterEpoch, OperatorId, ProcessId, WorkerKey},
     message::{JobSetup, JobToHost, JobToWorker},
     status::JobStatus,
     view::{JobView, PendingReason},
@@ -99,6 +100,11 @@ pub struct JobMasterCore {
     commits: CommitQueue,
     /// Whether a checkpoint holds what could not be made visible, so that nothing may be removed.
     stranded: bool,
+    /// What savepoints hold and no checkpoint has made certain since. A job that starts from one makes it visible, so it is not
+    /// removed when this one ends before its end.
+    promised: BTreeSet<(OperatorId, Bytes)>,
+    /// Whether the job ends with a savepoint that is complete.
+    stopped: bool,
     backoff: RestartBackoff,
     history: History,
     /// What ended the job, or the failure it last restarted from.
@@ -167,6 +173,8 @@ impl JobMasterCore {
             latest,
             commits,
             stranded: false,
+            promised: BTreeSet::new(),
+            stopped: false,
             setup: spec.setup(),
             phase: Phase::New,
             status: JobStatus::Initializing,

@@ -1,36 +1,42 @@
 //! What checkpoints have made certain, and is to become visible while the job runs on.
 
-use std::collections::VecDeque;
-
 use flott_core::{id::CheckpointId, message::Committable};
 
 use super::Commit;
 
-/// Commits of checkpoints, one after the other, in order. Their manifests hold what they make visible: who starts from one
-/// commits it again first, so none is lost with whoever was to do it.
+/// Commits of checkpoints, one after the other, in order. Each manifest holds what it makes visible and what was [open](Self::open)
+/// when it was put together: who starts from the latest commits all of that again first, so none is lost with whoever was to do
+/// it.
 #[derive(Debug, Clone, Default)]
 pub struct CommitQueue {
     current: Option<(CheckpointId, Commit)>,
-    waiting: VecDeque<(CheckpointId, Vec<Committable>)>,
+    waiting: Option<(CheckpointId, Vec<Committable>)>,
     /// The last round of any commit of the job: answers to older ones are told apart by it.
     round: u32,
 }
 
 impl CommitQueue {
-    /// What `checkpoint` makes visible.
+    /// What the manifest of `checkpoint` makes visible. What waited is part of it.
     pub fn push(&mut self, checkpoint: CheckpointId, committables: Vec<Committable>) {
-        self.waiting.push_back((checkpoint, committables));
+        self.waiting = Some((checkpoint, committables));
+    }
+
+    /// What is certain, and not visible yet as far as is known: the next manifest has to hold it too.
+    pub fn open(&self) -> impl Iterator<Item = &Committable> {
+        // What waits has what is at hand in it.
+        let at_hand = self.current.as_ref().map(|(_, commit)| &commit.committables);
+        self.waiting.as_ref().map(|(_, committables)| committables).or(at_hand).into_iter().flatten()
     }
 
     /// Whether all is visible.
     pub fn is_empty(&self) -> bool {
-        self.current.is_none() && self.waiting.is_empty()
+        self.current.is_none() && self.waiting.is_none()
     }
 
     /// The commit at hand; the next one begins if there is none.
     pub fn current(&mut self) -> Option<&mut (CheckpointId, Commit)> {
         if self.current.is_none() {
-            let (checkpoint, committables) = self.waiting.pop_front()?;
+            let (checkpoint, committables) = self.waiting.take()?;
             self.current = Some((checkpoint, Commit::restored(committables).after_round(self.round)));
         }
         self.current.as_mut()
@@ -50,11 +56,9 @@ impl CommitQueue {
 
     /// Takes all that is not visible yet, for another commit; its rounds go on from the number that comes with it.
     pub fn take_all(&mut self) -> (Vec<Committable>, u32) {
-        let (mut all, round) = match self.current.take() {
-            Some((_, commit)) => (commit.committables, commit.round),
-            None => (Vec::new(), self.round),
-        };
-        all.extend(self.waiting.drain(..).flat_map(|(_, committables)| committables));
+        let all = self.open().cloned().collect();
+        let round = self.current.take().map_or(self.round, |(_, commit)| commit.round);
+        self.waiting = None;
         (all, round)
     }
 }

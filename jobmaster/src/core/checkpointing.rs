@@ -5,13 +5,14 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use flott_core::{
     checkpoint::{Behind, RestorePart, SnapshotKind, SnapshotReport, TaskRestore},
     failure::Failure,
     id::{CheckpointId, OperatorId, SubtaskIndex},
     job_graph::ExecutionMode,
     key_group::KeyGroupRange,
-    message::JobToHost,
+    message::{Committable, JobToHost},
     status::ExecutionState,
     view::RestoredView,
 };
@@ -84,8 +85,9 @@ impl JobMasterCore {
         if self.checkpoint_due().is_some_and(|due| due <= self.now) {
             self.begin_checkpoint(Purpose::Periodic);
         }
-        let Self { checkpoints, graph, spec, now, .. } = self;
-        let Some(manifest) = checkpoints.store_next(|pending| Composer { graph, spec, now: *now }.manifest(pending))
+        let Self { checkpoints, graph, spec, now, commits, .. } = self;
+        let Some(manifest) =
+            checkpoints.store_next(|pending| Composer { graph, spec, now: *now, commits }.manifest(pending))
         else {
             return;
         };
@@ -232,11 +234,13 @@ impl JobMasterCore {
         }
         if pending.barrier.kind == SnapshotKind::Savepoint {
             // It is somebody else's now: what is prepared becomes visible with the next checkpoint, unless the job ends here.
-            if behind != Behind::GoOn {
-                self.stop_with(&manifest);
+            match behind {
+                Behind::GoOn => self.promised.extend(manifest.committables.iter().map(promise)),
+                Behind::Stop | Behind::Drain => self.stop_with(&manifest),
             }
             return;
         }
+        self.keep_promises(&manifest);
         for execution in self.graph.resolved().executions() {
             let finished = pending.finished.contains(&execution);
             self.graph.execution_mut(execution).committed(checkpoint, finished);
@@ -262,15 +266,29 @@ impl JobMasterCore {
         checkpoint_location(self.spec.snapshots.directory.as_deref().unwrap_or_default(), checkpoint)
     }
 
+    /// What a manifest holds becomes visible.
+    fn keep_promises(&mut self, manifest: &Manifest) {
+        if !self.promised.is_empty() {
+            for certain in &manifest.committables {
+                self.promised.remove(&promise(certain));
+            }
+        }
+    }
+
     /// The job ends with a savepoint: what it holds becomes visible, and the tasks have done their work.
     fn stop_with(&mut self, manifest: &Manifest) {
+        self.keep_promises(manifest);
         for execution in self.graph.resolved().executions() {
             self.graph.execution_mut(execution).committed(manifest.checkpoint, true);
         }
         if !manifest.committables.is_empty() {
             self.commits.push(manifest.checkpoint, manifest.committables.clone());
         }
-        self.stop_tasks(Ending::Stopped);
+        // If it ends already, it does so as it was told to. If tasks have failed meanwhile, they are not needed any more.
+        if matches!(self.phase, Phase::Executing) {
+            self.stopped = true;
+            self.stop_tasks(Ending::Stopped);
+        }
     }
 
     // ------------------------------------------------------------ restore
@@ -329,6 +347,11 @@ impl JobMasterCore {
             self.checkpoints.note_restored(point.view(self.now));
         }
     }
+}
+
+/// What tells a committable from others.
+fn promise(committable: &Committable) -> (OperatorId, Bytes) {
+    (committable.sink, committable.data.clone())
 }
 
 fn named_file(file: &StateFile) -> flott_core::checkpoint::StateFile {

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use flott_core::{
     failure::{Failure, Retry},
     id::WorkerKey,
-    message::JobToHost,
 };
 
 use super::{JobMasterCore, Phase};
 use crate::{
-    commit::{Asked, CommitState},
+    commit::{CommitState, Ending},
     execution_graph::Host,
 };
 
@@ -21,42 +20,39 @@ impl JobMasterCore {
     /// Asks a process to make visible what the next complete checkpoint holds, if none is asked.
     pub(super) fn advance_commits(&mut self) {
         match self.phase {
-            Phase::Executing | Phase::Stopping(_) => {}
+            Phase::Executing | Phase::Stopping(Ending::Failed(_) | Ending::Canceled) => {}
             // The final commit takes over what is left.
-            Phase::New | Phase::Reconciling(_) | Phase::Committing(_) | Phase::Aborting(..) | Phase::Done => return,
+            Phase::New
+            | Phase::Reconciling(_)
+            | Phase::Stopping(Ending::Stopped)
+            | Phase::Committing(_)
+            | Phase::Aborting(..)
+            | Phase::Done => return,
         }
-        let hosts: Vec<&Arc<Host>> = self.processes.hosts().collect();
         let Some((_, commit)) = self.commits.current() else { return };
         if commit.state != CommitState::Seeking {
             return;
         }
-        // Another process than last time, if there is one. Without any, it waits for the tasks to have one.
-        let Some(host) = hosts.get(commit.round as usize % hosts.len().max(1)).map(|host| Arc::clone(host)) else {
-            return;
-        };
-        let asked = Asked { worker: host.worker.clone(), process: host.location.process };
-        let round = commit.ask(asked, self.now.plus(self.spec.timeouts.commit));
-        let committables = commit.committables.clone();
-        self.send_host(&host, JobToHost::Commit { round, committables });
+        let hosts: Vec<&Arc<Host>> = self.processes.hosts().collect();
+        // Without any, it waits for the tasks to have one.
+        if let Some((host, message)) = commit.ask_one_of(&hosts, self.now.plus(self.spec.timeouts.commit)) {
+            self.send_host(&host, message);
+        }
     }
 
     /// Does what is due by now.
     pub(super) fn checkpoint_commit_due(&mut self) {
-        let Some((_, commit)) = self.commits.current() else { return };
-        match &commit.state {
-            CommitState::Persisting | CommitState::Seeking => {}
-            CommitState::Waiting { until } => {
-                if *until <= self.now {
-                    commit.state = CommitState::Seeking;
-                }
-            }
-            CommitState::Asked { until, .. } => {
-                if *until <= self.now {
-                    let message = format!("the commit was not through within {} ms", self.spec.timeouts.commit);
-                    self.checkpoint_committed(Err(Failure::environment(message)));
-                }
-            }
+        if let Some((_, commit)) = self.commits.current()
+            && commit.wake(self.now)
+        {
+            let late = self.late_commit();
+            self.checkpoint_committed(Err(late));
         }
+    }
+
+    /// A round has taken too long.
+    pub(super) fn late_commit(&self) -> Failure {
+        Failure::environment(format!("the commit was not through within {} ms", self.spec.timeouts.commit))
     }
 
     /// A round of the commit of a checkpoint is over.

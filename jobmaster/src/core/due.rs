@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use flott_core::failure::Failure;
 
 use super::{JobMasterCore, Phase};
-use crate::{commit::CommitState, time::Millis};
+use crate::time::Millis;
 
 impl JobMasterCore {
     /// When something is to be done without further news.
@@ -121,19 +121,9 @@ impl JobMasterCore {
 
     fn commit_due(&mut self) {
         let Phase::Committing(commit) = &mut self.phase else { return };
-        match &commit.state {
-            CommitState::Persisting | CommitState::Seeking => {}
-            CommitState::Waiting { until } => {
-                if *until <= self.now {
-                    commit.state = CommitState::Seeking;
-                }
-            }
-            CommitState::Asked { until, .. } => {
-                if *until <= self.now {
-                    let message = format!("the commit was not through within {} ms", self.spec.timeouts.commit);
-                    self.committed(Err(Failure::environment(message)));
-                }
-            }
+        if commit.wake(self.now) {
+            let late = self.late_commit();
+            self.committed(Err(late));
         }
     }
 

@@ -66,6 +66,12 @@ impl JobMasterCore {
                     self.seek_committer();
                 }
             }
+            // What the savepoint holds is the result of the job.
+            Phase::Stopping(Ending::Stopped) => {
+                if self.graph.deployed() == 0 && !self.checkpoints.is_storing() && self.awaits_cause().is_none() {
+                    self.begin_commit();
+                }
+            }
             Phase::Stopping(_) => {
                 let is_decided = !self.checkpoints.is_storing() && self.commits.is_empty();
                 if self.graph.deployed() == 0
@@ -92,7 +98,7 @@ impl JobMasterCore {
         let executions = self.graph.resolved().executions();
         committables.extend(executions.flat_map(|execution| self.graph.execution(execution).uncommitted()));
         if committables.is_empty() {
-            self.conclude(JobStep::Finish);
+            self.finish();
             return;
         }
         self.actions.push(Action::PersistCommit(committables.clone()));
@@ -114,13 +120,8 @@ impl JobMasterCore {
     fn seek_committer(&mut self) {
         let Phase::Committing(commit) = &mut self.phase else { return };
         let hosts: Vec<&Arc<Host>> = self.processes.hosts().collect();
-        // Another process than last time, if there is one.
-        let host = hosts.get(commit.round as usize % hosts.len().max(1)).map(|host| Arc::clone(host));
-        if let Some(host) = host {
-            let asked = Asked { worker: host.worker.clone(), process: host.location.process };
-            let round = commit.ask(asked, self.now.plus(self.spec.timeouts.commit));
-            let committables = commit.committables.clone();
-            self.send_host(&host, JobToHost::Commit { round, committables });
+        if let Some((host, message)) = commit.ask_one_of(&hosts, self.now.plus(self.spec.timeouts.commit)) {
+            self.send_host(&host, message);
             return;
         }
         if self.processes.starting().next().is_some() {
@@ -148,7 +149,7 @@ impl JobMasterCore {
         let Phase::Committing(commit) = &mut self.phase else { return };
         let failure = match result {
             Ok(()) => {
-                self.conclude(JobStep::Finish);
+                self.finish();
                 return;
             }
             Err(failure) => failure,
@@ -161,7 +162,22 @@ impl JobMasterCore {
                 self.history.record(self.now, failure.clone());
                 self.failure = Some(failure);
             }
-            Decision::Restart { .. } | Decision::GiveUp { .. } => self.fail_job(failure),
+            Decision::Restart { .. } | Decision::GiveUp { .. } => {
+                // The savepoint has it.
+                self.stranded |= self.stopped;
+                self.fail_job(failure);
+            }
+        }
+    }
+
+    /// All results are visible.
+    fn finish(&mut self) {
+        if self.stopped {
+            // What writers have left that is in no snapshot.
+            self.phase = Phase::Stopping(Ending::Stopped);
+            self.begin_abort();
+        } else {
+            self.conclude(JobStep::Finish);
         }
     }
 
@@ -181,6 +197,7 @@ impl JobMasterCore {
                     return;
                 }
                 if failure.retry == Retry::Never || !commit.try_failed() {
+                    self.stranded |= self.stopped;
                     self.fail_job(failure.clone());
                 } else {
                     self.history.record(self.now, failure.clone());
@@ -209,7 +226,7 @@ impl JobMasterCore {
 
     fn begin_abort(&mut self) {
         let Phase::Stopping(ending) = &self.phase else { return };
-        if !self.prepared || self.stranded {
+        if !self.prepared || self.stranded || !self.promised.is_empty() {
             let step = ending.step();
             self.conclude(step);
             return;
@@ -283,6 +300,7 @@ impl JobMasterCore {
             self.failure = None;
         }
         self.step_job(step);
+        debug_assert!(self.status.is_terminal(), "{} after {step:?}", self.status);
         self.last_view = Some(Box::new(self.view()));
     }
 }

@@ -11,6 +11,7 @@ use flott_snapshot::{
 
 use crate::{
     checkpoints::Pending,
+    commit::CommitQueue,
     execution_graph::{ExecutionGraph, Vertex},
     spec::JobSpec,
     time::Millis,
@@ -21,6 +22,8 @@ pub(super) struct Composer<'a> {
     pub graph: &'a ExecutionGraph,
     pub spec: &'a JobSpec,
     pub now: Millis,
+    /// What earlier ones have made certain.
+    pub commits: &'a CommitQueue,
 }
 
 impl Composer<'_> {
@@ -56,7 +59,7 @@ impl Composer<'_> {
             completed_ms: self.now.0,
             vertices,
             sources: sources.collect(),
-            committables: committables.collect(),
+            committables: self.commits.open().cloned().chain(committables).collect(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use flott_core::{
     checkpoint::Barrier,
     failure::Failure,
@@ -56,6 +57,8 @@ pub struct FakeCluster {
     pub persists: bool,
     /// Manifests of checkpoints that are to be stored, and are not answered.
     pub storing: VecDeque<Arc<Manifest>>,
+    /// Manifests that were stored, savepoints too, in order.
+    pub stored: Vec<Arc<Manifest>>,
     /// Answers to those who asked for snapshots.
     pub answered: Vec<(RequestId, Result<Taken, Failure>)>,
     /// Barriers that were sent.
@@ -101,6 +104,7 @@ impl FakeCluster {
             manifests: Vec::new(),
             persists: true,
             storing: VecDeque::new(),
+            stored: Vec::new(),
             answered: Vec::new(),
             barriers: BTreeMap::new(),
             declared: BTreeMap::new(),
@@ -324,6 +328,11 @@ impl FakeCluster {
         true
     }
 
+    /// What commits that went well have made visible.
+    pub fn visible(&self) -> BTreeSet<Bytes> {
+        self.profile.visible()
+    }
+
     /// Splits of each source.
     pub fn splits(&self) -> u32 {
         self.profile.splits
@@ -342,6 +351,9 @@ impl FakeCluster {
     /// Answers the checkpoint that is to be stored, if one is.
     pub fn store(&mut self, result: Result<(), Failure>) -> bool {
         let Some(manifest) = self.storing.pop_front() else { return false };
+        if result.is_ok() {
+            self.stored.push(Arc::clone(&manifest));
+        }
         self.tell(Event::CheckpointStored { checkpoint: manifest.checkpoint, result });
         true
     }

@@ -72,6 +72,8 @@ pub struct FakeStore {
     finished: BTreeMap<AttemptId, Vec<Bytes>>,
     /// The newest barrier that sources have given.
     newest: Option<CheckpointId>,
+    /// What commits that went well have made visible.
+    visible: BTreeSet<Bytes>,
 }
 
 #[derive(Debug, Clone)]
@@ -118,6 +120,13 @@ pub struct FakeWorker {
     pub aborted: u32,
     /// What attempts were told last of their alignment groups.
     pub aligned: BTreeMap<AttemptId, Option<i64>>,
+}
+
+impl Profile {
+    /// What commits that went well have made visible.
+    pub fn visible(&self) -> BTreeSet<Bytes> {
+        self.store.lock().unwrap().visible.clone()
+    }
 }
 
 impl FakeWorker {
@@ -299,7 +308,12 @@ impl FakeWorker {
                 self.committed.push(committables);
                 let result = match self.commits.pop_front() {
                     Some(Outcome::Bad(failure)) => Err(failure),
-                    Some(Outcome::Good) | None => Ok(()),
+                    Some(Outcome::Good) | None => {
+                        let committed = self.committed.last().into_iter().flatten();
+                        let data = committed.map(|committable| committable.data.clone());
+                        self.profile.store.lock().unwrap().visible.extend(data);
+                        Ok(())
+                    }
                 };
                 self.says(HostToJob::Committed { round, result }).into_iter().collect()
             }
@@ -407,15 +421,18 @@ impl FakeWorker {
 
     /// A running task comes to a barrier.
     fn snapshot(&mut self, attempt: AttemptId, checkpoint: CheckpointId) -> Option<WorkerToJob> {
+        let sink = self.profile.sinks.get(&attempt.vertex).copied();
         let task = self.task(attempt).filter(|task| task.state == ExecutionState::Running)?;
         task.barrier = Some(checkpoint);
         let read = task.read.clone();
         self.profile.store.lock().unwrap().at.insert((checkpoint, attempt.vertex, attempt.subtask), read);
+        let data = Bytes::from(format!("{attempt} at {checkpoint}"));
+        let committable = sink.map(|sink| Committable { sink, attempt, data });
         self.says(HostToJob::Snapshot(Box::new(SnapshotReport {
             attempt,
             checkpoint,
             result: Ok(SubtaskState::default()),
-            committables: Vec::new(),
+            committables: committable.into_iter().collect(),
             figures: SnapshotFigures::default(),
         })))
     }

@@ -1,5 +1,8 @@
 //! Checkpoints: what is awaited, what counts, and what a restart goes back to.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
 use flott_core::{
     checkpoint::Behind,
     failure::Failure,
@@ -7,6 +10,7 @@ use flott_core::{
     message::Committable,
     view::{Accumulator, CheckpointStatus},
 };
+use flott_snapshot::SnapshotKind;
 use proptest::prelude::*;
 
 use super::*;
@@ -15,6 +19,7 @@ use crate::{
     core::{Event, Wait},
     failover::random::SeededRandom,
     spec::SnapshotSpec,
+    testing::Outcome,
 };
 
 /// A spec with a checkpoint each second.
@@ -190,8 +195,8 @@ fn tasks_that_have_finished_are_part_of_it_and_do_not_run_again() {
         .map(|vertex| vertex.subtasks.iter().map(|subtask| subtask.finished).collect())
         .collect();
     assert_eq!(finished, [[true, false], [true, false]]);
-    // What the one that has finished had prepared is part of it.
-    assert_eq!(manifest.committables.len(), 1);
+    // What the one that has finished had prepared is part of it, beside what the other has at the barrier.
+    assert_eq!(manifest.committables.len(), 2);
     cluster.store(Ok(()));
     cluster.settle();
     assert_eq!(commits(&cluster).concat(), manifest.committables);
@@ -247,6 +252,94 @@ fn a_savepoint_is_nothing_that_a_restart_goes_back_to() {
     assert_eq!(cluster.ended[0].checkpoints.restored, 0);
 }
 
+/// What a manifest makes visible.
+fn data(manifest: &flott_snapshot::Manifest) -> BTreeSet<Bytes> {
+    manifest.committables.iter().map(|committable| committable.data.clone()).collect()
+}
+
+#[test]
+fn a_manifest_holds_what_earlier_ones_have_not_made_visible_yet() {
+    let mut cluster = checkpointed(word_count(), OFTEN);
+    for worker in cluster.workers.values_mut() {
+        worker.commits.extend(std::iter::repeat_n(Outcome::Bad(Failure::environment("disk full")), 3));
+    }
+    for _ in 0..3 {
+        collect(&mut cluster);
+        cluster.store(Ok(()));
+        cluster.settle();
+    }
+    assert!(cluster.visible().is_empty());
+    let [first, second, third] = &cluster.stored[..] else { panic!("{} are stored", cluster.stored.len()) };
+    assert_eq!([data(first).len(), data(second).len(), data(third).len()], [2, 4, 6]);
+    assert!(data(third).is_superset(&data(second)) && data(second).is_superset(&data(first)));
+    let all = data(third);
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert!(cluster.visible().is_superset(&all));
+}
+
+#[test]
+fn a_job_that_is_cancelled_while_its_last_savepoint_is_stored_is_cancelled() {
+    for cause in [Event::Cancel, Event::Wake] {
+        let mut cluster = checkpointed(word_count(), ONCE);
+        cluster.tell(savepoint(1, Behind::Stop));
+        cluster.settle();
+        sinks_work(&mut cluster);
+        let is_cancelled = matches!(cause, Event::Cancel);
+        cluster.tell(cause);
+        if !is_cancelled {
+            let worker = cluster.workers.keys().next().cloned().unwrap();
+            cluster.kill_process(&worker);
+        }
+        cluster.settle();
+        cluster.store(Ok(()));
+        cluster.run_to_end();
+        check_ended(&mut cluster, if is_cancelled { JobStatus::Canceled } else { JobStatus::Finished });
+        assert_eq!(cluster.visible(), data(&cluster.stored[0]));
+    }
+}
+
+#[test]
+fn the_results_of_a_stopped_job_are_visible_though_all_its_processes_die() {
+    let mut cluster = checkpointed(word_count(), ONCE);
+    cluster.tell(savepoint(1, Behind::Stop));
+    cluster.settle();
+    sinks_work(&mut cluster);
+    cluster.persists = false;
+    cluster.store(Ok(()));
+    cluster.settle();
+    assert!(cluster.visible().is_empty(), "first it is written down that the job ends so");
+    for worker in cluster.workers.keys().cloned().collect::<Vec<_>>() {
+        cluster.kill_worker(&worker);
+    }
+    cluster.persists = true;
+    cluster.add_worker(2);
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert_eq!(cluster.visible(), data(&cluster.stored[0]));
+}
+
+#[test]
+fn what_a_savepoint_holds_is_not_removed_with_the_job() {
+    for checkpoint_follows in [false, true] {
+        let mut cluster = checkpointed(word_count(), ONCE);
+        cluster.tell(savepoint(1, Behind::GoOn));
+        cluster.settle();
+        sinks_work(&mut cluster);
+        cluster.store(Ok(()));
+        if checkpoint_follows {
+            collect(&mut cluster);
+            cluster.store(Ok(()));
+        }
+        cluster.tell(Event::Cancel);
+        cluster.run_to_end();
+        check_ended(&mut cluster, JobStatus::Canceled);
+        let aborted = cluster.workers.values().map(|worker| worker.aborted).sum::<u32>();
+        assert_eq!(aborted, u32::from(checkpoint_follows));
+        assert_eq!(cluster.visible().is_superset(&data(&cluster.stored[0])), checkpoint_follows);
+    }
+}
+
 #[test]
 fn a_job_that_stops_with_a_savepoint_has_finished() {
     let mut cluster = checkpointed(word_count(), ONCE);
@@ -257,6 +350,8 @@ fn a_job_that_stops_with_a_savepoint_has_finished() {
     cluster.store(Ok(()));
     check_ended(&mut cluster, JobStatus::Finished);
     assert!(cluster.answered[0].1.is_ok());
+    assert_eq!(cluster.stored[0].committables.len(), 2);
+    assert_eq!(cluster.visible(), data(&cluster.stored[0]));
     // What writers have left that the savepoint does not hold.
     assert_eq!(cluster.workers.values().map(|worker| worker.aborted).sum::<u32>(), 1);
 }
@@ -323,6 +418,9 @@ fn run(seed: u64) -> Result<(), TestCaseError> {
     let splits = random.below(20) as u32;
     let mut cluster = FakeCluster::new(spec, splits, Order::Sent);
     let chaos = random.below(800);
+    // Some jobs are asked for savepoints, and some of these stop with one.
+    let asks = random.below(4) == 0;
+    let mut asked = BTreeMap::new();
     for moment in 0..chaos {
         let workers: Vec<WorkerKey> = cluster.workers.keys().cloned().collect();
         let live: Vec<_> = cluster.live().collect();
@@ -336,6 +434,15 @@ fn run(seed: u64) -> Result<(), TestCaseError> {
                 cluster.add_worker(1 + random.below(3) as u32);
             }
             (10..20, _, _) => cluster.pass(random.below(60) as u64),
+            (95..98, Some(worker), _) => {
+                let bad = Outcome::Bad(Failure::environment("by chance"));
+                cluster.workers.get_mut(&worker).unwrap().commits = [bad].into();
+            }
+            (98.., _, _) if asks && cluster.ended.is_empty() => {
+                let behind = [Behind::GoOn, Behind::Stop, Behind::Drain][random.below(3)];
+                asked.insert(RequestId(moment as u64), behind);
+                cluster.tell(savepoint(moment as u64, behind));
+            }
             (20..30, _, _) => {
                 let failed = random.below(4) == 0;
                 cluster.store(if failed { Err(Failure::environment("by chance")) } else { Ok(()) });
@@ -349,6 +456,12 @@ fn run(seed: u64) -> Result<(), TestCaseError> {
         }
         prop_assert_eq!(cluster.core.check_invariants(), Ok(()), "at moment {} of seed {}", moment, seed);
         prop_assert_eq!(&cluster.faults, &Vec::<String>::new(), "at moment {} of seed {}", moment, seed);
+        // Another JobMaster may follow at any moment, and knows the latest manifest alone.
+        let checkpoints = || cluster.stored.iter().filter(|manifest| manifest.kind == SnapshotKind::Checkpoint);
+        let mut known = cluster.visible();
+        known.extend(checkpoints().next_back().into_iter().flat_map(|latest| data(latest)));
+        let certain: BTreeSet<_> = checkpoints().flat_map(|manifest| data(manifest)).collect();
+        prop_assert!(certain.is_subset(&known), "at moment {} of seed {}: lost", moment, seed);
     }
     for _ in 0..4 {
         cluster.add_worker(4);
@@ -366,6 +479,20 @@ fn run(seed: u64) -> Result<(), TestCaseError> {
     prop_assert_eq!(cluster.ended.len(), 1, "seed {} hangs: {:?}", seed, cluster.core.waits());
     let view = &cluster.ended[0];
     prop_assert_eq!(view.status, JobStatus::Finished, "seed {}", seed);
+    let visible = cluster.visible();
+    let answers = cluster.answered.iter();
+    let stopped: BTreeSet<_> = answers
+        .filter(|(request, _)| asked[request] != Behind::GoOn)
+        .filter_map(|(_, result)| Some(result.as_ref().ok()?.checkpoint))
+        .collect();
+    for manifest in &cluster.stored {
+        let counts = manifest.kind == SnapshotKind::Checkpoint || stopped.contains(&manifest.checkpoint);
+        let lost: Vec<_> = data(manifest).into_iter().filter(|data| counts && !visible.contains(data)).collect();
+        prop_assert!(lost.is_empty(), "seed {}: {:?} of {} are lost", seed, lost, manifest.checkpoint);
+    }
+    if !stopped.is_empty() {
+        return Ok(());
+    }
     let read = match view.accumulators.get("splits") {
         Some(Accumulator::List(read)) => read.clone(),
         _ => Vec::new(),
