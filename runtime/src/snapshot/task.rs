@@ -181,7 +181,7 @@ impl TaskSnapshots {
 
     /// Whether more may be given now.
     pub(crate) fn has_room(&self, attempt: AttemptId) -> bool {
-        self.port.as_ref().is_some_and(|port| port.has_room(attempt))
+        self.port.as_ref().is_none_or(|port| port.has_room(attempt))
     }
 
     /// All has been given.

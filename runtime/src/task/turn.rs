@@ -158,14 +158,14 @@ impl Turn {
                 if !quiet {
                     return Poll::Ready(Ok(Woken::Quiet));
                 }
-                if self.is_giving {
-                    return Poll::Ready(Ok(Woken::Giving));
-                }
                 if let Poll::Ready(now) = self.alarm.poll(&self.info.alarm, &self.info.clock, cx) {
                     return Poll::Ready(Ok(Woken::Alarm(now)));
                 }
                 if let Poll::Ready(due) = tail.poll_due(cx) {
                     return Poll::Ready(due.map(|()| Woken::Due));
+                }
+                if self.is_giving {
+                    return Poll::Ready(Ok(Woken::Giving));
                 }
                 if !std::mem::replace(&mut waited, true) {
                     let now = Instant::now();
@@ -195,12 +195,7 @@ impl Turn {
                 }
                 Woken::Due => quiet = false,
                 Woken::Giving => {
-                    if self.info.snapshots.has_room(self.info.attempt) {
-                        self.give(tail);
-                    } else {
-                        // Whoever stores it is behind. That is rare, and there is nothing else to do.
-                        tokio::time::sleep(ROOM_WAIT).await;
-                    }
+                    self.give_or_wait(tail).await;
                     yield_turn().await;
                 }
             }
@@ -263,8 +258,17 @@ impl Turn {
 
     async fn give_all(&mut self, tail: &mut impl Tail) {
         while self.is_giving {
-            self.give(tail);
+            self.give_or_wait(tail).await;
             yield_turn().await;
+        }
+    }
+
+    /// Gives some more; waits for a moment where whoever stores it is behind.
+    async fn give_or_wait(&mut self, tail: &mut impl Tail) {
+        if self.info.snapshots.has_room(self.info.attempt) {
+            self.give(tail);
+        } else {
+            tokio::time::sleep(ROOM_WAIT).await;
         }
     }
 
