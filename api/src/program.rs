@@ -138,10 +138,8 @@ impl JobProgram for PlannedProgram {
         }
         outcome?;
         for sink in by_sink.into_keys() {
-            if let Some((name, commit)) = self.sink(sink)
-                && let Err(failure) = commit.settle(self.job)
-            {
-                tracing::warn!(job = %self.job, sink = %name.name, %failure, "what a sink used for its commit is left");
+            if let Some((name, commit)) = self.sink(sink) {
+                commit.settle(self.job).map_err(|failure| named(failure, &name))?;
             }
         }
         Ok(())

@@ -58,12 +58,12 @@ pub trait Sink: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Every sink of the job has committed what was prepared with it: removes what [`abort`](Self::abort) would need to take it
-    /// back, and nothing that writers have prepared since. Called after each commit; it may be called again, and not at all where
-    /// a process was killed. May block.
+    /// Every sink of the job has committed what was prepared with it: notes that [`abort`](Self::abort) must not take it back,
+    /// and removes what that would need, and nothing that writers have prepared since. Called after each commit; it may be called
+    /// again, and not at all where a process was killed. May block.
     ///
     /// # Errors
-    /// When something could not be removed. It is logged; the results are there all the same.
+    /// When it cannot be noted; the commit is repeated.
     fn settle(&self, _job: JobId) -> TaskResult {
         Ok(())
     }

@@ -176,10 +176,17 @@ pub(super) fn commit(directory: &Path, job: JobId, prepared: &[Bytes], others: O
 fn commit_for(staged: &Staged) -> TaskResult {
     let (directory, staging) = (staged.directory(), staging(staged.directory(), staged.job));
     let Some(name) = &staged.part else { return Ok(()) };
-    if !exists(&staging)? || name.is_settled(&staging)? {
+    let part = name.part(directory, &staging, staged.job);
+    if !exists(&staging)? {
+        if !exists(&part.to)? {
+            let (job, path) = (staged.job, part.to.display());
+            tracing::warn!(%job, %path, "a file that the snapshot holds is not there: it was taken away after it was shown, or removed");
+        }
         return Ok(());
     }
-    let part = name.part(directory, &staging, staged.job);
+    if name.is_settled(&staging)? {
+        return Ok(());
+    }
     show(directory, &staging, staged.job, &[(name, part)], Others::Keep)?;
     name.settle(&name.part(directory, &staging, staged.job), &staging)
 }
@@ -281,7 +288,10 @@ pub(super) fn settle(directory: &Path, job: JobId) -> TaskResult {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot("rename", &staging, &error)),
         _ => {}
     }
-    remove_all(&settled)
+    if let Err(failure) = remove_all(&settled) {
+        tracing::warn!(%job, %failure, "what a file sink used for its commits is left");
+    }
+    Ok(())
 }
 
 /// Removes what the job has staged, what a commit that failed has shown of the parts of the end, and the output directory if
