@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use flott_core::{
+    config::{Configuration, keys::checkpointing},
     failure::Failure,
     id::{CheckpointId, JobId, JobMasterEpoch},
 };
@@ -21,6 +22,38 @@ pub struct Recovery {
     pub path: Option<String>,
     /// Whether state in it that the job has no operator for is left behind.
     pub ignore_unclaimed: bool,
+}
+
+impl Recovery {
+    /// What a job's configuration says.
+    pub fn of(configuration: &Configuration) -> Self {
+        Self {
+            path: configuration.get(&checkpointing::RECOVERY_PATH),
+            ignore_unclaimed: configuration.get(&checkpointing::IGNORE_UNCLAIMED),
+        }
+    }
+
+    /// A job in batch mode starts from nothing.
+    ///
+    /// # Errors
+    /// When it is to start from something.
+    pub fn check_batch(&self) -> Result<(), Failure> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let message = format!("a job in batch mode cannot start from {path}; it has no state to go on from");
+        Err(Failure::user(message).fatal())
+    }
+
+    /// What is where it says; nothing if it says nothing.
+    ///
+    /// # Errors
+    /// When there is no snapshot.
+    pub async fn load(&self, job: JobId) -> Result<Option<RestorePoint>, Failure> {
+        let Some(path) = &self.path else { return Ok(None) };
+        let Snapshot { manifest, directory } =
+            Snapshot::load(path, &S3Options::default()).await.map_err(Failure::from)?;
+        tracing::info!(%job, path, "the job starts from a snapshot");
+        Ok(Some(RestorePoint { manifest: Arc::new(manifest), directory: directory.location().to_owned() }))
+    }
 }
 
 /// The log of a job's checkpoints, in the hands of one JobMaster.
@@ -42,25 +75,19 @@ impl CheckpointKeeper {
         epoch: JobMasterEpoch,
         recovery: &Recovery,
     ) -> Result<(Self, SnapshotSpec), Failure> {
-        let s3 = S3Options::default();
-        let root = Directory::open(root, &s3).map_err(Failure::from)?;
+        let root = Directory::open(root, &S3Options::default()).map_err(Failure::from)?;
         let checkpoints = Checkpoints::new(&root, job);
         let Claimed { log, restorable, damaged } = checkpoints.claim(epoch).await.map_err(Failure::from)?;
         for damage in &damaged {
             tracing::error!(%job, checkpoint = %damage.checkpoint, problem = %damage.problem, "a checkpoint cannot be restored");
         }
         let own = checkpoints.directory().location().to_owned();
-        let restore = match (restorable, &recovery.path) {
-            (Some(manifest), _) => {
+        let restore = match restorable {
+            Some(manifest) => {
                 tracing::info!(%job, checkpoint = %manifest.checkpoint, "the job goes on from its checkpoint");
                 Some(RestorePoint { manifest: Arc::new(manifest), directory: own.clone() })
             }
-            (None, Some(path)) => {
-                let Snapshot { manifest, directory } = Snapshot::load(path, &s3).await.map_err(Failure::from)?;
-                tracing::info!(%job, path, "the job starts from a snapshot");
-                Some(RestorePoint { manifest: Arc::new(manifest), directory: directory.location().to_owned() })
-            }
-            (None, None) => None,
+            None => recovery.load(job).await?,
         };
         let spec = SnapshotSpec {
             directory: Some(own),

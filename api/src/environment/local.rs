@@ -133,21 +133,27 @@ fn control(spec: JobSpec, program: Arc<dyn JobProgram>, cores: u32, clock: Clock
     })
 }
 
-/// Opens the log of the job's checkpoints, where a directory is set for them.
+/// Finds what the job starts from, and opens the log of its checkpoints where a directory is set for them.
 async fn open_checkpoints(spec: &JobSpec) -> Result<(Option<Arc<CheckpointKeeper>>, SnapshotSpec)> {
     let config = Configuration::try_from(spec.configuration.clone())
         .map_err(|error| Failure::internal("the job's configuration cannot be read").caused_by(&error))?;
-    let recovery = Recovery {
-        path: config.get(&checkpointing::RECOVERY_PATH),
-        ignore_unclaimed: config.get(&checkpointing::IGNORE_UNCLAIMED),
-    };
-    match config.get(&checkpointing::DIR) {
-        Some(root) if spec.graph.mode == ExecutionMode::Streaming => {
-            let opened = CheckpointKeeper::open(&root, spec.graph.job_id, EPOCH, &recovery).await;
-            let (keeper, snapshots) = opened.map_err(Error::from)?;
+    let recovery = Recovery::of(&config);
+    let job = spec.graph.job_id;
+    match (spec.graph.mode, config.get(&checkpointing::DIR)) {
+        (ExecutionMode::Batch, _) => {
+            recovery.check_batch().map_err(Error::from)?;
+            Ok((None, SnapshotSpec::default()))
+        }
+        (ExecutionMode::Streaming, Some(root)) => {
+            let (keeper, snapshots) =
+                CheckpointKeeper::open(&root, job, EPOCH, &recovery).await.map_err(Error::from)?;
             Ok((Some(Arc::new(keeper)), snapshots))
         }
-        _ => Ok((None, SnapshotSpec::default())),
+        (ExecutionMode::Streaming, None) => {
+            let restore = recovery.load(job).await.map_err(Error::from)?.map(Arc::new);
+            let ignore_unclaimed = recovery.ignore_unclaimed;
+            Ok((None, SnapshotSpec { restore, ignore_unclaimed, ..SnapshotSpec::default() }))
+        }
     }
 }
 

@@ -101,19 +101,9 @@ impl Dispatcher {
     async fn open_checkpoints(&self, begin: &mut Begin) -> Result<(Option<CheckpointKeeper>, SnapshotSpec), Failure> {
         let configuration = Configuration::try_from(begin.configuration.clone())
             .map_err(|error| Failure::internal("the job's configuration cannot be read").caused_by(&error))?;
-        let recovery = Recovery {
-            path: configuration.get(&checkpointing::RECOVERY_PATH),
-            ignore_unclaimed: configuration.get(&checkpointing::IGNORE_UNCLAIMED),
-        };
+        let recovery = Recovery::of(&configuration);
         if begin.graph.mode == ExecutionMode::Batch {
-            return match recovery.path {
-                None => Ok((None, SnapshotSpec::default())),
-                Some(path) => {
-                    let message =
-                        format!("a job in batch mode cannot start from {path}; it has no state to go on from");
-                    Err(Failure::user(message).fatal())
-                }
-            };
+            return recovery.check_batch().map(|()| (None, SnapshotSpec::default()));
         }
         let root = configuration.get(&checkpointing::DIR);
         let root = root.unwrap_or_else(|| self.inner.checkpoint_directory.to_string_lossy().into_owned());

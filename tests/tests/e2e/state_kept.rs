@@ -71,6 +71,39 @@ fn counts_go_on_from_a_savepoint_that_a_job_was_stopped_with() {
 }
 
 #[test]
+fn counts_go_on_within_the_program_alone() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let job = CountJob::start(&sandbox);
+    let stopped = sandbox.flott(["stop", "-p", &sandbox.at("savepoints"), &job.job, "--json"]).success().json();
+    job.session.stop();
+    let (path, rest) = (stopped["location"].as_str().unwrap(), sandbox.at("rest"));
+    fs::write(&job.hold, "").unwrap();
+    let line = ["run", "-m", "local", "-p", "2", "-s", path, &test_program()];
+    sandbox.flott(line.map(str::to_owned).into_iter().chain(arguments(&job.hold, &rest))).success();
+    let lines: Vec<_> = lines_in(&job.out).into_iter().chain(lines_in(&rest)).collect();
+    check_running(&lines, &counts(RECORDS, KEYS));
+    // What is not whole is not taken for nothing.
+    let manifest = format!("{path}/_metadata");
+    let spoilt = fs::read_to_string(&manifest).unwrap().replacen("held", "hold", 1);
+    fs::write(&manifest, spoilt).unwrap();
+    let other = sandbox.at("other");
+    let run = sandbox.flott(line.map(str::to_owned).into_iter().chain(arguments(&job.hold, &other)));
+    run.refused(2, &["_metadata", "checksum"]);
+}
+
+#[test]
+fn what_a_cancelled_job_left_for_its_savepoint_is_shown_by_who_starts_from_it() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let session = sandbox.session(&[]);
+    let job = start_plain(&sandbox, &session);
+    let taken = sandbox.flott(["cancel", "-s", &sandbox.at("savepoints"), &job, "--json"]).success().json();
+    assert!(numbers_in(&[&sandbox.at("out")]).is_empty());
+    let all: Vec<u64> = (0..RECORDS).collect();
+    assert_eq!(run_plain_from(&sandbox, &session, taken["location"].as_str().unwrap()), all);
+    session.stop();
+}
+
+#[test]
 fn counts_go_on_with_another_parallelism() {
     let sandbox = Sandbox::with(ON_REQUEST);
     let job = CountJob::start(&sandbox);
