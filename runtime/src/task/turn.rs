@@ -363,6 +363,8 @@ impl Turn {
 }
 
 #[cfg(test)]
+mod giving_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod work_tests;

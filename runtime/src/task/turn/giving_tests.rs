@@ -1,0 +1,113 @@
+//! State that is given between batches, while nobody has room for it.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+};
+
+use flott_core::{
+    checkpoint::{Behind, SnapshotKind},
+    id::{AttemptId, CheckpointId, SubtaskIndex},
+};
+use parking_lot::Mutex;
+use tokio::time::timeout;
+
+use super::*;
+use crate::{
+    batch::Batch,
+    snapshot::{Cut, Piece, SnapshotPort, TaskSnapshots},
+    state::Extent,
+    testing::task_with,
+    time::ManualClock,
+};
+
+/// Takes state when it is told to.
+#[derive(Default)]
+struct Store {
+    has_room: AtomicBool,
+    stored: AtomicUsize,
+}
+
+impl SnapshotPort for Store {
+    fn begin(&self, _: AttemptId, _: Barrier) -> Extent {
+        Extent::Whole
+    }
+
+    fn give(&self, _: AttemptId, _: Vec<Piece>) {}
+
+    fn has_room(&self, _: AttemptId) -> bool {
+        self.has_room.load(Relaxed)
+    }
+
+    fn store(&self, _: AttemptId, _: Cut) {
+        self.stored.fetch_add(1, Relaxed);
+    }
+}
+
+/// Remembers the times that it was told.
+#[derive(Clone, Default)]
+struct Times(Arc<Mutex<Vec<Timestamp>>>);
+
+impl Output<u32> for Times {
+    fn collect(&mut self, _: &mut Batch<u32>) -> TaskResult {
+        Ok(())
+    }
+
+    fn event(&mut self, _: Event) -> TaskResult {
+        Ok(())
+    }
+
+    fn time(&mut self, now: Timestamp) -> TaskResult {
+        self.0.lock().push(now);
+        Ok(())
+    }
+
+    fn poll_settle(&mut self, _: &mut Context<'_>) -> Poll<TaskResult> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn prepared(&mut self, _: &mut Prepared) -> TaskResult {
+        Ok(())
+    }
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// A task that has come to a barrier, and has state to give.
+async fn cut() -> (Arc<Store>, ManualClock, Arc<TaskInfo>, Times, Turn) {
+    let (store, clock, times) = (Arc::<Store>::default(), ManualClock::at(0), Times::default());
+    let mut info = Arc::into_inner(task_with(Clock::Manual(clock.clone()), &[])).unwrap();
+    info.snapshots = TaskSnapshots::new(SubtaskIndex(0), 1, 128, &BTreeMap::new(), store.clone());
+    let info = Arc::new(info);
+    let mut turn = Turn::new(info.clone());
+    let barrier = Barrier { checkpoint: CheckpointId(1), kind: SnapshotKind::Checkpoint, behind: Behind::GoOn };
+    let mut tail: Box<dyn Output<u32>> = Box::new(times.clone());
+    turn.event(&mut tail, Event::Barrier(barrier)).await.unwrap();
+    (store, clock, info, times, turn)
+}
+
+#[tokio::test(start_paused = true)]
+async fn processing_time_goes_on() {
+    let (store, clock, info, times, mut turn) = cut().await;
+    let mut tail: Box<dyn Output<u32>> = Box::new(times.clone());
+    info.alarm.set(10);
+    clock.set(20);
+    for room in [false, true] {
+        store.has_room.store(room, Relaxed);
+        let input = |_: &mut Box<dyn Output<u32>>, _: &mut Context<'_>| Poll::<TaskResult<()>>::Pending;
+        timeout(LONG, turn.wait(&mut tail, input)).await.unwrap_err();
+        assert_eq!(*times.0.lock(), [20]);
+        assert_eq!(store.stored.load(Relaxed), usize::from(room));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_waits_for_room_and_lets_others_work() {
+    let (store, _, _, times, mut turn) = cut().await;
+    let mut tail: Box<dyn Output<u32>> = Box::new(times);
+    timeout(LONG, turn.end(&mut tail)).await.unwrap_err();
+    assert_eq!(store.stored.load(Relaxed), 0);
+    store.has_room.store(true, Relaxed);
+    timeout(LONG, turn.end(&mut tail)).await.unwrap().unwrap();
+    assert_eq!(store.stored.load(Relaxed), 1);
+}
