@@ -100,6 +100,8 @@ pub struct JobMasterCore {
     commits: CommitQueue,
     /// Whether a checkpoint holds what could not be made visible, so that nothing may be removed.
     stranded: bool,
+    /// When a job that ends does not wait any more to be told whether its last checkpoint is complete.
+    ends_undecided: Option<Millis>,
     /// What savepoints hold and no checkpoint has made certain since. A job that starts from one makes it visible, so it is not
     /// removed when this one ends before its end.
     promised: BTreeSet<(OperatorId, Bytes)>,
@@ -173,6 +175,7 @@ impl JobMasterCore {
             latest,
             commits,
             stranded: false,
+            ends_undecided: None,
             promised: BTreeSet::new(),
             stopped: false,
             setup: spec.setup(),

@@ -82,6 +82,8 @@ pub struct Timeouts {
     pub abort: u64,
     /// For one try at the commit.
     pub commit: u64,
+    /// For the answer whether the last checkpoint is complete, when no task is left; then the job ends without it.
+    pub store: u64,
     /// For the tasks that an earlier JobMaster has left, all of them; then the job starts over.
     pub reconcile: u64,
 }
@@ -95,6 +97,7 @@ impl Default for Timeouts {
             cancellation: 240_000,
             abort: 10_000,
             commit: 600_000,
+            store: 60_000,
             reconcile: 10_000,
         }
     }

@@ -14,6 +14,10 @@ use crate::{JobMasterHandle, RestorePoint, ToStore, spec::SnapshotSpec};
 
 /// Pause before something is tried again of which nobody knows whether it was done.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Tries to complete a savepoint. Tasks of a job that is to stop stand still meanwhile.
+const SAVEPOINT_TRIES: u32 = 10;
+/// How long one of them may take.
+const SAVEPOINT_TRY: Duration = Duration::from_secs(30);
 
 /// What a job starts from, where it has no checkpoint of its own.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +65,8 @@ impl Recovery {
 pub struct CheckpointKeeper {
     job: JobId,
     log: Mutex<Log>,
+    /// Savepoints that have failed: what is late to complete one finds it here.
+    abandoned: Mutex<BTreeSet<String>>,
 }
 
 impl CheckpointKeeper {
@@ -95,7 +101,7 @@ impl CheckpointKeeper {
             restore: restore.map(Arc::new),
             ignore_unclaimed: recovery.ignore_unclaimed,
         };
-        Ok((Self { job, log: Mutex::new(log) }, spec))
+        Ok((Self { job, log: Mutex::new(log), abandoned: Mutex::default() }, spec))
     }
 
     /// Commits a manifest, tells the JobMaster, and then removes what is not retained.
@@ -115,8 +121,10 @@ impl CheckpointKeeper {
         Ok(root.new_savepoint(self.job).await.map_err(Failure::from)?.location().to_owned())
     }
 
-    /// Removes what tasks wrote for a savepoint that has failed.
+    /// Removes what tasks wrote for a savepoint that has failed. If it is being completed all the same, it stays.
     pub async fn abandon_savepoint(&self, location: &str) {
+        let mut abandoned = self.abandoned.lock().await;
+        abandoned.insert(location.to_owned());
         let abandoned = async { Directory::open(location, &S3Options::default())?.abandon_savepoint().await };
         if let Err(error) = abandoned.await {
             tracing::warn!(job = %self.job, location, %error, "what is left of a savepoint that has failed cannot be removed");
@@ -124,19 +132,34 @@ impl CheckpointKeeper {
     }
 
     async fn store_savepoint(&self, master: &JobMasterHandle, manifest: &Manifest, location: &str) {
-        let committed = async {
-            let directory = Directory::open(location, &S3Options::default())?;
-            loop {
-                match directory.commit_savepoint(manifest).await {
-                    Err(error @ Error::Unknown { .. }) => {
-                        tracing::warn!(job = %self.job, location, %error, "a savepoint may not be complete; trying again");
-                        tokio::time::sleep(AGAIN).await;
-                    }
-                    outcome => break outcome.map(drop),
-                }
-            }
+        // Held to the end: nobody removes files that a manifest is just about to name.
+        let abandoned = self.abandoned.lock().await;
+        let committed = if abandoned.contains(location) {
+            Err(Failure::environment(format!("the savepoint at {location} was given up before it was complete")))
+        } else {
+            self.commit_savepoint(manifest, location).await
         };
-        master.checkpoint_stored(manifest.checkpoint, committed.await.map_err(Failure::from));
+        drop(abandoned);
+        master.checkpoint_stored(manifest.checkpoint, committed);
+    }
+
+    async fn commit_savepoint(&self, manifest: &Manifest, location: &str) -> Result<(), Failure> {
+        let directory = Directory::open(location, &S3Options::default()).map_err(Failure::from)?;
+        let mut problem = String::new();
+        for _ in 0..SAVEPOINT_TRIES {
+            problem = match tokio::time::timeout(SAVEPOINT_TRY, directory.commit_savepoint(manifest)).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(error @ Error::Unknown { .. })) => error.to_string(),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => format!("the store did not answer within {} s", SAVEPOINT_TRY.as_secs()),
+            };
+            tracing::warn!(job = %self.job, location, problem, "a savepoint may not be complete; trying again");
+            tokio::time::sleep(AGAIN).await;
+        }
+        let message = format!(
+            "nobody knows whether the savepoint at {location} is complete; if it is not, its directory can be removed"
+        );
+        Err(Failure::environment(message).because(problem))
     }
 
     async fn store_checkpoint(&self, master: &JobMasterHandle, manifest: &Manifest, retained: &BTreeSet<CheckpointId>) {

@@ -211,6 +211,9 @@ pub struct CheckpointsView {
     pub latest_failed: Option<CheckpointView>,
     /// What tasks went back to last.
     pub latest_restored: Option<RestoredView>,
+    /// Whether the job has ended without making visible what the latest holds. Nothing else knows of that, so it is kept whatever
+    /// its retention.
+    pub holds_results: bool,
     /// The latest, newest first.
     pub history: Vec<CheckpointView>,
 }

@@ -336,7 +336,8 @@ impl JobListener for Reports {
     fn ended(&self, view: Arc<JobView>) {
         debug_assert_eq!(view.job, self.job);
         let mut view = view;
-        let obsolete = self.keeper.clone().filter(|_| self.discards(view.status));
+        let discards = self.discards(view.status) && !view.checkpoints.holds_results;
+        let obsolete = self.keeper.clone().filter(|_| discards);
         if obsolete.is_some() {
             Arc::make_mut(&mut view).checkpoints.note_discarded();
         }

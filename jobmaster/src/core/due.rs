@@ -16,12 +16,13 @@ impl JobMasterCore {
         let cancel = || self.canceling.first().map(|(since, _)| since.plus(timeouts.cancellation));
         // While nobody knows what is to be gone back to, the answer is waited for.
         let restart = || self.states.backoff.first().map(|(at, _)| *at).filter(|_| !self.checkpoints.is_storing());
+        let undecided = || self.ends_undecided.filter(|_| self.checkpoints.is_storing());
         let waits = match &self.phase {
             Phase::New | Phase::Done => return None,
             Phase::Reconciling(reconciling) => [Some(reconciling.until()), None, None, None],
             Phase::Executing => [slots(), process(), cancel(), restart()],
             Phase::Committing(commit) => [slots(), process(), commit.deadline(), None],
-            Phase::Stopping(_) => [cancel(), self.awaits_cause(), None, None],
+            Phase::Stopping(_) => [cancel(), self.awaits_cause(), undecided(), None],
             Phase::Aborting(_, abort) => [Some(abort.until), None, None, None],
         };
         let commit = self.commits.at_hand().and_then(|(_, commit)| commit.deadline());

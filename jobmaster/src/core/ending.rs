@@ -73,11 +73,7 @@ impl JobMasterCore {
                 }
             }
             Phase::Stopping(_) => {
-                let is_decided = !self.checkpoints.is_storing() && self.commits.is_empty();
-                if self.graph.deployed() == 0
-                    && self.awaits_cause().is_none()
-                    && (is_decided || self.gives_up_commits())
-                {
+                if self.graph.deployed() == 0 && self.awaits_cause().is_none() && self.is_settled() {
                     self.begin_abort();
                 }
             }
@@ -211,15 +207,29 @@ impl JobMasterCore {
         }
     }
 
-    /// Whether the job ends without what a checkpoint makes visible, since there is no process any more to do it. It is in the
-    /// checkpoint, and must not be removed.
-    fn gives_up_commits(&mut self) -> bool {
-        let hopeless = !self.checkpoints.is_storing() && self.processes.hosts().next().is_none();
-        if hopeless {
-            self.commits.take_all();
-            self.stranded = true;
-        }
-        hopeless
+    /// Whether nothing of checkpoints is left to wait for, for a job that ends: all that they make certain is visible, or cannot
+    /// become so. Then it is in a checkpoint, and must not be removed.
+    fn is_settled(&mut self) -> bool {
+        let why = if self.checkpoints.is_storing() {
+            let patience = self.spec.timeouts.store;
+            if *self.ends_undecided.get_or_insert(self.now.plus(patience)) > self.now {
+                return false;
+            }
+            format!("the store did not say within {patience} ms whether the last checkpoint is complete")
+        } else if self.commits.is_empty() {
+            return true;
+        } else if self.processes.hosts().next().is_none() {
+            "there is no process any more to make visible what the latest checkpoint holds".to_owned()
+        } else {
+            return false;
+        };
+        self.commits.take_all();
+        self.stranded = true;
+        let failure =
+            Failure::environment(format!("{why}; it is not lost: a job that starts from it makes it visible"));
+        tracing::warn!(job = %self.spec.graph.job_id, %failure, "the job ends without all of its results");
+        self.history.record(self.now, failure);
+        true
     }
 
     // ------------------------------------------------------------ abort

@@ -2,7 +2,7 @@
 
 use flott_core::{
     status::JobStatus,
-    view::{JobView, PendingReason},
+    view::{CheckpointsView, JobView, PendingReason},
 };
 
 use super::{JobMasterCore, Phase, Wait};
@@ -26,7 +26,7 @@ impl JobMasterCore {
             restarts: self.restarts,
             accumulators: self.graph.accumulators(),
             pending: self.pending_reasons(),
-            checkpoints: self.checkpoints.history().view(),
+            checkpoints: CheckpointsView { holds_results: self.stranded, ..self.checkpoints.history().view() },
         }
     }
 
