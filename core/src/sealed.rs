@@ -21,8 +21,10 @@ const FORMAT_SHOWN_MAX: usize = 80;
 pub struct Kind {
     /// Their `format`.
     pub format: &'static str,
-    /// The `version` that this build reads and writes.
+    /// The `version` that this build writes.
     pub version: u64,
+    /// The oldest that it reads.
+    pub oldest: u64,
 }
 
 /// Why bytes are not a whole document of a kind.
@@ -38,12 +40,14 @@ pub enum SealError {
         expected: &'static str,
     },
     /// A version that this build does not read.
-    #[error("version: {found}, expected {expected}, the one that flott {ENGINE} reads")]
+    #[error("version: {found}, expected {}, which flott {ENGINE} reads", read_versions(.oldest, .newest))]
     Version {
         /// Its version.
         found: u64,
-        /// The version that is read.
-        expected: u64,
+        /// The oldest version that is read.
+        oldest: u64,
+        /// The newest.
+        newest: u64,
     },
     /// Not JSON, or not of the right shape.
     #[error("{0}")]
@@ -56,6 +60,10 @@ pub enum SealError {
         /// What its content has.
         actual: Digest,
     },
+}
+
+fn read_versions(oldest: &u64, newest: &u64) -> String {
+    if oldest == newest { newest.to_string() } else { format!("{oldest} to {newest}") }
 }
 
 /// What every version of every kind has.
@@ -92,8 +100,8 @@ impl Kind {
             let found = format.chars().take(FORMAT_SHOWN_MAX).collect();
             return Err(SealError::Format { found, expected: self.format });
         }
-        if version != self.version {
-            return Err(SealError::Version { found: version, expected: self.version });
+        if !(self.oldest..=self.version).contains(&version) {
+            return Err(SealError::Version { found: version, oldest: self.oldest, newest: self.version });
         }
         Ok(())
     }

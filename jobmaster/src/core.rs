@@ -155,9 +155,8 @@ impl JobMasterCore {
         if let Some(point) = &latest {
             checkpointing::check_fits(point, &graph, &spec)?;
             for coordinator in &mut splits {
-                let stored = point.manifest.sources.iter().find(|stored| stored.source == coordinator.source);
-                if let Some(stored) = stored.filter(|stored| stored.known) {
-                    coordinator.restore(stored.splits.clone());
+                if let Some(left) = point.manifest.left_to_read(coordinator.source) {
+                    coordinator.restore(left);
                 }
             }
         }

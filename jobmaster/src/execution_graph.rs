@@ -23,7 +23,7 @@ pub mod job_transition;
 mod resolve;
 pub mod transition;
 
-pub use execution::{Execution, Host, Placement, Transition};
+pub use execution::{Execution, Host, Placement, Transition, add_accumulators};
 pub use resolve::{Edge, Resolved, SUBTASKS_MAX, Vertex};
 use transition::{ExecutionStep, is_deployed};
 

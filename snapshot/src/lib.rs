@@ -40,8 +40,8 @@ pub use file::{
 };
 pub use log::{Checkpoints, Claimed, Collected, Listed, Log};
 pub use manifest::{
-    Checksum, DataPath, DataPathError, Manifest, OperatorIdentity, SnapshotKind, SourceSplits, StateFile, SubtaskState,
-    VertexState,
+    Checksum, DataPath, DataPathError, Manifest, OperatorIdentity, ReaderSplits, SnapshotKind, SourceSplits, StateFile,
+    SubtaskState, VertexState,
 };
 pub use snapshot::Snapshot;
 pub use verify::Damage;

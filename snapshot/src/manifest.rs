@@ -4,18 +4,20 @@
 //! tree that was copied elsewhere still restores. Whoever holds a manifest that was [read](document::read) need not look
 //! again whether its parts fit together; whether the files are there is for [`verify`](crate::verify).
 
+mod accumulators;
 mod check;
 pub mod document;
 mod hex;
 mod path;
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use bytes::Bytes;
 use flott_core::{
     id::{CheckpointId, Fingerprint, JobId, JobMasterEpoch, OperatorId, VertexId},
     key_group::{KeyGroupRange, MaxParallelism},
     message::Committable,
+    view::Accumulator,
 };
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +104,7 @@ pub struct OperatorIdentity {
 }
 
 /// What one subtask left.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubtaskState {
     /// Whether it had processed all of its input.
@@ -112,10 +114,35 @@ pub struct SubtaskState {
     pub key_groups: Option<KeyGroupRange>,
     /// Its state: the base first, then what changed since, oldest first. Empty if it has none.
     pub files: Vec<StateFile>,
+    /// What its readers had left of the splits that they read, by source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub splits: Vec<ReaderSplits>,
+    /// Results by name of what had finished of it: of all, if it had.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "accumulators")]
+    pub accumulators: BTreeMap<String, Accumulator>,
+}
+
+impl SubtaskState {
+    /// What its reader of `source` had left.
+    pub fn left_of(&self, source: OperatorId) -> &[Bytes] {
+        let of_source = self.splits.iter().find(|reader| reader.source == source);
+        of_source.map(|reader| &reader.splits[..]).unwrap_or_default()
+    }
+}
+
+/// What a reader had left of the splits that it read, in the order in which they are to be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReaderSplits {
+    /// Its source.
+    pub source: OperatorId,
+    /// Opaque to everyone but the source.
+    #[serde(with = "hex::list")]
+    pub splits: Vec<Bytes>,
 }
 
 /// What the subtasks of a vertex left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VertexState {
     /// Which.
@@ -132,7 +159,7 @@ pub struct VertexState {
     pub subtasks: Vec<SubtaskState>,
 }
 
-/// What is left to read of a source.
+/// What is left to read of a source, beside what its readers had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourceSplits {
@@ -140,8 +167,7 @@ pub struct SourceSplits {
     pub source: OperatorId,
     /// Whether the list of splits is known; if not, they are to be enumerated.
     pub known: bool,
-    /// Splits that nobody has begun, and what is left of those that are partly read and that no state file holds, in the
-    /// order in which they are to be read. Opaque to everyone but the source.
+    /// Splits that nobody has begun, in the order in which they are to be read. Opaque to everyone but the source.
     #[serde(with = "hex::list")]
     pub splits: Vec<Bytes>,
 }
@@ -179,6 +205,15 @@ impl Manifest {
     /// Every mention of a file; one that several subtasks share is there several times.
     pub fn files(&self) -> impl Iterator<Item = &StateFile> {
         self.vertices.iter().flat_map(|vertex| &vertex.subtasks).flat_map(|subtask| &subtask.files)
+    }
+
+    /// All that is left to read of a source, in order: what was begun, then what was not. `None` if its splits are to be
+    /// enumerated.
+    pub fn left_to_read(&self, source: OperatorId) -> Option<Vec<Bytes>> {
+        let whole = self.sources.iter().find(|stored| stored.source == source && stored.known)?;
+        let subtasks = self.vertices.iter().flat_map(|vertex| &vertex.subtasks);
+        let begun = subtasks.flat_map(|subtask| subtask.left_of(source));
+        Some(begun.chain(&whole.splits).cloned().collect())
     }
 
     /// Bytes of state, where a file that several subtasks share counts once.

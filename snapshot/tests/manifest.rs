@@ -6,9 +6,10 @@ use flott_core::{
     key_group::{KeyGroup, KeyGroupRange},
     message::Committable,
     sealed::SealError,
+    view::Accumulator,
 };
 use flott_snapshot::{
-    Checksum, Manifest, OperatorIdentity, SnapshotKind, StateFile, SubtaskState, VertexState,
+    Checksum, Manifest, OperatorIdentity, ReaderSplits, SnapshotKind, StateFile, SubtaskState, VertexState,
     manifest::document::{self, Claim, Document, DocumentError},
 };
 use proptest::{prelude::*, sample::Index};
@@ -26,7 +27,7 @@ fn sample() -> Manifest {
     let mut manifest = samples::manifest(SnapshotKind::Checkpoint, CheckpointId(3), 2, vec![file("a", 10)]);
     let sink = OperatorId::from_structure(&[b"sink"]);
     let range = |start, end| KeyGroupRange::new(KeyGroup(start), KeyGroup(end)).unwrap();
-    let subtask = |range, files| SubtaskState { finished: false, key_groups: Some(range), files };
+    let subtask = |range, files| SubtaskState { key_groups: Some(range), files, ..SubtaskState::default() };
     let vertex = VertexState {
         id: VertexId::of_chain(sink),
         name: "sink".to_owned(),
@@ -48,7 +49,7 @@ fn sample() -> Manifest {
 fn sealed(kind: &str, content: &str) -> Vec<u8> {
     let checksum = Digest::of(content.as_bytes());
     format!(
-        r#"{{"format":"flott.checkpoint","version":1,"engine":"0.1.0","checksum":"{checksum}","{kind}":{content}}}"#
+        r#"{{"format":"flott.checkpoint","version":2,"engine":"0.1.0","checksum":"{checksum}","{kind}":{content}}}"#
     )
     .into_bytes()
 }
@@ -73,7 +74,7 @@ fn what_is_written_is_read_and_can_be_read_by_people() {
     assert_eq!(document::read(&written).unwrap(), Document::Manifest(Box::new(sample())));
     let text = String::from_utf8(written).unwrap();
     for part in [
-        r#"{"format":"flott.checkpoint","version":1,"engine":"0.1.0","checksum":""#,
+        r#"{"format":"flott.checkpoint","version":2,"engine":"0.1.0","checksum":""#,
         r#""kind":"checkpoint","checkpoint":3,"epoch":2,"#,
         r#"{"path":"shared/b","bytes":20,"checksum":"00c0ffee"}"#,
         r#""splits":["73706c6974"]"#,
@@ -95,13 +96,41 @@ fn claims_are_documents_too() {
 }
 
 #[test]
+fn what_readers_had_left_and_results_are_kept() {
+    let mut manifest = sample();
+    let source = manifest.sources[0].source;
+    let half = Bytes::from_static(b"half");
+    let readers = vec![ReaderSplits { source, splits: vec![half.clone()] }];
+    let results = [
+        ("none", Accumulator::DoubleCounter(f64::INFINITY)),
+        ("some", Accumulator::DoubleCounter(0.1 + 0.2)),
+        ("lines", Accumulator::List(vec!["\"a\"".to_owned()])),
+        ("least", Accumulator::LongMinimum(i64::MIN)),
+    ];
+    let subtask = &mut manifest.vertices[0].subtasks[0];
+    subtask.splits = readers;
+    subtask.accumulators = results.map(|(name, result)| (name.to_owned(), result)).into();
+    assert_eq!(manifest.left_to_read(source), Some(vec![half, Bytes::from_static(b"split")]));
+    let read = document::read(&document::write(&manifest)).unwrap();
+    assert_eq!(read, Document::Manifest(Box::new(manifest.clone())));
+    manifest.sources[0].known = false;
+    assert_eq!(manifest.left_to_read(source), None);
+    let stranger = OperatorId::from_structure(&[b"sink"]);
+    manifest.vertices[0].subtasks[0].splits[0].source = stranger;
+    let refused = document::read(&document::write(&manifest)).unwrap_err().to_string();
+    let expected =
+        format!("manifest.vertices[0].subtasks[0].splits[0].source: {stranger} is no operator of the vertex");
+    assert_eq!(refused, expected);
+}
+
+#[test]
 fn other_formats_and_versions_are_refused() {
     let check = |document: &str, expected: &str| {
         assert_eq!(document::read(document.as_bytes()).unwrap_err().to_string(), expected);
     };
     check(r#"{"format":"x","version":1}"#, r#"format: "x", expected "flott.checkpoint""#);
-    let later = r#"{"format":"flott.checkpoint","version":2,"colour":"blue"}"#;
-    check(later, "version: 2, expected 1, the one that flott 0.1.0 reads");
+    let later = r#"{"format":"flott.checkpoint","version":3,"colour":"blue"}"#;
+    check(later, "version: 3, expected 1 to 2, which flott 0.1.0 reads");
     let nothing = sealed("manifest", "{}");
     let nothing = String::from_utf8(nothing).unwrap().replace(r#","manifest":{}"#, "");
     check(&nothing, "expected either a manifest or a claim");

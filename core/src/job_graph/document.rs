@@ -37,7 +37,7 @@ pub const VERSION: u64 = 1;
 /// Size above which a document is refused unread, in bytes.
 pub const SIZE_MAX: usize = 16 << 20;
 
-const KIND: Kind = Kind { format: FORMAT, version: VERSION };
+const KIND: Kind = Kind { format: FORMAT, version: VERSION, oldest: VERSION };
 
 /// Why bytes are not a job graph that can run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -14,7 +14,7 @@ use flott_core::{
     key_group::KeyGroupRange,
     message::{Committable, JobToHost},
     status::ExecutionState,
-    view::RestoredView,
+    view::{Accumulator, RestoredView},
 };
 use flott_snapshot::{DataPath, Manifest, StateFile, VertexState};
 
@@ -23,7 +23,7 @@ use crate::{
     checkpoints::{GivenUp, Pending, Purpose, SourceCut},
     commit::Ending,
     error::JobMasterError,
-    execution_graph::{ExecutionGraph, Host},
+    execution_graph::{ExecutionGraph, Host, add_accumulators},
     index::{ExecutionIndex, RegionIndex},
     spec::JobSpec,
     time::Millis,
@@ -328,6 +328,22 @@ impl JobMasterCore {
             finished: self.had_finished(execution, manifest),
             ignore_unclaimed: self.spec.snapshots.ignore_unclaimed,
         }))
+    }
+
+    /// What a subtask begins with as its results: those of what had finished. With another parallelism, the first takes all.
+    pub(super) fn inherited_accumulators(&self, execution: ExecutionIndex) -> BTreeMap<String, Accumulator> {
+        let vertex = self.graph.vertex_of(execution);
+        let stored =
+            self.latest.iter().flat_map(|point| &point.manifest.vertices).find(|stored| stored.id == vertex.id);
+        let (Some(stored), subtask) = (stored, self.graph.execution(execution).subtask) else { return BTreeMap::new() };
+        if stored.parallelism == vertex.parallelism {
+            return stored.subtasks.get(subtask.0 as usize).map(|state| state.accumulators.clone()).unwrap_or_default();
+        }
+        let mut all = BTreeMap::new();
+        if subtask.0 == 0 {
+            stored.subtasks.iter().for_each(|state| add_accumulators(&mut all, state.accumulators.clone()));
+        }
+        all
     }
 
     /// Whether a subtask had finished: with another parallelism, whether all of its vertex had.

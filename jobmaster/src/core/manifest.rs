@@ -1,12 +1,14 @@
 //! What a checkpoint consists of, from what its tasks have reported.
 
+use bytes::Bytes;
 use flott_core::{
     id::{OperatorId, SubtaskIndex},
     job_graph::{JobVertex, OperatorSpec},
     key_group::{KeyGroupAssignment, MaxParallelism},
 };
 use flott_snapshot::{
-    Checksum, Manifest, OperatorIdentity, SnapshotKind, SourceSplits, StateFile, SubtaskState, VertexState,
+    Checksum, Manifest, OperatorIdentity, ReaderSplits, SnapshotKind, SourceSplits, StateFile, SubtaskState,
+    VertexState,
 };
 
 use crate::{
@@ -28,18 +30,14 @@ pub(super) struct Composer<'a> {
 
 impl Composer<'_> {
     pub fn manifest(&self, pending: &Pending) -> Manifest {
-        let Pending { barrier, began, states, finished, sources, .. } = pending;
+        let Pending { barrier, began, finished, sources, .. } = pending;
         let graph = &self.spec.graph;
         let vertices = graph.vertices.iter().zip(self.graph.resolved().vertices.values());
-        let vertices = vertices.map(|(spec, vertex)| vertex_state(spec, vertex, pending)).collect();
-        let left = |source: OperatorId| {
-            let of_reader = states.values().flat_map(|state| &state.splits).filter(move |(id, _)| *id == source);
-            of_reader.flat_map(|(_, splits)| splits.iter().cloned())
-        };
+        let vertices = vertices.map(|(spec, vertex)| self.vertex_state(spec, vertex, pending)).collect();
         let sources = sources.iter().map(|cut| SourceSplits {
             source: cut.source,
             known: cut.known,
-            splits: left(cut.source).chain(cut.unassigned.iter().cloned()).collect(),
+            splits: cut.unassigned.clone(),
         });
         let committables = self.graph.resolved().executions().flat_map(|execution| {
             let finished = finished.contains(&execution);
@@ -62,32 +60,41 @@ impl Composer<'_> {
             committables: self.commits.open().cloned().chain(committables).collect(),
         }
     }
+
+    fn vertex_state(&self, spec: &JobVertex, vertex: &Vertex, pending: &Pending) -> VertexState {
+        let max = MaxParallelism::new(vertex.max_parallelism).unwrap_or(MaxParallelism::LARGEST);
+        let groups = KeyGroupAssignment::new(max, vertex.parallelism).ok();
+        let subtasks = vertex.executions().zip(0..).map(|(execution, subtask)| {
+            let (files, splits) = match pending.states.get(&execution) {
+                Some(state) => (&state.files[..], &state.splits[..]),
+                None => Default::default(),
+            };
+            SubtaskState {
+                finished: pending.finished.contains(&execution),
+                key_groups: groups.and_then(|groups| groups.range_of(SubtaskIndex(subtask))),
+                files: files.iter().filter_map(stored_file).collect(),
+                splits: splits.iter().filter(|(_, left)| !left.is_empty()).map(reader_splits).collect(),
+                accumulators: self.graph.execution(execution).accumulators.clone(),
+            }
+        });
+        let operator = |operator: &OperatorSpec| OperatorIdentity {
+            id: operator.id,
+            name: operator.name.clone(),
+            uid: operator.uid.clone(),
+        };
+        VertexState {
+            id: vertex.id,
+            name: vertex.name.clone(),
+            parallelism: vertex.parallelism,
+            max_parallelism: max,
+            operators: spec.operators.iter().map(operator).collect(),
+            subtasks: subtasks.collect(),
+        }
+    }
 }
 
-fn vertex_state(spec: &JobVertex, vertex: &Vertex, pending: &Pending) -> VertexState {
-    let max = MaxParallelism::new(vertex.max_parallelism).unwrap_or(MaxParallelism::LARGEST);
-    let groups = KeyGroupAssignment::new(max, vertex.parallelism).ok();
-    let subtasks = vertex.executions().zip(0..).map(|(execution, subtask)| {
-        let files = pending.states.get(&execution).map(|state| &state.files[..]).unwrap_or_default();
-        SubtaskState {
-            finished: pending.finished.contains(&execution),
-            key_groups: groups.and_then(|groups| groups.range_of(SubtaskIndex(subtask))),
-            files: files.iter().filter_map(stored_file).collect(),
-        }
-    });
-    let operator = |operator: &OperatorSpec| OperatorIdentity {
-        id: operator.id,
-        name: operator.name.clone(),
-        uid: operator.uid.clone(),
-    };
-    VertexState {
-        id: vertex.id,
-        name: vertex.name.clone(),
-        parallelism: vertex.parallelism,
-        max_parallelism: max,
-        operators: spec.operators.iter().map(operator).collect(),
-        subtasks: subtasks.collect(),
-    }
+fn reader_splits((source, splits): &(OperatorId, Vec<Bytes>)) -> ReaderSplits {
+    ReaderSplits { source: *source, splits: splits.clone() }
 }
 
 fn stored_file(file: &flott_core::checkpoint::StateFile) -> Option<StateFile> {

@@ -9,7 +9,11 @@ use flott_core::{
 };
 
 use super::{JobMasterCore, Phase, regions::RegionPhase};
-use crate::{commit::Asked, execution_graph::transition::ExecutionStep, index::ExecutionIndex};
+use crate::{
+    commit::Asked,
+    execution_graph::{add_accumulators, transition::ExecutionStep},
+    index::ExecutionIndex,
+};
 
 impl JobMasterCore {
     pub(super) fn worker_message(&mut self, worker: &WorkerKey, epoch: JobMasterEpoch, message: WorkerToJob) {
@@ -147,7 +151,7 @@ impl JobMasterCore {
                 if self.states.phase(region) == RegionPhase::Deployed {
                     let entry = self.graph.execution_mut(execution);
                     entry.committables = change.committables;
-                    entry.accumulators = change.accumulators;
+                    add_accumulators(&mut entry.accumulators, change.accumulators);
                     self.mark_done(execution);
                     self.checkpoints.finished(execution);
                 }

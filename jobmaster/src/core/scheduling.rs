@@ -164,7 +164,10 @@ impl JobMasterCore {
         };
         self.prepared |= self.graph.vertex_of(execution).has_sink;
         self.processes.deployed(&placement.host.worker, execution);
-        self.graph.execution_mut(execution).placement = Some(placement);
+        let accumulators = self.inherited_accumulators(execution);
+        let entry = self.graph.execution_mut(execution);
+        entry.placement = Some(placement);
+        entry.accumulators = accumulators;
         self.apply(execution, ExecutionStep::Deploy);
     }
 

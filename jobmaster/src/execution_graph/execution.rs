@@ -69,7 +69,7 @@ pub struct Execution {
     pub prepared: Vec<(CheckpointId, Vec<Committable>)>,
     /// What its sinks have prepared at the end.
     pub committables: Vec<Committable>,
-    /// Its results by name.
+    /// Its results by name: those that it began with, and when it has finished, its own with them.
     pub accumulators: BTreeMap<String, Accumulator>,
     /// Whether it has finished and its output still counts: what was lost, or is to be made again, does not.
     pub done: bool,
@@ -171,5 +171,19 @@ impl Execution {
     /// The subtask as people see it.
     pub fn subtask_view(&self) -> SubtaskView {
         SubtaskView { current: self.view(), previous: self.previous.iter().cloned().collect() }
+    }
+}
+
+/// Adds results to those that are there. What is of another type than its namesake is kept beside it.
+pub fn add_accumulators(known: &mut BTreeMap<String, Accumulator>, results: BTreeMap<String, Accumulator>) {
+    for (name, result) in results {
+        match known.get_mut(&name) {
+            None => drop(known.insert(name, result)),
+            Some(before) => {
+                if !before.merge(result.clone()) {
+                    known.insert(format!("{name} (later)"), result);
+                }
+            }
+        }
     }
 }

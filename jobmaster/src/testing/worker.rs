@@ -68,8 +68,6 @@ pub enum Outcome {
 pub struct FakeStore {
     /// What a subtask had read at a barrier.
     at: BTreeMap<(CheckpointId, VertexId, SubtaskIndex), Vec<Bytes>>,
-    /// What it had read when it finished, by attempt.
-    finished: BTreeMap<AttemptId, Vec<Bytes>>,
     /// The newest barrier that sources have given.
     newest: Option<CheckpointId>,
     /// What commits that went well have made visible.
@@ -342,13 +340,8 @@ impl FakeWorker {
                 let AttemptId { vertex, subtask, .. } = task.attempt;
                 let restore = task.restore.as_deref();
                 let had_finished = restore.is_some_and(|restore| restore.finished);
-                let read = if had_finished {
-                    let mut attempts = store.finished.iter().rev();
-                    attempts.find(|(of, _)| (of.vertex, of.subtask) == (vertex, subtask)).map(|(_, read)| read.clone())
-                } else {
-                    restore.and_then(|restore| store.at.get(&(restore.checkpoint, vertex, subtask)).cloned())
-                };
-                let read = read.unwrap_or_default();
+                let read = restore.and_then(|restore| store.at.get(&(restore.checkpoint, vertex, subtask)).cloned());
+                let read = read.filter(|_| !had_finished).unwrap_or_default();
                 let (barrier, exhausted) = (store.newest, had_finished);
                 let task_state = Task { barrier, had_finished, state, read, asked: false, exhausted };
                 process.tasks.insert(task.attempt, task_state);
@@ -437,12 +430,14 @@ impl FakeWorker {
         })))
     }
 
-    /// A task finishes: it tells which splits it has read, and what its sink has prepared.
+    /// A task finishes: it tells which splits it has read, and what its sink has prepared; unless its subtask had finished before.
     pub fn finish(&mut self, attempt: AttemptId) -> Option<WorkerToJob> {
         let sink = self.profile.sinks.get(&attempt.vertex).copied();
         let process = self.process.as_mut()?;
         let task = process.tasks.remove(&attempt)?;
-        self.profile.store.lock().unwrap().finished.insert(attempt, task.read.clone());
+        if task.had_finished {
+            return self.report(attempt, ExecutionState::Finished, None);
+        }
         let read = task.read.iter().map(|split| String::from_utf8_lossy(split).into_owned()).collect();
         let committable = sink.map(|sink| Committable { sink, attempt, data: Bytes::from(attempt.to_string()) });
         self.says(HostToJob::TaskState(TaskStateChange {

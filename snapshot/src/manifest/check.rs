@@ -13,7 +13,7 @@ use flott_core::{
     key_group::KeyGroupRange,
 };
 
-use super::{DataPath, Manifest, SnapshotKind, StateFile, VertexState, path::SHARED};
+use super::{DataPath, Manifest, ReaderSplits, SnapshotKind, StateFile, SubtaskState, VertexState, path::SHARED};
 
 /// How large and how many the things in a manifest may be: as in job graphs, far above what there is and far below what
 /// would hurt.
@@ -108,6 +108,11 @@ fn check_vertices(manifest: &Manifest) -> Result<Known<'_>, ManifestError> {
         for (index, subtask) in vertex.subtasks.iter().enumerate() {
             let field = format_args!("vertices[{at}].subtasks[{index}].files");
             check_files(field, manifest.kind, &subtask.files, &mut files)?;
+        }
+    }
+    for (at, vertex) in manifest.vertices.iter().enumerate() {
+        for (index, subtask) in vertex.subtasks.iter().enumerate() {
+            check_readers(format_args!("vertices[{at}].subtasks[{index}].splits"), vertex.id, subtask, &known)?;
         }
     }
     Ok(known)
@@ -213,6 +218,31 @@ fn check_files<'a>(
             let problem = format_args!("{} is elsewhere said to have other bytes or another checksum", file.path);
             return Err(ManifestError::new(format_args!("{field}[{at}]"), problem));
         }
+    }
+    Ok(())
+}
+
+/// Checks what the readers of one subtask had left.
+fn check_readers(
+    field: fmt::Arguments<'_>,
+    vertex: VertexId,
+    subtask: &SubtaskState,
+    known: &Known<'_>,
+) -> Result<(), ManifestError> {
+    count(field, subtask.splits.len(), limits::OPERATORS_MAX)?;
+    let mut seen = HashSet::new();
+    for (at, ReaderSplits { source, splits }) in subtask.splits.iter().enumerate() {
+        let field = format_args!("{field}[{at}]");
+        if known.operators.get(source) != Some(&vertex) {
+            return Err(ManifestError::new(
+                format_args!("{field}.source"),
+                format_args!("{source} is no operator of the vertex"),
+            ));
+        }
+        if !seen.insert(source) {
+            return Err(ManifestError::new(format_args!("{field}.source"), format_args!("{source} is there twice")));
+        }
+        count(format_args!("{field}.splits"), splits.len(), limits::SPLITS_MAX)?;
     }
     Ok(())
 }

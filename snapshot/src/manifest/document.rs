@@ -1,13 +1,18 @@
 //! The document in a place of a job's log: `_metadata`.
 //!
 //! ```json
-//! {"format":"flott.checkpoint","version":1,"engine":"0.1.0","checksum":"<64 hex digits>","manifest":{…}}
-//! {"format":"flott.checkpoint","version":1,"engine":"0.1.0","checksum":"<64 hex digits>","claim":{…}}
+//! {"format":"flott.checkpoint","version":2,"engine":"0.1.0","checksum":"<64 hex digits>","manifest":{…}}
+//! {"format":"flott.checkpoint","version":2,"engine":"0.1.0","checksum":"<64 hex digits>","claim":{…}}
 //! ```
 //!
 //! `checksum` is the BLAKE3 of the very bytes of the last value, from its first brace to its last, as in the document of
 //! a job graph. `engine` says who wrote it and is not compared. Fields that are unknown, missing or there twice are
 //! errors: a later version that adds some has another number.
+//!
+//! | version | |
+//! |---|---|
+//! | 1 | what readers had left of their splits is among the splits of the source |
+//! | 2 | it is with the readers, and subtasks that have finished have their results with them |
 
 use std::borrow::Cow;
 
@@ -25,12 +30,14 @@ use super::{
 
 /// What `format` says.
 pub const FORMAT: &str = "flott.checkpoint";
-/// What `version` says: the version of the format that is written, and the only one that is read.
-pub const VERSION: u64 = 1;
+/// What `version` says: the version of the format that is written.
+pub const VERSION: u64 = 2;
+/// The oldest version that is read.
+pub const OLDEST_VERSION: u64 = 1;
 /// Size above which a document is refused unread, in bytes.
 pub const SIZE_MAX: u64 = 1 << 30;
 
-const KIND: Kind = Kind { format: FORMAT, version: VERSION };
+const KIND: Kind = Kind { format: FORMAT, version: VERSION, oldest: OLDEST_VERSION };
 
 /// The mark of a JobMaster in the log of its job: whatever an older one may want to put there comes too late.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,7 +24,12 @@ pub fn manifest(kind: SnapshotKind, checkpoint: CheckpointId, epoch: u64, files:
         parallelism: 1,
         max_parallelism: max,
         operators: vec![OperatorIdentity { id: counter(), name: "count".to_owned(), uid: Some("counter".to_owned()) }],
-        subtasks: vec![SubtaskState { finished: false, key_groups: Some(KeyGroupRange::all(max)), files }],
+        subtasks: vec![SubtaskState {
+            finished: false,
+            key_groups: Some(KeyGroupRange::all(max)),
+            files,
+            ..SubtaskState::default()
+        }],
     };
     Manifest {
         job_id: JOB,

@@ -138,6 +138,26 @@ fn counts_are_right_after_a_process_was_killed_behind_a_checkpoint() {
     job.session.stop();
 }
 
+#[test]
+fn savepoints_of_every_version_of_the_format_are_gone_on_from() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let session = sandbox.session(&[]);
+    fs::write(sandbox.at("hold"), "").unwrap();
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
+    for version in 1..=flott_snapshot::manifest::document::VERSION {
+        let fixture = format!("{fixtures}/savepoint-version-{version}");
+        let out = sandbox.at(&format!("out-{version}"));
+        let arguments = ["held", "records=2000", "keys=20"].map(str::to_owned);
+        let places = [format!("hold={}", sandbox.at("hold")), format!("output={out}")];
+        let options = ["-p", "3", "-s", &format!("{fixture}/savepoint")];
+        session.run(&options, &test_program(), arguments.into_iter().chain(places)).success();
+        let before = fs::read_to_string(format!("{fixture}/lines.txt")).unwrap();
+        let lines: Vec<_> = before.lines().map(str::to_owned).chain(lines_in(&out)).collect();
+        check_running(&lines, &counts(2000, 20));
+    }
+    session.stop();
+}
+
 // ------------------------------------------------------------ output of a job without keyed state
 //
 // The program is the one of flott_tests::plain with `output=DIR` besides: numbers, each a line.

@@ -62,7 +62,7 @@ fn fields_may_stand_in_any_order_and_with_any_space() {
 fn other_formats_and_versions_are_refused() {
     refused(r#"{"format":"x","version":1}"#, r#"format: "x", expected "flott.job-graph""#);
     let later = r#"{"format":"flott.job-graph","version":2,"colour":"blue"}"#;
-    refused(later, "version: 2, expected 1, the one that flott 0.1.0 reads");
+    refused(later, "version: 2, expected 1, which flott 0.1.0 reads");
     let document = sealed("{}").replace("\"version\":1", "\"version\":-1");
     refused_somewhere(document, "version: invalid value: integer `-1`, expected u64");
 }
