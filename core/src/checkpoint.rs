@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     failure::Failure,
-    id::{AttemptId, CheckpointId, OperatorId, SubtaskIndex},
+    id::{AttemptId, CheckpointId, JobId, OperatorId, SubtaskIndex},
     key_group::KeyGroupRange,
     message::Committable,
 };
@@ -102,11 +102,20 @@ pub struct SnapshotFigures {
     pub state_bytes: u64,
 }
 
+/// Which snapshot something starts from. No two that are complete are called the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Origin {
+    /// The job that took it.
+    pub job: JobId,
+    /// Its number among those of that job.
+    pub checkpoint: CheckpointId,
+}
+
 /// What a subtask starts from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskRestore {
-    /// The checkpoint.
-    pub checkpoint: CheckpointId,
+    /// The snapshot.
+    pub origin: Origin,
     /// Directory that paths of files begin from.
     pub directory: String,
     /// Those that it may need something of, in order of vertices and subtasks.

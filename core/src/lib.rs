@@ -14,6 +14,7 @@
 //! - [`view`]: a job and a cluster as REST and the command line show them
 //! - [`key_group`]: the stable hash of a key, and key groups
 //! - [`checkpoint`]: what is said of checkpoints
+//! - [`journal`]: what a TaskManager notes for the JobMaster after this one
 //! - [`codec`]: the binary format of records, state and control messages
 //! - [`json`]: where in a JSON document an error lies
 //! - [`sealed`]: JSON documents with a format, a version and a checksum
@@ -26,6 +27,7 @@ pub mod config;
 pub mod failure;
 pub mod id;
 pub mod job_graph;
+pub mod journal;
 pub mod json;
 pub mod key_group;
 pub mod message;

@@ -19,16 +19,14 @@ pub use host::{
     ChannelId, Committable, Deployment, EXIT_EXECUTED_TWICE, EdgeDeployment, HostSetup, HostToJob, HostToWorker,
     JobToHost, Peer, PlanRequest, TaskDeployment, TaskStateChange, WorkerToHost, environment, executed,
 };
-pub use job::{
-    Found, JobSetup, JobToWorker, Journal, ListingJournal, ProcessLocation, ReaderJournal, TaskJournal, WorkerToJob,
-};
+pub use job::{Found, JobSetup, JobToWorker, ProcessLocation, WorkerToJob};
 pub use worker::{
     FromWorker, Heartbeat, LogAnswer, LogChunk, LogFile, LogRequest, Opening, Registration, SlotGrant, ToWorker,
     Welcome,
 };
 
 /// Name of the control protocol in the HTTP upgrade; the number changes when messages stop being understood.
-pub const CONTROL_PROTOCOL: &str = "flott-control/2";
+pub const CONTROL_PROTOCOL: &str = "flott-control/3";
 /// Path of the control connection on the REST port.
 pub const CONTROL_PATH: &str = "/flott/v1/control";
 /// Path under which blobs are served and taken on the REST port; a digest follows.

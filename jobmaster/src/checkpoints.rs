@@ -28,7 +28,7 @@ use flott_core::{
     checkpoint::{Barrier, Behind, SnapshotKind, SnapshotReport},
     failure::Failure,
     id::CheckpointId,
-    view::RestoredView,
+    view::{CheckpointView, RestoredView},
 };
 use flott_snapshot::Manifest;
 
@@ -62,6 +62,8 @@ pub struct Checkpoints {
     retained: VecDeque<CheckpointId>,
     began: Option<Millis>,
     ended: Option<Millis>,
+    /// Whether the next one is to begin whatever the interval.
+    is_overdue: bool,
     failed_in_row: u32,
     history: CheckpointHistory,
 }
@@ -71,13 +73,12 @@ impl Checkpoints {
     pub fn new(
         settings: Settings,
         next: CheckpointId,
-        restored: Option<RestoredView>,
+        restored: Option<CheckpointId>,
         graph: &Resolved,
         now: Millis,
     ) -> Self {
-        let retained = restored.iter().map(|restored| restored.id).collect();
-        let mut history = CheckpointHistory::new(graph);
-        restored.into_iter().for_each(|restored| history.restored(restored));
+        let retained = restored.into_iter().collect();
+        let history = CheckpointHistory::new(graph);
         Self {
             settings,
             next,
@@ -87,6 +88,7 @@ impl Checkpoints {
             retained,
             began: Some(now),
             ended: None,
+            is_overdue: false,
             failed_in_row: 0,
             history,
         }
@@ -112,9 +114,22 @@ impl Checkpoints {
         self.history.restored(what);
     }
 
+    /// Tasks go on that an earlier JobMaster has left, up to whose `barrier` none is begun again. Some may have come to it that others
+    /// never come to, and wait: the next one, which ends that, is due at once. `latest` is complete.
+    pub fn take_over(&mut self, barrier: CheckpointId, latest: Option<CheckpointView>) {
+        self.next = self.next.max(barrier.next());
+        self.is_overdue = latest.as_ref().map_or(CheckpointId(0), |latest| latest.id) < barrier;
+        if let Some(latest) = latest {
+            self.history.found(latest);
+        }
+    }
+
     /// When the next one is to begin, if the job is in a state for it: an interval after the last began, and a pause after it
     /// ended, when no more are under way than may be.
     pub fn due(&self) -> Option<Millis> {
+        if self.is_overdue {
+            return Some(Millis(0));
+        }
         let interval = self.settings.interval?;
         let storing = self.storing.iter().map(|(pending, _)| pending);
         let under_way = self.collecting.values().chain(&self.whole).chain(storing);
@@ -151,6 +166,7 @@ impl Checkpoints {
     ) -> Barrier {
         let barrier = Barrier { checkpoint: self.next, kind: purpose.kind(), behind: purpose.behind() };
         self.next = self.next.next();
+        self.is_overdue = false;
         if purpose == Purpose::Periodic {
             self.began = Some(now);
         }

@@ -35,6 +35,7 @@ mod reconciling;
 mod regions;
 mod scheduling;
 mod sources;
+mod taking_over;
 mod view;
 
 pub use checkpointing::RestorePoint;
@@ -167,7 +168,7 @@ impl JobMasterCore {
             // Whether that was done before is not known; done again it is harmless.
             commits.push(manifest.checkpoint, manifest.committables.clone());
         }
-        let restored = latest.as_ref().map(|point| point.view(spec.accepted_at));
+        let restored = latest.as_ref().map(|point| point.manifest.checkpoint);
         let settings = Settings::of(&spec);
         Ok(Self {
             checkpoints: Checkpoints::new(settings, spec.snapshots.next, restored, graph.resolved(), spec.accepted_at),
@@ -261,8 +262,14 @@ impl JobMasterCore {
         match self.spec.restored_commit.clone() {
             Some(committables) => self.restore(committables),
             None if self.spec.recovered && self.can_reconcile() => self.begin_reconciling(),
-            None => self.begin_executing(),
+            None => self.begin_anew(),
         }
+    }
+
+    /// All tasks are to be deployed.
+    fn begin_anew(&mut self) {
+        self.note_restored();
+        self.begin_executing();
     }
 
     fn begin_executing(&mut self) {

@@ -190,7 +190,7 @@ impl ExecutionGraph {
     pub fn accumulators(&self) -> BTreeMap<String, Accumulator> {
         let mut merged: BTreeMap<String, Accumulator> = BTreeMap::new();
         for (index, execution) in self.executions.iter().filter(|(_, execution)| execution.done) {
-            for (name, value) in &execution.accumulators {
+            for (name, value) in &execution.results(true) {
                 match merged.get_mut(name) {
                     None => {
                         merged.insert(name.clone(), value.clone());

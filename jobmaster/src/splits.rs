@@ -21,6 +21,7 @@ use bytes::Bytes;
 use flott_core::{
     failure::Failure,
     id::{AttemptId, AttemptNumber, CheckpointId, OperatorId, SubtaskIndex},
+    journal::SplitMark,
 };
 
 use crate::index::VertexIndex;
@@ -48,8 +49,6 @@ pub struct Assignment {
     pub attempt: AttemptId,
     /// `None`: there are no more.
     pub split: Option<Bytes>,
-    /// Its place in the list; nothing for what is left of one that was begun.
-    pub place: Option<u32>,
     /// How many splits the reader is to hold at a time; at least 1.
     pub share: u32,
 }
@@ -61,6 +60,19 @@ struct Given {
     split: Bytes,
     /// The newest barrier that was sent before.
     after: CheckpointId,
+}
+
+/// A reader that an earlier JobMaster has left.
+#[derive(Debug, Clone)]
+pub struct TakenReader {
+    /// Which.
+    pub attempt: AttemptId,
+    /// What it was given since the latest checkpoint, each with the newest barrier that was sent before.
+    pub given: Vec<(CheckpointId, SplitMark)>,
+    /// What it had left at the latest checkpoint, unless it began from it.
+    pub left: Vec<Bytes>,
+    /// Whether it was told that there are no more.
+    pub is_dismissed: bool,
 }
 
 /// Hands out the splits of one source.
@@ -171,9 +183,8 @@ impl SplitCoordinator {
                 self.dismissed.insert(attempt.subtask, attempt.attempt);
             }
         }
-        let place = next.as_ref().and_then(|(place, _)| u32::try_from(*place).ok());
         let split = next.map(|(_, split)| split);
-        Some(Assignment { attempt, split, place, share: share(splits, self.readers, attempt.subtask) })
+        Some(Assignment { attempt, split, share: share(splits, self.readers, attempt.subtask) })
     }
 
     /// An attempt has ended: it will not list, and does not wait. What it read stays read. `true` if another is to be
@@ -187,17 +198,34 @@ impl SplitCoordinator {
         listed
     }
 
-    /// Takes over what an attempt was given of the list, before any checkpoint of this list; `false` if it cannot have been
-    /// given that.
-    pub fn restore_reader(&mut self, attempt: AttemptId, given: &[u32], is_dismissed: bool) -> bool {
-        let taken = given.iter().map(|place| {
-            let place = Place::from(*place);
-            self.unassigned.remove(&place).map(|split| Given { place, split, after: self.barrier })
-        });
-        let Some(taken) = taken.collect::<Option<Vec<_>>>() else { return false };
-        self.given.entry(attempt.subtask).or_default().extend(taken);
-        if is_dismissed {
-            self.dismissed.insert(attempt.subtask, attempt.attempt);
+    /// Takes over from an earlier JobMaster: `splits` are those that nobody had begun at the latest checkpoint, `readers` are all
+    /// that read, and `barrier` is the newest that was sent. `false` if they cannot have been given what they say.
+    pub fn take_over(&mut self, splits: Option<Vec<Bytes>>, readers: Vec<TakenReader>, barrier: CheckpointId) -> bool {
+        *self = Self { barrier, ..Self::new(self.source, self.vertex, self.readers) };
+        if let Some(splits) = splits {
+            self.restore(splits);
+        }
+        let mut places: BTreeMap<SplitMark, Vec<Place>> = BTreeMap::new();
+        if readers.iter().any(|reader| !reader.given.is_empty()) {
+            // The first of equal ones is taken first.
+            for (place, split) in self.unassigned.iter().rev() {
+                places.entry(SplitMark::of(split)).or_default().push(*place);
+            }
+        }
+        for TakenReader { attempt, given, left, is_dismissed } in readers {
+            for (after, mark) in given {
+                let place = places.get_mut(&mark).and_then(Vec::pop);
+                let Some((place, split)) = place.and_then(|place| self.unassigned.remove_entry(&place)) else {
+                    return false;
+                };
+                self.given.entry(attempt.subtask).or_default().push(Given { place, split, after });
+            }
+            if !left.is_empty() {
+                self.left.insert(attempt.subtask, left);
+            }
+            if is_dismissed {
+                self.dismissed.insert(attempt.subtask, attempt.attempt);
+            }
         }
         true
     }

@@ -72,7 +72,7 @@ fn failed(cluster: &Cluster) -> TaskStateChange {
         match cluster.next() {
             (from, HostToJob::RequestSplit { attempt, source }) => {
                 let split = Some(split(u64::MAX));
-                cluster.hosts[from].deliver(JobToHost::AssignSplit { attempt, source, split, place: None, share: 1 });
+                cluster.hosts[from].deliver(JobToHost::AssignSplit { attempt, source, split, share: 1 });
             }
             (_, HostToJob::TaskState(change)) if change.state == ExecutionState::Failed => return change,
             _ => {}
@@ -260,7 +260,7 @@ fn a_task_that_spins_is_reported_on_and_others_can_be_asked_for() {
     while !spinning.load(SeqCst) {
         if let Ok((_, HostToJob::RequestSplit { attempt, source })) = cluster.inbox.try_recv() {
             let split = Some(split(u64::MAX));
-            cluster.hosts[0].deliver(JobToHost::AssignSplit { attempt, source, split, place: None, share: 1 });
+            cluster.hosts[0].deliver(JobToHost::AssignSplit { attempt, source, split, share: 1 });
         }
         std::thread::yield_now();
     }

@@ -194,7 +194,7 @@ impl Reading {
         let requested = self.next_word();
         let HostToJob::RequestSplit { attempt, source } = requested else { panic!("{requested:?} is no request") };
         let split = split.map(|split| Bytes::from(codec::to_vec(&split).unwrap()));
-        self.cluster.hosts[0].deliver(JobToHost::AssignSplit { attempt, source, split, place: None, share });
+        self.cluster.hosts[0].deliver(JobToHost::AssignSplit { attempt, source, split, share });
     }
 
     /// The next word to the JobMaster that is not about the state of the task.
@@ -278,7 +278,7 @@ impl Reading {
         loop {
             match self.cluster.next().1 {
                 HostToJob::RequestSplit { attempt, source } => {
-                    let answer = JobToHost::AssignSplit { attempt, source, split: None, place: None, share: 1 };
+                    let answer = JobToHost::AssignSplit { attempt, source, split: None, share: 1 };
                     self.cluster.hosts[0].deliver(answer);
                 }
                 HostToJob::TaskState(change) if change.state.is_terminal() => {
@@ -316,7 +316,7 @@ fn a_source_holds_as_many_splits_as_are_its_share() {
     // Split 3, which was not asked for, comes all the same, and is read.
     let split = |split: u32| Some(Bytes::from(codec::to_vec(&split).unwrap()));
     for split in [split(3), None] {
-        let answer = JobToHost::AssignSplit { attempt: attempt(1, 0), source, split, place: None, share: 2 };
+        let answer = JobToHost::AssignSplit { attempt: attempt(1, 0), source, split, share: 2 };
         reading.cluster.hosts[0].deliver(answer);
     }
     reading.give(3, vec![3]);

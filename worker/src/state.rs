@@ -8,7 +8,6 @@
 
 mod event;
 mod fences;
-mod journal;
 mod process;
 #[cfg(test)]
 mod property_tests;
@@ -303,6 +302,11 @@ impl State {
                 }
             }
             JobToWorker::StartProcess(setup) => self.start(now, job, setup, out),
+            JobToWorker::Completed { checkpoint } => {
+                if let Some(entry) = self.jobs.get_mut(&job) {
+                    entry.process.completed(checkpoint);
+                }
+            }
             JobToWorker::Forget => self.drop_job(now, job, Ending::Ask, out),
             // Handled before it is admitted, since that would sweep out what it is about.
             JobToWorker::Adopt { .. } => {}

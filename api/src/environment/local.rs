@@ -261,8 +261,8 @@ impl LocalCluster {
 
     fn obey(&mut self, message: JobToWorker) {
         match message {
-            // There was no JobMaster before this one.
-            JobToWorker::AcceptSlots(_) | JobToWorker::Adopt { .. } => {}
+            // There was no JobMaster before this one, and none follows.
+            JobToWorker::AcceptSlots(_) | JobToWorker::Adopt { .. } | JobToWorker::Completed { .. } => {}
             JobToWorker::RejectSlots(allocations) | JobToWorker::FreeSlots(allocations) => {
                 for allocation in allocations {
                     self.grants.remove(&allocation);

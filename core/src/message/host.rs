@@ -115,8 +115,6 @@ pub enum JobToHost {
         source: OperatorId,
         /// The split; `None` when there are no more.
         split: Option<Bytes>,
-        /// Its place in the source's list, by which the TaskManager remembers it.
-        place: Option<u32>,
         /// Splits that this reader is to hold open at most if all are to have about as many; at least 1.
         share: u32,
     },

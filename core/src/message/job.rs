@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{HostToJob, JobToHost, SlotGrant, TaskStateChange};
+use super::{HostToJob, JobToHost, SlotGrant};
 use crate::{
     failure::Failure,
-    id::{AllocationId, AttemptId, Digest, JobId, JobSecret, OperatorId, ProcessId, WorkerId},
+    id::{AllocationId, AttemptId, CheckpointId, Digest, JobId, JobSecret, ProcessId, WorkerId},
+    journal::Journal,
 };
 
 /// From a TaskManager to a job's JobMaster.
@@ -57,54 +57,6 @@ pub struct Found {
     pub attempts: Vec<AttemptId>,
 }
 
-/// What a job process was told and has told, as far as it counts for the next JobMaster.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Journal {
-    /// The newest attempt here of each subtask.
-    pub tasks: Vec<TaskJournal>,
-    /// Lists of splits that were asked for here.
-    pub listings: Vec<ListingJournal>,
-    /// Whether a barrier has come here.
-    pub snapshots: bool,
-}
-
-/// One attempt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TaskJournal {
-    /// Which.
-    pub attempt: AttemptId,
-    /// The slot it runs in.
-    pub allocation: AllocationId,
-    /// Its latest report.
-    pub report: Option<TaskStateChange>,
-    /// What it reads.
-    pub readers: Vec<ReaderJournal>,
-}
-
-/// What one attempt was given of a source.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ReaderJournal {
-    /// The source.
-    pub source: OperatorId,
-    /// Splits, by their places in the list.
-    pub given: Vec<u32>,
-    /// It was told that there are no more.
-    pub is_dismissed: bool,
-    /// Requests that are not answered.
-    pub unanswered: u32,
-}
-
-/// A source's list of splits.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ListingJournal {
-    /// The source.
-    pub source: OperatorId,
-    /// Who was asked for it.
-    pub lister: AttemptId,
-    /// The list, if there is an answer.
-    pub splits: Option<Vec<Bytes>>,
-}
-
 /// From a JobMaster to a TaskManager.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum JobToWorker {
@@ -120,6 +72,11 @@ pub enum JobToWorker {
     Adopt {
         /// Which.
         process: ProcessId,
+    },
+    /// A checkpoint is complete: what it holds need not be remembered for the next JobMaster.
+    Completed {
+        /// Which.
+        checkpoint: CheckpointId,
     },
     /// The job has ended or left this worker: end its process, free its slots, forget it.
     Forget,

@@ -68,6 +68,11 @@ impl CheckpointHistory {
         CheckpointsView { history: self.entries.iter().rev().cloned().collect(), ..self.view.clone() }
     }
 
+    /// An earlier JobMaster has completed it.
+    pub(super) fn found(&mut self, what: CheckpointView) {
+        self.view.latest_completed = Some(what);
+    }
+
     pub(super) fn restored(&mut self, what: RestoredView) {
         self.view.restored += 1;
         self.view.latest_restored = Some(what);

@@ -54,6 +54,14 @@ impl CommitQueue {
         }
     }
 
+    /// Rounds go on after those of an earlier JobMaster: what is said of these is not taken for an answer.
+    pub fn after_round(&mut self, round: u32) {
+        self.round = self.round.max(round);
+        if let Some((_, commit)) = &mut self.current {
+            commit.round = commit.round.max(round);
+        }
+    }
+
     /// Takes all that is not visible yet, for another commit; its rounds go on from the number that comes with it.
     pub fn take_all(&mut self) -> (Vec<Committable>, u32) {
         let all = self.open().cloned().collect();

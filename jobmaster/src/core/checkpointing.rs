@@ -7,12 +7,12 @@ use std::{
 
 use bytes::Bytes;
 use flott_core::{
-    checkpoint::{Behind, RestorePart, SnapshotKind, SnapshotReport, TaskRestore},
+    checkpoint::{Behind, Origin, RestorePart, SnapshotKind, SnapshotReport, TaskRestore},
     failure::Failure,
     id::{CheckpointId, OperatorId, SubtaskIndex},
     job_graph::ExecutionMode,
     key_group::KeyGroupRange,
-    message::{Committable, JobToHost},
+    message::{Committable, JobToHost, JobToWorker},
     status::ExecutionState,
     view::{Accumulator, RestoredView},
 };
@@ -41,15 +41,27 @@ pub struct RestorePoint {
 impl RestorePoint {
     /// As it is shown.
     pub(super) fn view(&self, now: Millis) -> RestoredView {
-        let Self { manifest, directory } = self;
-        let (kind, location) = match manifest.kind {
-            flott_snapshot::SnapshotKind::Checkpoint => {
-                (SnapshotKind::Checkpoint, checkpoint_location(directory, manifest.checkpoint))
-            }
-            flott_snapshot::SnapshotKind::Savepoint => (SnapshotKind::Savepoint, directory.clone()),
+        let kind = match self.manifest.kind {
+            flott_snapshot::SnapshotKind::Checkpoint => SnapshotKind::Checkpoint,
+            flott_snapshot::SnapshotKind::Savepoint => SnapshotKind::Savepoint,
         };
-        RestoredView { id: manifest.checkpoint, kind, restored_at: now.0, location, discarded: false }
+        let location = self.location();
+        RestoredView { id: self.manifest.checkpoint, kind, restored_at: now.0, location, discarded: false }
     }
+
+    /// Where it is, for people.
+    pub(super) fn location(&self) -> String {
+        let Self { manifest, directory } = self;
+        match manifest.kind {
+            flott_snapshot::SnapshotKind::Checkpoint => checkpoint_location(directory, manifest.checkpoint),
+            flott_snapshot::SnapshotKind::Savepoint => directory.clone(),
+        }
+    }
+}
+
+/// What tasks begin from that begin from it.
+pub(super) fn origin_of(manifest: &Manifest) -> Origin {
+    Origin { job: manifest.job_id, checkpoint: manifest.checkpoint }
 }
 
 /// Where a checkpoint of the job is whose checkpoints are in `directory`.
@@ -240,6 +252,10 @@ impl JobMasterCore {
             }
             return;
         }
+        let workers: Vec<_> = self.processes.hosts().map(|host| host.worker.clone()).collect();
+        for worker in workers {
+            self.send(&worker, JobToWorker::Completed { checkpoint });
+        }
         self.keep_promises(&manifest);
         for execution in self.graph.resolved().executions() {
             let finished = pending.finished.contains(&execution);
@@ -322,7 +338,7 @@ impl JobMasterCore {
             }
         }
         Some(Box::new(TaskRestore {
-            checkpoint: manifest.checkpoint,
+            origin: origin_of(manifest),
             directory: directory.clone(),
             parts,
             finished: self.had_finished(execution, manifest),
@@ -330,8 +346,8 @@ impl JobMasterCore {
         }))
     }
 
-    /// What a subtask begins with as its results: those of what had finished. With another parallelism, the first takes all.
-    pub(super) fn inherited_accumulators(&self, execution: ExecutionIndex) -> BTreeMap<String, Accumulator> {
+    /// Results by name of what had finished of a subtask. With another parallelism, the first takes those of all.
+    pub(super) fn inherited_results(&self, execution: ExecutionIndex) -> BTreeMap<String, Accumulator> {
         let vertex = self.graph.vertex_of(execution);
         let stored =
             self.latest.iter().flat_map(|point| &point.manifest.vertices).find(|stored| stored.id == vertex.id);
@@ -366,7 +382,7 @@ impl JobMasterCore {
 }
 
 /// What tells a committable from others.
-fn promise(committable: &Committable) -> (OperatorId, Bytes) {
+pub(super) fn promise(committable: &Committable) -> (OperatorId, Bytes) {
     (committable.sink, committable.data.clone())
 }
 

@@ -69,12 +69,13 @@ impl Composer<'_> {
                 Some(state) => (&state.files[..], &state.splits[..]),
                 None => Default::default(),
             };
+            let finished = pending.finished.contains(&execution);
             SubtaskState {
-                finished: pending.finished.contains(&execution),
+                finished,
                 key_groups: groups.and_then(|groups| groups.range_of(SubtaskIndex(subtask))),
                 files: files.iter().filter_map(stored_file).collect(),
                 splits: splits.iter().filter(|(_, left)| !left.is_empty()).map(reader_splits).collect(),
-                accumulators: self.graph.execution(execution).accumulators.clone(),
+                accumulators: self.graph.execution(execution).results(finished),
             }
         });
         let operator = |operator: &OperatorSpec| OperatorIdentity {

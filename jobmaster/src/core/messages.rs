@@ -9,11 +9,7 @@ use flott_core::{
 };
 
 use super::{JobMasterCore, Phase, regions::RegionPhase};
-use crate::{
-    commit::Asked,
-    execution_graph::{add_accumulators, transition::ExecutionStep},
-    index::ExecutionIndex,
-};
+use crate::{commit::Asked, execution_graph::transition::ExecutionStep, index::ExecutionIndex};
 
 impl JobMasterCore {
     pub(super) fn worker_message(&mut self, worker: &WorkerKey, epoch: JobMasterEpoch, message: WorkerToJob) {
@@ -151,7 +147,7 @@ impl JobMasterCore {
                 if self.states.phase(region) == RegionPhase::Deployed {
                     let entry = self.graph.execution_mut(execution);
                     entry.committables = change.committables;
-                    add_accumulators(&mut entry.accumulators, change.accumulators);
+                    entry.accumulators = change.accumulators;
                     self.mark_done(execution);
                     self.checkpoints.finished(execution);
                 }

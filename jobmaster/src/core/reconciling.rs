@@ -1,34 +1,32 @@
 //! Tasks that an earlier JobMaster has left: taken over if all are there, else the job starts over.
 //!
 //! TaskManagers say what runs ([`Found`]), are told to hand it over when nothing is missing, and answer with their journals
-//! ([`Journal`]), from which placements, states and splits are put together. Until the last journal is there, nothing is
-//! decided: what processes say meanwhile waits. Anything that does not fit makes the job start over, as it would have
+//! ([`Journal`]), from which placements, states and splits are [put together](super::taking_over). Until the last journal is there,
+//! nothing is decided: what processes say meanwhile waits. Anything that does not fit makes the job start over, as it would have
 //! without any of this. `docs/dev/recovery.md` has the contract.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use flott_core::{
     id::{JobMasterEpoch, ProcessId, WorkerKey},
-    message::{Found, HostToJob, JobToWorker, Journal, ListingJournal, TaskJournal, WorkerToJob},
+    journal::Journal,
+    message::{Found, HostToJob, JobToWorker, WorkerToJob},
 };
 
-use super::{JobMasterCore, Phase, regions::RegionPhase};
-use crate::{index::ExecutionIndex, time::Millis};
-
-/// The newest attempt of each subtask, and where it was found.
-type Tasks = BTreeMap<ExecutionIndex, (WorkerKey, TaskJournal)>;
+use super::{JobMasterCore, Phase};
+use crate::time::Millis;
 
 /// What is known so far.
 #[derive(Debug, Clone)]
 pub(super) struct Reconciling {
     until: Millis,
     subtasks: usize,
-    found: BTreeMap<WorkerKey, Found>,
+    pub(super) found: BTreeMap<WorkerKey, Found>,
     /// Whether the processes were told that they are adopted.
     asked: bool,
-    journals: BTreeMap<WorkerKey, Journal>,
+    pub(super) journals: BTreeMap<WorkerKey, Journal>,
     /// What adopted processes said before all were.
-    said: Vec<(WorkerKey, ProcessId, HostToJob)>,
+    pub(super) said: Vec<(WorkerKey, ProcessId, HostToJob)>,
 }
 
 impl Reconciling {
@@ -84,7 +82,7 @@ impl JobMasterCore {
         for worker in workers {
             self.send(&worker, JobToWorker::Forget);
         }
-        self.begin_executing();
+        self.begin_anew();
     }
 
     /// A process of an older JobMaster was found.
@@ -142,104 +140,5 @@ impl JobMasterCore {
             Ok(()) => *self = tried,
             Err(why) => self.give_up_reconciling(why),
         }
-    }
-
-    fn assemble(&mut self, reconciling: Reconciling) -> Result<(), &'static str> {
-        let Reconciling { found, journals, said, .. } = reconciling;
-        if journals.values().any(|journal| journal.snapshots) {
-            // What sinks have prepared since, and where readers were, is in no journal.
-            return Err("it has taken part in a checkpoint, and goes on from the latest");
-        }
-        let (tasks, listings) = self.newest(journals)?;
-        let mut secrets = found.values().map(|found| found.secret);
-        self.setup.secret = secrets.next().ok_or("nothing of it was found")?;
-        if secrets.any(|secret| secret != self.setup.secret) {
-            return Err("its processes do not know of each other");
-        }
-        for (worker, found) in &found {
-            self.processes.adopt(worker, found.location.clone());
-        }
-        for (execution, (worker, task)) in &tasks {
-            let slot = self.slots.sharing().of(*execution);
-            if !self.slots.adopt(slot, worker, task.allocation) {
-                return Err("its slots are not as they were");
-            }
-            self.states.set_ready(slot, true);
-            self.graph.execution_mut(*execution).attempt = task.attempt.attempt;
-        }
-        self.restore_splits(&tasks, listings)?;
-        self.begin_executing();
-        for region in self.regions.keys() {
-            self.states.regions[region].phase = RegionPhase::Deployed;
-            for slot in &self.states.regions[region].slots {
-                self.slots.settle(*slot);
-            }
-        }
-        for execution in tasks.keys() {
-            self.place(*execution);
-        }
-        tracing::info!(job = %self.spec.graph.job_id, tasks = tasks.len(), "tasks of an earlier JobMaster go on");
-        let process_of = |worker: &WorkerKey| found.get(worker).map(|found| found.location.process);
-        for (worker, task) in tasks.values() {
-            let process = process_of(worker).ok_or("a process of it is missing")?;
-            let requests = task.readers.iter().flat_map(|reader| {
-                let request = HostToJob::RequestSplit { attempt: task.attempt, source: reader.source };
-                std::iter::repeat_n(request, reader.unanswered as usize)
-            });
-            for message in task.report.clone().map(HostToJob::TaskState).into_iter().chain(requests) {
-                self.host_message(worker, process, message);
-            }
-        }
-        for (worker, process, message) in said {
-            self.host_message(&worker, process, message);
-        }
-        Ok(())
-    }
-
-    /// What counts of all journals.
-    fn newest(&self, journals: BTreeMap<WorkerKey, Journal>) -> Result<(Tasks, Vec<ListingJournal>), &'static str> {
-        let resolved = self.graph.resolved();
-        let (mut tasks, mut listings) = (Tasks::new(), Vec::new());
-        for (worker, journal) in journals {
-            for task in journal.tasks {
-                let vertex = resolved.by_id.get(&task.attempt.vertex).map(|vertex| &resolved.vertices[*vertex]);
-                let execution = vertex.and_then(|vertex| vertex.execution(task.attempt.subtask.0));
-                let execution = execution.ok_or("a task of it is none of the job graph")?;
-                let newest = tasks.get(&execution).map(|(_, known)| known.attempt.attempt);
-                if newest == Some(task.attempt.attempt) {
-                    return Err("one attempt was found twice");
-                }
-                if newest.is_none_or(|newest| newest < task.attempt.attempt) {
-                    tasks.insert(execution, (worker.clone(), task));
-                }
-            }
-            listings.extend(journal.listings);
-        }
-        if tasks.len() < resolved.subtasks as usize {
-            return Err("a task of it is missing");
-        }
-        Ok((tasks, listings))
-    }
-
-    fn restore_splits(&mut self, tasks: &Tasks, listings: Vec<ListingJournal>) -> Result<(), &'static str> {
-        for listing in listings {
-            let coordinator = self.splits.iter_mut().find(|splits| splits.source == listing.source);
-            let coordinator = coordinator.ok_or("a source of it is none of the job graph")?;
-            match listing.splits {
-                Some(splits) if coordinator.wants_listing() => coordinator.restore(splits),
-                Some(_) => return Err("there are two lists of its splits"),
-                // Should the answer still come, it is that of somebody who was not asked.
-                None => {}
-            }
-        }
-        for (execution, (_, task)) in tasks {
-            for reader in &task.readers {
-                let place = self.coordinator(*execution, reader.source).ok_or("a reader of it reads another source")?;
-                if !self.splits[place].restore_reader(task.attempt, &reader.given, reader.is_dismissed) {
-                    return Err("its list of splits is lost");
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -164,10 +164,10 @@ impl JobMasterCore {
         };
         self.prepared |= self.graph.vertex_of(execution).has_sink;
         self.processes.deployed(&placement.host.worker, execution);
-        let accumulators = self.inherited_accumulators(execution);
+        let inherited = self.inherited_results(execution);
         let entry = self.graph.execution_mut(execution);
         entry.placement = Some(placement);
-        entry.accumulators = accumulators;
+        entry.inherited = inherited;
         self.apply(execution, ExecutionStep::Deploy);
     }
 

@@ -60,9 +60,9 @@ impl JobMasterCore {
     }
 
     fn send_split(&mut self, source: OperatorId, assignment: Assignment) {
-        let Assignment { attempt, split, place, share } = assignment;
+        let Assignment { attempt, split, share } = assignment;
         if let Some(host) = self.graph.current(attempt).and_then(|execution| self.host_of(execution)) {
-            self.send_host(&host, JobToHost::AssignSplit { attempt, source, split, place, share });
+            self.send_host(&host, JobToHost::AssignSplit { attempt, source, split, share });
         }
     }
 

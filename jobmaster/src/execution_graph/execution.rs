@@ -69,7 +69,9 @@ pub struct Execution {
     pub prepared: Vec<(CheckpointId, Vec<Committable>)>,
     /// What its sinks have prepared at the end.
     pub committables: Vec<Committable>,
-    /// Its results by name: those that it began with, and when it has finished, its own with them.
+    /// Results by name of those that had finished in what it began from.
+    pub inherited: BTreeMap<String, Accumulator>,
+    /// Its own results by name.
     pub accumulators: BTreeMap<String, Accumulator>,
     /// Whether it has finished and its output still counts: what was lost, or is to be made again, does not.
     pub done: bool,
@@ -92,6 +94,7 @@ impl Execution {
             failure: None,
             prepared: Vec::new(),
             committables: Vec::new(),
+            inherited: BTreeMap::new(),
             accumulators: BTreeMap::new(),
             done: false,
             output_lost: false,
@@ -137,6 +140,15 @@ impl Execution {
         let prepared = self.prepared.iter().filter(move |(id, _)| *id <= checkpoint || finished);
         let last = self.committables.iter().filter(move |_| finished);
         prepared.flat_map(|(_, committables)| committables).chain(last).cloned()
+    }
+
+    /// Its results by name for a checkpoint in which it had `finished` or not.
+    pub fn results(&self, finished: bool) -> BTreeMap<String, Accumulator> {
+        let mut results = self.inherited.clone();
+        if finished {
+            add_accumulators(&mut results, self.accumulators.clone());
+        }
+        results
     }
 
     /// All that is not part of a complete checkpoint.

@@ -22,7 +22,7 @@ use flott_snapshot::Manifest;
 use super::worker::{FakeWorker, Profile};
 use crate::{
     checkpoints::RequestId,
-    core::{Action, Event, JobMasterCore, Taken},
+    core::{Action, Event, JobMasterCore, RestorePoint, Taken},
     failover::random::SeededRandom,
     spec::JobSpec,
     time::Millis,
@@ -53,6 +53,8 @@ pub struct FakeCluster {
     pub ended: Vec<JobView>,
     /// Manifests that were asked for; more than one is a bug.
     pub manifests: Vec<Vec<Committable>>,
+    /// Whether one of these is durable.
+    persisted: bool,
     /// Whether manifests are written at once.
     pub persists: bool,
     /// Manifests of checkpoints that are to be stored, and are not answered.
@@ -67,6 +69,8 @@ pub struct FakeCluster {
     pub declared: BTreeMap<ResourceProfile, u32>,
     /// Whether it was declared that the slots the job has are of no use to it so far.
     pub idle: bool,
+    /// Whether it was declared that what there is may be the job's, so that it gets nothing else.
+    reconciling: bool,
     /// Things that must never happen, and did.
     pub faults: Vec<String>,
     /// Messages that the JobMaster has sent.
@@ -102,6 +106,7 @@ impl FakeCluster {
             statuses: Vec::new(),
             ended: Vec::new(),
             manifests: Vec::new(),
+            persisted: false,
             persists: true,
             storing: VecDeque::new(),
             stored: Vec::new(),
@@ -109,6 +114,7 @@ impl FakeCluster {
             barriers: BTreeMap::new(),
             declared: BTreeMap::new(),
             idle: false,
+            reconciling: false,
             faults: Vec::new(),
             sent: 0,
             order,
@@ -202,27 +208,41 @@ impl FakeCluster {
 
     /// Where an attempt is alive.
     pub fn worker_of(&self, attempt: AttemptId) -> Option<WorkerKey> {
-        let (current, worker) = self.alive.get(&(attempt.vertex, attempt.subtask))?;
-        (*current == attempt).then(|| worker.clone())
+        let known = self.alive.get(&(attempt.vertex, attempt.subtask)).filter(|(current, _)| *current == attempt);
+        if let Some((_, worker)) = known {
+            return Some(worker.clone());
+        }
+        let mut left = self.workers.iter().filter(|(_, worker)| worker.is_orphan());
+        let (key, _) = left.find(|(_, worker)| worker.live().any(|(live, _)| live == attempt))?;
+        Some(key.clone())
     }
 
     fn at_worker(&mut self, worker: &WorkerKey, act: impl FnOnce(&mut FakeWorker) -> Vec<WorkerToJob>) -> bool {
         let Some(fake) = self.workers.get_mut(worker) else { return false };
         let free = fake.free();
-        for (attempt, _) in fake.live() {
-            self.alive.remove(&(attempt.vertex, attempt.subtask));
+        if !fake.is_orphan() {
+            for (attempt, _) in fake.live() {
+                self.alive.remove(&(attempt.vertex, attempt.subtask));
+            }
         }
         let answers = act(fake);
-        // No subtask is alive twice.
-        for (attempt, _) in fake.live() {
+        // No subtask is alive twice, but for those of a JobMaster before, and those that are about to be forgotten: what they do
+        // does not count.
+        let lanes = &self.to_workers;
+        let is_forgotten =
+            |worker: &WorkerKey| lanes.get(worker).is_some_and(|lane| lane.contains(&JobToWorker::Forget));
+        for (attempt, _) in fake.live().filter(|_| !fake.is_orphan()) {
             let before = self.alive.insert((attempt.vertex, attempt.subtask), (attempt, worker.clone()));
-            if let Some((other, on)) = before {
+            if let Some((other, on)) = before.filter(|(_, on)| !is_forgotten(on) && !is_forgotten(worker)) {
                 self.faults.push(format!("{attempt} runs on {worker} while {other} runs on {on}"));
             }
         }
         let epoch = fake.epoch();
         self.unmatched |= fake.free() > free;
         let acted = !answers.is_empty();
+        if fake.is_orphan() {
+            return acted;
+        }
         self.to_master.extend(answers.into_iter().map(|answer| (worker.clone(), epoch, answer)));
         acted
     }
@@ -237,7 +257,7 @@ impl FakeCluster {
             match action {
                 Action::Declare(needs) => {
                     self.declared = needs.slots;
-                    self.idle = needs.idle;
+                    (self.idle, self.reconciling) = (needs.idle, needs.reconciling);
                     self.unmatched = true;
                 }
                 Action::Send { worker, message } => {
@@ -266,7 +286,7 @@ impl FakeCluster {
 
     /// The ResourceManager gives free slots to what is declared and not given.
     fn allocate(&mut self) {
-        if !std::mem::take(&mut self.unmatched) {
+        if self.reconciling || !std::mem::take(&mut self.unmatched) {
             return;
         }
         let mut given: BTreeMap<ResourceProfile, u32> = BTreeMap::new();
@@ -312,7 +332,8 @@ impl FakeCluster {
             message
         });
         let Some(message) = message else { return false };
-        self.at_worker(&worker, |worker| worker.receive(message));
+        let epoch = self.core.spec().epoch;
+        self.at_worker(&worker, |worker| worker.receive_of(epoch, message));
         self.allocate();
         true
     }
@@ -345,6 +366,7 @@ impl FakeCluster {
 
     /// Answers a manifest, if one was asked for.
     pub fn persist(&mut self, result: Result<(), Failure>) {
+        self.persisted |= result.is_ok();
         self.tell(Event::CommitPersisted(result));
     }
 
@@ -356,6 +378,44 @@ impl FakeCluster {
         }
         self.tell(Event::CheckpointStored { checkpoint: manifest.checkpoint, result });
         true
+    }
+
+    /// The JobMaster dies, and another follows that knows what is stored; messages on their way are lost. The checkpoint that is
+    /// to be stored may be, though it was not told: if so, it `is_stored`. `spec` is what the first one was started with.
+    ///
+    /// # Panics
+    /// When the spec is refused.
+    pub fn replace_master(&mut self, spec: &JobSpec, is_stored: bool) {
+        if let Some(manifest) = self.storing.pop_front().filter(|_| is_stored) {
+            self.stored.push(manifest);
+        }
+        self.storing.clear();
+        let checkpoints =
+            self.stored.iter().filter(|manifest| manifest.kind == flott_snapshot::SnapshotKind::Checkpoint);
+        let mut spec = JobSpec { recovered: true, epoch: self.core.spec().epoch.next(), ..spec.clone() };
+        if let Some(latest) = checkpoints.max_by_key(|manifest| manifest.checkpoint) {
+            let directory = spec.snapshots.directory.clone().unwrap_or_default();
+            spec.snapshots.restore = Some(Arc::new(RestorePoint { manifest: Arc::clone(latest), directory }));
+            // Behind the claim.
+            spec.snapshots.next = latest.checkpoint.next().next();
+        }
+        if self.persisted {
+            spec.restored_commit = self.manifests.last().cloned();
+        }
+        self.manifests.clear();
+        self.to_master.clear();
+        self.to_workers.values_mut().for_each(VecDeque::clear);
+        self.busy.clear();
+        self.wake = None;
+        self.core = JobMasterCore::new(spec).expect("the spec of a test is good");
+        for (key, worker) in &mut self.workers {
+            let epoch = worker.epoch();
+            self.to_master.extend(worker.followed().map(|found| (key.clone(), epoch, found)));
+        }
+        self.alive.clear();
+        self.profile.forget_barriers();
+        self.unmatched = true;
+        self.tell(Event::Start);
     }
 
     /// Delivers all messages until none is left; tasks stand still.

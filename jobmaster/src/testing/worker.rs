@@ -10,12 +10,13 @@ use flott_core::{
     checkpoint::{SnapshotFigures, SnapshotReport, SubtaskState},
     failure::Failure,
     id::{
-        AllocationId, AttemptId, CheckpointId, InstanceId, JobMasterEpoch, OperatorId, ProcessId, SubtaskIndex,
-        VertexId, WorkerId, WorkerKey,
+        AllocationId, AttemptId, CheckpointId, InstanceId, JobMasterEpoch, JobSecret, OperatorId, ProcessId,
+        SubtaskIndex, VertexId, WorkerId, WorkerKey,
     },
     job_graph::{JobGraph, OperatorKind},
+    journal::Journal,
     message::{
-        Committable, Deployment, HostToJob, JobToHost, JobToWorker, ProcessLocation, SlotGrant, TaskStateChange,
+        Committable, Deployment, Found, HostToJob, JobToHost, JobToWorker, ProcessLocation, SlotGrant, TaskStateChange,
         WorkerToJob,
     },
     status::ExecutionState,
@@ -89,6 +90,8 @@ struct Task {
 #[derive(Debug, Clone)]
 struct Process {
     location: ProcessLocation,
+    secret: JobSecret,
+    journal: Journal,
     tasks: BTreeMap<AttemptId, Task>,
     /// Every attempt it was ever told to run or to stop.
     known: BTreeSet<AttemptId>,
@@ -103,6 +106,8 @@ pub struct FakeWorker {
     offered: BTreeMap<AllocationId, SlotGrant>,
     accepted: BTreeSet<AllocationId>,
     process: Option<Process>,
+    /// Whether its JobMaster is gone, and no other has spoken yet.
+    is_orphan: bool,
     lives: u64,
     number: u64,
     profile: Profile,
@@ -127,6 +132,13 @@ impl Profile {
     }
 }
 
+impl Profile {
+    /// Another JobMaster numbers its barriers by itself.
+    pub fn forget_barriers(&self) {
+        self.store.lock().unwrap().newest = None;
+    }
+}
+
 impl FakeWorker {
     /// TaskManager number `number`, with free slots.
     pub fn new(number: u64, slots: u32, epoch: JobMasterEpoch, profile: Profile) -> Self {
@@ -139,6 +151,7 @@ impl FakeWorker {
             offered: BTreeMap::new(),
             accepted: BTreeSet::new(),
             process: None,
+            is_orphan: false,
             lives: 0,
             number,
             profile,
@@ -204,9 +217,54 @@ impl FakeWorker {
         had
     }
 
+    /// Another JobManager leads: what is said of the job that runs here, under the epoch of before.
+    pub fn followed(&mut self) -> Option<WorkerToJob> {
+        let Some(Process { location, secret, journal, .. }) = &self.process else {
+            self.sweep();
+            return None;
+        };
+        self.is_orphan = true;
+        let attempts = journal.tasks().map(|task| task.attempt).collect();
+        Some(WorkerToJob::Found(Box::new(Found { location: location.clone(), secret: *secret, attempts })))
+    }
+
+    fn sweep(&mut self) {
+        (self.process, self.is_orphan) = (None, false);
+        for allocation in self.offered.keys().copied().collect::<Vec<_>>() {
+            self.free_slot(allocation);
+        }
+    }
+
+    /// Takes a message of the JobMaster of `epoch`, which may be new here.
+    pub fn receive_of(&mut self, epoch: JobMasterEpoch, message: JobToWorker) -> Vec<WorkerToJob> {
+        if epoch > self.epoch {
+            let adopted = match (&message, &self.process) {
+                (JobToWorker::Adopt { process }, Some(found)) if *process == found.location.process => {
+                    self.is_orphan.then(|| found.journal.clone())
+                }
+                _ => None,
+            };
+            (self.epoch, self.is_orphan) = (epoch, false);
+            if let Some(journal) = adopted {
+                self.offered.values_mut().for_each(|grant| grant.epoch = epoch);
+                return vec![WorkerToJob::Adopted(Box::new(journal))];
+            }
+            self.sweep();
+        }
+        self.receive(message)
+    }
+
+    /// Whether nobody hears what it says.
+    pub fn is_orphan(&self) -> bool {
+        self.is_orphan
+    }
+
     /// The process dies.
     pub fn kill_process(&mut self) -> Vec<WorkerToJob> {
         let Some(process) = self.process.take() else { return Vec::new() };
+        if self.is_orphan {
+            self.sweep();
+        }
         vec![WorkerToJob::ProcessLost {
             process: process.location.process,
             failure: Failure::environment("the job process was killed by signal 9"),
@@ -233,14 +291,20 @@ impl FakeWorker {
                 }
                 Vec::new()
             }
-            // It is of one JobMaster alone.
-            JobToWorker::Adopt { .. } => Vec::new(),
-            JobToWorker::StartProcess(_) => vec![self.start()],
-            JobToWorker::Forget => {
-                self.process = None;
-                for allocation in self.offered.keys().copied().collect::<Vec<_>>() {
-                    self.free_slot(allocation);
+            // That of an orphan has been adopted.
+            JobToWorker::Adopt { process } => {
+                let failure = Failure::environment("the job process is gone from its TaskManager");
+                vec![WorkerToJob::ProcessLost { process, failure }]
+            }
+            JobToWorker::Completed { checkpoint } => {
+                if let Some(process) = &mut self.process {
+                    process.journal.completed(checkpoint);
                 }
+                Vec::new()
+            }
+            JobToWorker::StartProcess(setup) => vec![self.start(setup.secret)],
+            JobToWorker::Forget => {
+                self.sweep();
                 Vec::new()
             }
             JobToWorker::Host { process, message } => match &self.process {
@@ -253,7 +317,7 @@ impl FakeWorker {
         }
     }
 
-    fn start(&mut self) -> WorkerToJob {
+    fn start(&mut self, secret: JobSecret) -> WorkerToJob {
         if let Some(process) = &self.process {
             return WorkerToJob::ProcessReady(process.location.clone());
         }
@@ -271,11 +335,20 @@ impl FakeWorker {
             data_address: ([127, 0, 0, 1], 1 + (self.number % 60_000) as u16).into(),
             pid: self.lives as u32,
         };
-        self.process = Some(Process { location: location.clone(), tasks: BTreeMap::new(), known: BTreeSet::new() });
+        self.process = Some(Process {
+            location: location.clone(),
+            secret,
+            journal: Journal::default(),
+            tasks: BTreeMap::new(),
+            known: BTreeSet::new(),
+        });
         WorkerToJob::ProcessReady(location)
     }
 
     fn host(&mut self, message: JobToHost) -> Vec<WorkerToJob> {
+        if let Some(process) = &mut self.process {
+            process.journal.told(&message);
+        }
         match message {
             JobToHost::Deploy(deployment) => self.deploy(&deployment),
             JobToHost::Cancel(attempts) => attempts.into_iter().filter_map(|attempt| self.cancel(attempt)).collect(),
@@ -322,8 +395,10 @@ impl FakeWorker {
         }
     }
 
-    fn says(&self, message: HostToJob) -> Option<WorkerToJob> {
-        let process = self.process.as_ref()?.location.process;
+    fn says(&mut self, message: HostToJob) -> Option<WorkerToJob> {
+        let running = self.process.as_mut()?;
+        running.journal.said(&message);
+        let process = running.location.process;
         Some(WorkerToJob::Host { process, message })
     }
 
@@ -340,7 +415,8 @@ impl FakeWorker {
                 let AttemptId { vertex, subtask, .. } = task.attempt;
                 let restore = task.restore.as_deref();
                 let had_finished = restore.is_some_and(|restore| restore.finished);
-                let read = restore.and_then(|restore| store.at.get(&(restore.checkpoint, vertex, subtask)).cloned());
+                let read =
+                    restore.and_then(|restore| store.at.get(&(restore.origin.checkpoint, vertex, subtask)).cloned());
                 let read = read.filter(|_| !had_finished).unwrap_or_default();
                 let (barrier, exhausted) = (store.newest, had_finished);
                 let task_state = Task { barrier, had_finished, state, read, asked: false, exhausted };
@@ -363,7 +439,7 @@ impl FakeWorker {
         self.report(attempt, ExecutionState::Canceled, None)
     }
 
-    fn report(&self, attempt: AttemptId, state: ExecutionState, failure: Option<Failure>) -> Option<WorkerToJob> {
+    fn report(&mut self, attempt: AttemptId, state: ExecutionState, failure: Option<Failure>) -> Option<WorkerToJob> {
         self.says(HostToJob::TaskState(TaskStateChange {
             attempt,
             state,
@@ -415,12 +491,14 @@ impl FakeWorker {
     /// A running task comes to a barrier.
     fn snapshot(&mut self, attempt: AttemptId, checkpoint: CheckpointId) -> Option<WorkerToJob> {
         let sink = self.profile.sinks.get(&attempt.vertex).copied();
+        let is_orphan = self.is_orphan;
         let task = self.task(attempt).filter(|task| task.state == ExecutionState::Running)?;
         task.barrier = Some(checkpoint);
         let read = task.read.clone();
-        self.profile.store.lock().unwrap().at.insert((checkpoint, attempt.vertex, attempt.subtask), read);
-        let data = Bytes::from(format!("{attempt} at {checkpoint}"));
-        let committable = sink.map(|sink| Committable { sink, attempt, data });
+        if !is_orphan {
+            self.profile.store.lock().unwrap().at.insert((checkpoint, attempt.vertex, attempt.subtask), read);
+        }
+        let committable = sink.map(|sink| self.committable(sink, attempt, &format!(" at {checkpoint}")));
         self.says(HostToJob::Snapshot(Box::new(SnapshotReport {
             attempt,
             checkpoint,
@@ -430,16 +508,22 @@ impl FakeWorker {
         })))
     }
 
+    /// Something that nobody else prepares: attempts are counted anew where a job starts over under another JobMaster.
+    fn committable(&self, sink: OperatorId, attempt: AttemptId, when: &str) -> Committable {
+        let process = self.process.as_ref().map(|process| process.location.process.to_string());
+        let data = Bytes::from(format!("{attempt} in {}{when}", process.unwrap_or_default()));
+        Committable { sink, attempt, data }
+    }
+
     /// A task finishes: it tells which splits it has read, and what its sink has prepared; unless its subtask had finished before.
     pub fn finish(&mut self, attempt: AttemptId) -> Option<WorkerToJob> {
         let sink = self.profile.sinks.get(&attempt.vertex).copied();
-        let process = self.process.as_mut()?;
-        let task = process.tasks.remove(&attempt)?;
+        let task = self.process.as_mut()?.tasks.remove(&attempt)?;
         if task.had_finished {
             return self.report(attempt, ExecutionState::Finished, None);
         }
         let read = task.read.iter().map(|split| String::from_utf8_lossy(split).into_owned()).collect();
-        let committable = sink.map(|sink| Committable { sink, attempt, data: Bytes::from(attempt.to_string()) });
+        let committable = sink.map(|sink| self.committable(sink, attempt, ""));
         self.says(HostToJob::TaskState(TaskStateChange {
             attempt,
             state: ExecutionState::Finished,

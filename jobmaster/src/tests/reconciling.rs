@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flott_core::{
+    checkpoint::{Barrier, Behind, SnapshotKind},
     failure::Failure,
-    id::{AttemptId, AttemptNumber, JobMasterEpoch, SubtaskIndex, WorkerKey},
-    message::{
-        Found, HostToJob, JobToHost, JobToWorker, Journal, ListingJournal, ReaderJournal, TaskJournal, TaskStateChange,
-        WorkerToJob,
-    },
+    id::{AttemptId, CheckpointId, JobMasterEpoch, OperatorId, ProcessId, SubtaskIndex, WorkerKey},
+    journal::Journal,
+    message::{Deployment, Found, HostToJob, JobToHost, JobToWorker, TaskDeployment, WorkerToJob},
 };
 
 use super::*;
@@ -28,41 +27,34 @@ struct Next {
 impl Next {
     /// After one whose tasks run and have each a split of ten.
     fn after_one() -> Self {
-        let cluster = running(word_count(), ONCE);
-        let view = cluster.core.view();
-        let mut spec = cluster.core.spec().clone();
-        let (secret, source) = (spec.secret, spec.graph.vertices[0].operators[0].id);
-        let mut found: BTreeMap<WorkerKey, (Found, Journal)> = BTreeMap::new();
-        for (vertex, subtask, current) in view.vertices.iter().flat_map(|vertex| {
-            (0..).zip(&vertex.subtasks).map(move |(place, subtask)| (vertex, SubtaskIndex(place), &subtask.current))
-        }) {
-            let worker = cluster.workers.keys().find(|key| Some(&key.worker) == current.worker.as_ref()).unwrap();
-            let attempt = AttemptId { vertex: vertex.id, subtask, attempt: AttemptNumber(3) };
-            let location = cluster.workers[worker].process().unwrap().clone();
-            let entry = || (Found { location, secret, attempts: Vec::new() }, Journal::default());
-            let (found, journal) = found.entry(worker.clone()).or_insert_with(entry);
-            found.attempts.push(attempt);
-            let report = TaskStateChange {
-                attempt,
-                state: ExecutionState::Running,
-                failure: None,
-                metrics: Default::default(),
-                committables: Vec::new(),
-                accumulators: BTreeMap::new(),
-            };
-            let reader = ReaderJournal { source, given: vec![subtask.0], is_dismissed: false, unanswered: 0 };
-            let readers = if vertex.name == "source" { vec![reader] } else { Vec::new() };
-            if vertex.name == "source" && subtask.0 == 0 {
-                let splits = Some((0..10u8).map(|split| Bytes::from(vec![split])).collect());
-                journal.listings.push(ListingJournal { source, lister: attempt, splits });
-            }
-            let allocation = current.allocation.unwrap();
-            journal.tasks.push(TaskJournal { attempt, allocation, report: Some(report), readers });
+        let mut cluster = running(word_count(), ONCE);
+        for subtask in 0..2 {
+            let source = attempt(&cluster, "source", subtask);
+            cluster.work(source);
         }
-        (spec.epoch, spec.recovered) = (JobMasterEpoch(2), true);
+        cluster.settle();
+        let mut found = BTreeMap::new();
+        for (key, worker) in &mut cluster.workers {
+            let Some(WorkerToJob::Found(left)) = worker.followed() else { panic!("nothing runs on {key}") };
+            let adopt = JobToWorker::Adopt { process: left.location.process };
+            let Some(WorkerToJob::Adopted(journal)) = worker.receive_of(JobMasterEpoch(2), adopt).pop() else {
+                panic!("{key} hands nothing over")
+            };
+            found.insert(key.clone(), (*left, *journal));
+        }
+        let spec = JobSpec { epoch: JobMasterEpoch(2), recovered: true, ..cluster.core.spec().clone() };
         let mut next = Self { found, core: JobMasterCore::new(spec).unwrap(), now: Millis(5000) };
         next.on(Event::Start);
         next
+    }
+
+    /// A reader, and what its process has told.
+    fn reader(&mut self) -> (WorkerKey, ProcessId, AttemptId, OperatorId, &mut Journal) {
+        let mut all = self.found.iter_mut().flat_map(|(worker, (found, journal))| {
+            let reader = journal.tasks().find_map(|task| Some((task.attempt, *task.readers.keys().next()?)));
+            reader.map(|(attempt, source)| (worker.clone(), found.location.process, attempt, source, journal))
+        });
+        all.next().expect("somebody reads")
     }
 
     fn on(&mut self, event: Event) -> Vec<Action> {
@@ -116,7 +108,7 @@ fn all_that_runs_is_taken_over_as_it_is() {
     assert_eq!((next.core.status(), next.core.view().restarts), (JobStatus::Running, 0));
     let view = next.core.view();
     let current = view.vertices.iter().flat_map(|vertex| &vertex.subtasks).map(|subtask| &subtask.current);
-    assert!(current.clone().all(|attempt| (attempt.attempt, attempt.state) == (3, ExecutionState::Running)));
+    assert!(current.clone().all(|attempt| (attempt.attempt, attempt.state) == (0, ExecutionState::Running)));
 }
 
 #[test]
@@ -124,25 +116,22 @@ fn splits_go_on_behind_what_was_given() {
     let mut next = Next::after_one();
     next.find_all();
     // A request that was not answered, and one that comes before the last journal does.
-    let (worker, (found, journal)) = next.found.iter_mut().next().unwrap();
-    let task = journal.tasks.iter_mut().find(|task| !task.readers.is_empty()).unwrap();
-    task.readers[0].unanswered = 1;
-    let request = HostToJob::RequestSplit { attempt: task.attempt, source: task.readers[0].source };
-    let (worker, process) = (worker.clone(), found.location.process);
+    let (worker, process, attempt, source, journal) = next.reader();
+    let request = HostToJob::RequestSplit { attempt, source };
+    journal.said(&request);
     next.says(&worker, 2, WorkerToJob::Host { process, message: request });
     let actions = next.hand_over_all();
-    let places: Vec<_> = actions
+    let splits: Vec<_> = actions
         .iter()
         .filter_map(|action| match action {
             Action::Send {
-                message: JobToWorker::Host { message: JobToHost::AssignSplit { place, split, .. }, .. },
-                ..
-            } => Some((*place, split.clone())),
+                message: JobToWorker::Host { message: JobToHost::AssignSplit { split, .. }, .. }, ..
+            } => split.clone(),
             _ => None,
         })
         .collect();
-    let split = |place: u8| (Some(u32::from(place)), Some(Bytes::from(vec![place])));
-    assert_eq!(places, [split(2), split(3)]);
+    let split = |place: u8| Bytes::from(format!("{source}/{place}"));
+    assert_eq!(splits, [split(2), split(3)]);
 }
 
 #[test]
@@ -168,25 +157,61 @@ fn check_unfit(change: impl FnOnce(&mut Next)) {
     next.check_starts_over(&actions);
 }
 
-fn first(next: &mut Next) -> &mut (Found, Journal) {
-    next.found.values_mut().next().unwrap()
+fn journals(next: &mut Next) -> impl Iterator<Item = &mut Journal> {
+    next.found.values_mut().map(|(_, journal)| journal)
 }
 
 #[test]
 fn what_does_not_fit_makes_the_job_start_over() {
-    check_unfit(|next| next.found.values_mut().for_each(|(_, journal)| journal.listings.clear()));
-    check_unfit(|next| next.found.values_mut().for_each(|(_, journal)| journal.tasks.clear()));
+    // The list of splits is lost.
     check_unfit(|next| {
-        let (_, journal) = first(next);
-        let twice = journal.tasks[0].clone();
-        journal.tasks.push(twice);
+        let (_, _, attempt, source, _) = next.reader();
+        let lost = HostToJob::SplitsEnumerated { attempt, source, result: Err(Failure::environment("lost")) };
+        journals(next).for_each(|journal| journal.said(&lost));
     });
+    check_unfit(|next| journals(next).for_each(|journal| *journal = Journal::default()));
+    // One attempt is found twice.
     check_unfit(|next| {
-        let reader = first(next).1.tasks.iter_mut().find(|task| !task.readers.is_empty()).unwrap();
-        reader.readers[0].given.push(99);
+        let first = journals(next).next().unwrap().clone();
+        journals(next).for_each(|journal| journal.clone_from(&first));
     });
-    check_unfit(|next| first(next).1.tasks[0].attempt.subtask = SubtaskIndex(77));
-    check_unfit(|next| first(next).1.snapshots = true);
+    // A split is none of the list.
+    check_unfit(|next| {
+        let (_, _, attempt, source, journal) = next.reader();
+        let split = Some(Bytes::from_static(b"strange"));
+        journal.told(&JobToHost::AssignSplit { attempt, source, split, share: 1 });
+    });
+    // A task is none of the graph.
+    check_unfit(|next| {
+        let (_, _, attempt, _, journal) = next.reader();
+        let allocation = journal.tasks().next().unwrap().allocation;
+        let attempt = AttemptId { subtask: SubtaskIndex(77), ..attempt };
+        let task = TaskDeployment { attempt, allocation, parallelism: 78, max_parallelism: 128, restore: None };
+        let deployment = Deployment { tasks: vec![task], edges: Vec::new(), processes: Vec::new() };
+        journal.told(&JobToHost::Deploy(Box::new(deployment)));
+    });
+    // Sources stand still behind a barrier.
+    check_unfit(|next| {
+        let barrier = Barrier { checkpoint: CheckpointId(1), kind: SnapshotKind::Savepoint, behind: Behind::Stop };
+        let stop = JobToHost::Snapshot { barrier, attempts: Vec::new(), directory: None };
+        journals(next).for_each(|journal| journal.told(&stop));
+    });
+}
+
+#[test]
+fn a_barrier_that_some_may_wait_for_is_followed_by_another_at_once() {
+    let mut next = Next::after_one();
+    let barrier = Barrier { checkpoint: CheckpointId(7), kind: SnapshotKind::Checkpoint, behind: Behind::GoOn };
+    let cut = JobToHost::Snapshot { barrier, attempts: Vec::new(), directory: None };
+    next.reader().4.told(&cut);
+    next.find_all();
+    let actions = next.hand_over_all();
+    let is_next = |message: &JobToWorker| match message {
+        JobToWorker::Host { message: JobToHost::Snapshot { barrier, .. }, .. } => barrier.checkpoint.0 == 8,
+        _ => false,
+    };
+    assert!(told(&actions, is_next) > 0, "{actions:?}");
+    assert_eq!(next.core.status(), JobStatus::Running);
 }
 
 #[test]

@@ -248,7 +248,7 @@ impl Cluster {
             match self.next() {
                 (from, HostToJob::RequestSplit { attempt, source }) => {
                     let split = splits.pop_front();
-                    self.hosts[from].deliver(JobToHost::AssignSplit { attempt, source, split, place: None, share: 1 });
+                    self.hosts[from].deliver(JobToHost::AssignSplit { attempt, source, split, share: 1 });
                 }
                 (_, HostToJob::TaskState(change)) => {
                     assert_eq!(change.failure, None);

@@ -3,6 +3,8 @@
 use std::{fs, time::Duration};
 
 use flott_tests::{
+    book::nothing_hidden_in,
+    eventually::{PATIENCE, eventually},
     program::{check_output, test_program},
     sandbox::{
         Sandbox, Session,
@@ -34,11 +36,8 @@ fn attempts(session: &Session<'_>, job: &str) -> Vec<u64> {
     vertices.iter().flat_map(of_vertex).filter_map(|subtask| subtask["attempt"].as_u64()).collect()
 }
 
-#[test]
-fn tasks_outlive_their_job_manager_and_no_split_is_lost() {
-    let sandbox = Sandbox::new();
-    let session = sandbox.session(&[]);
-    let (hold, out) = (sandbox.at("hold"), sandbox.at("out"));
+#[track_caller]
+fn start(session: &Session<'_>, hold: &str, out: &str, interval: &str) -> String {
     let arguments = [
         "held".to_owned(),
         format!("records={RECORDS}"),
@@ -47,18 +46,28 @@ fn tasks_outlive_their_job_manager_and_no_split_is_lost() {
         format!("hold={hold}"),
         format!("output={out}"),
     ];
-    let job = session
-        .run(&["-d", "-p", "2", "-D", "execution.checkpointing.interval=0"], &test_program(), arguments)
-        .success()
-        .job();
+    let interval = format!("execution.checkpointing.interval={interval}");
+    let job = session.run(&["-d", "-p", "2", "-D", &interval], &test_program(), arguments).success().job();
     session.until_all_run(&job);
+    job
+}
+
+/// Kills the JobManager again and again, and wants the same processes to do all the work.
+#[track_caller]
+fn check_outlives(interval: &str, in_between: impl Fn(&Session<'_>, &str)) {
+    let sandbox = Sandbox::new();
+    let session = sandbox.session(&[]);
+    let (hold, out) = (sandbox.at("hold"), sandbox.at("out"));
+    let job = start(&session, &hold, &out, interval);
     let processes = sandbox.until_running(Role::JobProcess, 2);
+    in_between(&session, &job);
 
     // Every reader holds a split, and nothing is on its way.
     let session = replace(&sandbox, session, Duration::ZERO);
     session.until_all_run(&job);
     assert_eq!(sandbox.running(Role::JobProcess), processes);
     assert_eq!(attempts(&session, &job), [0; 4]);
+    in_between(&session, &job);
 
     // Splits are handed out as fast as can be, and some are on their way.
     fs::write(&hold, "").unwrap();
@@ -69,6 +78,41 @@ fn tasks_outlive_their_job_manager_and_no_split_is_lost() {
     assert!(running.iter().all(|process| processes.contains(process)), "{running:?} in place of {processes:?}");
     session.finished(&job);
     assert!(session.exceptions(&job).is_empty());
+    check_output(&out, RECORDS, KEYS);
+    nothing_hidden_in(&out);
+    session.stop();
+}
+
+#[test]
+fn tasks_outlive_their_job_manager_and_no_split_is_lost() {
+    check_outlives("0", |_, _| {});
+}
+
+#[test]
+fn tasks_outlive_their_job_manager_between_checkpoints() {
+    check_outlives("100 ms", |session, job| {
+        eventually("two more checkpoints", PATIENCE, || {
+            let counts = session.get(&format!("/jobs/{job}/checkpoints"))["counts"].clone();
+            if counts["completed"].as_u64() >= Some(2) { Ok(()) } else { Err(counts) }
+        });
+    });
+}
+
+#[test]
+fn a_barrier_that_is_under_way_when_the_job_manager_dies_stops_nothing() {
+    let sandbox = Sandbox::new();
+    let session = sandbox.session(&[]);
+    let (hold, out) = (sandbox.at("hold"), sandbox.at("out"));
+    // Nobody asks for another checkpoint.
+    let job = start(&session, &hold, &out, "0");
+    // It is answered, or not, or fails; whatever it is, the job goes on.
+    let session = std::thread::scope(|scope| {
+        scope.spawn(|| sandbox.flott(["checkpoint", &job]));
+        replace(&sandbox, session, Duration::ZERO)
+    });
+    session.until_all_run(&job);
+    fs::write(&hold, "").unwrap();
+    session.finished(&job);
     check_output(&out, RECORDS, KEYS);
     session.stop();
 }

@@ -17,12 +17,13 @@ use std::{
 
 use flott_core::{
     failure::Failure,
-    id::{AttemptId, JobSecret, ProcessId},
-    message::{self, Found, HostToJob, JobSetup, JobToHost, ProcessLocation},
+    id::{AttemptId, CheckpointId, JobSecret, ProcessId},
+    journal::Journal,
+    message::{Found, HostToJob, JobSetup, JobToHost, ProcessLocation},
     units,
 };
 
-use super::{Action, Ending, Settings, journal::Journal, stuck};
+use super::{Action, Ending, Settings, stuck};
 
 /// Key of the time that a cancelled task has to end; bare numbers are milliseconds and 0 is for ever, as in Flink.
 const CANCELLATION_TIMEOUT: &str = "task.cancellation.timeout";
@@ -93,14 +94,22 @@ impl Process {
     /// What the next JobMaster is to know of it, if it runs.
     pub(super) fn found(&self) -> Option<Found> {
         let Self::Running { life, location, journal, .. } = self else { return None };
-        Some(Found { location: location.clone(), secret: life.secret, attempts: journal.attempts() })
+        let attempts = journal.tasks().map(|task| task.attempt).collect();
+        Some(Found { location: location.clone(), secret: life.secret, attempts })
     }
 
     /// All of it, if this life runs.
-    pub(super) fn journal(&self, process: ProcessId) -> Option<message::Journal> {
+    pub(super) fn journal(&self, process: ProcessId) -> Option<Journal> {
         match self {
-            Self::Running { life, journal, .. } if life.process == process => Some(journal.copy()),
+            Self::Running { life, journal, .. } if life.process == process => Some(journal.clone()),
             Self::Absent | Self::Fetching(_) | Self::Starting { .. } | Self::Running { .. } | Self::Stopping(_) => None,
+        }
+    }
+
+    /// A checkpoint of the job is complete.
+    pub(super) fn completed(&mut self, checkpoint: CheckpointId) {
+        if let Self::Running { journal, .. } = self {
+            journal.completed(checkpoint);
         }
     }
 

@@ -6,9 +6,10 @@ use flott_core::{
         AllocationId, AttemptId, AttemptNumber, Digest, JobId, JobMasterEpoch, JobSecret, LeaderEpoch, OperatorId,
         ProcessId, SlotIndex, SubtaskIndex, VertexId, WorkerId,
     },
+    journal::SplitMark,
     message::{
-        Deployment, Found, FromWorker, HostToJob, JobSetup, JobToHost, JobToWorker, Journal, ListingJournal,
-        ProcessLocation, ReaderJournal, SlotGrant, TaskDeployment, TaskJournal, TaskStateChange, WorkerToJob,
+        Deployment, Found, FromWorker, HostToJob, JobSetup, JobToHost, JobToWorker, ProcessLocation, SlotGrant,
+        TaskDeployment, TaskStateChange, WorkerToJob,
     },
     resource::ResourceProfile,
     status::ExecutionState,

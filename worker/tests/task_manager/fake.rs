@@ -150,7 +150,7 @@ async fn serve(
     let head = String::from_utf8(head).unwrap();
     let path = head.split(' ').nth(1).unwrap().to_owned();
     if path == CONTROL_PATH {
-        let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: flott-control/2\r\n\r\n";
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: flott-control/3\r\n\r\n";
         stream.write_all(answer).await.unwrap();
         let (link, incoming) = Connection::start(stream, RpcOptions::default());
         let session = Session::new(&RpcOptions::default());

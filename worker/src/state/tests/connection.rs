@@ -34,8 +34,7 @@ fn orphan() -> (Worker, ProcessId) {
     for message in [list, request.clone()] {
         worker.on(Event::Host { process, message });
     }
-    let split =
-        JobToHost::AssignSplit { attempt: attempt(), source, split: Some("a".into()), place: Some(0), share: 2 };
+    let split = JobToHost::AssignSplit { attempt: attempt(), source, split: Some("a".into()), share: 2 };
     worker.host(process, split);
     worker.on(Event::Disconnected);
     worker.on(Event::Begun);
@@ -57,11 +56,14 @@ fn new_job_master_takes_a_process_over_with_its_journal() {
         panic!("{actions:?}")
     };
     let source = OperatorId::from_uid("source");
-    let reader = ReaderJournal { source, given: vec![0], is_dismissed: false, unanswered: 1 };
-    let task = TaskJournal { attempt: attempt(), allocation: allocation(1), report: None, readers: vec![reader] };
-    let splits = Some(vec!["a".into(), "b".into()]);
-    let listings = vec![ListingJournal { source, lister: attempt(), splits }];
-    assert_eq!((*epoch, &**journal), (JobMasterEpoch(2), &Journal { tasks: vec![task], listings, snapshots: false }));
+    assert_eq!(*epoch, JobMasterEpoch(2));
+    let [task] = &journal.tasks().collect::<Vec<_>>()[..] else { panic!("{journal:?}") };
+    assert_eq!((task.attempt, task.allocation), (attempt(), allocation(1)));
+    let reader = &task.readers[&source];
+    let given: Vec<_> = reader.given.values().flatten().copied().collect();
+    assert_eq!((given, reader.is_dismissed, reader.unanswered), (vec![SplitMark::of(b"a")], false, 1));
+    let [(listed, listing)] = &journal.listings().collect::<Vec<_>>()[..] else { panic!("{journal:?}") };
+    assert_eq!((*listed, &listing.splits), (source, &Some(vec!["a".into(), "b".into()])));
     assert_eq!(worker.state.allocated(), [grant(0, 1, 1, 2)]);
     assert_eq!(worker.says(1, 1, JobToWorker::Forget), [], "the older one is not heard any more");
     let message = ended(attempt());

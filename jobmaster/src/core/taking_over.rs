@@ -1,0 +1,282 @@
+//! What an earlier JobMaster knew, put together from the journals of its processes and the latest complete checkpoint.
+//!
+//! A task has either taken part in that checkpoint, or has begun from it: then its splits were handed out again. Of the former the
+//! checkpoint holds what they had left, and journals tell what they were given since; of both, journals tell what their sinks have
+//! prepared since. Anything else is a contradiction, and nothing is taken over.
+
+use std::collections::BTreeMap;
+
+use flott_core::{
+    checkpoint::{Origin, SnapshotKind},
+    id::{CheckpointId, OperatorId, WorkerKey},
+    journal::{Journal, ReaderJournal, TaskJournal},
+    message::{Found, HostToJob},
+    view::{CheckpointStatus, CheckpointView},
+};
+use flott_snapshot::{Manifest, SubtaskState, VertexState};
+
+use super::{
+    JobMasterCore, RestorePoint,
+    checkpointing::{origin_of, promise},
+    reconciling::Reconciling,
+    regions::RegionPhase,
+};
+use crate::{index::ExecutionIndex, splits::TakenReader};
+
+/// The newest attempt of each subtask, and where it was found.
+type Tasks = BTreeMap<ExecutionIndex, (WorkerKey, TaskJournal)>;
+
+/// Why nothing is taken over.
+type Contradiction = &'static str;
+
+impl JobMasterCore {
+    /// Takes everything over. What has changed when it does not fit is for the caller to drop.
+    pub(super) fn assemble(&mut self, reconciling: Reconciling) -> Result<(), Contradiction> {
+        let Reconciling { found, journals, said, .. } = reconciling;
+        let mut tasks = self.newest(&journals)?;
+        if tasks.values().any(|(_, task)| task.is_stopping) {
+            return Err("it was being stopped with a savepoint, and goes on from its latest checkpoint");
+        }
+        self.check_origins(&tasks)?;
+        self.adopt_processes(&found)?;
+        for (execution, (worker, task)) in &tasks {
+            let slot = self.slots.sharing().of(*execution);
+            if !self.slots.adopt(slot, worker, task.allocation) {
+                return Err("its slots are not as they were");
+            }
+            self.states.set_ready(slot, true);
+            self.graph.execution_mut(*execution).attempt = task.attempt.attempt;
+        }
+        self.take_splits_over(&tasks, &journals)?;
+        self.begin_executing();
+        for region in self.regions.keys() {
+            self.states.regions[region].phase = RegionPhase::Deployed;
+            for slot in &self.states.regions[region].slots {
+                self.slots.settle(*slot);
+            }
+        }
+        for execution in tasks.keys() {
+            self.place(*execution);
+        }
+        self.take_checkpoints_over(&mut tasks, &journals);
+        tracing::info!(job = %self.spec.graph.job_id, tasks = tasks.len(), "tasks of an earlier JobMaster go on");
+        let process_of = |worker: &WorkerKey| found.get(worker).map(|found| found.location.process);
+        for (worker, task) in tasks.into_values() {
+            let process = process_of(&worker).ok_or("a process of it is missing")?;
+            let requests = task.readers.iter().flat_map(|(source, reader)| {
+                let request = HostToJob::RequestSplit { attempt: task.attempt, source: *source };
+                std::iter::repeat_n(request, reader.unanswered as usize)
+            });
+            for message in task.report.map(HostToJob::TaskState).into_iter().chain(requests) {
+                self.host_message(&worker, process, message);
+            }
+        }
+        for (worker, process, message) in said {
+            self.host_message(&worker, process, message);
+        }
+        Ok(())
+    }
+
+    /// What counts of all journals.
+    fn newest(&self, journals: &BTreeMap<WorkerKey, Journal>) -> Result<Tasks, Contradiction> {
+        let resolved = self.graph.resolved();
+        let mut tasks = Tasks::new();
+        for (worker, journal) in journals {
+            for task in journal.tasks() {
+                let vertex = resolved.by_id.get(&task.attempt.vertex).map(|vertex| &resolved.vertices[*vertex]);
+                let execution = vertex.and_then(|vertex| vertex.execution(task.attempt.subtask.0));
+                let execution = execution.ok_or("a task of it is none of the job graph")?;
+                let newest = tasks.get(&execution).map(|(_, known)| known.attempt.attempt);
+                if newest == Some(task.attempt.attempt) {
+                    return Err("one attempt was found twice");
+                }
+                if newest.is_none_or(|newest| newest < task.attempt.attempt) {
+                    tasks.insert(execution, (worker.clone(), task.clone()));
+                }
+            }
+        }
+        if tasks.len() < resolved.subtasks as usize {
+            return Err("a task of it is missing");
+        }
+        Ok(tasks)
+    }
+
+    fn adopt_processes(&mut self, found: &BTreeMap<WorkerKey, Found>) -> Result<(), Contradiction> {
+        let mut secrets = found.values().map(|found| found.secret);
+        self.setup.secret = secrets.next().ok_or("nothing of it was found")?;
+        if secrets.any(|secret| secret != self.setup.secret) {
+            return Err("its processes do not know of each other");
+        }
+        for (worker, found) in found {
+            self.processes.adopt(worker, found.location.clone());
+        }
+        Ok(())
+    }
+
+    // ------------------------------------------------------------ the latest checkpoint
+
+    fn origin(&self) -> Option<Origin> {
+        self.latest.as_ref().map(|point| origin_of(&point.manifest))
+    }
+
+    /// The latest checkpoint, if it is one of this job: its tasks may have taken part in it.
+    fn own_latest(&self) -> Option<&Manifest> {
+        let manifest = &self.latest.as_ref()?.manifest;
+        (manifest.job_id == self.spec.graph.job_id).then_some(manifest)
+    }
+
+    /// What `execution` has left in the latest checkpoint, if it took part in it.
+    fn part_of(&self, execution: ExecutionIndex, task: &TaskJournal) -> Option<&SubtaskState> {
+        let manifest = self.own_latest().filter(|_| task.origin != self.origin())?;
+        let vertex = self.graph.vertex_of(execution).id;
+        let stored = manifest.vertices.iter().find(|stored| stored.id == vertex)?;
+        stored.subtasks.get(task.attempt.subtask.0 as usize)
+    }
+
+    /// Whether each task has begun from the latest checkpoint, or can have taken part in it.
+    fn check_origins(&self, tasks: &Tasks) -> Result<(), Contradiction> {
+        let (own, latest) = (self.own_latest(), self.origin());
+        for (execution, (_, task)) in tasks {
+            if task.origin == latest {
+                continue;
+            }
+            let Some(manifest) = own else { return Err("a task of it has begun from what is not there") };
+            let is_older = |origin: Origin| origin.job != manifest.job_id || origin.checkpoint < manifest.checkpoint;
+            if !task.origin.is_none_or(is_older) {
+                return Err("a task of it has begun from a later checkpoint than is there");
+            }
+            let vertex = self.graph.vertex_of(*execution);
+            let is_same = |stored: &VertexState| stored.id == vertex.id && stored.parallelism == vertex.parallelism;
+            if !manifest.vertices.iter().any(is_same) {
+                return Err("its latest checkpoint is of another parallelism");
+            }
+        }
+        Ok(())
+    }
+
+    fn take_checkpoints_over(&mut self, tasks: &mut Tasks, journals: &BTreeMap<WorkerKey, Journal>) {
+        let complete = self.own_latest().map_or(CheckpointId(0), |manifest| manifest.checkpoint);
+        let savepoint = journals.values().filter_map(|journal| journal.savepoint).max();
+        let mut barrier = journals.values().map(|journal| journal.barrier).max().unwrap_or_default();
+        for (execution, (_, task)) in tasks.iter_mut() {
+            if self.part_of(*execution, task).is_some_and(|state| state.finished)
+                && let Some(report) = &mut task.report
+            {
+                // The checkpoint has them.
+                report.committables.clear();
+                report.accumulators.clear();
+            }
+            let mut prepared = std::mem::take(&mut task.prepared);
+            prepared.retain(|(checkpoint, _)| *checkpoint > complete);
+            for (checkpoint, committables) in &prepared {
+                barrier = barrier.max(*checkpoint);
+                if Some(*checkpoint) <= savepoint {
+                    self.promised.extend(committables.iter().map(promise));
+                }
+            }
+            self.graph.execution_mut(*execution).prepared = prepared;
+        }
+        let rounds = journals.values().map(|journal| journal.round);
+        self.commits.after_round(rounds.max().unwrap_or_default());
+        let latest = self.latest.clone().filter(|_| complete > CheckpointId(0));
+        self.checkpoints.take_over(barrier, latest.map(|point| found_view(&point)));
+    }
+
+    // ------------------------------------------------------------ splits
+
+    fn take_splits_over(
+        &mut self,
+        tasks: &Tasks,
+        journals: &BTreeMap<WorkerKey, Journal>,
+    ) -> Result<(), Contradiction> {
+        let barrier = journals.values().map(|journal| journal.barrier).max().unwrap_or_default();
+        for place in 0..self.splits.len() {
+            let (source, vertex) = (self.splits[place].source, self.splits[place].vertex);
+            let mut readers = Vec::new();
+            for execution in self.graph.resolved().vertices[vertex].executions() {
+                readers.extend(tasks.get(&execution).map(|(_, task)| self.taken_reader(execution, task, source)));
+            }
+            let splits = self.unbegun(source, tasks, journals)?;
+            if !self.splits[place].take_over(splits, readers, barrier) {
+                return Err("its list of splits is not the one that its readers were given of");
+            }
+        }
+        let known = |source: &OperatorId| self.splits.iter().any(|splits| splits.source == *source);
+        if !tasks.values().flat_map(|(_, task)| task.readers.keys()).all(known) {
+            return Err("a reader of it reads another source");
+        }
+        Ok(())
+    }
+
+    fn taken_reader(&self, execution: ExecutionIndex, task: &TaskJournal, source: OperatorId) -> TakenReader {
+        let part = self.part_of(execution, task);
+        let since = part.and_then(|_| self.own_latest()).map_or(CheckpointId(0), |manifest| manifest.checkpoint);
+        let ReaderJournal { given, is_dismissed, .. } = task.readers.get(&source).cloned().unwrap_or_default();
+        let given = given.into_iter().filter(|(after, _)| *after >= since);
+        TakenReader {
+            attempt: task.attempt,
+            given: given.flat_map(|(after, marks)| marks.into_iter().map(move |mark| (after, mark))).collect(),
+            left: part.map(|part| part.left_of(source).to_vec()).unwrap_or_default(),
+            is_dismissed,
+        }
+    }
+
+    /// The splits of a source that nobody had begun at the latest checkpoint, with those that were handed out again since; or its list.
+    /// Nothing if that is not known.
+    fn unbegun(
+        &self,
+        source: OperatorId,
+        tasks: &Tasks,
+        journals: &BTreeMap<WorkerKey, Journal>,
+    ) -> Result<Option<Vec<bytes::Bytes>>, Contradiction> {
+        let manifest = self.latest.as_ref().map(|point| &point.manifest);
+        let stored = manifest.and_then(|manifest| manifest.sources.iter().find(|stored| stored.source == source));
+        if let (Some(manifest), Some(stored)) = (manifest, stored.filter(|stored| stored.known)) {
+            let took_part = |execution: &ExecutionIndex| {
+                tasks.get(execution).is_some_and(|(_, task)| self.part_of(*execution, task).is_some())
+            };
+            let handed_out = manifest.vertices.iter().flat_map(|stored| {
+                let current = self.graph.resolved().by_id.get(&stored.id);
+                let vertex = current.map(|vertex| &self.graph.resolved().vertices[*vertex]);
+                (0..).zip(&stored.subtasks).filter(move |(subtask, _)| {
+                    !vertex.and_then(|vertex| vertex.execution(*subtask)).is_some_and(|execution| took_part(&execution))
+                })
+            });
+            let handed_out = handed_out.flat_map(|(_, state)| state.left_of(source));
+            return Ok(Some(handed_out.chain(&stored.splits).cloned().collect()));
+        }
+        let listings = journals.values().flat_map(Journal::listings).filter(|(listed, _)| *listed == source);
+        let mut lists = listings.filter_map(|(_, listing)| listing.splits.clone());
+        // Should an answer still come, it is that of somebody who was not asked.
+        let list = lists.next();
+        if lists.next().is_some() {
+            return Err("there are two lists of its splits");
+        }
+        Ok(list)
+    }
+}
+
+/// A checkpoint that an earlier JobMaster has completed, as far as it can be told from what it consists of.
+fn found_view(point: &RestorePoint) -> CheckpointView {
+    let RestorePoint { manifest, .. } = point;
+    let tasks = manifest.vertices.iter().map(|vertex| vertex.parallelism).sum();
+    CheckpointView {
+        id: manifest.checkpoint,
+        kind: SnapshotKind::Checkpoint,
+        status: CheckpointStatus::Completed,
+        triggered_at: manifest.triggered_ms,
+        ended_at: Some(manifest.completed_ms),
+        latest_report_at: Some(manifest.completed_ms),
+        tasks,
+        reported: tasks,
+        stored_bytes: 0,
+        state_bytes: manifest.state_bytes(),
+        alignment_ms_max: 0,
+        sync_ms_max: 0,
+        async_ms_max: 0,
+        location: Some(point.location()),
+        discarded: false,
+        vertices: Vec::new(),
+        failure: None,
+    }
+}
