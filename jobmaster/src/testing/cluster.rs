@@ -220,9 +220,10 @@ impl FakeCluster {
     fn at_worker(&mut self, worker: &WorkerKey, act: impl FnOnce(&mut FakeWorker) -> Vec<WorkerToJob>) -> bool {
         let Some(fake) = self.workers.get_mut(worker) else { return false };
         let free = fake.free();
-        if !fake.is_orphan() {
-            for (attempt, _) in fake.live() {
-                self.alive.remove(&(attempt.vertex, attempt.subtask));
+        for (attempt, _) in fake.live() {
+            let place = (attempt.vertex, attempt.subtask);
+            if self.alive.get(&place).is_some_and(|(_, on)| on == worker) {
+                self.alive.remove(&place);
             }
         }
         let answers = act(fake);
@@ -231,9 +232,10 @@ impl FakeCluster {
         let lanes = &self.to_workers;
         let is_forgotten =
             |worker: &WorkerKey| lanes.get(worker).is_some_and(|lane| lane.contains(&JobToWorker::Forget));
-        for (attempt, _) in fake.live().filter(|_| !fake.is_orphan()) {
+        let counts = !fake.is_orphan() && !is_forgotten(worker);
+        for (attempt, _) in fake.live().filter(|_| counts) {
             let before = self.alive.insert((attempt.vertex, attempt.subtask), (attempt, worker.clone()));
-            if let Some((other, on)) = before.filter(|(_, on)| !is_forgotten(on) && !is_forgotten(worker)) {
+            if let Some((other, on)) = before.filter(|(_, on)| !is_forgotten(on)) {
                 self.faults.push(format!("{attempt} runs on {worker} while {other} runs on {on}"));
             }
         }

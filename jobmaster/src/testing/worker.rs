@@ -195,8 +195,12 @@ impl FakeWorker {
         self.process.as_ref().map(|process| &process.location)
     }
 
-    /// The ResourceManager gives a slot to the job.
+    /// The ResourceManager gives a slot to the job. What an older JobMaster has left goes.
     pub fn allocate(&mut self, grant: SlotGrant) -> WorkerToJob {
+        if grant.epoch > self.epoch {
+            self.epoch = grant.epoch;
+            self.sweep();
+        }
         self.free -= 1;
         self.offered.insert(grant.allocation, grant.clone());
         WorkerToJob::OfferSlots(vec![grant])

@@ -533,7 +533,7 @@ fn run(seed: u64) -> Result<(), TestCaseError> {
 }
 
 /// Seeds that have failed once.
-const REGRESSIONS: [u64; 2] = [184, 1943];
+const REGRESSIONS: [u64; 5] = [65, 184, 1943, 3646, 3977];
 
 #[test]
 fn seeds_that_have_failed_pass() {

@@ -170,7 +170,7 @@ fn check_result(cluster: &FakeCluster, seed: u64) -> Result<(), TestCaseError> {
         .collect();
     expected.sort();
     let committed = cluster.manifests.first().into_iter().flatten();
-    let mut committed: Vec<_> = committed.map(|item| String::from_utf8_lossy(&item.data).into_owned()).collect();
+    let mut committed: Vec<_> = committed.map(|item| item.attempt.to_string()).collect();
     committed.sort();
     prop_assert_eq!(committed, expected, "seed {}", seed);
     Ok(())
