@@ -121,7 +121,7 @@ impl<T: Data> FileSink<T> {
     ///
     /// A subtask has a file open for each partition that it has records of, up to [`partitions_open`](Self::partitions_open). Where
     /// all subtasks have records of many partitions, there are many small files: send the records of a partition to one
-    /// subtask first, with `key_by`.
+    /// subtask first, with [`partition_custom`](crate::Stream::partition_custom).
     #[must_use]
     pub fn partitioned_by<F>(mut self, partition: F) -> Self
     where

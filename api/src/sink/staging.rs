@@ -1,10 +1,10 @@
 //! The hidden directory that files are written to before a commit shows them.
 //!
 //! In the output directory `DIR`, job `J` writes to `DIR/.flott-J`, where each writer claims a directory that no other has had,
-//! `<subtask>-<number>`, and numbers its parts: so parts of different attempts and checkpoints never collide. A commit links what
-//! was prepared under its final name, in the directory of its partition. So a reader of `DIR` that skips hidden files, as all of this trade do, sees what belongs to
-//! checkpoints that are complete, and to the end of a job, and nothing else. Every process of the job must see `DIR` under the
-//! same path.
+//! `<subtask>-<number>`, and numbers its parts: so parts of different attempts and checkpoints never collide. A commit links
+//! each part that was prepared under its final name, in the directory of its partition. So a reader of `DIR` that skips hidden
+//! files, as all of this trade do, sees what belongs to checkpoints that are complete, and to the end of a job, and nothing
+//! else. Every process of the job must see `DIR` under the same path.
 //!
 //! There are two sorts of parts. Those that are prepared *at a barrier* become visible with a checkpoint, and stay whatever
 //! becomes of the job: it will go on behind them. They are known by their names, which have the job's in them. Those that are

@@ -39,7 +39,7 @@ fn open<T: Data>(sink: &FileSink<T>, task: &Arc<TaskInfo>) -> TaskResult<Box<dyn
 
 /// Records that are even go to `even`, others to `odd`.
 fn by_parity(number: &u64, path: &mut PartitionPath) {
-    path.push(if number % 2 == 0 { "even" } else { "odd" });
+    path.push(if number.is_multiple_of(2) { "even" } else { "odd" });
 }
 
 impl Stand {
@@ -208,10 +208,15 @@ fn what_is_taken_back_leaves_no_partition() {
 
 #[test]
 fn partitions_of_an_earlier_job_are_refused_replaced_or_kept() {
-    let sinks: [(&str, fn(FileSink<u64>) -> FileSink<u64>); 3] =
-        [("refuse", |sink| sink), ("replace", FileSink::overwrite), ("keep", FileSink::append)];
-    for (what, others) in sinks {
-        let stand = Stand::new(|sink| others(sink.partitioned_by(by_parity)));
+    for what in ["refuse", "replace", "keep"] {
+        let stand = Stand::new(|sink| {
+            let sink = sink.partitioned_by(by_parity);
+            match what {
+                "refuse" => sink,
+                "replace" => sink.overwrite(),
+                _ => sink.append(),
+            }
+        });
         // Another job has the same empty directory, and is first to show something.
         let mut writer = stand.writer();
         for (path, text) in [("even/part-0-aaaaaaaa-0-0", "70"), ("old/a/part-0", "71"), ("old/a/notes", "")] {

@@ -63,8 +63,12 @@ impl Staged {
     }
 
     pub fn read(bytes: &[u8]) -> TaskResult<Self> {
-        let staged: Self = codec::decode(bytes)
-            .map_err(|error| Box::new(Failure::internal("a prepared file cannot be read").caused_by(&error)))?;
+        let staged = match bytes.strip_prefix(LAYOUT) {
+            Some(bytes) => codec::decode::<Self>(bytes),
+            None => codec::decode::<OnePart>(bytes).map(Self::from),
+        };
+        let staged =
+            staged.map_err(|error| Box::new(Failure::internal("a prepared file cannot be read").caused_by(&error)))?;
         // Names become paths, and they come out of a snapshot that may lie anywhere.
         for Name { partition, extension, .. } in &staged.parts {
             partition::check(partition)
@@ -75,8 +79,42 @@ impl Staged {
     }
 
     pub fn to_bytes(&self) -> TaskResult<Vec<u8>> {
-        codec::to_vec(self)
-            .map_err(|error| Box::new(Failure::internal("a prepared file cannot be noted").caused_by(&error)))
+        let mut bytes = LAYOUT.to_vec();
+        bytes.extend(
+            codec::to_vec(self)
+                .map_err(|error| Box::new(Failure::internal("a prepared file cannot be noted").caused_by(&error)))?,
+        );
+        Ok(bytes)
+    }
+}
+
+/// Begins what a writer has prepared. What there was before begins with the id of a job, which is drawn.
+const LAYOUT: &[u8; 16] = b"flott/files/2\0\0\0";
+
+/// What savepoints hold of writers that had one part at a time and no partitions.
+#[derive(Deserialize)]
+struct OnePart {
+    job: JobId,
+    directory: Vec<u8>,
+    part: Option<PlainName>,
+    ended: Option<(u32, u32)>,
+}
+
+#[derive(Deserialize)]
+struct PlainName {
+    subtask: u32,
+    writer: u32,
+    number: u32,
+    sort: Sort,
+}
+
+impl From<OnePart> for Staged {
+    fn from(OnePart { job, directory, part, ended }: OnePart) -> Self {
+        let name = |PlainName { subtask, writer, number, sort }| {
+            let (partition, extension) = (String::new(), String::new());
+            Name { subtask, writer, number, sort, partition, extension }
+        };
+        Self { job, directory, parts: part.map(name).into_iter().collect(), ended }
     }
 }
 
@@ -243,4 +281,65 @@ pub(super) fn all(staging: &Path) -> TaskResult<Vec<Name>> {
         found.extend(names.iter().filter_map(|name| Name::of_staged(subtask, writer, name.to_str()?)));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const JOB: JobId = JobId::from_bytes([7; 16]);
+
+    #[test]
+    fn what_earlier_builds_have_prepared_is_read() {
+        // A job, "/tmp/flott-fixture/out", part 5 of writer 2 of subtask 1 at the end, as one of 3 that have ended.
+        let directory = b"/tmp/flott-fixture/out";
+        let mut bytes = [JOB.as_bytes().as_slice(), &22u32.to_le_bytes(), directory, &[1]].concat();
+        bytes.extend([1u32, 2, 5, 1].into_iter().flat_map(u32::to_le_bytes));
+        bytes.extend([1].into_iter().chain([1u32, 3].into_iter().flat_map(u32::to_le_bytes)));
+        let Staged { job, parts, ended, .. } = Staged::read(&bytes).unwrap();
+        let name = Name {
+            subtask: 1,
+            writer: 2,
+            number: 5,
+            sort: Sort::End,
+            partition: String::new(),
+            extension: String::new(),
+        };
+        assert_eq!((job, parts, ended), (JOB, vec![name], Some((1, 3))));
+    }
+
+    #[test]
+    fn prepared_files_that_lead_elsewhere_are_refused() {
+        for (partition, extension) in [("../other", ""), ("/etc", ""), ("a", "csv/../../x")] {
+            let name = Name {
+                subtask: 0,
+                writer: 0,
+                number: 0,
+                sort: Sort::Barrier,
+                partition: partition.to_owned(),
+                extension: extension.to_owned(),
+            };
+            let bytes = Staged::new(JOB, Path::new("/out"), vec![name], None).to_bytes().unwrap();
+            assert_eq!(Staged::read(&bytes).unwrap_err().message, "a prepared file has an odd name");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn names_of_staged_files_say_all(
+            numbers in any::<(u32, u32, u32)>(),
+            sort in prop_oneof![Just(Sort::Barrier), Just(Sort::End), Just(Sort::Only)],
+            partition in "([a-z@~.=-]{1,40}/){0,3}[a-z@~.=-]{1,40}|",
+            extension in "csv|csv.gz|",
+        ) {
+            prop_assume!(partition::check(&partition).is_ok());
+            let (subtask, writer, number) = numbers;
+            let name = Name { subtask, writer, number, sort, partition, extension };
+            let staged = name.staged();
+            prop_assert!(!staged.contains('/') && staged.len() + "shown-".len() <= 255, "{staged:?}");
+            prop_assert_eq!(Name::of_staged(subtask, writer, &staged), Some(name));
+        }
+    }
 }
