@@ -37,3 +37,8 @@ pub use crate::{
     format::{Compression, Parquet},
     schema::SchemaError,
 };
+
+/// The programs of the page on files compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/files.md")]
+struct FilesPage;
