@@ -79,7 +79,9 @@ pub use function::{
     ProcessJoinFunction, Timer,
 };
 pub use result::JobResult;
-pub use sink::{Collected, FileSink, Sink, SinkTask, SinkWriter};
+pub use sink::{
+    Collected, Csv, FileEncoder, FileFormat, FileSink, PartFile, PartitionPath, Sink, SinkTask, SinkWriter,
+};
 pub use source::GeneratorSource;
 pub use stream::{
     AllWindowedStream, BroadcastConnectedStreams, CoGroup, ConnectedStreams, IntervalJoinStreams, IntervalJoined, Join,

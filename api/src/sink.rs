@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - `print`: standard output
-//! - `file`: files of lines, as text or JSON, that appear whole or not at all
+//! - `file`: files that appear whole or not at all
 //! - `staging`: the hidden directory that such files are written to first
 //! - `collect`: back to the caller
 //! - `each`: nowhere, or to a function
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flott_core::{failure::Failure, id::JobId};
 use flott_runtime::{
-    batch::{Batch, Data},
+    batch::{Batch, Data, Timestamp},
     error::TaskResult,
     output::OperatorName,
     task::TaskInfo,
@@ -27,7 +27,7 @@ use flott_runtime::{
 pub use collect::Collected;
 pub(crate) use collect::{CollectSink, accumulator_name, is_collected};
 pub(crate) use each::{Discard, ForEach};
-pub use file::FileSink;
+pub use file::{Csv, FileEncoder, FileFormat, FileSink, PartFile, PartitionPath};
 pub(crate) use print::Print;
 
 /// A place for results. One instance lives in the plan, and is shared by all subtasks of a process.
@@ -95,6 +95,20 @@ pub trait SinkWriter<T>: Send {
     /// # Errors
     /// When records cannot be written; the task fails.
     fn write(&mut self, batch: &mut Batch<T>) -> TaskResult;
+
+    /// The alarm of the task ([`TaskInfo::alarm`]) has rung: processing time is `now`. Any operator of the task may have set it, and
+    /// who waits for a later time sets it again.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn time(&mut self, _now: Timestamp) -> TaskResult {
+        Ok(())
+    }
+
+    /// The subtask had ended in the snapshot that it starts from, and its results belong to that: no record comes, neither
+    /// [`snapshot`](Self::snapshot) nor [`finish`](Self::finish) is called, and only [`prepare_commit`](Self::prepare_commit) is,
+    /// once.
+    fn skip(&mut self) {}
 
     /// The input has ended: writes what is left.
     ///

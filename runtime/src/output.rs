@@ -212,6 +212,10 @@ pub trait Operator<In, Out>: Send {
         Ok(())
     }
 
+    /// The subtask had ended in the snapshot that it starts from: nothing comes any more, and only
+    /// [`prepare_commit`](Self::prepare_commit) is called, once.
+    fn skip(&mut self) {}
+
     /// At a barrier, and after `finish` of the whole chain: what a commit will make visible of the records since the last time.
     fn prepare_commit(&mut self) -> TaskResult<Option<Bytes>> {
         Ok(None)

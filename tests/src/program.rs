@@ -1,5 +1,7 @@
 //! The program of the tests' own (`src/bin/test-program`): what its results must be.
 
+use std::fs;
+
 use flott_core::id::Digest;
 
 use crate::{
@@ -32,6 +34,25 @@ pub fn counts(records: u64, keys: u64) -> Counts {
 #[track_caller]
 pub fn check_output(directory: &str, records: u64, keys: u64) {
     check_running(&lines_in(directory), &counts(records, keys));
+}
+
+/// The same, where lines are in directories by the last digit of their keys; and that nothing else is left.
+#[track_caller]
+pub fn check_partitioned_output(directory: &str, records: u64, keys: u64) {
+    let mut names: Vec<_> = fs::read_dir(directory)
+        .unwrap_or_else(|error| panic!("{directory}: {error}"))
+        .map(|entry| entry.expect("a directory can be listed").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    assert_eq!(names, (0..keys.min(10)).map(|digit| format!("digit={digit}")).collect::<Vec<_>>());
+    let mut lines = Vec::new();
+    for name in names {
+        let of_digit = lines_in(&format!("{directory}/{name}"));
+        let is_here = |line: &String| line.split(' ').next().is_some_and(|key| key.ends_with(&name[6..]));
+        assert!(of_digit.iter().all(is_here), "{name} holds {:?}", of_digit.iter().find(|line| !is_here(line)));
+        lines.extend(of_digit);
+    }
+    check_running(&lines, &counts(records, keys));
 }
 
 /// The same for batch mode.

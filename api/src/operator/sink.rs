@@ -4,7 +4,7 @@ use std::{mem, sync::Arc};
 
 use bytes::Bytes;
 use flott_runtime::{
-    batch::Batch,
+    batch::{Batch, Timestamp},
     error::TaskResult,
     output::{Operator, OperatorName, Output},
     snapshot::{Restored, StateSink},
@@ -59,6 +59,16 @@ impl<S: Sink> Operator<S::Item, ()> for SinkOperator<S> {
     fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
         let elements = self.writer.as_mut().map_or(Ok(Vec::new()), |writer| writer.snapshot())?;
         into.own_elements(WRITER, Spread::Split, elements.iter().map(|element| &element[..]))
+    }
+
+    fn time(&mut self, now: Timestamp, _: &mut dyn Output<()>) -> TaskResult {
+        self.writer.as_mut().map_or(Ok(()), |writer| writer.time(now))
+    }
+
+    fn skip(&mut self) {
+        if let Some(writer) = &mut self.writer {
+            writer.skip();
+        }
     }
 
     fn finish(&mut self, _: &mut dyn Output<()>) -> TaskResult {

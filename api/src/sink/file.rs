@@ -1,71 +1,167 @@
-//! Files of lines that appear whole or not at all.
+//! Files that appear whole or not at all.
+//!
+//! # Layout
+//! - `format`: how records become bytes; lines of text and JSON
+//! - `csv`: comma-separated values
+//! - `partition`: the directory that a record goes to
+//! - `rolling`: when a file is complete before the next checkpoint
+//! - `part_file`: a file that is being written
+//! - `writer`: the writer of a subtask
+
+mod csv;
+mod format;
+mod part_file;
+pub(super) mod partition;
+mod rolling;
+mod writer;
 
 use std::{
     fmt::Display,
-    fs::File,
-    io::{self, Write},
-    marker::PhantomData,
     path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use flott_core::{failure::Failure, id::JobId};
-use flott_runtime::{
-    batch::{Batch, Data},
-    error::TaskResult,
-};
+use flott_runtime::{batch::Data, error::TaskResult};
 
+pub use self::{
+    csv::Csv,
+    format::{FileEncoder, FileFormat},
+    part_file::PartFile,
+    partition::PartitionPath,
+};
+use self::{
+    format::Lines,
+    rolling::Rolling,
+    writer::{Shape, Writer},
+};
 use super::{
     Sink, SinkTask, SinkWriter,
-    staging::{self, Others, Room, cannot},
+    staging::{self, Others, Reach, Room},
 };
 
-/// Bytes that are gathered before they are written.
-const BUFFER_BYTES: usize = 256 << 10;
+/// Files that a subtask has open at most, where nothing else is set.
+const OPEN_MAX: usize = 64;
 
-/// Writes records as lines to files `part-…` in a directory, each of one subtask.
+/// Writes records to files `part-…` in a directory, each of one subtask.
 ///
-/// In streaming jobs a file with what has been written since the last checkpoint appears with each checkpoint, when it is
-/// complete, and the last ones when the job has succeeded: `part-<subtask>-<job>-<writer>-<number>`. What is behind the last
-/// checkpoint when a job fails or is cancelled leaves nothing. In jobs that take no checkpoints, as those in batch mode, all
-/// files become visible together when the job has succeeded, as `part-<subtask>`; a failed or cancelled job leaves nothing
-/// behind. A subtask without records has no file. A job that starts from a snapshot of another first shows what belongs to it and
-/// that job has not shown, in that job's directory.
+/// In streaming jobs files with what has been written since the last checkpoint appear with each checkpoint, when it is
+/// complete, and the last ones when the job has succeeded: `part-<subtask>-<job>-<writer>-<number>`, and `.csv`, say. What is
+/// behind the last checkpoint when a job fails or is cancelled leaves nothing. In jobs that take no checkpoints, as those in
+/// batch mode, all files become visible together when the job has succeeded, as `part-<subtask>` where that is enough; a
+/// failed or cancelled job leaves nothing behind. No file is without a record. A job that starts from a snapshot of another
+/// first shows what belongs to it and that job has not shown, in that job's directory.
 ///
 /// A directory that holds visible files before the job begins is refused, unless [`overwrite`](Self::overwrite) or
 /// [`append`](Self::append) is allowed. If another job has put its parts there by the time that this one shows its first, this
 /// one fails and replaces none of them. The job's processes must all see the directory under the same path, in a file system
 /// with atomic renames; a relative one starts from the directory in which the program was planned.
+///
+/// # Partitions and size
+/// [`partitioned_by`](Self::partitioned_by) has a function of the record say in which directory below the output directory
+/// it is to be. A file is complete at each checkpoint, and before if it is to be
+/// [large](Self::roll_at_bytes) or [old](Self::roll_after) enough; it appears with the checkpoint all the same.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use flott::{FileSink, PartitionPath};
+///
+/// #[derive(Clone, serde::Serialize, serde::Deserialize)]
+/// struct Order {
+///     country: String,
+///     placed_ms: i64,
+///     cents: u64,
+/// }
+///
+/// let sink = FileSink::csv("orders")
+///     .partitioned_by(|order: &Order, path: &mut PartitionPath| {
+///         // dt=2026-11-25/hour=03/country=de
+///         path.hour(order.placed_ms).key("country", &order.country);
+///     })
+///     .roll_at_bytes(128 << 20)
+///     .roll_after(Duration::from_secs(900));
+/// ```
 pub struct FileSink<T> {
     directory: PathBuf,
     others: Others,
-    line: fn(&T, &mut Vec<u8>) -> Result<(), String>,
-    record: PhantomData<fn(T)>,
+    shape: Shape<T>,
 }
 
 impl<T: Data> FileSink<T> {
+    /// Files of this format.
+    pub fn new(directory: impl Into<PathBuf>, format: impl FileFormat<T>) -> Self {
+        let (format, rolling) = (Arc::new(format), Rolling::default());
+        let shape = Shape { format, partition: None, rolling, open_max: OPEN_MAX };
+        Self { directory: directory.into(), others: Others::Refuse, shape }
+    }
+
     /// Lines as the records' `Display` writes them.
     pub fn text(directory: impl Into<PathBuf>) -> Self
     where
         T: Display,
     {
-        Self::new(directory, |record, out| writeln!(out, "{record}").map_err(|error| error.to_string()))
+        Self::new(directory, Lines::TEXT)
     }
 
     /// A JSON document per line.
     pub fn json_lines(directory: impl Into<PathBuf>) -> Self {
-        Self::new(directory, |record, out| {
-            serde_json::to_writer(&mut *out, record).map_err(|error| error.to_string())?;
-            out.push(b'\n');
-            Ok(())
-        })
+        Self::new(directory, Lines::JSON)
     }
 
-    fn new(directory: impl Into<PathBuf>, line: fn(&T, &mut Vec<u8>) -> Result<(), String>) -> Self {
-        Self { directory: directory.into(), others: Others::Refuse, line, record: PhantomData }
+    /// Comma-separated values; see [`Csv`].
+    pub fn csv(directory: impl Into<PathBuf>) -> Self {
+        Self::new(directory, Csv::new())
     }
 
-    /// Replaces the `part-…` files of an earlier job when this one first shows its own.
+    /// Has `partition` say in which directory below the output directory each record is to be. It must depend on the record
+    /// alone, and a record for which it gives no plain path fails the job: see [`PartitionPath`].
+    ///
+    /// A subtask has a file open for each partition that it has records of, up to [`partitions_open`](Self::partitions_open). Where
+    /// all subtasks have records of many partitions, there are many small files: send the records of a partition to one
+    /// subtask first, with [`partition_custom`](crate::Stream::partition_custom).
+    #[must_use]
+    pub fn partitioned_by<F>(mut self, partition: F) -> Self
+    where
+        F: Fn(&T, &mut PartitionPath) + Send + Sync + 'static,
+    {
+        self.shape.partition = Some(Arc::new(partition));
+        self
+    }
+
+    /// How many files a subtask has open at most; 64 if nothing is said, and never less than one. When a record comes for a
+    /// further partition, the file that was written to the longest ago is complete.
+    #[must_use]
+    pub fn partitions_open(mut self, most: usize) -> Self {
+        self.shape.open_max = most.max(1);
+        self
+    }
+
+    /// A file is complete when it has at least so many bytes. It is looked at every few records.
+    #[must_use]
+    pub fn roll_at_bytes(mut self, bytes: u64) -> Self {
+        self.shape.rolling.bytes = Some(bytes);
+        self
+    }
+
+    /// A file is complete so long after its first record, in processing time.
+    #[must_use]
+    pub fn roll_after(mut self, age: Duration) -> Self {
+        self.shape.rolling.age = Some(age);
+        self
+    }
+
+    /// A file is complete when no record has come to it for so long, in processing time.
+    #[must_use]
+    pub fn roll_when_idle(mut self, idle: Duration) -> Self {
+        self.shape.rolling.idle = Some(idle);
+        self
+    }
+
+    /// Replaces the `part-…` files of an earlier job when this one first shows its own; where there are partitions, in all
+    /// directories below the output directory as well.
     #[must_use]
     pub fn overwrite(mut self) -> Self {
         self.others = Others::Replace;
@@ -88,18 +184,24 @@ impl<T: Data> FileSink<T> {
     pub fn directory(&self) -> &Path {
         &self.directory
     }
+
+    fn reach(&self) -> Reach {
+        if self.shape.partition.is_some() { Reach::Below } else { Reach::Top }
+    }
 }
 
 impl<T: Data> Sink for FileSink<T> {
     type Item = T;
 
     fn open(&self, task: &SinkTask) -> TaskResult<Box<dyn SinkWriter<T>>> {
-        let room = Room::claim(&self.directory, &task.task, self.others)?;
-        Ok(Box::new(Writer { path: room.path(), room, line: self.line, file: None, buffer: Vec::new(), ended: false }))
+        let extension = self.shape.format.extension();
+        partition::check_extension(extension).map_err(|problem| Box::new(Failure::user(problem).fatal()))?;
+        let room = Room::claim(&self.directory, &task.task, self.others, extension)?;
+        Ok(Box::new(Writer::new(self.shape.clone(), room, task.task.clone())))
     }
 
     fn commit(&self, job: JobId, prepared: &[Bytes]) -> TaskResult {
-        staging::commit(&self.directory, job, prepared, self.others)
+        staging::commit(&self.directory, job, prepared, self.others, self.reach())
     }
 
     fn settle(&self, job: JobId) -> TaskResult {
@@ -111,76 +213,5 @@ impl<T: Data> Sink for FileSink<T> {
     }
 }
 
-struct Writer<T> {
-    room: Room,
-    /// Of the part that is written.
-    path: PathBuf,
-    line: fn(&T, &mut Vec<u8>) -> Result<(), String>,
-    file: Option<File>,
-    buffer: Vec<u8>,
-    ended: bool,
-}
-
-impl<T> Writer<T> {
-    fn flush(&mut self) -> TaskResult {
-        let Self { path, file, buffer, .. } = self;
-        let mut write = || -> io::Result<()> {
-            let file = match file {
-                Some(file) => file,
-                None => file.insert(File::create(&*path)?),
-            };
-            file.write_all(buffer)
-        };
-        write().map_err(|error| cannot("write", path, &error))?;
-        buffer.clear();
-        Ok(())
-    }
-}
-
-impl<T: Data> SinkWriter<T> for Writer<T> {
-    fn write(&mut self, batch: &mut Batch<T>) -> TaskResult {
-        for record in batch.records.drain(..) {
-            (self.line)(&record, &mut self.buffer)
-                .map_err(|error| Box::new(Failure::user("a record cannot be written as a line").because(error)))?;
-            if self.buffer.len() >= BUFFER_BYTES {
-                self.flush()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self) -> TaskResult {
-        self.ended = true;
-        Ok(())
-    }
-
-    fn prepare_commit(&mut self) -> TaskResult<Option<Bytes>> {
-        if !self.buffer.is_empty() {
-            self.flush()?;
-        }
-        let prepared = self.room.prepare(self.file.take().as_ref(), self.ended)?;
-        self.path = self.room.path();
-        Ok(prepared)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use flott_runtime::time::Clock;
-
-    use super::*;
-    use crate::operator::stand::task;
-
-    #[test]
-    fn a_full_disk_is_named() {
-        // A device that is always full stands in for the disk.
-        let path = PathBuf::from("/dev/full");
-        let directory = tempfile::tempdir().unwrap();
-        let sink = FileSink::<u64>::text(directory.path());
-        let room = Room::claim(directory.path(), &task(Clock::System), Others::Refuse).unwrap();
-        let mut writer = Writer { room, path, line: sink.line, file: None, buffer: Vec::new(), ended: false };
-        writer.write(&mut Batch::from(vec![1, 2, 3])).unwrap();
-        let failure = writer.prepare_commit().unwrap_err();
-        assert_eq!(failure.message, "cannot write /dev/full: No space left on device (os error 28)");
-    }
-}
+mod tests;

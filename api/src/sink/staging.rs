@@ -1,10 +1,10 @@
 //! The hidden directory that files are written to before a commit shows them.
 //!
 //! In the output directory `DIR`, job `J` writes to `DIR/.flott-J`, where each writer claims a directory that no other has had,
-//! `<subtask>-<number>`: so parts of different attempts and checkpoints never collide. A commit links what was prepared
-//! under its final name. So a reader of `DIR` that skips hidden files, as all of this trade do, sees what belongs to
-//! checkpoints that are complete, and to the end of a job, and nothing else. Every process of the job must see `DIR` under the
-//! same path.
+//! `<subtask>-<number>`, and numbers its parts: so parts of different attempts and checkpoints never collide. A commit links
+//! each part that was prepared under its final name, in the directory of its partition. So a reader of `DIR` that skips hidden
+//! files, as all of this trade do, sees what belongs to checkpoints that are complete, and to the end of a job, and nothing
+//! else. Every process of the job must see `DIR` under the same path.
 //!
 //! There are two sorts of parts. Those that are prepared *at a barrier* become visible with a checkpoint, and stay whatever
 //! becomes of the job: it will go on behind them. They are known by their names, which have the job's in them. Those that are
@@ -27,15 +27,27 @@ use bytes::Bytes;
 use flott_core::{failure::Failure, id::JobId};
 use flott_runtime::error::TaskResult;
 
-pub(super) use self::room::Room;
+pub(super) use self::room::{Place, Room};
 use self::{
     part::Part,
-    staged::{Name, Staged},
+    staged::{Name, Settled, Staged},
 };
 
 mod part;
 mod room;
 mod staged;
+
+/// Where parts of other jobs are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// In the output directory.
+    Top,
+    /// In the directories within it as well: there are partitions.
+    Below,
+}
+
+/// Levels of directories in an output directory that are looked into.
+const DEPTH_MAX: usize = 32;
 
 /// What becomes of the files that are in an output directory before a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +65,7 @@ fn staging(directory: &Path, job: JobId) -> PathBuf {
 }
 
 /// What the staging directory is called once all is shown, until it is removed.
-fn settled(directory: &Path, job: JobId) -> PathBuf {
+fn done(directory: &Path, job: JobId) -> PathBuf {
     directory.join(format!(".flott-{job}.done"))
 }
 
@@ -137,12 +149,12 @@ fn admit(directory: &Path, job: JobId, others: Others) -> TaskResult<PathBuf> {
 /// When not all can be shown; then nothing is that was prepared at the end. When a part of another job is there before this
 /// job has shown any, unless it may be: another job may have got the same output directory while it was empty still, and
 /// whoever commits first has it.
-pub(super) fn commit(directory: &Path, job: JobId, prepared: &[Bytes], others: Others) -> TaskResult {
+pub(super) fn commit(directory: &Path, job: JobId, prepared: &[Bytes], others: Others, reach: Reach) -> TaskResult {
     let staging = staging(directory, job);
     let staged: Vec<Staged> = prepared.iter().map(|bytes| Staged::read(bytes)).collect::<TaskResult<_>>()?;
     let (staged, of_others): (Vec<_>, Vec<_>) = staged.into_iter().partition(|staged| staged.job == job);
     of_others.iter().try_for_each(commit_for)?;
-    let names = staged.iter().filter_map(|staged| staged.part.as_ref());
+    let names = staged.iter().flat_map(|staged| &staged.parts);
     if !exists(&staging)? {
         // Settled before, or never there.
         return names.into_iter().try_for_each(|name| {
@@ -150,18 +162,18 @@ pub(super) fn commit(directory: &Path, job: JobId, prepared: &[Bytes], others: O
             fs::symlink_metadata(&to).map(drop).map_err(|error| cannot("find", &to, &error))
         });
     }
-    let mut parts = Vec::new();
+    let (mut parts, mut settled) = (Vec::new(), Settled::of(&staging));
     for name in names {
         let part = name.part(directory, &staging, job);
         // A later part of a barrier may be settled before this one.
         let is_waiting = !name.is_end() && exists(&part.from)?;
-        if is_waiting || !name.is_settled(&staging)? {
+        if is_waiting || !settled.holds(name)? {
             parts.push((name, part));
         }
     }
-    if let Err(failure) = show(directory, &staging, job, &parts, others) {
-        let ends = parts.iter().filter(|(name, _)| name.is_end());
-        ends.map(|(_, part)| part).try_for_each(Part::take_back)?;
+    if let Err(failure) = show(directory, &staging, job, &parts, others, reach) {
+        let mut ends = parts.iter().filter(|(name, _)| name.is_end());
+        ends.try_for_each(|(_, part)| part.take_back(directory))?;
         return Err(failure);
     }
     let ended: BTreeSet<(u32, u32)> = staged.iter().filter_map(|staged| staged.ended).collect();
@@ -175,20 +187,21 @@ pub(super) fn commit(directory: &Path, job: JobId, prepared: &[Bytes], others: O
 /// When it cannot be shown.
 fn commit_for(staged: &Staged) -> TaskResult {
     let (directory, staging) = (staged.directory(), staging(staged.directory(), staged.job));
-    let Some(name) = &staged.part else { return Ok(()) };
-    let part = name.part(directory, &staging, staged.job);
-    if !exists(&staging)? {
-        if !exists(&part.to)? {
+    let (mut parts, mut settled) = (Vec::new(), Settled::of(&staging));
+    for name in &staged.parts {
+        let part = name.part(directory, &staging, staged.job);
+        if exists(&staging)? {
+            let is_waiting = !name.is_end() && exists(&part.from)?;
+            if is_waiting || !settled.holds(name)? {
+                parts.push((name, part));
+            }
+        } else if !exists(&part.to)? {
             let (job, path) = (staged.job, part.to.display());
             tracing::warn!(%job, %path, "a file that the snapshot holds is not there: it was taken away after it was shown, or removed");
         }
-        return Ok(());
     }
-    if name.is_settled(&staging)? {
-        return Ok(());
-    }
-    show(directory, &staging, staged.job, &[(name, part)], Others::Keep)?;
-    name.settle(&name.part(directory, &staging, staged.job), &staging)
+    show(directory, &staging, staged.job, &parts, Others::Keep, Reach::Top)?;
+    staged::settle(&parts, &staging)
 }
 
 /// The writers of these subtasks of so many have ended, and what they have prepared is shown. Notes it when those of all have.
@@ -213,14 +226,21 @@ fn ended_name(subtask: u32, of: u32) -> String {
     format!("ended-{subtask}-{of}")
 }
 
-fn show(directory: &Path, staging: &Path, job: JobId, parts: &[(&Name, Part)], others: Others) -> TaskResult {
+fn show(
+    directory: &Path,
+    staging: &Path,
+    job: JobId,
+    parts: &[(&Name, Part)],
+    others: Others,
+    reach: Reach,
+) -> TaskResult {
     if parts.is_empty() && others != Others::Replace {
         return Ok(());
     }
     let claimed = staging.join(CLAIMED);
     let is_claimed = exists(&claimed)?;
     if !is_claimed && others != Others::Keep {
-        let found = of_others(directory, job, parts)?;
+        let found = of_others(directory, job, parts, reach)?;
         if others == Others::Replace {
             remove(directory, &found, parts)?;
         } else if let Some(other) = found.first() {
@@ -228,38 +248,66 @@ fn show(directory: &Path, staging: &Path, job: JobId, parts: &[(&Name, Part)], o
         }
     }
     for (_, part) in parts {
-        part.show(others == Others::Replace).map_err(|error| match (error.kind(), part.to.file_name()) {
-            (io::ErrorKind::AlreadyExists, Some(name)) => not_ours(directory, name),
+        part.show(others == Others::Replace).map_err(|error| match part.to.strip_prefix(directory) {
+            Ok(name) if error.kind() == io::ErrorKind::AlreadyExists => not_ours(directory, name),
             _ => cannot("make", &part.to, &error),
         })?;
     }
-    sync_directory(directory)?;
+    sync_partitions(directory, parts)?;
     if is_claimed { Ok(()) } else { note(&claimed) }
 }
 
-fn not_ours(directory: &Path, name: &OsStr) -> Box<Failure> {
+/// Flushes the directories that parts are in, and those around them: any may have been made just now, or in an attempt that
+/// was cut off before it came to this.
+fn sync_partitions(directory: &Path, parts: &[(&Name, Part)]) -> TaskResult {
+    let mut touched = BTreeSet::from([directory]);
+    for (_, part) in parts {
+        touched.extend(part.to.ancestors().skip(1).take_while(|partition| *partition != directory));
+    }
+    // The innermost first: what is flushed later names only what is there for certain.
+    touched.into_iter().rev().try_for_each(sync_directory)
+}
+
+fn not_ours(directory: &Path, name: &Path) -> Box<Failure> {
     let message = format!(
         "output directory {} has got {} of somebody else while the job ran, another job with the same output maybe; \
          nothing of this job is shown there. Choose another directory, or allow the sink to overwrite or to append",
         directory.display(),
-        name.to_string_lossy()
+        name.display()
     );
     Box::new(Failure::user(message).fatal())
 }
 
-/// The parts in `directory` that are not of this job.
-fn of_others(directory: &Path, job: JobId, parts: &[(&Name, Part)]) -> TaskResult<Vec<OsString>> {
-    let own = |name: &OsStr| {
-        staged::is_of_barrier(name, job)
-            || parts.iter().any(|(_, part)| part.to.file_name() == Some(name) && part.is_shown())
-    };
-    let mut names = names(directory)?;
-    names.retain(|name| name.as_encoded_bytes().starts_with(b"part-") && !own(name));
-    Ok(names)
+/// The parts in `directory` that are not of this job, by their paths within it.
+fn of_others(directory: &Path, job: JobId, parts: &[(&Name, Part)], reach: Reach) -> TaskResult<Vec<PathBuf>> {
+    let shown: BTreeSet<&Path> =
+        parts.iter().filter(|(_, part)| part.is_shown()).map(|(_, part)| part.to.as_path()).collect();
+    let mut found = Vec::new();
+    let mut levels = vec![(PathBuf::new(), 0)];
+    while let Some((level, depth)) = levels.pop() {
+        for name in names(&directory.join(&level))? {
+            if is_hidden(&name) {
+                continue;
+            }
+            let path = level.join(&name);
+            let at = directory.join(&path);
+            if reach == Reach::Below && fs::symlink_metadata(&at).is_ok_and(|metadata| metadata.is_dir()) {
+                if depth < DEPTH_MAX {
+                    levels.push((path, depth + 1));
+                }
+            } else if name.as_encoded_bytes().starts_with(b"part-")
+                && !staged::is_of_barrier(&name, job)
+                && !shown.contains(at.as_path())
+            {
+                found.push(path);
+            }
+        }
+    }
+    Ok(found)
 }
 
-/// Removes those of `others` that no part replaces.
-fn remove(directory: &Path, others: &[OsString], parts: &[(&Name, Part)]) -> TaskResult {
+/// Removes those of `others` that no part replaces, and partitions that are empty then.
+fn remove(directory: &Path, others: &[PathBuf], parts: &[(&Name, Part)]) -> TaskResult {
     // Looked for first: nothing may be gone when it turns out that the commit cannot be.
     for other in others {
         if directory.join(other).is_dir() {
@@ -267,28 +315,29 @@ fn remove(directory: &Path, others: &[OsString], parts: &[(&Name, Part)]) -> Tas
             return Err(Box::new(Failure::user(message).fatal()));
         }
     }
-    let targets: BTreeSet<_> = parts.iter().filter_map(|(_, part)| part.to.file_name()).collect();
-    for other in others.iter().filter(|other| !targets.contains(other.as_os_str())) {
-        let path = directory.join(other);
+    let targets: BTreeSet<&Path> = parts.iter().map(|(_, part)| part.to.as_path()).collect();
+    for path in others.iter().map(|other| directory.join(other)).filter(|path| !targets.contains(path.as_path())) {
         fs::remove_file(&path).map_err(|error| cannot("remove", &path, &error))?;
+        part::remove_empty(directory, &path);
     }
     Ok(())
 }
 
 /// All sinks of the job have committed: nothing that is shown is taken back any more, and what would be needed for that goes.
 pub(super) fn settle(directory: &Path, job: JobId) -> TaskResult {
-    let (staging, settled) = (staging(directory, job), settled(directory, job));
+    let (staging, done) = (staging(directory, job), done(directory, job));
     if !exists(&staging.join(OVER))? {
         let staged = staged::all(&staging)?;
-        return staged.iter().try_for_each(|name| name.settle(&name.part(directory, &staging, job), &staging));
+        let parts: Vec<_> = staged.iter().map(|name| (name, name.part(directory, &staging, job))).collect();
+        return staged::settle(&parts, &staging);
     }
     // First out of the way at once, since a commit that is repeated while half of it is removed could not be told from
     // one that has lost files.
-    match fs::rename(&staging, &settled) {
+    match fs::rename(&staging, &done) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot("rename", &staging, &error)),
         _ => {}
     }
-    if let Err(failure) = remove_all(&settled) {
+    if let Err(failure) = remove_all(&done) {
         tracing::warn!(%job, %failure, "what a file sink used for its commits is left");
     }
     Ok(())
@@ -298,13 +347,14 @@ pub(super) fn settle(directory: &Path, job: JobId) -> TaskResult {
 /// nothing else is in it. What a checkpoint has made visible stays.
 pub(super) fn abort(directory: &Path, job: JobId) -> TaskResult {
     let staging = staging(directory, job);
+    let mut settled = Settled::of(&staging);
     for name in staged::all(&staging)?.iter().filter(|name| name.is_end()) {
-        if !name.is_settled(&staging)? {
-            name.part(directory, &staging, job).take_back()?;
+        if !settled.holds(name)? {
+            name.part(directory, &staging, job).take_back(directory)?;
         }
     }
     remove_all(&staging)?;
-    remove_all(&settled(directory, job))?;
+    remove_all(&done(directory, job))?;
     // Fails where it holds something, or was never there: both are right.
     let _ = fs::remove_dir(directory);
     Ok(())

@@ -2,14 +2,15 @@ use std::{
     collections::BTreeMap,
     fs,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::{Context, Poll},
 };
 
-use flott::FileSink;
+use flott::{Batch, Failure, FileSink, ReadStatus, RestartStrategy, Source, SplitReader, TaskInfo, TaskResult};
 
 use super::{PARALLELISMS, env, run, run_error};
 
@@ -140,4 +141,94 @@ fn collected_records_are_bounded_and_typed() {
     two.sequence(1, 2).discard();
     let error = run(&two).collected(&of_one).unwrap_err().to_string();
     assert!(error.contains("another environment"), "{error}");
+}
+
+/// Two splits of a record each. The first is given when the second is read as well, by the other subtask then. The second waits
+/// until a checkpoint is complete in which the subtask of the first had ended, and its end is noted; then it fails once.
+struct OneEndsFirst {
+    output: PathBuf,
+    second_is_read: Arc<AtomicBool>,
+    failed: Arc<AtomicBool>,
+}
+
+impl Source for OneEndsFirst {
+    type Item = u64;
+    type Split = (u64, bool);
+
+    fn enumerate(&self, _: u32) -> TaskResult<Vec<(u64, bool)>> {
+        Ok(vec![(0, false), (1, false)])
+    }
+
+    fn open(&self, (number, given): (u64, bool), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<u64, (u64, bool)>>> {
+        if number == 1 {
+            self.second_is_read.store(true, Ordering::SeqCst);
+        }
+        let (output, failed) = (self.output.clone(), self.failed.clone());
+        Ok(Box::new(OneRecord { number, given, output, second_is_read: self.second_is_read.clone(), failed }))
+    }
+}
+
+struct OneRecord {
+    number: u64,
+    given: bool,
+    output: PathBuf,
+    second_is_read: Arc<AtomicBool>,
+    failed: Arc<AtomicBool>,
+}
+
+impl SplitReader<u64, (u64, bool)> for OneRecord {
+    fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<u64>) -> Poll<TaskResult<ReadStatus>> {
+        let has_failed = self.failed.load(Ordering::SeqCst);
+        let may_go_on = match (self.number, self.given) {
+            (0, _) => self.second_is_read.load(Ordering::SeqCst),
+            (_, false) => true,
+            (_, true) => has_failed || an_end_is_noted(&self.output),
+        };
+        if !may_go_on {
+            std::thread::yield_now();
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if !std::mem::replace(&mut self.given, true) {
+            batch.records.push(self.number);
+            return Poll::Ready(Ok(if self.number == 0 { ReadStatus::Ended } else { ReadStatus::More }));
+        }
+        if self.number == 1 && !has_failed {
+            self.failed.store(true, Ordering::SeqCst);
+            return Poll::Ready(Err(Box::new(Failure::user("once"))));
+        }
+        Poll::Ready(Ok(ReadStatus::Ended))
+    }
+
+    fn remaining(&self) -> (u64, bool) {
+        (self.number, self.given)
+    }
+}
+
+/// Whether the sink has committed that a subtask has ended.
+fn an_end_is_noted(output: &Path) -> bool {
+    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+    let is =
+        |entry: &fs::DirEntry, prefix: &str| entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
+    let mut hidden = entries(output).filter(|entry| is(entry, ".flott-"));
+    hidden.any(|hidden| entries(&hidden.path()).any(|entry| is(&entry, "ended-")))
+}
+
+#[test]
+fn a_subtask_that_ended_before_a_restart_leaves_nothing_hidden() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = directory.path().join("out");
+    let env = env(2);
+    env.set_restart_strategy(RestartStrategy::FixedDelay { attempts: 1, delay_ms: 0 });
+    env.configure("execution.checkpointing.interval", "10 ms");
+    env.configure("execution.checkpointing.dir", directory.path().join("checkpoints").to_str().unwrap());
+    let failed = Arc::new(AtomicBool::new(false));
+    let source = OneEndsFirst { output: output.clone(), second_is_read: Arc::default(), failed: failed.clone() };
+    let numbers = env.from_source(source, "numbers");
+    numbers.write_text(&output);
+    // All subtasks are in one region by this, and start again together.
+    numbers.rebalance().discard();
+    run(&env);
+    assert!(failed.load(Ordering::SeqCst), "nothing was started again");
+    assert_eq!(lines(&output), ["0", "1"]);
 }

@@ -235,6 +235,7 @@ where
 
     fn skip(&mut self) {
         self.finished = true;
+        self.operator.skip();
         self.next.skip();
     }
 

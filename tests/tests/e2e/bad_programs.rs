@@ -155,7 +155,7 @@ fn a_program_that_is_gone_or_replaced_after_it_was_submitted_is_no_matter() {
 #[test]
 fn examples_refuse_arguments_that_they_do_not_know() {
     let sandbox = Sandbox::new();
-    for example in ["wordcount", "keyed-sum", "stream-join", "fail-at", "socket-wordcount"] {
+    for example in ["wordcount", "keyed-sum", "stream-join", "fail-at", "socket-wordcount", "orders-by-day"] {
         let outcome = sandbox.program(&binary(example), ["--no-such-argument"]);
         assert!(!outcome.status.success() && outcome.err.contains("--no-such-argument"), "{example}: {}", outcome.err);
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use flott_tests::{
-    program::{check_output, test_program},
+    program::{check_output, check_partitioned_output, test_program},
     sandbox::{
         Sandbox, Session,
         processes::{Process, Role},
@@ -46,14 +46,21 @@ struct Run<'a> {
     sandbox: &'a Sandbox,
     session: Session<'a>,
     job: String,
+    /// Whose results are where they belong.
+    check_output: fn(&str, u64, u64),
 }
 
 impl<'a> Run<'a> {
     /// A job with a checkpoint each tenth of a second, whose readers stand half-way.
     fn half_way(sandbox: &'a Sandbox) -> Self {
+        Self::writing(sandbox, &[], check_output)
+    }
+
+    /// The same, with settings of the program that say how it writes.
+    fn writing(sandbox: &'a Sandbox, settings: &[&str], check_output: fn(&str, u64, u64)) -> Self {
         sandbox.configure(&format!("execution.checkpointing.dir: {}", sandbox.at("checkpoints")));
         let session = sandbox.session(&[]);
-        let arguments = [
+        let mut arguments = vec![
             "held".to_owned(),
             format!("records={RECORDS}"),
             format!("splits={SPLITS}"),
@@ -61,16 +68,33 @@ impl<'a> Run<'a> {
             format!("hold={}", sandbox.at("hold")),
             format!("output={}", sandbox.at("out")),
         ];
+        arguments.extend(settings.iter().map(|setting| (*setting).to_owned()));
         let options = ["-d", "-p", "2", "-D", "execution.checkpointing.interval=100 ms"];
         let job = session.run(&options, &test_program(), arguments).success().job();
         session.until_all_run(&job);
-        let run = Self { sandbox, session, job };
+        let run = Self { sandbox, session, job, check_output };
         run.until_checkpoint();
         run
     }
 
     fn until_checkpoint(&self) {
         until_checkpoint(Path::new(&self.sandbox.at("checkpoints")));
+    }
+
+    /// Waits until so many more files are visible in partitions, or all of them are.
+    fn until_files(&self, more: usize) {
+        let out = self.sandbox.at("out");
+        let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+        let is_hidden = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
+        let files = || {
+            let partitions = entries(Path::new(&out)).filter(|entry| !is_hidden(entry));
+            partitions.map(|partition| entries(&partition.path()).count()).sum::<usize>()
+        };
+        let (before, began) = (files(), Instant::now());
+        while files() < before + more && entries(Path::new(&out)).any(|entry| is_hidden(&entry)) {
+            assert!(began.elapsed() < PATIENCE, "no {more} files after {before} for {PATIENCE:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn kill(&self, role: Role) {
@@ -85,7 +109,7 @@ impl<'a> Run<'a> {
     #[track_caller]
     fn check(self) {
         self.session.finished(&self.job);
-        check_output(&self.sandbox.at("out"), RECORDS, KEYS);
+        (self.check_output)(&self.sandbox.at("out"), RECORDS, KEYS);
         assert_eq!(checkpoints(Path::new(&self.sandbox.at("checkpoints"))), [0; 0], "a finished job leaves none");
         self.session.stop();
         self.sandbox.until_empty();
@@ -123,6 +147,20 @@ fn a_killed_job_manager_is_followed_by_one_that_goes_on_from_the_checkpoint() {
     session.until_all_run(&run.job);
     let run = Run { session, ..run };
     run.go_on();
+    run.check();
+}
+
+#[test]
+fn kills_at_any_moment_leave_each_result_in_one_file_of_its_partition() {
+    let sandbox = Sandbox::new();
+    let run = Run::writing(&sandbox, &["partitioned=true"], check_partitioned_output);
+    run.go_on();
+    for (more, role) in [(20, Role::JobProcess), (60, Role::TaskManager), (5, Role::JobProcess), (80, Role::JobProcess)]
+    {
+        run.until_files(more);
+        run.kill(role);
+        run.session.until_one_of(&run.job, &["RUNNING", "FINISHED"]);
+    }
     run.check();
 }
 

@@ -151,6 +151,34 @@ fn stream_join_joins_by_itself_and_on_a_cluster() {
 }
 
 #[test]
+fn orders_by_day_writes_partitions_by_itself_and_on_a_cluster() {
+    let sandbox = Sandbox::new();
+    let program = binary("orders-by-day");
+    let orders = |output: &str| {
+        let mut numbers = Vec::new();
+        for day in ["2026-11-23", "2026-11-24", "2026-11-25"] {
+            for country in ["de", "fr", "nl", "pl"] {
+                let lines = lines_in(&format!("{output}/dt={day}/country={country}"));
+                let is_row = |line: &String| line.split(',').nth(2) == Some(country);
+                let (rows, others): (Vec<_>, Vec<_>) = lines.into_iter().partition(is_row);
+                assert!(others.iter().all(|line| line == "number,placed,country,cents,note"), "{others:?}");
+                numbers.extend(rows.iter().map(|row| row.split(',').next().unwrap().parse::<u64>().unwrap()));
+            }
+        }
+        numbers.sort_unstable();
+        numbers
+    };
+    let (alone, together) = (sandbox.at("alone"), sandbox.at("together"));
+    sandbox.program(&program, ["--output", &alone, "--records", "3000", "--batch"]).success();
+    assert_eq!(orders(&alone), (0..3_000).collect::<Vec<_>>());
+    let options = ["run", "-m", "cluster", "-p", "2", "-D", "execution.checkpointing.interval=50 ms"];
+    let arguments = [&*program, "--output", &together, "--records", "3000", "--rate", "10000"];
+    sandbox.flott(options.into_iter().chain(arguments)).success().prints(&["Program execution finished"]);
+    assert_eq!(orders(&together), (0..3_000).collect::<Vec<_>>());
+    sandbox.until_empty();
+}
+
+#[test]
 fn a_source_is_held_back_beside_a_slow_one_in_another_process() {
     let sandbox = Sandbox::new();
     let race = sandbox.at("race");

@@ -92,7 +92,7 @@ mod tests {
             ],
             &[
                 "flott-core -> flott-rpc (dev dependency in core/Cargo.toml): flott-core may know no other crate of the workspace",
-                "wordcount -> flott-core (normal dependency in examples/wordcount/Cargo.toml): wordcount may know only flott, flott-cep",
+                "wordcount -> flott-core (normal dependency in examples/wordcount/Cargo.toml): wordcount may know only flott, flott-cep, flott-parquet",
                 "xtask -> flott-tests (normal dependency in xtask/Cargo.toml): xtask may know every crate but flott-tests, xtask",
             ],
         );

@@ -18,6 +18,7 @@ const CRATES: &[(&str, Rule)] = &[
     ("flott-worker", Rule::Only(&["flott-core", "flott-rpc"])),
     ("flott", Rule::Only(&["flott-core", "flott-rpc", "flott-runtime", "flott-jobmaster", "flott-snapshot"])),
     ("flott-cep", Rule::Only(&["flott"])),
+    ("flott-parquet", Rule::Only(&["flott"])),
     (
         "flott-dispatcher",
         Rule::Only(&["flott-core", "flott-rpc", "flott-snapshot", "flott-jobmaster", "flott-resource-manager"]),
@@ -31,16 +32,20 @@ const CRATES: &[(&str, Rule)] = &[
 ];
 
 /// Crates by folder: programs are written against the user's libraries alone.
-const FOLDERS: &[(&str, Rule)] =
-    &[("examples", Rule::Only(&["flott", "flott-cep"])), ("benchmarks", Rule::Only(&["flott", "flott-cep"]))];
+const FOLDERS: &[(&str, Rule)] = &[
+    ("examples", Rule::Only(&["flott", "flott-cep", "flott-parquet"])),
+    ("benchmarks", Rule::Only(&["flott", "flott-cep", "flott-parquet"])),
+];
 
 /// Crates that nothing may know.
 pub const TOPS: &[&str] = &["flott-tests", "xtask"];
 
 /// The crate that users link, and what must not come with it.
 pub const LIGHT: &str = "flott";
-/// An HTTP server or client, a cluster's client, a database, a query engine, TLS: they belong to the daemons.
+/// An HTTP server or client, a cluster's client, a database, a query engine, TLS: they belong to the daemons. Formats of files
+/// that take much code have crates of their own.
 pub const HEAVY: &[&str] = &[
+    "arrow-array",
     "axum",
     "datafusion",
     "h2",
@@ -50,6 +55,7 @@ pub const HEAVY: &[&str] = &[
     "kube-client",
     "native-tls",
     "openssl",
+    "parquet",
     "reqwest",
     "rustls",
     "sled",

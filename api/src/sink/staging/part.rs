@@ -1,6 +1,7 @@
 //! One file, shown under its final name without replacing what is not its own.
 
 use std::{
+    ffi::OsString,
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -42,6 +43,13 @@ impl Part {
         if self.is_shown() {
             return Ok(());
         }
+        if let Some(partition) = self.to.parent() {
+            // What is there and no directory is not one of somebody else's parts.
+            fs::create_dir_all(partition).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+                _ => error,
+            })?;
+        }
         match self.link(overwrite) {
             Err(error) if has_no_links(&error) => move_to(&self.from, &self.to, overwrite),
             // An answer that a network file system has lost, and asked for again.
@@ -55,7 +63,9 @@ impl Part {
             return fs::hard_link(&self.from, &self.to);
         }
         // A second name, since a rename must leave the staged one: it is how the part is known.
-        let second = self.from.with_extension("shown");
+        let mut name = OsString::from("shown-");
+        name.push(self.from.file_name().unwrap_or_default());
+        let second = self.from.with_file_name(name);
         match fs::remove_file(&second) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -64,16 +74,25 @@ impl Part {
         fs::rename(&second, &self.to)
     }
 
-    /// Undoes [`show`](Self::show), as far as it was done.
-    pub fn take_back(&self) -> TaskResult {
-        match identity(&self.from) {
-            Ok(_) if self.is_shown() => {
-                fs::remove_file(&self.to).map_err(|error| cannot("take back", &self.to, &error))
-            }
-            Err(error) if self.was_moved(&error) => {
-                fs::rename(&self.to, &self.from).map_err(|error| cannot("take back", &self.to, &error))
-            }
+    /// Undoes [`show`](Self::show), as far as it was done. Partitions of `directory` that are empty then go.
+    pub fn take_back(&self, directory: &Path) -> TaskResult {
+        let undone = match identity(&self.from) {
+            Ok(_) if self.is_shown() => fs::remove_file(&self.to),
+            Err(error) if self.was_moved(&error) => fs::rename(&self.to, &self.from),
             _ => Ok(()),
+        };
+        undone.map_err(|error| cannot("take back", &self.to, &error))?;
+        remove_empty(directory, &self.to);
+        Ok(())
+    }
+}
+
+/// Removes the directories between `directory` and `file` that hold nothing.
+pub(super) fn remove_empty(directory: &Path, file: &Path) {
+    for partition in file.ancestors().skip(1).take_while(|partition| *partition != directory) {
+        // Fails where it holds something, or was never there: both are right.
+        if fs::remove_dir(partition).is_err() {
+            return;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a writer prepares, and what its files are called.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     fs, io,
     os::unix::ffi::OsStrExt,
@@ -12,6 +13,7 @@ use flott_runtime::error::TaskResult;
 use serde::{Deserialize, Serialize};
 
 use super::{Part, cannot, exists, names};
+use crate::sink::file::partition;
 
 /// What a commit shows of one writer.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,8 +22,8 @@ pub(super) struct Staged {
     pub job: JobId,
     /// That job's output directory, as bytes of the path.
     directory: Vec<u8>,
-    /// A file.
-    pub part: Option<Name>,
+    /// Files.
+    pub parts: Vec<Name>,
     /// The writer's input has ended: its subtask, and how many subtasks there are.
     pub ended: Option<(u32, u32)>,
 }
@@ -35,6 +37,10 @@ pub(super) struct Name {
     /// Which of the parts of the writer it is.
     pub number: u32,
     pub sort: Sort,
+    /// The directory that it is shown in, within the output directory; empty for that itself.
+    pub partition: String,
+    /// What its name ends in, without the dot; empty for nothing.
+    pub extension: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +54,8 @@ pub(super) enum Sort {
 }
 
 impl Staged {
-    pub fn new(job: JobId, directory: &Path, part: Option<Name>, ended: Option<(u32, u32)>) -> Self {
-        Self { job, directory: directory.as_os_str().as_bytes().to_vec(), part, ended }
+    pub fn new(job: JobId, directory: &Path, parts: Vec<Name>, ended: Option<(u32, u32)>) -> Self {
+        Self { job, directory: directory.as_os_str().as_bytes().to_vec(), parts, ended }
     }
 
     pub fn directory(&self) -> &Path {
@@ -57,15 +63,63 @@ impl Staged {
     }
 
     pub fn read(bytes: &[u8]) -> TaskResult<Self> {
-        codec::decode(bytes)
-            .map_err(|error| Box::new(Failure::internal("a prepared file cannot be read").caused_by(&error)))
+        let staged = match bytes.strip_prefix(LAYOUT) {
+            Some(bytes) => codec::decode::<Self>(bytes),
+            None => codec::decode::<OnePart>(bytes).map(Self::from),
+        };
+        let staged =
+            staged.map_err(|error| Box::new(Failure::internal("a prepared file cannot be read").caused_by(&error)))?;
+        // Names become paths, and they come out of a snapshot that may lie anywhere.
+        for Name { partition, extension, .. } in &staged.parts {
+            partition::check(partition)
+                .and_then(|()| partition::check_extension(extension))
+                .map_err(|problem| Box::new(Failure::internal("a prepared file has an odd name").because(problem)))?;
+        }
+        Ok(staged)
     }
 
     pub fn to_bytes(&self) -> TaskResult<Vec<u8>> {
-        codec::to_vec(self)
-            .map_err(|error| Box::new(Failure::internal("a prepared file cannot be noted").caused_by(&error)))
+        let mut bytes = LAYOUT.to_vec();
+        bytes.extend(
+            codec::to_vec(self)
+                .map_err(|error| Box::new(Failure::internal("a prepared file cannot be noted").caused_by(&error)))?,
+        );
+        Ok(bytes)
     }
 }
+
+/// Begins what a writer has prepared. What there was before begins with the id of a job, which is drawn.
+const LAYOUT: &[u8; 16] = b"flott/files/2\0\0\0";
+
+/// What savepoints hold of writers that had one part at a time and no partitions.
+#[derive(Deserialize)]
+struct OnePart {
+    job: JobId,
+    directory: Vec<u8>,
+    part: Option<PlainName>,
+    ended: Option<(u32, u32)>,
+}
+
+#[derive(Deserialize)]
+struct PlainName {
+    subtask: u32,
+    writer: u32,
+    number: u32,
+    sort: Sort,
+}
+
+impl From<OnePart> for Staged {
+    fn from(OnePart { job, directory, part, ended }: OnePart) -> Self {
+        let name = |PlainName { subtask, writer, number, sort }| {
+            let (partition, extension) = (String::new(), String::new());
+            Name { subtask, writer, number, sort, partition, extension }
+        };
+        Self { job, directory, parts: part.map(name).into_iter().collect(), ended }
+    }
+}
+
+/// What stands for `/` in the names of staged files. Partitions have no control characters in them.
+const SLASH: &str = "\u{1f}";
 
 /// What stands for the job in the names of its parts.
 fn mark(job: JobId) -> String {
@@ -86,34 +140,50 @@ impl Name {
         staging.join(format!("{}-{}", self.subtask, self.writer))
     }
 
-    /// The name in the output directory.
-    pub fn target(&self, job: JobId) -> String {
-        let Self { subtask, writer, number, sort } = self;
-        match sort {
+    /// The path in the output directory.
+    pub fn target(&self, job: JobId) -> PathBuf {
+        let Self { subtask, writer, number, sort, partition, extension } = self;
+        let mut name = match sort {
             Sort::Only => format!("part-{subtask}"),
             Sort::Barrier | Sort::End => format!("part-{subtask}-{}-{writer}-{number}", mark(job)),
+        };
+        if !extension.is_empty() {
+            name = format!("{name}.{extension}");
         }
+        Path::new(partition).join(name)
     }
 
-    /// The name in the writer's directory.
+    /// The name in the writer's directory: `<number>[.<sort>][~<extension>][@<partition>]`. It says all, since what is
+    /// staged is found by listing. No extension has an `@` in it.
     pub fn staged(&self) -> String {
-        let number = self.number;
-        match self.sort {
-            Sort::Barrier => number.to_string(),
-            Sort::End => format!("{number}.end"),
-            Sort::Only => format!("{number}.only"),
+        let mut name = self.number.to_string();
+        name.push_str(match self.sort {
+            Sort::Barrier => "",
+            Sort::End => ".end",
+            Sort::Only => ".only",
+        });
+        if !self.extension.is_empty() {
+            name = format!("{name}~{}", self.extension);
         }
+        if !self.partition.is_empty() {
+            name = format!("{name}@{}", self.partition.replace('/', SLASH));
+        }
+        name
     }
 
     /// What [`staged`](Self::staged) gave. Nothing if it is none of these.
     fn of_staged(subtask: u32, writer: u32, name: &str) -> Option<Self> {
+        let (name, partition) = name.split_once('@').unwrap_or((name, ""));
+        let (name, extension) = name.split_once('~').unwrap_or((name, ""));
         let (number, sort) = match name.split_once('.') {
             None => (name, Sort::Barrier),
             Some((number, "end")) => (number, Sort::End),
             Some((number, "only")) => (number, Sort::Only),
             Some(_) => return None,
         };
-        Some(Self { subtask, writer, number: number.parse().ok()?, sort })
+        let (number, partition) = (number.parse().ok()?, partition.replace(SLASH, "/"));
+        partition::check(&partition).ok()?;
+        Some(Self { subtask, writer, number, sort, partition, extension: extension.to_owned() })
     }
 
     /// Whether it was prepared at the end.
@@ -125,46 +195,73 @@ impl Name {
     pub fn part(&self, directory: &Path, staging: &Path, job: JobId) -> Part {
         Part { from: self.room(staging).join(self.staged()), to: directory.join(self.target(job)) }
     }
+}
 
-    /// What is noted in the writer's directory of parts that are settled: those of barriers are so in order, and of the end
-    /// there is one.
-    fn settled(&self) -> String {
-        if self.is_end() { "end-settled".to_owned() } else { format!("settled-{}", self.number) }
+/// Noted in a writer's directory: what it prepared at the end is settled.
+const END_SETTLED: &str = "end-settled";
+
+/// Noted in a writer's directory: parts of barriers are settled up to this number.
+fn settled_up_to(number: u32) -> String {
+    format!("settled-{number}")
+}
+
+/// What has been settled of the parts in a staging directory. Each writer's directory is listed once.
+pub(super) struct Settled<'a> {
+    staging: &'a Path,
+    furthest: BTreeMap<PathBuf, Option<u32>>,
+}
+
+impl<'a> Settled<'a> {
+    pub fn of(staging: &'a Path) -> Self {
+        Self { staging, furthest: BTreeMap::new() }
     }
 
-    /// Whether it has been settled.
-    pub fn is_settled(&self, staging: &Path) -> TaskResult<bool> {
-        let room = self.room(staging);
-        if self.is_end() {
-            return exists(&room.join(self.settled()));
+    /// Whether `name` has been settled.
+    pub fn holds(&mut self, name: &Name) -> TaskResult<bool> {
+        let room = name.room(self.staging);
+        if name.is_end() {
+            return exists(&room.join(END_SETTLED));
         }
-        Ok(furthest(&room)?.is_some_and(|furthest| self.number <= furthest))
+        let furthest = match self.furthest.get(&room) {
+            Some(furthest) => *furthest,
+            None => *self.furthest.entry(room.clone()).or_insert(furthest(&room)?),
+        };
+        Ok(furthest.is_some_and(|furthest| name.number <= furthest))
     }
+}
 
-    /// Notes that it is shown for good, if it is shown.
-    pub fn settle(&self, part: &Part, staging: &Path) -> TaskResult {
-        if !part.is_linked() {
-            return Ok(());
+/// Notes of those of `parts` that are shown that they are for good.
+pub(super) fn settle(parts: &[(&Name, Part)], staging: &Path) -> TaskResult {
+    let mut rooms: BTreeMap<PathBuf, Vec<&(&Name, Part)>> = BTreeMap::new();
+    for part in parts.iter().filter(|(_, part)| part.is_linked()) {
+        rooms.entry(part.0.room(staging)).or_default().push(part);
+    }
+    for (room, parts) in rooms {
+        // The files of the end stay until all is over: they say that those in the output directory are the job's.
+        let (ends, parts): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(name, _)| name.is_end());
+        if !ends.is_empty() {
+            super::note(&room.join(END_SETTLED))?;
         }
-        let room = self.room(staging);
-        let noted = room.join(self.settled());
-        if self.is_end() {
-            // Its file stays until all is over: it says that the one in the output directory is the job's.
-            return super::note(&noted);
-        }
+        let Some(last) = parts.iter().map(|(name, _)| name.number).max() else { continue };
         match furthest(&room)? {
-            Some(before) if before >= self.number => {}
+            Some(before) if before >= last => {}
             Some(before) => {
-                let before = room.join(format!("settled-{before}"));
-                fs::rename(&before, &noted).map_err(|error| cannot("rename", &before, &error))?;
+                let before = room.join(settled_up_to(before));
+                fs::rename(&before, room.join(settled_up_to(last)))
+                    .map_err(|error| cannot("rename", &before, &error))?;
             }
-            None => super::note(&noted)?,
+            None => super::note(&room.join(settled_up_to(last)))?,
         }
-        match fs::remove_file(&part.from) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("remove", &part.from, &error)),
-            _ => Ok(()),
+        for (_, part) in parts {
+            match fs::remove_file(&part.from) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(cannot("remove", &part.from, &error));
+                }
+                _ => {}
+            }
         }
     }
+    Ok(())
 }
 
 /// The last part of a writer's directory that is settled.
@@ -184,4 +281,65 @@ pub(super) fn all(staging: &Path) -> TaskResult<Vec<Name>> {
         found.extend(names.iter().filter_map(|name| Name::of_staged(subtask, writer, name.to_str()?)));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const JOB: JobId = JobId::from_bytes([7; 16]);
+
+    #[test]
+    fn what_earlier_builds_have_prepared_is_read() {
+        // A job, "/tmp/flott-fixture/out", part 5 of writer 2 of subtask 1 at the end, as one of 3 that have ended.
+        let directory = b"/tmp/flott-fixture/out";
+        let mut bytes = [JOB.as_bytes().as_slice(), &22u32.to_le_bytes(), directory, &[1]].concat();
+        bytes.extend([1u32, 2, 5, 1].into_iter().flat_map(u32::to_le_bytes));
+        bytes.extend([1].into_iter().chain([1u32, 3].into_iter().flat_map(u32::to_le_bytes)));
+        let Staged { job, parts, ended, .. } = Staged::read(&bytes).unwrap();
+        let name = Name {
+            subtask: 1,
+            writer: 2,
+            number: 5,
+            sort: Sort::End,
+            partition: String::new(),
+            extension: String::new(),
+        };
+        assert_eq!((job, parts, ended), (JOB, vec![name], Some((1, 3))));
+    }
+
+    #[test]
+    fn prepared_files_that_lead_elsewhere_are_refused() {
+        for (partition, extension) in [("../other", ""), ("/etc", ""), ("a", "csv/../../x")] {
+            let name = Name {
+                subtask: 0,
+                writer: 0,
+                number: 0,
+                sort: Sort::Barrier,
+                partition: partition.to_owned(),
+                extension: extension.to_owned(),
+            };
+            let bytes = Staged::new(JOB, Path::new("/out"), vec![name], None).to_bytes().unwrap();
+            assert_eq!(Staged::read(&bytes).unwrap_err().message, "a prepared file has an odd name");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn names_of_staged_files_say_all(
+            numbers in any::<(u32, u32, u32)>(),
+            sort in prop_oneof![Just(Sort::Barrier), Just(Sort::End), Just(Sort::Only)],
+            partition in "([a-z@~.=-]{1,40}/){0,3}[a-z@~.=-]{1,40}|",
+            extension in "csv|csv.gz|",
+        ) {
+            prop_assume!(partition::check(&partition).is_ok());
+            let (subtask, writer, number) = numbers;
+            let name = Name { subtask, writer, number, sort, partition, extension };
+            let staged = name.staged();
+            prop_assert!(!staged.contains('/') && staged.len() + "shown-".len() <= 255, "{staged:?}");
+            prop_assert_eq!(Name::of_staged(subtask, writer, &staged), Some(name));
+        }
+    }
 }

@@ -22,25 +22,29 @@ fn stage(directory: &Path, job: JobId, contents: &[&str]) -> Vec<Bytes> {
     let staged = (0..).zip(contents).map(|(subtask, content)| {
         let name = only(subtask);
         stage_one(directory, job, &name, content);
-        Bytes::from(Staged::new(job, directory, Some(name), Some((subtask, of))).to_bytes().unwrap())
+        Bytes::from(Staged::new(job, directory, vec![name], Some((subtask, of))).to_bytes().unwrap())
     });
     staged.collect()
 }
 
 fn only(subtask: u32) -> Name {
-    Name { subtask, writer: 0, number: 0, sort: Sort::Only }
+    name(subtask, 0, Sort::Only)
 }
 
 /// Stages a part that subtask 0 has prepared at a barrier, as its part number `number`.
 fn stage_at_barrier(directory: &Path, number: u32, content: &str) -> Vec<Bytes> {
-    let name = Name { subtask: 0, writer: 0, number, sort: Sort::Barrier };
+    let name = name(0, number, Sort::Barrier);
     stage_one(directory, JOB, &name, content);
-    vec![Staged::new(JOB, directory, Some(name), None).to_bytes().unwrap().into()]
+    vec![Staged::new(JOB, directory, vec![name], None).to_bytes().unwrap().into()]
 }
 
 /// What the part of subtask 0 with this number is called that is prepared at a barrier.
 fn at_barrier(number: u32) -> String {
-    Name { subtask: 0, writer: 0, number, sort: Sort::Barrier }.target(JOB)
+    name(0, number, Sort::Barrier).target(JOB).to_str().unwrap().to_owned()
+}
+
+fn name(subtask: u32, number: u32, sort: Sort) -> Name {
+    Name { subtask, writer: 0, number, sort, partition: String::new(), extension: String::new() }
 }
 
 /// Where the part of a subtask is staged, and where it is shown.
@@ -66,10 +70,10 @@ fn a_commit_may_be_repeated_before_and_after_it_is_settled() {
     for others in [Others::Refuse, Others::Replace] {
         let dir = tempfile::tempdir().unwrap();
         let prepared = stage(dir.path(), JOB, &["a", "b"]);
-        commit(dir.path(), JOB, &prepared, others).unwrap();
-        commit(dir.path(), JOB, &prepared, others).unwrap();
+        commit(dir.path(), JOB, &prepared, others, Reach::Top).unwrap();
+        commit(dir.path(), JOB, &prepared, others, Reach::Top).unwrap();
         settle(dir.path(), JOB).unwrap();
-        commit(dir.path(), JOB, &prepared, others).unwrap();
+        commit(dir.path(), JOB, &prepared, others, Reach::Top).unwrap();
         settle(dir.path(), JOB).unwrap();
         holds(dir.path(), &[("part-0", "a"), ("part-1", "b")]);
     }
@@ -81,7 +85,7 @@ fn a_commit_that_was_interrupted_goes_on() {
     let prepared = stage(dir.path(), JOB, &["a", "b"]);
     let Part { from, to } = part(dir.path(), 0);
     fs::hard_link(from, to).unwrap();
-    commit(dir.path(), JOB, &prepared, Others::Refuse).unwrap();
+    commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
     settle(dir.path(), JOB).unwrap();
     holds(dir.path(), &[("part-0", "a"), ("part-1", "b")]);
 }
@@ -91,8 +95,8 @@ fn of_two_jobs_in_one_directory_the_second_shows_nothing_and_harms_nothing() {
     for (first, second) in [(vec!["a0", "a1"], vec!["b0"]), (vec!["b0"], vec!["a0", "a1"])] {
         let dir = tempfile::tempdir().unwrap();
         let (one, two) = (stage(dir.path(), JOB, &first), stage(dir.path(), OTHER, &second));
-        commit(dir.path(), JOB, &one, Others::Refuse).unwrap();
-        let failure = commit(dir.path(), OTHER, &two, Others::Refuse).unwrap_err();
+        commit(dir.path(), JOB, &one, Others::Refuse, Reach::Top).unwrap();
+        let failure = commit(dir.path(), OTHER, &two, Others::Refuse, Reach::Top).unwrap_err();
         assert!(failure.message.contains("part-0 of somebody else"), "{failure}");
         settle(dir.path(), JOB).unwrap();
         abort(dir.path(), OTHER).unwrap();
@@ -111,7 +115,7 @@ fn a_commit_that_fails_half_way_is_taken_back() {
         fs::create_dir(&parts[1].to).unwrap();
         parts[0].show(others == Others::Replace).unwrap();
         parts[1].show(others == Others::Replace).unwrap_err();
-        commit(dir.path(), JOB, &prepared, others).unwrap_err();
+        commit(dir.path(), JOB, &prepared, others, Reach::Top).unwrap_err();
         abort(dir.path(), JOB).unwrap();
         holds(dir.path(), &[("part-1", "")]);
     }
@@ -122,7 +126,7 @@ fn what_one_sink_has_committed_is_taken_back_when_the_job_is_aborted() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let prepared = stage(&out, JOB, &["a", "b"]);
-    commit(&out, JOB, &prepared, Others::Refuse).unwrap();
+    commit(&out, JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
     abort(&out, JOB).unwrap();
     holds(dir.path(), &[]);
 }
@@ -132,7 +136,7 @@ fn files_that_are_lost_before_the_commit_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let prepared = stage(dir.path(), JOB, &["a"]);
     fs::remove_dir_all(staging(dir.path(), JOB)).unwrap();
-    let failure = commit(dir.path(), JOB, &prepared, Others::Refuse).unwrap_err();
+    let failure = commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap_err();
     assert!(failure.message.starts_with("cannot find "), "{failure}");
 }
 
@@ -145,9 +149,9 @@ fn without_links_a_part_is_moved_and_replaces_nothing() {
     assert_eq!(move_to(&from, &to, false).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     move_to(&from, &to, true).unwrap();
     // A repeat of a commit that was interrupted there.
-    commit(dir.path(), JOB, &prepared, Others::Refuse).unwrap();
+    commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
     holds(dir.path(), &[(&format!(".flott-{JOB}"), ""), ("part-0", "a"), ("part-1", "b")]);
-    Part { from, to }.take_back().unwrap();
+    Part { from, to }.take_back(dir.path()).unwrap();
     holds(dir.path(), &[(&format!(".flott-{JOB}"), ""), ("part-1", "b")]);
 }
 
@@ -156,20 +160,20 @@ fn parts_appear_with_each_checkpoint_and_repeats_of_any_commit_are_harmless() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path();
     let (first, second) = (stage_at_barrier(out, 0, "a"), stage_at_barrier(out, 1, "b"));
-    commit(out, JOB, &first, Others::Refuse).unwrap();
+    commit(out, JOB, &first, Others::Refuse, Reach::Top).unwrap();
     assert_eq!(fs::read_to_string(out.join(at_barrier(0))).unwrap(), "a");
     assert!(!out.join(at_barrier(1)).exists());
     settle(out, JOB).unwrap();
-    commit(out, JOB, &second, Others::Refuse).unwrap();
+    commit(out, JOB, &second, Others::Refuse, Reach::Top).unwrap();
     settle(out, JOB).unwrap();
     // Somebody takes files away as they come, and another takes up the name of a part of the end.
     fs::remove_file(out.join(at_barrier(0))).unwrap();
     for prepared in [&first, &second, &first] {
-        commit(out, JOB, prepared, Others::Refuse).unwrap();
+        commit(out, JOB, prepared, Others::Refuse, Reach::Top).unwrap();
         settle(out, JOB).unwrap();
     }
     let last = stage(out, JOB, &["c"]);
-    commit(out, JOB, &last, Others::Refuse).unwrap();
+    commit(out, JOB, &last, Others::Refuse, Reach::Top).unwrap();
     settle(out, JOB).unwrap();
     holds(out, &[("part-0", "c"), (&at_barrier(1), "b")]);
 }
@@ -178,10 +182,10 @@ fn parts_appear_with_each_checkpoint_and_repeats_of_any_commit_are_harmless() {
 fn what_was_lost_before_its_commit_is_told_although_others_are_settled() {
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = (stage_at_barrier(dir.path(), 0, "a"), stage_at_barrier(dir.path(), 1, "b"));
-    commit(dir.path(), JOB, &first, Others::Refuse).unwrap();
+    commit(dir.path(), JOB, &first, Others::Refuse, Reach::Top).unwrap();
     settle(dir.path(), JOB).unwrap();
     fs::remove_file(staging(dir.path(), JOB).join("0-0/1")).unwrap();
-    let failure = commit(dir.path(), JOB, &second, Others::Refuse).unwrap_err();
+    let failure = commit(dir.path(), JOB, &second, Others::Refuse, Reach::Top).unwrap_err();
     assert!(failure.message.starts_with("cannot make "), "{failure}");
 }
 
@@ -191,14 +195,14 @@ fn an_abort_takes_back_the_end_and_no_checkpoint() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path();
         let checkpoint = stage_at_barrier(out, 0, "a");
-        commit(out, JOB, &checkpoint, Others::Refuse).unwrap();
+        commit(out, JOB, &checkpoint, Others::Refuse, Reach::Top).unwrap();
         if settles {
             settle(out, JOB).unwrap();
         }
         // Never committed: its checkpoint was not complete.
         stage_at_barrier(out, 1, "b");
         let end = stage(out, JOB, &["c"]);
-        commit(out, JOB, &end, Others::Refuse).unwrap();
+        commit(out, JOB, &end, Others::Refuse, Reach::Top).unwrap();
         abort(out, JOB).unwrap();
         holds(out, &[(&at_barrier(0), "a")]);
     }
@@ -208,13 +212,13 @@ fn an_abort_takes_back_the_end_and_no_checkpoint() {
 fn subtasks_may_end_one_after_the_other() {
     let dir = tempfile::tempdir().unwrap();
     let prepared = stage(dir.path(), JOB, &["a", "b"]);
-    commit(dir.path(), JOB, &prepared[..1], Others::Refuse).unwrap();
+    commit(dir.path(), JOB, &prepared[..1], Others::Refuse, Reach::Top).unwrap();
     settle(dir.path(), JOB).unwrap();
     assert!(staging(dir.path(), JOB).exists());
     // A repeat does not bring back what somebody has taken away.
     fs::remove_file(dir.path().join("part-0")).unwrap();
-    commit(dir.path(), JOB, &prepared[..1], Others::Refuse).unwrap();
-    commit(dir.path(), JOB, &prepared[1..], Others::Refuse).unwrap();
+    commit(dir.path(), JOB, &prepared[..1], Others::Refuse, Reach::Top).unwrap();
+    commit(dir.path(), JOB, &prepared[1..], Others::Refuse, Reach::Top).unwrap();
     settle(dir.path(), JOB).unwrap();
     holds(dir.path(), &[("part-1", "b")]);
 }
@@ -224,7 +228,7 @@ fn a_part_whose_commit_failed_is_shown_after_a_later_one() {
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = (stage_at_barrier(dir.path(), 0, "a"), stage_at_barrier(dir.path(), 1, "b"));
     for prepared in [second, first] {
-        commit(dir.path(), JOB, &prepared, Others::Refuse).unwrap();
+        commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
         settle(dir.path(), JOB).unwrap();
     }
     holds(dir.path(), &[(&format!(".flott-{JOB}"), ""), (&at_barrier(0), "a"), (&at_barrier(1), "b")]);
@@ -235,9 +239,9 @@ fn files_of_others_stay_where_a_job_appends() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("part-7"), "old").unwrap();
     let checkpoint = stage_at_barrier(dir.path(), 0, "a");
-    commit(dir.path(), JOB, &checkpoint, Others::Keep).unwrap();
+    commit(dir.path(), JOB, &checkpoint, Others::Keep, Reach::Top).unwrap();
     let end = stage(dir.path(), JOB, &["b"]);
-    commit(dir.path(), JOB, &end, Others::Keep).unwrap();
+    commit(dir.path(), JOB, &end, Others::Keep, Reach::Top).unwrap();
     settle(dir.path(), JOB).unwrap();
     holds(dir.path(), &[("part-0", "b"), (&at_barrier(0), "a"), ("part-7", "old")]);
 }
@@ -249,7 +253,7 @@ fn a_job_that_overwrites_removes_what_was_there_once() {
     fs::write(out.join("part-7"), "old").unwrap();
     let parts = [stage_at_barrier(out, 0, "a"), stage_at_barrier(out, 1, "b")];
     for part in &parts {
-        commit(out, JOB, part, Others::Replace).unwrap();
+        commit(out, JOB, part, Others::Replace, Reach::Top).unwrap();
         settle(out, JOB).unwrap();
     }
     let mark = format!(".flott-{JOB}");
@@ -263,22 +267,22 @@ fn a_job_shows_what_the_one_had_prepared_whose_snapshot_it_starts_from() {
         let (before, after) = (dir.path().join("before"), dir.path().join("after"));
         let (first, second) = (stage_at_barrier(&before, 0, "a"), stage_at_barrier(&before, 1, "b"));
         let prepared = [first.clone(), second].concat();
-        commit(&before, JOB, &first, Others::Refuse).unwrap();
+        commit(&before, JOB, &first, Others::Refuse, Reach::Top).unwrap();
         settle(&before, JOB).unwrap();
         if shown_before {
-            commit(&before, JOB, &prepared, Others::Refuse).unwrap();
+            commit(&before, JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
             settle(&before, JOB).unwrap();
             abort(&before, JOB).unwrap();
         }
         for _ in 0..2 {
-            commit(&after, OTHER, &prepared, Others::Refuse).unwrap();
+            commit(&after, OTHER, &prepared, Others::Refuse, Reach::Top).unwrap();
             assert_eq!(fs::read_to_string(before.join(at_barrier(0))).unwrap(), "a");
             assert_eq!(fs::read_to_string(before.join(at_barrier(1))).unwrap(), "b");
             assert!(!after.exists());
         }
         // Whoever reads them takes them away.
         fs::remove_file(before.join(at_barrier(1))).unwrap();
-        commit(&after, OTHER, &prepared, Others::Refuse).unwrap();
+        commit(&after, OTHER, &prepared, Others::Refuse, Reach::Top).unwrap();
         assert!(!before.join(at_barrier(1)).exists());
     }
 }
@@ -288,7 +292,7 @@ fn what_another_job_had_prepared_and_is_lost_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let prepared = stage_at_barrier(dir.path(), 0, "a");
     fs::remove_file(staging(dir.path(), JOB).join("0-0/0")).unwrap();
-    let failure = commit(&dir.path().join("after"), OTHER, &prepared, Others::Refuse).unwrap_err();
+    let failure = commit(&dir.path().join("after"), OTHER, &prepared, Others::Refuse, Reach::Top).unwrap_err();
     assert!(failure.message.starts_with("cannot make "), "{failure}");
 }
 
@@ -298,12 +302,14 @@ fn parts_of_later_writers_come_later_in_the_order_of_names() {
     let task = crate::operator::stand::task(flott_runtime::time::Clock::System);
     let mut prepared = Vec::new();
     for (content, ends) in [("a", false), ("b", true)] {
-        let mut room = Room::claim(dir.path(), &task, Others::Refuse).unwrap();
-        fs::write(room.path(), content).unwrap();
-        let file = fs::File::open(room.path()).unwrap();
-        prepared.extend(room.prepare(Some(&file), ends).unwrap());
+        let mut room = Room::claim(dir.path(), &task, Others::Refuse, "").unwrap();
+        let place = room.place("");
+        fs::write(&place.path, content).unwrap();
+        let file = fs::File::open(&place.path).unwrap();
+        room.complete(place, &file).unwrap();
+        prepared.extend(room.prepare(ends).unwrap());
     }
-    commit(dir.path(), task.job, &prepared, Others::Refuse).unwrap();
+    commit(dir.path(), task.job, &prepared, Others::Refuse, Reach::Top).unwrap();
     settle(dir.path(), task.job).unwrap();
     let shown = names(dir.path()).unwrap();
     let contents: Vec<_> = shown.iter().map(|name| fs::read_to_string(dir.path().join(name)).unwrap()).collect();
@@ -314,6 +320,6 @@ fn parts_of_later_writers_come_later_in_the_order_of_names() {
 fn bytes_that_are_no_prepared_file_are_an_error() {
     let dir = tempfile::tempdir().unwrap();
     for bytes in [&b""[..], b"part-0", &[255; 40]] {
-        commit(dir.path(), JOB, &[Bytes::copy_from_slice(bytes)], Others::Refuse).unwrap_err();
+        commit(dir.path(), JOB, &[Bytes::copy_from_slice(bytes)], Others::Refuse, Reach::Top).unwrap_err();
     }
 }

@@ -26,6 +26,8 @@ pub struct Arguments {
     pub timed: bool,
     /// Where lines are written; nowhere without it.
     pub output: Option<PathBuf>,
+    /// Lines go to a directory for each last digit of their keys, in files that roll after a few kilobytes.
+    pub partitioned: bool,
     /// The numbers themselves are the lines, with no state between.
     pub plain: bool,
     /// What goes wrong.
@@ -54,6 +56,7 @@ impl Arguments {
             hold: None,
             timed: false,
             output: None,
+            partitioned: false,
             plain: false,
             trouble: None,
             at: 0,
@@ -75,6 +78,7 @@ impl Arguments {
                 "hold" => arguments.hold = Some(value.into()),
                 "timed" => arguments.timed = value == "true",
                 "output" => arguments.output = Some(value.into()),
+                "partitioned" => arguments.partitioned = value == "true",
                 "plain" => arguments.plain = value == "true",
                 "trouble" => arguments.trouble = Some(value.parse()?),
                 "at" => arguments.at = number(value)?,

@@ -8,9 +8,9 @@
 //! - `odd_plan`: what goes wrong before `execute`
 //! - `race`: a fast source that is held back beside a slow one
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode, time::Duration};
 
-use flott::{Environment, ExecutionMode, WatermarkStrategy};
+use flott::{Environment, ExecutionMode, FileSink, PartitionPath, WatermarkStrategy};
 
 mod arguments;
 mod held;
@@ -89,7 +89,19 @@ fn build(env: &Environment, arguments: &Arguments, name: &str) {
         .name(name)
         .map(|(key, count)| format!("{key} {count}"));
     match &arguments.output {
+        Some(directory) if arguments.partitioned => lines.write_files(partitioned(directory)),
         Some(directory) => lines.write_text(directory),
         None => lines.discard(),
     };
+}
+
+/// Lines `key count` by the last digit of the key, in many files.
+fn partitioned(directory: &Path) -> FileSink<String> {
+    FileSink::text(directory)
+        .partitioned_by(|line: &String, path: &mut PartitionPath| {
+            let key = line.split(' ').next().unwrap_or_default();
+            path.key("digit", &key[key.len().saturating_sub(1)..]);
+        })
+        .roll_at_bytes(4 << 10)
+        .roll_after(Duration::from_millis(200))
 }
