@@ -23,7 +23,7 @@ use flott_jobmaster::{
 };
 use flott_snapshot::{Directory, S3Options};
 
-use super::{Dispatcher, Leading, jobs::Job, on_store};
+use super::{Dispatcher, Leading, jobs::Job, on_store, snapshots::is_absolute};
 use crate::{address, clock::now_ms, control::JobPort, rest::render::job_overview, stores::StoreError};
 
 /// Pause before a write that the disk has refused is tried again.
@@ -105,8 +105,18 @@ impl Dispatcher {
         if begin.graph.mode == ExecutionMode::Batch {
             return recovery.check_batch().map(|()| (None, SnapshotSpec::default()));
         }
-        let root = configuration.get(&checkpointing::DIR);
-        let root = root.unwrap_or_else(|| self.inner.checkpoint_directory.to_string_lossy().into_owned());
+        let root = match configuration.get(&checkpointing::DIR) {
+            Some(root) if !is_absolute(&root) => {
+                let key = checkpointing::DIR.key();
+                let message = format!(
+                    "{key}: {root:?} is relative, and each process of a cluster runs in a directory of its own; expected an absolute \
+                     path or a URL"
+                );
+                return Err(Failure::user(message).fatal());
+            }
+            Some(root) => root,
+            None => self.inner.checkpoint_directory.to_string_lossy().into_owned(),
+        };
         // Its processes write where the JobMaster reads, whatever directory each of them runs in.
         let root = Directory::open(&root, &S3Options::default()).map_err(Failure::from)?.location().to_owned();
         begin.configuration.insert(checkpointing::DIR.key().to_owned(), root.clone());

@@ -215,9 +215,14 @@ impl Dispatcher {
     }
 }
 
+/// Whether a location means the same for every process of the cluster.
+pub(super) fn is_absolute(location: &str) -> bool {
+    location.contains("://") || Path::new(location).is_absolute()
+}
+
 /// A path of the caller's machine means nothing here unless it is absolute.
 fn absolute(location: String) -> Result<String, Error> {
-    if location.contains("://") || Path::new(&location).is_absolute() {
+    if is_absolute(&location) {
         return Ok(location);
     }
     let problem = "expected an absolute path or a URL".to_owned();

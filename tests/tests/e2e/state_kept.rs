@@ -139,6 +139,16 @@ fn counts_are_right_after_a_process_was_killed_behind_a_checkpoint() {
 }
 
 #[test]
+fn a_directory_for_checkpoints_must_mean_the_same_for_all_processes() {
+    let sandbox = Sandbox::new();
+    let session = sandbox.session(&[]);
+    let options = ["-D", "execution.checkpointing.dir=some/where"];
+    let run = session.run(&options, &test_program(), arguments(&sandbox.at("hold"), &sandbox.at("out")));
+    run.refused(2, &["execution.checkpointing.dir", "\"some/where\" is relative", "absolute path"]);
+    session.stop();
+}
+
+#[test]
 fn savepoints_of_every_version_of_the_format_are_gone_on_from() {
     let sandbox = Sandbox::with(ON_REQUEST);
     let session = sandbox.session(&[]);

@@ -64,7 +64,8 @@ section! {
         key("execution.checkpointing.externalized-checkpoint-retention").default("RETAIN_ON_CANCELLATION");
 
     /// Directory under which each job has one for its checkpoints: a path or `file://` URL that all processes of the cluster
-    /// reach. Unset, it is `checkpoints` in the state directory of the JobManager, which is right for a cluster on one host.
+    /// reach. Unset, it is `checkpoints` in the state directory of the JobManager, which is right for a cluster on one host;
+    /// a local run takes no checkpoints without it. For a cluster a path must be absolute.
     DIR: Option<String> = key("execution.checkpointing.dir").fallback(&["state.checkpoints.dir"]);
 
     /// Directory for savepoints that are asked for without one.
