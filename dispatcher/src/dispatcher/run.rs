@@ -251,6 +251,7 @@ pub(super) fn failed(job: JobId, name: String, accepted_at: u64, failure: Failur
         accumulators: BTreeMap::new(),
         pending: Vec::new(),
         checkpoints: Default::default(),
+        rescales: Vec::new(),
     }
 }
 

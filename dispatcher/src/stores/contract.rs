@@ -34,6 +34,7 @@ fn ended(n: u8) -> ArchivedJob {
         accumulators: Default::default(),
         pending: Vec::new(),
         checkpoints: Default::default(),
+        rescales: Vec::new(),
     };
     ArchivedJob { view, graph: new_job(n).graph }
 }

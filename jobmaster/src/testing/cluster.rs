@@ -12,6 +12,7 @@ use flott_core::{
     id::{
         AllocationId, AttemptId, CheckpointId, IdSequence, JobMasterEpoch, SlotIndex, SubtaskIndex, VertexId, WorkerKey,
     },
+    job_graph::scale::Scale,
     message::{Committable, HostToJob, JobToHost, JobToWorker, SlotGrant, WorkerToJob},
     resource::ResourceProfile,
     status::JobStatus,
@@ -24,6 +25,7 @@ use crate::{
     checkpoints::RequestId,
     core::{Action, Event, JobMasterCore, RestorePoint, Taken},
     failover::random::SeededRandom,
+    scaling::{RescaleRequest, Rescaled},
     spec::JobSpec,
     time::Millis,
 };
@@ -57,6 +59,12 @@ pub struct FakeCluster {
     persisted: bool,
     /// Whether manifests are written at once.
     pub persists: bool,
+    /// Scales that are to be written down, and are not answered.
+    pub scaling: VecDeque<Scale>,
+    /// What was written down last.
+    pub scale: Scale,
+    /// Answers to those who asked for another parallelism.
+    pub rescaled: Vec<(RequestId, Result<Rescaled, Failure>)>,
     /// Manifests of checkpoints that are to be stored, and are not answered.
     pub storing: VecDeque<Arc<Manifest>>,
     /// Manifests that were stored, savepoints too, in order.
@@ -108,6 +116,9 @@ impl FakeCluster {
             manifests: Vec::new(),
             persisted: false,
             persists: true,
+            scaling: VecDeque::new(),
+            scale: Scale::default(),
+            rescaled: Vec::new(),
             storing: VecDeque::new(),
             stored: Vec::new(),
             answered: Vec::new(),
@@ -274,6 +285,8 @@ impl FakeCluster {
                 }
                 Action::WakeAt(at) => self.wake = at,
                 Action::PersistCommit(committables) => self.manifests.push(committables),
+                Action::PersistScale(scale) => self.scaling.push_back(scale),
+                Action::RescaleAnswered { request, result } => self.rescaled.push((request, result)),
                 Action::StoreCheckpoint { manifest, .. } => self.storing.push_back(manifest),
                 Action::SnapshotAnswered { request, result } => self.answered.push((request, result)),
                 Action::StatusChanged(status) => self.statuses.push(status),
@@ -370,6 +383,21 @@ impl FakeCluster {
     pub fn persist(&mut self, result: Result<(), Failure>) {
         self.persisted |= result.is_ok();
         self.tell(Event::CommitPersisted(result));
+    }
+
+    /// Asks for another parallelism.
+    pub fn rescale(&mut self, number: u64, asked: RescaleRequest) {
+        self.tell(Event::Rescale { request: RequestId(number), asked });
+    }
+
+    /// Answers the scale that is to be written down, if one is.
+    pub fn persist_scale(&mut self, result: Result<(), Failure>) -> bool {
+        let Some(scale) = self.scaling.pop_front() else { return false };
+        if result.is_ok() {
+            self.scale = scale;
+        }
+        self.tell(Event::ScalePersisted(result));
+        true
     }
 
     /// Answers the checkpoint that is to be stored, if one is.
