@@ -286,6 +286,30 @@ fn the_next_jobmaster_goes_on_with_the_new_scale_and_the_old_key_groups() {
 }
 
 #[test]
+fn key_groups_come_from_the_snapshot_and_not_from_the_parallelism() {
+    let mut cluster = checkpointed(word_count(), ONCE);
+    rescaled(&mut cluster, 1, 1);
+    let start = |parallelism: u32, has_state: bool| {
+        let graph = word_count().with(|graph| {
+            graph.vertices.iter_mut().for_each(|vertex| vertex.parallelism = Parallelism::Fixed(parallelism));
+        });
+        let mut manifest = (**cluster.stored.last().unwrap()).clone();
+        let path = "shared/a".parse().expect("it is a path of a state file");
+        let file = flott_snapshot::StateFile { path, bytes: 1, checksum: flott_snapshot::Checksum(1) };
+        manifest.vertices[1].subtasks[0].files.extend(has_state.then_some(file));
+        let restore = crate::RestorePoint { manifest: manifest.into(), directory: "/savepoints/a".to_owned() };
+        let snapshots = crate::SnapshotSpec { restore: Some(restore.into()), ..Default::default() };
+        let core = crate::JobMasterCore::new(JobSpec { snapshots, ..spec_of(graph, ONCE) });
+        core.map(|core| core.view().vertices.iter().map(|vertex| vertex.max_parallelism).collect::<Vec<_>>())
+    };
+    // Of 100, 256 would be derived.
+    assert_eq!(start(100, true), Ok(vec![128, 128]));
+    assert_eq!(start(200, false), Ok(vec![512, 512]), "there is nothing that has key groups");
+    let told = start(200, true).unwrap_err().to_string();
+    assert!(told.contains("parallelism of vertex \"sink\" must be between 1 and its maximum parallelism 128, not 200"), "{told}");
+}
+
+#[test]
 fn what_cannot_be_is_refused_at_once() {
     #[track_caller]
     fn check(cluster: &mut FakeCluster, asked: RescaleRequest, expected: &str) {
