@@ -6,7 +6,7 @@ use flott_core::{
     failure::Failure,
     id::{CheckpointId, VertexId},
     job_graph::{
-        Parallelism,
+        JobVertex, Parallelism,
         scale::{ParallelismBounds, Scale, VertexScale},
     },
     resource::ResourceProfile,
@@ -23,7 +23,7 @@ use crate::{
 /// A change of parallelism that is asked for. What it does not name stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RescaleRequest {
-    /// Of every vertex that names no parallelism of its own.
+    /// Of every vertex that has no parallelism of its own, but that of the job.
     pub parallelism: Option<u32>,
     /// Of single vertices; these come before.
     pub vertices: BTreeMap<VertexId, ParallelismBounds>,
@@ -109,7 +109,12 @@ impl Target {
             return Err(RescaleError::Nothing);
         }
         if let Some(parallelism) = request.parallelism {
-            let open = spec.graph.vertices.iter().filter(|vertex| vertex.parallelism == Parallelism::Default);
+            // A plan names the default where it was known; it is no vertex's own then.
+            let is_open = |vertex: &&JobVertex| match vertex.parallelism {
+                Parallelism::Default => true,
+                Parallelism::Fixed(parallelism) => parallelism == spec.default_parallelism,
+            };
+            let open = spec.graph.vertices.iter().filter(is_open);
             let mut open = open.map(|vertex| vertex.id).peekable();
             if open.peek().is_none() && request.vertices.is_empty() {
                 return Err(RescaleError::NothingOpen);

@@ -9,7 +9,7 @@ use super::{Json, Target};
 pub struct Rescale {
     #[command(flatten)]
     pub target: Target,
-    /// Parallelism of all vertices that do not set their own in the program.
+    /// Parallelism of the job: of all vertices that have that, and none of their own.
     #[arg(short = 'p', long, value_name = "N", required_unless_present = "vertices")]
     pub parallelism: Option<u32>,
     /// Parallelism of one vertex, by its id or its name, for example `--vertex cbc357ccb763df2852fee8c4fc7d55f2=4`. May be

@@ -10,7 +10,7 @@ use flott_core::{
 };
 
 use super::{
-    checkpoints::{checkpointed, sinks_work},
+    checkpoints::{checkpointed, sinks_work, spec},
     *,
 };
 use crate::{
@@ -255,6 +255,18 @@ fn a_process_that_does_not_come_up_costs_the_job_nothing() {
 }
 
 #[test]
+fn the_parallelism_of_the_job_is_that_of_vertices_that_have_none_of_their_own() {
+    let graph = word_count().with(|graph| graph.vertices[1].parallelism = Parallelism::Fixed(1));
+    let mut cluster = super::cluster(spec(graph, ONCE));
+    cluster.add_worker(3);
+    start_tasks(&mut cluster);
+    cluster.rescale(1, RescaleRequest { parallelism: Some(3), ..RescaleRequest::default() });
+    go_on(&mut cluster, |cluster| answer(cluster, 1).is_some());
+    assert_eq!((states(&cluster, "source").len(), states(&cluster, "sink").len()), (3, 1));
+    check_sound(&cluster);
+}
+
+#[test]
 fn a_job_that_has_lost_its_slots_can_be_rescaled_to_those_it_has() {
     let mut cluster = checkpointed(word_count(), OFTEN);
     cluster.pass(1_000);
@@ -306,7 +318,10 @@ fn key_groups_come_from_the_snapshot_and_not_from_the_parallelism() {
     assert_eq!(start(100, true), Ok(vec![128, 128]));
     assert_eq!(start(200, false), Ok(vec![512, 512]), "there is nothing that has key groups");
     let told = start(200, true).unwrap_err().to_string();
-    assert!(told.contains("parallelism of vertex \"sink\" must be between 1 and its maximum parallelism 128, not 200"), "{told}");
+    assert!(
+        told.contains("parallelism of vertex \"sink\" must be between 1 and its maximum parallelism 128, not 200"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -337,8 +352,6 @@ fn what_cannot_be_is_refused_at_once() {
         "forward edge 0 connects \"source\" with parallelism 3 and \"sink\" with parallelism 2",
     );
     check(&mut cluster, RescaleRequest::default(), "no parallelism was asked for");
-    let whole = RescaleRequest { parallelism: Some(3), ..RescaleRequest::default() };
-    check(&mut cluster, whole, "every vertex of the job has a parallelism of its own");
     let mut bounds = all(1);
     bounds.vertices.values_mut().for_each(|bounds| bounds.lower = 5);
     check(&mut cluster, bounds, "the requested lower bound 5 of vertex \"source\" is higher than its upper bound 1");
@@ -348,6 +361,14 @@ fn what_cannot_be_is_refused_at_once() {
     let directory = "/savepoints/a".to_owned();
     cluster.tell(Event::Snapshot(Purpose::Savepoint { request: RequestId(5), directory, behind: Behind::Stop }));
     check(&mut cluster, all(1), "the job is being stopped with a savepoint");
+
+    let mut spec = spec(word_count(), ONCE);
+    spec.default_parallelism = 7;
+    let mut other = super::cluster(spec);
+    other.add_worker(2);
+    start_tasks(&mut other);
+    let whole = RescaleRequest { parallelism: Some(3), ..RescaleRequest::default() };
+    check(&mut other, whole, "every vertex of the job has a parallelism of its own");
 
     let batch = word_count().with(|graph| graph.mode = ExecutionMode::Batch);
     check(&mut running(batch, ONCE), all(1), "a job in batch mode cannot be rescaled");

@@ -34,7 +34,7 @@ pub struct ParallelismRange {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RescaleTriggerRequest {
-    /// Of all vertices that name no parallelism of their own in the program.
+    /// Of all vertices that have the parallelism of the job, and none of their own.
     pub parallelism: Option<u32>,
     /// Of single vertices, by id.
     pub vertices: BTreeMap<String, VertexRequirements>,
