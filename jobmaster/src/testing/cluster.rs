@@ -89,6 +89,8 @@ pub struct FakeCluster {
     to_workers: BTreeMap<WorkerKey, VecDeque<JobToWorker>>,
     /// Those to whom a message is on its way.
     busy: BTreeSet<WorkerKey>,
+    /// To whom a message was delivered last.
+    served: Option<WorkerKey>,
     /// Whether slots or needs have changed since they were matched.
     unmatched: bool,
     /// Where each subtask is alive.
@@ -133,6 +135,7 @@ impl FakeCluster {
             to_master: VecDeque::new(),
             to_workers: BTreeMap::new(),
             busy: BTreeSet::new(),
+            served: None,
             unmatched: false,
             alive: BTreeMap::new(),
             ids: IdSequence::new(1),
@@ -337,7 +340,13 @@ impl FakeCluster {
         if place < incoming {
             return self.deliver_to_master(place);
         }
-        let Some(worker) = self.busy.iter().nth(place - incoming).cloned() else { return false };
+        let next = match (&self.order, &self.served) {
+            // In turn: two that go on and on with each other must not keep a third from being heard.
+            (Order::Sent, Some(served)) => self.busy.iter().find(|worker| *worker > served).or(self.busy.first()),
+            (Order::Sent, None) | (Order::Wild(_), _) => self.busy.iter().nth(place - incoming),
+        };
+        let Some(worker) = next.cloned() else { return false };
+        self.served = Some(worker.clone());
         let lane = self.to_workers.get_mut(&worker);
         let message = lane.and_then(|lane| {
             let message = lane.pop_front();
