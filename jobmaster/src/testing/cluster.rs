@@ -429,9 +429,14 @@ impl FakeCluster {
             self.stored.push(manifest);
         }
         self.storing.clear();
+        if let Some(scale) = self.scaling.pop_front().filter(|_| is_stored) {
+            self.scale = scale;
+        }
+        self.scaling.clear();
         let checkpoints =
             self.stored.iter().filter(|manifest| manifest.kind == flott_snapshot::SnapshotKind::Checkpoint);
         let mut spec = JobSpec { recovered: true, epoch: self.core.spec().epoch.next(), ..spec.clone() };
+        spec.scale.clone_from(&self.scale);
         if let Some(latest) = checkpoints.max_by_key(|manifest| manifest.checkpoint) {
             let directory = spec.snapshots.directory.clone().unwrap_or_default();
             spec.snapshots.restore = Some(Arc::new(RestorePoint { manifest: Arc::clone(latest), directory }));

@@ -468,7 +468,7 @@ fn run(seed: u64) -> Result<(), TestCaseError> {
                 let parallelism = 1 + random.below(5) as u32;
                 cluster.rescale(moment as u64, super::rescale::all(parallelism));
             }
-            (91..93, _, _) => {
+            (86..90, _, _) => {
                 let failed = random.below(4) == 0;
                 cluster.persist_scale(if failed { Err(Failure::environment("by chance")) } else { Ok(()) });
             }

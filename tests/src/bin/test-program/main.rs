@@ -10,9 +10,7 @@
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
-use flott::{
-    Environment, ExecutionMode, FileSink, PartitionPath, Stream, TumblingEventTimeWindows, WatermarkStrategy,
-};
+use flott::{Environment, ExecutionMode, FileSink, PartitionPath, Stream, TumblingEventTimeWindows, WatermarkStrategy};
 
 mod arguments;
 mod held;
