@@ -464,7 +464,7 @@ fn run(seed: u64) -> Result<(), TestCaseError> {
                 let bad = Outcome::Bad(Failure::environment("by chance"));
                 cluster.workers.get_mut(&worker).unwrap().commits = [bad].into();
             }
-            (93..95, _, _) if rescales && cluster.ended.is_empty() => {
+            (92..95, _, _) if rescales && cluster.ended.is_empty() => {
                 let parallelism = 1 + random.below(5) as u32;
                 cluster.rescale(moment as u64, super::rescale::all(parallelism));
             }
