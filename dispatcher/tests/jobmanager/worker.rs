@@ -160,7 +160,7 @@ impl Played {
 
     fn job(&mut self, job: JobId, epoch: JobMasterEpoch, message: JobToWorker) {
         match message {
-            JobToWorker::AcceptSlots(_) | JobToWorker::Adopt { .. } => {}
+            JobToWorker::AcceptSlots(_) | JobToWorker::Adopt { .. } | JobToWorker::Completed { .. } => {}
             JobToWorker::RejectSlots(slots) | JobToWorker::FreeSlots(slots) => {
                 self.free(|grant| slots.contains(&grant.allocation));
             }
