@@ -53,6 +53,7 @@ impl JobResult {
             accumulators: BTreeMap::new(),
             pending: Vec::new(),
             checkpoints: Default::default(),
+            rescales: Vec::new(),
         };
         Self::new(Arc::new(view), plan, operators)
     }

@@ -10,8 +10,10 @@ use clap::{
 use crate::exit::{Code, End};
 
 mod old;
+mod rescale;
 mod snapshots;
 
+pub use rescale::Rescale;
 pub use snapshots::{Cancel, Checkpoint, Restore, Savepoint, Stop};
 
 /// Flott runs stateful stream and batch dataflow jobs.
@@ -58,6 +60,8 @@ pub enum Command {
     Savepoint(Savepoint),
     /// Takes a checkpoint of a job now.
     Checkpoint(Checkpoint),
+    /// Changes the parallelism of a job that runs.
+    Rescale(Rescale),
     /// Things to do with jobs.
     #[command(subcommand)]
     Jobs(Jobs),

@@ -12,6 +12,7 @@ mod jobmanager;
 mod list;
 mod logs;
 mod plan;
+mod rescale;
 mod run;
 mod savepoint;
 mod session;
@@ -55,6 +56,7 @@ async fn client(arguments: &Arguments) -> CommandResult {
         Command::Stop(options) => stop::run(arguments, options).await,
         Command::Savepoint(options) => savepoint::run(arguments, options).await,
         Command::Checkpoint(options) => checkpoint::run(arguments, options).await,
+        Command::Rescale(options) => rescale::run(arguments, options).await,
         Command::Jobs(options) => wait::run(arguments, options).await,
         Command::Logs(options) => logs::run(arguments, options).await,
         Command::Jobmanager(_) | Command::Taskmanager(_) | Command::Docs(_) => Ok(Code::Done),

@@ -18,6 +18,7 @@ pub mod document;
 pub mod plan;
 #[cfg(test)]
 mod samples;
+pub mod scale;
 
 /// Whether input ends, and so when results are given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,8 +3,10 @@
 //!
 //! # Layout
 //! - `checkpoint`: checkpoints
+//! - `rescale`: changes of parallelism
 
 mod checkpoint;
+mod rescale;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     failure::Failure,
     id::{AllocationId, InstanceId, JobId, VertexId, WorkerId},
+    job_graph::scale::ParallelismBounds,
     resource::ResourceProfile,
     status::{ExecutionState, JobStatus},
 };
@@ -21,6 +24,7 @@ pub use checkpoint::{
     CheckpointStatus, CheckpointView, CheckpointsSummary, CheckpointsView, Extent, FigureSummary, Percentiles,
     RestoredView, SubtaskSnapshotView, VertexSnapshotView,
 };
+pub use rescale::{RescaleView, VertexRescaleView};
 
 /// Figures of one attempt. Those that count are cumulative since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +148,9 @@ pub struct JobView {
     /// Its checkpoints.
     #[serde(default)]
     pub checkpoints: CheckpointsView,
+    /// Changes of its parallelism, newest first, bounded.
+    #[serde(default)]
+    pub rescales: Vec<RescaleView>,
 }
 
 /// A vertex with its subtasks.
@@ -157,6 +164,9 @@ pub struct VertexView {
     pub parallelism: u32,
     /// Key groups.
     pub max_parallelism: u32,
+    /// What was asked for, if that is not simply its parallelism.
+    #[serde(default)]
+    pub bounds: Option<ParallelismBounds>,
     /// Slot sharing group.
     pub slot_sharing_group: String,
     /// One per subtask, in order.

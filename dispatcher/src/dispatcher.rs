@@ -11,6 +11,7 @@
 //! - `submit`, `recover`: how jobs get in
 //! - `run`: one JobMaster's life, from its start to the archive
 //! - `ask`: what REST asks
+//! - `rescales`: what is asked for of parallelism
 //! - `snapshots`: what is asked for of checkpoints and savepoints
 //! - `drain`: how everything ends
 
@@ -18,6 +19,7 @@ mod ask;
 mod drain;
 mod jobs;
 mod recover;
+mod rescales;
 mod run;
 mod snapshots;
 mod submit;
@@ -67,6 +69,8 @@ struct Inner {
     jobs: Mutex<Jobs>,
     /// Held from the check that an id is new until the job is among `jobs`.
     submitting: tokio::sync::Mutex<()>,
+    /// Held from the check that a change of parallelism is new until it is among `operations`.
+    rescaling: tokio::sync::Mutex<()>,
     operations: Mutex<Operations>,
     tasks: TaskTracker,
     /// Whether no more jobs are taken.
@@ -119,6 +123,7 @@ impl Dispatcher {
             started: watch::Sender::new(Start::Opening),
             jobs: Mutex::default(),
             submitting: tokio::sync::Mutex::default(),
+            rescaling: tokio::sync::Mutex::default(),
             operations: Mutex::default(),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),

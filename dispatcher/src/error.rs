@@ -1,6 +1,6 @@
 //! What the Dispatcher refuses, and why.
 
-use flott_core::{id::JobId, status::JobStatus};
+use flott_core::{failure::Failure, id::JobId, status::JobStatus};
 
 use crate::{blobs::BlobError, stores::StoreError, submission::SubmissionError};
 
@@ -47,8 +47,13 @@ pub enum Error {
     /// A snapshot or its directory cannot be used.
     #[error(transparent)]
     Snapshot(#[from] flott_snapshot::Error),
+    /// The job cannot have the parallelism that was asked for, or not at this moment.
+    #[error("{}", .0.report().lines().collect::<Vec<_>>().join(" "))]
+    Rescale(Box<Failure>),
     /// Too much is under way.
-    #[error("too many savepoints, checkpoints and disposals that were asked for are under way; ask again later")]
+    #[error(
+        "too many savepoints, checkpoints, disposals and changes of parallelism that were asked for are under way; ask again later"
+    )]
     Busy,
     /// The JobManager is still recovering.
     #[error("the JobManager is starting; ask again in a moment")]

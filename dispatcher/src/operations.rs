@@ -1,4 +1,4 @@
-//! Snapshots that were asked for, and disposals: each has an id, under which its outcome can be read for a while.
+//! Snapshots and changes of parallelism that were asked for, and disposals: each has an id, under which its outcome can be read for a while.
 //!
 //! The ids make requests idempotent: one that is sent again is answered with what the first has begun. They are kept in
 //! memory; a JobManager that is started again knows none of them.
@@ -9,6 +9,7 @@ use flott_core::{
     failure::Failure,
     id::{CheckpointId, JobId, TriggerId},
 };
+use flott_jobmaster::Rescaled;
 
 /// Operations that may be under way at a time.
 const RUNNING_MAX: usize = 256;
@@ -24,6 +25,8 @@ pub enum Subject {
     Savepoint(JobId),
     /// The removal of a savepoint.
     Disposal,
+    /// Another parallelism of a job.
+    Rescale(JobId),
 }
 
 /// What an operation has done.
@@ -35,6 +38,8 @@ pub enum Done {
     Savepoint(String),
     /// A savepoint is removed.
     Disposed,
+    /// The job has the parallelism that was asked for.
+    Rescaled(Rescaled),
 }
 
 /// How an operation has ended.

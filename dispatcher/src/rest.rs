@@ -5,8 +5,8 @@
 //! - `table`: routes and their OpenAPI document, from one entry each
 //! - `access`: token, host and origin, checked in front of every route
 //! - `error`, `parameters`: refusals and parameters in Flink's words
-//! - one module per group of routes: `cluster`, `jobs`, `vertices`, `checkpoints`, `savepoints`, `workers`, `jobmanager`,
-//!   `submit`, `jars`, `flott`, `blobs`; `multipart`, `logs` and `drained` serve several
+//! - one module per group of routes: `cluster`, `jobs`, `vertices`, `checkpoints`, `savepoints`, `rescales`, `workers`,
+//!   `jobmanager`, `submit`, `jars`, `flott`, `blobs`; `multipart`, `logs` and `drained` serve several
 
 mod access;
 mod blobs;
@@ -23,6 +23,7 @@ mod logs;
 mod multipart;
 mod parameters;
 pub mod render;
+mod rescales;
 mod savepoints;
 pub mod shapes;
 mod submit;
@@ -60,6 +61,7 @@ fn flink_table() -> Table<Arc<Context>> {
         .merge(vertices::routes())
         .merge(checkpoints::routes())
         .merge(savepoints::routes())
+        .merge(rescales::routes())
         .merge(workers::routes())
         .merge(jobmanager::routes())
         .merge(submit::routes())
@@ -68,7 +70,7 @@ fn flink_table() -> Table<Arc<Context>> {
 
 /// Routes of Flott alone.
 fn flott_table() -> Table<Arc<Context>> {
-    Table::new().merge(flott::routes()).merge(blobs::routes())
+    Table::new().merge(flott::routes()).merge(rescales::flott_routes()).merge(blobs::routes())
 }
 
 /// The document that describes every route.

@@ -8,7 +8,7 @@
 //! - A method that returns `Ok` has made its change durable (for as long as the store itself lives): a process killed
 //!   right after it finds the change again. One that returns `Err` may have made it or not; asking again is harmless.
 //! - Each method is atomic: after a crash its change is there whole or not at all.
-//! - Epochs only grow. [`JobStore::save_manifest`] and [`JobStore::end`] by an epoch that is not the newest are refused
+//! - Epochs only grow. [`JobStore::save_manifest`], [`JobStore::save_scale`] and [`JobStore::end`] by an epoch that is not the newest are refused
 //!   with [`StoreError::Stale`] and change nothing.
 //! - A job id that was ever inserted stays known; [`JobStore::insert`] never accepts it twice, also after its archive
 //!   entry was dropped (the last [`KNOWN_MAX`] ended ids are kept).
@@ -23,6 +23,7 @@ mod contract;
 
 use flott_core::{
     id::{JobId, JobMasterEpoch, LeaderEpoch},
+    job_graph::scale::Scale,
     message::Committable,
     view::JobView,
 };
@@ -81,6 +82,9 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Keeps what a finished job will make visible, before any of it is; replaces what was there.
     fn save_manifest(&self, job: JobId, by: JobMasterEpoch, manifest: &[Committable]) -> Result<(), StoreError>;
+
+    /// Keeps with how many subtasks a job goes on; replaces what was there.
+    fn save_scale(&self, job: JobId, by: JobMasterEpoch, scale: &Scale) -> Result<(), StoreError>;
 
     /// Remembers that a person asked for the job's cancellation, so that a recovery does not run it again.
     fn mark_cancelled(&self, job: JobId) -> Result<(), StoreError>;

@@ -49,6 +49,17 @@ pub struct GivenUp {
     pub failure: Failure,
 }
 
+/// A snapshot that is complete.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// What it was made of.
+    pub pending: Pending,
+    /// What it consists of.
+    pub manifest: Arc<Manifest>,
+    /// What older checkpoints were for that it makes needless.
+    pub superseded: Vec<Purpose>,
+}
+
 /// The checkpoints of one job.
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
@@ -227,6 +238,18 @@ impl Checkpoints {
         self.storing.as_ref().and_then(|(pending, _)| pending.purpose.directory()).map(str::to_owned)
     }
 
+    /// Whether this one may still become complete.
+    pub fn is_under_way(&self, checkpoint: CheckpointId) -> bool {
+        let storing = self.storing.iter().map(|(pending, _)| pending);
+        let mut all = self.collecting.values().chain(&self.whole).chain(storing);
+        all.any(|pending| pending.barrier.checkpoint == checkpoint)
+    }
+
+    /// The job has other numbers of subtasks. None is under way.
+    pub fn rescaled(&mut self, graph: &Resolved) {
+        self.history.rescaled(graph);
+    }
+
     /// Whether nobody knows at the moment which one is the latest.
     pub fn is_storing(&self) -> bool {
         self.storing.is_some()
@@ -238,17 +261,17 @@ impl Checkpoints {
         self.retained.iter().rev().take(older).copied().chain([checkpoint]).collect()
     }
 
-    /// The answer for the one that is being stored, at `location`. `Ok` gives it back: it is the latest now, and older ones that are still
-    /// under way are given up, as nobody needs them.
+    /// The answer for the one that is being stored, at `location`. `Ok` gives it back: it is the latest now, and older checkpoints that
+    /// are still under way are given up, so that the latest is always the newest.
     pub fn stored(
         &mut self,
         checkpoint: CheckpointId,
         location: String,
         result: Result<(), Failure>,
         now: Millis,
-    ) -> Option<Result<(Pending, Arc<Manifest>), GivenUp>> {
-        let stored = self.storing.take_if(|(pending, _)| pending.barrier.checkpoint == checkpoint)?;
-        let pending = &stored.0;
+    ) -> Option<Result<Stored, GivenUp>> {
+        let (pending, manifest) = self.storing.take_if(|(pending, _)| pending.barrier.checkpoint == checkpoint)?;
+        let mut superseded = Vec::new();
         self.ended = Some(now);
         match result {
             Ok(()) => {
@@ -258,20 +281,29 @@ impl Checkpoints {
                     while self.retained.len() > self.settings.retained {
                         self.retained.pop_front();
                     }
-                    // Savepoints are wanted for themselves.
-                    let is_older = |_: &CheckpointId, pending: &mut Pending| {
-                        pending.barrier.checkpoint < checkpoint && pending.is_periodic()
-                    };
-                    for (older, _) in self.collecting.extract_if(.., is_older) {
-                        let failure = Failure::environment(format!("checkpoint {checkpoint} was complete before"));
-                        self.history.failed(older, failure, now);
-                    }
+                    superseded = self.supersede(checkpoint, now);
                 }
                 self.history.completed(checkpoint, location, &self.retained, now);
-                Some(Ok(stored))
+                Some(Ok(Stored { pending, manifest, superseded }))
             }
-            Err(failure) => Some(Err(self.given_up(stored.0, failure, now))),
+            Err(failure) => Some(Err(self.given_up(pending, failure, now))),
         }
+    }
+
+    /// Gives up checkpoints that are older than a complete one. (Savepoints are wanted for themselves.)
+    fn supersede(&mut self, by: CheckpointId, now: Millis) -> Vec<Purpose> {
+        let is_older =
+            |pending: &Pending| pending.barrier.checkpoint < by && pending.barrier.kind == SnapshotKind::Checkpoint;
+        let collecting = self.collecting.extract_if(.., |_, pending| is_older(pending)).map(|(_, pending)| pending);
+        let mut older: Vec<Pending> = collecting.collect();
+        for pending in std::mem::take(&mut self.whole) {
+            if is_older(&pending) { older.push(pending) } else { self.whole.push_back(pending) }
+        }
+        for pending in &older {
+            let failure = Failure::environment(format!("checkpoint {by} was complete before"));
+            self.history.failed(pending.barrier.checkpoint, failure, now);
+        }
+        older.into_iter().map(|pending| pending.purpose).collect()
     }
 
     /// Gives up those that have collected for too long.

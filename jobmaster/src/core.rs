@@ -33,6 +33,7 @@ mod messages;
 mod naming;
 mod reconciling;
 mod regions;
+mod rescaling;
 mod scheduling;
 mod sources;
 mod taking_over;
@@ -47,7 +48,8 @@ use crate::{
     checkpoints::{Checkpoints, Settings},
     commit::{Abort, Commit, CommitQueue, Ending},
     error::JobMasterError,
-    execution_graph::{ExecutionGraph, job_transition, job_transition::JobStep},
+    execution_graph::Overrides,
+    execution_graph::{ExecutionGraph, Resolved, job_transition, job_transition::JobStep},
     failover::{History, RestartBackoff},
     index::{ExecutionIndex, RegionIndex, VertexIndex},
     processes::Processes,
@@ -58,6 +60,7 @@ use crate::{
     time::Millis,
 };
 use regions::RegionStates;
+use rescaling::Rescales;
 
 /// What the job as a whole is doing.
 #[derive(Debug, Clone)]
@@ -92,6 +95,7 @@ pub struct JobMasterCore {
     slots: SlotPool,
     processes: Processes,
     splits: Vec<SplitCoordinator>,
+    rescales: Rescales,
     splits_of: BTreeMap<VertexIndex, Vec<usize>>,
     alignment: Alignment,
     checkpoints: Checkpoints,
@@ -139,27 +143,25 @@ impl JobMasterCore {
     /// # Errors
     /// When the graph is inconsistent, or does not fit the configuration.
     pub fn new(spec: JobSpec) -> Result<Self, JobMasterError> {
-        let graph = ExecutionGraph::of_job(&spec.graph, spec.default_parallelism, spec.accepted_at)?;
+        let latest = spec.snapshots.restore.clone();
+        let mut given = Overrides::of(&spec.scale);
+        for (vertex, max) in latest.as_deref().map(|point| checkpointing::key_groups(point, &spec)).unwrap_or_default()
+        {
+            given.max_parallelism.entry(vertex).or_insert(max);
+        }
+        let resolved = Resolved::with(&spec.graph, spec.default_parallelism, &given)?;
+        let graph = ExecutionGraph::new(resolved, spec.accepted_at);
         let resolved = graph.resolved();
         let regions = Regions::new(resolved);
         let sharing = SlotSharing::new(resolved);
         let states = RegionStates::new(&regions, &sharing);
-        let mut splits = Vec::new();
-        let mut splits_of: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (index, vertex) in resolved.vertices.iter() {
-            for source in &vertex.sources {
-                splits_of.entry(index).or_default().push(splits.len());
-                splits.push(SplitCoordinator::new(*source, index, vertex.parallelism));
-            }
-        }
-        let latest = spec.snapshots.restore.clone();
         if let Some(point) = &latest {
             checkpointing::check_fits(point, &graph, &spec)?;
-            for coordinator in &mut splits {
-                if let Some(left) = point.manifest.left_to_read(coordinator.source) {
-                    coordinator.restore(left);
-                }
-            }
+        }
+        let splits = rescaling::coordinators(resolved, latest.as_deref());
+        let mut splits_of: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (place, coordinator) in splits.iter().enumerate() {
+            splits_of.entry(coordinator.vertex).or_default().push(place);
         }
         let mut commits = CommitQueue::default();
         if let Some(manifest) =
@@ -202,6 +204,9 @@ impl JobMasterCore {
             graph,
             regions,
             states,
+            rescales: Rescales::with_bounds(
+                spec.scale.vertices.iter().map(|(id, scale)| (*id, scale.bounds)).collect(),
+            ),
             splits,
             splits_of,
             alignment: Alignment::default(),
@@ -242,6 +247,8 @@ impl JobMasterCore {
             Event::CommitPersisted(result) => self.commit_persisted(result),
             Event::CheckpointStored { checkpoint, result } => self.checkpoint_stored(checkpoint, result),
             Event::Snapshot(purpose) => self.snapshot_asked(purpose),
+            Event::Rescale { request, asked } => self.rescale_asked(request, &asked),
+            Event::ScalePersisted(result) => self.scale_persisted(result),
             Event::Suspend => self.suspend(),
             Event::Wake => {}
         }
@@ -290,6 +297,7 @@ impl JobMasterCore {
     /// Draws the consequences of what has been written down.
     fn settle(&mut self) {
         if !self.is_over() {
+            self.advance_rescale();
             // A restart without delay is due at once.
             self.restart_due();
             self.deploy_ready();

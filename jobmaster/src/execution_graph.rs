@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use flott_core::{
     failure::Failure,
-    id::{AttemptId, SubtaskIndex},
+    id::{AttemptId, AttemptNumber, SubtaskIndex},
     status::ExecutionState,
     view::{Accumulator, VertexView},
 };
@@ -24,7 +24,7 @@ mod resolve;
 pub mod transition;
 
 pub use execution::{Execution, Host, Placement, Transition, add_accumulators};
-pub use resolve::{Edge, Resolved, SUBTASKS_MAX, Vertex};
+pub use resolve::{Edge, Overrides, Resolved, SUBTASKS_MAX, Vertex};
 use transition::{ExecutionStep, is_deployed};
 
 /// All subtasks of a job with their current attempts.
@@ -38,6 +38,8 @@ pub struct ExecutionGraph {
     undone: u32,
     /// Of each vertex.
     undone_of: Table<VertexIndex, u32>,
+    /// Attempts that come next of subtasks that there were before the job was rescaled, so that none has a number twice.
+    retired: BTreeMap<(VertexIndex, SubtaskIndex), AttemptNumber>,
 }
 
 impl ExecutionGraph {
@@ -54,6 +56,7 @@ impl ExecutionGraph {
             executions: Table::new(executions),
             counts,
             resolved,
+            retired: BTreeMap::new(),
         }
     }
 
@@ -67,6 +70,33 @@ impl ExecutionGraph {
         now: Millis,
     ) -> Result<Self, JobMasterError> {
         Ok(Self::new(Resolved::new(graph, default_parallelism)?, now))
+    }
+
+    /// The same job with other numbers of subtasks, all of them before their next attempts. Every attempt has ended.
+    #[must_use]
+    pub fn rescaled(&self, resolved: Resolved, now: Millis) -> Self {
+        let mut next = Self::new(resolved, now);
+        next.retired.clone_from(&self.retired);
+        for execution in self.executions.values() {
+            let place = (execution.vertex, execution.subtask);
+            match next.resolved.vertices[execution.vertex].execution(execution.subtask.0) {
+                Some(index) => {
+                    let mut kept = execution.clone();
+                    kept.reset(now);
+                    next.executions[index] = kept;
+                }
+                None => {
+                    next.retired.insert(place, execution.attempt.next());
+                }
+            }
+        }
+        for index in next.resolved.executions() {
+            let Execution { vertex, subtask, .. } = next.executions[index];
+            if let Some(attempt) = next.retired.remove(&(vertex, subtask)) {
+                next.executions[index].attempt = attempt;
+            }
+        }
+        next
     }
 
     /// Vertices, edges and numbers.
@@ -213,6 +243,7 @@ impl ExecutionGraph {
             name: vertex.name.clone(),
             parallelism: vertex.parallelism,
             max_parallelism: vertex.max_parallelism,
+            bounds: None,
             slot_sharing_group: vertex.group.clone(),
             subtasks: vertex.executions().map(|execution| self.executions[execution].subtask_view()).collect(),
         };

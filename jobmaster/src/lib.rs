@@ -19,6 +19,7 @@
 //! - [`alignment`]: how far each group of sources has come in event time
 //! - [`checkpoints`]: snapshots of the job, and what a restart goes back to
 //! - [`commit`]: prepared results become visible, with checkpoints and at the end
+//! - [`scaling`]: what parallelism a running job is asked for
 //! - [`spec`]: what a JobMaster is started with
 //! - [`storage`]: the log of a job's checkpoints, kept for a JobMaster by its owner
 //! - [`service`]: the running JobMaster, its handle, and what its owner implements
@@ -37,6 +38,7 @@ pub mod failover;
 pub mod index;
 pub mod processes;
 pub mod region;
+pub mod scaling;
 pub mod service;
 pub mod slot_pool;
 pub mod spec;
@@ -51,8 +53,10 @@ pub mod time;
 pub use crate::{
     core::{Action, Event, JobMasterCore, Needs, RestorePoint, Taken, Wait},
     error::{JobMasterError, Stopped},
+    scaling::{RescaleError, RescaleRequest, Rescaled},
     service::{
-        ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, Options, SnapshotRequest, ToStore,
+        ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, Options, RescaleOutcome,
+        SnapshotRequest, ToStore,
     },
     spec::{JobSpec, SnapshotSpec, Timeouts},
     storage::{CheckpointKeeper, Recovery},

@@ -184,6 +184,11 @@ impl Processes {
         }
     }
 
+    /// No attempt is deployed anywhere: all have new ones.
+    pub fn forget_executions(&mut self) {
+        self.workers.values_mut().for_each(|entry| entry.executions.clear());
+    }
+
     /// Subtasks whose current attempts were deployed to `worker`.
     pub fn executions(&self, worker: &WorkerKey) -> impl Iterator<Item = ExecutionIndex> {
         self.workers.get(worker).into_iter().flat_map(|entry| entry.executions.iter().copied())

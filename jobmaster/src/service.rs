@@ -34,6 +34,7 @@ use crate::{
     checkpoints::{Purpose, RequestId},
     core::{Action, Event, JobMasterCore, Needs, Taken},
     error::JobMasterError,
+    scaling::{RescaleRequest, Rescaled},
     spec::JobSpec,
     time::Millis,
 };
@@ -73,7 +74,11 @@ enum Mail {
     },
     View(oneshot::Sender<Arc<JobView>>),
     Snapshot(SnapshotRequest, oneshot::Sender<Result<Taken, Failure>>),
+    Rescale(RescaleRequest, oneshot::Sender<Result<RescaleOutcome, Failure>>),
 }
+
+/// How a change of the parallelism ends that was begun.
+pub type RescaleOutcome = oneshot::Receiver<Result<Rescaled, Failure>>;
 
 /// A snapshot that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +105,8 @@ pub struct JobMasterService {
     wake: Option<Millis>,
     /// Those who wait for a snapshot.
     snapshots: BTreeMap<RequestId, oneshot::Sender<Result<Taken, Failure>>>,
+    /// Those who wait for another parallelism.
+    rescales: BTreeMap<RequestId, oneshot::Sender<Result<Rescaled, Failure>>>,
     next_request: u64,
 }
 
@@ -167,6 +174,7 @@ impl JobMasterService {
             clock: Clock::start(),
             wake: None,
             snapshots: BTreeMap::new(),
+            rescales: BTreeMap::new(),
             next_request: 0,
         };
         Ok((service, handle))
@@ -201,6 +209,7 @@ impl JobMasterService {
                 // Who asked may have gone meanwhile.
                 let _ = answer.send(Arc::new(self.core.view()));
             }
+            Mail::Rescale(asked, answer) => self.rescale(asked, answer),
             Mail::Snapshot(asked, answer) => {
                 let request = RequestId(self.next_request);
                 self.next_request += 1;
@@ -213,6 +222,21 @@ impl JobMasterService {
                 }));
             }
         }
+    }
+
+    fn rescale(&mut self, asked: RescaleRequest, answer: oneshot::Sender<Result<RescaleOutcome, Failure>>) {
+        if let Err(failure) = self.core.rescale_target(&asked) {
+            // Who asked may have gone meanwhile.
+            let _ = answer.send(Err(failure));
+            return;
+        }
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        let (ended, outcome) = oneshot::channel();
+        self.rescales.insert(request, ended);
+        // The same.
+        let _ = answer.send(Ok(outcome));
+        self.handle(Event::Rescale { request, asked });
     }
 
     fn handle(&mut self, event: Event) {
@@ -239,6 +263,13 @@ impl JobMasterService {
             }
             Action::SnapshotAnswered { request, result } => {
                 if let Some(answer) = self.snapshots.remove(&request) {
+                    // Who asked may have gone meanwhile.
+                    let _ = answer.send(result);
+                }
+            }
+            Action::PersistScale(scale) => self.listener.persist_scale(job, epoch, scale),
+            Action::RescaleAnswered { request, result } => {
+                if let Some(answer) = self.rescales.remove(&request) {
                     // Who asked may have gone meanwhile.
                     let _ = answer.send(result);
                 }
@@ -287,5 +318,6 @@ fn crashed(job: JobId, name: String, accepted_at: Millis, failure: Failure) -> J
         accumulators: Default::default(),
         pending: Vec::new(),
         checkpoints: Default::default(),
+        rescales: Vec::new(),
     }
 }

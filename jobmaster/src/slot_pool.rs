@@ -13,8 +13,10 @@ use flott_core::{
     resource::ResourceProfile,
 };
 
+mod reserve;
 mod sharing;
 
+use reserve::Reserve;
 pub use sharing::{SharedSlot, SlotSharing};
 
 use crate::{
@@ -48,6 +50,8 @@ struct Entry {
 pub enum Answer {
     /// Taken, for this shared slot.
     Accepted(SharedSlotIndex),
+    /// Taken, for when the job is rescaled.
+    Reserved,
     /// It was taken before; the answer is repeated.
     Known,
     /// Nothing is missing that it could serve, or it was gone before.
@@ -64,6 +68,7 @@ pub struct SlotPool {
     missing: BTreeMap<ResourceProfile, BTreeSet<SharedSlotIndex>>,
     missing_since: BTreeSet<(Millis, SharedSlotIndex)>,
     needs: BTreeMap<ResourceProfile, u32>,
+    reserve: Reserve,
     gone: Recent<AllocationId>,
 }
 
@@ -78,6 +83,7 @@ impl SlotPool {
             missing: BTreeMap::new(),
             missing_since: BTreeSet::new(),
             needs: BTreeMap::new(),
+            reserve: Reserve::default(),
             gone: Recent::new(GONE_MAX),
         }
     }
@@ -195,10 +201,16 @@ impl SlotPool {
             let same = self.entries[*slot].held.as_ref().is_some_and(|held| held.worker == *worker);
             return if same { Answer::Known } else { Answer::Rejected };
         }
+        if let Some(known) = self.reserve.holder(grant.allocation) {
+            return if known == worker { Answer::Known } else { Answer::Rejected };
+        }
         if self.gone.contains(&grant.allocation) {
             return Answer::Rejected;
         }
         let Some(slot) = self.match_grant(&grant.profile) else {
+            if self.reserve.offer(worker, grant) {
+                return Answer::Reserved;
+            }
             self.gone.insert(grant.allocation);
             return Answer::Rejected;
         };

@@ -8,7 +8,7 @@ use flott_core::{
         keys::jobmanager::{FAILOVER_STRATEGY, FailoverStrategy},
     },
     id::{CheckpointId, Digest, JobMasterEpoch, JobSecret},
-    job_graph::{JobGraph, RestartPolicy, RestartStrategy},
+    job_graph::{JobGraph, RestartPolicy, RestartStrategy, scale::Scale},
     message::{Committable, JobSetup},
 };
 
@@ -38,6 +38,8 @@ pub struct JobSpec {
     pub restored_commit: Option<Vec<Committable>>,
     /// Where its checkpoints go, and what it starts from.
     pub snapshots: SnapshotSpec,
+    /// Its numbers of subtasks, if it was rescaled under an earlier JobMaster.
+    pub scale: Scale,
     /// Whether an earlier JobMaster may have left tasks that run.
     pub recovered: bool,
     /// When the job was accepted.
@@ -84,6 +86,8 @@ pub struct Timeouts {
     pub commit: u64,
     /// For the answer whether the last checkpoint is complete, when no task is left; then the job ends without it.
     pub store: u64,
+    /// For the checkpoint that a job is rescaled from; then the latest one serves.
+    pub rescale_checkpoint: u64,
     /// For the tasks that an earlier JobMaster has left, all of them; then the job starts over.
     pub reconcile: u64,
 }
@@ -98,6 +102,7 @@ impl Default for Timeouts {
             abort: 10_000,
             commit: 600_000,
             store: 60_000,
+            rescale_checkpoint: 60_000,
             reconcile: 10_000,
         }
     }

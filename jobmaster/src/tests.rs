@@ -10,6 +10,7 @@ mod old_news;
 mod random;
 mod reconciling;
 mod regions;
+mod rescale;
 mod restart;
 mod run;
 mod scale;

@@ -20,7 +20,7 @@ use flott_core::{
         AllocationId, Digest, IdSequence, InstanceId, JobId, JobMasterEpoch, JobSecret, ProcessId, SlotIndex, WorkerId,
         WorkerKey,
     },
-    job_graph::{ExecutionMode, JobGraph},
+    job_graph::{ExecutionMode, JobGraph, scale::Scale},
     message::{Committable, JobSetup, JobToWorker, SlotGrant, WorkerToJob},
     resource::ResourceProfile,
     status::JobStatus,
@@ -83,6 +83,7 @@ fn spec(graph: JobGraph, config: &Configuration, cores: u32) -> Result<JobSpec> 
         timeouts: Timeouts { slot_request: u64::try_from(timeout).unwrap_or(u64::MAX), ..Timeouts::default() },
         restored_commit: None,
         snapshots: SnapshotSpec::default(),
+        scale: Scale::default(),
         recovered: false,
         accepted_at: Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)),
         seed: IdSequence::random_seed(),
@@ -162,6 +163,7 @@ enum Order {
     Declare(Declaration),
     Send(JobToWorker),
     PersistCommit,
+    PersistScale,
     StoreCheckpoint(ToStore),
 }
 
@@ -192,6 +194,10 @@ impl JobListener for Link {
 
     fn persist_commit(&self, _: JobId, _: JobMasterEpoch, _: Vec<Committable>) {
         self.order(Order::PersistCommit);
+    }
+
+    fn persist_scale(&self, _: JobId, _: JobMasterEpoch, _: Scale) {
+        self.order(Order::PersistScale);
     }
 
     fn store_checkpoint(&self, _: JobId, _: JobMasterEpoch, what: ToStore) {
@@ -227,6 +233,7 @@ impl LocalCluster {
             Order::Send(message) => self.obey(message),
             // The job does not outlive this process, so there is nothing to write down.
             Order::PersistCommit => self.master.commit_persisted(Ok(())),
+            Order::PersistScale => self.master.scale_persisted(Ok(())),
             Order::StoreCheckpoint(what) => {
                 if let Some(keeper) = self.keeper.clone() {
                     let master = self.master.clone();

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use flott_core::{
     id::JobId,
-    job_graph::{JobGraph, document},
+    job_graph::{JobGraph, JobVertex, Parallelism, document},
     message::LogAnswer,
     status::JobStatus,
     view::{JobView, WorkerView},
@@ -31,7 +31,7 @@ const ASKED_AT_ONCE: usize = 64;
 pub struct JobSnapshot {
     /// Its state with all its history.
     pub view: Arc<JobView>,
-    /// What was submitted.
+    /// What was submitted, with the parallelism that it has now.
     pub graph: Arc<JobGraph>,
     /// Parallelism of vertices that name none.
     pub default_parallelism: u32,
@@ -47,7 +47,8 @@ impl Dispatcher {
         let known = self.inner.jobs.lock().get(job)?;
         if let Job::Active(active) = known {
             if let Some(view) = view_of(&active).await {
-                return Ok(JobSnapshot { view, graph: active.graph, default_parallelism: active.default_parallelism });
+                let graph = as_it_runs(active.graph, &view, active.default_parallelism);
+                return Ok(JobSnapshot { view, graph, default_parallelism: active.default_parallelism });
             }
             // The JobMaster has ended: what it ended with is shown when it is durable.
             self.ended(job).await?;
@@ -58,7 +59,8 @@ impl Dispatcher {
         let graph = document::read(&archived.graph).map_err(|error| damaged(error.to_string()))?;
         let (_, default_parallelism) =
             submission::effective(&graph, &self.inner.configuration).map_err(|error| damaged(error.to_string()))?;
-        Ok(JobSnapshot { view: Arc::new(archived.view), graph: Arc::new(graph), default_parallelism })
+        let graph = as_it_runs(Arc::new(graph), &archived.view, default_parallelism);
+        Ok(JobSnapshot { view: Arc::new(archived.view), graph, default_parallelism })
     }
 
     /// The state of a job.
@@ -169,6 +171,18 @@ impl Dispatcher {
             master.cancel();
         }
     }
+}
+
+/// A graph with the parallelism that its vertices have: a job that was rescaled has another than it was submitted with.
+fn as_it_runs(mut graph: Arc<JobGraph>, view: &JobView, default: u32) -> Arc<JobGraph> {
+    for vertex in &view.vertices {
+        let differs =
+            |given: &JobVertex| given.id == vertex.id && given.parallelism.resolve(default) != vertex.parallelism;
+        if let Some(place) = graph.vertices.iter().position(differs) {
+            Arc::make_mut(&mut graph).vertices[place].parallelism = Parallelism::Fixed(vertex.parallelism);
+        }
+    }
+    graph
 }
 
 /// What a job's JobMaster says; `None` when it has ended.

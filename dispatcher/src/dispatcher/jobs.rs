@@ -46,6 +46,7 @@ impl Active {
             accumulators: BTreeMap::new(),
             pending: Vec::new(),
             checkpoints: Default::default(),
+            rescales: Vec::new(),
         }
     }
 }

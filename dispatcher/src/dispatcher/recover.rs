@@ -114,6 +114,7 @@ impl Dispatcher {
             epoch,
             cancelled: record.cancelled,
             manifest: record.manifest,
+            scale: record.scale,
             recovered: true,
         }))
     }

@@ -12,7 +12,7 @@ use flott_core::{
     },
     failure::Failure,
     id::{Digest, IdSequence, JobId, JobMasterEpoch, JobSecret},
-    job_graph::{ExecutionMode, JobGraph},
+    job_graph::{ExecutionMode, JobGraph, scale::Scale},
     message::Committable,
     status::JobStatus,
     view::{ExceptionView, JobView},
@@ -24,7 +24,13 @@ use flott_jobmaster::{
 use flott_snapshot::{Directory, S3Options};
 
 use super::{Dispatcher, Leading, jobs::Job, on_store, snapshots::is_absolute};
-use crate::{address, clock::now_ms, control::JobPort, rest::render::job_overview, stores::StoreError};
+use crate::{
+    address,
+    clock::now_ms,
+    control::JobPort,
+    rest::render::job_overview,
+    stores::{JobStore, StoreError},
+};
 
 /// Pause before a write that the disk has refused is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -49,6 +55,8 @@ pub(super) struct Begin {
     pub recovered: bool,
     /// What an earlier life wanted to commit.
     pub manifest: Option<Vec<Committable>>,
+    /// With how many subtasks it goes on.
+    pub scale: Scale,
 }
 
 impl Dispatcher {
@@ -133,6 +141,7 @@ impl Dispatcher {
             accepted_at,
             epoch,
             manifest,
+            scale,
             recovered,
             ..
         } = begin;
@@ -154,6 +163,7 @@ impl Dispatcher {
             timeouts,
             restored_commit: manifest,
             snapshots: SnapshotSpec::default(),
+            scale,
             recovered,
             accepted_at: Millis(accepted_at),
             seed: IdSequence::random_seed(),
@@ -261,6 +271,7 @@ pub(super) fn failed(job: JobId, name: String, accepted_at: u64, failure: Failur
         accumulators: BTreeMap::new(),
         pending: Vec::new(),
         checkpoints: Default::default(),
+        rescales: Vec::new(),
     }
 }
 
@@ -270,6 +281,33 @@ fn retention(configuration: &BTreeMap<String, String>) -> CheckpointRetention {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Writes something until it is known whether it is there.
+///
+/// # Errors
+/// When it is refused for good: another JobMaster leads, or the job has ended.
+async fn persisted<T: Clone + Send + 'static>(
+    store: &Arc<dyn JobStore>,
+    job: JobId,
+    what: &'static str,
+    value: T,
+    write: impl Fn(&dyn JobStore, &T) -> Result<(), StoreError> + Clone + Send + 'static,
+) -> Result<(), Failure> {
+    loop {
+        let (value, write) = (value.clone(), write.clone());
+        match on_store(store, move |store| write(store, &value)).await {
+            Ok(()) => return Ok(()),
+            Err(error @ (StoreError::Stale { .. } | StoreError::Unknown(_))) => {
+                return Err(Failure::internal(format!("{what} is refused")).caused_by(&error).fatal());
+            }
+            // It may have been written: the answer must be true, so the write is repeated until it is known.
+            Err(error) => {
+                tracing::error!(%job, %error, what, "it cannot be stored; trying again");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
 }
 
 /// Hears from one JobMaster. Its calls come from the JobMaster's loop, so what waits is spawned.
@@ -313,23 +351,21 @@ impl JobListener for Reports {
     fn persist_commit(&self, job: JobId, epoch: JobMasterEpoch, committables: Vec<Committable>) {
         let (dispatcher, store) = (self.dispatcher.clone(), self.leading.store.clone());
         self.dispatcher.inner.tasks.spawn(async move {
-            let persisted = loop {
-                let manifest = committables.clone();
-                match on_store(&store, move |store| store.save_manifest(job, epoch, &manifest)).await {
-                    Ok(()) => break Ok(()),
-                    // Refused for good: another JobMaster leads, or the job has ended.
-                    Err(error @ (StoreError::Stale { .. } | StoreError::Unknown(_))) => {
-                        break Err(Failure::internal("the commit manifest is refused").caused_by(&error).fatal());
-                    }
-                    // It may have been written: the answer must be true, so the write is repeated until it is known.
-                    Err(error) => {
-                        tracing::error!(%job, %error, "a commit manifest cannot be stored; trying again");
-                        tokio::time::sleep(AGAIN).await;
-                    }
-                }
-            };
+            let write = move |store: &dyn JobStore, what: &Vec<Committable>| store.save_manifest(job, epoch, what);
+            let persisted = persisted(&store, job, "the commit manifest", committables, write).await;
             if let Some(master) = Self::master(&dispatcher, job) {
                 master.commit_persisted(persisted);
+            }
+        });
+    }
+
+    fn persist_scale(&self, job: JobId, epoch: JobMasterEpoch, scale: Scale) {
+        let (dispatcher, store) = (self.dispatcher.clone(), self.leading.store.clone());
+        self.dispatcher.inner.tasks.spawn(async move {
+            let write = move |store: &dyn JobStore, what: &Scale| store.save_scale(job, epoch, what);
+            let persisted = persisted(&store, job, "the new parallelism", scale, write).await;
+            if let Some(master) = Self::master(&dispatcher, job) {
+                master.scale_persisted(persisted);
             }
         });
     }

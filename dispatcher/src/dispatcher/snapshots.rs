@@ -113,7 +113,7 @@ impl Dispatcher {
     }
 
     /// Has `prepare` check whether it can be done, unless it was begun before, and does what that gives.
-    async fn start<F>(
+    pub(super) async fn start<F>(
         &self,
         subject: Subject,
         trigger: Option<TriggerId>,

@@ -6,7 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use flott_core::{id::JobId, job_graph::Program, status::JobStatus};
+use flott_core::{
+    id::JobId,
+    job_graph::{Program, scale::Scale},
+    status::JobStatus,
+};
 
 use super::{
     Dispatcher, Leading,
@@ -96,6 +100,7 @@ impl Dispatcher {
                     epoch,
                     cancelled: false,
                     manifest: None,
+                    scale: Scale::default(),
                     recovered: false,
                 };
                 Ok((job, Accepted::New(Box::new(begin))))

@@ -86,6 +86,8 @@ impl From<Error> for RestError {
                 Domain::User => Self::bad_request(error),
                 Domain::Environment | Domain::Internal => Self::internal(error),
             },
+            Error::Rescale(failure) if failure.domain == Domain::User => Self::bad_request(Error::Rescale(failure)),
+            Error::Rescale(_) => Self::new(StatusCode::CONFLICT, error),
             Error::Duplicate(_) | Error::Over(_) | Error::Ended { .. } => Self::new(StatusCode::CONFLICT, error),
             Error::Starting | Error::Ending | Error::NotBegun(_) | Error::Busy => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error)

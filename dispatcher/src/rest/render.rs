@@ -5,6 +5,7 @@ mod failure;
 mod job;
 mod numbers;
 mod operation;
+mod rescale;
 mod vertex;
 mod worker;
 
@@ -12,6 +13,7 @@ pub use checkpoint::{checkpoint_config, checkpoint_details, checkpoint_task, che
 pub use failure::{accumulators, exceptions, execution_result};
 pub use job::{job_config, job_details, job_overview, pending};
 pub use operation::{checkpoint_operation, disposal_operation, savepoint_operation};
+pub use rescale::{rescale_operation, rescales, resource_requirements};
 pub use vertex::{subtask, subtask_times, vertex, vertex_task_managers, watermarks};
 pub use worker::{assigned_tasks, task_manager, task_manager_details};
 

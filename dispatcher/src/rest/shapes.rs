@@ -7,6 +7,7 @@ mod flott;
 mod jar;
 mod job;
 mod operation;
+mod rescale;
 mod vertex;
 mod worker;
 
@@ -16,5 +17,6 @@ pub use flott::*;
 pub use jar::*;
 pub use job::*;
 pub use operation::*;
+pub use rescale::*;
 pub use vertex::*;
 pub use worker::*;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use flott_core::{
     id::{AttemptId, AttemptNumber, Digest, JobId, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId},
+    job_graph::scale::{ParallelismBounds, VertexScale},
     message::Committable,
     status::JobStatus,
     view::JobView,
@@ -34,6 +35,7 @@ fn ended(n: u8) -> ArchivedJob {
         accumulators: Default::default(),
         pending: Vec::new(),
         checkpoints: Default::default(),
+        rescales: Vec::new(),
     };
     ArchivedJob { view, graph: new_job(n).graph }
 }
@@ -42,6 +44,12 @@ fn committable(data: &'static [u8]) -> Committable {
     let head = OperatorId::from_uid("sink");
     let attempt = AttemptId { vertex: VertexId::of_chain(head), subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
     Committable { sink: head, attempt, data: Bytes::from_static(data) }
+}
+
+fn scale() -> Scale {
+    let bounds = ParallelismBounds { lower: 1, upper: 4 };
+    let vertex = VertexScale { parallelism: 3, max_parallelism: 128, bounds };
+    Scale { vertices: [(VertexId::of_chain(OperatorId::from_uid("source")), vertex)].into() }
 }
 
 const FIRST: JobMasterEpoch = JobMasterEpoch(1);
@@ -74,10 +82,15 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     assert!(matches!(stale, StoreError::Stale { newest: JobMasterEpoch(2), .. }), "{stale}");
     assert!(matches!(store.end(FIRST, &ended(1).view), Err(StoreError::Stale { .. })));
     store.save_manifest(id(1), JobMasterEpoch(2), &manifest).unwrap();
+    let scale = scale();
+    assert!(matches!(store.save_scale(id(1), FIRST, &scale), Err(StoreError::Stale { .. })));
+    store.save_scale(id(1), JobMasterEpoch(2), &Scale::default()).unwrap();
+    store.save_scale(id(1), JobMasterEpoch(2), &scale).unwrap();
     store.mark_cancelled(id(2)).unwrap();
     store = reopen(store);
     let jobs = store.unfinished().unwrap();
     assert_eq!((jobs[1].epoch, jobs[1].manifest.as_deref()), (JobMasterEpoch(2), Some(&manifest[..])));
+    assert_eq!((&jobs[0].scale, &jobs[1].scale), (&Scale::default(), &scale));
     assert!(jobs[0].cancelled);
 
     // An ended job leaves its view behind, and its id stays taken.

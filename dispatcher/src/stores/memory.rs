@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use flott_core::{
     id::{Digest, JobId, JobMasterEpoch, LeaderEpoch},
+    job_graph::scale::Scale,
     message::Committable,
     view::JobView,
 };
@@ -62,6 +63,7 @@ impl JobStore for MemoryStore {
             epoch,
             cancelled,
             manifest: None,
+            scale: Scale::default(),
         };
         inner.jobs.insert(job.job, record);
         Ok(Inserted::New(epoch))
@@ -76,6 +78,11 @@ impl JobStore for MemoryStore {
 
     fn save_manifest(&self, job: JobId, by: JobMasterEpoch, manifest: &[Committable]) -> Result<(), StoreError> {
         self.inner.lock().led_by(job, by)?.manifest = Some(manifest.to_vec());
+        Ok(())
+    }
+
+    fn save_scale(&self, job: JobId, by: JobMasterEpoch, scale: &Scale) -> Result<(), StoreError> {
+        self.inner.lock().led_by(job, by)?.scale = scale.clone();
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use flott_core::{
     id::{Digest, JobId, JobMasterEpoch},
+    job_graph::scale::Scale,
     message::Committable,
     view::JobView,
 };
@@ -50,6 +51,8 @@ pub struct JobRecord {
     pub cancelled: bool,
     /// What is to be committed, once the job's tasks are done.
     pub manifest: Option<Vec<Committable>>,
+    /// With how many subtasks it goes on; empty if it was never rescaled.
+    pub scale: Scale,
 }
 
 /// A job that has ended, with all that is still shown of it.

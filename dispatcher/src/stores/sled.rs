@@ -13,6 +13,7 @@ use bytes::Bytes;
 use flott_core::{
     codec,
     id::{JobId, JobMasterEpoch, LeaderEpoch},
+    job_graph::scale::Scale,
     message::Committable,
     view::JobView,
 };
@@ -36,6 +37,7 @@ const LEADER: &[u8] = b"L";
 const HEADER: u8 = b'H';
 const GRAPH: u8 = b'G';
 const MANIFEST: u8 = b'M';
+const SCALE: u8 = b'S';
 const ARCHIVE: u8 = b'A';
 const KNOWN: u8 = b'K';
 
@@ -178,6 +180,14 @@ impl JobStore for SledStore {
         self.apply(&writer, batch)
     }
 
+    fn save_scale(&self, job: JobId, by: JobMasterEpoch, scale: &Scale) -> Result<(), StoreError> {
+        let writer = self.writer.lock();
+        self.led_by(job, by)?;
+        let mut batch = sled::Batch::default();
+        batch.insert(&key(SCALE, job), encode(scale)?);
+        self.apply(&writer, batch)
+    }
+
     fn mark_cancelled(&self, job: JobId) -> Result<(), StoreError> {
         let writer = self.writer.lock();
         let mut header = self.header(job)?;
@@ -196,6 +206,7 @@ impl JobStore for SledStore {
         let mut batch = sled::Batch::default();
         batch.remove(&key(HEADER, id));
         batch.remove(&key(MANIFEST, id));
+        batch.remove(&key(SCALE, id));
         batch.insert(&key(ARCHIVE, id), wrap_json(view)?);
         batch.insert(&key(KNOWN, id), encode(&Tombstone { graph, ended_at })?);
         self.apply(&writer, batch)
@@ -208,8 +219,9 @@ impl JobStore for SledStore {
             let job = job_of(&key)?;
             let Header { program, accepted_at, epoch, cancelled, .. } = decode(&format!("job {job}"), &value)?;
             let manifest = self.read(MANIFEST, job)?;
+            let scale = self.read(SCALE, job)?.unwrap_or_default();
             let graph = self.graph(job)?;
-            jobs.push(JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest });
+            jobs.push(JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale });
         }
         jobs.sort_by_key(|record| (record.accepted_at, record.job));
         Ok(jobs)

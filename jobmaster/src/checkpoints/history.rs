@@ -47,20 +47,27 @@ pub struct CheckpointHistory {
     entries: VecDeque<CheckpointView>,
 }
 
+fn vertices(graph: &Resolved) -> Vec<Vertex> {
+    let vertex = |vertex: &crate::execution_graph::Vertex| Vertex {
+        id: vertex.id,
+        first: vertex.first,
+        parallelism: vertex.parallelism,
+    };
+    graph.vertices.values().map(vertex).collect()
+}
+
 impl CheckpointHistory {
     pub(super) fn new(graph: &Resolved) -> Self {
-        let vertices = graph.vertices.values();
-        let vertex = |vertex: &crate::execution_graph::Vertex| Vertex {
-            id: vertex.id,
-            first: vertex.first,
-            parallelism: vertex.parallelism,
-        };
         Self {
-            vertices: vertices.map(vertex).collect(),
+            vertices: vertices(graph),
             view: CheckpointsView::default(),
             summary: Summary::default(),
             entries: VecDeque::new(),
         }
+    }
+
+    pub(super) fn rescaled(&mut self, graph: &Resolved) {
+        self.vertices = vertices(graph);
     }
 
     /// As it is shown, newest first.

@@ -27,6 +27,8 @@ pub struct SourceCut {
 pub enum Purpose {
     /// It was time for a checkpoint.
     Periodic,
+    /// The job is to go on from it with another parallelism.
+    Rescale,
     /// A checkpoint was asked for.
     Checkpoint {
         /// By whom; the answer goes there.
@@ -51,7 +53,7 @@ impl Purpose {
     /// What is to be made.
     pub fn kind(&self) -> SnapshotKind {
         match self {
-            Self::Periodic | Self::Checkpoint { .. } => SnapshotKind::Checkpoint,
+            Self::Periodic | Self::Rescale | Self::Checkpoint { .. } => SnapshotKind::Checkpoint,
             Self::Savepoint { .. } => SnapshotKind::Savepoint,
         }
     }
@@ -59,7 +61,7 @@ impl Purpose {
     /// What follows it.
     pub fn behind(&self) -> Behind {
         match self {
-            Self::Periodic | Self::Checkpoint { .. } => Behind::GoOn,
+            Self::Periodic | Self::Rescale | Self::Checkpoint { .. } => Behind::GoOn,
             Self::Savepoint { behind, .. } => *behind,
         }
     }
@@ -67,7 +69,7 @@ impl Purpose {
     /// Who is to be answered.
     pub fn request(&self) -> Option<RequestId> {
         match self {
-            Self::Periodic => None,
+            Self::Periodic | Self::Rescale => None,
             Self::Checkpoint { request } | Self::Savepoint { request, .. } => Some(*request),
         }
     }
@@ -75,7 +77,7 @@ impl Purpose {
     /// Where the files of a savepoint go.
     pub fn directory(&self) -> Option<&str> {
         match self {
-            Self::Periodic | Self::Checkpoint { .. } => None,
+            Self::Periodic | Self::Rescale | Self::Checkpoint { .. } => None,
             Self::Savepoint { directory, .. } => Some(directory),
         }
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use flott_core::{
     checkpoint::{Behind, Origin, RestorePart, SnapshotKind, SnapshotReport, TaskRestore},
     failure::Failure,
-    id::{CheckpointId, OperatorId, SubtaskIndex},
+    id::{CheckpointId, OperatorId, SubtaskIndex, VertexId},
     job_graph::ExecutionMode,
     key_group::KeyGroupRange,
     message::{Committable, JobToHost, JobToWorker},
@@ -20,7 +20,7 @@ use flott_snapshot::{DataPath, Manifest, StateFile, VertexState};
 
 use super::{Action, JobMasterCore, Phase, Taken, manifest::Composer};
 use crate::{
-    checkpoints::{GivenUp, Pending, Purpose, SourceCut},
+    checkpoints::{GivenUp, Pending, Purpose, SourceCut, Stored},
     commit::Ending,
     error::JobMasterError,
     execution_graph::{ExecutionGraph, Host, add_accumulators},
@@ -91,6 +91,26 @@ pub(super) fn check_fits(point: &RestorePoint, graph: &ExecutionGraph, spec: &Jo
     Ok(())
 }
 
+/// How many key groups vertices had in a snapshot, where the job leaves that open. State cannot do with another number; what has
+/// none may.
+pub(super) fn key_groups(point: &RestorePoint, spec: &JobSpec) -> BTreeMap<VertexId, u32> {
+    let mut found = BTreeMap::new();
+    for vertex in spec.graph.vertices.iter().filter(|vertex| vertex.max_parallelism.is_none()) {
+        let of_vertex = |stored: &&VertexState| {
+            stored.operators.iter().any(|stored| vertex.operators.iter().any(|operator| operator.id == stored.id))
+        };
+        let has_state = |stored: &VertexState| stored.subtasks.iter().any(|subtask| !subtask.files.is_empty());
+        let scaled = spec.scale.vertices.get(&vertex.id).map(|scale| scale.parallelism);
+        let wanted = scaled.unwrap_or_else(|| vertex.parallelism.resolve(spec.default_parallelism));
+        let stored = point.manifest.vertices.iter().filter(of_vertex);
+        let stored = stored.filter(|stored| has_state(stored) || stored.max_parallelism.get() >= wanted);
+        if let Some(stored) = stored.max_by_key(|stored| has_state(stored)) {
+            found.insert(vertex.id, stored.max_parallelism.get());
+        }
+    }
+    found
+}
+
 impl JobMasterCore {
     /// Begins the checkpoint that is due, and has the next one stored that is whole.
     pub(super) fn advance_checkpoints(&mut self) {
@@ -113,7 +133,7 @@ impl JobMasterCore {
     }
 
     /// Whether all that is not finished runs: barriers reach everything.
-    fn may_checkpoint(&self) -> bool {
+    pub(super) fn may_checkpoint(&self) -> bool {
         matches!(self.phase, Phase::Executing) && self.graph.all_run()
     }
 
@@ -123,6 +143,8 @@ impl JobMasterCore {
             Some("not all tasks of the job run; try again when they do")
         } else if self.checkpoints.is_stopping() {
             Some("the job is being stopped with a savepoint")
+        } else if self.is_about_to_rescale() {
+            Some("the job is being rescaled; try again when its tasks run")
         } else if self.spec.graph.mode == ExecutionMode::Batch {
             Some("a job in batch mode takes no snapshots")
         } else if self.spec.snapshots.directory.is_none() {
@@ -131,7 +153,9 @@ impl JobMasterCore {
             None
         };
         match (refused, purpose.request()) {
-            (None, _) => self.begin_checkpoint(purpose),
+            (None, _) => {
+                self.begin_checkpoint(purpose);
+            }
             (Some(problem), Some(request)) => {
                 let result = Err(Failure::environment(problem));
                 self.actions.push(Action::SnapshotAnswered { request, result });
@@ -140,7 +164,7 @@ impl JobMasterCore {
         }
     }
 
-    fn begin_checkpoint(&mut self, purpose: Purpose) {
+    pub(super) fn begin_checkpoint(&mut self, purpose: Purpose) -> CheckpointId {
         let (finished, awaited): (BTreeSet<_>, BTreeSet<_>) =
             self.graph.resolved().executions().partition(|execution| self.graph.execution(*execution).done);
         let next = self.checkpoints.next();
@@ -161,6 +185,7 @@ impl JobMasterCore {
         for (host, attempts) in attempts.into_values() {
             self.send_host(&host, JobToHost::Snapshot { barrier, attempts, directory: directory.clone() });
         }
+        barrier.checkpoint
     }
 
     /// A task has taken part in a checkpoint, or could not.
@@ -231,18 +256,21 @@ impl JobMasterCore {
     /// The manifest of a checkpoint was committed, or surely was not.
     pub(super) fn checkpoint_stored(&mut self, checkpoint: CheckpointId, result: Result<(), Failure>) {
         let location = self.checkpoints.storing_directory().unwrap_or_else(|| self.location_of(checkpoint));
-        let (pending, manifest) = match self.checkpoints.stored(checkpoint, location.clone(), result, self.now) {
-            None => return,
-            Some(Err(given_up)) => {
-                self.gave_up(Some(given_up));
-                return;
-            }
-            Some(Ok(stored)) => stored,
-        };
+        let Stored { pending, manifest, superseded } =
+            match self.checkpoints.stored(checkpoint, location.clone(), result, self.now) {
+                None => return,
+                Some(Err(given_up)) => {
+                    self.gave_up(Some(given_up));
+                    return;
+                }
+                Some(Ok(stored)) => stored,
+            };
         let Pending { purpose, .. } = &pending;
         let (request, behind) = (purpose.request(), purpose.behind());
-        if let Some(request) = request {
-            self.actions.push(Action::SnapshotAnswered { request, result: Ok(Taken { checkpoint, location }) });
+        // Who has asked for an older checkpoint gets this one.
+        for request in superseded.iter().filter_map(Purpose::request).chain(request) {
+            let result = Ok(Taken { checkpoint, location: location.clone() });
+            self.actions.push(Action::SnapshotAnswered { request, result });
         }
         if pending.barrier.kind == SnapshotKind::Savepoint {
             // It is somebody else's now: what is prepared becomes visible with the next checkpoint, unless the job ends here.
@@ -276,6 +304,7 @@ impl JobMasterCore {
         }
         let directory = self.spec.snapshots.directory.clone().unwrap_or_default();
         self.latest = Some(Arc::new(RestorePoint { manifest, directory }));
+        self.rescale_checkpointed(checkpoint);
     }
 
     fn location_of(&self, checkpoint: CheckpointId) -> String {

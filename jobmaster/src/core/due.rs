@@ -15,7 +15,13 @@ impl JobMasterCore {
         let process = || self.processes.starting().next().map(|(since, _)| since.plus(timeouts.process_start));
         let cancel = || self.canceling.first().map(|(since, _)| since.plus(timeouts.cancellation));
         // While nobody knows what is to be gone back to, the answer is waited for.
-        let restart = || self.states.backoff.first().map(|(at, _)| *at).filter(|_| !self.checkpoints.is_storing());
+        let restart = || {
+            self.states
+                .backoff
+                .first()
+                .map(|(at, _)| *at)
+                .filter(|_| !self.checkpoints.is_storing() && !self.stops_to_rescale())
+        };
         let undecided = || self.ends_undecided.filter(|_| self.checkpoints.is_storing());
         let waits = match &self.phase {
             Phase::New | Phase::Done => return None,
@@ -26,7 +32,7 @@ impl JobMasterCore {
             Phase::Aborting(_, abort) => [Some(abort.until), None, None, None],
         };
         let commit = self.commits.at_hand().and_then(|(_, commit)| commit.deadline());
-        let checkpoints = [self.checkpoint_due(), self.checkpoints.deadline(), commit];
+        let checkpoints = [self.checkpoint_due(), self.checkpoints.deadline(), commit, self.rescale_due()];
         waits.into_iter().chain(checkpoints).flatten().min()
     }
 
@@ -82,7 +88,7 @@ impl JobMasterCore {
         self.pending.iter().any(|reason| reason.unattainable)
     }
 
-    fn slot_timeout(&self) -> u64 {
+    pub(super) fn slot_timeout(&self) -> u64 {
         let timeouts = &self.spec.timeouts;
         if self.is_hopeless() { timeouts.slot_hopeless.min(timeouts.slot_request) } else { timeouts.slot_request }
     }

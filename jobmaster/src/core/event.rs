@@ -8,6 +8,7 @@ use std::{
 use flott_core::{
     failure::Failure,
     id::{CheckpointId, JobMasterEpoch, WorkerKey},
+    job_graph::scale::Scale,
     message::{Committable, JobToWorker, WorkerToJob},
     resource::ResourceProfile,
     status::JobStatus,
@@ -17,6 +18,7 @@ use flott_snapshot::Manifest;
 
 use crate::{
     checkpoints::{Purpose, RequestId},
+    scaling::{RescaleRequest, Rescaled},
     time::Millis,
 };
 
@@ -56,6 +58,15 @@ pub enum Event {
     },
     /// Someone asks for a snapshot; answered by [`Action::SnapshotAnswered`].
     Snapshot(Purpose),
+    /// Someone asks for another parallelism; answered by [`Action::RescaleAnswered`].
+    Rescale {
+        /// By whom; the answer goes there.
+        request: RequestId,
+        /// What.
+        asked: RescaleRequest,
+    },
+    /// The new scale of the job is durable; or it is not, and never will be.
+    ScalePersisted(Result<(), Failure>),
     /// The JobManager gives the job up, and leaves its processes to a later JobMaster.
     Suspend,
     /// The time of [`Action::WakeAt`] has come.
@@ -114,6 +125,16 @@ pub enum Action {
         /// What there is now, or why not.
         result: Result<Taken, Failure>,
     },
+    /// Write durably with how many subtasks the job goes on, and answer with [`Event::ScalePersisted`]. Not called again before
+    /// that.
+    PersistScale(Scale),
+    /// A change of the parallelism that was asked for is through, or was given up.
+    RescaleAnswered {
+        /// Who asked.
+        request: RequestId,
+        /// What has become of it.
+        result: Result<Rescaled, Failure>,
+    },
     /// The job has another state.
     StatusChanged(JobStatus),
     /// The job has ended for good. Comes once, and nothing after it.
@@ -162,6 +183,13 @@ pub enum Wait {
     },
     /// The answer whether a checkpoint is complete.
     Checkpoint,
+    /// Slots and processes for another parallelism, while the job runs.
+    Gathering {
+        /// When that is given up.
+        until: Millis,
+    },
+    /// That its new scale is durable.
+    Scale,
     /// A process that removes prepared results.
     Abort {
         /// When the job ends anyway.

@@ -50,6 +50,7 @@ impl JobMasterCore {
             let wanted = self.states.wants(slot);
             self.slots.lose(slot, wanted, self.now);
         }
+        self.slots.lose_reserved_on(worker);
     }
 
     /// A process is gone, or did not come up. One loss is one failure, however many tasks it hits.
@@ -95,6 +96,9 @@ impl JobMasterCore {
         }
         self.lost(Loss { regions, hit, stopping, worker_gone }, &failure);
         self.ending_lost_process(worker, &failure);
+        if !worker_gone {
+            self.rescaling_lost_process(worker, &failure);
+        }
     }
 
     /// Whether someone has yet to read, through a blocking edge, what a finished subtask has left behind.
@@ -114,6 +118,9 @@ impl JobMasterCore {
 
     /// One slot was taken back. Its tasks are stopped; another is asked for.
     pub(super) fn slot_lost(&mut self, worker: &WorkerKey, allocation: AllocationId, reason: &str) {
+        if self.slots.lose_reserved(allocation) {
+            return;
+        }
         let Some(slot) = self.slots.holder(allocation) else {
             self.slots.forget(allocation);
             return;
@@ -156,7 +163,7 @@ impl JobMasterCore {
             }
         }
         let stopping = hit.iter().find_map(|region| self.stopped_by(*region));
-        let fresh: BTreeSet<_> = hit.into_iter().filter(|region| self.stopped_by(*region).is_none()).collect();
+        let fresh: BTreeSet<_> = hit.into_iter().filter(|region| !self.is_stopping(*region)).collect();
         if failure.retry == Retry::Never {
             self.fail_job(failure);
             return;
@@ -243,7 +250,7 @@ impl JobMasterCore {
         }
     }
 
-    pub(super) fn stop_region(&mut self, region: RegionIndex, at: Millis, entry: EntryId) {
+    pub(super) fn stop_region(&mut self, region: RegionIndex, at: Millis, entry: Option<EntryId>) {
         let failure = Failure::environment("tasks that it needs have failed or are started again");
         self.give_up_checkpoints(&failure);
         self.states.regions[region].phase = RegionPhase::Stopping { at, entry };
@@ -274,8 +281,8 @@ impl JobMasterCore {
 
     /// Begins new attempts in every region whose old ones are gone and whose delay is over.
     pub(super) fn restart_due(&mut self) {
-        if self.checkpoints.is_storing() {
-            // What they go back to is known when the answer is there.
+        if self.checkpoints.is_storing() || self.stops_to_rescale() {
+            // What they go back to is known when the answer is there; or they go on with the whole job.
             return;
         }
         while let Some(&(at, region)) = self.states.backoff.first() {

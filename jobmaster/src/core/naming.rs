@@ -92,10 +92,15 @@ impl JobMasterCore {
         }
     }
 
-    /// The failure that has stopped a region that is to start over.
+    /// Whether a region is on its way to start over.
+    pub(super) fn is_stopping(&self, region: RegionIndex) -> bool {
+        matches!(self.states.phase(region), RegionPhase::Stopping { .. })
+    }
+
+    /// The failure that has stopped a region that is to start over, if it was one.
     pub(super) fn stopped_by(&self, region: RegionIndex) -> Option<EntryId> {
         match self.states.phase(region) {
-            RegionPhase::Stopping { entry, .. } => Some(entry),
+            RegionPhase::Stopping { entry, .. } => entry,
             RegionPhase::Blocked
             | RegionPhase::Waiting
             | RegionPhase::Deployed
@@ -116,7 +121,7 @@ impl JobMasterCore {
         match &mut self.phase {
             Phase::Executing if cause.retry == Retry::Never => self.end_by(cause),
             Phase::Executing => {
-                let fresh = hit.into_iter().filter(|region| self.stopped_by(*region).is_none()).collect();
+                let fresh = hit.into_iter().filter(|region| !self.is_stopping(*region)).collect();
                 self.stop_regions(fresh, open.at, open.entry);
             }
             Phase::Stopping(Ending::Failed(ending)) if open.given_up.is_some() => **ending = cause,
@@ -138,7 +143,7 @@ impl JobMasterCore {
     ) -> BTreeSet<RegionIndex> {
         let stopped = self.with_dependents(fresh);
         for region in &stopped {
-            self.stop_region(*region, at, entry);
+            self.stop_region(*region, at, Some(entry));
         }
         if !stopped.is_empty() {
             self.step_job(JobStep::Restart);

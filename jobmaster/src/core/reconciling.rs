@@ -44,9 +44,10 @@ impl Reconciling {
 }
 
 impl JobMasterCore {
-    /// What a region has left behind for others is in no journal.
+    /// What a region has left behind for others is in no journal. Nor is of how many subtasks a task is one: of a job that was
+    /// rescaled, those may be there that were to end.
     pub(super) fn can_reconcile(&self) -> bool {
-        self.regions.keys().all(|region| self.regions.inputs(region) == 0)
+        self.spec.scale.vertices.is_empty() && self.regions.keys().all(|region| self.regions.inputs(region) == 0)
     }
 
     pub(super) fn begin_reconciling(&mut self) {

@@ -25,8 +25,8 @@ pub(super) enum RegionPhase {
     Stopping {
         /// When the delay is over.
         at: Millis,
-        /// The failure that did it.
-        entry: EntryId,
+        /// The failure that did it; nothing if the job is rescaled.
+        entry: Option<EntryId>,
     },
     /// The job ends.
     Ended,

@@ -96,7 +96,7 @@ impl JobMasterCore {
                     let up = self.processes.host(worker).is_some();
                     self.states.set_ready(slot, up);
                 }
-                Answer::Known => accepted.push(grant.allocation),
+                Answer::Reserved | Answer::Known => accepted.push(grant.allocation),
                 Answer::Rejected => rejected.push(grant.allocation),
             }
         }

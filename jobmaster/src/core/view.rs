@@ -2,7 +2,7 @@
 
 use flott_core::{
     status::JobStatus,
-    view::{CheckpointsView, JobView, PendingReason},
+    view::{CheckpointsView, JobView, PendingReason, VertexView},
 };
 
 use super::{JobMasterCore, Phase, Wait};
@@ -19,7 +19,7 @@ impl JobMasterCore {
             started_at: self.spec.accepted_at.0,
             ended_at: self.status.is_terminal().then(|| self.entered.get(&self.status).map(|at| at.0)).flatten(),
             entered: self.entered.iter().map(|(status, at)| (*status, at.0)).collect(),
-            vertices: self.graph.views(),
+            vertices: self.vertex_views(),
             failure: self.failure.clone(),
             exceptions: self.history.views(),
             exceptions_truncated: self.history.is_truncated(),
@@ -27,7 +27,16 @@ impl JobMasterCore {
             accumulators: self.graph.accumulators(),
             pending: self.pending_reasons(),
             checkpoints: CheckpointsView { holds_results: self.stranded, ..self.checkpoints.history().view() },
+            rescales: self.rescales.views(),
         }
+    }
+
+    fn vertex_views(&self) -> Vec<VertexView> {
+        let mut views = self.graph.views();
+        for view in &mut views {
+            view.bounds = self.rescales.bounds.get(&view.id).copied();
+        }
+        views
     }
 
     /// When the job entered `status` last.
@@ -37,7 +46,7 @@ impl JobMasterCore {
 
     /// The ResourceManager's reasons, as long as something is missing; ours until it has given one.
     fn pending_reasons(&self) -> Vec<PendingReason> {
-        let Some(since) = self.slots.missing_since() else { return Vec::new() };
+        let Some(since) = self.slots.missing_since().or(self.gathering_since()) else { return Vec::new() };
         if !self.pending.is_empty() {
             return self.pending.clone();
         }
@@ -75,6 +84,7 @@ impl JobMasterCore {
         if self.checkpoints.is_storing() {
             waits.push(Wait::Checkpoint);
         }
+        self.rescale_waits(&mut waits);
         if let Some(until) = self.commits.at_hand().and_then(|(_, commit)| commit.deadline()) {
             waits.push(Wait::Commit { until });
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flott_core::{
     id::{OperatorId, VertexId},
-    job_graph::{Exchange, JobGraph, JobVertex, OperatorKind, Parallelism, ShipStrategy},
+    job_graph::{Exchange, JobGraph, JobVertex, OperatorKind, ShipStrategy, scale::Scale},
     key_group::{MaxParallelism, default_max_parallelism},
     resource::ResourceProfile,
     topology,
@@ -70,6 +70,26 @@ pub struct Edge {
     pub exchange: Exchange,
 }
 
+/// Numbers of vertices that are not what the graph says, or derived where it says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Subtasks: the job was rescaled.
+    pub parallelism: BTreeMap<VertexId, u32>,
+    /// Key groups, where the graph leaves them open: there is state that has as many.
+    pub max_parallelism: BTreeMap<VertexId, u32>,
+}
+
+impl Overrides {
+    /// Those of a job that was rescaled.
+    pub fn of(scale: &Scale) -> Self {
+        let vertices = scale.vertices.iter();
+        Self {
+            parallelism: vertices.clone().map(|(id, vertex)| (*id, vertex.parallelism)).collect(),
+            max_parallelism: vertices.map(|(id, vertex)| (*id, vertex.max_parallelism)).collect(),
+        }
+    }
+}
+
 /// All of a job, with its numbers decided.
 #[derive(Debug, Clone)]
 pub struct Resolved {
@@ -89,6 +109,14 @@ impl Resolved {
     /// # Errors
     /// When the graph is inconsistent, or the default parallelism does not fit it.
     pub fn new(graph: &JobGraph, default_parallelism: u32) -> Result<Self, JobMasterError> {
+        Self::with(graph, default_parallelism, &Overrides::default())
+    }
+
+    /// Decides the numbers of `graph`, some of which are given.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with(graph: &JobGraph, default_parallelism: u32, given: &Overrides) -> Result<Self, JobMasterError> {
         if graph.vertices.is_empty() {
             return Err(JobMasterError::Empty { job: graph.name.clone() });
         }
@@ -96,7 +124,7 @@ impl Resolved {
         let mut by_id = BTreeMap::new();
         let mut subtasks = 0u64;
         for vertex in &graph.vertices {
-            let resolved = resolve(vertex, default_parallelism, ExecutionIndex(subtasks as u32))?;
+            let resolved = resolve(vertex, default_parallelism, given, ExecutionIndex(subtasks as u32))?;
             subtasks += u64::from(resolved.parallelism);
             if subtasks > SUBTASKS_MAX {
                 return Err(JobMasterError::TooLarge { subtasks, max: SUBTASKS_MAX });
@@ -155,12 +183,15 @@ impl Resolved {
     }
 }
 
-fn resolve(vertex: &JobVertex, default: u32, first: ExecutionIndex) -> Result<Vertex, JobMasterError> {
-    let parallelism = match vertex.parallelism {
-        Parallelism::Default => default,
-        Parallelism::Fixed(parallelism) => parallelism,
-    };
-    let max = match vertex.max_parallelism {
+fn resolve(
+    vertex: &JobVertex,
+    default: u32,
+    given: &Overrides,
+    first: ExecutionIndex,
+) -> Result<Vertex, JobMasterError> {
+    let rescaled = given.parallelism.get(&vertex.id).copied();
+    let parallelism = rescaled.unwrap_or_else(|| vertex.parallelism.resolve(default));
+    let max = match vertex.max_parallelism.or_else(|| given.max_parallelism.get(&vertex.id).copied()) {
         Some(given) => MaxParallelism::new(given)
             .map_err(|_| JobMasterError::MaxParallelism { vertex: vertex.name.clone(), given })?,
         None => default_max_parallelism(parallelism),

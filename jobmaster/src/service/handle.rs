@@ -11,10 +11,11 @@ use flott_core::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Mail, Shared, SnapshotRequest};
+use super::{Mail, RescaleOutcome, Shared, SnapshotRequest};
 use crate::{
     core::{Event, Taken},
     error::Stopped,
+    scaling::RescaleRequest,
 };
 
 /// A running JobMaster. Clones are cheap and speak to the same one.
@@ -111,6 +112,23 @@ impl JobMasterHandle {
         };
         self.mailbox.send(Mail::Snapshot(asked, answer)).map_err(|_| gone())?;
         taken.await.map_err(|_| gone())?
+    }
+
+    /// The new scale of the job is durable, or surely never will be.
+    pub fn scale_persisted(&self, result: Result<(), Failure>) {
+        self.tell(Event::ScalePersisted(result));
+    }
+
+    /// Has the parallelism of the running job changed. What it returns tells how that has ended; it does so too when nobody
+    /// waits.
+    ///
+    /// # Errors
+    /// When it cannot be, or not at this moment.
+    pub async fn rescale(&self, asked: RescaleRequest) -> Result<RescaleOutcome, Failure> {
+        let (answer, begun) = oneshot::channel();
+        let gone = || Failure::environment("the job has ended, or its JobMaster was stopped");
+        self.mailbox.send(Mail::Rescale(asked, answer)).map_err(|_| gone())?;
+        begun.await.map_err(|_| gone())?
     }
 
     /// Stops the JobMaster without ending the job: it is SUSPENDED, and its processes are left to a later JobMaster.

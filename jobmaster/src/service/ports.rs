@@ -7,6 +7,7 @@ use std::{
 
 use flott_core::{
     id::{CheckpointId, JobId, JobMasterEpoch, WorkerKey},
+    job_graph::scale::Scale,
     message::{Committable, JobToWorker},
     resource::ResourceProfile,
     status::JobStatus,
@@ -67,6 +68,8 @@ pub struct ToStore {
 /// - `store_checkpoint` is answered by [`JobMasterHandle::checkpoint_stored`](crate::JobMasterHandle::checkpoint_stored):
 ///   with `Ok` when the manifest is durable, with an error only when it is sure that it never will be. It is not called again
 ///   before that. Removing older checkpoints need not be waited for.
+/// - `persist_scale` is answered by [`JobMasterHandle::scale_persisted`](crate::JobMasterHandle::scale_persisted), as
+///   `persist_commit` is. The next JobMaster of the job is started with that scale.
 /// - `ended` is called at most once, after the last `status_changed`; no other call of the job follows it. It is not called
 ///   when the JobMaster is stopped before the job has ended.
 pub trait JobListener: Send + Sync + 'static {
@@ -75,6 +78,9 @@ pub trait JobListener: Send + Sync + 'static {
 
     /// Write this down durably.
     fn persist_commit(&self, job: JobId, epoch: JobMasterEpoch, committables: Vec<Committable>);
+
+    /// Write down durably with how many subtasks the job goes on, in place of what was written before.
+    fn persist_scale(&self, job: JobId, epoch: JobMasterEpoch, scale: Scale);
 
     /// Commit this manifest.
     fn store_checkpoint(&self, job: JobId, epoch: JobMasterEpoch, what: ToStore);

@@ -12,6 +12,7 @@ use flott_core::{
     id::{
         AllocationId, AttemptId, CheckpointId, IdSequence, JobMasterEpoch, SlotIndex, SubtaskIndex, VertexId, WorkerKey,
     },
+    job_graph::scale::Scale,
     message::{Committable, HostToJob, JobToHost, JobToWorker, SlotGrant, WorkerToJob},
     resource::ResourceProfile,
     status::JobStatus,
@@ -24,6 +25,7 @@ use crate::{
     checkpoints::RequestId,
     core::{Action, Event, JobMasterCore, RestorePoint, Taken},
     failover::random::SeededRandom,
+    scaling::{RescaleRequest, Rescaled},
     spec::JobSpec,
     time::Millis,
 };
@@ -57,6 +59,12 @@ pub struct FakeCluster {
     persisted: bool,
     /// Whether manifests are written at once.
     pub persists: bool,
+    /// Scales that are to be written down, and are not answered.
+    pub scaling: VecDeque<Scale>,
+    /// What was written down last.
+    pub scale: Scale,
+    /// Answers to those who asked for another parallelism.
+    pub rescaled: Vec<(RequestId, Result<Rescaled, Failure>)>,
     /// Manifests of checkpoints that are to be stored, and are not answered.
     pub storing: VecDeque<Arc<Manifest>>,
     /// Manifests that were stored, savepoints too, in order.
@@ -81,6 +89,8 @@ pub struct FakeCluster {
     to_workers: BTreeMap<WorkerKey, VecDeque<JobToWorker>>,
     /// Those to whom a message is on its way.
     busy: BTreeSet<WorkerKey>,
+    /// To whom a message was delivered last.
+    served: Option<WorkerKey>,
     /// Whether slots or needs have changed since they were matched.
     unmatched: bool,
     /// Where each subtask is alive.
@@ -108,6 +118,9 @@ impl FakeCluster {
             manifests: Vec::new(),
             persisted: false,
             persists: true,
+            scaling: VecDeque::new(),
+            scale: Scale::default(),
+            rescaled: Vec::new(),
             storing: VecDeque::new(),
             stored: Vec::new(),
             answered: Vec::new(),
@@ -122,6 +135,7 @@ impl FakeCluster {
             to_master: VecDeque::new(),
             to_workers: BTreeMap::new(),
             busy: BTreeSet::new(),
+            served: None,
             unmatched: false,
             alive: BTreeMap::new(),
             ids: IdSequence::new(1),
@@ -274,6 +288,8 @@ impl FakeCluster {
                 }
                 Action::WakeAt(at) => self.wake = at,
                 Action::PersistCommit(committables) => self.manifests.push(committables),
+                Action::PersistScale(scale) => self.scaling.push_back(scale),
+                Action::RescaleAnswered { request, result } => self.rescaled.push((request, result)),
                 Action::StoreCheckpoint { manifest, .. } => self.storing.push_back(manifest),
                 Action::SnapshotAnswered { request, result } => self.answered.push((request, result)),
                 Action::StatusChanged(status) => self.statuses.push(status),
@@ -324,7 +340,13 @@ impl FakeCluster {
         if place < incoming {
             return self.deliver_to_master(place);
         }
-        let Some(worker) = self.busy.iter().nth(place - incoming).cloned() else { return false };
+        let next = match (&self.order, &self.served) {
+            // In turn: two that go on and on with each other must not keep a third from being heard.
+            (Order::Sent, Some(served)) => self.busy.iter().find(|worker| *worker > served).or(self.busy.first()),
+            (Order::Sent, None) | (Order::Wild(_), _) => self.busy.iter().nth(place - incoming),
+        };
+        let Some(worker) = next.cloned() else { return false };
+        self.served = Some(worker.clone());
         let lane = self.to_workers.get_mut(&worker);
         let message = lane.and_then(|lane| {
             let message = lane.pop_front();
@@ -372,6 +394,21 @@ impl FakeCluster {
         self.tell(Event::CommitPersisted(result));
     }
 
+    /// Asks for another parallelism.
+    pub fn rescale(&mut self, number: u64, asked: RescaleRequest) {
+        self.tell(Event::Rescale { request: RequestId(number), asked });
+    }
+
+    /// Answers the scale that is to be written down, if one is.
+    pub fn persist_scale(&mut self, result: Result<(), Failure>) -> bool {
+        let Some(scale) = self.scaling.pop_front() else { return false };
+        if result.is_ok() {
+            self.scale = scale;
+        }
+        self.tell(Event::ScalePersisted(result));
+        true
+    }
+
     /// Answers the checkpoint that is to be stored, if one is.
     pub fn store(&mut self, result: Result<(), Failure>) -> bool {
         let Some(manifest) = self.storing.pop_front() else { return false };
@@ -392,9 +429,14 @@ impl FakeCluster {
             self.stored.push(manifest);
         }
         self.storing.clear();
+        if let Some(scale) = self.scaling.pop_front().filter(|_| is_stored) {
+            self.scale = scale;
+        }
+        self.scaling.clear();
         let checkpoints =
             self.stored.iter().filter(|manifest| manifest.kind == flott_snapshot::SnapshotKind::Checkpoint);
         let mut spec = JobSpec { recovered: true, epoch: self.core.spec().epoch.next(), ..spec.clone() };
+        spec.scale.clone_from(&self.scale);
         if let Some(latest) = checkpoints.max_by_key(|manifest| manifest.checkpoint) {
             let directory = spec.snapshots.directory.clone().unwrap_or_default();
             spec.snapshots.restore = Some(Arc::new(RestorePoint { manifest: Arc::clone(latest), directory }));

@@ -134,6 +134,7 @@ pub fn spec_of(graph: TestGraph, restart: RestartStrategy) -> JobSpec {
         timeouts: Timeouts::default(),
         restored_commit: None,
         snapshots: Default::default(),
+        scale: Default::default(),
         recovered: false,
         accepted_at: Millis(1000),
         seed: 1,

@@ -419,9 +419,13 @@ impl FakeWorker {
                 let AttemptId { vertex, subtask, .. } = task.attempt;
                 let restore = task.restore.as_deref();
                 let had_finished = restore.is_some_and(|restore| restore.finished);
-                let read =
-                    restore.and_then(|restore| store.at.get(&(restore.origin.checkpoint, vertex, subtask)).cloned());
-                let read = read.filter(|_| !had_finished).unwrap_or_default();
+                // There may be fewer subtasks now, or more.
+                let parts = store.at.iter().filter(|((checkpoint, of, part), _)| {
+                    restore.is_some_and(|restore| restore.origin.checkpoint == *checkpoint)
+                        && !had_finished
+                        && (*of, part.0 % task.parallelism) == (vertex, subtask.0)
+                });
+                let read = parts.flat_map(|(_, read)| read.clone()).collect();
                 let (barrier, exhausted) = (store.newest, had_finished);
                 let task_state = Task { barrier, had_finished, state, read, asked: false, exhausted };
                 process.tasks.insert(task.attempt, task_state);

@@ -50,6 +50,8 @@ impl JobListener for Listener {
         self.statuses.lock().unwrap().push(status);
     }
 
+    fn persist_scale(&self, _: JobId, _: JobMasterEpoch, _: flott_core::job_graph::scale::Scale) {}
+
     fn persist_commit(&self, _: JobId, _: JobMasterEpoch, _: Vec<Committable>) {
         self.handle.get().unwrap().commit_persisted(Ok(()));
     }

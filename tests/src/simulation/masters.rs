@@ -100,8 +100,12 @@ impl World {
                     self.send_to_worker(&worker, ToWorker::Job { job: id, epoch, message });
                 }
                 Action::WakeAt(Some(at)) => self.at(at.0.max(self.now), Happening::MasterWake(id, at.0)),
-                // Nobody asks for snapshots here.
-                Action::WakeAt(None) | Action::StatusChanged(_) | Action::SnapshotAnswered { .. } => {}
+                // Nobody asks for snapshots or another parallelism here.
+                Action::WakeAt(None)
+                | Action::StatusChanged(_)
+                | Action::SnapshotAnswered { .. }
+                | Action::PersistScale(_)
+                | Action::RescaleAnswered { .. } => {}
                 Action::PersistCommit(_) => {
                     let delay = self.random.within(1..=50);
                     self.at(self.now + delay, Happening::Persisted(id));

@@ -6,6 +6,7 @@
 //! - `per_job`: clusters for one job, attached, detached, and in the old YARN spelling
 //! - `rest`: the endpoint
 //! - `savepoints`: savepoints and checkpoints that are asked for
+//! - `rescale`: running jobs that get another parallelism
 //! - `state_kept`: what jobs remember when they go on from a savepoint or checkpoint
 //! - `taken_up`: jobs that go on from a checkpoint or savepoint
 //! - `failures`: processes that are killed
@@ -27,6 +28,7 @@ mod failures;
 mod isolation;
 mod per_job;
 mod programs;
+mod rescale;
 mod rest;
 mod savepoints;
 mod state_kept;

@@ -16,7 +16,7 @@ pub fn checkpoint_operation(outcome: Option<&Outcome>) -> CheckpointOperation {
     let operation = |outcome: &Outcome| CheckpointOutcome {
         checkpoint_id: match outcome {
             Ok(Done::Checkpoint(id)) => Some(id.0),
-            Ok(Done::Savepoint(_) | Done::Disposed) | Err(_) => None,
+            Ok(Done::Savepoint(_) | Done::Disposed | Done::Rescaled(_)) | Err(_) => None,
         },
         failure_cause: outcome.as_ref().err().map(cause),
     };
@@ -28,7 +28,7 @@ pub fn savepoint_operation(outcome: Option<&Outcome>) -> SavepointOperation {
     let operation = |outcome: &Outcome| SavepointOutcome {
         location: match outcome {
             Ok(Done::Savepoint(location)) => Some(location.clone()),
-            Ok(Done::Checkpoint(_) | Done::Disposed) | Err(_) => None,
+            Ok(Done::Checkpoint(_) | Done::Disposed | Done::Rescaled(_)) | Err(_) => None,
         },
         failure_cause: outcome.as_ref().err().map(cause),
     };

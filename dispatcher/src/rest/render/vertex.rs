@@ -151,6 +151,7 @@ mod tests {
             name: "vertex".to_owned(),
             parallelism: subtasks.len() as u32,
             max_parallelism: 128,
+            bounds: None,
             slot_sharing_group: "default".to_owned(),
             subtasks: subtasks.iter().map(subtask).collect(),
         }

@@ -24,6 +24,8 @@ pub struct Arguments {
     pub hold: Option<PathBuf>,
     /// Each number is its own timestamp.
     pub timed: bool,
+    /// Counts are of windows of so many numbers, which end with the input.
+    pub windows: Option<u64>,
     /// Where lines are written; nowhere without it.
     pub output: Option<PathBuf>,
     /// Lines go to a directory for each last digit of their keys, in files that roll after a few kilobytes.
@@ -55,6 +57,7 @@ impl Arguments {
             batch: false,
             hold: None,
             timed: false,
+            windows: None,
             output: None,
             partitioned: false,
             plain: false,
@@ -77,6 +80,7 @@ impl Arguments {
                 "batch" => arguments.batch = value == "true",
                 "hold" => arguments.hold = Some(value.into()),
                 "timed" => arguments.timed = value == "true",
+                "windows" => arguments.windows = Some(number(value)?.max(1)),
                 "output" => arguments.output = Some(value.into()),
                 "partitioned" => arguments.partitioned = value == "true",
                 "plain" => arguments.plain = value == "true",

@@ -10,7 +10,7 @@
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
-use flott::{Environment, ExecutionMode, FileSink, PartitionPath, WatermarkStrategy};
+use flott::{Environment, ExecutionMode, FileSink, PartitionPath, Stream, TumblingEventTimeWindows, WatermarkStrategy};
 
 mod arguments;
 mod held;
@@ -42,7 +42,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Lines `key number`: for each key the numbers from 1 to how often it comes, in streaming mode.
+/// Lines `key number`: for each key the numbers from 1 to how often it comes, in streaming mode; or how often it comes in each
+/// window.
 fn run(arguments: &Arguments) -> flott::Result<()> {
     let env = Environment::new();
     match &arguments.race {
@@ -74,6 +75,9 @@ fn build(env: &Environment, arguments: &Arguments, name: &str) {
         };
         return;
     }
+    if let Some(size) = arguments.windows {
+        return windows(&numbers, arguments, size);
+    }
     let lines = numbers
         .map(move |number: u64| {
             if number == at
@@ -104,4 +108,21 @@ fn partitioned(directory: &Path) -> FileSink<String> {
         })
         .roll_at_bytes(4 << 10)
         .roll_after(Duration::from_millis(200))
+}
+
+/// Numbers are their own timestamps, and time does not pass a window before the input ends, however they are dealt to readers.
+fn windows(numbers: &Stream<u64>, arguments: &Arguments, size: u64) {
+    let (keys, all) = (arguments.keys, Duration::from_millis(arguments.records));
+    let strategy = WatermarkStrategy::for_bounded_out_of_orderness(all).with_timestamp_assigner(|at: &u64| *at as i64);
+    let lines = numbers
+        .assign_timestamps_and_watermarks(strategy)
+        .map(move |number| number % keys)
+        .key_by(|key| *key)
+        .window(TumblingEventTimeWindows::of(Duration::from_millis(size)))
+        .sum(|_| 1u64)
+        .map(|(key, count)| format!("{key} {count}"));
+    match &arguments.output {
+        Some(directory) => lines.write_text(directory),
+        None => lines.discard(),
+    };
 }

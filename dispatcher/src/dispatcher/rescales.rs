@@ -1,0 +1,49 @@
+//! Another parallelism for a running job.
+
+use flott_core::{
+    failure::Failure,
+    id::{JobId, TriggerId},
+};
+use flott_jobmaster::{JobMasterHandle, RescaleOutcome, RescaleRequest};
+
+use super::{Dispatcher, jobs::Job};
+use crate::{
+    error::Error,
+    operations::{Done, Subject},
+};
+
+impl Dispatcher {
+    /// Begins to change the parallelism of a job. The same `trigger` again is the same change, however it has ended.
+    ///
+    /// # Errors
+    /// [`Error::UnknownJob`], [`Error::Ended`], [`Error::NotBegun`], [`Error::Busy`], [`Error::Ending`]; [`Error::Rescale`] when
+    /// the job cannot have it, or not at this moment. Whether it has it in the end is told by [`Dispatcher::outcome`].
+    pub async fn trigger_rescale(
+        &self,
+        job: JobId,
+        trigger: Option<TriggerId>,
+        asked: RescaleRequest,
+    ) -> Result<TriggerId, Error> {
+        self.ready().await?;
+        let id = trigger.unwrap_or_else(TriggerId::random);
+        let _only_one = self.inner.rescaling.lock().await;
+        if self.outcome(Subject::Rescale(job), id).is_some() {
+            return Ok(id);
+        }
+        let outcome = self.rescaling(job)?.rescale(asked).await.map_err(|failure| Error::Rescale(failure.into()))?;
+        self.start(Subject::Rescale(job), Some(id), || Ok(async move { ended(outcome).await.map(Done::Rescaled) }))
+            .await
+    }
+
+    fn rescaling(&self, job: JobId) -> Result<JobMasterHandle, Error> {
+        match self.inner.jobs.lock().get(job)? {
+            Job::Active(active) => active.master.ok_or(Error::NotBegun(job)),
+            Job::Ended(overview) => Err(Error::Ended { job, status: overview.state }),
+        }
+    }
+}
+
+async fn ended(outcome: RescaleOutcome) -> Result<flott_jobmaster::Rescaled, Failure> {
+    let gone = "the job has ended, or its JobMaster was stopped, before it was rescaled";
+    outcome.await.map_err(|_| Failure::environment(gone))?
+}
