@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     checkpoint::{Behind, Origin, SnapshotKind},
     id::{AllocationId, AttemptId, CheckpointId, Digest, OperatorId, SubtaskIndex, VertexId},
-    message::{Committable, HostToJob, JobToHost, TaskStateChange},
+    message::{Committable, FoundTask, HostToJob, JobToHost, TaskStateChange},
 };
 
 /// The journal of one job process.
@@ -37,6 +37,8 @@ pub struct Journal {
 pub struct TaskJournal {
     /// Which.
     pub attempt: AttemptId,
+    /// Of how many subtasks of its vertex it is one.
+    pub parallelism: u32,
     /// The slot it runs in.
     pub allocation: AllocationId,
     /// What it began from.
@@ -90,6 +92,11 @@ impl Journal {
         self.tasks.values()
     }
 
+    /// The same, as they are told of first.
+    pub fn found(&self) -> Vec<FoundTask> {
+        self.tasks().map(|task| FoundTask { attempt: task.attempt, parallelism: task.parallelism }).collect()
+    }
+
     /// Lists of splits that were asked for, by source.
     pub fn listings(&self) -> impl Iterator<Item = (OperatorId, &ListingJournal)> {
         self.listings.iter().map(|(source, listing)| (*source, listing))
@@ -113,6 +120,7 @@ impl Journal {
                     if self.tasks.get(&place).is_none_or(|known| known.attempt < attempt) {
                         let task = TaskJournal {
                             attempt,
+                            parallelism: task.parallelism,
                             allocation: task.allocation,
                             origin: task.restore.as_ref().map(|restore| restore.origin),
                             is_stopping: false,

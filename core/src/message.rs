@@ -19,7 +19,7 @@ pub use host::{
     ChannelId, Committable, Deployment, EXIT_EXECUTED_TWICE, EdgeDeployment, HostSetup, HostToJob, HostToWorker,
     JobToHost, Peer, PlanRequest, TaskDeployment, TaskStateChange, WorkerToHost, environment, executed,
 };
-pub use job::{Found, JobSetup, JobToWorker, ProcessLocation, WorkerToJob};
+pub use job::{Found, FoundTask, JobSetup, JobToWorker, ProcessLocation, WorkerToJob};
 pub use worker::{
     FromWorker, Heartbeat, LogAnswer, LogChunk, LogFile, LogRequest, Opening, Registration, SlotGrant, ToWorker,
     Welcome,

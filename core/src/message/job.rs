@@ -54,7 +54,16 @@ pub struct Found {
     /// Shared with the job's other processes.
     pub secret: JobSecret,
     /// The newest attempt here of each subtask.
-    pub attempts: Vec<AttemptId>,
+    pub tasks: Vec<FoundTask>,
+}
+
+/// A task of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundTask {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Of how many subtasks of its vertex it is one.
+    pub parallelism: u32,
 }
 
 /// From a JobMaster to a TaskManager.

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flott_core::{
-    id::{JobMasterEpoch, ProcessId, WorkerKey},
+    id::{JobMasterEpoch, ProcessId, VertexId, WorkerKey},
     journal::Journal,
     message::{Found, HostToJob, JobToWorker, WorkerToJob},
 };
@@ -21,6 +21,7 @@ use crate::time::Millis;
 pub(super) struct Reconciling {
     until: Millis,
     subtasks: usize,
+    parallelism: BTreeMap<VertexId, u32>,
     pub(super) found: BTreeMap<WorkerKey, Found>,
     /// Whether the processes were told that they are adopted.
     asked: bool,
@@ -37,17 +38,18 @@ impl Reconciling {
 
     /// Subtasks of which nothing was found.
     pub(super) fn missing(&self) -> usize {
-        let attempts = self.found.values().flat_map(|found| &found.attempts);
-        let subtasks: BTreeSet<_> = attempts.map(|attempt| (attempt.vertex, attempt.subtask)).collect();
+        let tasks = self.found.values().flat_map(|found| &found.tasks);
+        // Of a job that was rescaled, what is left of older ones may be there.
+        let current = tasks.filter(|task| self.parallelism.get(&task.attempt.vertex) == Some(&task.parallelism));
+        let subtasks: BTreeSet<_> = current.map(|task| (task.attempt.vertex, task.attempt.subtask)).collect();
         self.subtasks.saturating_sub(subtasks.len())
     }
 }
 
 impl JobMasterCore {
-    /// What a region has left behind for others is in no journal. Nor is of how many subtasks a task is one: of a job that was
-    /// rescaled, those may be there that were to end.
+    /// What a region has left behind for others is in no journal.
     pub(super) fn can_reconcile(&self) -> bool {
-        self.spec.scale.vertices.is_empty() && self.regions.keys().all(|region| self.regions.inputs(region) == 0)
+        self.regions.keys().all(|region| self.regions.inputs(region) == 0)
     }
 
     pub(super) fn begin_reconciling(&mut self) {
@@ -55,9 +57,11 @@ impl JobMasterCore {
         for slot in slots {
             self.slots.want(slot, self.now);
         }
+        let vertices = self.graph.resolved().vertices.values();
         self.phase = Phase::Reconciling(Box::new(Reconciling {
             until: self.now.plus(self.spec.timeouts.reconcile),
             subtasks: self.graph.resolved().subtasks as usize,
+            parallelism: vertices.map(|vertex| (vertex.id, vertex.parallelism)).collect(),
             found: BTreeMap::new(),
             asked: false,
             journals: BTreeMap::new(),

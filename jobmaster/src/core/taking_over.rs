@@ -84,6 +84,13 @@ impl JobMasterCore {
         for (worker, journal) in journals {
             for task in journal.tasks() {
                 let vertex = resolved.by_id.get(&task.attempt.vertex).map(|vertex| &resolved.vertices[*vertex]);
+                if vertex.is_some_and(|vertex| vertex.parallelism != task.parallelism) {
+                    if task.report.as_ref().is_some_and(|report| report.state.is_terminal()) {
+                        // What a rescaling has left behind.
+                        continue;
+                    }
+                    return Err("tasks of another parallelism of it run");
+                }
                 let execution = vertex.and_then(|vertex| vertex.execution(task.attempt.subtask.0));
                 let execution = execution.ok_or("a task of it is none of the job graph")?;
                 let newest = tasks.get(&execution).map(|(_, known)| known.attempt.attempt);

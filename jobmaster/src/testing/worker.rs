@@ -228,8 +228,8 @@ impl FakeWorker {
             return None;
         };
         self.is_orphan = true;
-        let attempts = journal.tasks().map(|task| task.attempt).collect();
-        Some(WorkerToJob::Found(Box::new(Found { location: location.clone(), secret: *secret, attempts })))
+        let found = Found { location: location.clone(), secret: *secret, tasks: journal.found() };
+        Some(WorkerToJob::Found(Box::new(found)))
     }
 
     fn sweep(&mut self) {

@@ -138,7 +138,7 @@ fn splits_go_on_behind_what_was_given() {
 fn what_is_not_found_in_time_makes_the_job_start_over() {
     let mut next = Next::after_one();
     let (worker, (mut found, _)) = next.found.pop_first().unwrap();
-    found.attempts.pop();
+    found.tasks.pop();
     next.says(&worker, 1, WorkerToJob::Found(Box::new(found.clone())));
     next.now = next.core.next_wake().unwrap();
     let actions = next.on(Event::Wake);

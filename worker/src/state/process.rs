@@ -94,8 +94,7 @@ impl Process {
     /// What the next JobMaster is to know of it, if it runs.
     pub(super) fn found(&self) -> Option<Found> {
         let Self::Running { life, location, journal, .. } = self else { return None };
-        let attempts = journal.tasks().map(|task| task.attempt).collect();
-        Some(Found { location: location.clone(), secret: life.secret, attempts })
+        Some(Found { location: location.clone(), secret: life.secret, tasks: journal.found() })
     }
 
     /// All of it, if this life runs.

@@ -8,8 +8,8 @@ use flott_core::{
     },
     journal::SplitMark,
     message::{
-        Deployment, Found, FromWorker, HostToJob, JobSetup, JobToHost, JobToWorker, ProcessLocation, SlotGrant,
-        TaskDeployment, TaskStateChange, WorkerToJob,
+        Deployment, Found, FoundTask, FromWorker, HostToJob, JobSetup, JobToHost, JobToWorker, ProcessLocation,
+        SlotGrant, TaskDeployment, TaskStateChange, WorkerToJob,
     },
     resource::ResourceProfile,
     status::ExecutionState,

@@ -39,7 +39,8 @@ fn orphan() -> (Worker, ProcessId) {
     worker.on(Event::Disconnected);
     worker.on(Event::Begun);
     let location = location(process);
-    let found = Found { location, secret: JobSecret::from_bytes([0; 16]), attempts: vec![attempt()] };
+    let tasks = vec![FoundTask { attempt: attempt(), parallelism: 1 }];
+    let found = Found { location, secret: JobSecret::from_bytes([0; 16]), tasks };
     assert_eq!(
         worker.on(Event::Registered { leader: LeaderEpoch(2) }),
         [to_job(1, 1, WorkerToJob::Found(Box::new(found)))]
