@@ -107,6 +107,8 @@ pub struct SnapshotFigures {
 pub struct Origin {
     /// The job that took it.
     pub job: JobId,
+    /// Checkpoint or savepoint.
+    pub kind: SnapshotKind,
     /// Its number among those of that job.
     pub checkpoint: CheckpointId,
 }

@@ -6,7 +6,7 @@
 //! one. What the latest complete checkpoint holds is dropped when the JobMaster tells of it, so a journal grows with what happens
 //! between two checkpoints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -28,9 +28,14 @@ pub struct Journal {
     pub barrier: CheckpointId,
     /// The newest barrier of a savepoint that the job runs on behind.
     pub savepoint: Option<CheckpointId>,
+    /// The newest checkpoint of which it was told that it is complete.
+    pub completed: CheckpointId,
     /// The newest round of a commit.
     pub round: u32,
 }
+
+/// Snapshots of a task that are remembered. More are not under way at a time.
+const REPORTED_MAX: usize = 64;
 
 /// One attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +54,8 @@ pub struct TaskJournal {
     pub report: Option<TaskStateChange>,
     /// What it reads, by source.
     pub readers: BTreeMap<OperatorId, ReaderJournal>,
+    /// Snapshots that it has taken part in, from the latest complete one on.
+    pub reported: BTreeSet<CheckpointId>,
     /// What its sinks have prepared for checkpoints.
     pub prepared: Vec<(CheckpointId, Vec<Committable>)>,
 }
@@ -126,6 +133,7 @@ impl Journal {
                             is_stopping: false,
                             report: None,
                             readers: BTreeMap::new(),
+                            reported: BTreeSet::new(),
                             prepared: Vec::new(),
                         };
                         self.tasks.insert(place, task);
@@ -184,17 +192,24 @@ impl Journal {
             HostToJob::SplitsEnumerated { attempt, source, result } => {
                 if let Some(listing) = self.listings.get_mut(source).filter(|listing| listing.lister == *attempt) {
                     match result {
-                        Ok(splits) => listing.splits = Some(splits.clone()),
+                        // If it was asked twice, the first answer counts, as for its JobMaster.
+                        Ok(splits) => drop(listing.splits.get_or_insert_with(|| splits.clone())),
                         Err(_) => drop(self.listings.remove(source)),
                     }
                 }
             }
             HostToJob::Snapshot(report) => {
                 self.barrier = self.barrier.max(report.checkpoint);
-                if !report.committables.is_empty()
-                    && let Some(task) = self.task(report.attempt)
-                {
-                    task.prepared.push((report.checkpoint, report.committables.clone()));
+                if let Some(task) = self.task(report.attempt) {
+                    if report.result.is_ok() {
+                        task.reported.insert(report.checkpoint);
+                        while task.reported.len() > REPORTED_MAX {
+                            task.reported.pop_first();
+                        }
+                    }
+                    if !report.committables.is_empty() {
+                        task.prepared.push((report.checkpoint, report.committables.clone()));
+                    }
                 }
             }
             HostToJob::Metrics(_)
@@ -205,8 +220,10 @@ impl Journal {
     }
 
     /// A checkpoint is complete: what it holds need not be told to the next JobMaster, which knows it from there.
-    pub fn completed(&mut self, checkpoint: CheckpointId) {
+    pub fn complete(&mut self, checkpoint: CheckpointId) {
+        self.completed = self.completed.max(checkpoint);
         for task in self.tasks.values_mut() {
+            task.reported.retain(|reported| *reported >= checkpoint);
             task.prepared.retain(|(prepared, _)| *prepared > checkpoint);
             for reader in task.readers.values_mut() {
                 reader.given.retain(|after, _| *after >= checkpoint);

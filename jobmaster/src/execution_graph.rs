@@ -38,8 +38,8 @@ pub struct ExecutionGraph {
     undone: u32,
     /// Of each vertex.
     undone_of: Table<VertexIndex, u32>,
-    /// Attempts that come next of subtasks that there were before the job was rescaled, so that none has a number twice.
-    retired: BTreeMap<(VertexIndex, SubtaskIndex), AttemptNumber>,
+    /// The greatest number of an attempt of subtasks that there are no more, so that none has a number twice.
+    retired: Option<AttemptNumber>,
 }
 
 impl ExecutionGraph {
@@ -56,7 +56,7 @@ impl ExecutionGraph {
             executions: Table::new(executions),
             counts,
             resolved,
-            retired: BTreeMap::new(),
+            retired: None,
         }
     }
 
@@ -72,31 +72,29 @@ impl ExecutionGraph {
         Ok(Self::new(Resolved::new(graph, default_parallelism)?, now))
     }
 
-    /// The same job with other numbers of subtasks, all of them before their next attempts. Every attempt has ended.
+    /// The same job with other numbers of subtasks, all of them before their next attempts, which have one number. Every attempt
+    /// has ended.
     #[must_use]
     pub fn rescaled(&self, resolved: Resolved, now: Millis) -> Self {
         let mut next = Self::new(resolved, now);
-        next.retired.clone_from(&self.retired);
+        next.retired = self.executions.values().map(|execution| execution.attempt).chain(self.retired).max();
         for execution in self.executions.values() {
-            let place = (execution.vertex, execution.subtask);
-            match next.resolved.vertices[execution.vertex].execution(execution.subtask.0) {
-                Some(index) => {
-                    let mut kept = execution.clone();
-                    kept.reset(now);
-                    next.executions[index] = kept;
-                }
-                None => {
-                    next.retired.insert(place, execution.attempt.next());
-                }
+            if let Some(index) = next.resolved.vertices[execution.vertex].execution(execution.subtask.0) {
+                let mut kept = execution.clone();
+                kept.reset(now);
+                next.executions[index] = kept;
             }
         }
+        let attempt = next.retired.map_or(AttemptNumber(0), AttemptNumber::next);
         for index in next.resolved.executions() {
-            let Execution { vertex, subtask, .. } = next.executions[index];
-            if let Some(attempt) = next.retired.remove(&(vertex, subtask)) {
-                next.executions[index].attempt = attempt;
-            }
+            next.executions[index].attempt = attempt;
         }
         next
+    }
+
+    /// There was an attempt of a subtask that there is no more.
+    pub fn note_retired(&mut self, attempt: AttemptNumber) {
+        self.retired = self.retired.max(Some(attempt));
     }
 
     /// Vertices, edges and numbers.

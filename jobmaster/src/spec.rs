@@ -57,13 +57,15 @@ pub struct SnapshotSpec {
     pub next: CheckpointId,
     /// The checkpoint or savepoint that the job starts from.
     pub restore: Option<Arc<RestorePoint>>,
+    /// Whether a newer checkpoint is there that cannot be restored. Tasks that run may build on it.
+    pub is_damaged: bool,
     /// Whether state in it that the job has no operator for is left behind, rather than refused.
     pub ignore_unclaimed: bool,
 }
 
 impl Default for SnapshotSpec {
     fn default() -> Self {
-        Self { directory: None, next: CheckpointId(1), restore: None, ignore_unclaimed: false }
+        Self { directory: None, next: CheckpointId(1), restore: None, is_damaged: false, ignore_unclaimed: false }
     }
 }
 

@@ -205,6 +205,10 @@ impl SplitCoordinator {
         if let Some(splits) = splits {
             self.restore(splits);
         }
+        if let Listing::Known(splits) = &mut self.listing {
+            // Shares are of all that there are.
+            *splits += readers.iter().map(|reader| reader.left.len() as u32).sum::<u32>();
+        }
         let mut places: BTreeMap<SplitMark, Vec<Place>> = BTreeMap::new();
         if readers.iter().any(|reader| !reader.given.is_empty()) {
             // The first of equal ones is taken first.

@@ -99,6 +99,7 @@ impl CheckpointKeeper {
             directory: Some(own),
             next: log.next(),
             restore: restore.map(Arc::new),
+            is_damaged: !damaged.is_empty(),
             ignore_unclaimed: recovery.ignore_unclaimed,
         };
         Ok((Self { job, log: Mutex::new(log), abandoned: Mutex::default() }, spec))

@@ -78,11 +78,12 @@ fn what_a_complete_checkpoint_holds_is_dropped() {
         journal.told(&barrier(checkpoint, SnapshotKind::Checkpoint, Behind::GoOn));
         journal.said(&cut(checkpoint));
     }
-    journal.completed(CheckpointId(2));
+    journal.complete(CheckpointId(2));
     let prepared: Vec<_> = only(&journal).prepared.iter().map(|(checkpoint, _)| checkpoint.0).collect();
     assert_eq!(prepared, [3]);
     assert_eq!(given(&journal), [(2, SplitMark::of(b"a"))]);
-    assert_eq!(journal.barrier, CheckpointId(3));
+    assert_eq!((journal.barrier, journal.completed), (CheckpointId(3), CheckpointId(2)));
+    assert!(only(&journal).reported.iter().eq(&[CheckpointId(2), CheckpointId(3)]));
 }
 
 #[test]

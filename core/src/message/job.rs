@@ -53,6 +53,8 @@ pub struct Found {
     pub location: ProcessLocation,
     /// Shared with the job's other processes.
     pub secret: JobSecret,
+    /// Of the configuration that it was started with.
+    pub configuration: Digest,
     /// The newest attempt here of each subtask.
     pub tasks: Vec<FoundTask>,
 }
@@ -117,6 +119,18 @@ pub struct JobSetup {
     pub secret: JobSecret,
     /// The job's effective configuration (the cluster's, overlaid with the job's).
     pub configuration: BTreeMap<String, String>,
+}
+
+impl JobSetup {
+    /// Tells a configuration from others.
+    pub fn configuration_digest(&self) -> Digest {
+        let mut text = Vec::new();
+        for part in self.configuration.iter().flat_map(|(key, value)| [key, value]) {
+            text.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            text.extend_from_slice(part.as_bytes());
+        }
+        Digest::of(&text)
+    }
 }
 
 /// Where a job process is.

@@ -147,7 +147,7 @@ fn state() -> SubtaskState {
 fn restore() -> TaskRestore {
     let groups = KeyGroupRange::new(KeyGroup(0), KeyGroup(63)).unwrap();
     TaskRestore {
-        origin: Origin { job: JobId::from_bytes([9; 16]), checkpoint: CheckpointId(3) },
+        origin: Origin { job: JobId::from_bytes([9; 16]), kind: SnapshotKind::Savepoint, checkpoint: CheckpointId(3) },
         directory: "/snapshots".into(),
         parts: vec![RestorePart { subtask: SubtaskIndex(0), parallelism: 2, groups, files: vec![state_file()] }],
         finished: true,

@@ -41,10 +41,7 @@ pub struct RestorePoint {
 impl RestorePoint {
     /// As it is shown.
     pub(super) fn view(&self, now: Millis) -> RestoredView {
-        let kind = match self.manifest.kind {
-            flott_snapshot::SnapshotKind::Checkpoint => SnapshotKind::Checkpoint,
-            flott_snapshot::SnapshotKind::Savepoint => SnapshotKind::Savepoint,
-        };
+        let kind = kind_of(&self.manifest);
         let location = self.location();
         RestoredView { id: self.manifest.checkpoint, kind, restored_at: now.0, location, discarded: false }
     }
@@ -61,7 +58,14 @@ impl RestorePoint {
 
 /// What tasks begin from that begin from it.
 pub(super) fn origin_of(manifest: &Manifest) -> Origin {
-    Origin { job: manifest.job_id, checkpoint: manifest.checkpoint }
+    Origin { job: manifest.job_id, kind: kind_of(manifest), checkpoint: manifest.checkpoint }
+}
+
+fn kind_of(manifest: &Manifest) -> SnapshotKind {
+    match manifest.kind {
+        flott_snapshot::SnapshotKind::Checkpoint => SnapshotKind::Checkpoint,
+        flott_snapshot::SnapshotKind::Savepoint => SnapshotKind::Savepoint,
+    }
 }
 
 /// Where a checkpoint of the job is whose checkpoints are in `directory`.

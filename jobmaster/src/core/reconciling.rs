@@ -47,9 +47,9 @@ impl Reconciling {
 }
 
 impl JobMasterCore {
-    /// What a region has left behind for others is in no journal.
+    /// What a region has left behind for others is in no journal, and what builds on a damaged checkpoint cannot be restored.
     pub(super) fn can_reconcile(&self) -> bool {
-        self.regions.keys().all(|region| self.regions.inputs(region) == 0)
+        !self.spec.snapshots.is_damaged && self.regions.keys().all(|region| self.regions.inputs(region) == 0)
     }
 
     pub(super) fn begin_reconciling(&mut self) {

@@ -4,13 +4,14 @@
 //! checkpoint holds what they had left, and journals tell what they were given since; of both, journals tell what their sinks have
 //! prepared since. Anything else is a contradiction, and nothing is taken over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flott_core::{
     checkpoint::{Origin, SnapshotKind},
     id::{CheckpointId, OperatorId, WorkerKey},
     journal::{Journal, ReaderJournal, TaskJournal},
-    message::{Found, HostToJob},
+    message::{Found, HostToJob, TaskStateChange},
+    status::ExecutionState,
     view::{CheckpointStatus, CheckpointView},
 };
 use flott_snapshot::{Manifest, SubtaskState, VertexState};
@@ -34,8 +35,12 @@ impl JobMasterCore {
     pub(super) fn assemble(&mut self, reconciling: Reconciling) -> Result<(), Contradiction> {
         let Reconciling { found, journals, said, .. } = reconciling;
         let mut tasks = self.newest(&journals)?;
+        self.check_regions(&tasks)?;
         if tasks.values().any(|(_, task)| task.is_stopping) {
             return Err("it was being stopped with a savepoint, and goes on from its latest checkpoint");
+        }
+        if journals.values().any(|journal| journal.completed > self.own_number()) {
+            return Err("a later checkpoint was complete than is there");
         }
         self.check_origins(&tasks)?;
         self.adopt_processes(&found)?;
@@ -78,26 +83,35 @@ impl JobMasterCore {
     }
 
     /// What counts of all journals.
-    fn newest(&self, journals: &BTreeMap<WorkerKey, Journal>) -> Result<Tasks, Contradiction> {
+    fn newest(&mut self, journals: &BTreeMap<WorkerKey, Journal>) -> Result<Tasks, Contradiction> {
         let resolved = self.graph.resolved();
-        let mut tasks = Tasks::new();
+        let (mut tasks, mut retired) = (Tasks::new(), None);
+        let has_ended = |task: &TaskJournal| task.report.as_ref().is_some_and(|report| report.state.is_terminal());
         for (worker, journal) in journals {
             for task in journal.tasks() {
                 let vertex = resolved.by_id.get(&task.attempt.vertex).map(|vertex| &resolved.vertices[*vertex]);
                 if vertex.is_some_and(|vertex| vertex.parallelism != task.parallelism) {
-                    if task.report.as_ref().is_some_and(|report| report.state.is_terminal()) {
+                    if has_ended(task) {
                         // What a rescaling has left behind.
+                        retired = retired.max(Some(task.attempt.attempt));
                         continue;
                     }
                     return Err("tasks of another parallelism of it run");
                 }
                 let execution = vertex.and_then(|vertex| vertex.execution(task.attempt.subtask.0));
                 let execution = execution.ok_or("a task of it is none of the job graph")?;
-                let newest = tasks.get(&execution).map(|(_, known)| known.attempt.attempt);
-                if newest == Some(task.attempt.attempt) {
+                let Some((_, known)) = tasks.get(&execution) else {
+                    tasks.insert(execution, (worker.clone(), task.clone()));
+                    continue;
+                };
+                if known.attempt == task.attempt {
                     return Err("one attempt was found twice");
                 }
-                if newest.is_none_or(|newest| newest < task.attempt.attempt) {
+                let is_newer = known.attempt < task.attempt;
+                if !has_ended(if is_newer { known } else { task }) {
+                    return Err("an attempt of it runs that another has taken the place of");
+                }
+                if is_newer {
                     tasks.insert(execution, (worker.clone(), task.clone()));
                 }
             }
@@ -105,7 +119,23 @@ impl JobMasterCore {
         if tasks.len() < resolved.subtasks as usize {
             return Err("a task of it is missing");
         }
+        if let Some(attempt) = retired {
+            self.graph.note_retired(attempt);
+        }
         Ok(tasks)
+    }
+
+    /// The tasks of a region start over together. If some have not heard of it, the others wait for them in vain.
+    fn check_regions(&self, tasks: &Tasks) -> Result<(), Contradiction> {
+        for region in self.regions.keys() {
+            let members = self.regions.members(region).iter().filter_map(|member| tasks.get(member));
+            let mut attempts = members.map(|(_, task)| task.attempt.attempt);
+            let first = attempts.next();
+            if !attempts.all(|attempt| Some(attempt) == first) {
+                return Err("some tasks of a region of it have started over, and others not");
+            }
+        }
+        Ok(())
     }
 
     fn adopt_processes(&mut self, found: &BTreeMap<WorkerKey, Found>) -> Result<(), Contradiction> {
@@ -113,6 +143,10 @@ impl JobMasterCore {
         self.setup.secret = secrets.next().ok_or("nothing of it was found")?;
         if secrets.any(|secret| secret != self.setup.secret) {
             return Err("its processes do not know of each other");
+        }
+        let configuration = self.setup.configuration_digest();
+        if found.values().any(|found| found.configuration != configuration) {
+            return Err("it was started with another configuration");
         }
         for (worker, found) in found {
             self.processes.adopt(worker, found.location.clone());
@@ -129,7 +163,14 @@ impl JobMasterCore {
     /// The latest checkpoint, if it is one of this job: its tasks may have taken part in it.
     fn own_latest(&self) -> Option<&Manifest> {
         let manifest = &self.latest.as_ref()?.manifest;
-        (manifest.job_id == self.spec.graph.job_id).then_some(manifest)
+        let is_own =
+            manifest.job_id == self.spec.graph.job_id && manifest.kind == flott_snapshot::SnapshotKind::Checkpoint;
+        is_own.then_some(manifest)
+    }
+
+    /// Its number; 0 if there is none.
+    fn own_number(&self) -> CheckpointId {
+        self.own_latest().map_or(CheckpointId(0), |manifest| manifest.checkpoint)
     }
 
     /// What `execution` has left in the latest checkpoint, if it took part in it.
@@ -140,7 +181,7 @@ impl JobMasterCore {
         stored.subtasks.get(task.attempt.subtask.0 as usize)
     }
 
-    /// Whether each task has begun from the latest checkpoint, or can have taken part in it.
+    /// Whether each task has begun from the latest checkpoint, or has taken part in it.
     fn check_origins(&self, tasks: &Tasks) -> Result<(), Contradiction> {
         let (own, latest) = (self.own_latest(), self.origin());
         for (execution, (_, task)) in tasks {
@@ -148,9 +189,14 @@ impl JobMasterCore {
                 continue;
             }
             let Some(manifest) = own else { return Err("a task of it has begun from what is not there") };
-            let is_older = |origin: Origin| origin.job != manifest.job_id || origin.checkpoint < manifest.checkpoint;
-            if !task.origin.is_none_or(is_older) {
-                return Err("a task of it has begun from a later checkpoint than is there");
+            // A barrier has a number of its own, whoever sent it: who has reported it is the one that the checkpoint knows.
+            let had_finished = || {
+                let part = self.part_of(*execution, task);
+                let is_finished = |report: &TaskStateChange| report.state == ExecutionState::Finished;
+                part.is_some_and(|part| part.finished) && task.report.as_ref().is_some_and(is_finished)
+            };
+            if !task.reported.contains(&manifest.checkpoint) && !had_finished() {
+                return Err("a task of it has neither begun from its latest checkpoint nor taken part in it");
             }
             let vertex = self.graph.vertex_of(*execution);
             let is_same = |stored: &VertexState| stored.id == vertex.id && stored.parallelism == vertex.parallelism;
@@ -162,7 +208,8 @@ impl JobMasterCore {
     }
 
     fn take_checkpoints_over(&mut self, tasks: &mut Tasks, journals: &BTreeMap<WorkerKey, Journal>) {
-        let complete = self.own_latest().map_or(CheckpointId(0), |manifest| manifest.checkpoint);
+        let complete = self.own_number();
+        let held: BTreeSet<_> = self.own_latest().into_iter().flat_map(|own| &own.committables).map(promise).collect();
         let savepoint = journals.values().filter_map(|journal| journal.savepoint).max();
         let mut barrier = journals.values().map(|journal| journal.barrier).max().unwrap_or_default();
         for (execution, (_, task)) in tasks.iter_mut() {
@@ -174,7 +221,13 @@ impl JobMasterCore {
                 report.accumulators.clear();
             }
             let mut prepared = std::mem::take(&mut task.prepared);
-            prepared.retain(|(checkpoint, _)| *checkpoint > complete);
+            // What was reported too late for the checkpoint becomes visible with the next one.
+            prepared.iter_mut().for_each(|(_, committables)| committables.retain(|of| !held.contains(&promise(of))));
+            prepared.retain(|(_, committables)| !committables.is_empty());
+            if savepoint > Some(complete) {
+                // It may hold what had finished by then.
+                self.promised.extend(task.report.iter().flat_map(|report| &report.committables).map(promise));
+            }
             for (checkpoint, committables) in &prepared {
                 barrier = barrier.max(*checkpoint);
                 if Some(*checkpoint) <= savepoint {
@@ -217,7 +270,7 @@ impl JobMasterCore {
 
     fn taken_reader(&self, execution: ExecutionIndex, task: &TaskJournal, source: OperatorId) -> TakenReader {
         let part = self.part_of(execution, task);
-        let since = part.and_then(|_| self.own_latest()).map_or(CheckpointId(0), |manifest| manifest.checkpoint);
+        let since = if part.is_some() { self.own_number() } else { CheckpointId(0) };
         let ReaderJournal { given, is_dismissed, .. } = task.readers.get(&source).cloned().unwrap_or_default();
         let given = given.into_iter().filter(|(after, _)| *after >= since);
         TakenReader {
@@ -256,7 +309,7 @@ impl JobMasterCore {
         let mut lists = listings.filter_map(|(_, listing)| listing.splits.clone());
         // Should an answer still come, it is that of somebody who was not asked.
         let list = lists.next();
-        if lists.next().is_some() {
+        if lists.any(|other| list.as_ref() != Some(&other)) {
             return Err("there are two lists of its splits");
         }
         Ok(list)

@@ -10,7 +10,8 @@ use flott_core::{
     checkpoint::Barrier,
     failure::Failure,
     id::{
-        AllocationId, AttemptId, CheckpointId, IdSequence, JobMasterEpoch, SlotIndex, SubtaskIndex, VertexId, WorkerKey,
+        AllocationId, AttemptId, AttemptNumber, CheckpointId, IdSequence, JobMasterEpoch, SlotIndex, SubtaskIndex,
+        VertexId, WorkerKey,
     },
     job_graph::scale::Scale,
     message::{Committable, HostToJob, JobToHost, JobToWorker, SlotGrant, WorkerToJob},
@@ -371,6 +372,22 @@ impl FakeCluster {
         }
         self.tell(Event::Worker { worker, epoch, message });
         true
+    }
+
+    /// What the last attempts of all subtasks have prepared, in a job that has ended.
+    pub fn prepared_at_last(&self, view: &JobView) -> BTreeSet<Bytes> {
+        let mut prepared = BTreeSet::new();
+        for vertex in &view.vertices {
+            for (subtask, current) in
+                (0..).map(SubtaskIndex).zip(vertex.subtasks.iter().map(|subtask| &subtask.current))
+            {
+                let attempt = AttemptId { vertex: vertex.id, subtask, attempt: AttemptNumber(current.attempt) };
+                if let Some(worker) = &current.worker {
+                    prepared.extend(self.profile.prepared(attempt, worker));
+                }
+            }
+        }
+        prepared
     }
 
     /// What commits that went well have made visible.

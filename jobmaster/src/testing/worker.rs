@@ -10,14 +10,14 @@ use flott_core::{
     checkpoint::{SnapshotFigures, SnapshotReport, SubtaskState},
     failure::Failure,
     id::{
-        AllocationId, AttemptId, CheckpointId, InstanceId, JobMasterEpoch, JobSecret, OperatorId, ProcessId,
+        AllocationId, AttemptId, CheckpointId, Digest, InstanceId, JobMasterEpoch, JobSecret, OperatorId, ProcessId,
         SubtaskIndex, VertexId, WorkerId, WorkerKey,
     },
     job_graph::{JobGraph, OperatorKind},
     journal::Journal,
     message::{
-        Committable, Deployment, Found, HostToJob, JobToHost, JobToWorker, ProcessLocation, SlotGrant, TaskStateChange,
-        WorkerToJob,
+        Committable, Deployment, Found, HostToJob, JobSetup, JobToHost, JobToWorker, ProcessLocation, SlotGrant,
+        TaskStateChange, WorkerToJob,
     },
     status::ExecutionState,
     view::{Accumulator, TaskMetrics},
@@ -73,6 +73,8 @@ pub struct FakeStore {
     newest: Option<CheckpointId>,
     /// What commits that went well have made visible.
     visible: BTreeSet<Bytes>,
+    /// What an attempt has prepared on a TaskManager, in the latest process there.
+    prepared: BTreeMap<(AttemptId, WorkerId), Vec<Bytes>>,
 }
 
 #[derive(Debug, Clone)]
@@ -91,6 +93,7 @@ struct Task {
 struct Process {
     location: ProcessLocation,
     secret: JobSecret,
+    configuration: Digest,
     journal: Journal,
     tasks: BTreeMap<AttemptId, Task>,
     /// Every attempt it was ever told to run or to stop.
@@ -126,6 +129,12 @@ pub struct FakeWorker {
 }
 
 impl Profile {
+    /// What an attempt has prepared.
+    pub fn prepared(&self, attempt: AttemptId, worker: &WorkerId) -> Vec<Bytes> {
+        let store = self.store.lock().unwrap();
+        store.prepared.get(&(attempt, worker.clone())).cloned().unwrap_or_default()
+    }
+
     /// What commits that went well have made visible.
     pub fn visible(&self) -> BTreeSet<Bytes> {
         self.store.lock().unwrap().visible.clone()
@@ -223,12 +232,17 @@ impl FakeWorker {
 
     /// Another JobManager leads: what is said of the job that runs here, under the epoch of before.
     pub fn followed(&mut self) -> Option<WorkerToJob> {
-        let Some(Process { location, secret, journal, .. }) = &self.process else {
+        let Some(Process { location, secret, configuration, journal, .. }) = &self.process else {
             self.sweep();
             return None;
         };
         self.is_orphan = true;
-        let found = Found { location: location.clone(), secret: *secret, tasks: journal.found() };
+        let found = Found {
+            location: location.clone(),
+            secret: *secret,
+            configuration: *configuration,
+            tasks: journal.found(),
+        };
         Some(WorkerToJob::Found(Box::new(found)))
     }
 
@@ -302,11 +316,11 @@ impl FakeWorker {
             }
             JobToWorker::Completed { checkpoint } => {
                 if let Some(process) = &mut self.process {
-                    process.journal.completed(checkpoint);
+                    process.journal.complete(checkpoint);
                 }
                 Vec::new()
             }
-            JobToWorker::StartProcess(setup) => vec![self.start(setup.secret)],
+            JobToWorker::StartProcess(setup) => vec![self.start(&setup)],
             JobToWorker::Forget => {
                 self.sweep();
                 Vec::new()
@@ -321,7 +335,7 @@ impl FakeWorker {
         }
     }
 
-    fn start(&mut self, secret: JobSecret) -> WorkerToJob {
+    fn start(&mut self, setup: &JobSetup) -> WorkerToJob {
         if let Some(process) = &self.process {
             return WorkerToJob::ProcessReady(process.location.clone());
         }
@@ -339,9 +353,12 @@ impl FakeWorker {
             data_address: ([127, 0, 0, 1], 1 + (self.number % 60_000) as u16).into(),
             pid: self.lives as u32,
         };
+        // Attempts are counted anew where a job starts over.
+        self.profile.store.lock().unwrap().prepared.retain(|(_, worker), _| *worker != self.key.worker);
         self.process = Some(Process {
             location: location.clone(),
-            secret,
+            secret: setup.secret,
+            configuration: setup.configuration_digest(),
             journal: Journal::default(),
             tasks: BTreeMap::new(),
             known: BTreeSet::new(),
@@ -518,8 +535,10 @@ impl FakeWorker {
 
     /// Something that nobody else prepares: attempts are counted anew where a job starts over under another JobMaster.
     fn committable(&self, sink: OperatorId, attempt: AttemptId, when: &str) -> Committable {
-        let process = self.process.as_ref().map(|process| process.location.process.to_string());
-        let data = Bytes::from(format!("{attempt} in {}{when}", process.unwrap_or_default()));
+        let process = self.process.as_ref().map_or(ProcessId::from_bytes([0; 16]), |process| process.location.process);
+        let data = Bytes::from(format!("{attempt} in {process}{when}"));
+        let mut store = self.profile.store.lock().unwrap();
+        store.prepared.entry((attempt, self.key.worker.clone())).or_default().push(data.clone());
         Committable { sink, attempt, data }
     }
 

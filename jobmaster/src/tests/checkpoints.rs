@@ -530,6 +530,8 @@ fn run(seed: u64) -> Result<(), TestCaseError> {
     if !stopped.is_empty() || cluster.core.spec().restored_commit.is_some() {
         return Ok(());
     }
+    let hidden: Vec<_> = cluster.prepared_at_last(view).into_iter().filter(|data| !visible.contains(data)).collect();
+    prop_assert!(hidden.is_empty(), "seed {}: {:?} are lost", seed, hidden);
     let read = match view.accumulators.get("splits") {
         Some(Accumulator::List(read)) => read.clone(),
         _ => Vec::new(),

@@ -17,7 +17,7 @@ use std::{
 
 use flott_core::{
     failure::Failure,
-    id::{AttemptId, CheckpointId, JobSecret, ProcessId},
+    id::{AttemptId, CheckpointId, Digest, JobSecret, ProcessId},
     journal::Journal,
     message::{Found, HostToJob, JobSetup, JobToHost, ProcessLocation},
     units,
@@ -50,6 +50,8 @@ pub(super) enum Process {
 pub(super) struct Life {
     process: ProcessId,
     secret: JobSecret,
+    /// Of the configuration that it was started with.
+    configuration: Digest,
     cancellation_timeout: Option<Duration>,
 }
 
@@ -94,7 +96,12 @@ impl Process {
     /// What the next JobMaster is to know of it, if it runs.
     pub(super) fn found(&self) -> Option<Found> {
         let Self::Running { life, location, journal, .. } = self else { return None };
-        Some(Found { location: location.clone(), secret: life.secret, tasks: journal.found() })
+        Some(Found {
+            location: location.clone(),
+            secret: life.secret,
+            configuration: life.configuration,
+            tasks: journal.found(),
+        })
     }
 
     /// All of it, if this life runs.
@@ -108,7 +115,7 @@ impl Process {
     /// A checkpoint of the job is complete.
     pub(super) fn completed(&mut self, checkpoint: CheckpointId) {
         if let Self::Running { journal, .. } = self {
-            journal.completed(checkpoint);
+            journal.complete(checkpoint);
         }
     }
 
@@ -139,7 +146,12 @@ impl Process {
         out: &mut Vec<Action>,
     ) {
         let cancellation_timeout = cancellation_timeout(&setup).unwrap_or(default);
-        *self = Self::Fetching(Life { process, secret: setup.secret, cancellation_timeout });
+        *self = Self::Fetching(Life {
+            process,
+            secret: setup.secret,
+            configuration: setup.configuration_digest(),
+            cancellation_timeout,
+        });
         out.push(Action::Start { process, setup });
     }
 

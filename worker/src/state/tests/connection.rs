@@ -40,7 +40,8 @@ fn orphan() -> (Worker, ProcessId) {
     worker.on(Event::Begun);
     let location = location(process);
     let tasks = vec![FoundTask { attempt: attempt(), parallelism: 1 }];
-    let found = Found { location, secret: JobSecret::from_bytes([0; 16]), tasks };
+    let configuration = setup(1).configuration_digest();
+    let found = Found { location, secret: JobSecret::from_bytes([0; 16]), configuration, tasks };
     assert_eq!(
         worker.on(Event::Registered { leader: LeaderEpoch(2) }),
         [to_job(1, 1, WorkerToJob::Found(Box::new(found)))]
