@@ -191,10 +191,8 @@ impl Journal {
             }
             HostToJob::Snapshot(report) => {
                 self.barrier = self.barrier.max(report.checkpoint);
-                if !report.committables.is_empty()
-                    && let Some(task) = self.task(report.attempt)
-                {
-                    task.prepared.push((report.checkpoint, report.committables.clone()));
+                if let Some(task) = self.task(report.attempt) {
+                    task.prepared.extend(report.committables.clone());
                 }
             }
             HostToJob::Metrics(_)
