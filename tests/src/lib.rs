@@ -9,12 +9,14 @@
 //! - [`eventually`](mod@eventually): bounded waits with a name
 //! - [`book`]: word counts, counted the plain way
 //! - [`simulation`]: a whole control plane in simulated time, from a seed
+//! - [`disk`]: a file system of few bytes, and what else disks do
 //! - [`proxy`]: a stretch of network that tears
 //! - [`program`]: the tests' own program, which misbehaves on request; [`plain`]: a job of it that can be taken up again
 
 pub mod binaries;
 pub mod book;
 pub mod command;
+pub mod disk;
 pub mod eventually;
 pub mod plain;
 pub mod program;
