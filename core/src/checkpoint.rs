@@ -5,6 +5,8 @@
 //! manifest. (Chandy and Lamport, *Distributed snapshots*, 1985; Carbone et al., *Lightweight asynchronous snapshots for
 //! distributed dataflows*, 2015.)
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -79,9 +81,10 @@ pub struct SnapshotReport {
     pub checkpoint: CheckpointId,
     /// What it stored; or why it could not.
     pub result: Result<SubtaskState, Failure>,
-    /// What its sinks have prepared up to the barrier since the last report. It becomes visible with the next checkpoint
-    /// that is complete, whether this one is or not.
-    pub committables: Vec<Committable>,
+    /// What its sinks have prepared up to this barrier and no report has told yet, by the barrier that it was prepared at: also
+    /// that of earlier ones whose state takes longer to store, as whoever goes back to this checkpoint does not prepare it
+    /// again. It becomes visible with the next checkpoint that is complete, whether this one is or not.
+    pub committables: BTreeMap<CheckpointId, Vec<Committable>>,
     /// Figures of it.
     pub figures: SnapshotFigures,
 }

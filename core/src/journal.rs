@@ -207,9 +207,7 @@ impl Journal {
                             task.reported.pop_first();
                         }
                     }
-                    if !report.committables.is_empty() {
-                        task.prepared.push((report.checkpoint, report.committables.clone()));
-                    }
+                    task.prepared.extend(report.committables.clone());
                 }
             }
             HostToJob::Metrics(_)

@@ -10,6 +10,7 @@
 //! - `jobs`: the jobs in memory
 //! - `submit`, `recover`: how jobs get in
 //! - `run`: one JobMaster's life, from its start to the archive
+//! - `waiting`: jobs whose checkpoints cannot be reached
 //! - `ask`: what REST asks
 //! - `rescales`: what is asked for of parallelism
 //! - `snapshots`: what is asked for of checkpoints and savepoints
@@ -23,6 +24,7 @@ mod rescales;
 mod run;
 mod snapshots;
 mod submit;
+mod waiting;
 
 use std::path::PathBuf;
 use std::sync::{Arc, atomic::AtomicBool};

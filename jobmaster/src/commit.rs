@@ -142,7 +142,8 @@ impl Commit {
     }
 }
 
-/// The removal of prepared results. It is tried once per TaskManager, within one bounded time.
+/// The removal of prepared results. It is tried once per TaskManager, and once more where the process has died over it, within one
+/// bounded time.
 #[derive(Debug, Clone)]
 pub struct Abort {
     /// When the job ends anyway.

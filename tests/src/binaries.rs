@@ -1,4 +1,4 @@
-//! The real binaries, as cargo has put them beside the test executables.
+//! The real binaries, as cargo has put them beside the executables of the tests.
 
 use std::path::{Path, PathBuf};
 
@@ -17,10 +17,12 @@ pub fn binary(name: &str) -> String {
     text(&path)
 }
 
-/// `target/<profile>`: the test executable is in `target/<profile>/deps`.
+/// `target/<profile>`: test executables are in `target/<profile>/deps`, others beside those that are looked for.
 fn directory() -> PathBuf {
     let own = std::env::current_exe().expect("a running executable has a path");
-    own.parent().and_then(Path::parent).expect("cargo puts test executables into target/<profile>/deps").to_owned()
+    let directory = own.parent().expect("an executable lies in a directory");
+    let is_deps = directory.file_name().is_some_and(|name| name == "deps");
+    directory.parent().filter(|_| is_deps).unwrap_or(directory).to_owned()
 }
 
 /// A file that comes with the project, by its path from the root.

@@ -59,6 +59,11 @@ impl Running {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("a child that was not waited for is there");
     }
 
+    /// Its exit status, if it has ended.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be waited for")
+    }
+
     /// SIGKILL; waits until it is gone.
     pub fn kill(mut self) {
         self.signal(Signal::SIGKILL);

@@ -9,16 +9,22 @@
 //! - [`eventually`](mod@eventually): bounded waits with a name
 //! - [`book`]: word counts, counted the plain way
 //! - [`simulation`]: a whole control plane in simulated time, from a seed
+//! - [`chaos`]: clusters of real processes that are killed and stopped by a plan, from a seed
+//! - [`disk`]: a file system of few bytes, and what else disks do
+//! - `random`: numbers from a seed
 //! - [`proxy`]: a stretch of network that tears
 //! - [`program`]: the tests' own program, which misbehaves on request; [`plain`]: a job of it that can be taken up again
 
 pub mod binaries;
 pub mod book;
+pub mod chaos;
 pub mod command;
+pub mod disk;
 pub mod eventually;
 pub mod plain;
 pub mod program;
 pub mod proxy;
+mod random;
 pub mod rest;
 pub mod sandbox;
 pub mod simulation;

@@ -54,6 +54,7 @@ pub struct Sandbox {
     dir: Option<TempDir>,
     path: PathBuf,
     commands: AtomicU32,
+    keep: bool,
 }
 
 impl Default for Sandbox {
@@ -76,9 +77,17 @@ impl Sandbox {
         for name in ["state", "conf", "home", "printed"] {
             fs::create_dir(path.join(name)).expect("a new directory can be written to");
         }
-        let sandbox = Self { dir: Some(dir), path, commands: AtomicU32::new(0) };
+        let sandbox =
+            Self { dir: Some(dir), path, commands: AtomicU32::new(0), keep: std::env::var_os(KEEP).is_some() };
         sandbox.configure(lines);
         sandbox
+    }
+
+    /// Keeps the directory if the test fails, whatever [the environment](KEEP) says.
+    #[must_use]
+    pub fn kept_if_it_fails(mut self) -> Self {
+        self.keep = true;
+        self
     }
 
     /// Sets what the configuration file has beyond the common lines. A key that is in both is taken from `lines`.
@@ -186,12 +195,17 @@ impl Sandbox {
         });
     }
 
-    /// The ends of the daemons' logs.
-    pub fn logs(&self) -> String {
+    /// What daemons and job processes have written beside their results.
+    pub fn log_files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         gather(&self.path.join("state"), &mut files);
+        files
+    }
+
+    /// The ends of the daemons' logs.
+    pub fn logs(&self) -> String {
         let mut report = String::new();
-        for path in files {
+        for path in self.log_files() {
             let content = fs::read(&path).unwrap_or_default();
             let lines: Vec<_> = content.split(|byte| *byte == b'\n').collect();
             let tail = &lines[lines.len().saturating_sub(40)..];
@@ -242,7 +256,7 @@ impl Drop for Sandbox {
         }
         if failed || !left.is_empty() {
             eprintln!("processes at the end of the test:\n{}\n{}", shown(&left), self.logs());
-            if std::env::var_os(KEEP).is_some()
+            if self.keep
                 && let Some(dir) = self.dir.take()
             {
                 eprintln!("the directory is kept: {}", dir.keep().display());

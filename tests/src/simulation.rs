@@ -13,7 +13,7 @@
 //! `FLOTT_SIM_TRACE=external-3` a history prints all that happens at that worker.
 //!
 //! # Layout
-//! - [`plan`]: how large, how many jobs, which faults; `random`: the seed's numbers
+//! - [`plan`]: how large, how many jobs, which faults
 //! - [`world`]: the queue of happenings and what becomes of each; `network`, `machines`, `masters`, `faults` its parts
 //! - `host`: a job process; `jobs`: random jobs
 //! - [`check`]: the invariants
@@ -28,7 +28,7 @@ mod machines;
 mod masters;
 mod network;
 pub mod plan;
-mod random;
+
 pub mod world;
 
 pub use check::Violation;

@@ -1,10 +1,11 @@
-//! Checks, generated references, generated input and benchmarks: `cargo xtask`.
+//! Checks, generated references, generated input, benchmarks and chaos: `cargo xtask`.
 //!
 //! # Layout
 //! - [`layers`]: whether the crates keep to the floors of the house
 //! - [`docs`]: reference pages that are made from declarations
 //! - [`words`]: synthetic text of any size
 //! - [`mod@bench`]: workloads on real clusters, measured
+//! - [`chaos`]: real clusters whose processes are killed by a plan
 //! - [`workspace`]: where the workspace is, and what Cargo says of it
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 use flott_core::units::ByteSize;
 
 mod bench;
+mod chaos;
 mod docs;
 mod layers;
 mod words;
@@ -50,6 +52,8 @@ enum Task {
     },
     /// Measure workloads on real clusters of release builds, and print a JSON line each
     Bench(bench::Options),
+    /// Kill and stop processes of real clusters by plans that are drawn from seeds, and compare results with clean runs
+    Chaos(chaos::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -58,5 +62,6 @@ fn main() -> anyhow::Result<()> {
         Task::Docs { check } => docs::run(check),
         Task::Words { out, bytes, seed } => words::run(&out, bytes, seed),
         Task::Bench(options) => bench::run(options),
+        Task::Chaos(options) => chaos::run(&options),
     }
 }

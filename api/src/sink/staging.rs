@@ -329,7 +329,11 @@ pub(super) fn settle(directory: &Path, job: JobId) -> TaskResult {
     if !exists(&staging.join(OVER))? {
         let staged = staged::all(&staging)?;
         let parts: Vec<_> = staged.iter().map(|name| (name, name.part(directory, &staging, job))).collect();
-        return staged::settle(&parts, &staging);
+        staged::settle(&parts, &staging)?;
+        if exists(&staging)? {
+            return Ok(());
+        }
+        // An earlier round of the commit is at what follows, and its process may end before it is through.
     }
     // First out of the way at once, since a commit that is repeated while half of it is removed could not be told from
     // one that has lost files.

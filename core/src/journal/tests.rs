@@ -35,11 +35,12 @@ fn barrier(checkpoint: u64, kind: SnapshotKind, behind: Behind) -> JobToHost {
 }
 
 fn cut(checkpoint: u64) -> HostToJob {
+    let committable = Committable { sink: source(), attempt: attempt(0), data: Bytes::from_static(b"part") };
     HostToJob::Snapshot(Box::new(SnapshotReport {
         attempt: attempt(0),
         checkpoint: CheckpointId(checkpoint),
         result: Ok(SubtaskState::default()),
-        committables: vec![Committable { sink: source(), attempt: attempt(0), data: Bytes::from_static(b"part") }],
+        committables: [(CheckpointId(checkpoint), vec![committable])].into(),
         figures: Default::default(),
     }))
 }

@@ -82,7 +82,7 @@ fn snapshot(result: Result<SubtaskState, Failure>) -> HostToJob {
         attempt: attempt(),
         checkpoint: CheckpointId(3),
         result,
-        committables: vec![committable()],
+        committables: [(CheckpointId(3), vec![committable()])].into(),
         figures: SnapshotFigures { stored_bytes: 7, ..SnapshotFigures::default() },
     }))
 }

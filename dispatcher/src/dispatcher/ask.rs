@@ -163,12 +163,13 @@ impl Dispatcher {
         }
     }
 
-    /// Tells the job's JobMaster. A job without one is entered and given one under the same lock, so there is none.
+    /// Tells the job's JobMaster. A job without one is told when it gets one.
     pub(super) fn cancel_master(&self, job: JobId) {
-        if let Ok(Job::Active(active)) = self.inner.jobs.lock().get(job)
-            && let Some(master) = active.master
-        {
-            master.cancel();
+        if let Some(Job::Active(active)) = self.inner.jobs.lock().by_id.get_mut(&job) {
+            match &active.master {
+                Some(master) => master.cancel(),
+                None => active.cancelled = true,
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use flott_core::{
     id::{JobId, JobMasterEpoch},
     job_graph::JobGraph,
     status::JobStatus,
-    view::JobView,
+    view::{ExceptionView, JobView},
 };
 use flott_jobmaster::{CheckpointKeeper, JobMasterHandle};
 use tokio::sync::watch;
@@ -26,6 +26,10 @@ pub(super) struct Active {
     pub master: Option<JobMasterHandle>,
     /// Of a job that takes checkpoints, once it is started.
     pub keeper: Option<Arc<CheckpointKeeper>>,
+    /// Its cancellation was asked for before it was started.
+    pub cancelled: bool,
+    /// Why it is not started yet.
+    pub trouble: Option<ExceptionView>,
 }
 
 impl Active {
@@ -40,7 +44,7 @@ impl Active {
             entered: BTreeMap::from([(JobStatus::Initializing, self.accepted_at)]),
             vertices: Vec::new(),
             failure: None,
-            exceptions: Vec::new(),
+            exceptions: self.trouble.iter().cloned().collect(),
             exceptions_truncated: false,
             restarts: 0,
             accumulators: BTreeMap::new(),

@@ -23,7 +23,7 @@ use flott_jobmaster::{
 };
 use flott_snapshot::{Directory, S3Options};
 
-use super::{Dispatcher, Leading, jobs::Job, on_store, snapshots::is_absolute};
+use super::{Dispatcher, Leading, jobs::Job, on_store, snapshots::is_absolute, waiting};
 use crate::{
     address,
     clock::now_ms,
@@ -32,8 +32,8 @@ use crate::{
     stores::{JobStore, StoreError},
 };
 
-/// Pause before a write that the disk has refused is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Pause before what a store has refused is tried again.
+pub(super) const AGAIN: Duration = Duration::from_secs(1);
 /// What a TaskManager has on top of `task.cancellation.timeout` to kill a process that does not obey.
 const KILL_GRACE_MS: u64 = 15_000;
 /// Settings of the cluster that are none of a job's business.
@@ -59,19 +59,30 @@ pub(super) struct Begin {
     pub scale: Scale,
 }
 
+/// The log of a job's checkpoints, and what it starts from.
+type Opened = (Option<CheckpointKeeper>, SnapshotSpec);
+
 impl Dispatcher {
-    /// Starts the JobMaster of a job that was entered. A job that cannot be started ends as failed.
+    /// Starts the JobMaster of a job that was entered. A new job that cannot be started ends as failed. One that an earlier
+    /// life has had waits for the store of its checkpoints.
     pub(super) async fn begin(&self, leading: &Leading, mut begin: Begin) {
-        let (job, epoch, cancelled) = (begin.graph.job_id, begin.epoch, begin.cancelled);
-        let (name, accepted_at) = (begin.graph.name.clone(), begin.accepted_at);
-        let (keeper, snapshots) = match self.open_checkpoints(&mut begin).await {
-            Ok(opened) => opened,
-            Err(failure) => {
-                tracing::warn!(%job, %failure, "job cannot be started");
-                self.archive(leading.clone(), epoch, Arc::new(failed(job, name, accepted_at, failure)), None);
-                return;
+        match self.open_checkpoints(&mut begin).await {
+            Ok(opened) => self.start_master(leading, begin, opened),
+            Err(failure) if begin.recovered && waiting::may_pass(&failure) => {
+                self.begin_later(leading.clone(), begin, failure);
             }
-        };
+            Err(failure) => {
+                let (job, epoch) = (begin.graph.job_id, begin.epoch);
+                tracing::warn!(%job, %failure, "job cannot be started");
+                let view = failed(job, begin.graph.name.clone(), begin.accepted_at, failure);
+                self.archive(leading.clone(), epoch, Arc::new(view), None);
+            }
+        }
+    }
+
+    pub(super) fn start_master(&self, leading: &Leading, begin: Begin, (keeper, snapshots): Opened) {
+        let (job, epoch, mut cancelled) = (begin.graph.job_id, begin.epoch, begin.cancelled);
+        let (name, accepted_at) = (begin.graph.name.clone(), begin.accepted_at);
         let spec = JobSpec { snapshots, ..self.spec(begin) };
         let port = Arc::new(JobPort { control: self.inner.control.clone(), job });
         let keeper = keeper.map(Arc::new);
@@ -88,15 +99,14 @@ impl Dispatcher {
         let mut jobs = self.inner.jobs.lock();
         let started = self.inner.control.lead(job, || JobMasterService::start(spec, Options::default(), port, reports));
         match started {
-            Ok(master) => {
+            Ok(master) => jobs.update(job, epoch, |active| {
+                cancelled |= active.cancelled;
                 if cancelled {
                     master.cancel();
                 }
-                jobs.update(job, epoch, |active| {
-                    active.master = Some(master);
-                    active.keeper = keeper;
-                });
-            }
+                active.master = Some(master);
+                active.keeper = keeper;
+            }),
             Err(error) => {
                 drop(jobs);
                 tracing::warn!(%job, %error, "job cannot be started");
@@ -106,7 +116,7 @@ impl Dispatcher {
     }
 
     /// Opens the log of the job's checkpoints, where it takes any or starts from one.
-    async fn open_checkpoints(&self, begin: &mut Begin) -> Result<(Option<CheckpointKeeper>, SnapshotSpec), Failure> {
+    pub(super) async fn open_checkpoints(&self, begin: &mut Begin) -> Result<Opened, Failure> {
         let configuration = Configuration::try_from(begin.configuration.clone())
             .map_err(|error| Failure::internal("the job's configuration cannot be read").caused_by(&error))?;
         let recovery = Recovery::of(&configuration);

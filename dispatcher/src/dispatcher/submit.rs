@@ -73,6 +73,8 @@ impl Dispatcher {
             epoch: begin.epoch,
             status: JobStatus::Initializing,
             master: None,
+            cancelled: false,
+            trouble: None,
             keeper: None,
         };
         self.inner.jobs.lock().by_id.insert(begin.graph.job_id, Job::Active(Box::new(active)));

@@ -197,10 +197,7 @@ impl JobMasterCore {
         if self.graph.execution(execution).state != ExecutionState::Running {
             return;
         }
-        let committables = std::mem::take(&mut report.committables);
-        if !committables.is_empty() {
-            self.graph.execution_mut(execution).prepared.push((report.checkpoint, committables));
-        }
+        self.graph.execution_mut(execution).prepared.extend(std::mem::take(&mut report.committables));
         if let Ok(state) = &report.result
             && let Some(file) = state.files.iter().find(|file| file.path.parse::<DataPath>().is_err())
         {

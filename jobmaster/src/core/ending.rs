@@ -202,6 +202,10 @@ impl JobMasterCore {
             Phase::Aborting(_, abort) => {
                 if abort.asked.as_ref().is_some_and(|asked| asked.worker == *worker) {
                     abort.asked = None;
+                    // It has not said that it cannot: once more one is started there.
+                    if !abort.started.contains(worker) {
+                        abort.tried.remove(worker);
+                    }
                 }
             }
         }

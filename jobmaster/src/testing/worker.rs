@@ -528,7 +528,7 @@ impl FakeWorker {
             attempt,
             checkpoint,
             result: Ok(SubtaskState::default()),
-            committables: committable.into_iter().collect(),
+            committables: committable.map(|committable| (checkpoint, vec![committable])).into_iter().collect(),
             figures: SnapshotFigures::default(),
         })))
     }

@@ -374,6 +374,30 @@ fn a_job_that_stops_with_a_savepoint_has_finished() {
 }
 
 #[test]
+fn what_writers_have_left_is_removed_though_the_only_process_dies_over_it() {
+    let mut cluster = cluster(spec(word_count(), ONCE));
+    let worker = cluster.add_worker(2);
+    start_tasks(&mut cluster);
+    cluster.tell(savepoint(1, Behind::Stop));
+    cluster.settle();
+    sinks_work(&mut cluster);
+    cluster.store(Ok(()));
+    let removes = |cluster: &FakeCluster| cluster.core.waits().iter().any(|wait| matches!(wait, Wait::Abort { .. }));
+    for _ in 0..1000 {
+        if removes(&cluster) {
+            break;
+        }
+        if !cluster.deliver() {
+            cluster.persist(Ok(()));
+        }
+    }
+    assert!(removes(&cluster), "{:?}", cluster.core.waits());
+    cluster.kill_process(&worker);
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert_eq!(cluster.workers[&worker].aborted, 1);
+}
+
+#[test]
 fn a_job_whose_last_savepoint_fails_goes_back_and_runs_on() {
     let mut cluster = checkpointed(word_count(), ONCE);
     cluster.tell(savepoint(1, Behind::Drain));

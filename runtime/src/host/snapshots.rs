@@ -6,9 +6,11 @@
 //! # Layout
 //! - `store`: writes what is given
 //! - `chain`: the files that snapshots of a task consist of
+//! - `preparations`: what sinks have prepared, until it is reported
 //! - `restore`: reads them
 
 mod chain;
+mod preparations;
 mod restore;
 mod store;
 
@@ -33,6 +35,7 @@ use crate::{
     task::wiring::Report,
 };
 use chain::Chains;
+use preparations::Preparations;
 use store::{Store, Writing};
 
 /// Savepoints whose directories are remembered.
@@ -60,6 +63,7 @@ impl Snapshots {
             job: setup.job,
             savepoints: watch::Sender::default(),
             chains: Chains::default(),
+            preparations: Preparations::default(),
         });
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
@@ -93,6 +97,7 @@ impl Snapshots {
     pub fn forget(&self, attempt: AttemptId) {
         self.writing.lock().remove(&attempt);
         self.store.chains.forget(attempt);
+        self.store.preparations.forget(attempt);
     }
 
     /// Reads what a task starts from. Blocks.
@@ -146,8 +151,10 @@ impl SnapshotPort for Snapshots {
         self.writing.lock().get(&attempt).is_none_or(Writing::has_room)
     }
 
-    fn store(&self, attempt: AttemptId, cut: Cut) {
+    fn store(&self, attempt: AttemptId, mut cut: Cut) {
         if let Some(writing) = self.writing.lock().remove(&attempt) {
+            // At once, as later snapshots may be stored before this one is.
+            self.store.preparations.note(attempt, cut.barrier.checkpoint, std::mem::take(&mut cut.prepared));
             writing.finish(cut);
         }
     }
@@ -155,4 +162,82 @@ impl SnapshotPort for Snapshots {
 
 fn refused(error: flott_snapshot::Error) -> Box<Failure> {
     Box::new(Failure::from(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::mpsc, time::Duration};
+
+    use bytes::Bytes;
+    use flott_core::{
+        checkpoint::{Behind, SnapshotKind, SnapshotReport},
+        id::{AttemptNumber, Digest, JobId, JobSecret, OperatorId, VertexId},
+    };
+
+    use super::*;
+    use crate::{
+        snapshot::{Chunk, Section, SectionSort},
+        state::Spread,
+    };
+
+    /// A task whose snapshots are stored in `checkpoints`.
+    fn start(checkpoints: &std::path::Path) -> (Snapshots, mpsc::Receiver<SnapshotReport>) {
+        let (sender, reports) = mpsc::channel();
+        let setup = JobSetup {
+            job: JobId::from_bytes([1; 16]),
+            name: "job".to_owned(),
+            graph: Digest::of(b""),
+            program: Digest::of(b""),
+            program_name: "program".to_owned(),
+            arguments: Vec::new(),
+            secret: JobSecret::random(),
+            configuration: [(checkpointing::DIR.key().to_owned(), checkpoints.display().to_string())].into(),
+        };
+        let report = move |message| {
+            if let HostToJob::Snapshot(report) = message {
+                let _ = sender.send(*report);
+            }
+        };
+        (Snapshots::start(&setup, Arc::new(report)).unwrap(), reports)
+    }
+
+    /// The task comes to a barrier, gives state, and a sink of it prepares something.
+    fn cut(snapshots: &Snapshots, attempt: AttemptId, checkpoint: u64, kind: SnapshotKind) {
+        let barrier = Barrier { checkpoint: CheckpointId(checkpoint), kind, behind: Behind::GoOn };
+        let operator = OperatorId::from_bytes([3; 16]);
+        let extent = snapshots.begin(attempt, barrier);
+        let section = Section { name: "state".into(), sort: SectionSort::Elements(Spread::Split) };
+        let chunk = Chunk { group: None, removed: false, count: 1, bytes: vec![1] };
+        snapshots.give(attempt, vec![(operator, section, chunk)]);
+        let mut cut = Cut::new(barrier, extent, Duration::ZERO);
+        cut.prepared.push((operator, Bytes::from(format!("at {checkpoint}"))));
+        snapshots.store(attempt, cut);
+    }
+
+    fn prepared(report: &SnapshotReport) -> BTreeMap<u64, Vec<Bytes>> {
+        assert!(report.result.is_ok(), "{:?}", report.result);
+        let all = report.committables.iter();
+        all.map(|(id, all)| (id.0, all.iter().map(|committable| committable.data.clone()).collect())).collect()
+    }
+
+    #[test]
+    fn a_checkpoint_that_overtakes_a_savepoint_tells_what_was_prepared_before_both() {
+        let directory = tempfile::tempdir().unwrap();
+        let (snapshots, reports) = start(&directory.path().join("checkpoints"));
+        let vertex = VertexId::from_bytes([2; 16]);
+        let attempt = AttemptId { vertex, subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
+        // Nobody has said yet where the savepoint goes.
+        cut(&snapshots, attempt, 1, SnapshotKind::Savepoint);
+        cut(&snapshots, attempt, 2, SnapshotKind::Checkpoint);
+        let next = || reports.recv_timeout(Duration::from_secs(30)).expect("a report");
+        let checkpoint = next();
+        assert_eq!(checkpoint.checkpoint, CheckpointId(2));
+        assert_eq!(prepared(&checkpoint), [(1, vec!["at 1".into()]), (2, vec!["at 2".into()])].into());
+        let savepoints = directory.path().join("savepoint");
+        std::fs::create_dir(&savepoints).unwrap();
+        snapshots.savepoint(CheckpointId(1), savepoints.display().to_string());
+        let savepoint = next();
+        assert_eq!(savepoint.checkpoint, CheckpointId(1));
+        assert_eq!(prepared(&savepoint), BTreeMap::new());
+    }
 }

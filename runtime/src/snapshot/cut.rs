@@ -36,7 +36,7 @@ pub struct Cut {
 }
 
 impl Cut {
-    pub(super) fn new(barrier: Barrier, extent: Extent, alignment: Duration) -> Self {
+    pub(crate) fn new(barrier: Barrier, extent: Extent, alignment: Duration) -> Self {
         Self {
             barrier,
             extent,

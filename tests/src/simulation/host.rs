@@ -11,7 +11,7 @@ use flott_core::{
 };
 
 use super::jobs::Profile;
-use super::random::Random;
+use crate::random::Random;
 
 /// A task, and what it will do next.
 #[derive(Debug)]

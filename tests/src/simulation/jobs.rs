@@ -12,7 +12,8 @@ use flott_jobmaster::{
     testing::{TestGraph, spec_of},
 };
 
-use super::{plan::Plan, random::Random};
+use super::plan::Plan;
+use crate::random::Random;
 
 /// What tasks of a job do.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! How large a simulation is, and what goes wrong in it.
 
-use super::random::Random;
+use crate::random::Random;
 
 /// A simulation before it begins.
 #[derive(Debug, Clone)]

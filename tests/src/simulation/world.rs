@@ -24,8 +24,8 @@ use super::{
     masters::Job,
     network::{Connection, LEADER, Session, Wire},
     plan::Plan,
-    random::Random,
 };
+use crate::random::Random;
 
 /// Time between two checks in milliseconds.
 const CHECK_MS: u64 = 5000;

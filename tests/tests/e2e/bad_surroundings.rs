@@ -1,10 +1,11 @@
 //! Settings, ports, inputs and outputs that do not serve.
 
-use std::{fs, io::Write, net::TcpListener, process::Command};
+use std::{fs, net::TcpListener};
 
 use flott_tests::{
     binaries::binary,
     book::{book, lines_in, nothing_in},
+    disk::SmallDisk,
     program::test_program,
     sandbox::Sandbox,
 };
@@ -131,47 +132,16 @@ fn an_output_that_holds_files_already() {
     assert_eq!(names, ["part-0"], "nothing hidden is left beside it");
 }
 
-/// A file system of few bytes; gone when the test is.
-struct SmallDisk(String);
-
-impl SmallDisk {
-    /// Needs root. Without it, says so where nobody can miss it.
-    fn mount(path: String) -> Option<Self> {
-        fs::create_dir(&path).unwrap();
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16k,mode=0700", "tmpfs", &path]).output();
-        match mount {
-            Ok(output) if output.status.success() => Some(Self(path)),
-            outcome => {
-                let why = outcome.map_or_else(
-                    |error| error.to_string(),
-                    |output| String::from_utf8_lossy(&output.stderr).into_owned(),
-                );
-                // Past the capture of the test harness.
-                let _ =
-                    writeln!(std::io::stderr(), "SKIPPED 1 test: a full disk needs a tmpfs mount, which failed: {why}");
-                None
-            }
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").args(["--lazy", &self.0]).status();
-        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking(), "{} stays mounted", self.0);
-    }
-}
-
 #[test]
 fn a_disk_that_is_full() {
     let sandbox = Sandbox::new();
-    let Some(disk) = SmallDisk::mount(sandbox.at("disk")) else { return };
-    let out = format!("{}/out", disk.0);
+    let Some(disk) = SmallDisk::mount(sandbox.at("disk"), "16k", "1 test of a full disk") else { return };
+    let out = format!("{}/out", disk.path());
     check_wordcount(&sandbox, &book(), &out, &["No space left on device"]);
     nothing_in(&out);
 
     // Too small for the program as well: nothing is left of what could be written, but for logs of who tried.
-    let state = format!("{}/state", disk.0);
+    let state = format!("{}/state", disk.path());
     let left = || -> Vec<String> {
         let clusters = fs::read_dir(format!("{state}/clusters")).unwrap().map(|entry| entry.unwrap().path());
         let entries = clusters.flat_map(|cluster| fs::read_dir(cluster).unwrap().collect::<Vec<_>>());

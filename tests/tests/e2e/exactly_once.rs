@@ -8,6 +8,7 @@ use std::{
 };
 
 use flott_tests::{
+    disk::exchange,
     program::{check_output, check_partitioned_output, test_program},
     sandbox::{
         Sandbox, Session,
@@ -162,6 +163,40 @@ fn kills_at_any_moment_leave_each_result_in_one_file_of_its_partition() {
         run.session.until_one_of(&run.job, &["RUNNING", "FINISHED"]);
     }
     run.check();
+}
+
+#[test]
+fn a_job_manager_that_cannot_reach_the_checkpoints_waits_for_them() {
+    let sandbox = Sandbox::new();
+    let run = Run::half_way(&sandbox);
+    run.kill(Role::JobManager);
+    sandbox.until_running(Role::JobManager, 0);
+    let (place, aside) = (sandbox.at("checkpoints"), sandbox.write("aside", "not a directory"));
+    exchange(Path::new(&place), Path::new(&aside));
+    let session = sandbox.session(&[]);
+    let failures = session.exceptions(&run.job);
+    assert_eq!((session.state(&run.job).as_str(), failures.len()), ("INITIALIZING", 1));
+    assert!(failures[0].to_string().contains("Not a directory"), "{failures:?}");
+    exchange(Path::new(&place), Path::new(&aside));
+    session.until_all_run(&run.job);
+    let run = Run { session, ..run };
+    run.go_on();
+    run.check();
+}
+
+#[test]
+fn a_job_whose_checkpoints_cannot_be_reached_can_be_cancelled() {
+    let sandbox = Sandbox::new();
+    let run = Run::half_way(&sandbox);
+    run.kill(Role::JobManager);
+    sandbox.until_running(Role::JobManager, 0);
+    let (place, aside) = (sandbox.at("checkpoints"), sandbox.write("aside", "not a directory"));
+    exchange(Path::new(&place), Path::new(&aside));
+    let session = sandbox.session(&[]);
+    session.cancel(&run.job);
+    session.stop();
+    exchange(Path::new(&place), Path::new(&aside));
+    assert!(!checkpoints(Path::new(&place)).is_empty(), "they stay");
 }
 
 #[test]

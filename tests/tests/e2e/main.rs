@@ -9,6 +9,7 @@
 //! - `rescale`: running jobs that get another parallelism
 //! - `state_kept`: what jobs remember when they go on from a savepoint or checkpoint
 //! - `taken_up`: jobs that go on from a checkpoint or savepoint
+//! - `chaos`: processes that are killed and stopped by plans
 //! - `failures`: processes that are killed
 //! - `isolation`: programs that misbehave beside others that do not
 //! - `bad_programs`: programs that cannot be run
@@ -22,6 +23,7 @@
 mod bad_graphs;
 mod bad_programs;
 mod bad_surroundings;
+mod chaos;
 mod command_line;
 mod exactly_once;
 mod failures;

@@ -332,7 +332,7 @@ mod tests {
             numbers in any::<(u32, u32, u32)>(),
             sort in prop_oneof![Just(Sort::Barrier), Just(Sort::End), Just(Sort::Only)],
             partition in "([a-z@~.=-]{1,40}/){0,3}[a-z@~.=-]{1,40}|",
-            extension in "csv|csv.gz|",
+            extension in r"csv|csv\.gz|",
         ) {
             prop_assume!(partition::check(&partition).is_ok());
             let (subtask, writer, number) = numbers;

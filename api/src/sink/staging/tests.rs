@@ -91,6 +91,18 @@ fn a_commit_that_was_interrupted_goes_on() {
 }
 
 #[test]
+fn what_is_left_of_a_removal_that_was_interrupted_goes_with_a_repeat() {
+    let dir = tempfile::tempdir().unwrap();
+    let prepared = stage(dir.path(), JOB, &["a", "b"]);
+    commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
+    // As far as another process has come with it.
+    fs::rename(staging(dir.path(), JOB), done(dir.path(), JOB)).unwrap();
+    commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
+    settle(dir.path(), JOB).unwrap();
+    holds(dir.path(), &[("part-0", "a"), ("part-1", "b")]);
+}
+
+#[test]
 fn of_two_jobs_in_one_directory_the_second_shows_nothing_and_harms_nothing() {
     for (first, second) in [(vec!["a0", "a1"], vec!["b0"]), (vec!["b0"], vec!["a0", "a1"])] {
         let dir = tempfile::tempdir().unwrap();

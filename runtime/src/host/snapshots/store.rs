@@ -14,14 +14,13 @@ use flott_core::{
     config::keys::checkpointing,
     failure::Failure,
     id::{AttemptId, CheckpointId, JobId, OperatorId},
-    message::Committable,
 };
 use flott_snapshot::{
     self as stored, Compression, DataPath, Directory, Entries, S3Options, SectionIndex, StateFileWriter,
 };
 use tokio::sync::{mpsc, watch};
 
-use super::{chain::Chains, refused};
+use super::{chain::Chains, preparations::Preparations, refused};
 use crate::{
     error::TaskResult,
     snapshot::{Chunk, Cut, Piece, Section, section},
@@ -74,6 +73,7 @@ pub(super) struct Store {
     /// Where savepoints go.
     pub savepoints: watch::Sender<BTreeMap<CheckpointId, String>>,
     pub chains: Chains,
+    pub preparations: Preparations,
 }
 
 /// A file that is being written.
@@ -186,7 +186,7 @@ impl Store {
         file: TaskResult<Option<File>>,
         cut: Cut,
     ) -> SnapshotReport {
-        let Cut { splits, prepared, failure, alignment, began, sync, .. } = cut;
+        let Cut { splits, failure, alignment, began, sync, .. } = cut;
         let stored = match (failure, file) {
             (Some(failure), _) | (None, Err(failure)) => Err(failure),
             (None, Ok(file)) => self.finish(attempt, barrier, extent, file).await,
@@ -203,12 +203,12 @@ impl Store {
             }
         };
         let state_bytes = result.iter().flatten().map(|file| file.bytes).sum();
-        let committable = |(sink, data)| Committable { sink, attempt, data };
         SnapshotReport {
             attempt,
             checkpoint: barrier.checkpoint,
             result: result.map(|files| SubtaskState { files, splits }),
-            committables: prepared.into_iter().map(committable).collect(),
+            // Whatever else is prepared: nothing is reported between this and the report.
+            committables: self.preparations.take(attempt, barrier.checkpoint),
             figures: SnapshotFigures {
                 alignment_ms: millis(alignment),
                 sync_ms: millis(sync),

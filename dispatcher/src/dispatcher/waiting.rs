@@ -1,0 +1,107 @@
+//! Jobs of an earlier JobManager whose checkpoints cannot be reached.
+//!
+//! They were started before, and a disk that is full or a mount that is away comes back: to end them would lose what they know
+//! over something that passes. So they are shown as INITIALIZING, with the reason, and tried again until they start, are
+//! cancelled, or the next JobManager has them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use flott_core::{
+    failure::{Domain, Failure, Retry},
+    id::{JobId, JobMasterEpoch},
+    status::JobStatus,
+    view::{ExceptionView, JobView},
+};
+
+use super::{
+    Dispatcher, Leading, Start,
+    jobs::Job,
+    run::{AGAIN, Begin},
+};
+use crate::clock::now_ms;
+
+/// Whether it may be otherwise when it is tried again.
+pub(super) fn may_pass(failure: &Failure) -> bool {
+    failure.domain == Domain::Environment && failure.retry != Retry::Never
+}
+
+impl Dispatcher {
+    /// Starts a job once its checkpoints can be reached.
+    pub(super) fn begin_later(&self, leading: Leading, mut begin: Begin, mut failure: Failure) {
+        let this = self.clone();
+        let (job, epoch) = (begin.graph.job_id, begin.epoch);
+        self.inner.tasks.spawn(async move {
+            tracing::warn!(%job, %failure, "the checkpoints of a job cannot be reached; trying again until they can");
+            loop {
+                if this.note_trouble(job, epoch, &failure) || begin.cancelled {
+                    let view = cancelled(&begin, failure);
+                    this.archive(leading, epoch, Arc::new(view), None);
+                    return;
+                }
+                if this.is_ending_within_a_pause().await {
+                    return;
+                }
+                match this.open_checkpoints(&mut begin).await {
+                    Ok(opened) => {
+                        tracing::info!(%job, "the checkpoints of the job can be reached");
+                        this.start_master(&leading, begin, opened);
+                        return;
+                    }
+                    Err(next) if may_pass(&next) => failure = next,
+                    Err(next) => {
+                        tracing::warn!(%job, failure = %next, "job cannot be started");
+                        let view = super::run::failed(job, begin.graph.name.clone(), begin.accepted_at, next);
+                        this.archive(leading, epoch, Arc::new(view), None);
+                        return;
+                    }
+                }
+            }
+        });
+    }
+
+    /// Shows why the job is not started; `true` if it is not to be any more.
+    fn note_trouble(&self, job: JobId, epoch: JobMasterEpoch, failure: &Failure) -> bool {
+        let mut jobs = self.inner.jobs.lock();
+        jobs.update(job, epoch, |active| {
+            let is_new = active.trouble.as_ref().is_none_or(|trouble| trouble.failure != *failure);
+            if is_new {
+                active.trouble = Some(trouble(failure.clone()));
+            }
+        });
+        matches!(jobs.get(job), Ok(Job::Active(active)) if active.cancelled)
+    }
+
+    async fn is_ending_within_a_pause(&self) -> bool {
+        let mut started = self.inner.started.subscribe();
+        let ending = started.wait_for(|start| matches!(start, Start::Ending));
+        // Who could say that it ends is this, so there is no error.
+        tokio::time::timeout(AGAIN, ending).await.is_ok()
+    }
+}
+
+fn trouble(failure: Failure) -> ExceptionView {
+    ExceptionView { at: now_ms(), failure, concurrent: Vec::new() }
+}
+
+/// The view of a job that was cancelled while it waited. What its sinks have prepared stays: its checkpoints may hold it.
+fn cancelled(begin: &Begin, failure: Failure) -> JobView {
+    let now = now_ms();
+    let accepted_at = begin.accepted_at;
+    JobView {
+        job: begin.graph.job_id,
+        name: begin.graph.name.clone(),
+        status: JobStatus::Canceled,
+        started_at: accepted_at,
+        ended_at: Some(now),
+        entered: BTreeMap::from([(JobStatus::Initializing, accepted_at), (JobStatus::Canceled, now)]),
+        vertices: Vec::new(),
+        failure: None,
+        exceptions: vec![trouble(failure)],
+        exceptions_truncated: false,
+        restarts: 0,
+        accumulators: BTreeMap::new(),
+        pending: Vec::new(),
+        checkpoints: Default::default(),
+        rescales: Vec::new(),
+    }
+}

@@ -1,0 +1,144 @@
+//! What is done to a cluster.
+
+use std::path::PathBuf;
+
+use nix::sys::signal::Signal;
+
+use super::{Asking, Due, Scenario, Worker};
+use crate::{
+    binaries::text,
+    chaos::plan::{Disturbance, Target},
+    eventually::{PATIENCE, eventually},
+    sandbox::processes::{Process, Role},
+};
+
+impl Scenario<'_> {
+    #[track_caller]
+    pub(super) fn act(&mut self, due: Due) {
+        match due {
+            Due::Step(place) => {
+                let step = self.plan.steps[place].what.clone();
+                self.disturb(step);
+            }
+            Due::Thaw(process) => {
+                process.signal(Signal::SIGCONT);
+                self.frozen.retain(|frozen| *frozen != process);
+                self.tell(format_args!("{:?} {} goes on", process.role, process.pid));
+            }
+            Due::StartJobManager => {
+                self.session = Some(self.sandbox.session(&[]));
+                self.lives += 1;
+                self.tell("a JobManager leads");
+            }
+            Due::StartWorker(name) => self.start_worker(name),
+            Due::EmptyStore => {
+                self.store.empty();
+                self.tell("there is room for checkpoints");
+            }
+            Due::RestoreStore => {
+                self.store.swap();
+                self.tell("the directory of checkpoints is back");
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn disturb(&mut self, step: Disturbance) {
+        self.tell(&step);
+        match step {
+            Disturbance::Kill { targets, away_ms } => self.kill(&targets, away_ms),
+            Disturbance::Freeze { target, for_ms } => {
+                let Some(process) = self.find(target) else { return self.tell("there is none") };
+                process.signal(Signal::SIGSTOP);
+                self.tell(format_args!("{:?} {} is frozen", process.role, process.pid));
+                self.frozen.push(process.clone());
+                self.after(for_ms, Due::Thaw(process));
+            }
+            Disturbance::Savepoint => {
+                let (job, directory) = (self.job().to_owned(), text(&self.savepoint_directory()));
+                let client = self.sandbox.start_flott(["savepoint", &job, &directory, "--json"]);
+                self.asking.push(Asking { client, what: "flott savepoint" });
+            }
+            Disturbance::Stop { parallelism } => {
+                if self.stopping.is_some() {
+                    return self.tell("it is being stopped already");
+                }
+                let (job, directory) = (self.job().to_owned(), self.savepoint_directory());
+                self.stopping = Some(self.sandbox.start_flott(["stop", "-p", &text(&directory), &job, "--json"]));
+                self.runs.last_mut().expect("a job has been submitted").stops.push((directory, parallelism));
+            }
+            Disturbance::FillStore { for_ms } => {
+                if self.has_broken_store() || !self.store.fill() {
+                    return self.tell("that cannot be done now");
+                }
+                self.after(for_ms, Due::EmptyStore);
+            }
+            Disturbance::BlockStore { for_ms } => {
+                if self.has_broken_store() {
+                    return self.tell("that cannot be done now");
+                }
+                self.store.swap();
+                self.after(for_ms, Due::RestoreStore);
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn mend_store(&mut self) {
+        let broken = |_: &(u64, u64), due: &mut Due| matches!(due, Due::EmptyStore | Due::RestoreStore);
+        let mending: Vec<_> = self.due.extract_if(.., broken).collect();
+        mending.into_iter().for_each(|(_, due)| self.act(due));
+    }
+
+    pub(super) fn has_broken_store(&self) -> bool {
+        self.due.values().any(|due| matches!(due, Due::EmptyStore | Due::RestoreStore))
+    }
+
+    pub(super) fn savepoint_directory(&mut self) -> PathBuf {
+        self.savepoints += 1;
+        self.sandbox.path().join(format!("savepoints-{}", self.savepoints))
+    }
+
+    pub(super) fn find(&self, target: Target) -> Option<Process> {
+        let mut found = self.sandbox.running(target.role);
+        if found.is_empty() {
+            return None;
+        }
+        let place = target.place as usize % found.len();
+        Some(found.swap_remove(place))
+    }
+
+    #[track_caller]
+    pub(super) fn kill(&mut self, targets: &[Target], away_ms: u64) {
+        let mut victims: Vec<_> = targets.iter().filter_map(|target| self.find(*target)).collect();
+        victims.dedup();
+        victims.iter().for_each(Process::kill);
+        eventually("killed processes to be gone", PATIENCE, || {
+            if victims.iter().all(Process::is_gone) { Ok(()) } else { Err("one lives") }
+        });
+        self.frozen.retain(|process| !victims.contains(process));
+        for victim in victims {
+            self.tell(format_args!("{:?} {} is dead", victim.role, victim.pid));
+            if victim.role == Role::JobManager {
+                self.session = None;
+                self.after(away_ms, Due::StartJobManager);
+            }
+            let is_it = |worker: &Worker| worker.process.pid().cast_signed() == victim.pid;
+            if let Some(place) = self.workers.iter().position(is_it) {
+                let worker = self.workers.swap_remove(place);
+                worker.process.kill();
+                self.after(away_ms, Due::StartWorker(worker.name));
+            }
+        }
+    }
+
+    pub(super) fn start_worker(&mut self, name: String) {
+        self.started_workers += 1;
+        let directory = self.sandbox.at(&format!("state/started/{}", self.started_workers));
+        let address = self.sandbox.at("state/session/jobmanager.address");
+        let id = format!("taskmanager.resource-id={name}");
+        let line = ["taskmanager", "--jobmanager-file", &address, "--work-dir", &directory, "--log-to-file", "-D", &id];
+        let process = self.sandbox.start_flott(line);
+        self.workers.push(Worker { name, process });
+    }
+}

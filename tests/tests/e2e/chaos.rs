@@ -1,0 +1,15 @@
+//! Two plans of the chaos runner; `cargo xtask chaos` runs more of them.
+
+use flott_tests::chaos::{Plan, run};
+
+/// A TaskManager, a job process and the JobManager stand still, checkpoints cannot be written, and the job goes on from a savepoint.
+#[test]
+fn windows_are_whole_though_processes_stand_still() {
+    println!("{}", run(&Plan::new(8)));
+}
+
+/// JobManagers are killed between savepoints, of which one stops the job.
+#[test]
+fn sessions_are_whole_though_job_managers_are_killed() {
+    println!("{}", run(&Plan::new(110)));
+}
