@@ -103,7 +103,7 @@ fn a_job_runs_on_while_slots_are_gathered_and_goes_on_from_a_fresh_checkpoint() 
     assert_eq!((rescale.checkpoint, rescale.pause_ms), (Some(CheckpointId(1)), Some(70)));
     let numbers: Vec<_> = rescale.vertices.iter().map(|vertex| (vertex.before, vertex.after)).collect();
     assert_eq!(numbers, [(2, 4), (2, 4)]);
-    assert_eq!(states(&cluster, "sink").iter().map(|(attempt, _)| *attempt).collect::<Vec<_>>(), [1, 1, 0, 0]);
+    assert_eq!(states(&cluster, "sink").iter().map(|(attempt, _)| *attempt).collect::<Vec<_>>(), [1, 1, 1, 1]);
     check_sound(&cluster);
     cluster.run_to_end();
     check_ended(&mut cluster, JobStatus::Finished);
@@ -141,11 +141,11 @@ fn attempts_of_a_subtask_never_have_a_number_twice() {
     let numbers =
         |cluster: &FakeCluster| states(cluster, "sink").iter().map(|(attempt, _)| *attempt).collect::<Vec<_>>();
     rescaled(&mut cluster, 1, 4);
-    assert_eq!(numbers(&cluster), [1, 1, 0, 0]);
+    assert_eq!(numbers(&cluster), [1, 1, 1, 1]);
     rescaled(&mut cluster, 2, 1);
     assert_eq!(numbers(&cluster), [2]);
     rescaled(&mut cluster, 3, 3);
-    assert_eq!(numbers(&cluster), [3, 2, 1]);
+    assert_eq!(numbers(&cluster), [3, 3, 3]);
 }
 
 #[test]
