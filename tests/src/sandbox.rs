@@ -83,7 +83,7 @@ impl Sandbox {
         sandbox
     }
 
-    /// Keeps the directory if the test fails, whatever [the environment](KEEP) says.
+    /// Keeps the directory if the test fails, whatever the environment says.
     #[must_use]
     pub fn kept_if_it_fails(mut self) -> Self {
         self.keep = true;

@@ -127,6 +127,8 @@ fn a_job_goes_on_from_its_checkpoint_with_another_job_manager() {
     let taken = sandbox.flott(["checkpoint", &job, "--json"]).success().json();
     sandbox.running(Role::JobManager).iter().for_each(Process::kill);
     sandbox.until_running(Role::JobManager, 0);
+    // Else they would be taken over as they are.
+    sandbox.running(Role::JobProcess).iter().for_each(Process::kill);
     drop(session);
     let session = sandbox.session(&[]);
     session.until_all_run(&job);
