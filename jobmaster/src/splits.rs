@@ -327,6 +327,18 @@ mod tests {
     }
 
     #[test]
+    fn shares_are_of_what_readers_had_left_too() {
+        let mut coordinator = SplitCoordinator::new(OperatorId::from_uid("source"), VertexIndex(0), 1);
+        let left = ["a", "b", "c", "d"].map(Bytes::from).to_vec();
+        let taken = TakenReader { attempt: reader(0), given: Vec::new(), left, is_dismissed: false };
+        assert!(coordinator.take_over(Some(Vec::new()), vec![taken], CheckpointId(1)));
+        coordinator.restarted(SubtaskIndex(0));
+        let answers: Vec<_> = (0..5).filter_map(|_| coordinator.request(reader(0))).collect();
+        assert_eq!(answers.iter().filter(|answer| answer.split.is_some()).count(), 4);
+        assert!(answers.iter().all(|answer| answer.share == 4), "{answers:?}");
+    }
+
+    #[test]
     fn a_fast_reader_may_read_all_splits_that_end() {
         assert_eq!(deal(5, 2, &[1; 6], true), [0, 5]);
         assert_eq!(deal(5, 2, &[1; 6], false), [3, 2]);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use flott_core::{
     checkpoint::{Barrier, Behind, SnapshotKind},
     failure::Failure,
-    id::{AttemptId, CheckpointId, JobMasterEpoch, OperatorId, ProcessId, SubtaskIndex, WorkerKey},
+    id::{AttemptId, CheckpointId, Digest, JobMasterEpoch, OperatorId, ProcessId, SubtaskIndex, WorkerKey},
     journal::Journal,
     message::{Deployment, Found, HostToJob, JobToHost, JobToWorker, TaskDeployment, WorkerToJob},
 };
@@ -190,6 +190,19 @@ fn what_does_not_fit_makes_the_job_start_over() {
         let deployment = Deployment { tasks: vec![task], edges: Vec::new(), processes: Vec::new() };
         journal.told(&JobToHost::Deploy(Box::new(deployment)));
     });
+    // Some of a region have heard that it starts over.
+    check_unfit(|next| {
+        let (_, _, attempt, _, journal) = next.reader();
+        let allocation = journal.tasks().next().unwrap().allocation;
+        let attempt = AttemptId { attempt: attempt.attempt.next(), ..attempt };
+        let task = TaskDeployment { attempt, allocation, parallelism: 2, max_parallelism: 128, restore: None };
+        let deployment = Deployment { tasks: vec![task], edges: Vec::new(), processes: Vec::new() };
+        journal.told(&JobToHost::Deploy(Box::new(deployment)));
+    });
+    // A checkpoint was complete that is not there any more.
+    check_unfit(|next| journals(next).for_each(|journal| journal.complete(CheckpointId(3))));
+    // The processes know other settings.
+    check_unfit(|next| next.found.values_mut().for_each(|(found, _)| found.configuration = Digest::of(b"other")));
     // Sources stand still behind a barrier.
     check_unfit(|next| {
         let barrier = Barrier { checkpoint: CheckpointId(1), kind: SnapshotKind::Savepoint, behind: Behind::Stop };
