@@ -1,5 +1,8 @@
 //! Carries messages between a JobMaster and its workers, and watches.
 
+mod owner;
+mod time;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -403,130 +406,6 @@ impl FakeCluster {
     /// Whether a message is on its way.
     pub fn is_busy(&self) -> bool {
         !self.to_master.is_empty() || !self.busy.is_empty()
-    }
-
-    /// Answers a manifest, if one was asked for.
-    pub fn persist(&mut self, result: Result<(), Failure>) {
-        self.persisted |= result.is_ok();
-        self.tell(Event::CommitPersisted(result));
-    }
-
-    /// Asks for another parallelism.
-    pub fn rescale(&mut self, number: u64, asked: RescaleRequest) {
-        self.tell(Event::Rescale { request: RequestId(number), asked });
-    }
-
-    /// Answers the scale that is to be written down, if one is.
-    pub fn persist_scale(&mut self, result: Result<(), Failure>) -> bool {
-        let Some(scale) = self.scaling.pop_front() else { return false };
-        if result.is_ok() {
-            self.scale = scale;
-        }
-        self.tell(Event::ScalePersisted(result));
-        true
-    }
-
-    /// Answers the checkpoint that is to be stored, if one is.
-    pub fn store(&mut self, result: Result<(), Failure>) -> bool {
-        let Some(manifest) = self.storing.pop_front() else { return false };
-        if result.is_ok() {
-            self.stored.push(Arc::clone(&manifest));
-        }
-        self.tell(Event::CheckpointStored { checkpoint: manifest.checkpoint, result });
-        true
-    }
-
-    /// The JobMaster dies, and another follows that knows what is stored; messages on their way are lost. The checkpoint that is
-    /// to be stored may be, though it was not told: if so, it `is_stored`. `spec` is what the first one was started with.
-    ///
-    /// # Panics
-    /// When the spec is refused.
-    pub fn replace_master(&mut self, spec: &JobSpec, is_stored: bool) {
-        if let Some(manifest) = self.storing.pop_front().filter(|_| is_stored) {
-            self.stored.push(manifest);
-        }
-        self.storing.clear();
-        if let Some(scale) = self.scaling.pop_front().filter(|_| is_stored) {
-            self.scale = scale;
-        }
-        self.scaling.clear();
-        let checkpoints =
-            self.stored.iter().filter(|manifest| manifest.kind == flott_snapshot::SnapshotKind::Checkpoint);
-        let mut spec = JobSpec { recovered: true, epoch: self.core.spec().epoch.next(), ..spec.clone() };
-        spec.scale.clone_from(&self.scale);
-        if let Some(latest) = checkpoints.max_by_key(|manifest| manifest.checkpoint) {
-            let directory = spec.snapshots.directory.clone().unwrap_or_default();
-            spec.snapshots.restore = Some(Arc::new(RestorePoint { manifest: Arc::clone(latest), directory }));
-            // Behind the claim.
-            spec.snapshots.next = latest.checkpoint.next().next();
-        }
-        if self.persisted {
-            spec.restored_commit = self.manifests.last().cloned();
-        }
-        self.manifests.clear();
-        self.to_master.clear();
-        self.to_workers.values_mut().for_each(VecDeque::clear);
-        self.busy.clear();
-        self.wake = None;
-        self.core = JobMasterCore::new(spec).expect("the spec of a test is good");
-        for (key, worker) in &mut self.workers {
-            let epoch = worker.epoch();
-            self.to_master.extend(worker.followed().map(|found| (key.clone(), epoch, found)));
-        }
-        self.alive.clear();
-        self.profile.forget_barriers();
-        self.unmatched = true;
-        self.tell(Event::Start);
-    }
-
-    /// Delivers all messages until none is left; tasks stand still.
-    pub fn settle(&mut self) {
-        loop {
-            while self.deliver() {}
-            if self.persists && !self.manifests.is_empty() && self.core.waits().contains(&crate::core::Wait::Manifest) {
-                self.persist(Ok(()));
-                continue;
-            }
-            return;
-        }
-    }
-
-    /// When the JobMaster wants to be woken.
-    pub fn wake(&self) -> Option<Millis> {
-        self.wake
-    }
-
-    /// Time goes on to what the JobMaster waits for; `false` if it waits for no time.
-    pub fn sleep(&mut self) -> bool {
-        let Some(at) = self.wake else { return false };
-        self.now = self.now.max(at);
-        self.tell(Event::Wake);
-        true
-    }
-
-    /// Messages arrive, and time goes on by so many milliseconds; the JobMaster is woken where it asked for it.
-    pub fn pass(&mut self, milliseconds: u64) {
-        self.settle();
-        let until = self.now.plus(milliseconds);
-        while let Some(at) = self.wake.filter(|at| *at <= until) {
-            self.now = self.now.max(at);
-            self.tell(Event::Wake);
-            self.settle();
-        }
-        self.now = until;
-    }
-
-    /// Lets everything go on until the job has ended, or nothing can.
-    pub fn run_to_end(&mut self) {
-        loop {
-            self.settle();
-            if !self.ended.is_empty() {
-                return;
-            }
-            if !self.work_all() && !self.is_busy() && !self.sleep() {
-                return;
-            }
-        }
     }
 
     /// A message that some earlier life of things might have sent, to see it dropped.

@@ -1,9 +1,9 @@
-//! A TaskManager with its slots, its process and the process's tasks.
+//! A TaskManager with its slots and its process.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, Mutex},
-};
+mod profile;
+mod tasks;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use flott_core::{
@@ -11,9 +11,8 @@ use flott_core::{
     failure::Failure,
     id::{
         AllocationId, AttemptId, CheckpointId, Digest, InstanceId, JobMasterEpoch, JobSecret, OperatorId, ProcessId,
-        SubtaskIndex, VertexId, WorkerId, WorkerKey,
+        WorkerId, WorkerKey,
     },
-    job_graph::{JobGraph, OperatorKind},
     journal::Journal,
     message::{
         Committable, Deployment, Found, HostToJob, JobSetup, JobToHost, JobToWorker, ProcessLocation, SlotGrant,
@@ -23,37 +22,7 @@ use flott_core::{
     view::{Accumulator, TaskMetrics},
 };
 
-/// What tasks of a job do.
-#[derive(Debug, Clone)]
-pub struct Profile {
-    /// Splits of each source.
-    pub splits: u32,
-    sources: BTreeMap<VertexId, OperatorId>,
-    sinks: BTreeMap<VertexId, OperatorId>,
-    /// What they store.
-    store: Arc<Mutex<FakeStore>>,
-}
-
-impl Profile {
-    /// Tasks of `graph`, whose sources have so many splits each.
-    pub fn of(graph: &JobGraph, splits: u32) -> Self {
-        let of_kind = |kind| {
-            let vertices = graph.vertices.iter();
-            vertices
-                .filter_map(|vertex| {
-                    let operator = vertex.operators.iter().find(|operator| operator.kind == kind)?;
-                    Some((vertex.id, operator.id))
-                })
-                .collect()
-        };
-        Self {
-            splits,
-            sources: of_kind(OperatorKind::Source),
-            sinks: of_kind(OperatorKind::Sink),
-            store: Arc::default(),
-        }
-    }
-}
+pub use profile::Profile;
 
 /// How a task or a commit goes.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,19 +31,6 @@ pub enum Outcome {
     Good,
     /// With this failure.
     Bad(Failure),
-}
-
-/// What tasks have stored, as all TaskManagers of a cluster see it.
-#[derive(Debug, Default)]
-pub struct FakeStore {
-    /// What a subtask had read at a barrier.
-    at: BTreeMap<(CheckpointId, VertexId, SubtaskIndex), Vec<Bytes>>,
-    /// The newest barrier that sources have given.
-    newest: Option<CheckpointId>,
-    /// What commits that went well have made visible.
-    visible: BTreeSet<Bytes>,
-    /// What an attempt has prepared on a TaskManager, in the latest process there.
-    prepared: BTreeMap<(AttemptId, WorkerId), Vec<Bytes>>,
 }
 
 #[derive(Debug, Clone)]
@@ -126,26 +82,6 @@ pub struct FakeWorker {
     pub aborted: u32,
     /// What attempts were told last of their alignment groups.
     pub aligned: BTreeMap<AttemptId, Option<i64>>,
-}
-
-impl Profile {
-    /// What an attempt has prepared.
-    pub fn prepared(&self, attempt: AttemptId, worker: &WorkerId) -> Vec<Bytes> {
-        let store = self.store.lock().unwrap();
-        store.prepared.get(&(attempt, worker.clone())).cloned().unwrap_or_default()
-    }
-
-    /// What commits that went well have made visible.
-    pub fn visible(&self) -> BTreeSet<Bytes> {
-        self.store.lock().unwrap().visible.clone()
-    }
-}
-
-impl Profile {
-    /// Another JobMaster numbers its barriers by itself.
-    pub fn forget_barriers(&self) {
-        self.store.lock().unwrap().newest = None;
-    }
 }
 
 impl FakeWorker {
@@ -364,210 +300,6 @@ impl FakeWorker {
             known: BTreeSet::new(),
         });
         WorkerToJob::ProcessReady(location)
-    }
-
-    fn host(&mut self, message: JobToHost) -> Vec<WorkerToJob> {
-        if let Some(process) = &mut self.process {
-            process.journal.told(&message);
-        }
-        match message {
-            JobToHost::Deploy(deployment) => self.deploy(&deployment),
-            JobToHost::Cancel(attempts) => attempts.into_iter().filter_map(|attempt| self.cancel(attempt)).collect(),
-            JobToHost::EnumerateSplits { attempt, source, .. } => {
-                let splits = (0..self.profile.splits).map(|split| Bytes::from(format!("{source}/{split}")));
-                let message = HostToJob::SplitsEnumerated { attempt, source, result: Ok(splits.collect()) };
-                self.says(message).into_iter().collect()
-            }
-            JobToHost::GroupWatermark { attempt, watermark } => {
-                self.aligned.insert(attempt, watermark);
-                Vec::new()
-            }
-            JobToHost::AssignSplit { attempt, split, .. } => {
-                if let Some(task) = self.task(attempt) {
-                    task.asked = false;
-                    match split {
-                        Some(split) => task.read.push(split),
-                        None => task.exhausted = true,
-                    }
-                }
-                Vec::new()
-            }
-            JobToHost::Snapshot { barrier, attempts, .. } => {
-                self.profile.store.lock().unwrap().newest = Some(barrier.checkpoint);
-                attempts.into_iter().filter_map(|attempt| self.snapshot(attempt, barrier.checkpoint)).collect()
-            }
-            JobToHost::Commit { round, committables } => {
-                self.committed.push(committables);
-                let result = match self.commits.pop_front() {
-                    Some(Outcome::Bad(failure)) => Err(failure),
-                    Some(Outcome::Good) | None => {
-                        let committed = self.committed.last().into_iter().flatten();
-                        let data = committed.map(|committable| committable.data.clone());
-                        self.profile.store.lock().unwrap().visible.extend(data);
-                        Ok(())
-                    }
-                };
-                self.says(HostToJob::Committed { round, result }).into_iter().collect()
-            }
-            JobToHost::Abort => {
-                self.aborted += 1;
-                self.says(HostToJob::Aborted { result: Ok(()) }).into_iter().collect()
-            }
-        }
-    }
-
-    fn says(&mut self, message: HostToJob) -> Option<WorkerToJob> {
-        let running = self.process.as_mut()?;
-        running.journal.said(&message);
-        let process = running.location.process;
-        Some(WorkerToJob::Host { process, message })
-    }
-
-    fn task(&mut self, attempt: AttemptId) -> Option<&mut Task> {
-        self.process.as_mut()?.tasks.get_mut(&attempt)
-    }
-
-    fn deploy(&mut self, deployment: &Deployment) -> Vec<WorkerToJob> {
-        let Some(process) = &mut self.process else { return Vec::new() };
-        for task in &deployment.tasks {
-            if process.known.insert(task.attempt) {
-                let state = ExecutionState::Deploying;
-                let store = self.profile.store.lock().unwrap();
-                let AttemptId { vertex, subtask, .. } = task.attempt;
-                let restore = task.restore.as_deref();
-                let had_finished = restore.is_some_and(|restore| restore.finished);
-                // There may be fewer subtasks now, or more.
-                let parts = store.at.iter().filter(|((checkpoint, of, part), _)| {
-                    restore.is_some_and(|restore| restore.origin.checkpoint == *checkpoint)
-                        && !had_finished
-                        && (*of, part.0 % task.parallelism) == (vertex, subtask.0)
-                });
-                let read = parts.flat_map(|(_, read)| read.clone()).collect();
-                let (barrier, exhausted) = (store.newest, had_finished);
-                let task_state = Task { barrier, had_finished, state, read, asked: false, exhausted };
-                process.tasks.insert(task.attempt, task_state);
-            }
-        }
-        Vec::new()
-    }
-
-    fn cancel(&mut self, attempt: AttemptId) -> Option<WorkerToJob> {
-        if self.is_stuck {
-            return None;
-        }
-        let process = self.process.as_mut()?;
-        let known = process.known.contains(&attempt);
-        if process.tasks.remove(&attempt).is_none() && known {
-            // It has said how it ended.
-            return None;
-        }
-        self.report(attempt, ExecutionState::Canceled, None)
-    }
-
-    fn report(&mut self, attempt: AttemptId, state: ExecutionState, failure: Option<Failure>) -> Option<WorkerToJob> {
-        self.says(HostToJob::TaskState(TaskStateChange {
-            attempt,
-            state,
-            failure,
-            metrics: TaskMetrics::default(),
-            committables: Vec::new(),
-            accumulators: BTreeMap::new(),
-        }))
-    }
-
-    /// A task goes on by one step: it initializes, runs, asks for splits, and finishes when there are none left. Tasks
-    /// that are not sources finish as soon as they run.
-    pub fn work(&mut self, attempt: AttemptId) -> Option<WorkerToJob> {
-        let source = self.profile.sources.get(&attempt.vertex).copied();
-        let newest = self.profile.store.lock().unwrap().newest;
-        let task = self.task(attempt)?;
-        match task.state {
-            ExecutionState::Deploying => {
-                task.state = ExecutionState::Initializing;
-                self.report(attempt, ExecutionState::Initializing, None)
-            }
-            ExecutionState::Initializing => {
-                task.state = ExecutionState::Running;
-                self.report(attempt, ExecutionState::Running, None)
-            }
-            ExecutionState::Running => match source {
-                None if !task.had_finished && task.barrier < newest => {
-                    newest.and_then(|newest| self.snapshot(attempt, newest))
-                }
-                Some(source) if !task.exhausted => {
-                    if task.asked {
-                        return None;
-                    }
-                    task.asked = true;
-                    self.says(HostToJob::RequestSplit { attempt, source })
-                }
-                Some(_) | None => self.finish(attempt),
-            },
-            ExecutionState::Created
-            | ExecutionState::Scheduled
-            | ExecutionState::Finished
-            | ExecutionState::Canceling
-            | ExecutionState::Canceled
-            | ExecutionState::Failed
-            | ExecutionState::Reconciling => None,
-        }
-    }
-
-    /// A running task comes to a barrier.
-    fn snapshot(&mut self, attempt: AttemptId, checkpoint: CheckpointId) -> Option<WorkerToJob> {
-        let sink = self.profile.sinks.get(&attempt.vertex).copied();
-        let is_orphan = self.is_orphan;
-        let task = self.task(attempt).filter(|task| task.state == ExecutionState::Running)?;
-        task.barrier = Some(checkpoint);
-        let read = task.read.clone();
-        if !is_orphan {
-            self.profile.store.lock().unwrap().at.insert((checkpoint, attempt.vertex, attempt.subtask), read);
-        }
-        let committable = sink.map(|sink| self.committable(sink, attempt, &format!(" at {checkpoint}")));
-        self.says(HostToJob::Snapshot(Box::new(SnapshotReport {
-            attempt,
-            checkpoint,
-            result: Ok(SubtaskState::default()),
-            committables: committable.map(|committable| (checkpoint, vec![committable])).into_iter().collect(),
-            figures: SnapshotFigures::default(),
-        })))
-    }
-
-    /// Something that nobody else prepares: attempts are counted anew where a job starts over under another JobMaster.
-    fn committable(&self, sink: OperatorId, attempt: AttemptId, when: &str) -> Committable {
-        let process = self.process.as_ref().map_or(ProcessId::from_bytes([0; 16]), |process| process.location.process);
-        let data = Bytes::from(format!("{attempt} in {process}{when}"));
-        let mut store = self.profile.store.lock().unwrap();
-        store.prepared.entry((attempt, self.key.worker.clone())).or_default().push(data.clone());
-        Committable { sink, attempt, data }
-    }
-
-    /// A task finishes: it tells which splits it has read, and what its sink has prepared; unless its subtask had finished before.
-    pub fn finish(&mut self, attempt: AttemptId) -> Option<WorkerToJob> {
-        let sink = self.profile.sinks.get(&attempt.vertex).copied();
-        let task = self.process.as_mut()?.tasks.remove(&attempt)?;
-        if task.had_finished {
-            return self.report(attempt, ExecutionState::Finished, None);
-        }
-        let read = task.read.iter().map(|split| String::from_utf8_lossy(split).into_owned()).collect();
-        let committable = sink.map(|sink| self.committable(sink, attempt, ""));
-        self.says(HostToJob::TaskState(TaskStateChange {
-            attempt,
-            state: ExecutionState::Finished,
-            failure: None,
-            metrics: TaskMetrics { records_read: task.read.len() as u64, ..TaskMetrics::default() },
-            committables: committable.into_iter().collect(),
-            accumulators: BTreeMap::from([
-                ("splits".to_owned(), Accumulator::List(read)),
-                ("tasks".to_owned(), Accumulator::LongCounter(1)),
-            ]),
-        }))
-    }
-
-    /// A task fails.
-    pub fn fail(&mut self, attempt: AttemptId, failure: Failure) -> Option<WorkerToJob> {
-        self.process.as_mut()?.tasks.remove(&attempt)?;
-        self.report(attempt, ExecutionState::Failed, Some(failure))
     }
 
     /// The JobMaster that it obeys.

@@ -165,19 +165,25 @@ fn kills_at_any_moment_leave_each_result_in_one_file_of_its_partition() {
     run.check();
 }
 
+/// Another JobManager, which finds a file in the place of the checkpoints until they are brought back.
+fn follow_without_checkpoints<'a>(sandbox: &'a Sandbox, run: &Run<'_>) -> (Session<'a>, impl Fn() + use<'a>) {
+    run.kill(Role::JobManager);
+    sandbox.until_running(Role::JobManager, 0);
+    let (place, aside) = (sandbox.at("checkpoints"), sandbox.write("aside", "not a directory"));
+    let swap = move || exchange(Path::new(&place), Path::new(&aside));
+    swap();
+    (sandbox.session(&[]), swap)
+}
+
 #[test]
 fn a_job_manager_that_cannot_reach_the_checkpoints_waits_for_them() {
     let sandbox = Sandbox::new();
     let run = Run::half_way(&sandbox);
-    run.kill(Role::JobManager);
-    sandbox.until_running(Role::JobManager, 0);
-    let (place, aside) = (sandbox.at("checkpoints"), sandbox.write("aside", "not a directory"));
-    exchange(Path::new(&place), Path::new(&aside));
-    let session = sandbox.session(&[]);
+    let (session, bring_back) = follow_without_checkpoints(&sandbox, &run);
     let failures = session.exceptions(&run.job);
     assert_eq!((session.state(&run.job).as_str(), failures.len()), ("INITIALIZING", 1));
     assert!(failures[0].to_string().contains("Not a directory"), "{failures:?}");
-    exchange(Path::new(&place), Path::new(&aside));
+    bring_back();
     session.until_all_run(&run.job);
     let run = Run { session, ..run };
     run.go_on();
@@ -188,15 +194,11 @@ fn a_job_manager_that_cannot_reach_the_checkpoints_waits_for_them() {
 fn a_job_whose_checkpoints_cannot_be_reached_can_be_cancelled() {
     let sandbox = Sandbox::new();
     let run = Run::half_way(&sandbox);
-    run.kill(Role::JobManager);
-    sandbox.until_running(Role::JobManager, 0);
-    let (place, aside) = (sandbox.at("checkpoints"), sandbox.write("aside", "not a directory"));
-    exchange(Path::new(&place), Path::new(&aside));
-    let session = sandbox.session(&[]);
+    let (session, bring_back) = follow_without_checkpoints(&sandbox, &run);
     session.cancel(&run.job);
     session.stop();
-    exchange(Path::new(&place), Path::new(&aside));
-    assert!(!checkpoints(Path::new(&place)).is_empty(), "they stay");
+    bring_back();
+    assert!(!checkpoints(Path::new(&sandbox.at("checkpoints"))).is_empty(), "they stay");
 }
 
 #[test]

@@ -1,0 +1,172 @@
+//! Savepoints, and what becomes of what they hold.
+
+use super::*;
+
+#[test]
+fn a_savepoint_is_nothing_that_a_restart_goes_back_to() {
+    let mut cluster = checkpointed(word_count(), ONCE);
+    cluster.tell(savepoint(1, Behind::GoOn));
+    cluster.settle();
+    sinks_work(&mut cluster);
+    cluster.store(Ok(()));
+    assert_eq!(cluster.answered.pop().unwrap().1.unwrap().location, "/savepoints/s");
+    let source = attempt(&cluster, "source", 0);
+    cluster.fail(source, Failure::user("division by zero"));
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert_eq!(cluster.ended[0].checkpoints.restored, 0);
+}
+
+#[test]
+fn a_manifest_holds_what_earlier_ones_have_not_made_visible_yet() {
+    let mut cluster = checkpointed(word_count(), OFTEN);
+    for worker in cluster.workers.values_mut() {
+        worker.commits.extend(std::iter::repeat_n(Outcome::Bad(Failure::environment("disk full")), 3));
+    }
+    for _ in 0..3 {
+        collect(&mut cluster);
+        cluster.store(Ok(()));
+        cluster.settle();
+    }
+    assert!(cluster.visible().is_empty());
+    let [first, second, third] = &cluster.stored[..] else { panic!("{} are stored", cluster.stored.len()) };
+    assert_eq!([data(first).len(), data(second).len(), data(third).len()], [2, 4, 6]);
+    assert!(data(third).is_superset(&data(second)) && data(second).is_superset(&data(first)));
+    let all = data(third);
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert!(cluster.visible().is_superset(&all));
+}
+
+#[test]
+fn a_job_that_is_cancelled_while_its_last_savepoint_is_stored_is_cancelled() {
+    for cause in [Event::Cancel, Event::Wake] {
+        let mut cluster = checkpointed(word_count(), ONCE);
+        cluster.tell(savepoint(1, Behind::Stop));
+        cluster.settle();
+        sinks_work(&mut cluster);
+        let is_cancelled = matches!(cause, Event::Cancel);
+        cluster.tell(cause);
+        if !is_cancelled {
+            let worker = cluster.workers.keys().next().cloned().unwrap();
+            cluster.kill_process(&worker);
+        }
+        cluster.settle();
+        cluster.store(Ok(()));
+        cluster.run_to_end();
+        check_ended(&mut cluster, if is_cancelled { JobStatus::Canceled } else { JobStatus::Finished });
+        assert_eq!(cluster.visible(), data(&cluster.stored[0]));
+    }
+}
+
+#[test]
+fn a_job_that_is_cancelled_does_not_wait_for_ever_for_its_store() {
+    let mut cluster = checkpointed(word_count(), ONCE);
+    collect(&mut cluster);
+    cluster.tell(Event::Cancel);
+    cluster.settle();
+    cluster.pass(59_999);
+    assert_eq!(cluster.core.status(), JobStatus::Cancelling);
+    cluster.pass(1);
+    check_ended(&mut cluster, JobStatus::Canceled);
+    // Nobody knows whether the checkpoint holds them.
+    assert_eq!(cluster.workers.values().map(|worker| worker.aborted).sum::<u32>(), 0);
+    let view = &cluster.ended[0];
+    assert!(view.checkpoints.holds_results);
+    assert!(view.exceptions[0].failure.to_string().contains("60000 ms"), "{:?}", view.exceptions);
+}
+
+#[test]
+fn the_results_of_a_stopped_job_are_visible_though_all_its_processes_die() {
+    let mut cluster = checkpointed(word_count(), ONCE);
+    cluster.tell(savepoint(1, Behind::Stop));
+    cluster.settle();
+    sinks_work(&mut cluster);
+    cluster.persists = false;
+    cluster.store(Ok(()));
+    cluster.settle();
+    assert!(cluster.visible().is_empty(), "first it is written down that the job ends so");
+    for worker in cluster.workers.keys().cloned().collect::<Vec<_>>() {
+        cluster.kill_worker(&worker);
+    }
+    cluster.persists = true;
+    cluster.add_worker(2);
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert_eq!(cluster.visible(), data(&cluster.stored[0]));
+}
+
+#[test]
+fn what_a_savepoint_holds_is_not_removed_with_the_job() {
+    for checkpoint_follows in [false, true] {
+        let mut cluster = checkpointed(word_count(), ONCE);
+        cluster.tell(savepoint(1, Behind::GoOn));
+        cluster.settle();
+        sinks_work(&mut cluster);
+        cluster.store(Ok(()));
+        if checkpoint_follows {
+            collect(&mut cluster);
+            cluster.store(Ok(()));
+        }
+        cluster.tell(Event::Cancel);
+        cluster.run_to_end();
+        check_ended(&mut cluster, JobStatus::Canceled);
+        let aborted = cluster.workers.values().map(|worker| worker.aborted).sum::<u32>();
+        assert_eq!(aborted, u32::from(checkpoint_follows));
+        assert_eq!(cluster.visible().is_superset(&data(&cluster.stored[0])), checkpoint_follows);
+    }
+}
+
+#[test]
+fn a_job_that_stops_with_a_savepoint_has_finished() {
+    let mut cluster = checkpointed(word_count(), ONCE);
+    cluster.tell(savepoint(1, Behind::Stop));
+    cluster.settle();
+    assert_eq!(cluster.barriers[&CheckpointId(1)].behind, Behind::Stop);
+    sinks_work(&mut cluster);
+    cluster.store(Ok(()));
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert!(cluster.answered[0].1.is_ok());
+    assert_eq!(cluster.stored[0].committables.len(), 2);
+    assert_eq!(cluster.visible(), data(&cluster.stored[0]));
+    // What writers have left that the savepoint does not hold.
+    assert_eq!(cluster.workers.values().map(|worker| worker.aborted).sum::<u32>(), 1);
+}
+
+#[test]
+fn what_writers_have_left_is_removed_though_the_only_process_dies_over_it() {
+    let mut cluster = cluster(spec(word_count(), ONCE));
+    let worker = cluster.add_worker(2);
+    start_tasks(&mut cluster);
+    cluster.tell(savepoint(1, Behind::Stop));
+    cluster.settle();
+    sinks_work(&mut cluster);
+    cluster.store(Ok(()));
+    let removes = |cluster: &FakeCluster| cluster.core.waits().iter().any(|wait| matches!(wait, Wait::Abort { .. }));
+    for _ in 0..1000 {
+        if removes(&cluster) {
+            break;
+        }
+        if !cluster.deliver() {
+            cluster.persist(Ok(()));
+        }
+    }
+    assert!(removes(&cluster), "{:?}", cluster.core.waits());
+    cluster.kill_process(&worker);
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert_eq!(cluster.workers[&worker].aborted, 1);
+}
+
+#[test]
+fn a_job_whose_last_savepoint_fails_goes_back_and_runs_on() {
+    let mut cluster = checkpointed(word_count(), ONCE);
+    cluster.tell(savepoint(1, Behind::Drain));
+    cluster.settle();
+    sinks_work(&mut cluster);
+    cluster.store(Err(Failure::environment("disk full")));
+    assert!(cluster.answered[0].1.is_err());
+    assert_eq!(cluster.core.status(), JobStatus::Restarting);
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert_eq!(cluster.ended[0].restarts, 1);
+}
