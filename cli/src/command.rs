@@ -8,6 +8,7 @@ use crate::{
 mod cancel;
 mod checkpoint;
 mod docs;
+mod holder;
 mod jobmanager;
 mod list;
 mod logs;

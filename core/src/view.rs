@@ -153,6 +153,29 @@ pub struct JobView {
     pub rescales: Vec<RescaleView>,
 }
 
+impl JobView {
+    /// A job that was accepted and has ended so, of which nothing else is known.
+    pub fn ended(job: JobId, name: String, status: JobStatus, accepted_at: u64, now: u64) -> Self {
+        Self {
+            job,
+            name,
+            status,
+            started_at: accepted_at,
+            ended_at: Some(now),
+            entered: BTreeMap::from([(JobStatus::Initializing, accepted_at), (status, now)]),
+            vertices: Vec::new(),
+            failure: None,
+            exceptions: Vec::new(),
+            exceptions_truncated: false,
+            restarts: 0,
+            accumulators: BTreeMap::new(),
+            pending: Vec::new(),
+            checkpoints: CheckpointsView::default(),
+            rescales: Vec::new(),
+        }
+    }
+}
+
 /// A vertex with its subtasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VertexView {

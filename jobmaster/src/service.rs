@@ -303,21 +303,6 @@ impl Shared {
 /// What is left to say of a job whose JobMaster panicked.
 fn crashed(job: JobId, name: String, accepted_at: Millis, failure: Failure) -> JobView {
     let now = Clock::start().now().max(accepted_at);
-    JobView {
-        job,
-        name,
-        status: JobStatus::Failed,
-        started_at: accepted_at.0,
-        ended_at: Some(now.0),
-        entered: [(JobStatus::Initializing, accepted_at.0), (JobStatus::Failed, now.0)].into(),
-        vertices: Vec::new(),
-        failure: Some(failure),
-        exceptions: Vec::new(),
-        exceptions_truncated: false,
-        restarts: 0,
-        accumulators: Default::default(),
-        pending: Vec::new(),
-        checkpoints: Default::default(),
-        rescales: Vec::new(),
-    }
+    let ended = JobView::ended(job, name, JobStatus::Failed, accepted_at.0, now.0);
+    JobView { failure: Some(failure), ..ended }
 }

@@ -5,20 +5,14 @@ use serde_json::json;
 
 use crate::{
     arguments::{Arguments, Checkpoint},
-    cluster::Place,
-    command::wait::unknown,
+    command::holder::holder,
     exit::{Code, CommandResult},
     operation, output, rest,
-    settings::Settings,
-    state_dir::StateDir,
 };
 
 pub async fn run(arguments: &Arguments, options: &Checkpoint) -> CommandResult {
-    let settings = Settings::load(arguments)?;
-    let state = StateDir::open(arguments.state_dir.as_deref())?;
     let job = rest::job_id(&options.job)?;
-    let place = Place::of(options.target.jobmanager.as_deref(), &settings.config, &state).await?;
-    let Some(client) = place.holding(job).await? else { return Err(unknown(job, &place, &state)) };
+    let (client, _) = holder(arguments, &options.target, job).await?;
     let as_json = options.json.json;
     if !as_json {
         println!("Triggering checkpoint for job {job}.");

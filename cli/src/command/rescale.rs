@@ -5,21 +5,15 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     arguments::{Arguments, Rescale},
-    cluster::Place,
-    command::wait::unknown,
+    command::holder::holder,
     exit::{Code, CommandResult},
     operation, output,
     rest::{self, Client},
-    settings::Settings,
-    state_dir::StateDir,
 };
 
 pub async fn run(arguments: &Arguments, options: &Rescale) -> CommandResult {
-    let settings = Settings::load(arguments)?;
-    let state = StateDir::open(arguments.state_dir.as_deref())?;
     let job = rest::job_id(&options.job)?;
-    let place = Place::of(options.target.jobmanager.as_deref(), &settings.config, &state).await?;
-    let Some(client) = place.holding(job).await? else { return Err(unknown(job, &place, &state)) };
+    let (client, _) = holder(arguments, &options.target, job).await?;
     let as_json = options.json.json;
     let mut body = json!({ "vertices": vertices(&client, &job.to_string(), &options.vertices).await? });
     if let Some(parallelism) = options.parallelism {

@@ -5,21 +5,16 @@ use serde_json::json;
 
 use crate::{
     arguments::{Arguments, Stop},
-    cluster::Place,
-    command::wait::{self, unknown},
+    command::{holder::holder, wait},
     exit::{Code, CommandResult, End},
     operation, output, rest,
-    settings::Settings,
     state_dir::StateDir,
 };
 
 pub async fn run(arguments: &Arguments, options: &Stop) -> CommandResult {
-    let settings = Settings::load(arguments)?;
-    let state = StateDir::open(arguments.state_dir.as_deref())?;
     let job = rest::job_id(&options.job)?;
     let directory = options.savepoint_path.as_deref().map(operation::absolute).transpose()?;
-    let place = Place::of(options.target.jobmanager.as_deref(), &settings.config, &state).await?;
-    let Some(client) = place.holding(job).await? else { return Err(unknown(job, &place, &state)) };
+    let (client, state) = holder(arguments, &options.target, job).await?;
     let as_json = options.json.json;
     if !as_json {
         let how = if options.drain { "Draining" } else { "Suspending" };

@@ -267,21 +267,9 @@ impl Dispatcher {
 pub(super) fn failed(job: JobId, name: String, accepted_at: u64, failure: Failure) -> JobView {
     let now = now_ms();
     JobView {
-        job,
-        name,
-        status: JobStatus::Failed,
-        started_at: accepted_at,
-        ended_at: Some(now),
-        entered: BTreeMap::from([(JobStatus::Initializing, accepted_at), (JobStatus::Failed, now)]),
-        vertices: Vec::new(),
         failure: Some(failure.clone()),
         exceptions: vec![ExceptionView { at: now, failure, concurrent: Vec::new() }],
-        exceptions_truncated: false,
-        restarts: 0,
-        accumulators: BTreeMap::new(),
-        pending: Vec::new(),
-        checkpoints: Default::default(),
-        rescales: Vec::new(),
+        ..JobView::ended(job, name, JobStatus::Failed, accepted_at, now)
     }
 }
 

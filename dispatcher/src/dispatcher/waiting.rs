@@ -4,7 +4,7 @@
 //! over something that passes. So they are shown as INITIALIZING, with the reason, and tried again until they start, are
 //! cancelled, or the next JobManager has them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use flott_core::{
     failure::{Domain, Failure, Retry},
@@ -85,23 +85,9 @@ fn trouble(failure: Failure) -> ExceptionView {
 
 /// The view of a job that was cancelled while it waited. What its sinks have prepared stays: its checkpoints may hold it.
 fn cancelled(begin: &Begin, failure: Failure) -> JobView {
-    let now = now_ms();
-    let accepted_at = begin.accepted_at;
+    let name = begin.graph.name.clone();
     JobView {
-        job: begin.graph.job_id,
-        name: begin.graph.name.clone(),
-        status: JobStatus::Canceled,
-        started_at: accepted_at,
-        ended_at: Some(now),
-        entered: BTreeMap::from([(JobStatus::Initializing, accepted_at), (JobStatus::Canceled, now)]),
-        vertices: Vec::new(),
-        failure: None,
         exceptions: vec![trouble(failure)],
-        exceptions_truncated: false,
-        restarts: 0,
-        accumulators: BTreeMap::new(),
-        pending: Vec::new(),
-        checkpoints: Default::default(),
-        rescales: Vec::new(),
+        ..JobView::ended(begin.graph.job_id, name, JobStatus::Canceled, begin.accepted_at, now_ms())
     }
 }
