@@ -1,6 +1,6 @@
 //! What parallelism a running job is asked for, and whether it may have it. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flott_core::{
     failure::Failure,
@@ -99,12 +99,13 @@ impl Target {
         Scale { vertices: vertices.collect() }
     }
 
-    /// What `request` makes of `current`: of each vertex as many as it may have.
+    /// What `request` makes of `current`: as many as may be of each vertex that it names, and of others what there is.
     ///
     /// # Errors
     /// When it cannot be.
     pub fn new(spec: &JobSpec, current: &Scale, request: &RescaleRequest) -> Result<Self, RescaleError> {
         let mut scale = current.clone();
+        let mut asked: BTreeSet<VertexId> = request.vertices.keys().copied().collect();
         if request.parallelism.is_none() && request.vertices.is_empty() {
             return Err(RescaleError::Nothing);
         }
@@ -122,6 +123,7 @@ impl Target {
             for id in open {
                 if let Some(vertex) = scale.vertices.get_mut(&id) {
                     vertex.bounds = ParallelismBounds::exactly(parallelism);
+                    asked.insert(id);
                 }
             }
         }
@@ -139,7 +141,9 @@ impl Target {
                 let max = entry.max_parallelism;
                 return Err(JobMasterError::Parallelism { vertex: name(), parallelism: 0, max }.into());
             }
-            entry.parallelism = upper;
+            if !(lower..=upper).contains(&entry.parallelism) || asked.contains(&vertex.id) {
+                entry.parallelism = upper;
+            }
         }
         let resolved = Resolved::with(&spec.graph, spec.default_parallelism, &Overrides::of(&scale))?;
         Ok(Self { resolved, scale })

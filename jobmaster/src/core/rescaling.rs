@@ -176,7 +176,11 @@ impl JobMasterCore {
         self.return_slots(surplus);
         let now = self.now.0;
         self.rescales.note(|view| (view.ended_at, view.failure) = (Some(now), Some(failure.clone())));
-        let failure = Failure::environment("the job was not rescaled").because(failure);
+        let outcome = match rescaling.stage {
+            Stage::Gathering | Stage::Checkpointing { .. } | Stage::Persisting => "the job was not rescaled",
+            Stage::Stopping { .. } | Stage::Starting { .. } => "the job ended while it was being rescaled",
+        };
+        let failure = Failure::environment(outcome).because(failure);
         self.actions.push(Action::RescaleAnswered { request: rescaling.request, result: Err(failure) });
     }
 
@@ -259,8 +263,16 @@ impl JobMasterCore {
                 if self.checkpoints.is_under_way(checkpoint) && self.now < until {
                     return false;
                 }
-                // It has failed, or takes too long. (When it is complete, that is told.)
-                self.go_on_from_latest()
+                // It has failed, or takes too long. (When it is complete, that is told.) Tasks that have ended could not start
+                // while nobody knows which checkpoint is the latest.
+                if !self.checkpoints.is_storing() {
+                    return self.go_on_from_latest();
+                }
+                if self.now >= until {
+                    let message = "the store does not say whether the checkpoint to go on from is complete";
+                    self.give_up_rescale(&Failure::environment(message));
+                }
+                false
             }
             Some(Stage::Persisting) => false,
             Some(Stage::Stopping { since }) => {
@@ -291,7 +303,7 @@ impl JobMasterCore {
             rescaling.target.clone()
         } else if !is_late {
             return false;
-        } else if let Some(fitted) = rescaling.target.fitted(&self.spec, &given).filter(changes) {
+        } else if let Some(fitted) = rescaling.target.fitted(&self.spec, &given) {
             fitted
         } else {
             let failure = self.slots_not_gathered();
@@ -321,7 +333,14 @@ impl JobMasterCore {
 
     fn slots_not_gathered(&self) -> Failure {
         let waited = self.gathering_since().map_or(0, |since| self.now.since(since));
-        let mut failure = Failure::environment(format!("there were not enough slots for it within {waited} ms"));
+        let given = self.slots.held_where(|worker| self.processes.host(worker).is_some());
+        let count = |slots: &BTreeMap<ResourceProfile, u32>| slots.values().sum::<u32>();
+        let wanted = self.rescales.current.as_ref().map_or(0, |current| count(&current.slots));
+        let message = format!(
+            "there were not enough slots for it within {waited} ms (slot.request.timeout): it takes {wanted}, and there are {}",
+            count(&given)
+        );
+        let mut failure = Failure::environment(message);
         for reason in self.pending.iter().take(8) {
             failure = failure.because(&reason.reason);
         }
@@ -349,6 +368,12 @@ impl JobMasterCore {
     }
 
     fn persist(&mut self, target: Target) -> bool {
+        let given = self.slots.held_where(|worker| self.processes.host(worker).is_some());
+        if !target.changes(self.graph.resolved()).is_empty() && !suffice(&given, &target.slots()) {
+            let message = "slots that had been gathered for it, or their processes, are gone again";
+            self.give_up_rescale(&Failure::environment(message));
+            return false;
+        }
         self.actions.push(Action::PersistScale(target.scale.clone()));
         if let Some(rescaling) = &mut self.rescales.current {
             rescaling.target = target;

@@ -204,6 +204,60 @@ fn within_bounds_a_job_takes_the_slots_there_are() {
 }
 
 #[test]
+fn bounds_that_allow_for_what_there_is_are_kept_though_no_slots_come() {
+    let mut cluster = checkpointed(word_count(), ONCE);
+    let bounds = ParallelismBounds { lower: 1, upper: 4 };
+    let vertices = ["source", "sink"].map(|name| (TestGraph::id(name), bounds));
+    cluster.rescale(1, RescaleRequest { parallelism: None, vertices: vertices.into() });
+    cluster.pass(cluster.core.spec().timeouts.slot_request);
+    assert!(cluster.persist_scale(Ok(())));
+    assert_eq!(answer(&cluster, 1), Some(Ok(0)), "nothing starts over");
+    let view = cluster.core.view();
+    assert_eq!((view.vertices[0].parallelism, view.vertices[0].bounds), (2, Some(bounds)));
+    // What is not named later stays as it is.
+    let sink =
+        RescaleRequest { parallelism: None, vertices: [(TestGraph::id("sink"), ParallelismBounds::exactly(1))].into() };
+    let target = cluster.core.rescale_target(&sink).unwrap();
+    assert_eq!(target.scale.vertices[&TestGraph::id("source")].parallelism, 2);
+    check_sound(&cluster);
+}
+
+#[test]
+fn tasks_are_not_ended_while_the_store_is_silent() {
+    let mut cluster = checkpointed(word_count(), ONCE);
+    cluster.pass(1_000);
+    sinks_work(&mut cluster);
+    assert!(cluster.store(Ok(())));
+    cluster.rescale(1, all(1));
+    cluster.settle();
+    sinks_work(&mut cluster);
+    assert_eq!(cluster.storing.len(), 1);
+    cluster.pass(cluster.core.spec().timeouts.rescale_checkpoint);
+    let told = answer(&cluster, 1).unwrap().unwrap_err();
+    assert!(told.contains("the store does not say"), "{told}");
+    assert_eq!((cluster.core.status(), cluster.live().count()), (JobStatus::Running, 4));
+    assert!(cluster.scaling.is_empty());
+}
+
+#[test]
+fn slots_that_are_lost_again_before_the_tasks_end_cost_the_job_nothing() {
+    let mut cluster = checkpointed(word_count(), ONCE);
+    let extra = cluster.add_worker(2);
+    cluster.rescale(1, all(4));
+    cluster.settle();
+    assert!(!cluster.barriers.is_empty(), "slots and processes are there");
+    cluster.kill_worker(&extra);
+    cluster.settle();
+    sinks_work(&mut cluster);
+    cluster.store(Ok(()));
+    let told = answer(&cluster, 1).unwrap().unwrap_err();
+    assert!(told.contains("are gone again"), "{told}");
+    assert!(cluster.scaling.is_empty());
+    assert_eq!((cluster.core.status(), cluster.live().count()), (JobStatus::Running, 4));
+    check_sound(&cluster);
+}
+
+#[test]
 fn a_checkpoint_that_fails_leaves_the_latest_to_go_on_from() {
     let mut cluster = checkpointed(word_count(), ONCE);
     cluster.rescale(1, all(1));
