@@ -34,6 +34,10 @@ use crate::{
 
 /// Pause before what a store has refused is tried again.
 pub(super) const AGAIN: Duration = Duration::from_secs(1);
+/// How long a store may take to say which checkpoints of a job there are. All jobs of an earlier life wait for the slowest.
+const OPENING: Duration = Duration::from_secs(30);
+/// How long the end of a job waits for its checkpoints to be removed.
+const DISCARDING: Duration = Duration::from_secs(60);
 /// What a TaskManager has on top of `task.cancellation.timeout` to kill a process that does not obey.
 const KILL_GRACE_MS: u64 = 15_000;
 /// Settings of the cluster that are none of a job's business.
@@ -138,7 +142,11 @@ impl Dispatcher {
         // Its processes write where the JobMaster reads, whatever directory each of them runs in.
         let root = Directory::open(&root, &S3Options::default()).map_err(Failure::from)?.location().to_owned();
         begin.configuration.insert(checkpointing::DIR.key().to_owned(), root.clone());
-        let (keeper, spec) = CheckpointKeeper::open(&root, begin.graph.job_id, begin.epoch, &recovery).await?;
+        let opening = CheckpointKeeper::open(&root, begin.graph.job_id, begin.epoch, &recovery);
+        let (keeper, spec) = tokio::time::timeout(OPENING, opening).await.map_err(|_| {
+            let wait = OPENING.as_secs();
+            Failure::environment(format!("the store of its checkpoints, {root}, did not answer within {wait} s"))
+        })??;
         Ok((Some(keeper), spec))
     }
 
@@ -211,7 +219,9 @@ impl Dispatcher {
             }
             // Not before: a job that is taken up again needs them.
             if let Some(keeper) = obsolete {
-                keeper.discard().await;
+                if tokio::time::timeout(DISCARDING, keeper.discard()).await.is_err() {
+                    tracing::warn!(%job, "the checkpoints of a job that has ended are not removed in time; they stay");
+                }
             }
             this.write_archive(&view).await;
             this.inner.control.resign(job, epoch);

@@ -33,7 +33,9 @@ impl Dispatcher {
         self.inner.tasks.spawn(async move {
             tracing::warn!(%job, %failure, "the checkpoints of a job cannot be reached; trying again until they can");
             loop {
-                if this.note_trouble(job, epoch, &failure) || begin.cancelled {
+                let is_cancelled = this.note_trouble(job, epoch, &failure) || begin.cancelled;
+                // What has decided to finish does so: its last results are in no checkpoint.
+                if is_cancelled && begin.manifest.is_none() {
                     let view = cancelled(&begin, failure);
                     this.archive(leading, epoch, Arc::new(view), None);
                     return;
