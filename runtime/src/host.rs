@@ -381,10 +381,11 @@ impl Shared {
     fn finish(&self, info: &Arc<TaskInfo>, state: ExecutionState, failure: Option<Failure>, prepared: Prepared) {
         let mut attempts = self.attempts.lock();
         attempts.running.remove(&info.attempt);
-        self.snapshots.forget(info.attempt);
         attempts.ended.insert(info.attempt, failure.clone());
         drop(attempts);
         self.say(info, state, failure, prepared);
+        // Not before: the report of a cut that is stored just now would tell of a task that runs, without what its sinks prepared.
+        self.snapshots.forget(info.attempt);
     }
 
     fn say(&self, info: &TaskInfo, state: ExecutionState, failure: Option<Failure>, prepared: Prepared) {
