@@ -53,13 +53,13 @@ impl<T: Data> Stream<T> {
         self.write_files(FileSink::text(directory))
     }
 
-    /// Writes each record as a line of JSON to files in `directory`, which appear when the job has succeeded. See
-    /// [`FileSink`].
+    /// Writes each record as a line of JSON to files in `directory`, which appear with each checkpoint, and when the job has
+    /// succeeded. See [`FileSink`].
     pub fn write_json_lines(&self, directory: impl Into<PathBuf>) -> StreamSink {
         self.write_files(FileSink::json_lines(directory))
     }
 
-    /// Writes to files that appear when the job has succeeded.
+    /// Writes to files that appear with each checkpoint, and when the job has succeeded.
     pub fn write_files(&self, sink: FileSink<T>) -> StreamSink {
         let directory = self.env.resolve(sink.directory());
         self.ended(self.end("Files", sink.at(directory.clone()), Some(directory)))

@@ -7,7 +7,9 @@ use flott_runtime::{batch::Data, error::UserError};
 use super::{FileEncoder, FileFormat, PartFile};
 
 /// Records as rows: structs with a line of their fields' names at the beginning of each file; tuples, which have no names,
-/// without. Fields are quoted where they must be; a record in a record, a map or a list of its own is refused.
+/// without. Fields are quoted where they must be. A map is refused; so is a record or list within a struct whose fields have a
+/// header, but without one its fields just follow each other. All records are to have the same fields: where some are left out
+/// (`skip_serializing_if`), the others stand in their columns.
 ///
 /// ```
 /// use flott::{Csv, FileSink};

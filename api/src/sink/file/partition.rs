@@ -34,7 +34,12 @@ impl PartitionPath {
     /// Adds directories: one, or several with `/` between them.
     pub fn push(&mut self, path: impl Display) -> &mut Self {
         self.slash();
+        let begin = self.text.len();
         self.write(format_args!("{path}"));
+        if self.text.len() == begin {
+            // Of the first nothing would be seen.
+            self.problem.get_or_insert_with(|| "it has an empty segment".to_owned());
+        }
         self
     }
 
@@ -242,6 +247,8 @@ mod tests {
         }
         // Nothing is no segment.
         assert!(path(|path| _ = path.push("a").push("").push("b")).unwrap_err().contains("empty segment"));
+        assert!(path(|path| _ = path.push("").push("b")).unwrap_err().contains("empty segment"));
+        assert!(path(|path| _ = path.push("")).unwrap_err().contains("empty segment"));
         assert!(path(|path| _ = path.push("/a")).is_err());
     }
 

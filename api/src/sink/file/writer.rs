@@ -20,6 +20,9 @@ use crate::sink::{
     staging::{Place, Room, cannot},
 };
 
+/// Characters of a path that is refused.
+const PATH_SHOWN_MAX: usize = 200;
+
 /// Records that an encoder is given at once, at most: the size of a file is looked at in between.
 const RECORDS_AT_ONCE: usize = 64;
 
@@ -161,7 +164,9 @@ impl<T: Data> Writer<T> {
                 continue;
             }
             next.check().map_err(|problem| {
-                let message = format!("a record cannot go to partition {:?}: {problem}", next.text());
+                // It may be of any length.
+                let shown: String = next.text().chars().take(PATH_SHOWN_MAX).collect();
+                let message = format!("a record cannot go to partition {shown:?}: {problem}");
                 Box::new(Failure::user(message).fatal())
             })?;
             self.write_to(last.text(), &records[begin..at], now)?;
