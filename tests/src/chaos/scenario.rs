@@ -79,7 +79,9 @@ fn undisturbed(sandbox: &Sandbox, plan: &Plan) -> Output {
     let output = sandbox.path().join("undisturbed");
     let arguments = arguments(plan, &output).into_iter().chain(["batch=true".to_owned()]);
     sandbox.program(&binary("chaos-program"), arguments).success();
-    Output::read(&[output])
+    let expected = Output::read(&[output]);
+    assert!(expected.lines() > 0, "the program wrote nothing, which anything is equal to");
+    expected
 }
 
 fn arguments(plan: &Plan, output: &Path) -> Vec<String> {
