@@ -218,10 +218,10 @@ impl Dispatcher {
                 }
             }
             // Not before: a job that is taken up again needs them.
-            if let Some(keeper) = obsolete {
-                if tokio::time::timeout(DISCARDING, keeper.discard()).await.is_err() {
-                    tracing::warn!(%job, "the checkpoints of a job that has ended are not removed in time; they stay");
-                }
+            if let Some(keeper) = obsolete
+                && tokio::time::timeout(DISCARDING, keeper.discard()).await.is_err()
+            {
+                tracing::warn!(%job, "the checkpoints of a job that has ended are not removed in time; they stay");
             }
             this.write_archive(&view).await;
             this.inner.control.resign(job, epoch);
