@@ -1,6 +1,6 @@
 # The two commands of the README, and what is checked besides. Needs Rust, a C compiler and make.
 
-.PHONY: demo test check
+.PHONY: demo test check kubernetes
 
 # Counts the words of a book on a cluster that is started for it, and shows the ten most frequent.
 demo:
@@ -11,14 +11,24 @@ demo:
 	@echo "The ten most frequent words of Newton's Opticks:"
 	@cat target/demo-output/* | sort -k2,2nr -k1,1 | head
 
-# All tests. The end-to-end tests run the real binaries, so these are built first.
+# The Kubernetes that tests run against, unless it is there: some ten minutes and 5 GB of disk. Needs Go. docs/dev/kubernetes.md
+kubernetes:
+	cargo xtask kubernetes build
+
+# All tests. The end-to-end tests run the real binaries, so these are built first. What cannot be run here is said.
 test:
 	cargo build --workspace
+	@if command -v java > /dev/null && command -v mvn > /dev/null; then cargo xtask kafka fetch; fi
 	cargo test --workspace
+	cargo test -p flott-runtime --features disk --lib state
+	cargo test -p flott --features disk --test recovery
+	cargo test -p flott-tests --features disk --test disk
 	@if command -v "$${FLOTT_MOTO_SERVER:-moto_server}" > /dev/null; then \
-		cargo test -p flott-snapshot --features s3 --test s3; \
+		cargo test -p flott-snapshot --features s3 --test s3 && \
+		cargo test -p flott-tests --features s3 --test s3; \
 	else \
-		echo "SKIPPED: 4 tests of checkpoints in S3, for want of moto_server (pip install 'moto[server]')" >&2; \
+		echo "SKIPPED 9 tests of checkpoints in S3: moto_server is wanted (pip install 'moto[server]')" \
+			| tee -a "$${FLOTT_SKIPPED:-/dev/null}" >&2; \
 	fi
 
 # What is denied besides failing tests: other formatting, lints, broken docs, arrows up the floors, stale references.

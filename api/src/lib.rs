@@ -80,7 +80,7 @@ pub use function::{
 };
 pub use result::JobResult;
 pub use sink::{
-    Collected, Csv, FileEncoder, FileFormat, FileSink, PartFile, PartitionPath, Sink, SinkTask, SinkWriter,
+    Collected, Csv, FileEncoder, FileFormat, FileSink, PartFile, PartitionPath, Share, Sink, SinkTask, SinkWriter,
 };
 pub use source::GeneratorSource;
 pub use stream::{

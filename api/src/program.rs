@@ -78,10 +78,14 @@ impl PlannedProgram {
         }
     }
 
-    fn sink(&self, sink: OperatorId) -> Option<(OperatorName, &dyn Commit)> {
-        let place = *self.places.get(&sink)?;
-        let Body::One(body) = &self.graph.nodes.get(place)?.body else { return None };
-        Some((self.name(place), body.commit()?))
+    fn committing(&self, operator: OperatorId) -> Option<(OperatorName, &dyn Commit)> {
+        let place = *self.places.get(&operator)?;
+        let commit = match &self.graph.nodes.get(place)?.body {
+            Body::Source(body) => body.commit()?,
+            Body::One(body) => body.commit()?,
+            Body::Two(_) => return None,
+        };
+        Some((self.name(place), commit))
     }
 }
 
@@ -96,6 +100,11 @@ impl JobProgram for PlannedProgram {
         let Some(&head) = self.heads.get(&vertex) else {
             return Err(internal(format!("the program has no vertex {vertex}")));
         };
+        for edge in self.graph.inputs(head) {
+            if let Some(index) = edge.index {
+                edge.body.rule(index, &mut wiring);
+            }
+        }
         match &self.graph.nodes[head].body {
             Body::Source(body) => {
                 let outputs = self.outputs(head, &mut wiring)?;
@@ -130,7 +139,7 @@ impl JobProgram for PlannedProgram {
         // One sink that fails does not keep the others from trying; the first failure is told.
         let mut outcome = Ok(());
         for (sink, prepared) in &by_sink {
-            let done = match self.sink(*sink) {
+            let done = match self.committing(*sink) {
                 Some((name, commit)) => commit.commit(self.job, prepared).map_err(|failure| named(failure, &name)),
                 None => Err(internal(format!("the program has no sink {sink}"))),
             };
@@ -138,7 +147,7 @@ impl JobProgram for PlannedProgram {
         }
         outcome?;
         for sink in by_sink.into_keys() {
-            if let Some((name, commit)) = self.sink(sink) {
+            if let Some((name, commit)) = self.committing(sink) {
                 commit.settle(self.job).map_err(|failure| named(failure, &name))?;
             }
         }
@@ -148,7 +157,7 @@ impl JobProgram for PlannedProgram {
     fn abort(&self) -> TaskResult {
         let mut outcome = Ok(());
         for node in &self.graph.nodes {
-            if let Some((name, commit)) = self.sink(node.id) {
+            if let Some((name, commit)) = self.committing(node.id) {
                 outcome = outcome.and(commit.abort(self.job).map_err(|failure| named(failure, &name)));
             }
         }

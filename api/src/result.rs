@@ -38,23 +38,7 @@ impl JobResult {
 
     /// Of a job that was planned and has not run: there is nothing in it.
     pub(crate) fn unknown(job: JobId, name: String, plan: u64, operators: BTreeMap<NodeIndex, OperatorId>) -> Self {
-        let view = JobView {
-            job,
-            name,
-            status: JobStatus::Finished,
-            started_at: 0,
-            ended_at: Some(0),
-            entered: BTreeMap::new(),
-            vertices: Vec::new(),
-            failure: None,
-            exceptions: Vec::new(),
-            exceptions_truncated: false,
-            restarts: 0,
-            accumulators: BTreeMap::new(),
-            pending: Vec::new(),
-            checkpoints: Default::default(),
-            rescales: Vec::new(),
-        };
+        let view = JobView { entered: BTreeMap::new(), ..JobView::ended(job, name, JobStatus::Finished, 0, 0) };
         Self::new(Arc::new(view), plan, operators)
     }
 

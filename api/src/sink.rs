@@ -13,7 +13,10 @@ mod file;
 mod print;
 mod staging;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use flott_core::{failure::Failure, id::JobId};
@@ -47,6 +50,11 @@ pub trait Sink: Send + Sync + 'static {
     /// When there can be no writer; the task fails.
     fn open(&self, task: &SinkTask) -> TaskResult<Box<dyn SinkWriter<Self::Item>>>;
 
+    /// Which writer is told what of that which writers have given in [`snapshot`](SinkWriter::snapshot).
+    fn share(&self) -> Share {
+        Share::Each
+    }
+
     /// Makes visible what writers have prepared. Called in one process, many times in the life of a job: for each checkpoint
     /// that is complete, and at the end, each time with what has been prepared since; and again there or elsewhere if it failed
     /// or its success was not heard of, also when later ones have come since. A repeat must be harmless. Writers of other parts
@@ -79,6 +87,15 @@ pub trait Sink: Send + Sync + 'static {
     }
 }
 
+/// How what writers remember is shared out to those that go on from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// Each element goes to one writer.
+    Each,
+    /// Every writer is told all elements.
+    All,
+}
+
 /// The subtask that a writer writes for.
 #[derive(Debug, Clone)]
 pub struct SinkTask {
@@ -95,6 +112,26 @@ pub trait SinkWriter<T>: Send {
     /// # Errors
     /// When records cannot be written; the task fails.
     fn write(&mut self, batch: &mut Batch<T>) -> TaskResult;
+
+    /// Whether it takes more. Asked before each batch after the first, and before each barrier and the end after
+    /// [`flush`](Self::flush); until it is ready, the task waits and takes nothing. Asked besides whenever the task waits for
+    /// whatever reason, so that a writer whose receiver is gone can say so. If it is pending, the waker has been taken.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<TaskResult> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// A barrier has come, or the end: what was written is to be sent to whoever receives it.
+    /// [`poll_ready`](Self::poll_ready) is pending until it is there; then come [`snapshot`](Self::snapshot) and
+    /// [`prepare_commit`](Self::prepare_commit), or [`finish`](Self::finish). Does not block.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn flush(&mut self) -> TaskResult {
+        Ok(())
+    }
 
     /// The alarm of the task ([`TaskInfo::alarm`]) has rung: processing time is `now`. Any operator of the task may have set it, and
     /// who waits for a later time sets it again.
@@ -129,8 +166,8 @@ pub trait SinkWriter<T>: Send {
     }
 
     /// At each barrier, before [`prepare_commit`](Self::prepare_commit): what the writer remembers of the records that it has
-    /// taken and that no commit shows, in elements which other subtasks may take over one by one. Most writers remember
-    /// nothing.
+    /// taken and that no commit shows, in elements which other subtasks may take over one by one, or all of them: see
+    /// [`Sink::share`]. Most writers remember nothing.
     ///
     /// # Errors
     /// When it cannot be encoded; the snapshot fails.

@@ -12,6 +12,7 @@ use crate::exit::{Code, End};
 mod old;
 mod rescale;
 mod snapshots;
+pub mod state;
 
 pub use rescale::Rescale;
 pub use snapshots::{Cancel, Checkpoint, Restore, Savepoint, Stop};
@@ -62,6 +63,9 @@ pub enum Command {
     Checkpoint(Checkpoint),
     /// Changes the parallelism of a job that runs.
     Rescale(Rescale),
+    /// Reads savepoints and checkpoints as data.
+    #[command(subcommand)]
+    State(state::State),
     /// Things to do with jobs.
     #[command(subcommand)]
     Jobs(Jobs),
@@ -79,6 +83,17 @@ pub struct Target {
     /// the configured address, else the running session of this user, else `local`.
     #[arg(short = 'm', long = "jobmanager", value_name = "WHERE")]
     pub jobmanager: Option<String>,
+    /// Same as `-m`, in Flink's newer spelling: `local`, `remote`, `cluster`, and on Kubernetes `kubernetes-session` or
+    /// `kubernetes-application`, of which `-D kubernetes.cluster-id=NAME` says which.
+    #[arg(short = 't', long = "target", value_name = "TARGET", conflicts_with = "jobmanager")]
+    pub deployment_target: Option<String>,
+}
+
+impl Target {
+    /// What was named.
+    pub fn named(&self) -> Option<&str> {
+        self.jobmanager.as_deref().or(self.deployment_target.as_deref())
+    }
 }
 
 /// A program with its arguments.
@@ -93,7 +108,8 @@ pub struct Program {
     /// Name of the job instead of the program's own choice.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// The program, an executable built with the `flott` crate, and its arguments.
+    /// The program, an executable built with the `flott` crate, and its arguments. On a Kubernetes cluster of its own also
+    /// `local:///PATH`, which is in the image.
     #[arg(value_name = "PROGRAM", trailing_var_arg = true)]
     pub program: Vec<OsString>,
 }
@@ -103,9 +119,6 @@ pub struct Program {
 pub struct Run {
     #[command(flatten)]
     pub target: Target,
-    /// Same as `-m`, in Flink's newer spelling: `local`, `remote`, `cluster`.
-    #[arg(short = 't', long = "target", value_name = "TARGET", conflicts_with = "jobmanager")]
-    pub deployment_target: Option<String>,
     /// Returns once the job is accepted and has begun.
     #[arg(short = 'd', long)]
     pub detached: bool,
@@ -188,10 +201,37 @@ pub struct WritePlan {
 pub enum Session {
     /// Starts the session cluster and returns when it answers.
     Start(SessionStart),
-    /// Cancels its jobs and ends it.
-    Stop(Json),
+    /// Cancels its jobs and ends it. On Kubernetes it removes any cluster of that id, whole or half made.
+    Stop(SessionNamed),
     /// Says whether it runs, and where.
-    Status(Json),
+    Status(SessionNamed),
+}
+
+/// Where a session cluster is.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Backend {
+    /// `process` (a session of this user on this host) or `kubernetes` (of which `-D kubernetes.cluster-id=NAME` says
+    /// which); the same as `-D cluster.backend=…`.
+    #[arg(long, value_name = "BACKEND")]
+    pub backend: Option<SessionBackend>,
+}
+
+/// A backend that a session is started with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SessionBackend {
+    /// Processes of this host.
+    Process,
+    /// Pods.
+    Kubernetes,
+}
+
+/// `flott session stop|status`
+#[derive(Debug, Clone, Copy, Args)]
+pub struct SessionNamed {
+    #[command(flatten)]
+    pub backend: Backend,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 /// `flott session start`
@@ -203,6 +243,8 @@ pub struct SessionStart {
     /// Slots per TaskManager.
     #[arg(short = 's', long, value_name = "N")]
     pub slots: Option<u32>,
+    #[command(flatten)]
+    pub backend: Backend,
     #[command(flatten)]
     pub json: Json,
 }
@@ -230,9 +272,36 @@ pub struct JobManager {
     /// Logs to the cluster's log directory instead of standard error.
     #[arg(long, hide = true)]
     pub log_to_file: bool,
+    /// Whoever starts this JobManager starts it again until its job has ended, so SIGTERM leaves the job to the next one
+    /// (exit code 143) instead of cancelling it. The state of the ended job stays, and the exit code says how it ended:
+    /// 0 finished, 2 failed, 4 cancelled.
+    #[arg(long, requires = "job_graph")]
+    pub supervised: bool,
     /// Ends when standard input does: with the client of an attached run, who holds its other end.
     #[arg(long, hide = true)]
     pub ends_with_client: bool,
+    /// Waits for this job to be submitted over REST, runs it, and ends with it. Whoever starts this JobManager starts it again
+    /// until that is so: SIGTERM leaves the job to the next one (exit code 143).
+    #[arg(long, value_name = "JOB-ID", conflicts_with_all = ["job_graph", "application"])]
+    pub await_job: Option<String>,
+    /// How long that job may be in coming.
+    #[arg(long, value_name = "DURATION", default_value = "5 min", requires = "await_job")]
+    pub patience: String,
+    /// Plans this program, runs its job and ends with it; started again as with `--await-job`. Its arguments come last.
+    #[arg(long, value_name = "FILE", requires = "job_id", conflicts_with = "job_graph")]
+    pub application: Option<PathBuf>,
+    /// The id that the program's job gets.
+    #[arg(long, value_name = "JOB-ID", requires = "application")]
+    pub job_id: Option<String>,
+    /// The program's entry, if it has several.
+    #[arg(long, value_name = "ENTRY", requires = "application")]
+    pub class: Option<String>,
+    /// Where to write how the one job has ended, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub outcome_file: Option<PathBuf>,
+    /// Arguments of the program.
+    #[arg(value_name = "ARGUMENTS", last = true, requires = "application")]
+    pub arguments: Vec<String>,
 }
 
 /// `flott taskmanager`

@@ -17,7 +17,9 @@ use flott_core::{
 use reqwest::Method;
 
 use crate::{
+    arguments::Target,
     exit::{Code, CommandResult, End},
+    kubernetes::{self, Kubernetes},
     rest::{Client, RestError},
     settings,
     state_dir::{ClusterDir, StateDir, private_dir},
@@ -77,10 +79,15 @@ pub enum Place {
 }
 
 impl Place {
-    /// By `-m`, else by configuration, else all clusters of this user.
-    pub async fn of(target: Option<&str>, config: &Configuration, state: &StateDir) -> CommandResult<Self> {
+    /// By `-m` or `-t`, else by configuration, else all clusters of this user.
+    pub async fn of(target: &Target, config: &Configuration, state: &StateDir) -> CommandResult<Self> {
+        let target = target.named();
+        if kubernetes::is_meant(target, config) {
+            return Ok(Self::One(Kubernetes::of(config).await?.client(config).await?));
+        }
         match target {
-            Some("local" | "cluster" | "yarn-cluster") | None => {}
+            Some("remote") => return Ok(Self::One(Client::new(&configured(config), token(config))?)),
+            Some("local" | "cluster" | "yarn-cluster" | "yarn-per-job" | "yarn-application") | None => {}
             Some(address) => return Ok(Self::One(Client::new(address, token(config))?)),
         }
         if target.is_none() && is_configured(config) {

@@ -17,6 +17,7 @@ mod rescale;
 mod run;
 mod savepoint;
 mod session;
+mod state;
 mod stop;
 mod taskmanager;
 mod wait;
@@ -58,6 +59,7 @@ async fn client(arguments: &Arguments) -> CommandResult {
         Command::Savepoint(options) => savepoint::run(arguments, options).await,
         Command::Checkpoint(options) => checkpoint::run(arguments, options).await,
         Command::Rescale(options) => rescale::run(arguments, options).await,
+        Command::State(options) => state::run(arguments, options).await,
         Command::Jobs(options) => wait::run(arguments, options).await,
         Command::Logs(options) => logs::run(arguments, options).await,
         Command::Jobmanager(_) | Command::Taskmanager(_) | Command::Docs(_) => Ok(Code::Done),

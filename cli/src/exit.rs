@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use crate::rest::RestError;
+use crate::{kubernetes, rest::RestError};
 
 /// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub enum Code {
     Cancelled = 4,
     /// A wait ran out.
     TimedOut = 5,
+    /// A JobManager led, and another one does now: it is to be started again, to stand by.
+    Deposed = 75,
+    /// A supervised JobManager has left its job to the next one at SIGTERM: 128 and the number of the signal.
+    Terminated = 143,
 }
 
 impl From<Code> for ExitCode {
@@ -75,7 +79,8 @@ impl<E: Into<anyhow::Error>> From<E> for End {
         let error = error.into();
         let code = match error.downcast_ref::<RestError>() {
             Some(RestError::Unreachable { .. }) => Code::Unreachable,
-            Some(RestError::Refused(_) | RestError::Strange { .. }) | None => Code::Usage,
+            Some(RestError::Refused(_) | RestError::Strange { .. }) => Code::Usage,
+            None => kubernetes::code_of(&error).unwrap_or(Code::Usage),
         };
         Self { code, error, plain: false }
     }

@@ -15,7 +15,8 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 pub fn start(file: Option<(&Path, u64)>) -> anyhow::Result<()> {
     let filter = match std::env::var(environment::LOG) {
         Ok(text) => EnvFilter::try_new(&text).with_context(|| format!("{}={text:?}", environment::LOG))?,
-        Err(_) => EnvFilter::new("info"),
+        // What kube says there is said again, with what it was about, by whoever asked.
+        Err(_) => EnvFilter::new("info,kube_client::client::builder=off"),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match file {

@@ -11,6 +11,9 @@
 //! - [`follow`]: watches a job to its end
 //! - [`pending`]: why a job waits
 //! - [`cluster`]: finds clusters, starts and ends them
+//! - [`kubernetes`]: the same for clusters on Kubernetes
+//! - [`ended`]: what the JobManager of one job leaves behind of it
+//! - [`interrupt`]: the signals that end a client
 //! - [`log`]: where daemons log
 //! - [`output`]: what commands print
 //! - [`command`]: one file per verb
@@ -18,8 +21,11 @@
 mod arguments;
 mod cluster;
 mod command;
+mod ended;
 mod exit;
 mod follow;
+mod interrupt;
+mod kubernetes;
 mod log;
 mod operation;
 mod output;

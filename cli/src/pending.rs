@@ -18,7 +18,8 @@ pub struct Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "waiting for {} slots ({}): {}", self.slots_missing, self.profile, self.reason)
+        let slots = if self.slots_missing == 1 { "slot" } else { "slots" };
+        write!(f, "waiting for {} {slots} ({}): {}", self.slots_missing, self.profile, self.reason)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The JobManager's REST endpoint, seen from a client.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
+use flott_kubernetes::cluster::forward::Forward;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -12,8 +13,13 @@ use crate::exit::CommandResult;
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// What it is called.
     address: String,
+    /// What is dialled.
+    dialled: String,
     token: Option<String>,
+    /// The way there, for as long as it is used.
+    way: Option<Arc<Forward>>,
 }
 
 /// An answer that is an error.
@@ -79,13 +85,20 @@ impl Client {
     /// A client for the JobManager at HOST:PORT.
     pub fn new(address: &str, token: Option<String>) -> anyhow::Result<Self> {
         let address = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
+        flott_rpc::tls::provide();
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
             // A JobManager is reached directly: a proxy for the outside world must not get its token.
             .no_proxy()
             .build()
             .context("the HTTP client cannot be set up")?;
-        Ok(Self { http, address: address.to_owned(), token })
+        Ok(Self { http, address: address.to_owned(), dialled: address.to_owned(), token, way: None })
+    }
+
+    /// A client for the JobManager at HOST:PORT, which only a way through the API server leads to.
+    pub fn through(way: Forward, address: &str, token: Option<String>) -> anyhow::Result<Self> {
+        let dialled = way.address().to_string();
+        Ok(Self { dialled, way: Some(Arc::new(way)), ..Self::new(address, token)? })
     }
 
     /// HOST:PORT.
@@ -95,6 +108,9 @@ impl Client {
 
     /// Whether it is on this machine, for all that its address says.
     pub fn is_on_this_host(&self) -> bool {
+        if self.way.is_some() {
+            return false;
+        }
         let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
         let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
         host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
@@ -107,7 +123,7 @@ impl Client {
 
     /// A request with the token.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        let request = self.http.request(method, format!("http://{}{path}", self.address));
+        let request = self.http.request(method, format!("http://{}{path}", self.dialled));
         match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -155,6 +171,8 @@ impl Client {
             reason = cause.to_string();
             source = cause.source();
         }
+        // What happened at the other end of the way says more than that nothing came out of this one.
+        reason = self.way.as_ref().and_then(|way| way.trouble()).unwrap_or(reason);
         RestError::Unreachable { address: self.address.clone(), reason }
     }
 }

@@ -40,6 +40,22 @@ pub enum Behind {
     Drain,
 }
 
+/// Whether a barrier goes past records that wait, which are then part of the snapshot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overtaking {
+    /// It stays in its place in each stream, and inputs wait for each other.
+    #[default]
+    Never,
+    /// So it is until somebody has waited for so long with it; from there on it overtakes.
+    After {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// At once.
+    Now,
+}
+
 /// The point of a stream at which a snapshot cuts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Barrier {
@@ -49,6 +65,22 @@ pub struct Barrier {
     pub kind: SnapshotKind,
     /// What follows it.
     pub behind: Behind,
+    /// Whether it goes past what waits.
+    #[serde(default)]
+    pub overtaking: Overtaking,
+}
+
+impl Barrier {
+    /// The same, past all that waits.
+    #[must_use]
+    pub fn hurried(self) -> Self {
+        Self { overtaking: Overtaking::Now, ..self }
+    }
+
+    /// Whether it may come to overtake.
+    pub fn may_overtake(self) -> bool {
+        self.overtaking != Overtaking::Never
+    }
 }
 
 /// A file of state that a task has stored. It never changes.
@@ -68,6 +100,9 @@ pub struct StateFile {
 pub struct SubtaskState {
     /// Its state: a whole one, then what changed, in order. Empty if it has none.
     pub files: Vec<StateFile>,
+    /// Records that its barrier has overtaken, in its inputs and outputs.
+    #[serde(default)]
+    pub in_flight: Vec<StateFile>,
     /// What its sources have left of the splits that they read, each as a split that begins where the snapshot cuts.
     pub splits: Vec<(OperatorId, Vec<Bytes>)>,
 }
@@ -103,6 +138,12 @@ pub struct SnapshotFigures {
     pub stored_bytes: u64,
     /// Bytes of all files it needs.
     pub state_bytes: u64,
+    /// Bytes of records that were processed between the first barrier of an input and the last, as far as they were encoded.
+    pub processed_bytes: u64,
+    /// Bytes of records that its barrier has overtaken.
+    pub persisted_bytes: u64,
+    /// Whether its barrier has overtaken, or was about to.
+    pub unaligned: bool,
 }
 
 /// Which snapshot something starts from. No two that are complete are called the same.
@@ -125,6 +166,9 @@ pub struct TaskRestore {
     pub directory: String,
     /// Those that it may need something of, in order of vertices and subtasks.
     pub parts: Vec<RestorePart>,
+    /// Where records are that were under way to its vertex.
+    #[serde(default)]
+    pub in_flight: Vec<StateFile>,
     /// Whether the subtask had finished: it has nothing more to do but to say so.
     pub finished: bool,
     /// Whether state that no operator asks for is left behind, rather than refused.

@@ -17,6 +17,7 @@
 //! - [`journal`]: what a TaskManager notes for the JobMaster after this one
 //! - [`codec`]: the binary format of records, state and control messages
 //! - [`json`]: where in a JSON document an error lies
+//! - [`schema`]: what encodings of a type look like
 //! - [`sealed`]: JSON documents with a format, a version and a checksum
 //! - [`config`]: every configuration key, declared once
 //! - [`units`]: byte sizes and durations as people write them
@@ -32,6 +33,7 @@ pub mod json;
 pub mod key_group;
 pub mod message;
 pub mod resource;
+pub mod schema;
 pub mod sealed;
 pub mod status;
 pub mod topology;

@@ -24,7 +24,7 @@ pub use checkpoint::{
     CheckpointStatus, CheckpointView, CheckpointsSummary, CheckpointsView, Extent, FigureSummary, Percentiles,
     RestoredView, SubtaskSnapshotView, VertexSnapshotView,
 };
-pub use rescale::{RescaleView, VertexRescaleView};
+pub use rescale::{RescaleCause, RescaleView, VertexRescaleView};
 
 /// Figures of one attempt. Those that count are cumulative since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,7 +27,10 @@ mod submit;
 mod waiting;
 
 use std::path::PathBuf;
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use flott_core::{
     config::Configuration,
@@ -46,6 +49,7 @@ use crate::{
     blobs::BlobStore,
     control::Control,
     error::Error,
+    ha::SharedPrograms,
     history::Retention,
     operations::Operations,
     stores::{JobStore, StoreError},
@@ -57,15 +61,25 @@ pub struct Dispatcher {
     inner: Arc<Inner>,
 }
 
+/// How a Dispatcher is set up.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub configuration: Configuration,
+    pub retention: Retention,
+    /// Where the end of each job is written for people and clients to read when this JobManager is gone.
+    pub archive_directory: Option<PathBuf>,
+    /// Where checkpoints go of jobs that name no directory.
+    pub checkpoint_directory: String,
+    /// Whether it takes job after job.
+    pub is_session: bool,
+}
+
 #[derive(Debug)]
 struct Inner {
-    configuration: Configuration,
-    retention: Retention,
-    /// Where the end of each job is written for people and clients to read when this JobManager is gone.
-    archive_directory: Option<PathBuf>,
-    /// Where checkpoints go of jobs that name no directory.
-    checkpoint_directory: PathBuf,
+    setup: Setup,
     blobs: BlobStore,
+    /// Programs where other JobManagers find them.
+    programs: Option<SharedPrograms>,
     control: Control,
     started: watch::Sender<Start>,
     jobs: Mutex<Jobs>,
@@ -82,8 +96,23 @@ struct Inner {
 /// How far the start is.
 #[derive(Clone)]
 enum Start {
+    /// Another leads, at this address if it is known.
+    StandingBy(Option<String>),
     Opening,
     Ready(Leading),
+    Ending,
+}
+
+/// How far the JobManager is, for who supervises it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It stands by, and passes requests on to the one that leads.
+    StandingBy,
+    /// It opens its store and takes up what an earlier one has left.
+    Opening,
+    /// It takes jobs.
+    Leading,
+    /// It takes no more.
     Ending,
 }
 
@@ -98,6 +127,7 @@ pub(crate) struct Leading {
 impl std::fmt::Debug for Start {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::StandingBy(leader) => f.debug_tuple("StandingBy").field(leader).finish(),
             Self::Opening => f.write_str("Opening"),
             Self::Ready(leading) => f.debug_tuple("Ready").field(&leading.leader).finish(),
             Self::Ending => f.write_str("Ending"),
@@ -107,20 +137,11 @@ impl std::fmt::Debug for Start {
 
 impl Dispatcher {
     /// A Dispatcher that waits for its store.
-    pub fn new(
-        configuration: Configuration,
-        retention: Retention,
-        archive_directory: Option<PathBuf>,
-        checkpoint_directory: PathBuf,
-        blobs: BlobStore,
-        control: Control,
-    ) -> Self {
+    pub(crate) fn new(setup: Setup, blobs: BlobStore, programs: Option<SharedPrograms>, control: Control) -> Self {
         let inner = Inner {
-            configuration,
-            retention,
-            archive_directory,
-            checkpoint_directory,
+            setup,
             blobs,
+            programs,
             control,
             started: watch::Sender::new(Start::Opening),
             jobs: Mutex::default(),
@@ -146,13 +167,62 @@ impl Dispatcher {
         self.leading().await.map(|_| ())
     }
 
+    /// How far it is, now.
+    pub(crate) fn stage(&self) -> Stage {
+        match &*self.inner.started.borrow() {
+            Start::StandingBy(_) => Stage::StandingBy,
+            Start::Opening => Stage::Opening,
+            Start::Ready(_) if self.inner.draining.load(Ordering::Acquire) => Stage::Ending,
+            Start::Ready(_) => Stage::Leading,
+            Start::Ending => Stage::Ending,
+        }
+    }
+
+    /// Another leads, at this address if it is known.
+    pub(crate) fn stand_by(&self, leader: Option<String>) {
+        self.inner.started.send_replace(Start::StandingBy(leader));
+    }
+
+    /// None leads but this one, which is about to.
+    pub(crate) fn open(&self) {
+        self.inner.started.send_replace(Start::Opening);
+    }
+
+    /// The address of the one that leads, if this one stands by and it is known. Else `None` within.
+    pub(crate) fn stands_by(&self) -> Option<Option<String>> {
+        match &*self.inner.started.borrow() {
+            Start::StandingBy(leader) => Some(leader.clone()),
+            Start::Opening | Start::Ready(_) | Start::Ending => None,
+        }
+    }
+
+    /// Waits until it stands otherwise than it does now. Cancel-safe.
+    pub(crate) async fn stands_otherwise(&self) {
+        // A sender that is gone has ended, and this Dispatcher has it.
+        let _ = self.inner.started.subscribe().changed().await;
+    }
+
     async fn leading(&self) -> Result<Leading, Error> {
         let mut started = self.inner.started.subscribe();
-        let known = started.wait_for(|start| !matches!(start, Start::Opening)).await;
+        let known = started.wait_for(|start| !matches!(start, Start::Opening | Start::StandingBy(_))).await;
         match known.map(|start| start.clone()) {
             Ok(Start::Ready(leading)) => Ok(leading),
             _ => Err(Error::Ending),
         }
+    }
+
+    /// Whether a job runs here or is remembered.
+    pub(crate) fn knows(&self, job: JobId) -> bool {
+        self.inner.jobs.lock().by_id.contains_key(&job)
+    }
+
+    /// Waits until a job is known. Cancel-safe.
+    pub(crate) async fn known(&self, job: JobId) -> Result<(), Error> {
+        let mut changes = self.inner.jobs.lock().changes();
+        while !self.knows(job) {
+            changes.changed().await.map_err(|_| Error::Ending)?;
+        }
+        Ok(())
     }
 
     /// Waits until a job is archived, and says how it ended. Cancel-safe.

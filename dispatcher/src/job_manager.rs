@@ -2,15 +2,19 @@
 //!
 //! The endpoint listens before the store is open, so that a client's first request is waited with, not refused. The end
 //! goes the other way round: jobs, workers, store, endpoint.
+//!
+//! # Layout
+//! - `life`: what happens between the first request and the last: standing by, leading, ending
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+mod life;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use flott_core::{
     config::keys::{rest as keys, security},
     id::JobId,
     status::JobStatus,
 };
-use flott_resource_manager::{ResourceManagerHandle, ResourceManagerService};
 use tokio::{
     net::TcpListener,
     sync::watch,
@@ -18,18 +22,21 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use life::Life;
+
 use crate::{
     address,
     blobs::{BlobError, BlobStore},
     control::Control,
-    dispatcher::{Dispatcher, Leading},
+    dispatcher::{Dispatcher, Setup},
     error::Error,
+    ha::SharedPrograms,
     jars::JarStore,
-    options::{BackendContext, Options, SingleJob},
-    planner::Planner,
+    options::Options,
+    planner::{PlanError, Planner},
     rest::{self, Access, Context, OpenToAll},
     server,
-    stores::{JobStore, SledStore, StoreError},
+    stores::StoreError,
 };
 
 /// Why a JobManager cannot start, or has ended early.
@@ -76,6 +83,9 @@ pub enum StartError {
         /// Why not.
         cause: std::io::Error,
     },
+    /// The one job's program gives no job.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// The Dispatcher refused.
     #[error(transparent)]
     Dispatcher(#[from] Error),
@@ -98,6 +108,17 @@ pub enum Outcome {
         /// How it ended.
         status: JobStatus,
     },
+    /// The one job has not come.
+    NoJob {
+        /// Its id.
+        job: JobId,
+        /// For how long it was waited.
+        waited: Duration,
+    },
+    /// It led, and does not any more. Its jobs run on, and are those of the one that leads now.
+    Deposed,
+    /// It stood by, and the one that led has shut the cluster down.
+    Over,
 }
 
 /// A JobManager in this process.
@@ -143,10 +164,21 @@ impl JobManager {
         })
         .await?;
         let control = Control::default();
-        let archive = options.archive_directory.clone();
-        let checkpoints = options.state_directory.join("checkpoints");
-        let dispatcher =
-            Dispatcher::new(configuration.clone(), options.retention(), archive, checkpoints, blobs, control.clone());
+        let (checkpoints, programs) = match &options.high_availability {
+            None => (options.state_directory.join("checkpoints").to_string_lossy().into_owned(), None),
+            Some(ha) => {
+                let programs = SharedPrograms::new(ha.directory.child("programs"), tokio::runtime::Handle::current());
+                (ha.checkpoints(), Some(programs))
+            }
+        };
+        let setup = Setup {
+            configuration: configuration.clone(),
+            retention: options.retention(),
+            archive_directory: options.archive_directory.clone(),
+            checkpoint_directory: checkpoints,
+            is_session: options.job.is_none(),
+        };
+        let dispatcher = Dispatcher::new(setup, blobs, programs, control.clone());
         let (end, suspend, serving) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let context = Context {
             dispatcher: dispatcher.clone(),
@@ -154,7 +186,7 @@ impl JobManager {
             access,
             configuration: configuration.clone(),
             jars: JarStore::new(options.jars_directory()),
-            planner: Planner { scratch: options.state_directory.join("planning"), timeout: options.planning },
+            planner: planner(&options),
             log_directory: options.log_directory.clone(),
             web_address: format!("http://{advertised}"),
             upload_max: configuration.get(&keys::MAX_CONTENT_LENGTH).bytes(),
@@ -170,6 +202,7 @@ impl JobManager {
             dispatcher: dispatcher.clone(),
             control,
             advertised: advertised.clone(),
+            port: address.port(),
             end: end.clone(),
             suspend: suspend.clone(),
         };
@@ -228,123 +261,8 @@ impl JobManagerHandle {
     }
 }
 
-/// What happens between the first request and the last.
-struct Life {
-    options: Options,
-    dispatcher: Dispatcher,
-    control: Control,
-    advertised: String,
-    end: CancellationToken,
-    suspend: CancellationToken,
-}
-
-impl Life {
-    async fn run(mut self) -> Result<Outcome, StartError> {
-        let result = self.lead().await;
-        if result.is_err() {
-            // Requests that wait for the start are told that there is none.
-            self.dispatcher.resign(self.options.drain).await;
-        }
-        result
-    }
-
-    async fn lead(&mut self) -> Result<Outcome, StartError> {
-        let directory = SledStore::directory(&self.options.state_directory);
-        let (store, leader) = blocking(move || {
-            let store: Arc<dyn JobStore> = Arc::new(SledStore::open(&directory)?);
-            let leader = store.begin_leadership()?;
-            Ok((store, leader))
-        })
-        .await?;
-        // Only the owner of the store says where it is: two JobManagers of one directory would overwrite each other.
-        let address_file = Options::address_file(&self.options.state_directory);
-        let address = AddressFile::write(&address_file, &self.advertised).await?;
-
-        let backend = BackendContext {
-            address: self.advertised.clone(),
-            address_file,
-            state_directory: self.options.state_directory.clone(),
-        };
-        let factory = std::mem::replace(&mut self.options.backend, Box::new(|_| Err("it was made already".to_owned())));
-        let backend = factory(&backend).map_err(StartError::Backend)?;
-        let options = self.options.resources(leader, &self.advertised);
-        let listener = Arc::new(self.control.clone());
-        let (service, resources) = ResourceManagerService::new(options, backend, listener.clone(), listener)?;
-        self.control.attach(leader, resources.clone());
-        let managing = CancellationToken::new();
-        let manager = tokio::spawn(service.run(managing.clone()));
-
-        let leading = Leading { store, resources: resources.clone(), leader };
-        self.dispatcher.lead(leading).await?;
-        tracing::info!(epoch = leader.0, "leading");
-
-        let outcome = self.until_end().await;
-        let suspended = matches!(outcome, Ok(Outcome::Suspended));
-        self.conclude(&resources, suspended).await;
-        managing.cancel();
-        if let Err(error) = manager.await {
-            tracing::error!(%error, "the ResourceManager has crashed");
-        }
-        if !suspended {
-            address.remove().await;
-        }
-        outcome
-    }
-
-    /// Waits for the reason to end.
-    async fn until_end(&self) -> Result<Outcome, StartError> {
-        let work = async {
-            match &self.options.job {
-                Some(job) => self.run_single(job).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            outcome = work => outcome,
-            () = self.end.cancelled() => Ok(Outcome::ShutDown),
-            () = self.suspend.cancelled() => Ok(Outcome::Suspended),
-        }
-    }
-
-    async fn run_single(&self, single: &SingleJob) -> Result<Outcome, StartError> {
-        let blobs = self.dispatcher.blobs().clone();
-        let SingleJob { graph, program, linger } = single.clone();
-        let (document, program) = blocking(move || {
-            let document =
-                std::fs::read(&graph).map_err(|cause| StartError::Job { path: graph.display().to_string(), cause })?;
-            std::fs::metadata(&program)
-                .map_err(|cause| StartError::Job { path: program.display().to_string(), cause })?;
-            Ok((document, blobs.put_file(&program, u64::MAX)?))
-        })
-        .await?;
-        let job = match self.dispatcher.submit(document.into(), Some(program)).await {
-            // An earlier life of this JobManager has seen it end.
-            Err(Error::Over(job)) => job,
-            submitted => submitted?,
-        };
-        let status = self.dispatcher.ended(job).await?;
-        tokio::select! {
-            () = tokio::time::sleep(linger) => {}
-            () = self.end.cancelled() => {}
-            () = self.suspend.cancelled() => {}
-        }
-        Ok(Outcome::Job { job, status })
-    }
-
-    async fn conclude(&self, resources: &ResourceManagerHandle, suspended: bool) {
-        if suspended {
-            self.dispatcher.suspend();
-        } else {
-            let left = self.dispatcher.drain(self.options.drain).await;
-            if left > 0 {
-                tracing::warn!(jobs = left, "ending with jobs that would not end");
-            }
-            if let Err(error) = resources.stop_workers("the cluster is shut down").await {
-                tracing::warn!(%error, "workers may be left running");
-            }
-        }
-        self.dispatcher.resign(self.options.drain).await;
-    }
+fn planner(options: &Options) -> Planner {
+    Planner { scratch: options.state_directory.join("planning"), timeout: options.planning }
 }
 
 async fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
@@ -363,34 +281,4 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
 ) -> Result<T, StartError> {
     spawn_blocking(work).await.unwrap_or_else(|error| Err(StartError::Crashed(error.to_string())))
-}
-
-/// The file in which clients and workers look for the address.
-struct AddressFile {
-    path: std::path::PathBuf,
-    content: String,
-}
-
-impl AddressFile {
-    async fn write(path: &Path, address: &str) -> Result<Self, StartError> {
-        let file = Self { path: path.to_owned(), content: address.to_owned() };
-        let (path, content) = (file.path.clone(), file.content.clone());
-        blocking(move || {
-            address::write_file(&path, &content)
-                .map_err(|cause| StartError::State { path: path.display().to_string(), cause })
-        })
-        .await?;
-        Ok(file)
-    }
-
-    /// Takes the file away, unless another JobManager has written its own by now.
-    async fn remove(self) {
-        let removed = spawn_blocking(move || match std::fs::read_to_string(&self.path) {
-            Ok(content) if content.trim() == self.content => std::fs::remove_file(&self.path),
-            _ => Ok(()),
-        });
-        if let Ok(Err(error)) = removed.await {
-            tracing::warn!(%error, "the address file cannot be removed");
-        }
-    }
 }

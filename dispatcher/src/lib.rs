@@ -9,6 +9,7 @@
 //! - [`dispatcher`]: accepts, recovers, ends and shows jobs
 //! - [`submission`], [`executable`]: what is checked of a job and its program; pure
 //! - [`stores`]: what survives the process; [`blobs`]: programs and graphs; [`history`]: which ended jobs are shown
+//! - [`ha`]: several JobManagers, of which one leads
 //! - [`control`]: the switchboard between workers, JobMasters and the ResourceManager
 //! - [`operations`]: snapshots that are asked for, by their ids
 //! - [`rest`]: the endpoint; `server`: the HTTP server under it
@@ -21,6 +22,7 @@ pub mod control;
 pub mod dispatcher;
 mod error;
 pub mod executable;
+pub mod ha;
 pub mod history;
 pub mod jars;
 pub mod job_manager;
@@ -34,5 +36,6 @@ pub mod submission;
 
 pub use dispatcher::Dispatcher;
 pub use error::Error;
+pub use ha::HighAvailability;
 pub use job_manager::{JobManager, JobManagerHandle, Outcome, StartError};
-pub use options::{BackendContext, BackendFactory, Options, SingleJob};
+pub use options::{BackendContext, BackendFactory, JobSource, Options, SingleJob};

@@ -9,13 +9,16 @@ use std::{
 use flott_core::{
     config::{
         Configuration,
-        keys::{cluster, jobmanager, rest, slots, taskmanager},
+        keys::{
+            cluster::{self, ClusterBackend},
+            jobmanager, rest, slots, taskmanager,
+        },
     },
-    id::LeaderEpoch,
+    id::{JobId, LeaderEpoch},
 };
 use flott_resource_manager::{Backend, Options as ResourceOptions, WorkerShape};
 
-use crate::history::Retention;
+use crate::{ha::HighAvailability, history::Retention};
 
 /// What makes the backend, once the address is known that workers dial.
 pub type BackendFactory = Box<dyn FnOnce(&BackendContext) -> Result<Arc<dyn Backend>, String> + Send + Sync>;
@@ -34,12 +37,40 @@ pub struct BackendContext {
 /// The one job of a JobManager that ends with it.
 #[derive(Debug, Clone)]
 pub struct SingleJob {
-    /// The `job.graph` document.
-    pub graph: PathBuf,
-    /// The executable.
-    pub program: PathBuf,
+    /// Where it comes from.
+    pub source: JobSource,
     /// How long the JobManager stays after the job's end, for clients to read the result.
     pub linger: Duration,
+}
+
+/// Where the one job of a JobManager comes from.
+#[derive(Debug, Clone)]
+pub enum JobSource {
+    /// From files.
+    Files {
+        /// The `job.graph` document.
+        graph: PathBuf,
+        /// The executable.
+        program: PathBuf,
+    },
+    /// From whoever has started this JobManager, over REST.
+    Awaited {
+        /// Its id.
+        job: JobId,
+        /// How long it may be in coming.
+        patience: Duration,
+    },
+    /// From a program that this JobManager plans.
+    Program {
+        /// The id that the job gets.
+        job: JobId,
+        /// The executable.
+        program: PathBuf,
+        /// Its arguments.
+        arguments: Vec<String>,
+        /// Its entry, if it has several.
+        entry: Option<String>,
+    },
 }
 
 /// What a JobManager is started with.
@@ -56,6 +87,8 @@ pub struct Options {
     pub backend: BackendFactory,
     /// Start this many workers at once, keep them, and start no more (`-yn`).
     pub workers: Option<u32>,
+    /// Stands for election among several JobManagers. Without it this is the only one.
+    pub high_availability: Option<HighAvailability>,
     /// Runs this one job and ends. Without it the JobManager is a session.
     pub job: Option<SingleJob>,
     /// How long jobs may take to end when the cluster is shut down.
@@ -74,6 +107,7 @@ impl Options {
             archive_directory: None,
             backend,
             workers: None,
+            high_availability: None,
             job: None,
             drain: Duration::from_secs(60),
             planning: Duration::from_secs(60),
@@ -97,10 +131,10 @@ impl Options {
         let configuration = &self.configuration;
         let slots_per_worker = configuration.get(&taskmanager::NUMBER_OF_TASK_SLOTS);
         let memory = configuration.get(&taskmanager::MEMORY_PROCESS_SIZE).bytes();
-        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        let cpu_millicores = self.cpu_millicores(slots_per_worker);
         let mut options = ResourceOptions::new(leader, address);
         let manager = &mut options.slot_manager;
-        manager.worker = WorkerShape { slots: slots_per_worker, memory, cpu_millicores: cores.saturating_mul(1000) };
+        manager.worker = WorkerShape { slots: slots_per_worker, memory, cpu_millicores };
         manager.workers_min = configuration.get(&slots::NUMBER_OF_SLOTS_MIN).div_ceil(slots_per_worker);
         manager.start_timeout = configuration.get(&slots::REGISTRATION_TIMEOUT);
         manager.spread = configuration.get(&slots::SPREAD_OUT);
@@ -108,6 +142,9 @@ impl Options {
         manager.idle_timeout = configuration.get(&slots::TASKMANAGER_TIMEOUT);
         manager.heartbeat_timeout = configuration.get(&cluster::HEARTBEAT_TIMEOUT);
         manager.connection_grace = configuration.get(&cluster::CONNECTION_GRACE);
+        // Workers of another host's JobManager are no pool's.
+        manager.keeps_all =
+            self.high_availability.is_some() && configuration.get(&cluster::BACKEND) == ClusterBackend::Process;
         if let Some(limit) = configuration.get(&slots::TOTAL_MEMORY_MAX) {
             let fitting = limit.bytes().checked_div(memory).unwrap_or(0);
             manager.workers_max = Some(u32::try_from(fitting).unwrap_or(u32::MAX));
@@ -116,11 +153,25 @@ impl Options {
             let most = manager.workers_max.map_or(workers, |max| max.min(workers));
             (manager.workers_min, manager.workers_max) = (most, Some(most));
         }
-        // Two JobManagers of one state directory never name two workers alike: the epoch is part of the name.
+        // No two JobManagers name two workers alike, not even when one has lost the state that its epoch comes from.
         let cluster_id = configuration.get(&cluster::ID);
         let prefix = cluster_id.map_or_else(|| "taskmanager".to_owned(), |id| format!("{id}-taskmanager"));
-        manager.worker_prefix = format!("{prefix}-{leader}");
+        manager.worker_prefix = format!("{prefix}-{:06x}", options.id_seed & 0xff_ffff);
         options
+    }
+
+    /// What a worker may use: what is set, else a core a slot, but on this very host all that it has.
+    fn cpu_millicores(&self, slots: u32) -> u32 {
+        let configuration = &self.configuration;
+        match (configuration.get(&taskmanager::CPU_CORES), configuration.get(&cluster::BACKEND)) {
+            // The range of the key keeps it within.
+            (Some(cores), _) => (cores * 1000.0).round() as u32,
+            (None, ClusterBackend::Kubernetes) => slots.saturating_mul(1000),
+            (None, ClusterBackend::Process | ClusterBackend::Standalone) => {
+                let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+                u32::try_from(cores).unwrap_or(1).saturating_mul(1000)
+            }
+        }
     }
 
     pub(crate) fn jars_directory(&self) -> PathBuf {

@@ -3,10 +3,11 @@
 //! # Layout
 //! - [`shapes`]: answers and requests as they stand on the wire; [`render`]: from views to answers
 //! - `table`: routes and their OpenAPI document, from one entry each
-//! - `access`: token, host and origin, checked in front of every route
+//! - `access`: token, host and origin, checked in front of every route but those of `health`
+//! - `standby`: what a JobManager does with requests that does not lead
 //! - `error`, `parameters`: refusals and parameters in Flink's words
 //! - one module per group of routes: `cluster`, `jobs`, `vertices`, `checkpoints`, `savepoints`, `rescales`, `workers`,
-//!   `jobmanager`, `submit`, `jars`, `flott`, `blobs`; `multipart`, `logs` and `drained` serve several
+//!   `jobmanager`, `submit`, `jars`, `flott`, `blobs`, `health`; `multipart`, `logs` and `drained` serve several
 
 mod access;
 mod blobs;
@@ -16,6 +17,7 @@ pub mod context;
 mod drained;
 mod error;
 mod flott;
+mod health;
 mod jars;
 mod jobmanager;
 mod jobs;
@@ -26,6 +28,7 @@ pub mod render;
 mod rescales;
 mod savepoints;
 pub mod shapes;
+mod standby;
 mod submit;
 mod table;
 mod vertices;
@@ -75,13 +78,14 @@ fn flott_table() -> Table<Arc<Context>> {
 
 /// The document that describes every route.
 pub fn open_api() -> OpenApi {
-    flink_table().merge(flott_table()).finish().1
+    flink_table().merge(flott_table()).merge(health::routes()).finish().1
 }
 
-/// The router of the endpoint. Every request passes the access check first.
+/// The router of the endpoint. Every request passes the access check first, but those about health.
 pub fn router(context: Arc<Context>) -> Router {
     let (flink, _) = flink_table().finish();
     let (own, _) = flott_table().finish();
+    let (health, _) = health::routes().finish();
     Router::new()
         .merge(flink.clone())
         .nest("/v1", flink)
@@ -90,7 +94,10 @@ pub fn router(context: Arc<Context>) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .layer(DefaultBodyLimit::max(JSON_MAX))
+        .layer(middleware::from_fn_with_state(context.clone(), standby::pass_on))
         .layer(middleware::from_fn_with_state(context.clone(), guard))
+        // Behind the layer, which is put around what is there before it.
+        .merge(health)
         .with_state(context)
 }
 

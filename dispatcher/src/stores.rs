@@ -1,8 +1,8 @@
 //! What a JobManager must remember over its own death, and nothing else: accepted jobs until they end, what they ended
 //! with, and the epochs that fence older leaders and JobMasters.
 //!
-//! [`JobStore`] is the contract; [`SledStore`] keeps it on disk, [`MemoryStore`] for the length of a process. The same
-//! suite of tests runs against both.
+//! [`JobStore`] is the contract; [`SledStore`] keeps it on disk, [`SharedStore`] where several JobManagers reach it, [`MemoryStore`] for
+//! the length of a process. The same suite of tests runs against all.
 //!
 //! # Fault contract
 //! - A method that returns `Ok` has made its change durable (for as long as the store itself lives): a process killed
@@ -14,9 +14,12 @@
 //!   entry was dropped (the last [`KNOWN_MAX`] ended ids are kept).
 //! - Methods block on the disk: call them where blocking is allowed.
 
+mod format;
 mod memory;
 mod record;
+mod shared;
 mod sled;
+mod state;
 
 #[cfg(test)]
 mod contract;
@@ -31,6 +34,7 @@ use flott_core::{
 pub use self::{
     memory::MemoryStore,
     record::{ArchivedJob, Inserted, JobRecord, NewJob},
+    shared::SharedStore,
     sled::SledStore,
 };
 
@@ -53,6 +57,9 @@ pub enum StoreError {
         /// Who leads.
         newest: JobMasterEpoch,
     },
+    /// Another JobManager leads, and has written to the store.
+    #[error("this JobManager is deposed: {0}")]
+    Deposed(String),
     /// Another process holds the store.
     #[error("the job store in {0} is in use by another JobManager; stop that one, or choose another state directory")]
     InUse(String),

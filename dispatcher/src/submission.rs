@@ -1,10 +1,16 @@
 //! What is checked of a job before it is accepted. Pure; reads the given bytes and nothing else.
 
 use flott_core::{
-    config::{ConfigError, Configuration, keys::pipeline},
+    config::{
+        ConfigError, Configuration,
+        keys::{
+            adaptive::{self, SchedulerMode},
+            pipeline,
+        },
+    },
     id::Digest,
     job_graph::{
-        JobGraph,
+        ExecutionMode, JobGraph,
         check::{GraphError, check_with_default},
         document::{self, DocumentError},
         host_target,
@@ -49,6 +55,12 @@ pub enum SubmissionError {
         /// Its file name.
         file_name: String,
     },
+    /// A job that takes every slot there is, where others want some.
+    #[error(
+        "the job graph is refused: scheduler-mode: a job in reactive mode takes every slot that comes, and needs a cluster of its own; in a \
+         session, give a job bounds (resource-requirements)"
+    )]
+    Reactive,
     /// The file cannot be run.
     #[error("the program {file_name} cannot be run: {cause}")]
     Executable {
@@ -83,6 +95,12 @@ pub fn check(document: &[u8], cluster: &Configuration) -> Result<Checked, Submis
     let (configuration, default_parallelism) = effective(&graph, cluster)?;
     check_with_default(&graph, default_parallelism)?;
     Ok(Checked { graph, configuration, default_parallelism })
+}
+
+/// Whether a job is to have as many subtasks as there are slots for.
+pub fn is_reactive(graph: &JobGraph, configuration: &Configuration) -> bool {
+    graph.mode == ExecutionMode::Streaming
+        && configuration.get(&adaptive::SCHEDULER_MODE) == Some(SchedulerMode::Reactive)
 }
 
 /// The configuration that a job runs with, and the parallelism of vertices that name none.

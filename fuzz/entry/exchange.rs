@@ -10,7 +10,7 @@ use std::{
 use bytes::BytesMut;
 use flott_core::{
     codec,
-    id::{AttemptId, AttemptNumber, JobId, SubtaskIndex, VertexId, WorkerId},
+    id::{AttemptId, AttemptNumber, JobId, JobMasterEpoch, SubtaskIndex, VertexId, WorkerId},
     message::ChannelId,
 };
 use flott_runtime::{
@@ -95,6 +95,7 @@ fn task() -> Arc<TaskInfo> {
         vertex,
         task_name: "fuzz".into(),
         attempt: AttemptId { vertex, subtask: SubtaskIndex(0), attempt: AttemptNumber(0) },
+        epoch: JobMasterEpoch(1),
         parallelism: 1,
         max_parallelism: 128,
         worker: WorkerId("worker".into()),
@@ -104,5 +105,6 @@ fn task() -> Arc<TaskInfo> {
         clock: Default::default(),
         alarm: Default::default(),
         snapshots: Default::default(),
+        backend: Default::default(),
     })
 }

@@ -25,7 +25,7 @@ use std::{
 };
 
 use flott_core::{
-    checkpoint::{Barrier, Behind, SnapshotKind, SnapshotReport},
+    checkpoint::{Barrier, Behind, Overtaking, SnapshotKind, SnapshotReport},
     failure::Failure,
     id::CheckpointId,
     view::{CheckpointView, RestoredView},
@@ -175,7 +175,11 @@ impl Checkpoints {
         sources: Vec<SourceCut>,
         now: Millis,
     ) -> Barrier {
-        let barrier = Barrier { checkpoint: self.next, kind: purpose.kind(), behind: purpose.behind() };
+        let overtaking = match purpose.kind() {
+            SnapshotKind::Checkpoint => self.settings.overtaking,
+            SnapshotKind::Savepoint => Overtaking::Never,
+        };
+        let barrier = Barrier { checkpoint: self.next, kind: purpose.kind(), behind: purpose.behind(), overtaking };
         self.next = self.next.next();
         self.is_overdue = false;
         if purpose == Purpose::Periodic {

@@ -31,6 +31,7 @@ mod failing;
 mod manifest;
 mod messages;
 mod naming;
+mod reacting;
 mod reconciling;
 mod regions;
 mod rescaling;
@@ -59,6 +60,7 @@ use crate::{
     splits::SplitCoordinator,
     time::Millis,
 };
+use reacting::Reaction;
 use regions::RegionStates;
 use rescaling::Rescales;
 
@@ -96,6 +98,7 @@ pub struct JobMasterCore {
     processes: Processes,
     splits: Vec<SplitCoordinator>,
     rescales: Rescales,
+    reaction: Reaction,
     splits_of: BTreeMap<VertexIndex, Vec<usize>>,
     alignment: Alignment,
     checkpoints: Checkpoints,
@@ -172,7 +175,12 @@ impl JobMasterCore {
         }
         let restored = latest.as_ref().map(|point| point.manifest.checkpoint);
         let settings = Settings::of(&spec);
-        Ok(Self {
+        let bounds = if spec.adaptive.reactive {
+            reacting::reactive_bounds(&spec, graph.resolved())
+        } else {
+            spec.scale.vertices.iter().map(|(id, scale)| (*id, scale.bounds)).collect()
+        };
+        let mut core = Self {
             checkpoints: Checkpoints::new(settings, spec.snapshots.next, restored, graph.resolved(), spec.accepted_at),
             latest,
             commits,
@@ -204,14 +212,15 @@ impl JobMasterCore {
             graph,
             regions,
             states,
-            rescales: Rescales::with_bounds(
-                spec.scale.vertices.iter().map(|(id, scale)| (*id, scale.bounds)).collect(),
-            ),
+            rescales: Rescales::with_bounds(bounds),
+            reaction: Reaction::default(),
             splits,
             splits_of,
             alignment: Alignment::default(),
             spec,
-        })
+        };
+        core.note_limits();
+        Ok(core)
     }
 
     /// What the job was started with.
@@ -232,7 +241,7 @@ impl JobMasterCore {
     /// Takes in `event`, which happens at `now`, and says what is to be done about it.
     ///
     /// Time that goes back is taken as standing still. Costs grow with what changes, not with the size of the job: a
-    /// report of a task is a matter of logarithms.
+    /// report of a task is a matter of logarithms. (A job between bounds that misses slots, or gathers them, looks at all it has.)
     pub fn handle(&mut self, now: Millis, event: Event) -> Vec<Action> {
         self.now = self.now.max(now);
         if !self.is_over() {
@@ -297,6 +306,8 @@ impl JobMasterCore {
     /// Draws the consequences of what has been written down.
     fn settle(&mut self) {
         if !self.is_over() {
+            self.use_reserve();
+            self.react();
             self.advance_rescale();
             // A restart without delay is due at once.
             self.restart_due();
@@ -306,13 +317,18 @@ impl JobMasterCore {
             self.advance_checkpoints();
             self.advance_commits();
             self.advance_ending();
+            self.settle_reserve();
         }
         let idle = self.is_idle();
         let reconciling = matches!(self.phase, Phase::Reconciling(_));
-        let is_declared = (self.declared.idle, self.declared.reconciling) == (idle, reconciling)
-            && self.declared.slots == *self.slots.needs();
+        let (useful_min, wishes) = (self.useful_slots(), self.slots.wishes());
+        let declared = &self.declared;
+        let is_declared = (declared.idle, declared.reconciling, declared.useful_min) == (idle, reconciling, useful_min)
+            && declared.slots == *self.slots.needs()
+            && declared.wishes == *wishes;
         if !is_declared && self.status != JobStatus::Suspended {
-            self.declared = Needs { slots: self.slots.needs().clone(), idle, reconciling };
+            let (slots, wishes) = (self.slots.needs().clone(), wishes.clone());
+            self.declared = Needs { slots, wishes, useful_min, idle, reconciling };
             self.actions.push(Action::Declare(self.declared.clone()));
         }
         let wake = self.next_due();

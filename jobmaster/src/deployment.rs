@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use flott_core::{
     checkpoint::TaskRestore,
-    id::{EdgeIndex, ProcessId},
+    id::{EdgeIndex, JobMasterEpoch, ProcessId},
     message::{Deployment, EdgeDeployment, Peer, ProcessLocation, TaskDeployment},
 };
 
@@ -24,6 +24,7 @@ const ELSEWHERE: u32 = 0;
 /// only ends that have a channel with one of `executions` are resolved: the others may not be placed yet. `restore` says what
 /// each subtask starts from.
 pub fn build(
+    epoch: JobMasterEpoch,
     graph: &ExecutionGraph,
     executions: &[ExecutionIndex],
     restore: impl Fn(ExecutionIndex) -> Option<Box<TaskRestore>>,
@@ -69,6 +70,7 @@ pub fn build(
             part.edges.sort_unstable();
             part.edges.dedup();
             let deployment = Deployment {
+                epoch,
                 tasks: part.tasks,
                 edges: part.edges.iter().filter_map(|place| edges.get(place)).cloned().collect(),
                 processes: processes.locations.clone(),

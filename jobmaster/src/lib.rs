@@ -58,7 +58,7 @@ pub use crate::{
         ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, Options, RescaleOutcome,
         SnapshotRequest, ToStore,
     },
-    spec::{JobSpec, SnapshotSpec, Timeouts},
+    spec::{Adaptive, JobSpec, SnapshotSpec, Timeouts},
     storage::{CheckpointKeeper, Recovery},
     time::Millis,
 };

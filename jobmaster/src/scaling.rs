@@ -99,6 +99,11 @@ impl Target {
         Scale { vertices: vertices.collect() }
     }
 
+    /// The job as it is now, as something to be aimed at.
+    pub fn as_it_is(resolved: &Resolved, bounds: &BTreeMap<VertexId, ParallelismBounds>) -> Self {
+        Self { scale: Self::current(resolved, bounds), resolved: resolved.clone() }
+    }
+
     /// What `request` makes of `current`: as many as may be of each vertex that it names, and of others what there is.
     ///
     /// # Errors
@@ -110,12 +115,7 @@ impl Target {
             return Err(RescaleError::Nothing);
         }
         if let Some(parallelism) = request.parallelism {
-            // A plan names the default where it was known; it is no vertex's own then.
-            let is_open = |vertex: &&JobVertex| match vertex.parallelism {
-                Parallelism::Default => true,
-                Parallelism::Fixed(parallelism) => parallelism == spec.default_parallelism,
-            };
-            let open = spec.graph.vertices.iter().filter(is_open);
+            let open = spec.graph.vertices.iter().filter(|vertex| is_open(vertex, spec.default_parallelism));
             let mut open = open.map(|vertex| vertex.id).peekable();
             if open.peek().is_none() && request.vertices.is_empty() {
                 return Err(RescaleError::NothingOpen);
@@ -151,12 +151,7 @@ impl Target {
 
     /// How many slots of each profile it takes.
     pub fn slots(&self) -> BTreeMap<ResourceProfile, u32> {
-        let sharing = SlotSharing::new(&self.resolved);
-        let mut slots = BTreeMap::new();
-        for slot in sharing.keys() {
-            *slots.entry(sharing.slot(slot).profile).or_default() += 1;
-        }
-        slots
+        SlotSharing::new(&self.resolved).counts()
     }
 
     /// The most that `slots` suffice for within the bounds; nothing if they do not suffice for the least.
@@ -164,16 +159,24 @@ impl Target {
         let wanted = self.scale.vertices.values().map(|vertex| vertex.bounds.upper).max().unwrap_or(1);
         // Two subtasks of a vertex share no slot.
         let given = slots.values().fold(0_u32, |sum, count| sum.saturating_add(*count));
-        (1..=wanted.min(given)).rev().find_map(|level| {
-            let mut scale = self.scale.clone();
-            for vertex in scale.vertices.values_mut() {
-                vertex.parallelism = level.clamp(vertex.bounds.lower, vertex.bounds.upper);
-            }
-            // Bounds of vertices that need equal numbers may leave no equal ones at this level.
-            let resolved = Resolved::with(&spec.graph, spec.default_parallelism, &Overrides::of(&scale)).ok()?;
-            let fitted = Self { resolved, scale };
-            suffice(slots, &fitted.slots()).then_some(fitted)
-        })
+        let mut fitted = (1..=wanted.min(given)).rev().filter_map(|level| self.at_level(spec, level));
+        fitted.find(|fitted| suffice(slots, &fitted.slots()))
+    }
+
+    /// Each vertex with `level` subtasks, or as near to that as its bounds allow; nothing where vertices that need equal numbers
+    /// cannot have them.
+    pub fn at_level(&self, spec: &JobSpec, level: u32) -> Option<Self> {
+        let mut scale = self.scale.clone();
+        for vertex in scale.vertices.values_mut() {
+            vertex.parallelism = level.clamp(vertex.bounds.lower, vertex.bounds.upper);
+        }
+        let resolved = Resolved::with(&spec.graph, spec.default_parallelism, &Overrides::of(&scale)).ok()?;
+        Some(Self { resolved, scale })
+    }
+
+    /// Whether some vertex may have fewer subtasks than it may have.
+    pub fn has_room(&self) -> bool {
+        self.scale.vertices.values().any(|vertex| vertex.bounds.lower < vertex.bounds.upper)
     }
 
     /// Vertices whose parallelism is another than in `before`.
@@ -188,6 +191,14 @@ impl Target {
                 after: after.parallelism,
             };
         changed.map(view).collect()
+    }
+}
+
+/// Whether a vertex has the parallelism of the job. A plan names the default where it was known; it is no vertex's own then.
+pub fn is_open(vertex: &JobVertex, default_parallelism: u32) -> bool {
+    match vertex.parallelism {
+        Parallelism::Default => true,
+        Parallelism::Fixed(parallelism) => parallelism == default_parallelism,
     }
 }
 

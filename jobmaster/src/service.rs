@@ -32,7 +32,7 @@ pub use ports::{ClusterPort, Declaration, JobListener, ToStore};
 
 use crate::{
     checkpoints::{Purpose, RequestId},
-    core::{Action, Event, JobMasterCore, Needs, Taken},
+    core::{Action, Event, JobMasterCore, Taken},
     error::JobMasterError,
     scaling::{RescaleRequest, Rescaled},
     spec::JobSpec,
@@ -140,7 +140,7 @@ impl JobMasterService {
             let failure = Failure::internal("the JobMaster panicked").because(&error);
             let view = Arc::new(crashed(shared.job, name, accepted_at, failure));
             let (job, epoch) = (shared.job, shared.epoch);
-            port.declare(Declaration { job, epoch, needs: Default::default(), idle: false, reconciling: false });
+            port.declare(Declaration { job, epoch, needs: Default::default() });
             shared.end(Arc::clone(&view));
             listener.status_changed(shared.job, view.status);
             listener.ended(view);
@@ -252,9 +252,7 @@ impl JobMasterService {
     fn carry_out(&mut self, action: Action) {
         let (job, epoch) = (self.shared.job, self.shared.epoch);
         match action {
-            Action::Declare(Needs { slots: needs, idle, reconciling }) => {
-                self.port.declare(Declaration { job, epoch, needs, idle, reconciling });
-            }
+            Action::Declare(needs) => self.port.declare(Declaration { job, epoch, needs }),
             Action::Send { worker, message } => self.port.send(&worker, epoch, message),
             Action::WakeAt(at) => self.wake = at,
             Action::PersistCommit(committables) => self.listener.persist_commit(job, epoch, committables),

@@ -17,6 +17,7 @@ mod reserve;
 mod sharing;
 
 use reserve::Reserve;
+pub use reserve::Wishes;
 pub use sharing::{SharedSlot, SlotSharing};
 
 use crate::{

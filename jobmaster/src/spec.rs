@@ -33,6 +33,8 @@ pub struct JobSpec {
     pub cluster_restart: RestartStrategy,
     /// How long each thing is waited for.
     pub timeouts: Timeouts,
+    /// How the job goes after the slots there are, where it may have more or fewer subtasks.
+    pub adaptive: Adaptive,
     /// The commit manifest, where an earlier JobMaster had one persisted: all tasks had finished, and all that is left
     /// to do is the commit.
     pub restored_commit: Option<Vec<Committable>>,
@@ -66,6 +68,29 @@ pub struct SnapshotSpec {
 impl Default for SnapshotSpec {
     fn default() -> Self {
         Self { directory: None, next: CheckpointId(1), restore: None, is_damaged: false, ignore_unclaimed: false }
+    }
+}
+
+/// How a job goes after the slots there are, where its vertices may have more or fewer subtasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adaptive {
+    /// Every vertex that has the parallelism of the job may have as many subtasks as there are slots
+    /// (`scheduler-mode: reactive`).
+    pub reactive: bool,
+    /// Milliseconds after a rescale in which a job that runs is not rescaled again
+    /// (`jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling`).
+    pub cooldown: u64,
+    /// Milliseconds for more slots to come before those that have come are used
+    /// (`jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout`).
+    pub executing_stabilization: u64,
+    /// Milliseconds for slots that a job misses to come before it makes do with those that it has
+    /// (`jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout`).
+    pub submission_stabilization: u64,
+}
+
+impl Default for Adaptive {
+    fn default() -> Self {
+        Self { reactive: false, cooldown: 30_000, executing_stabilization: 60_000, submission_stabilization: 10_000 }
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Recovery {
     pub path: Option<String>,
     /// Whether state in it that the job has no operator for is left behind.
     pub ignore_unclaimed: bool,
+    /// How stores are reached, those of the job's own checkpoints too.
+    pub s3: S3Options,
 }
 
 impl Recovery {
@@ -34,6 +36,7 @@ impl Recovery {
         Self {
             path: configuration.get(&checkpointing::RECOVERY_PATH),
             ignore_unclaimed: configuration.get(&checkpointing::IGNORE_UNCLAIMED),
+            s3: S3Options::of(configuration),
         }
     }
 
@@ -53,8 +56,7 @@ impl Recovery {
     /// When there is no snapshot.
     pub async fn load(&self, job: JobId) -> Result<Option<RestorePoint>, Failure> {
         let Some(path) = &self.path else { return Ok(None) };
-        let Snapshot { manifest, directory } =
-            Snapshot::load(path, &S3Options::default()).await.map_err(Failure::from)?;
+        let Snapshot { manifest, directory } = Snapshot::load(path, &self.s3).await.map_err(Failure::from)?;
         tracing::info!(%job, path, "the job starts from a snapshot");
         Ok(Some(RestorePoint { manifest: Arc::new(manifest), directory: directory.location().to_owned() }))
     }
@@ -64,6 +66,7 @@ impl Recovery {
 #[derive(Debug)]
 pub struct CheckpointKeeper {
     job: JobId,
+    s3: S3Options,
     log: Mutex<Log>,
     /// Savepoints that have failed: what is late to complete one finds it here.
     abandoned: Mutex<BTreeSet<String>>,
@@ -81,7 +84,7 @@ impl CheckpointKeeper {
         epoch: JobMasterEpoch,
         recovery: &Recovery,
     ) -> Result<(Self, SnapshotSpec), Failure> {
-        let root = Directory::open(root, &S3Options::default()).map_err(Failure::from)?;
+        let root = Directory::open(root, &recovery.s3).map_err(Failure::from)?;
         let checkpoints = Checkpoints::new(&root, job);
         let Claimed { log, restorable, damaged } = checkpoints.claim(epoch).await.map_err(Failure::from)?;
         for damage in &damaged {
@@ -102,7 +105,7 @@ impl CheckpointKeeper {
             is_damaged: !damaged.is_empty(),
             ignore_unclaimed: recovery.ignore_unclaimed,
         };
-        Ok((Self { job, log: Mutex::new(log), abandoned: Mutex::default() }, spec))
+        Ok((Self { job, s3: recovery.s3.clone(), log: Mutex::new(log), abandoned: Mutex::default() }, spec))
     }
 
     /// Commits a manifest, tells the JobMaster, and then removes what is not retained.
@@ -118,7 +121,7 @@ impl CheckpointKeeper {
     /// # Errors
     /// When it cannot be made.
     pub async fn new_savepoint(&self, root: &str) -> Result<String, Failure> {
-        let root = Directory::open(root, &S3Options::default()).map_err(Failure::from)?;
+        let root = Directory::open(root, &self.s3).map_err(Failure::from)?;
         Ok(root.new_savepoint(self.job).await.map_err(Failure::from)?.location().to_owned())
     }
 
@@ -126,7 +129,7 @@ impl CheckpointKeeper {
     pub async fn abandon_savepoint(&self, location: &str) {
         let mut abandoned = self.abandoned.lock().await;
         abandoned.insert(location.to_owned());
-        let abandoned = async { Directory::open(location, &S3Options::default())?.abandon_savepoint().await };
+        let abandoned = async { Directory::open(location, &self.s3)?.abandon_savepoint().await };
         if let Err(error) = abandoned.await {
             tracing::warn!(job = %self.job, location, %error, "what is left of a savepoint that has failed cannot be removed");
         }
@@ -145,7 +148,7 @@ impl CheckpointKeeper {
     }
 
     async fn commit_savepoint(&self, manifest: &Manifest, location: &str) -> Result<(), Failure> {
-        let directory = Directory::open(location, &S3Options::default()).map_err(Failure::from)?;
+        let directory = Directory::open(location, &self.s3).map_err(Failure::from)?;
         let mut problem = String::new();
         for _ in 0..SAVEPOINT_TRIES {
             problem = match tokio::time::timeout(SAVEPOINT_TRY, directory.commit_savepoint(manifest)).await {

@@ -8,6 +8,7 @@ mod failover;
 mod naming;
 mod old_news;
 mod random;
+mod reacting;
 mod reconciling;
 mod regions;
 mod rescale;

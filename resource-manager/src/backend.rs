@@ -2,7 +2,9 @@
 //!
 //! - [`standalone`]: nowhere; workers are started by people or other tools and register by themselves
 //! - [`process`]: child processes of this host
-//! - `contract` (tests): what every backend must do, run against each
+//! - `contract` (feature `testing`): what every backend must do, run against each
+//!
+//! Pods are a backend of their own crate, `flott-kubernetes`.
 
 use std::{fmt, future::Future, pin::Pin};
 
@@ -15,10 +17,12 @@ use crate::options::WorkerShape;
 pub mod process;
 pub mod standalone;
 
-#[cfg(test)]
-mod contract;
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
 #[cfg(test)]
 pub(crate) mod fake;
+#[cfg(test)]
+mod tests;
 
 /// What is asked of a backend: one worker, named by the asker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,8 +68,26 @@ pub struct Abilities {
 /// Something happened to a worker of a backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackendEvent {
-    /// The worker exists; it has not necessarily registered. May be repeated, and may come after its `Lost`.
+    /// The worker runs; it has not necessarily registered. May be repeated, and may come after its `Lost`.
     Started(WorkerId),
+    /// The worker is kept and does not run yet: something holds it up. Replaces what was said of it before, and holds
+    /// until its `Started`, `Lost` or `Rejected`.
+    Delayed {
+        /// Which.
+        worker: WorkerId,
+        /// What kind of obstacle.
+        rejection: Rejection,
+        /// The obstacle in a line.
+        message: String,
+    },
+    /// Somebody has asked for the end of a worker that runs. It ends in its own time, and its `Lost` follows; it may take leave
+    /// before that, and does not know why itself. May be left out.
+    Leaving {
+        /// Which.
+        worker: WorkerId,
+        /// How it will have ended.
+        reason: LossReason,
+    },
     /// The worker is gone. Said at least once for every worker that was `Started`, stopped ones included.
     Lost {
         /// Which.
@@ -99,8 +121,16 @@ pub enum LossReason {
     },
     /// It used more memory than it may.
     OutOfMemory,
-    /// The backend needed the room.
+    /// The backend needed the room, or its machine.
     Evicted(String),
+    /// Something of a higher priority needed the room.
+    Preempted(String),
+    /// Its machine is gone, or cannot be reached.
+    NodeLost(String),
+    /// Somebody else removed it.
+    Deleted,
+    /// Its machine would not run it, or not for longer.
+    Failed(String),
     /// It ended after [`Backend::stop_worker`].
     Stopped,
     /// It is not there any more; how it ended is not known.
@@ -117,14 +147,18 @@ impl fmt::Display for LossReason {
             },
             Self::OutOfMemory => f.write_str("killed because it was out of memory"),
             Self::Evicted(why) => write!(f, "evicted: {why}"),
+            Self::Preempted(why) => write!(f, "preempted: {why}"),
+            Self::NodeLost(why) => write!(f, "lost with its node: {why}"),
+            Self::Deleted => f.write_str("deleted by somebody"),
+            Self::Failed(why) => write!(f, "failed: {why}"),
             Self::Stopped => f.write_str("stopped as asked"),
             Self::Vanished => f.write_str("gone, nothing is known of its end"),
         }
     }
 }
 
-/// Why a backend will not start a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a backend will not start a worker, or has not yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rejection {
     /// A bound on workers, processes, memory or money is reached.
     Quota,
@@ -134,6 +168,18 @@ pub enum Rejection {
     Image,
     /// Starting it failed.
     Spawn,
+    /// A queue has not let it in.
+    Queued,
+    /// A rule of the cluster forbids a worker like this.
+    Admission,
+    /// The cluster does not take the worker's description.
+    Invalid,
+    /// Something else has its name.
+    Conflict,
+    /// This process may not start workers: its credentials or its rights do not reach.
+    Access,
+    /// Whoever starts workers does not answer.
+    Unreachable,
     /// The backend starts no workers at all.
     Unsupported,
 }
@@ -145,6 +191,12 @@ impl fmt::Display for Rejection {
             Self::Unschedulable => "unschedulable",
             Self::Image => "image",
             Self::Spawn => "spawn",
+            Self::Queued => "queued",
+            Self::Admission => "admission",
+            Self::Invalid => "invalid",
+            Self::Conflict => "conflict",
+            Self::Access => "access",
+            Self::Unreachable => "unreachable",
             Self::Unsupported => "unsupported",
         })
     }
@@ -171,7 +223,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// - `stop_worker` is always allowed: for names never heard of, for workers that are gone, and twice. A worker that
 ///   is still being started ends too. It does not block.
 /// - Events may be late, repeated, and out of order between workers. For one worker `Started`, when it is said at all,
-///   precedes its first `Lost` or `Rejected`. After `start_worker` at least one of `Started`, `Lost` and `Rejected`
+///   precedes its first `Lost` or `Rejected`. Any number of `Delayed` may precede them. After `start_worker` at least one of `Started`, `Lost` and `Rejected`
 ///   arrives, unless the JobManager dies before; every worker that was listed or `Started` has a `Lost` in the end.
 /// - `list` says what exists now with this cluster's mark, whoever started it: also workers of a JobManager that has
 ///   died, which go on running. What it lists is watched from then on.

@@ -17,6 +17,10 @@ pub struct Declaration {
     pub epoch: JobMasterEpoch,
     /// How many slots of which size.
     pub needs: BTreeMap<ResourceProfile, u32>,
+    /// How many more it would use: free ones that no job needs, and workers are started for them.
+    pub wished: BTreeMap<ResourceProfile, u32>,
+    /// How many more than these it would use if they are free and no job needs them. No worker is started for them.
+    pub welcome: BTreeMap<ResourceProfile, u32>,
     /// Fewest missing slots that let some part of the job go on. Fewer are not granted. 0: all that are missing, as
     /// where the whole job is one pipelined region.
     pub useful_min: u32,
@@ -30,7 +34,9 @@ pub struct Declaration {
 impl Declaration {
     /// A declaration of a job that needs all or nothing and uses what it has; needs of zero slots are left out.
     pub fn new(job: JobId, epoch: JobMasterEpoch, needs: BTreeMap<ResourceProfile, u32>) -> Self {
-        let mut declaration = Self { job, epoch, needs, useful_min: 0, idle: false, reconciling: false };
+        let (wished, welcome) = (BTreeMap::new(), BTreeMap::new());
+        let mut declaration =
+            Self { job, epoch, needs, wished, welcome, useful_min: 0, idle: false, reconciling: false };
         declaration.needs.retain(|_, count| *count > 0);
         declaration
     }
@@ -38,6 +44,13 @@ impl Declaration {
     /// The declaration of a job that needs nothing any more.
     pub fn withdrawn(job: JobId, epoch: JobMasterEpoch) -> Self {
         Self::new(job, epoch, BTreeMap::new())
+    }
+
+    /// Says what the job would use beyond its needs: what workers may be started for, and what it takes if it is there.
+    #[must_use]
+    pub fn wishing(mut self, wished: BTreeMap<ResourceProfile, u32>, welcome: BTreeMap<ResourceProfile, u32>) -> Self {
+        (self.wished, self.welcome) = (wished, welcome);
+        self
     }
 
     /// Says that parts of the job can go on with that many slots.

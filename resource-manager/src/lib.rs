@@ -13,7 +13,8 @@
 //! - [`slot_manager`]: every decision; pure, `handle(now, event) -> actions`
 //! - [`service`], [`handle`]: the mailbox around it
 //! - [`ports`]: what the service calls
-//! - [`backend`]: where workers come from: nowhere (`standalone`), child processes (`process`)
+//! - [`backend`]: where workers come from: nowhere (`standalone`), child processes (`process`); those of other crates pass
+//!   the same contract (feature `testing`)
 //! - [`time`], [`error`]
 
 pub mod backend;

@@ -53,6 +53,9 @@ pub struct SlotManagerOptions {
     pub workers_min: u32,
     /// Workers, external ones included, beyond which none is started.
     pub workers_max: Option<u32>,
+    /// Whether workers that this ResourceManager has not started are the cluster's all the same, as those are that an earlier one of
+    /// another host has started: they are told to end where its own are stopped.
+    pub keeps_all: bool,
     /// Workers that may be on their way at a time.
     pub starting_max: u32,
     /// `resourcemanager.taskmanager-timeout`: after this long without a slot in use a started worker is released.
@@ -90,11 +93,12 @@ impl Default for SlotManagerOptions {
             slots_max: u32::MAX,
             workers_min: 0,
             workers_max: None,
+            keeps_all: false,
             starting_max: 64,
             idle_timeout: Duration::from_secs(30),
             start_timeout: Duration::from_secs(60),
             heartbeat_timeout: Duration::from_secs(8),
-            connection_grace: Duration::from_secs(1),
+            connection_grace: Duration::from_millis(300),
             answer_timeout: Duration::from_secs(3),
             refusal_pause: Duration::from_secs(1),
             overtaking_max: Duration::from_secs(10),

@@ -172,6 +172,10 @@ impl ResourceManagerService {
             Some(event) => {
                 match &event {
                     BackendEvent::Started(worker) => info!(%worker, "worker started"),
+                    BackendEvent::Delayed { worker, rejection, message } => {
+                        info!(%worker, %rejection, message, "worker is held up");
+                    }
+                    BackendEvent::Leaving { worker, reason } => info!(%worker, %reason, "worker is about to end"),
                     BackendEvent::Lost { worker, reason } => info!(%worker, %reason, "worker ended"),
                     BackendEvent::Rejected { worker, rejection, message } => {
                         warn!(%worker, %rejection, message, "worker not started");

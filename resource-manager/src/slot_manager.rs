@@ -15,7 +15,7 @@
 //! - `event`: [`Event`]s in, [`Action`]s out
 //! - `serving`: free slots to jobs; `starting`: workers for the rest; `idle`: workers back; `reasons`: why a job waits
 //! - `granting`: the life of one grant; `reconciling`: lists of slots against what is known
-//! - `registering`: workers come, break off, come back, are lost
+//! - `registering`: workers come, break off, come back, are lost; `departing`: they take leave
 //! - `worker`, `job`, `free_slots`, `classes`, `deadlines`, `backoff`, `failure_detector`: the nouns
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -30,6 +30,7 @@ use self::{
     backoff::Backoff,
     classes::Classes,
     deadlines::{Deadlines, Due},
+    departing::Departed,
     free_slots::FreeSlots,
     gone::Gone,
     job::{Arrival, Job},
@@ -51,6 +52,7 @@ mod audit;
 mod backoff;
 mod classes;
 mod deadlines;
+mod departing;
 mod event;
 mod failure_detector;
 mod free_slots;
@@ -95,6 +97,8 @@ pub struct SlotManager {
     order: BTreeMap<Arrival, JobId>,
     /// Jobs that miss something.
     short: BTreeSet<Arrival>,
+    /// Jobs that could use more than they need.
+    wishing: BTreeSet<Arrival>,
     /// Jobs that were told why they wait.
     told: BTreeSet<Arrival>,
     arrivals_ever: u64,
@@ -107,6 +111,8 @@ pub struct SlotManager {
     /// Slots of requested workers by size.
     coming: Classes,
     stopping: BTreeMap<WorkerId, Stopping>,
+    /// Those that have taken leave, of which jobs have not been told.
+    departed: BTreeMap<WorkerId, Departed>,
     started_ever: u64,
     backoff: Backoff,
     stop_reason: Option<String>,
@@ -139,6 +145,7 @@ impl SlotManager {
             jobs: BTreeMap::new(),
             order: BTreeMap::new(),
             short: BTreeSet::new(),
+            wishing: BTreeSet::new(),
             told: BTreeSet::new(),
             arrivals_ever: 0,
             withdrawn: BTreeMap::new(),
@@ -147,6 +154,7 @@ impl SlotManager {
             requested: BTreeMap::new(),
             coming: Classes::default(),
             stopping: BTreeMap::new(),
+            departed: BTreeMap::new(),
             started_ever: 0,
             backoff: Backoff::new(options.backoff_initial, options.backoff_max),
             stop_reason: None,
@@ -179,6 +187,7 @@ impl SlotManager {
             // Starting a worker moves it from what may be had to what is coming: one count serves all three.
             let obtainable = self.obtainable();
             self.serve_jobs(now, &obtainable);
+            self.stop_unneeded(now, &obtainable);
             self.start_missing(now, &obtainable);
             self.tell_reasons(now, &obtainable);
         }
@@ -238,8 +247,11 @@ impl SlotManager {
     }
 
     fn declared(&mut self, now: Time, declaration: Declaration) {
-        let Declaration { job: id, epoch, mut needs, useful_min, idle, reconciling } = declaration;
-        needs.retain(|_, count| *count > 0);
+        let Declaration { job: id, epoch, mut needs, mut wished, mut welcome, useful_min, idle, reconciling } =
+            declaration;
+        for counts in [&mut needs, &mut wished, &mut welcome] {
+            counts.retain(|_, count| *count > 0);
+        }
         let known = self.jobs.get(&id).map(|job| job.epoch).or_else(|| self.withdrawn.get(&id).copied());
         if known.is_some_and(|known| known > epoch) {
             return;
@@ -262,7 +274,12 @@ impl SlotManager {
         }
         if let Some(job) = self.jobs.get_mut(&id) {
             job.epoch = epoch;
-            job.needs = needs;
+            (job.needs, job.wished, job.welcome) = (needs, wished, welcome);
+            if job.has_wishes() {
+                self.wishing.insert(job.arrival);
+            } else {
+                self.wishing.remove(&job.arrival);
+            }
             job.useful_min = useful_min;
             job.idle = idle;
             job.reconciling = reconciling;
@@ -276,6 +293,7 @@ impl SlotManager {
         if let Some(job) = self.jobs.remove(&id) {
             self.order.remove(&job.arrival);
             self.short.remove(&job.arrival);
+            self.wishing.remove(&job.arrival);
             self.told.remove(&job.arrival);
             if !job.said.is_empty() {
                 self.actions.push(Action::Pending { job: id, reasons: Vec::new() });
@@ -336,6 +354,7 @@ impl SlotManager {
                 Due::Stable(number) => self.stable(now, number),
                 Due::Start(worker) => self.start_due(now, &worker),
                 Due::Stop(worker) => self.stop_due(now, &worker),
+                Due::Departed(worker) => self.departed_due(now, &worker),
                 Due::Backoff | Due::Overtaken(_) => self.changed = true,
             }
         }

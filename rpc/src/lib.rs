@@ -16,6 +16,7 @@
 //! - [`CloseReason`], [`SendError`], [`CallError`]: how things end
 //! - [`session`]: numbers, confirmations and repeats over one connection after the other
 //! - [`frame`]: the bytes, and a decoder without I/O
+//! - `tls`: cryptography, by the feature of that name
 //! - [`carrier`]: byte streams, in memory, over Unix sockets, and over HTTP on the REST port
 
 pub mod carrier;
@@ -27,6 +28,8 @@ mod incoming;
 mod options;
 mod sender;
 pub mod session;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use close::CloseReason;
 pub use connection::Connection;

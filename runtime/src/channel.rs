@@ -16,6 +16,8 @@ pub mod partition;
 mod size;
 pub mod writer;
 
+#[cfg(test)]
+pub(crate) use body::decode;
 pub use partition::Partitioner;
 
 use crate::batch::{BATCH_BYTES, BATCH_RECORDS};

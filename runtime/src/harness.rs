@@ -26,6 +26,7 @@ use std::{
 
 use flott_core::{
     failure::Failure,
+    id::JobMasterEpoch,
     job_graph::JobGraph,
     message::{Committable, TaskDeployment},
     view::Accumulator,
@@ -41,11 +42,11 @@ pub use snapshot::HarnessSnapshot;
 use crate::{
     batch::Timestamp,
     error::TaskResult,
-    host::guard,
+    host::{backend::backend, guard},
     net::Exchange,
     program::JobProgram,
     snapshot::TaskSnapshots,
-    state::StateSize,
+    state::{Backend, StateSize},
     task::{Prepared, TaskFigures, TaskHead, TaskInfo, TaskWiring},
     time::{Alarm, Clock, ManualClock},
 };
@@ -97,7 +98,8 @@ impl TaskHarness {
         let exchange = Exchange::alone(graph.job_id, deployment::PROCESS);
         let cuts = Arc::<Cuts>::default();
         let snapshots = |task| snapshot::of_task(task, &graph, from, &cuts);
-        let infos = deployment.tasks.iter().map(|task| info(task, &graph, clock, snapshots(task)));
+        let backend = backend(&graph.configuration, 1)?;
+        let infos = deployment.tasks.iter().map(|task| info(task, &graph, clock, snapshots(task), backend.clone()));
         let mut built = Vec::with_capacity(deployment.tasks.len());
         // Consumers come before their producers.
         for info in infos.rev() {
@@ -110,7 +112,12 @@ impl TaskHarness {
                 Arc::new(|_| ()),
                 splits,
             );
-            let head = guard::catch(|| program.build_task(wiring)).map_err(|failure| placed(failure, &info))?;
+            let build = || {
+                let head = program.build_task(wiring)?;
+                info.snapshots.check_in_flight()?;
+                Ok(head)
+            };
+            let head = guard::catch(build).map_err(|failure| placed(failure, &info))?;
             built.push((info, head));
         }
         let ready = Arc::new(Ready::all(built.len()));
@@ -145,6 +152,26 @@ impl TaskHarness {
             let message = "tasks wake themselves without end: does a timer set itself for a time that has come?";
             Err(tasks.fail(Box::new(Failure::user(message).fatal())))
         })
+    }
+
+    /// Has tasks do what they can until each has given all that it has for the barrier that was given last.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub fn settle_cuts(&mut self) -> TaskResult {
+        self.outside(|tasks| {
+            for _ in 0..POLLS_MAX {
+                if tasks.cuts.are_whole(tasks.running()) || !tasks.poll_one()? {
+                    return Ok(());
+                }
+            }
+            let message = "tasks wake themselves without end, and a barrier does not pass";
+            Err(tasks.fail(Box::new(Failure::user(message).fatal())))
+        })
+    }
+
+    fn running(&self) -> usize {
+        self.tasks.iter().filter(|task| matches!(task.state, State::Running(_))).count()
     }
 
     /// Why all tasks are gone, if they are.
@@ -185,9 +212,9 @@ impl TaskHarness {
     /// When the barrier has not passed all tasks, as one waits for something outside; when an operator cannot give its state;
     /// those of the sinks.
     pub fn snapshot(&mut self) -> TaskResult<HarnessSnapshot> {
+        let is_whole = self.cuts.are_whole(self.running());
         let mut cuts = self.cuts.take();
-        let running = self.tasks.iter().filter(|task| matches!(task.state, State::Running(_))).count();
-        if cuts.len() != running || cuts.iter().any(|given| given.cut.is_none()) {
+        if !is_whole {
             let message = "no snapshot can be taken: the pipeline has ended, or waits for something, such as the answer to a call";
             return Err(Box::new(Failure::user(message)));
         }
@@ -274,7 +301,13 @@ impl TaskHarness {
     }
 }
 
-fn info(task: &TaskDeployment, graph: &JobGraph, clock: &ManualClock, snapshots: TaskSnapshots) -> Arc<TaskInfo> {
+fn info(
+    task: &TaskDeployment,
+    graph: &JobGraph,
+    clock: &ManualClock,
+    snapshots: TaskSnapshots,
+    backend: Backend,
+) -> Arc<TaskInfo> {
     let vertex = task.attempt.vertex;
     Arc::new(TaskInfo {
         job: graph.job_id,
@@ -282,6 +315,7 @@ fn info(task: &TaskDeployment, graph: &JobGraph, clock: &ManualClock, snapshots:
         vertex,
         task_name: graph.vertex(vertex).map_or_else(|| vertex.to_string(), |vertex| vertex.name.clone()),
         attempt: task.attempt,
+        epoch: JobMasterEpoch(1),
         parallelism: task.parallelism,
         max_parallelism: task.max_parallelism,
         worker: deployment::worker(),
@@ -291,6 +325,7 @@ fn info(task: &TaskDeployment, graph: &JobGraph, clock: &ManualClock, snapshots:
         clock: Clock::Manual(clock.clone()),
         alarm: Alarm::default(),
         snapshots,
+        backend,
     })
 }
 

@@ -15,11 +15,10 @@ use ended::Ended;
 use snapshots::Snapshots;
 
 use flott_core::{
-    checkpoint::TaskRestore,
     failure::Failure,
     id::{AllocationId, AttemptId, OperatorId, ProcessId, WorkerId},
     job_graph::JobGraph,
-    message::{Committable, Deployment, HostToJob, JobSetup, JobToHost, ProcessLocation, TaskStateChange},
+    message::{Committable, HostToJob, JobSetup, JobToHost, ProcessLocation, TaskStateChange},
     status::ExecutionState,
 };
 use parking_lot::Mutex;
@@ -31,15 +30,17 @@ use crate::{
     lanes::Lanes,
     net::Exchange,
     program::JobProgram,
-    snapshot::TaskSnapshots,
+    state::Backend,
     task::{
-        Prepared, Run, TaskFigures, TaskInfo, TaskWiring,
+        Prepared, Run, TaskInfo,
         splits::ToSource,
         wiring::{Offered, Report},
     },
-    time::{Alarm, Clock},
+    time::Clock,
 };
 
+pub(crate) mod backend;
+mod building;
 mod ended;
 pub(crate) mod guard;
 mod snapshots;
@@ -104,6 +105,7 @@ struct Shared {
     lanes: Lanes,
     exchange: Arc<Exchange>,
     snapshots: Arc<Snapshots>,
+    backend: Backend,
     attempts: Mutex<Attempts>,
 }
 
@@ -119,6 +121,7 @@ impl Host {
     pub fn start(options: HostOptions, program: Arc<dyn JobProgram>, report: Report) -> Result<Self, Failure> {
         guard::note_panics();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let backend = backend::backend(&options.setup.configuration, options.slots).map_err(|failure| *failure)?;
         let lanes = Lanes::start((options.slots as usize).clamp(1, cores.max(2)))
             .map_err(|error| Failure::environment("the executor for tasks cannot be started").because(error))?;
         let exchange =
@@ -141,7 +144,8 @@ impl Host {
         let snapshots = Snapshots::start(&options.setup, report.clone())
             .map_err(|error| Failure::environment("the thread for snapshots cannot be started").because(error))?;
         let (snapshots, attempts) = (Arc::new(snapshots), Mutex::new(Attempts::default()));
-        let shared = Arc::new(Shared { options, location, program, report, lanes, exchange, snapshots, attempts });
+        let shared =
+            Arc::new(Shared { options, location, program, report, lanes, exchange, snapshots, backend, attempts });
         // A thread of its own: tasks that spin may have all threads of the executor.
         let (figures, ended) = std::sync::mpsc::channel();
         let reporter = shared.clone();
@@ -230,105 +234,11 @@ fn reachable(bound: SocketAddr, host: &str) -> Result<SocketAddr, Failure> {
     })
 }
 
-struct Accepted {
-    info: Arc<TaskInfo>,
-    lane: usize,
-    wiring: TaskWiring,
-    cancel: CancellationToken,
-    offered: Offered,
-    restore: Option<Box<TaskRestore>>,
-}
-
 impl Shared {
-    /// Notes the new attempts of a deployment; consumers come before their producers.
-    fn accept(&self, mut deployment: Deployment) -> Vec<Accepted> {
-        let place = |attempt: &AttemptId| self.options.graph.vertices.iter().position(|v| v.id == attempt.vertex);
-        let mut tasks = std::mem::take(&mut deployment.tasks);
-        tasks.sort_by_key(|task| (std::cmp::Reverse(place(&task.attempt)), task.attempt));
-        let deployment = Arc::new(deployment);
-        let mut attempts = self.attempts.lock();
-        let mut accepted = Vec::new();
-        for task in tasks {
-            if attempts.running.contains_key(&task.attempt) || attempts.ended.contains(task.attempt) {
-                continue;
-            }
-            let setup = &self.options.setup;
-            let vertex = self.options.graph.vertex(task.attempt.vertex);
-            let info = Arc::new(TaskInfo {
-                job: setup.job,
-                job_name: setup.name.clone(),
-                vertex: task.attempt.vertex,
-                task_name: vertex.map_or_else(|| task.attempt.vertex.to_string(), |vertex| vertex.name.clone()),
-                attempt: task.attempt,
-                parallelism: task.parallelism,
-                max_parallelism: task.max_parallelism,
-                worker: self.options.worker.clone(),
-                configuration: setup.configuration.clone(),
-                accumulators: Mutex::default(),
-                figures: TaskFigures::default(),
-                clock: self.options.clock.clone(),
-                alarm: Alarm::default(),
-                snapshots: TaskSnapshots::new(
-                    task.attempt.subtask,
-                    task.parallelism,
-                    task.max_parallelism,
-                    &setup.configuration,
-                    self.snapshots.clone(),
-                ),
-            });
-            let cancel = CancellationToken::new();
-            let (source, answers) = mpsc::unbounded_channel();
-            let lane = attempts.lane(task.allocation, self.lanes.runtimes().len());
-            let running =
-                Running { info: info.clone(), allocation: task.allocation, lane, cancel: cancel.clone(), source };
-            attempts.running.insert(task.attempt, running);
-            let wiring = TaskWiring::new(
-                info.clone(),
-                self.options.graph.clone(),
-                deployment.clone(),
-                self.exchange.clone(),
-                self.report.clone(),
-                answers,
-            );
-            let offered = wiring.offered();
-            accepted.push(Accepted { info, lane, wiring, cancel, offered, restore: task.restore });
-        }
-        accepted
-    }
-
     fn tell_source(&self, attempt: AttemptId, message: ToSource) {
         if let Some(running) = self.attempts.lock().running.get(&attempt) {
             // A task that has just ended does not need it.
             let _ = running.source.send(message);
-        }
-    }
-
-    fn build(self: &Arc<Self>, tasks: Vec<Accepted>) {
-        let mut built = Vec::new();
-        for Accepted { info, lane, wiring, cancel, offered, restore } in tasks {
-            if cancel.is_cancelled() {
-                self.ended(&info, None, &offered);
-                continue;
-            }
-            self.say(&info, ExecutionState::Initializing, None, Prepared::new());
-            let build = || {
-                if let Some(restore) = restore.as_deref().filter(|restore| !restore.finished) {
-                    let (groups, subtask) = (info.snapshots.groups().held, info.attempt.subtask);
-                    info.snapshots.restore(self.snapshots.restore(restore, groups, subtask, info.parallelism)?);
-                }
-                self.program.build_task(wiring)
-            };
-            match guard::catch(build) {
-                Ok(head) => {
-                    built.push((info, lane, head, cancel, offered, restore.is_some_and(|restore| restore.finished)))
-                }
-                Err(failure) => self.ended(&info, Some(Err(failure)), &offered),
-            }
-        }
-        for (info, lane, head, cancel, offered, had_finished) in built {
-            let shared = self.clone();
-            let task = if had_finished { head.pass() } else { head.run() };
-            self.lanes.spawn(lane, async move { shared.run(info, task, cancel, offered).await });
         }
     }
 

@@ -59,6 +59,12 @@ pub trait Output<T>: Send {
         Poll::Pending
     }
 
+    /// Whether a barrier that overtakes may come now, though something is left to do or held back for lack of credit: all that is
+    /// left is part of a snapshot. Once it was given, until this is so again, the barrier has not come through.
+    fn may_cut(&self) -> bool {
+        true
+    }
+
     /// The task's alarm has rung: processing time is `now`. Who still waits for a later time sets the alarm again.
     fn time(&mut self, _now: Timestamp) -> TaskResult {
         Ok(())
@@ -162,6 +168,12 @@ pub trait Operator<In, Out>: Send {
         Poll::Pending
     }
 
+    /// Whether all that it has left to do is part of its [`snapshot`](Self::snapshot), so that a barrier need not wait for it: that
+    /// comes by [`barrier`](Self::barrier) also while [`resume`](Self::resume) says `Waiting`.
+    fn keeps_work(&self) -> bool {
+        false
+    }
+
     /// Processing time is `now`; who waits for a later time sets the task's alarm again.
     fn time(&mut self, _now: Timestamp, _out: &mut dyn Output<Out>) -> TaskResult {
         Ok(())
@@ -172,7 +184,17 @@ pub trait Operator<In, Out>: Send {
         Ok(())
     }
 
-    /// A barrier has come, and all work that was set off before it is done. Gives what must take effect before the barrier
+    /// A barrier has come, and all work that was set off before it is done. What must be with others before the operator can
+    /// tell what it has prepared is sent off: [`resume`](Self::resume) says `Waiting` until it has arrived, and only
+    /// then the barrier is seen to.
+    ///
+    /// # Errors
+    /// When results are lost by it: the task fails.
+    fn flush(&mut self) -> TaskResult {
+        Ok(())
+    }
+
+    /// A barrier has come, all work that was set off before it is done, and all is with others that is to be. Gives what must take effect before the barrier
     /// and is not part of the state, such as what is kept back to spare work. The barrier itself is passed on by the chain,
     /// when it has asked for the [`snapshot`](Self::snapshot).
     ///

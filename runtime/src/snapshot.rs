@@ -13,10 +13,12 @@
 //! - `sink`: where operators put their state
 //! - `restored`: where they find it again
 //! - `watermark`: how far event time had come
+//! - `in_flight`: records that a barrier has overtaken
 //! - `cut`: all that a task gives at one barrier
 //! - `task`: the snapshots of one task
 
 mod cut;
+pub(crate) mod in_flight;
 mod restored;
 pub(crate) mod section;
 mod sink;
@@ -24,6 +26,8 @@ mod task;
 mod watermark;
 
 pub use cut::{Cut, Piece};
+pub(crate) use restored::Chunks;
+pub(crate) use restored::without_owner;
 pub use restored::{Restored, RestoredTask};
 pub use section::{Chunk, Section, SectionSort};
 pub use sink::StateSink;

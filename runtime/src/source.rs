@@ -6,8 +6,13 @@
 //!
 //! A checkpoint holds what is left of each split that is being read, as a split that begins there. When the job starts from
 //! it, these are handed out again as any other, to whoever asks.
+//!
+//! Splits that come to be while the job runs are found by readers, and read where they are found: the JobMaster hears of them
+//! with the next snapshot.
 
 use std::task::{Context, Poll};
+
+use bytes::Bytes;
 
 use crate::{
     batch::{Batch, Data},
@@ -32,6 +37,18 @@ pub trait Source: Send + Sync + 'static {
         1
     }
 
+    /// At each barrier: what [`commit`](Self::commit) is to hear of `remaining`, what is left of the splits that this subtask
+    /// reads, once the checkpoint is complete.
+    fn prepare_commit(&self, _remaining: &[Self::Split]) -> Option<Bytes> {
+        None
+    }
+
+    /// Checkpoints are complete that hold what has been prepared: for who is to know how far the source has come for certain. Called
+    /// as often, and by as many, as the commit of a sink; a failure fails the job. May block.
+    fn commit(&self, _prepared: &[Bytes]) -> TaskResult {
+        Ok(())
+    }
+
     /// Opens a split from its beginning.
     fn open(&self, split: Self::Split, task: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Self::Item, Self::Split>>>;
 }
@@ -42,6 +59,18 @@ pub trait SplitReader<T, S>: Send {
     /// Pending when there is nothing yet and the waker has been taken. Does not block for longer than a read from a
     /// local disk takes.
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<T>) -> Poll<TaskResult<ReadStatus>>;
+
+    /// Whether it gives records. One that does not looks for splits that there were not when they were listed; it appends
+    /// nothing when it says that there is more, and nobody's time waits for it.
+    fn gives_records(&self) -> bool {
+        true
+    }
+
+    /// Splits that it has found. They are read by the subtask of this reader, and are part of snapshots from then on: this
+    /// split's [`remaining`](Self::remaining) must not find them again. Asked after each read.
+    fn take_found(&mut self) -> Vec<S> {
+        Vec::new()
+    }
 
     /// What is left of the split: one that gives just the records that [`poll_read`](Self::poll_read) has not given yet. Asked
     /// between reads, for a checkpoint; does not block. A source that cannot go back, such as a socket, gives one that

@@ -2,8 +2,8 @@
 //!
 //! All keyed states of an operator live in its [`KeyedStates`], which knows the key at hand; user functions hold light
 //! handles ([`ValueState`], [`ListState`], [`MapState`], [`ReducingState`], [`AggregatingState`]) that were resolved by
-//! name once, when the function was opened. Behind the handles stands one trait, [`StateTable`]: the heap implements it
-//! now, and a backend on disk can later, without a change to operators. Snapshots are cut in an instant and given in steps,
+//! name once, when the function was opened. Behind the handles stands one trait, [`StateTable`], which tables in memory and
+//! tables on disk implement; operators do not know the difference. Snapshots are cut in an instant and given in steps,
 //! whole or what has changed, and by key group, so that state can be rescaled.
 //!
 //! A state with a time-to-live ([`StateTtl`]) has a table of other values: those of the state with the moments of their
@@ -11,7 +11,9 @@
 //!
 //! # Layout
 //! - `table`: what a backend implements
+//! - `backend`: which of them there are
 //! - `heap`: tables in memory
+//! - `disk`: tables on disk, by a feature
 //! - `fold_table`: tables of aggregations
 //! - `slots`: where the entries of those are
 //! - `entries`: entries of tables, encoded
@@ -29,7 +31,10 @@
 //! - `size`: how much there is
 
 mod aggregate;
+mod backend;
 mod descriptor;
+#[cfg(feature = "disk")]
+mod disk;
 pub(crate) mod entries;
 mod entry_map;
 mod expiring;
@@ -38,8 +43,10 @@ mod handle;
 mod heap;
 mod keyed;
 mod meta;
+mod migration;
 mod operator;
 mod prefetch;
+pub(crate) mod schema;
 mod size;
 mod slots;
 mod states;
@@ -50,7 +57,10 @@ mod track;
 mod ttl;
 
 pub use aggregate::Aggregate;
+pub use backend::Backend;
 pub use descriptor::StateDescriptor;
+#[cfg(feature = "disk")]
+pub use disk::Disk;
 pub use entry_map::EntryMap;
 pub use fold_table::{FoldTable, Spot};
 pub use handle::{AggregatingState, KeyedHandle, ListState, MapState, ReducingState, ValueState};

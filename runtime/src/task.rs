@@ -1,15 +1,17 @@
 //! One subtask of a chain: what it knows about itself, how it is wired, and the loop that drives it.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin};
+use std::{collections::BTreeMap, future::Future, pin::Pin, time::Duration};
 
 use flott_core::{
-    id::{AttemptId, JobId, OperatorId, VertexId, WorkerId},
+    config::{Configuration, keys::checkpointing::INTERVAL},
+    id::{AttemptId, JobId, JobMasterEpoch, OperatorId, VertexId, WorkerId},
     view::Accumulator,
 };
 
 use crate::{
     error::TaskResult,
     snapshot::TaskSnapshots,
+    state::Backend,
     time::{Alarm, Clock},
 };
 
@@ -17,6 +19,7 @@ pub mod figures;
 pub mod head;
 pub mod source_head;
 pub mod splits;
+mod tail;
 mod turn;
 pub mod two_input;
 pub mod wiring;
@@ -41,6 +44,9 @@ pub struct TaskInfo {
     pub task_name: String,
     /// Which attempt.
     pub attempt: AttemptId,
+    /// The JobMaster that has deployed it. Of two attempts of a subtask the newer one is of a later JobMaster, or has the
+    /// greater number.
+    pub epoch: JobMasterEpoch,
     /// Subtasks of the vertex.
     pub parallelism: u32,
     /// Key groups of the vertex.
@@ -59,12 +65,21 @@ pub struct TaskInfo {
     pub alarm: Alarm,
     /// What it gives at barriers, and what it starts from.
     pub snapshots: TaskSnapshots,
+    /// Where its keyed state is kept.
+    pub backend: Backend,
 }
 
 impl TaskInfo {
     /// Which subtask this is, from 0.
     pub fn subtask(&self) -> u32 {
         self.attempt.subtask.0
+    }
+
+    /// From the beginning of one checkpoint to that of the next, as the job is set up; `None` where none are to be taken by
+    /// themselves, or the configuration cannot be read.
+    pub fn checkpoint_interval(&self) -> Option<Duration> {
+        let configuration = Configuration::try_from(self.configuration.clone()).ok()?;
+        Some(configuration.get(&INTERVAL)).filter(|interval| !interval.is_zero())
     }
 }
 

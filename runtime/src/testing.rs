@@ -8,9 +8,25 @@ use std::{
     task::{Wake, Waker},
 };
 
-use flott_core::id::{AttemptId, AttemptNumber, JobId, OperatorId, SubtaskIndex, VertexId, WorkerId};
+use flott_core::{
+    checkpoint::{Barrier, Behind, Overtaking, SnapshotKind},
+    id::{AttemptId, AttemptNumber, CheckpointId, JobId, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId, WorkerId},
+    job_graph::ShipStrategy,
+};
+use parking_lot::Mutex;
 
-use crate::{output::OperatorName, task::TaskInfo, time::Clock};
+use crate::{
+    batch::Batch,
+    net::Frame,
+    output::OperatorName,
+    snapshot::{
+        Cut, Piece, SnapshotPort, TaskSnapshots,
+        in_flight::{Edge, Item, Segment},
+    },
+    state::Extent,
+    task::TaskInfo,
+    time::Clock,
+};
 
 /// A name for an operator.
 pub(crate) fn named_operator(name: &str) -> OperatorName {
@@ -31,6 +47,7 @@ pub(crate) fn task_with(clock: Clock, configuration: &[(&str, &str)]) -> Arc<Tas
         vertex,
         task_name: "test".into(),
         attempt: AttemptId { vertex, subtask: SubtaskIndex(0), attempt: AttemptNumber(0) },
+        epoch: JobMasterEpoch(1),
         parallelism: 1,
         max_parallelism: 128,
         worker: WorkerId("worker".into()),
@@ -40,7 +57,82 @@ pub(crate) fn task_with(clock: Clock, configuration: &[(&str, &str)]) -> Arc<Tas
         clock,
         alarm: Default::default(),
         snapshots: Default::default(),
+        backend: Default::default(),
     })
+}
+
+/// Keeps the records under way that a task gives.
+#[derive(Default)]
+pub(crate) struct Streams {
+    given: Mutex<Vec<Piece>>,
+    /// Cuts that are whole.
+    stored: AtomicUsize,
+}
+
+impl SnapshotPort for Streams {
+    fn begin(&self, _: AttemptId, _: Barrier) -> Extent {
+        Extent::Whole
+    }
+
+    fn give(&self, _: AttemptId, _: Vec<Piece>) {}
+
+    fn give_in_flight(&self, _: AttemptId, pieces: Vec<Piece>) {
+        self.given.lock().extend(pieces);
+    }
+
+    fn has_room(&self, _: AttemptId) -> bool {
+        true
+    }
+
+    fn store(&self, _: AttemptId, _: Cut) {
+        self.stored.fetch_add(1, SeqCst);
+    }
+}
+
+/// Batches of records, as numbers, and what came between them.
+type Shown = Vec<Result<Vec<u64>, Item>>;
+
+impl Streams {
+    /// What was given since the last question: from whom to whom, and what. Records are 64-bit numbers.
+    pub fn take(&self) -> Vec<(u32, u32, Shown)> {
+        let given = std::mem::take(&mut *self.given.lock());
+        let segments =
+            given.iter().flat_map(|(_, _, chunk)| Segment::of_chunk(chunk).expect("what was given is a part"));
+        let shown = |item| match item {
+            Item::Records { count, timestamps, body } => {
+                let mut batch = Batch::default();
+                let frame = Frame { count, timestamps, body };
+                crate::channel::decode(&frame, &mut batch).expect("records can be read");
+                Ok(batch.records)
+            }
+            item => Err(item),
+        };
+        let mut all: Vec<_> = segments
+            .map(|segment| (segment.from.0, segment.to.0, segment.items.into_iter().map(shown).collect::<Vec<_>>()))
+            .filter(|(_, _, items)| !items.is_empty())
+            .collect();
+        all.sort_by_key(|(from, to, _)| (*from, *to));
+        all
+    }
+}
+
+/// As [`task`], with somebody who takes what it gives at barriers.
+pub(crate) fn task_that_gives(streams: &Arc<Streams>, clock: Clock) -> Arc<TaskInfo> {
+    let task = Arc::into_inner(task_with(clock, &[])).expect("nobody else has it");
+    let snapshots = TaskSnapshots::new(SubtaskIndex(0), 1, 128, &task.configuration, streams.clone());
+    Arc::new(TaskInfo { snapshots, ..task })
+}
+
+/// The barrier of a checkpoint.
+pub(crate) fn barrier(checkpoint: u64, overtaking: Overtaking) -> Barrier {
+    let kind = SnapshotKind::Checkpoint;
+    Barrier { checkpoint: CheckpointId(checkpoint), kind, behind: Behind::GoOn, overtaking }
+}
+
+/// An edge that ships by `ship`.
+pub(crate) fn edge(ship: ShipStrategy) -> Arc<Edge> {
+    let id = |byte| OperatorId::from_bytes([byte; 16]);
+    Arc::new(Edge { producer: id(1), side_output: None, consumer: id(2), input: 0, ship })
 }
 
 /// A task that counts how often it is woken.

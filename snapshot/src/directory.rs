@@ -12,10 +12,13 @@ mod s3;
 
 use std::{fmt, path, sync::Arc};
 
-use flott_core::id::JobId;
+use flott_core::{
+    config::{Configuration, keys::s3 as keys},
+    id::JobId,
+};
 use object_store::{ObjectStore, local::LocalFileSystem, path::Path};
 
-pub(crate) use objects::{CreateError, Created};
+pub use objects::{CreateError, Created, Object};
 
 use crate::{
     error::Error,
@@ -34,8 +37,22 @@ pub struct S3Options {
     pub access_key: Option<String>,
     /// The proof of it; never shown.
     pub secret_key: Option<String>,
-    /// Whether the bucket stands in the path of requests rather than in the name of the host.
+    /// Whether the bucket stands in the path of requests rather than in the name of the host. Unset, it does where there is
+    /// an endpoint.
     pub path_style: Option<bool>,
+}
+
+impl S3Options {
+    /// What a configuration says.
+    pub fn of(configuration: &Configuration) -> Self {
+        Self {
+            endpoint: configuration.get(&keys::ENDPOINT),
+            region: configuration.get(&keys::REGION),
+            access_key: configuration.get(&keys::ACCESS_KEY),
+            secret_key: configuration.get(&keys::SECRET_KEY),
+            path_style: configuration.get(&keys::PATH_STYLE),
+        }
+    }
 }
 
 impl fmt::Debug for S3Options {
@@ -95,7 +112,8 @@ impl Directory {
 
     #[cfg(not(feature = "s3"))]
     fn open_s3(location: &str, _: &S3Options) -> Result<Self, Error> {
-        let problem = "this build has no support for S3; it is the feature \"s3\" of flott-snapshot".to_owned();
+        let problem =
+            "this program was built without support for S3; it is the feature \"s3\" of the crate flott".to_owned();
         Err(Error::Location { location: location.to_owned(), problem })
     }
 
@@ -107,6 +125,11 @@ impl Directory {
     /// What [`open`](Self::open) takes, elsewhere too.
     pub fn location(&self) -> &str {
         &self.location
+    }
+
+    /// The same as a path of this machine, if it is one.
+    pub fn local(&self) -> Option<&path::Path> {
+        self.local.as_deref()
     }
 
     /// The directory of a job's checkpoints in this one.
@@ -138,7 +161,8 @@ impl Directory {
         StateFileReader::open(self.clone(), file).await
     }
 
-    pub(crate) fn child(&self, name: &str) -> Self {
+    /// A directory in this one.
+    pub fn child(&self, name: &str) -> Self {
         Self {
             store: self.store.clone(),
             prefix: self.prefix.clone().join(name),
@@ -182,7 +206,7 @@ mod tests {
         refused("file://host/a", "expected \"file://\" and an absolute path");
         refused("", "empty");
         #[cfg(not(feature = "s3"))]
-        refused("s3://bucket/a", "this build has no support for S3; it is the feature \"s3\" of flott-snapshot");
+        refused("s3://bucket/a", "built without support for S3; it is the feature \"s3\" of the crate flott");
         #[cfg(feature = "s3")]
         refused("s3:///a", "expected \"s3://<bucket>/<path>\"");
     }

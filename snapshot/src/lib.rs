@@ -20,6 +20,7 @@
 //! - [`mod@file`]: state files: written in one pass, read by section and key group
 //! - [`log`]: the checkpoints of one job: claim, commit, list, collect, sweep
 //! - [`snapshot`]: one checkpoint or savepoint by its path, and how savepoints are committed; `dispose`: how they go
+//! - [`states`]: states as data, for people
 //! - [`verify`]: whether what a manifest names is there and whole
 //! - [`error`]: why something did not work
 
@@ -30,6 +31,7 @@ pub mod file;
 pub mod log;
 pub mod manifest;
 pub mod snapshot;
+pub mod states;
 pub mod verify;
 
 pub use directory::{Directory, S3Options};

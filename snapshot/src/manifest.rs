@@ -114,6 +114,9 @@ pub struct SubtaskState {
     pub key_groups: Option<KeyGroupRange>,
     /// Its state: the base first, then what changed since, oldest first. Empty if it has none.
     pub files: Vec<StateFile>,
+    /// Records that its barrier has overtaken, of its inputs and outputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_flight: Vec<StateFile>,
     /// What its readers had left of the splits that they read, by source.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub splits: Vec<ReaderSplits>,
@@ -204,7 +207,8 @@ pub struct Manifest {
 impl Manifest {
     /// Every mention of a file; one that several subtasks share is there several times.
     pub fn files(&self) -> impl Iterator<Item = &StateFile> {
-        self.vertices.iter().flat_map(|vertex| &vertex.subtasks).flat_map(|subtask| &subtask.files)
+        let subtasks = self.vertices.iter().flat_map(|vertex| &vertex.subtasks);
+        subtasks.flat_map(|subtask| subtask.files.iter().chain(&subtask.in_flight))
     }
 
     /// All that is left to read of a source, in order: what was begun, then what was not. `None` if its splits are to be

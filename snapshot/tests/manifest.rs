@@ -49,7 +49,7 @@ fn sample() -> Manifest {
 fn sealed(kind: &str, content: &str) -> Vec<u8> {
     let checksum = Digest::of(content.as_bytes());
     format!(
-        r#"{{"format":"flott.checkpoint","version":2,"engine":"0.1.0","checksum":"{checksum}","{kind}":{content}}}"#
+        r#"{{"format":"flott.checkpoint","version":3,"engine":"0.1.0","checksum":"{checksum}","{kind}":{content}}}"#
     )
     .into_bytes()
 }
@@ -74,7 +74,7 @@ fn what_is_written_is_read_and_can_be_read_by_people() {
     assert_eq!(document::read(&written).unwrap(), Document::Manifest(Box::new(sample())));
     let text = String::from_utf8(written).unwrap();
     for part in [
-        r#"{"format":"flott.checkpoint","version":2,"engine":"0.1.0","checksum":""#,
+        r#"{"format":"flott.checkpoint","version":3,"engine":"0.1.0","checksum":""#,
         r#""kind":"checkpoint","checkpoint":3,"epoch":2,"#,
         r#"{"path":"shared/b","bytes":20,"checksum":"00c0ffee"}"#,
         r#""splits":["73706c6974"]"#,
@@ -129,8 +129,8 @@ fn other_formats_and_versions_are_refused() {
         assert_eq!(document::read(document.as_bytes()).unwrap_err().to_string(), expected);
     };
     check(r#"{"format":"x","version":1}"#, r#"format: "x", expected "flott.checkpoint""#);
-    let later = r#"{"format":"flott.checkpoint","version":3,"colour":"blue"}"#;
-    check(later, "version: 3, expected 1 to 2, which flott 0.1.0 reads");
+    let later = r#"{"format":"flott.checkpoint","version":4,"colour":"blue"}"#;
+    check(later, "version: 4, expected 1 to 3, which flott 0.1.0 reads");
     let nothing = sealed("manifest", "{}");
     let nothing = String::from_utf8(nothing).unwrap().replace(r#","manifest":{}"#, "");
     check(&nothing, "expected either a manifest or a claim");

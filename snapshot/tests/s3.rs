@@ -1,12 +1,6 @@
-//! Checkpoints in an S3-compatible store: moto's server, which must be there as `moto_server` (`pip install
-//! 'moto[server]'`) or as what `FLOTT_MOTO_SERVER` names. `make test` says aloud when it leaves this out.
+//! Checkpoints in an S3-compatible store: moto's server. `make test` says aloud when it leaves this out.
 
-use std::{
-    collections::BTreeSet,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    process::{Child, Command, Stdio},
-};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use flott_core::{
@@ -21,66 +15,22 @@ use futures::TryStreamExt;
 
 #[path = "common/files.rs"]
 mod files;
+#[path = "common/moto.rs"]
+mod moto;
 #[path = "common/samples.rs"]
 mod samples;
 
 use files::write_file;
+use moto::Moto;
 use samples::{JOB, manifest};
 
-/// A server of its own for a test; it ends with it.
-struct Moto {
-    child: Child,
-    address: String,
-}
-
-impl Moto {
-    fn start() -> Self {
-        let program = std::env::var("FLOTT_MOTO_SERVER").unwrap_or_else(|_| "moto_server".to_owned());
-        let mut command = Command::new(&program);
-        command.args(["-H", "127.0.0.1", "-p", "0"]).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| {
-            panic!("{program}: {error}; install it with `pip install 'moto[server]'`, or name it in FLOTT_MOTO_SERVER")
-        });
-        let mut said = BufReader::new(child.stderr.take().unwrap());
-        let mut lines = String::new();
-        let address = loop {
-            let mut line = String::new();
-            assert_ne!(said.read_line(&mut line).unwrap(), 0, "{program} ended: {lines}");
-            if let Some((_, address)) = line.split_once("Running on http://") {
-                break address.trim().to_owned();
-            }
-            lines.push_str(&line);
-        };
-        // It must not block on what nobody reads.
-        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-        Self { child, address }
-    }
-
-    fn bucket(&self, name: &str) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let request =
-            format!("PUT /{name} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", self.address);
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    }
-
-    fn options(&self) -> S3Options {
-        S3Options {
-            endpoint: Some(format!("http://{}", self.address)),
-            region: Some("us-east-1".to_owned()),
-            access_key: Some("key".to_owned()),
-            secret_key: Some("secret".to_owned()),
-            path_style: Some(true),
-        }
-    }
-}
-
-impl Drop for Moto {
-    fn drop(&mut self) {
-        self.child.kill().expect("the server is ours to end");
-        self.child.wait().expect("the server ends");
+fn options(moto: &Moto) -> S3Options {
+    S3Options {
+        endpoint: Some(moto.url()),
+        region: Some("us-east-1".to_owned()),
+        access_key: Some("key".to_owned()),
+        secret_key: Some("secret".to_owned()),
+        path_style: None,
     }
 }
 
@@ -107,7 +57,7 @@ async fn write_large(directory: &Directory, checkpoint: CheckpointId, finish: bo
 async fn checkpoints_live_in_a_bucket() {
     let moto = Moto::start();
     moto.bucket("checkpoints");
-    let root = Directory::open("s3://checkpoints/flott/jobs", &moto.options()).unwrap();
+    let root = Directory::open("s3://checkpoints/flott/jobs", &options(&moto)).unwrap();
     let checkpoints = Checkpoints::new(&root, JOB);
     let mut older = checkpoints.claim(JobMasterEpoch(1)).await.unwrap().log;
     let directory = checkpoints.directory();
@@ -127,7 +77,7 @@ async fn checkpoints_live_in_a_bucket() {
     let error = older.commit(&late).await.unwrap_err();
     assert!(matches!(error, Error::Deposed { by: JobMasterEpoch(2), .. }), "{error}");
 
-    let snapshot = Snapshot::load(&checkpoints.location(CheckpointId(5)), &moto.options()).await.unwrap();
+    let snapshot = Snapshot::load(&checkpoints.location(CheckpointId(5)), &options(&moto)).await.unwrap();
     assert_eq!(snapshot.manifest, second);
     assert_eq!(snapshot.verify().await.unwrap(), []);
     let reader = snapshot.directory.open_file(&large).await.unwrap();
@@ -147,7 +97,7 @@ async fn checkpoints_live_in_a_bucket() {
 async fn what_is_not_finished_is_not_there_and_orphans_are_swept() {
     let moto = Moto::start();
     moto.bucket("checkpoints");
-    let root = Directory::open("s3://checkpoints", &moto.options()).unwrap();
+    let root = Directory::open("s3://checkpoints", &options(&moto)).unwrap();
     let checkpoints = Checkpoints::new(&root, JOB);
     let log = checkpoints.claim(JobMasterEpoch(1)).await.unwrap().log;
     let (path, _) = write_large(checkpoints.directory(), log.next(), false).await;
@@ -165,7 +115,7 @@ async fn what_is_not_finished_is_not_there_and_orphans_are_swept() {
 async fn savepoints_are_committed_once() {
     let moto = Moto::start();
     moto.bucket("savepoints");
-    let root = Directory::open("s3://savepoints/", &moto.options()).unwrap();
+    let root = Directory::open("s3://savepoints/", &options(&moto)).unwrap();
     let directory = root.new_savepoint(JOB).await.unwrap();
     let file = write_file(&directory, SnapshotKind::Savepoint, CheckpointId(9)).await.unwrap();
     let saved = manifest(SnapshotKind::Savepoint, CheckpointId(9), 1, vec![file]);
@@ -173,7 +123,7 @@ async fn savepoints_are_committed_once() {
     assert_eq!(directory.commit_savepoint(&saved).await.unwrap(), location, "the same again");
     let other = manifest(SnapshotKind::Savepoint, CheckpointId(10), 1, vec![]);
     assert!(matches!(directory.commit_savepoint(&other).await, Err(Error::Taken { .. })));
-    let snapshot = Snapshot::load(&format!("{location}/_metadata"), &moto.options()).await.unwrap();
+    let snapshot = Snapshot::load(&format!("{location}/_metadata"), &options(&moto)).await.unwrap();
     assert_eq!(snapshot.manifest, saved);
     assert_eq!(snapshot.verify().await.unwrap(), []);
 }
@@ -181,7 +131,7 @@ async fn savepoints_are_committed_once() {
 #[tokio::test]
 async fn a_bucket_that_is_not_there_is_an_error_and_no_empty_log() {
     let moto = Moto::start();
-    let root = Directory::open("s3://nothing-here", &moto.options()).unwrap();
+    let root = Directory::open("s3://nothing-here", &options(&moto)).unwrap();
     let error = Checkpoints::new(&root, JOB).claim(JobMasterEpoch(1)).await.unwrap_err();
     assert!(error.to_string().contains("nothing-here"), "{error}");
 }

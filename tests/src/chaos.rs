@@ -1,7 +1,7 @@
 //! Clusters of real processes that are killed, stopped and robbed of their disk while jobs run into exactly-once sinks.
 //!
 //! What happens is a [`Plan`], drawn from a seed: SIGKILL and SIGSTOP of job processes, TaskManagers and JobManagers, one or two at a
-//! time, also while they recover; savepoints and stops with a savepoint meanwhile; checkpoints that cannot be written. The jobs are
+//! time, also while they recover; savepoints, stops with a savepoint, and other parallelisms meanwhile; checkpoints that cannot be written. The jobs are
 //! those of `src/bin/chaos-program`. When all is over, the job must be FINISHED, and what it has shown must be the same
 //! multiset of lines as a batch run of the same program gives, which nothing has disturbed. Equal seeds have equal plans; what
 //! the processes do in between is not the same each time.
@@ -23,7 +23,7 @@ pub use plan::Plan;
 pub use report::Report;
 pub use scenario::{INTERRUPTED, run};
 
-/// Seeds that once went wrong. `chaos --regressions` runs them; what they have found has tests of its own beside.
+/// Seeds whose [plain](Plan::plain) plans once went wrong. `chaos --regressions` runs them; what they have found has tests of its own beside.
 ///
 /// - 110: a checkpoint overtook a savepoint, and did not hold what the savepoint's barrier had sinks prepare
 /// - 127: a JobManager that was started while checkpoints could not be reached ended the job
@@ -31,7 +31,7 @@ pub use scenario::{INTERRUPTED, run};
 /// - 531, 533: two rounds of a commit removed what was left, and the process of one ended when the other had nothing to do
 pub const REGRESSIONS: &[u64] = &[110, 127, 511, 531, 533];
 
-/// The command that replays a seed.
-pub fn replay(seed: u64) -> String {
-    format!("cargo xtask chaos --seed {seed}")
+/// The command that replays a plan.
+pub fn replay(plan: &Plan) -> String {
+    format!("cargo xtask chaos --seed {}{}", plan.seed, if plan.is_plain { " --plain" } else { "" })
 }

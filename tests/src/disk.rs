@@ -2,11 +2,11 @@
 
 use std::{
     fs,
-    io::Write,
     path::Path,
     process::{Command, Stdio},
 };
 
+use flott_kubernetes_lab::skipped;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 /// One that is mounted, gone when this is dropped.
@@ -32,7 +32,7 @@ impl SmallDisk {
                     |error| error.to_string(),
                     |output| String::from_utf8_lossy(&output.stderr).into_owned(),
                 );
-                let _ = writeln!(std::io::stderr(), "SKIPPED {what_for}: it needs a tmpfs mount, which failed: {why}");
+                skipped::aloud(what_for, &format!("it needs a tmpfs mount, which failed: {}", why.trim()));
                 None
             }
         }

@@ -4,8 +4,10 @@
 //! # Layout
 //! - [`binaries`]: where the real binaries are
 //! - [`sandbox`]: a place of its own for each test; nothing may be left running in it
+//! - [`checkpoints`]: checkpoints as they lie in their directory
 //! - [`command`]: a command, what it printed and how it ended
 //! - [`rest`]: the REST endpoint of a cluster under test
+//! - [`forward`]: a port of a pod of a Kubernetes cluster under test
 //! - [`eventually`](mod@eventually): bounded waits with a name
 //! - [`book`]: word counts, counted the plain way
 //! - [`simulation`]: a whole control plane in simulated time, from a seed
@@ -18,9 +20,11 @@
 pub mod binaries;
 pub mod book;
 pub mod chaos;
+pub mod checkpoints;
 pub mod command;
 pub mod disk;
 pub mod eventually;
+pub mod forward;
 pub mod plain;
 pub mod program;
 pub mod proxy;

@@ -52,6 +52,7 @@ impl Rest {
     /// A client for HOST:PORT.
     pub fn new(address: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        flott_rpc::tls::provide();
         let client = reqwest::Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).build();
         Self {
             address: address.to_owned(),
@@ -124,6 +125,21 @@ impl Rest {
             )
         });
         self.request(Method::POST, path, |request| request.multipart(form))
+    }
+
+    /// Waits for a checkpoint of a job that has begun after this was called.
+    #[track_caller]
+    pub fn until_checkpoint(&self, job: &str) {
+        let completed = || {
+            let counts = self.try_get(&format!("/v1/jobs/{job}/checkpoints")).body["counts"].clone();
+            counts["completed"].as_u64().unwrap_or_default()
+        };
+        let before = completed();
+        eventually("two more checkpoints", PATIENCE, || {
+            let now = completed();
+            // The next one may have begun before; a JobManager that was started again counts anew.
+            if now >= before + 2 || (now < before && now >= 2) { Ok(()) } else { Err(now) }
+        });
     }
 
     /// The state of a job, or what was answered instead.

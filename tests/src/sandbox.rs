@@ -35,6 +35,7 @@ rest.port: 0
 heartbeat.interval: 200 ms
 heartbeat.timeout: 20 s
 taskmanager.registration.timeout: 30 s
+cluster.connection-grace: 1 s
 taskmanager.memory.process.size: 512 mb
 task.cancellation.timeout: 2 s
 restart-strategy.type: fixed-delay

@@ -41,6 +41,28 @@ fn small_clusters_keep_their_promises() {
 }
 
 #[test]
+fn jobs_that_go_after_the_slots_there_are_keep_their_promises() {
+    if let Some(seed) = number("FLOTT_SIM_SEED") {
+        println!("{:?}", check(Plan::reactive(seed)));
+        return;
+    }
+    let seeds = number("FLOTT_SIM_SEEDS").unwrap_or(60);
+    let (mut violations, mut scales) = (Vec::new(), 0);
+    for seed in 0..seeds {
+        match run(Plan::reactive(seed)) {
+            Ok(summary) => scales += summary.scales,
+            Err(violation) => violations.push(violation),
+        }
+    }
+    println!("{scales} scales of {seeds} histories");
+    for violation in &violations {
+        eprintln!("{violation}");
+    }
+    assert!(violations.is_empty(), "{} of {seeds} histories went wrong", violations.len());
+    assert!(scales > seeds, "{scales} are too few to tell");
+}
+
+#[test]
 fn a_thousand_taskmanagers_keep_their_promises() {
     if let Some(seed) = number("FLOTT_SIM_SEED") {
         println!("{:?}", check(Plan::thousand(seed)));

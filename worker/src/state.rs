@@ -209,7 +209,8 @@ impl State {
             let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
             for id in jobs {
                 let Some(job) = self.jobs.get_mut(&id) else { continue };
-                match job.process.found() {
+                let slots = self.slots.of_job(id).map(|grant| grant.allocation).collect();
+                match job.process.found(slots) {
                     Some(found) => {
                         job.is_orphan = true;
                         let (epoch, message) = (job.epoch, WorkerToJob::Found(Box::new(found)));
@@ -405,6 +406,9 @@ impl State {
     }
 
     fn lost(&mut self, job: JobId, process: ProcessId, failure: Failure, out: &mut Vec<Action>) {
+        if self.ending.is_some() {
+            return; // Its leave tells more: what for.
+        }
         let worker = self.settings.worker.clone();
         let failure = failure.at(|place| {
             place.worker.get_or_insert(worker);
@@ -419,6 +423,9 @@ impl State {
     /// The JobMaster counts on a process that is not there: what was said of its end has not reached it yet, or it counts
     /// on one that never was.
     fn repeat_loss(&self, job: JobId, process: ProcessId, out: &mut Vec<Action>) {
+        if self.ending.is_some() {
+            return;
+        }
         let known = self.losses.get(&job).filter(|(_, lost, _)| *lost == process);
         let failure = known.map_or_else(
             || {

@@ -10,6 +10,7 @@
 //! - `cluster`, `rest`: a cluster, and what it is asked
 //! - `process`, `usage`: what processes have used
 //! - `runs`: repeated runs, their medians, the line
+//! - `state`: snapshots and failures of a job with much state
 //! - `throughput`, `nexmark`, `latency`, `cold_start`, `submit`, `idle`, `deploy`: the workloads
 //! - `flink`: the same on Flink, beside
 //! - `text`: the input of word counts
@@ -29,6 +30,7 @@ mod process;
 mod rest;
 mod runs;
 mod sizes;
+mod state;
 mod submit;
 mod text;
 mod throughput;
@@ -92,6 +94,12 @@ pub enum Workload {
     WindowSum,
     /// The same in windows of an hour that slide by a second, and in windows that do not slide
     WindowSliding,
+    /// Sums per key in windows, without checkpoints and with one every second
+    CheckpointCost,
+    /// Checkpoints, rescale, stop with a savepoint and restore of a gigabyte
+    Snapshots,
+    /// SIGKILL of TaskManagers and of the JobManager, a gigabyte of state
+    Failures,
     /// The Nexmark queries
     Nexmark,
     /// Age of records behind a hop by key
@@ -185,7 +193,10 @@ impl Bench {
             | Workload::KeyedSum
             | Workload::Shuffle
             | Workload::WindowSum
-            | Workload::WindowSliding => throughput::measure(self, workload),
+            | Workload::WindowSliding
+            | Workload::CheckpointCost => throughput::measure(self, workload),
+            Workload::Snapshots => state::snapshots::measure(self),
+            Workload::Failures => state::failures::measure(self),
             Workload::Nexmark => nexmark::measure(self),
             Workload::Latency => latency::measure(self),
             Workload::ColdStart => cold_start::measure(self),

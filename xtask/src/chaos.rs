@@ -20,19 +20,24 @@ pub struct Options {
     /// The seeds that have found something before
     #[arg(long, conflicts_with_all = ["seed", "minutes"])]
     regressions: bool,
+    /// Without other parallelisms and barriers that overtake, as the seeds of `--regressions`
+    #[arg(long)]
+    plain: bool,
     /// With release builds, which are faster and find other things
     #[arg(long)]
     release: bool,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let Options { seed, minutes, regressions, release } = options;
+    let Options { seed, minutes, regressions, plain, release } = options;
     let root = workspace::root()?;
     build(&root, *release)?;
     let profile = if *release { "release" } else { "debug" };
     let runner = workspace::target_directory(&root)?.join(profile).join("chaos");
     let regressions = regressions.then(|| "regressions".to_owned());
-    let arguments = [seed, minutes].into_iter().flatten().map(u64::to_string).chain(regressions);
+    let plain = plain.then(|| "plain".to_owned());
+    let numbers = [seed, minutes].into_iter().flatten().map(u64::to_string);
+    let arguments = plain.into_iter().chain(numbers).chain(regressions);
     let status =
         Command::new(&runner).args(arguments).status().with_context(|| format!("cannot run {}", runner.display()))?;
     ensure!(status.success(), "{}: {status}", runner.display());

@@ -13,9 +13,10 @@ mod rules;
 
 /// Prints every broken rule, and fails if there is one.
 pub fn run() -> anyhow::Result<()> {
-    let metadata = workspace::metadata(&workspace::root()?)?;
+    let root = workspace::root()?;
+    let metadata = workspace::metadata(&root)?;
     let mut broken = arrows::broken(&metadata);
-    broken.extend(light::broken(&metadata));
+    broken.extend(light::broken(&root)?);
     for line in &broken {
         eprintln!("{line}");
     }

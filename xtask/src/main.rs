@@ -6,6 +6,8 @@
 //! - [`words`]: synthetic text of any size
 //! - [`mod@bench`]: workloads on real clusters, measured
 //! - [`chaos`]: real clusters whose processes are killed by a plan
+//! - [`kafka`]: a broker to try things with
+//! - [`kubernetes`]: real Kubernetes control planes, by hand
 //! - [`workspace`]: where the workspace is, and what Cargo says of it
 
 use std::path::PathBuf;
@@ -16,6 +18,8 @@ use flott_core::units::ByteSize;
 mod bench;
 mod chaos;
 mod docs;
+mod kafka;
+mod kubernetes;
 mod layers;
 mod words;
 mod workspace;
@@ -54,6 +58,13 @@ enum Task {
     Bench(bench::Options),
     /// Kill and stop processes of real clusters by plans that are drawn from seeds, and compare results with clean runs
     Chaos(chaos::Options),
+    /// Start and stop a Kafka broker of this workspace, on loopback
+    Kafka {
+        #[command(subcommand)]
+        task: kafka::Task,
+    },
+    /// Build, start and end a real Kubernetes with nodes that run containers as processes
+    Kubernetes(kubernetes::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -63,5 +74,7 @@ fn main() -> anyhow::Result<()> {
         Task::Words { out, bytes, seed } => words::run(&out, bytes, seed),
         Task::Bench(options) => bench::run(options),
         Task::Chaos(options) => chaos::run(&options),
+        Task::Kafka { task } => kafka::run(&task),
+        Task::Kubernetes(options) => kubernetes::run(options),
     }
 }

@@ -3,7 +3,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde::Deserialize;
 
 /// The folder of the workspace's manifest.
@@ -26,7 +26,6 @@ pub struct Metadata {
     pub workspace_members: Vec<String>,
     pub workspace_root: PathBuf,
     pub target_directory: PathBuf,
-    pub resolve: Resolve,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,39 +46,22 @@ pub struct Dependency {
     pub path: Option<PathBuf>,
 }
 
-#[derive(Debug, Deserialize)]
-pub struct Resolve {
-    pub nodes: Vec<Node>,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct Node {
-    pub id: String,
-    pub deps: Vec<NodeDependency>,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct NodeDependency {
-    pub pkg: String,
-    pub dep_kinds: Vec<DependencyKind>,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct DependencyKind {
-    pub kind: Option<String>,
-}
-
 /// Asks Cargo about the workspace.
 pub fn metadata(root: &Path) -> anyhow::Result<Metadata> {
+    let said = cargo(root, &["metadata", "--format-version", "1"])?;
+    serde_json::from_str(&said).context("cargo metadata says what is not understood")
+}
+
+/// What a command of Cargo prints.
+pub fn cargo(root: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+    let what = arguments.first().copied().unwrap_or_default();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1"])
+        .args(arguments)
         .current_dir(root)
         .stderr(Stdio::inherit())
         .output()
-        .context("cargo metadata cannot be run")?;
-    if !output.status.success() {
-        bail!("cargo metadata failed: {}", output.status);
-    }
-    serde_json::from_slice(&output.stdout).context("cargo metadata says what is not understood")
+        .with_context(|| format!("cargo {what} cannot be run"))?;
+    ensure!(output.status.success(), "cargo {what} failed: {}", output.status);
+    String::from_utf8(output.stdout).with_context(|| format!("cargo {what} prints what is not UTF-8"))
 }

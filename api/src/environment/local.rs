@@ -27,8 +27,8 @@ use flott_core::{
     view::JobView,
 };
 use flott_jobmaster::{
-    CheckpointKeeper, ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, JobSpec, Millis,
-    Options, Recovery, SnapshotSpec, Timeouts, ToStore,
+    Adaptive, CheckpointKeeper, ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, JobSpec,
+    Millis, Options, Recovery, SnapshotSpec, Timeouts, ToStore,
 };
 use flott_runtime::{
     host::{Host, HostOptions},
@@ -81,6 +81,7 @@ fn spec(graph: JobGraph, config: &Configuration, cores: u32) -> Result<JobSpec> 
         default_parallelism: cores.min(most.unwrap_or(cores)),
         cluster_restart: config.restart_strategy(),
         timeouts: Timeouts { slot_request: u64::try_from(timeout).unwrap_or(u64::MAX), ..Timeouts::default() },
+        adaptive: Adaptive::default(),
         restored_commit: None,
         snapshots: SnapshotSpec::default(),
         scale: Scale::default(),
@@ -246,7 +247,7 @@ impl LocalCluster {
     /// Offers the slots that are missing.
     fn grant(&mut self, declaration: &Declaration) {
         let mut offer = Vec::new();
-        for (profile, wanted) in &declaration.needs {
+        for (profile, wanted) in &declaration.needs.slots {
             let held = self.grants.values().filter(|held| *held == profile).count();
             for _ in held..*wanted as usize {
                 let allocation = AllocationId::random();

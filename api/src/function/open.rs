@@ -71,6 +71,7 @@ pub struct KeyedOpen<'a, K> {
 impl<'a, K: Key> KeyedOpen<'a, K> {
     pub(crate) fn new(states: &'a mut States<K>, task: &'a TaskInfo) -> Self {
         let States { keyed, operator } = states;
+        keyed.keep_in(&task.backend);
         Self { context: OpenContext::new(operator, task), states: keyed }
     }
 

@@ -213,6 +213,10 @@ where
         Ok(())
     }
 
+    fn keeps_work(&self) -> bool {
+        true
+    }
+
     fn resume(&mut self, out: &mut dyn Output<R::Item>) -> TaskResult<Drained> {
         self.give(out)
     }

@@ -214,6 +214,7 @@ impl<K: Key, F: ProcessJoinFunction> TwoInputOperator<F::Left, F::Right, F::Out>
 
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
         let Joining { function, states: States { keyed, operator }, sides, .. } = &mut self.joining;
+        keyed.keep_in(&task.backend);
         *sides = keyed.value("interval-join")?;
         function.open(&mut OpenContext::new(operator, task)).map_err(failed)
     }

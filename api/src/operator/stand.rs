@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use flott_core::id::{AttemptId, AttemptNumber, JobId, OperatorId, SubtaskIndex, VertexId, WorkerId};
+use flott_core::id::{AttemptId, AttemptNumber, JobId, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId, WorkerId};
 use flott_runtime::{
     batch::{Batch, Data, Timestamp},
     error::TaskResult,
@@ -91,6 +91,7 @@ pub(crate) fn task(clock: Clock) -> Arc<TaskInfo> {
         vertex,
         task_name: "test".into(),
         attempt: AttemptId { vertex, subtask: SubtaskIndex(0), attempt: AttemptNumber(0) },
+        epoch: JobMasterEpoch(1),
         parallelism: 1,
         max_parallelism: 128,
         worker: WorkerId("worker".into()),
@@ -100,6 +101,7 @@ pub(crate) fn task(clock: Clock) -> Arc<TaskInfo> {
         clock,
         alarm: Default::default(),
         snapshots: Default::default(),
+        backend: Default::default(),
     })
 }
 

@@ -146,7 +146,8 @@ where
         self.desk.restore(from)
     }
 
-    fn open(&mut self, _: &Arc<TaskInfo>) -> TaskResult {
+    fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
+        self.states.keyed.keep_in(&task.backend);
         self.histories = self.states.keyed.value("temporal-join")?;
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use flott_core::{
     codec,
-    id::{AttemptId, AttemptNumber, JobId, OperatorId, SubtaskIndex, VertexId, WorkerId},
+    id::{AttemptId, AttemptNumber, JobId, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId, WorkerId},
     key_group::{KeyGroupRange, MaxParallelism},
 };
 use flott_runtime::{
@@ -36,6 +36,7 @@ pub(super) fn task() -> Arc<TaskInfo> {
         vertex,
         task_name: "test".into(),
         attempt: AttemptId { vertex, subtask: SubtaskIndex(0), attempt: AttemptNumber(0) },
+        epoch: JobMasterEpoch(1),
         parallelism: 1,
         max_parallelism: 128,
         worker: WorkerId("worker".into()),
@@ -45,6 +46,7 @@ pub(super) fn task() -> Arc<TaskInfo> {
         clock: Default::default(),
         alarm: Default::default(),
         snapshots: Default::default(),
+        backend: Default::default(),
     })
 }
 

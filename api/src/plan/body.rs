@@ -72,6 +72,10 @@ pub(crate) trait SourceBody: Send + Sync {
     fn enumerate(&self, parallelism: u32) -> TaskResult<Vec<Bytes>>;
     /// The same source with a strategy, a `WatermarkStrategy` for its records.
     fn with_watermarks(&self, strategy: &dyn Any) -> Option<Arc<dyn SourceBody>>;
+    /// The part of it that hears of checkpoints.
+    fn commit(&self) -> Option<&dyn Commit> {
+        None
+    }
 }
 
 pub(crate) trait OneInputBody: Send + Sync {
@@ -85,7 +89,7 @@ pub(crate) trait OneInputBody: Send + Sync {
     }
 }
 
-/// A sink's part in the end of a job, whatever its records are.
+/// A sink's part in the end of a job, or a source's, whatever its records are.
 pub(crate) trait Commit: Send + Sync {
     fn commit(&self, job: JobId, prepared: &[Bytes]) -> TaskResult;
     fn settle(&self, job: JobId) -> TaskResult;
@@ -126,6 +130,24 @@ impl<S: Source> SourceBody for SourceNode<S> {
         let strategy: &WatermarkStrategy<S::Item> = strategy.downcast_ref()?;
         Some(Arc::new(Self { source: self.source.clone(), watermarks: Some(strategy.clone()) }))
     }
+
+    fn commit(&self) -> Option<&dyn Commit> {
+        Some(self)
+    }
+}
+
+impl<S: Source> Commit for SourceNode<S> {
+    fn commit(&self, _: JobId, prepared: &[Bytes]) -> TaskResult {
+        self.source.commit(prepared)
+    }
+
+    fn settle(&self, _: JobId) -> TaskResult {
+        Ok(())
+    }
+
+    fn abort(&self, _: JobId) -> TaskResult {
+        Ok(())
+    }
 }
 
 /// An operator with one input; `make` makes a fresh one for a subtask.
@@ -157,7 +179,9 @@ where
         let (next, sides) = outputs.typed::<Out>()?;
         let site = Site { name, task: wiring.info().clone(), sides };
         let operator = (self.make)(&site);
-        let chained: Box<dyn Output<In>> = Box::new(Chained::open(site.name, operator, next, &site.task)?);
+        let in_flight = wiring.chained_in_flight::<In>(site.name.id)?;
+        let chained = Chained::open(site.name, operator, next, &site.task)?.beginning_with(in_flight);
+        let chained: Box<dyn Output<In>> = Box::new(chained);
         Ok(Box::new(chained))
     }
 
@@ -180,7 +204,9 @@ impl<S: Sink> OneInputBody for SinkNode<S> {
     fn chained(&self, name: OperatorName, outputs: Outputs, wiring: &TaskWiring) -> TaskResult<Erased> {
         let (next, _) = outputs.typed::<()>()?;
         let operator = SinkOperator::new(self.0.clone(), name.clone());
-        let chained: Box<dyn Output<S::Item>> = Box::new(Chained::open(name, operator, next, wiring.info())?);
+        let in_flight = wiring.chained_in_flight::<S::Item>(name.id)?;
+        let chained = Chained::open(name, operator, next, wiring.info())?.beginning_with(in_flight);
+        let chained: Box<dyn Output<S::Item>> = Box::new(chained);
         Ok(Box::new(chained))
     }
 

@@ -11,6 +11,9 @@ use super::{body::Erased, key::KeyOf};
 pub(crate) trait EdgeBody: Send + Sync {
     /// Builds the writer of edge `index`, which ships by `ship`.
     fn writer(&self, ship: ShipStrategy, index: EdgeIndex, wiring: &mut TaskWiring) -> TaskResult<Erased>;
+
+    /// Tells the consumer of edge `index` where its records belong, if they belong somewhere.
+    fn rule(&self, _index: EdgeIndex, _wiring: &mut TaskWiring) {}
 }
 
 /// Partitioned by nothing in the records.
@@ -50,6 +53,10 @@ impl<T: Data, K: 'static> EdgeBody for KeyedEdge<T, K> {
     fn writer(&self, _: ShipStrategy, index: EdgeIndex, wiring: &mut TaskWiring) -> TaskResult<Erased> {
         Ok(Box::new(wiring.writer::<T>(index, self.0.partitioner())?))
     }
+
+    fn rule(&self, index: EdgeIndex, wiring: &mut TaskWiring) {
+        wiring.spread_by::<T>(index, self.0.partitioner());
+    }
 }
 
 /// Partitioned by the user's function.
@@ -67,5 +74,9 @@ impl<T: Data, F: FnMut(&T, u32) -> u32 + Clone + Send + Sync + 'static> CustomEd
 impl<T: Data, F: FnMut(&T, u32) -> u32 + Clone + Send + Sync + 'static> EdgeBody for CustomEdge<T, F> {
     fn writer(&self, _: ShipStrategy, index: EdgeIndex, wiring: &mut TaskWiring) -> TaskResult<Erased> {
         Ok(Box::new(wiring.writer::<T>(index, Partitioner::custom(self.choose.clone()))?))
+    }
+
+    fn rule(&self, index: EdgeIndex, wiring: &mut TaskWiring) {
+        wiring.spread_by::<T>(index, Partitioner::custom(self.choose.clone()));
     }
 }

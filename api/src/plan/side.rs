@@ -61,6 +61,7 @@ pub(crate) trait SidePort: Send {
     fn event(&mut self, event: Event) -> TaskResult;
     fn resume(&mut self) -> TaskResult<Drained>;
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
+    fn may_cut(&self) -> bool;
     fn time(&mut self, now: Timestamp) -> TaskResult;
     fn quiet(&mut self) -> TaskResult;
     fn drain(&mut self) -> TaskResult<Drained>;
@@ -91,6 +92,10 @@ impl<T: Data> SidePort for Port<T> {
 
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
         self.output.poll_due(cx)
+    }
+
+    fn may_cut(&self) -> bool {
+        self.output.may_cut()
     }
 
     fn time(&mut self, now: Timestamp) -> TaskResult {
@@ -185,6 +190,10 @@ impl<T: Data> Output<T> for WithSides<T> {
             due |= port.poll_due(cx)?.is_ready();
         }
         if due { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn may_cut(&self) -> bool {
+        self.sides.lock().0.iter().all(|(_, port)| port.may_cut()) && self.main.may_cut()
     }
 
     fn time(&mut self, now: Timestamp) -> TaskResult {

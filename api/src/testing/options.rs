@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flott_core::job_graph::ExecutionMode;
+use flott_core::{config::keys::checkpointing, job_graph::ExecutionMode};
 use flott_runtime::batch::{Data, Timestamp};
 
 use super::{Snapshot, probe::SideProbe};
@@ -46,6 +46,18 @@ impl HarnessOptions {
     pub fn configure(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.configuration.insert(key.into(), value.into());
         self
+    }
+
+    /// Has snapshots taken as with `execution.checkpointing.unaligned.enabled`: records that are under way are part of them, and not
+    /// processed before. That is of interest where something is under way, as it is if the harness is
+    /// [`interleaved`](Self::interleaved).
+    #[must_use]
+    pub fn unaligned(self) -> Self {
+        self.configure(checkpointing::UNALIGNED.key(), "true")
+    }
+
+    pub(super) fn is_unaligned(&self) -> bool {
+        self.configuration.get(checkpointing::UNALIGNED.key()).is_some_and(|value| value == "true")
     }
 
     /// Streaming, or batch: one final result per key.

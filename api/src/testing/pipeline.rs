@@ -1,9 +1,9 @@
 //! Time, results, and what is remembered.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use flott_core::{
-    checkpoint::{Barrier, Behind, SnapshotKind},
+    checkpoint::{Barrier, Behind, Overtaking, SnapshotKind},
     failure::Failure,
     id::{CheckpointId, JobId},
     view::Accumulator,
@@ -19,7 +19,7 @@ use flott_runtime::{
 
 use super::{
     HarnessOptions, Snapshot,
-    probe::{Emitted, Noted},
+    probe::{Emitted, Noted, SideNotes},
 };
 use crate::{environment::Environment, error::PlanError, function::OutputTag, stream::Stream};
 
@@ -40,9 +40,11 @@ pub struct Pipeline<Out> {
     /// What is left to chance.
     pub(super) draws: Option<Draws>,
     noted: Noted<Out>,
-    sides: Vec<(String, Box<dyn Any + Send>)>,
+    sides: Vec<(String, Box<dyn SideNotes>)>,
     /// The last one.
     checkpoint: CheckpointId,
+    /// Whether its barrier overtakes.
+    overtaking: Overtaking,
 }
 
 impl<Out: Data> Pipeline<Out> {
@@ -57,7 +59,8 @@ impl<Out: Data> Pipeline<Out> {
         let tasks = start(env, &clock, options.seed, options.snapshot.as_ref().map(|snapshot| &snapshot.0));
         // Two sequences of the same seed would say the same.
         let draws = options.seed.map(|seed| Draws::new(!seed));
-        Self { tasks, clock, draws, noted, sides, checkpoint: CheckpointId(0) }
+        let overtaking = if options.is_unaligned() { Overtaking::Now } else { Overtaking::Never };
+        Self { tasks, clock, draws, noted, sides, checkpoint: CheckpointId(0), overtaking }
     }
 }
 
@@ -168,7 +171,7 @@ impl<Out> Pipeline<Out> {
     #[track_caller]
     pub fn side_timestamped<S: Data>(&mut self, tag: &OutputTag<S>) -> Vec<(S, Option<Timestamp>)> {
         let noted = self.sides.iter().filter(|(name, _)| name == tag.name());
-        match noted.filter_map(|(_, noted)| noted.downcast_ref::<Noted<S>>()).next() {
+        match noted.filter_map(|(_, noted)| noted.any().downcast_ref::<Noted<S>>()).next() {
             Some(noted) => noted.take_records(),
             None => panic!("side output {:?} is not noted: call `HarnessOptions::side` with its tag", tag.name()),
         }
@@ -195,14 +198,31 @@ impl<Out> Pipeline<Out> {
     /// The barrier of the next snapshot.
     pub(super) fn next_barrier(&mut self) -> Event {
         self.checkpoint = self.checkpoint.next();
-        Event::Barrier(Barrier { checkpoint: self.checkpoint, kind: SnapshotKind::Checkpoint, behind: Behind::GoOn })
+        Event::Barrier(Barrier {
+            checkpoint: self.checkpoint,
+            kind: SnapshotKind::Checkpoint,
+            behind: Behind::GoOn,
+            overtaking: self.overtaking,
+        })
     }
 
     /// The barrier was given to all inputs.
     pub(super) fn snapshot(&mut self) -> TaskResult<Snapshot> {
+        let overtaking = self.overtaking;
         let tasks = self.tasks()?;
-        tasks.settle()?;
+        match overtaking {
+            Overtaking::Never => tasks.settle()?,
+            // What it overtakes stays under way.
+            Overtaking::Now | Overtaking::After { .. } => tasks.settle_cuts()?,
+        }
         tasks.snapshot().map(Snapshot)
+    }
+
+    /// Drops results that have come out behind the last snapshot: those of a harness that is started from it begin there. Only
+    /// unaligned snapshots ([`HarnessOptions::unaligned`]) leave any under way.
+    pub fn go_back(&mut self) {
+        self.noted.go_back();
+        self.sides.iter().for_each(|(_, noted)| noted.go_back());
     }
 
     /// The inputs have ended: the rest is done, and what sinks have prepared is made visible.

@@ -39,7 +39,19 @@ pub enum Emitted<T> {
 }
 
 /// What has come out and was not taken yet.
-pub(super) struct Noted<T>(Arc<Mutex<Vec<Emitted<T>>>>);
+pub(super) struct Noted<T>(Arc<Mutex<Notes<T>>>);
+
+struct Notes<T> {
+    all: Vec<Emitted<T>>,
+    /// How many of them came before the last barrier.
+    before: usize,
+}
+
+impl<T> Default for Notes<T> {
+    fn default() -> Self {
+        Self { all: Vec::new(), before: 0 }
+    }
+}
 
 impl<T> Clone for Noted<T> {
     fn clone(&self) -> Self {
@@ -55,7 +67,13 @@ impl<T> Default for Noted<T> {
 
 impl<T> Noted<T> {
     pub fn take(&self) -> Vec<Emitted<T>> {
-        std::mem::take(&mut *self.0.lock())
+        std::mem::take(&mut *self.0.lock()).all
+    }
+
+    /// Forgets what has come behind the last barrier.
+    pub fn go_back(&self) {
+        let Notes { all, before } = &mut *self.0.lock();
+        all.truncate(*before);
     }
 
     pub fn take_records(&self) -> Vec<(T, Option<Timestamp>)> {
@@ -79,8 +97,11 @@ impl<T: Data> Noted<T> {
 }
 
 impl<T: Data> OneInputBody for Noted<T> {
-    fn chained(&self, _: OperatorName, _: Outputs, _: &TaskWiring) -> TaskResult<Erased> {
-        let output: Box<dyn Output<T>> = Box::new(self.clone());
+    fn chained(&self, name: OperatorName, _: Outputs, wiring: &TaskWiring) -> TaskResult<Erased> {
+        let mut output: Box<dyn Output<T>> = Box::new(self.clone());
+        for mut batch in wiring.chained_in_flight::<T>(name.id)? {
+            output.collect(&mut batch)?;
+        }
         Ok(Box::new(output))
     }
 
@@ -93,18 +114,24 @@ impl<T: Data> OneInputBody for Noted<T> {
 impl<T: Send> Output<T> for Noted<T> {
     fn collect(&mut self, batch: &mut Batch<T>) -> TaskResult {
         let mut timestamps = batch.timestamps.drain(..);
-        self.0.lock().extend(batch.records.drain(..).map(|record| Emitted::Record(record, timestamps.next())));
+        let records = batch.records.drain(..).map(|record| Emitted::Record(record, timestamps.next()));
+        self.0.lock().all.extend(records);
         Ok(())
     }
 
     fn event(&mut self, event: Event) -> TaskResult {
-        self.0.lock().push(match event {
+        let mut notes = self.0.lock();
+        let emitted = match event {
             Event::Watermark(watermark) => Emitted::Watermark(watermark),
             Event::Idle => Emitted::Idle,
             Event::Active => Emitted::Active,
-            Event::Barrier(_) => return Ok(()),
+            Event::Barrier(_) => {
+                notes.before = notes.all.len();
+                return Ok(());
+            }
             Event::End => Emitted::End,
-        });
+        };
+        notes.all.push(emitted);
         Ok(())
     }
 
@@ -120,11 +147,28 @@ impl<T: Send> Output<T> for Noted<T> {
 /// A side output to be noted, whatever it carries.
 pub(super) trait SideProbe: Send {
     /// Notes what any operator of the plan gives to it. What comes back is a `Noted<S>`.
-    fn attach(&self, env: &Environment) -> (String, Box<dyn Any + Send>);
+    fn attach(&self, env: &Environment) -> (String, Box<dyn SideNotes>);
+}
+
+/// What was noted of a side output, whatever it carries.
+pub(super) trait SideNotes: Send {
+    /// A `Noted<S>`.
+    fn any(&self) -> &dyn Any;
+    fn go_back(&self);
+}
+
+impl<S: Data> SideNotes for Noted<S> {
+    fn any(&self) -> &dyn Any {
+        self
+    }
+
+    fn go_back(&self) {
+        Noted::go_back(self);
+    }
 }
 
 impl<S: Data> SideProbe for OutputTag<S> {
-    fn attach(&self, env: &Environment) -> (String, Box<dyn Any + Send>) {
+    fn attach(&self, env: &Environment) -> (String, Box<dyn SideNotes>) {
         let name: Arc<str> = self.name().into();
         let origins: Vec<_> = env.with_plan(|plan| {
             let operators = plan.nodes.iter_mut().enumerate().filter(|(_, node)| node.kind == OperatorKind::Operator);

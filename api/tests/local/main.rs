@@ -4,6 +4,7 @@ mod alignment;
 mod broadcast;
 mod calls;
 mod failing;
+mod found_splits;
 mod idle;
 mod joins;
 mod operator_state;

@@ -6,5 +6,7 @@ mod functions;
 mod joins;
 mod script;
 mod sinks;
+mod slow_sinks;
 mod time;
+mod unaligned;
 mod windows;

@@ -110,6 +110,12 @@ pub struct Outcome<Out> {
 
 fn options(parallelism: u32, from: Option<&Snapshot>) -> HarnessOptions {
     let options = HarnessOptions::new().parallelism(parallelism).side(&LATE);
+    // A snapshot of one backend is then restored by the other.
+    let options = if cfg!(feature = "disk") && parallelism != 2 {
+        options.configure("state.backend.type", "disk").configure("state.backend.disk.memory.fixed-per-slot", "1 mb")
+    } else {
+        options
+    };
     match from {
         Some(snapshot) => options.from_snapshot(snapshot),
         None => options,
@@ -129,6 +135,7 @@ impl Script {
         for (place, step) in self.steps.iter().enumerate() {
             for cut in cuts.iter().filter(|cut| cut.before == place) {
                 let snapshot = harness.snapshot()?;
+                harness.go_back();
                 results.extend(harness.take_timestamped());
                 late.extend(harness.side_timestamped(&LATE));
                 harness = Harness::with(options(cut.parallelism, Some(&snapshot)), &build);
@@ -146,6 +153,7 @@ impl Script {
         }
         harness.watermark(1_000_000)?;
         harness.advance(Duration::from_secs(10))?;
+        harness.settle()?;
         let left = harness.snapshot()?.keyed_entries();
         harness.end()?;
         results.extend(harness.take_timestamped());

@@ -11,6 +11,7 @@
 //! - [`latency`]: how long a record takes over a hop
 //! - [`window_sum`]: a sum per key and window
 //! - [`churn`]: keys that come and go, under all that holds state per key
+//! - [`state`]: much state, for what snapshots and restarts cost
 //! - [`trivial`]: ten numbers, for what a job costs by itself
 //! - [`mix`]: the generators' hash
 
@@ -20,6 +21,7 @@ pub mod keyed_sum;
 pub mod latency;
 pub mod mix;
 pub mod shuffle;
+pub mod state;
 pub mod trivial;
 pub mod window_sum;
 pub mod wordcount;

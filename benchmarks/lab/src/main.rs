@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use flott::{Environment, ExecutionMode};
-use flott_lab::{chain, churn, keyed_sum, latency, shuffle, trivial, window_sum, wordcount};
+use flott_lab::{chain, churn, keyed_sum, latency, shuffle, state, trivial, window_sum, wordcount};
 
 flott::allocator!();
 
@@ -12,6 +12,9 @@ flott::allocator!();
 #[derive(Parser)]
 #[command(name = "lab")]
 struct Arguments {
+    /// Sets a configuration key of the job
+    #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
     #[command(subcommand)]
     workload: Workload,
 }
@@ -90,6 +93,20 @@ enum Workload {
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
         per_key: u64,
     },
+    /// A value of some bytes per key, for what snapshots and restarts cost; runs until it is ended
+    State {
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+        keys: u64,
+        /// Bytes of each value
+        #[arg(long, default_value_t = 1_000)]
+        bytes: usize,
+        /// Values that are replaced in a second
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+        rate: u64,
+        /// Directory for lines that tell when records were seen
+        #[arg(long)]
+        beats: PathBuf,
+    },
     /// Ten numbers
     Trivial,
 }
@@ -109,9 +126,18 @@ impl From<Mode> for ExecutionMode {
     }
 }
 
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 fn main() -> anyhow::Result<()> {
+    let Arguments { settings, workload } = Arguments::parse();
     let env = Environment::new();
-    let name = match Arguments::parse().workload {
+    for (key, value) in settings {
+        env.configure(key, value);
+    }
+    let name = match workload {
         Workload::Chain { records } => {
             chain::plan(&env, records);
             "chain"
@@ -142,6 +168,10 @@ fn main() -> anyhow::Result<()> {
         Workload::Churn { shape, records, keys, per_key } => {
             churn::plan(&env, churn::Options { records, keys, per_key, shape });
             "churn"
+        }
+        Workload::State { keys, bytes, rate, beats } => {
+            state::plan(&env, state::Options { keys, bytes, rate, beats });
+            "state"
         }
         Workload::Trivial => {
             trivial::plan(&env);

@@ -25,7 +25,7 @@ pub async fn run(arguments: &Arguments, options: &Cancel) -> CommandResult {
         (savepoint, job) => (savepoint.as_ref().map(Option::as_deref), job.as_ref()),
     };
     let job = rest::job_id(job.context("which job? give its id")?)?;
-    let place = Place::of(options.target.jobmanager.as_deref(), &settings.config, &state).await?;
+    let place = Place::of(&options.target, &settings.config, &state).await?;
     if let Some(directory) = savepoint {
         let Some(client) = place.holding(job).await? else { return Err(unknown(job, &place, &state)) };
         return with_savepoint(&client, job, directory, options.json.json).await;

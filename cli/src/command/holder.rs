@@ -19,7 +19,7 @@ use crate::{
 pub async fn holder(arguments: &Arguments, target: &Target, job: JobId) -> CommandResult<(Client, StateDir)> {
     let settings = Settings::load(arguments)?;
     let state = StateDir::open(arguments.state_dir.as_deref())?;
-    let place = Place::of(target.jobmanager.as_deref(), &settings.config, &state).await?;
+    let place = Place::of(target, &settings.config, &state).await?;
     match place.holding(job).await? {
         Some(client) => Ok((client, state)),
         None => Err(unknown(job, &place, &state)),

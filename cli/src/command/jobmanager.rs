@@ -3,8 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::anyhow;
-use flott_core::config::{Configuration, keys, keys::cluster::ClusterBackend};
-use flott_dispatcher::{BackendContext, BackendFactory, JobManager as Manager, Options, Outcome, SingleJob};
+use flott_core::{
+    config::{
+        Configuration, keys,
+        keys::{cluster::ClusterBackend, high_availability::HighAvailabilityType},
+    },
+    status::JobStatus,
+    units,
+};
+use flott_dispatcher::{
+    BackendContext, BackendFactory, HighAvailability, JobManager as Manager, JobSource, Options, Outcome, SingleJob,
+    ha::LeaseRegister,
+};
+use flott_kubernetes::{Connection, KubernetesBackend, Place};
 use flott_resource_manager::{
     Backend,
     backend::{
@@ -16,7 +27,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     arguments::{Arguments, JobManager},
+    cluster,
+    ended::Ended,
     exit::{Code, CommandResult, End},
+    kubernetes::KubernetesLease,
     log,
     settings::Settings,
     state_dir::{ClusterDir, StateDir, private_dir},
@@ -24,10 +38,11 @@ use crate::{
 
 /// How long the JobManager of a single job stays to be asked how it ended.
 const LINGER: Duration = Duration::from_millis(200);
+/// The same where clients are far away and look less often.
+const LINGER_AFAR: Duration = Duration::from_secs(3);
 
 pub fn run(arguments: &Arguments, options: &JobManager) -> CommandResult {
-    let settings = Settings::load(arguments)?;
-    let config = settings.config;
+    let config = with_token(Settings::load(arguments)?.config)?;
     let state = match &options.cluster_dir {
         // The state directory is two levels up, or one for the session: see `state_dir`.
         Some(dir) => state_of(dir, arguments)?,
@@ -42,22 +57,40 @@ pub fn run(arguments: &Arguments, options: &JobManager) -> CommandResult {
     log::start(options.log_to_file.then_some((log_file.as_path(), log_bytes)))?;
     crate::settings::write(&config, &dir.config_file())?;
 
-    let mut manager = Options::new(config.clone(), dir.path(), backend(&config, &dir)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut manager = Options::new(config.clone(), dir.path(), runtime.block_on(backend(&config, &dir))?);
     manager.log_directory = Some(dir.logs());
     manager.archive_directory = Some(state.history());
-    if let Some(graph) = &options.job_graph {
-        let program =
-            options.program.clone().ok_or_else(|| anyhow!("--job-graph needs the executable: give --program"))?;
-        manager.job = Some(SingleJob { graph: graph.clone(), program, linger: LINGER });
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let ended = runtime.block_on(serve(manager, options.ends_with_client));
+    manager.job = single_job(options)?;
+    manager.high_availability = runtime.block_on(high_availability(&config))?;
+    let ended = runtime.block_on(serve(manager, options));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    // A JobManager that cannot go on where another one was killed leaves its job to the next.
-    if (options.job_graph.is_some() || options.ends_with_client) && (ended.is_ok() || !recovers) {
+    // A JobManager that cannot go on where another one was killed leaves its job to the next. One that is supervised
+    // leaves all: were it started once more, it must find that its job is over.
+    let own = !options.supervised;
+    if own && (options.job_graph.is_some() || options.ends_with_client) && (ended.is_ok() || !recovers) {
         dir.clean_up();
     }
     ended
+}
+
+/// The one job, if this JobManager is for one.
+fn single_job(options: &JobManager) -> anyhow::Result<Option<SingleJob>> {
+    let (source, linger) = if let Some(graph) = &options.job_graph {
+        let program =
+            options.program.clone().ok_or_else(|| anyhow!("--job-graph needs the executable: give --program"))?;
+        (JobSource::Files { graph: graph.clone(), program }, LINGER)
+    } else if let Some(job) = &options.await_job {
+        let patience = units::parse_duration(&options.patience)
+            .map_err(|error| anyhow!("--patience {:?} {error}", options.patience))?;
+        (JobSource::Awaited { job: job.parse()?, patience }, LINGER_AFAR)
+    } else if let (Some(program), Some(job)) = (&options.application, &options.job_id) {
+        let (program, arguments, entry) = (program.clone(), options.arguments.clone(), options.class.clone());
+        (JobSource::Program { job: job.parse()?, program, arguments, entry }, LINGER_AFAR)
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(SingleJob { source, linger }))
 }
 
 fn state_of(dir: &std::path::Path, arguments: &Arguments) -> anyhow::Result<StateDir> {
@@ -69,9 +102,43 @@ fn state_of(dir: &std::path::Path, arguments: &Arguments) -> anyhow::Result<Stat
     StateDir::open(above.or(arguments.state_dir.as_deref()))
 }
 
-async fn serve(options: Options, ends_with_client: bool) -> CommandResult {
-    // The jobs of a session are left to the next JobManager when this one is told to make room.
-    let is_session = options.job.is_none() && !ends_with_client;
+/// What a JobManager ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// With nothing: its jobs are left to the next one when this one is told to make room.
+    Session,
+    /// With its job.
+    Job,
+    /// With its job, which others of its kind go on with if it ends before.
+    Supervised,
+    /// With its job, in a place where it is started again until it exits with 0.
+    Application,
+    /// With its client.
+    Client,
+}
+
+impl Life {
+    fn of(options: &JobManager) -> Self {
+        match options {
+            JobManager { ends_with_client: true, .. } => Self::Client,
+            JobManager { supervised: true, .. } => Self::Supervised,
+            JobManager { job_graph: Some(_), .. } => Self::Job,
+            JobManager { await_job: Some(_), .. } | JobManager { application: Some(_), .. } => Self::Application,
+            JobManager { .. } => Self::Session,
+        }
+    }
+}
+
+/// With the token of the environment, where the configuration has none.
+fn with_token(mut config: Configuration) -> anyhow::Result<Configuration> {
+    if let Some(token) = cluster::token(&config) {
+        config.set(&keys::security::TOKEN, Some(token))?;
+    }
+    Ok(config)
+}
+
+async fn serve(options: Options, arguments: &JobManager) -> CommandResult {
+    let life = Life::of(arguments);
     let handle = Manager::start(options).await?;
     tracing::info!(address = handle.advertised(), "the JobManager is up");
     eprintln!("flott: the JobManager listens on http://{}", handle.advertised());
@@ -79,22 +146,55 @@ async fn serve(options: Options, ends_with_client: bool) -> CommandResult {
     tokio::select! {
         () = handle.ended() => {}
         _ = interrupt.recv() => handle.shutdown(),
-        _ = terminate.recv() => if is_session { handle.suspend() } else { handle.shutdown() },
-        () = client_gone(ends_with_client) => {
+        _ = terminate.recv() => match life {
+            Life::Session | Life::Supervised | Life::Application => handle.suspend(),
+            Life::Job | Life::Client => handle.shutdown(),
+        },
+        () = client_gone(life == Life::Client) => {
             tracing::warn!("the client of this cluster is gone; ending");
             handle.shutdown();
         }
     }
-    match handle.wait().await {
+    let outcome = handle.wait().await;
+    if let Some(file) = &arguments.outcome_file {
+        note(&outcome, file);
+    }
+    match outcome {
         Ok(Outcome::Job { job, status }) => {
             tracing::info!(%job, %status, "the job has ended, and this JobManager with it");
+            Ok(match (life, status) {
+                (Life::Supervised, JobStatus::Failed) => Code::JobFailed,
+                (Life::Supervised, JobStatus::Canceled) => Code::Cancelled,
+                _ => Code::Done,
+            })
+        }
+        Ok(Outcome::NoJob { job, waited }) => {
+            tracing::error!(%job, waited_s = waited.as_secs(), "the job was not submitted in time; there is nothing to do");
             Ok(Code::Done)
         }
+        Ok(Outcome::Deposed) => {
+            tracing::warn!("another JobManager leads; this one ends, and stands by when it is started again");
+            Ok(Code::Deposed)
+        }
+        Ok(Outcome::Over) => {
+            tracing::info!("the cluster was shut down by the JobManager that led");
+            Ok(Code::Done)
+        }
+        Ok(Outcome::Suspended) if matches!(life, Life::Supervised | Life::Application) => Ok(Code::Terminated),
         Ok(Outcome::ShutDown | Outcome::Suspended) => Ok(Code::Done),
         Err(error) => {
             tracing::error!(%error, "the JobManager ends");
             Err(End::new(Code::Usage, error))
         }
+    }
+}
+
+/// Leaves word of how the one job has ended. It is for people who come later; the end does not depend on it.
+fn note<E>(outcome: &Result<Outcome, E>, file: &std::path::Path) {
+    let Some(outcome) = outcome.as_ref().ok().and_then(Ended::of) else { return };
+    let written = serde_json::to_vec(&outcome).map_err(std::io::Error::from);
+    if let Err(error) = written.and_then(|text| std::fs::write(file, text)) {
+        tracing::warn!(file = %file.display(), %error, "how the job has ended is not written");
     }
 }
 
@@ -113,7 +213,20 @@ async fn client_gone(watched: bool) {
     let _ = told.await;
 }
 
-fn backend(config: &Configuration, dir: &ClusterDir) -> anyhow::Result<BackendFactory> {
+/// How this JobManager takes part, where there are several.
+async fn high_availability(config: &Configuration) -> anyhow::Result<Option<HighAvailability>> {
+    let host = nix::unistd::gethostname()?.to_string_lossy().into_owned();
+    let register: Option<Arc<dyn LeaseRegister>> = match config.get(&keys::high_availability::TYPE) {
+        HighAvailabilityType::None => return Ok(None),
+        HighAvailabilityType::Storage => None,
+        HighAvailabilityType::Kubernetes => Some(Arc::new(KubernetesLease::of(config).await?)),
+    };
+    // In a pod, `rest.address` is the Service of all JobManagers.
+    let own = std::env::var("FLOTT_POD_IP").ok().filter(|address| !address.is_empty());
+    Ok(Some(HighAvailability::of(config, &host, own, register)?))
+}
+
+async fn backend(config: &Configuration, dir: &ClusterDir) -> anyhow::Result<BackendFactory> {
     let dir = dir.clone();
     match config.get(&keys::cluster::BACKEND) {
         ClusterBackend::Standalone => {
@@ -141,7 +254,23 @@ fn backend(config: &Configuration, dir: &ClusterDir) -> anyhow::Result<BackendFa
             Ok(Arc::new(backend) as Arc<dyn Backend>)
         })),
         ClusterBackend::Kubernetes => {
-            anyhow::bail!("cluster.backend: kubernetes is not part of this build; use process or standalone")
+            let connection = Connection::open(config).await?;
+            // Downward API; not there outside of the cluster.
+            let pod = std::env::var("FLOTT_POD_NAME").ok().filter(|name| !name.is_empty());
+            // Mistakes are told before anything is started; the address, which is known later, is none of them.
+            let mut settings = flott_kubernetes::Settings::read(config, Place { address: String::new(), pod })?;
+            tracing::info!(server = connection.server, namespace = connection.namespace, cluster = %settings.cluster, "TaskManagers are pods");
+            if !config.is_set(&keys::checkpointing::DIR) {
+                tracing::warn!(
+                    "checkpoints go to the state directory, which TaskManager pods do not share: set {} to an object store, or to a \
+                     volume that all pods mount, or no job survives the loss of a pod",
+                    keys::checkpointing::DIR.key()
+                );
+            }
+            Ok(Box::new(move |context: &BackendContext| {
+                settings.pods.jobmanager.clone_from(&context.address);
+                Ok(Arc::new(KubernetesBackend::new(connection, settings)) as Arc<dyn Backend>)
+            }))
         }
     }
 }

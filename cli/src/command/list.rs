@@ -36,6 +36,9 @@ struct Job {
     address: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pending: Vec<Reason>,
+    /// What a job that has not ended has last started over from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    latest_failure: Option<String>,
     /// What a job that was cancelled or has failed can be taken up from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checkpoint: Option<String>,
@@ -49,7 +52,7 @@ struct Overview {
 pub async fn run(arguments: &Arguments, options: &List) -> CommandResult {
     let settings = Settings::load(arguments)?;
     let state = StateDir::open(arguments.state_dir.as_deref())?;
-    let place = Place::of(options.target.jobmanager.as_deref(), &settings.config, &state).await?;
+    let place = Place::of(&options.target, &settings.config, &state).await?;
     // None of them means the first two, as in Flink.
     let neither = !options.running && !options.scheduled && !options.all;
     let (running, scheduled) = (options.running || options.all || neither, options.scheduled || options.all || neither);
@@ -138,6 +141,9 @@ fn section(jobs: &[&Job], title: &str, none: &str) {
         for reason in &job.pending {
             println!("    {reason}");
         }
+        if let Some(failure) = &job.latest_failure {
+            println!("    latest failure: {failure}");
+        }
         if let Some(path) = &job.checkpoint {
             println!("    latest state: {path}");
         }
@@ -158,11 +164,32 @@ async fn of_cluster(client: &Client, named: bool, all: bool) -> CommandResult<Ve
         if !job.state.is_terminal() {
             // A job that has just ended is not waiting.
             job.pending = pending::reasons(client, job.jid).await.unwrap_or_default();
+            job.latest_failure = latest_failure(client, job.jid).await;
         } else if all && job.state != JobStatus::Finished {
             job.checkpoint = resumable::of_job(client, job.jid).await;
         }
     }
     Ok(jobs)
+}
+
+/// In a line; `None` for a job that has not failed yet.
+async fn latest_failure(client: &Client, job: JobId) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Exceptions {
+        exception_history: History,
+    }
+    #[derive(Deserialize)]
+    struct History {
+        entries: Vec<Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        stacktrace: String,
+    }
+    let path = format!("/v1/jobs/{job}/exceptions?maxExceptions=1");
+    let exceptions: Exceptions = client.get(&path).await.ok()?;
+    Some(exceptions.exception_history.entries.first()?.stacktrace.lines().next()?.to_owned())
 }
 
 fn history(state: &StateDir) -> Vec<Job> {
@@ -181,6 +208,7 @@ fn history(state: &StateDir) -> Vec<Job> {
             duration: end - start,
             address: None,
             pending: Vec::new(),
+            latest_failure: None,
         })
     });
     views.collect()

@@ -43,7 +43,7 @@ pub async fn run(arguments: &Arguments, options: &Logs) -> CommandResult {
     let settings = Settings::load(arguments)?;
     let state = StateDir::open(arguments.state_dir.as_deref())?;
     let job = rest::job_id(&options.job)?;
-    let place = Place::of(options.target.jobmanager.as_deref(), &settings.config, &state).await?;
+    let place = Place::of(&options.target, &settings.config, &state).await?;
     let Some(client) = place.holding(job).await? else {
         let kept = kept_files(&state, job, options.stdout);
         if kept.is_empty() && ended(&state, job).is_none() {

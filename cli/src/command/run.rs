@@ -23,7 +23,10 @@ use crate::{
     arguments::{Arguments, Run, Yarn},
     cluster::{self, Launch},
     exit::{Code, CommandResult, End},
-    follow, output,
+    follow,
+    interrupt::interrupted,
+    kubernetes::Kubernetes,
+    output,
     planner::{self, Planned},
     rest::Client,
     resumable,
@@ -31,6 +34,8 @@ use crate::{
     state_dir::{ClusterDir, StateDir},
     submission::{self, Submission},
 };
+
+mod kubernetes;
 
 /// Between two looks whether the JobManager of an attached run lives.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -40,6 +45,13 @@ enum Where {
     Local,
     OwnCluster,
     Session(Client),
+    /// A cluster of its own there.
+    KubernetesApplication,
+}
+
+/// The path of a program that is in the image of a cluster.
+fn in_image(options: &Run) -> Option<&str> {
+    options.program.program.first()?.to_str()?.strip_prefix("local://")
 }
 
 pub async fn run(arguments: &Arguments, options: &Run) -> CommandResult {
@@ -51,14 +63,19 @@ pub async fn run(arguments: &Arguments, options: &Run) -> CommandResult {
     let settings = Settings::load_with(arguments, &more)?;
     let state = StateDir::open(arguments.state_dir.as_deref())?;
     let target = target(options, &settings, &state).await?;
+    let is_application = matches!(target, Where::KubernetesApplication);
+    if let Some(program) = in_image(options).filter(|_| !is_application) {
+        return Err(anyhow!("local://{program} is in an image: that needs -t kubernetes-application").into());
+    }
     // On another machine the same path may be something else.
-    if !matches!(&target, Where::Session(client) if !client.is_on_this_host()) {
+    if !is_application && !matches!(&target, Where::Session(client) if !client.is_on_this_host()) {
         options.restore.check()?;
     }
     match target {
         Where::Local => local(options, &settings, &state).await,
         Where::OwnCluster if is_detached(options, &settings) => detached_cluster(options, &settings, &state).await,
         Where::OwnCluster => attached_cluster(options, &settings, &state).await,
+        Where::KubernetesApplication => kubernetes::run(options, &settings, &state).await,
         Where::Session(client) => {
             let planned = prepared(options, &settings, &state).await?;
             session(&client, &planned, options, &settings).await
@@ -73,16 +90,23 @@ fn is_detached(options: &Run, settings: &Settings) -> bool {
 async fn target(options: &Run, settings: &Settings, state: &StateDir) -> CommandResult<Where> {
     let config = &settings.config;
     let configured = config.get(&keys::execution::TARGET);
-    let named = options.target.jobmanager.as_deref();
-    let named = named.or(options.deployment_target.as_deref()).or(configured.as_deref());
+    let named = options.target.named().or(configured.as_deref());
+    let on_kubernetes = crate::kubernetes::is_meant(named, config);
     Ok(match named {
+        Some("kubernetes-session") => Where::Session(Kubernetes::of(config).await?.client(config).await?),
+        Some("kubernetes-application") => Where::KubernetesApplication,
+        Some("cluster" | "yarn-cluster" | "yarn-per-job" | "yarn-application") if on_kubernetes => {
+            Where::KubernetesApplication
+        }
         Some("local") => Where::Local,
         Some("cluster" | "yarn-cluster" | "yarn-per-job" | "yarn-application") => Where::OwnCluster,
         Some("remote") => Where::Session(Client::new(&cluster::configured(config), cluster::token(config))?),
         Some(address) if address.contains(':') => Where::Session(Client::new(address, cluster::token(config))?),
         Some(other) => {
-            return Err(anyhow!("{other:?} is no target: use local, cluster, or HOST:PORT of a JobManager").into());
+            let error = "use local, cluster, kubernetes-session, kubernetes-application, or HOST:PORT of a JobManager";
+            return Err(anyhow!("{other:?} is no target: {error}").into());
         }
+        None if on_kubernetes => Where::Session(Kubernetes::of(config).await?.client(config).await?),
         None if cluster::is_configured(config) => {
             Where::Session(Client::new(&cluster::configured(config), cluster::token(config))?)
         }
@@ -215,6 +239,11 @@ impl Drop for Notes {
 /// Submits to a cluster that runs, and follows the job unless detached.
 async fn session(client: &Client, job: &Prepared, options: &Run, settings: &Settings) -> CommandResult {
     let id = submission::submit(client, &job.submission()).await?;
+    submitted(client, id, options, settings).await
+}
+
+/// Follows a job that was submitted, unless detached.
+async fn submitted(client: &Client, id: JobId, options: &Run, settings: &Settings) -> CommandResult {
     let as_json = options.json.json;
     if !as_json {
         println!("Job has been submitted with JobID {id}");
@@ -389,15 +418,6 @@ async fn died(child: &mut Child) -> std::io::Result<std::process::ExitStatus> {
 async fn end(client: &Client, child: &mut Child) -> CommandResult<()> {
     cluster::stop(client).await?;
     cluster::ended(child).await
-}
-
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
 }
 
 impl Yarn {

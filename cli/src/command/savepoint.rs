@@ -16,7 +16,7 @@ use crate::{
 pub async fn run(arguments: &Arguments, options: &Savepoint) -> CommandResult {
     let settings = Settings::load(arguments)?;
     let state = StateDir::open(arguments.state_dir.as_deref())?;
-    let place = Place::of(options.target.jobmanager.as_deref(), &settings.config, &state).await?;
+    let place = Place::of(&options.target, &settings.config, &state).await?;
     match &options.dispose {
         Some(path) => dispose(&place, path, options.json.json).await,
         None => take(&place, &state, options).await,

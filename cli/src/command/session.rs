@@ -1,10 +1,10 @@
 //! `flott session start|stop|status`.
 
-use flott_core::config::keys;
+use flott_core::config::keys::{self, cluster::ClusterBackend};
 use serde_json::json;
 
 use crate::{
-    arguments::{Arguments, Json, Session, SessionStart},
+    arguments::{Arguments, Backend, Json, Session, SessionBackend, SessionStart},
     cluster::{self, Launch},
     exit::{Code, CommandResult, End},
     output,
@@ -12,22 +12,51 @@ use crate::{
     state_dir::StateDir,
 };
 
+mod kubernetes;
+
 pub async fn run(arguments: &Arguments, session: &Session) -> CommandResult {
     let state = StateDir::open(arguments.state_dir.as_deref())?;
     match session {
         Session::Start(options) => start(arguments, options, &state).await,
-        Session::Stop(options) => stop(*options, &state).await,
-        Session::Status(options) => status(*options, &state).await,
+        Session::Stop(options) => match on_kubernetes(arguments, options.backend)? {
+            Some(settings) => kubernetes::stop(options.json, &settings).await,
+            None => stop(options.json, &state).await,
+        },
+        Session::Status(options) => match on_kubernetes(arguments, options.backend)? {
+            Some(settings) => kubernetes::status(options.json, &settings).await,
+            None => status(options.json, &state).await,
+        },
     }
 }
 
+impl Backend {
+    /// As a setting.
+    fn setting(self) -> Option<String> {
+        let name = match self.backend? {
+            SessionBackend::Process => "process",
+            SessionBackend::Kubernetes => "kubernetes",
+        };
+        Some(format!("{}={name}", keys::cluster::BACKEND.key()))
+    }
+}
+
+/// The settings, if they are about a session on Kubernetes.
+fn on_kubernetes(arguments: &Arguments, backend: Backend) -> anyhow::Result<Option<Settings>> {
+    let more: Vec<_> = backend.setting().into_iter().collect();
+    let settings = Settings::load_with(arguments, &more)?;
+    Ok((settings.config.get(&keys::cluster::BACKEND) == ClusterBackend::Kubernetes).then_some(settings))
+}
+
 async fn start(arguments: &Arguments, options: &SessionStart, state: &StateDir) -> CommandResult {
-    let mut more = Vec::new();
+    let mut more: Vec<_> = options.backend.setting().into_iter().collect();
     more.extend(options.slots.map(|slots| format!("{}={slots}", keys::taskmanager::NUMBER_OF_TASK_SLOTS.key())));
     let mut settings = Settings::load_with(arguments, &more)?;
     if let Some(workers) = options.workers {
         let slots = settings.config.get(&keys::taskmanager::NUMBER_OF_TASK_SLOTS);
         settings.config.set(&keys::slots::NUMBER_OF_SLOTS_MIN, workers.saturating_mul(slots))?;
+    }
+    if settings.config.get(&keys::cluster::BACKEND) == ClusterBackend::Kubernetes {
+        return kubernetes::start(options.json, &settings).await;
     }
     let dir = state.session();
     if let Some(client) = cluster::answering(&dir).await {
@@ -81,6 +110,11 @@ async fn status(options: Json, state: &StateDir) -> CommandResult {
         return Ok(Code::Done);
     }
     println!("Session cluster is running at {}", client.url());
+    print_figures(&overview);
+    Ok(Code::Done)
+}
+
+fn print_figures(overview: &serde_json::Value) {
     let figure = |key: &str| overview[key].as_u64().unwrap_or(0);
     println!(
         "{} TaskManagers, {} of {} slots free; jobs: {} running, {} finished, {} cancelled, {} failed",
@@ -92,7 +126,6 @@ async fn status(options: Json, state: &StateDir) -> CommandResult {
         figure("jobs-cancelled"),
         figure("jobs-failed"),
     );
-    Ok(Code::Done)
 }
 
 fn none(state: &StateDir) -> End {

@@ -71,7 +71,11 @@ async fn stopped(
 fn fill(options: &mut Options, config: &Configuration) -> anyhow::Result<()> {
     let slots = config.get(&keys::taskmanager::NUMBER_OF_TASK_SLOTS);
     let memory = config.get(&keys::taskmanager::MEMORY_PROCESS_SIZE).bytes();
-    let slot = ResourceProfile { cpu_millicores: 1000, memory_bytes: memory / u64::from(slots) };
+    // The range of the key keeps it within.
+    let cpu_millicores = config
+        .get(&keys::taskmanager::CPU_CORES)
+        .map_or(1000, |cores| (cores * 1000.0 / f64::from(slots)).round() as u32);
+    let slot = ResourceProfile { cpu_millicores, memory_bytes: memory / u64::from(slots) };
     options.slots = vec![slot; slots as usize];
     options.memory = memory;
     options.token = cluster::token(config);

@@ -9,8 +9,9 @@ use serde_json::json;
 use crate::{
     arguments::{Arguments, Jobs, Wait},
     cluster::Place,
+    ended::Ended,
     exit::{Code, CommandResult, End},
-    follow, output, rest, resumable,
+    follow, kubernetes, output, rest, resumable,
     settings::Settings,
     state_dir::StateDir,
 };
@@ -26,7 +27,10 @@ async fn wait(arguments: &Arguments, options: &Wait) -> CommandResult {
     let job = rest::job_id(&options.job)?;
     let timeout = options.timeout.as_deref().map(duration).transpose()?;
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
-    let place = Place::of(options.target.jobmanager.as_deref(), &settings.config, &state).await?;
+    if let Some(ended) = kubernetes::ended(options.target.named(), &settings.config, job).await? {
+        return report_told(&ended, options);
+    }
+    let place = Place::of(&options.target, &settings.config, &state).await?;
     let Some(client) = place.holding(job).await? else {
         // Its cluster may have ended with it; then history says how.
         let Some(view) = ended(&state, job) else { return Err(unknown(job, &place, &state)) };
@@ -83,6 +87,16 @@ fn report(view: &JobView, options: &Wait) -> CommandResult {
     }
     resumable.iter().for_each(|path| eprintln!("{}", resumable::line(path)));
     Ok(code)
+}
+
+/// What the last words of its cluster on Kubernetes say of a job.
+fn report_told(ended: &Ended, options: &Wait) -> CommandResult {
+    if options.json.json {
+        output::json(ended)?;
+    } else {
+        println!("{}", kubernetes::told(ended));
+    }
+    Ok(ended.code())
 }
 
 /// How a job ended whose cluster is gone.

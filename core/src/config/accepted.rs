@@ -16,7 +16,11 @@ const YARN: &str = "there is no YARN; the cluster backend starts the workers";
 const ONE_PORT: &str = "everything goes through the REST port (`rest.port`)";
 const ONE_MEMORY: &str = "memory is one number per process (`taskmanager.memory.process.size`)";
 const STATE_DIR: &str = "files lie under the state directory (`--state-dir`)";
+const STORE: &str = "state on disk is in another store than RocksDB; checkpoints are always incremental";
 const NETWORK: &str = "batches and credits adapt by themselves";
+
+const ADAPTIVE: &str =
+    "there is one scheduler: jobs with bounds go after the slots there are, from a checkpoint of that moment";
 
 macro_rules! without_effect {
     ($($reason:ident: $($pattern:literal),+;)+) => {
@@ -28,7 +32,10 @@ const CLIENTS: &str =
     "a job on a running cluster outlives its client; a cluster of its own sees by itself that its client is gone";
 const SLOTS: &str = "a job keeps its slots until it ends";
 const REPORTERS: &str = "metric reporters are Java classes";
-const KUBERNETES: &str = "only a Kubernetes backend would read it";
+const KUBERNETES: &str = "it sets up what Flink has and Flott has not";
+const POD_LIMITS: &str = "a pod's limits are its requests";
+const SERVICE: &str =
+    "the cluster's Service has an address within Kubernetes only; an Ingress or a port-forward leads to it";
 
 pub(super) static WITHOUT_EFFECT: &[WithoutEffect] = without_effect! {
     JVM: "env.java.", "env.hadoop.", "env.hbase.", "env.ssh.", "env.stdout-err.", "env.pid.dir", "classloader.",
@@ -36,11 +43,17 @@ pub(super) static WITHOUT_EFFECT: &[WithoutEffect] = without_effect! {
         "pipeline.force-avro", "pipeline.force-kryo", "pipeline.serialization-config", "pipeline.registered-kryo-types",
         "pipeline.registered-pojo-types", "jobmanager.memory.jvm-", "taskmanager.memory.jvm-", "fs.hdfs.";
     YARN: "yarn.", "containerized.", "external-resource.";
-    KUBERNETES: "kubernetes.";
+    KUBERNETES: "kubernetes.client.", "kubernetes.decorator.", "kubernetes.entry.path", "kubernetes.flink.", "kubernetes.hadoop.",
+        "kubernetes.node-name-label", "kubernetes.transactional-operation.", "kubernetes.artifacts.",
+        "kubernetes.user.artifacts.", "kubernetes.leader-election.", "kubernetes.hostnetwork.enabled",
+        "kubernetes.taskmanager.entrypoint.args", "kubernetes.jobmanager.entrypoint.args", "kubernetes.jobmanager.owner.reference";
+    POD_LIMITS: "kubernetes.taskmanager.cpu.limit-factor", "kubernetes.taskmanager.memory.limit-factor",
+        "kubernetes.jobmanager.cpu.limit-factor", "kubernetes.jobmanager.memory.limit-factor";
+    SERVICE: "kubernetes.rest-service.";
     REPORTERS: "metrics.";
     CLIENTS: "client.heartbeat.";
     SLOTS: "slot.idle.timeout";
-    ONE_PORT: "jobmanager.rpc.port", "jobmanager.bind-host", "jobmanager.rpc.bind-port", "rest.bind-port", "blob.",
+    ONE_PORT: "high-availability.jobmanager.port", "jobmanager.rpc.port", "jobmanager.bind-host", "jobmanager.rpc.bind-port", "rest.bind-port", "blob.",
         "taskmanager.rpc.port", "taskmanager.rpc.bind-port", "taskmanager.data.bind-port", "queryable-state.",
         "metrics.internal.query-service.port";
     ONE_MEMORY: "jobmanager.memory.flink.size", "jobmanager.memory.heap.size", "jobmanager.memory.off-heap.size",
@@ -51,33 +64,48 @@ pub(super) static WITHOUT_EFFECT: &[WithoutEffect] = without_effect! {
         "taskmanager.memory.managed.fraction", "taskmanager.memory.managed.consumer-weights",
         "taskmanager.memory.network.min", "taskmanager.memory.network.max", "taskmanager.memory.network.fraction",
         "taskmanager.memory.segment-size", "taskmanager.memory.min-segment-size";
+    ADAPTIVE: "jobmanager.scheduler", "jobmanager.adaptive-scheduler.rescale-trigger.",
+        "jobmanager.adaptive-scheduler.min-parallelism-increase", "jobmanager.adaptive-scheduler.prefer-minimal-taskmanagers";
     NETWORK: "taskmanager.network.", "execution.buffer-timeout", "execution.buffer-timeout.";
     STATE_DIR: "io.tmp.dirs", "web.tmpdir", "env.log.dir", "env.log.level", "env.log.max", "web.log.path",
         "process.working-dir", "process.jobmanager.working-dir", "process.taskmanager.working-dir",
-        "taskmanager.log.path";
+        "taskmanager.log.path", "state.backend.rocksdb.localdir";
+    STORE: "state.backend.rocksdb.memory.managed", "state.backend.rocksdb.memory.fixed-per-tm",
+        "state.backend.rocksdb.memory.write-buffer-ratio", "state.backend.rocksdb.memory.high-prio-pool-ratio",
+        "state.backend.rocksdb.memory.partitioned-index-filters", "state.backend.rocksdb.block.",
+        "state.backend.rocksdb.bloom-filter.", "state.backend.rocksdb.use-bloom-filter", "state.backend.rocksdb.checkpoint.",
+        "state.backend.rocksdb.compaction.", "state.backend.rocksdb.compression.", "state.backend.rocksdb.files.",
+        "state.backend.rocksdb.log.", "state.backend.rocksdb.manual-compaction.", "state.backend.rocksdb.metrics.",
+        "state.backend.rocksdb.options-factory", "state.backend.rocksdb.predefined-options", "state.backend.rocksdb.rescaling.",
+        "state.backend.rocksdb.thread.", "state.backend.rocksdb.timer-service.", "state.backend.rocksdb.ttl.",
+        "state.backend.rocksdb.write-batch-size", "state.backend.rocksdb.writebuffer.", "state.backend.incremental",
+        "execution.checkpointing.incremental", "state.backend.latency-track.", "state.latency-track.";
 };
 
 const CHECKPOINTS: &str = "this version does not have that part of checkpointing";
-const UNALIGNED: &str = "this version aligns the inputs of every checkpoint";
-const BACKEND: &str = "this version keeps all state in memory";
-const HIGH_AVAILABILITY: &str =
-    "this version runs one JobManager; it recovers its jobs from the state directory when it is started again";
+const UNALIGNED: &str = "this version does not have that part of unaligned checkpoints";
+const BACKEND: &str = "state is in memory or on disk (`state.backend.type`), and in no other backend";
+const ZOOKEEPER: &str =
+    "there is no ZooKeeper; JobManagers agree by the shared directory or by Kubernetes (`high-availability.type`)";
 const TLS: &str = "this version has no TLS; keep to loopback, or put a TLS proxy in front";
 const KERBEROS: &str = "there is no Kerberos login";
 const SQL: &str = "this version has no SQL";
 
 pub(super) static REFUSED: &[Refused] = &[
-    Refused { prefix: "execution.checkpointing.unaligned", reason: UNALIGNED },
-    Refused { prefix: "execution.checkpointing.aligned-checkpoint-timeout", reason: UNALIGNED },
+    Refused { prefix: "execution.checkpointing.unaligned.forced", reason: UNALIGNED },
+    Refused { prefix: "execution.checkpointing.unaligned.interruptible-timers.", reason: UNALIGNED },
+    Refused { prefix: "execution.checkpointing.unaligned.max-subtasks-per-channel-state-file", reason: UNALIGNED },
+    Refused { prefix: "execution.checkpointing.unaligned.during-recovery.", reason: UNALIGNED },
     Refused { prefix: "execution.checkpointing.storage", reason: CHECKPOINTS },
     Refused { prefix: "execution.checkpointing.local-backup.", reason: CHECKPOINTS },
     Refused { prefix: "execution.checkpointing.interval-during-backlog", reason: CHECKPOINTS },
     Refused { prefix: "execution.checkpointing.checkpoints-after-tasks-finish", reason: CHECKPOINTS },
     Refused { prefix: "execution.state-recovery.claim-mode", reason: CHECKPOINTS },
     Refused { prefix: "execution.savepoint-restore-mode", reason: CHECKPOINTS },
-    Refused { prefix: "state.backend.", reason: BACKEND },
+    Refused { prefix: "state.backend.forst.", reason: BACKEND },
+    Refused { prefix: "state.changelog.", reason: BACKEND },
     Refused { prefix: "state.checkpoint-storage", reason: CHECKPOINTS },
-    Refused { prefix: "high-availability.", reason: HIGH_AVAILABILITY },
+    Refused { prefix: "high-availability.zookeeper.", reason: ZOOKEEPER },
     Refused { prefix: "security.ssl.", reason: TLS },
     Refused { prefix: "security.kerberos.", reason: KERBEROS },
     Refused { prefix: "table.", reason: SQL },

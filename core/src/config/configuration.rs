@@ -5,7 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     accepted,
     error::{ConfigError, Origin, shortened},
-    keys::{cluster, pipeline::GLOBAL_JOB_PARAMETERS, restart},
+    keys::{
+        MAPS,
+        checkpointing::{self, CheckpointingMode},
+        cluster, restart,
+    },
     option::{ConfigMap, ConfigOption, read},
     registry,
     secret::{MASK, is_secret},
@@ -73,8 +77,8 @@ impl Configuration {
     }
 
     pub(super) fn put(&mut self, name: &str, value: &str, origin: &Origin) -> Result<Effect, ConfigError> {
-        if name == GLOBAL_JOB_PARAMETERS.prefix() {
-            return self.put_map(&GLOBAL_JOB_PARAMETERS, value, origin);
+        if let Some(map) = MAPS.iter().find(|map| map.prefix() == name) {
+            return self.put_map(map, value, origin);
         }
         let Some(key) = checked_key(name, value, origin)? else {
             return Ok(Effect::None);
@@ -125,7 +129,28 @@ impl Configuration {
     pub(super) fn check_together(&self) -> Result<(), ConfigError> {
         self.shorter(&cluster::HEARTBEAT_INTERVAL, &cluster::HEARTBEAT_TIMEOUT)?;
         let (first, longest) = (&restart::EXPONENTIAL_INITIAL_BACKOFF, &restart::EXPONENTIAL_MAX_BACKOFF);
-        if self.get(first) > self.get(longest) { Err(self.conflict(first, "at most", longest)) } else { Ok(()) }
+        if self.get(first) > self.get(longest) {
+            return Err(self.conflict(first, "at most", longest));
+        }
+        self.may_overtake()
+    }
+
+    /// Barriers overtake only where each record counts exactly once, and one checkpoint at a time.
+    fn may_overtake(&self) -> Result<(), ConfigError> {
+        let unaligned = &checkpointing::UNALIGNED;
+        if !self.get(unaligned) {
+            return Ok(());
+        }
+        let (mode, concurrent) = (self.get(&checkpointing::MODE), self.get(&checkpointing::MAX_CONCURRENT));
+        let (key, value, expected) = if mode != CheckpointingMode::ExactlyOnce {
+            (checkpointing::MODE.key(), mode.show(), CheckpointingMode::ExactlyOnce.show())
+        } else if concurrent > 1 {
+            (checkpointing::MAX_CONCURRENT.key(), concurrent.to_string(), "1".to_owned())
+        } else {
+            return Ok(());
+        };
+        let message = format!("with {:?}, value {value:?} of {key:?} must be {expected:?}", unaligned.key());
+        Err(ConfigError::Conflict(message))
     }
 
     fn shorter(
@@ -264,6 +289,24 @@ mod tests {
         config.set(&slots::TOTAL_MEMORY_MAX, None).expect("unset");
         assert!(!config.is_set(&slots::TOTAL_MEMORY_MAX));
         config.set(&taskmanager::NUMBER_OF_TASK_SLOTS, 0).expect_err("out of range");
+    }
+
+    #[test]
+    fn barriers_overtake_only_where_records_count_once_and_one_checkpoint_at_a_time() {
+        let unaligned = ("execution.checkpointing.unaligned", "true");
+        assert!(of(&[unaligned, ("execution.checkpointing.aligned-checkpoint-timeout", "5 s")]).is_ok());
+        let (mode, most) = ("execution.checkpointing.mode", "execution.checkpointing.max-concurrent-checkpoints");
+        check_error(
+            &[unaligned, (mode, "AT_LEAST_ONCE")],
+            "with \"execution.checkpointing.unaligned.enabled\", value \"AT_LEAST_ONCE\" of \"execution.checkpointing.mode\" \
+             must be \"EXACTLY_ONCE\"",
+        );
+        check_error(
+            &[unaligned, (most, "2")],
+            "with \"execution.checkpointing.unaligned.enabled\", value \"2\" of \
+             \"execution.checkpointing.max-concurrent-checkpoints\" must be \"1\"",
+        );
+        assert!(of(&[(mode, "AT_LEAST_ONCE"), (most, "2")]).is_ok());
     }
 
     #[test]

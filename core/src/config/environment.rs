@@ -6,14 +6,14 @@
 use super::{
     error::{ConfigError, shortened},
     option::Declaration,
-    registry::{declarations, nearest_of},
+    registry::{declarations, find, nearest_of},
 };
 
 /// Directory of the configuration file, `config.yaml`.
 pub const CONF_DIR: &str = "FLOTT_CONF_DIR";
 /// Directory of everything that is kept: stores, blobs, logs, history. `--state-dir` is stronger.
 pub const STATE_DIR: &str = "FLOTT_STATE_DIR";
-/// Token that a client shows to a JobManager; `security.token` is stronger.
+/// Token that a client shows to a JobManager, and that a JobManager asks for; `security.token` is stronger.
 pub const TOKEN: &str = "FLOTT_TOKEN";
 /// What is logged, as `info` or `flott_dispatcher=debug,info`.
 pub const LOG: &str = "FLOTT_LOG";
@@ -22,7 +22,10 @@ pub const LOG: &str = "FLOTT_LOG";
 pub(super) const OWN: [(&str, &str); 4] = [
     (CONF_DIR, "Directory of the configuration file `config.yaml`."),
     (STATE_DIR, "Directory of everything that is kept: stores, blobs, logs, history. `--state-dir` is stronger."),
-    (TOKEN, "Token that a client shows to a JobManager; the key `security.token` is stronger."),
+    (
+        TOKEN,
+        "Token that a client shows to a JobManager, and that a JobManager asks for; the key `security.token` is stronger.",
+    ),
     (LOG, "What is logged, as `info` or `flott_dispatcher=debug,info`."),
 ];
 
@@ -39,6 +42,11 @@ pub fn variable_of(key: &str) -> String {
         }
     }
     variable
+}
+
+/// Whether this is the name of a key that a variable stands for. Free keys have none.
+pub fn is_key(key: &str) -> bool {
+    find(key).is_some_and(|found| found.declaration.key == key)
 }
 
 /// The key that a variable stands for; `None` if it stands for none and is not meant to.

@@ -5,30 +5,49 @@
 
 use super::option::{ConfigMap, Section};
 
+pub mod adaptive;
 pub mod checkpointing;
 pub mod client;
 pub mod cluster;
 pub mod execution;
+pub mod high_availability;
 pub mod jobmanager;
+pub mod kubernetes;
 pub mod pipeline;
 pub mod rest;
 pub mod restart;
+pub mod s3;
 pub mod security;
 pub mod slots;
+pub mod state;
 pub mod taskmanager;
 
-pub(super) static SECTIONS: [&Section; 11] = [
+pub(super) static SECTIONS: [&Section; 16] = [
     &rest::SECTION,
     &security::SECTION,
     &jobmanager::SECTION,
     &taskmanager::SECTION,
     &slots::SECTION,
     &cluster::SECTION,
+    &high_availability::SECTION,
+    &kubernetes::SECTION,
     &pipeline::SECTION,
     &execution::SECTION,
     &restart::SECTION,
+    &adaptive::SECTION,
     &checkpointing::SECTION,
+    &s3::SECTION,
+    &state::SECTION,
     &client::SECTION,
 ];
 
-pub(super) static MAPS: [&ConfigMap; 1] = [&pipeline::GLOBAL_JOB_PARAMETERS];
+pub(super) static MAPS: [&ConfigMap; 8] = [
+    &pipeline::GLOBAL_JOB_PARAMETERS,
+    &kubernetes::JOBMANAGER_LABELS,
+    &kubernetes::JOBMANAGER_ANNOTATIONS,
+    &kubernetes::JOBMANAGER_NODE_SELECTOR,
+    &kubernetes::TASKMANAGER_LABELS,
+    &kubernetes::TASKMANAGER_ANNOTATIONS,
+    &kubernetes::TASKMANAGER_NODE_SELECTOR,
+    &kubernetes::SECRETS,
+];

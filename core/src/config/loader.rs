@@ -242,9 +242,9 @@ mod tests {
         check_error(Loader::new().overrides(["rest.port"]), "-D wants key=value, but got \"rest.port\"");
         check_error(Loader::new().overrides(["=5"]), "-D wants key=value, but got \"=5\"");
         check_error(
-            Loader::new().overrides(["execution.checkpointing.unaligned.enabled=true"]),
-            "key \"execution.checkpointing.unaligned.enabled\" in -D is not supported: this version aligns the inputs of every \
-             checkpoint",
+            Loader::new().overrides(["execution.checkpointing.unaligned.forced=true"]),
+            "key \"execution.checkpointing.unaligned.forced\" in -D is not supported: this version does not have that part of \
+             unaligned checkpoints",
         );
     }
 

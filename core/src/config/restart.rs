@@ -9,7 +9,27 @@ use crate::job_graph::{RestartPolicy, RestartStrategy};
 /// Restarts of a job that names no strategy, in a cluster that names none either.
 const DEFAULT_ATTEMPTS: u32 = 3;
 
+/// The strategy of a job that takes checkpoints, and names none, in a cluster that names none either. As in Flink it restarts for
+/// ever, after waits that grow to a minute. The first wait is short, as a restart is a matter of milliseconds, and a
+/// TaskManager that is lost is not likely to be lost again.
+const DEFAULT_CHECKPOINTED: RestartStrategy = RestartStrategy::ExponentialDelay {
+    initial_backoff_ms: 50,
+    max_backoff_ms: 60_000,
+    multiplier: 2.0,
+    reset_threshold_ms: 300_000,
+    jitter: 0.1,
+    attempts_max: None,
+};
+
 impl Configuration {
+    /// The strategy of a job that names none, in a cluster of this configuration.
+    pub fn restart_strategy_for(&self, takes_checkpoints: bool) -> RestartStrategy {
+        match self.restart_strategy_type() {
+            None if takes_checkpoints => DEFAULT_CHECKPOINTED,
+            Some(_) | None => self.restart_strategy(),
+        }
+    }
+
     /// The restart strategy that is set here, else the default: three restarts, one second apart.
     ///
     /// Flink's default without checkpoints is none, because its sinks may then show records twice. Flott's show nothing
@@ -81,6 +101,15 @@ mod tests {
     fn nothing_set_restarts_three_times() {
         check(&[], RestartStrategy::FixedDelay { attempts: 3, delay_ms: 1000 });
         assert_eq!(Configuration::default().restart_policy(), RestartPolicy::Cluster);
+    }
+
+    #[test]
+    fn a_job_with_checkpoints_restarts_for_ever_unless_something_is_set() {
+        assert_eq!(Configuration::default().restart_strategy_for(true), DEFAULT_CHECKPOINTED);
+        let three = RestartStrategy::FixedDelay { attempts: 3, delay_ms: 1000 };
+        assert_eq!(Configuration::default().restart_strategy_for(false), three);
+        let set = Loader::new().overrides(["restart-strategy.type=none"]).load().expect("settings").config;
+        assert_eq!(set.restart_strategy_for(true), RestartStrategy::None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
-    checkpoint::{Barrier, SnapshotReport, SubtaskState},
-    id::AttemptNumber,
+    checkpoint::{Barrier, Overtaking, SnapshotReport, SubtaskState},
+    id::{AttemptNumber, JobMasterEpoch},
     message::{Deployment, TaskDeployment},
 };
 
@@ -21,7 +21,12 @@ fn deploy(number: u32) -> JobToHost {
         max_parallelism: 1,
         restore: None,
     };
-    JobToHost::Deploy(Box::new(Deployment { tasks: vec![task], edges: Vec::new(), processes: Vec::new() }))
+    JobToHost::Deploy(Box::new(Deployment {
+        epoch: JobMasterEpoch(1),
+        tasks: vec![task],
+        edges: Vec::new(),
+        processes: Vec::new(),
+    }))
 }
 
 fn split(number: u32, split: &'static str) -> JobToHost {
@@ -30,7 +35,7 @@ fn split(number: u32, split: &'static str) -> JobToHost {
 }
 
 fn barrier(checkpoint: u64, kind: SnapshotKind, behind: Behind) -> JobToHost {
-    let barrier = Barrier { checkpoint: CheckpointId(checkpoint), kind, behind };
+    let barrier = Barrier { checkpoint: CheckpointId(checkpoint), kind, behind, overtaking: Overtaking::Never };
     JobToHost::Snapshot { barrier, attempts: vec![attempt(0)], directory: None }
 }
 

@@ -9,7 +9,10 @@ use super::{JobSetup, ProcessLocation};
 use crate::{
     checkpoint::{Barrier, SnapshotReport, TaskRestore},
     failure::Failure,
-    id::{AllocationId, AttemptId, EdgeIndex, JobId, OperatorId, ProcessId, SubtaskIndex, VertexId, WorkerId},
+    id::{
+        AllocationId, AttemptId, EdgeIndex, JobId, JobMasterEpoch, OperatorId, ProcessId, SubtaskIndex, VertexId,
+        WorkerId,
+    },
     status::ExecutionState,
     view::{Accumulator, TaskMetrics},
 };
@@ -149,6 +152,9 @@ pub enum JobToHost {
 /// Tasks for one process, with what they need to find their peers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Deployment {
+    /// The JobMaster that deploys. With the number of an attempt it tells older attempts from newer ones: numbers begin anew
+    /// with each JobMaster.
+    pub epoch: JobMasterEpoch,
     /// What to run.
     pub tasks: Vec<TaskDeployment>,
     /// Every edge that one of `tasks` reads or writes.

@@ -57,6 +57,8 @@ pub struct Found {
     pub configuration: Digest,
     /// The newest attempt here of each subtask.
     pub tasks: Vec<FoundTask>,
+    /// All slots here that the job was given, whatever runs in them. Whoever adopts the process has them.
+    pub slots: Vec<AllocationId>,
 }
 
 /// A task of it.
@@ -121,11 +123,27 @@ pub struct JobSetup {
     pub configuration: BTreeMap<String, String>,
 }
 
+/// Settings that are none of a job process's business: a JobManager that is started with another port, or beside others, takes over
+/// what runs.
+const NOT_OF_PROCESSES: [&str; 9] = [
+    "rest.",
+    "security.",
+    "cluster.",
+    "high-availability.",
+    "kubernetes.",
+    "jobmanager.",
+    "jobstore.",
+    "slotmanager.",
+    "client.",
+];
+
 impl JobSetup {
-    /// Tells a configuration from others.
+    /// Tells a configuration from others, by what a process of the job may read of it.
     pub fn configuration_digest(&self) -> Digest {
         let mut text = Vec::new();
-        for part in self.configuration.iter().flat_map(|(key, value)| [key, value]) {
+        let read = |key: &str| !NOT_OF_PROCESSES.iter().any(|prefix| key.starts_with(prefix));
+        let entries = self.configuration.iter().filter(|(key, _)| read(key));
+        for part in entries.flat_map(|(key, value)| [key, value]) {
             text.extend_from_slice(&(part.len() as u64).to_le_bytes());
             text.extend_from_slice(part.as_bytes());
         }
@@ -144,4 +162,31 @@ pub struct ProcessLocation {
     pub data_address: SocketAddr,
     /// Operating system process id.
     pub pid: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_processes_do_not_read_makes_no_other_configuration() {
+        let digest = |more: &[(&str, &str)]| {
+            let configuration = more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let setup = JobSetup {
+                job: JobId::from_bytes([1; 16]),
+                name: "job".to_owned(),
+                graph: Digest::of(b"graph"),
+                program: Digest::of(b"program"),
+                program_name: "program".to_owned(),
+                arguments: Vec::new(),
+                secret: JobSecret::random(),
+                configuration,
+            };
+            setup.configuration_digest()
+        };
+        let interval = ("execution.checkpointing.interval", "1 s");
+        assert_eq!(digest(&[interval, ("rest.port", "0")]), digest(&[interval, ("rest.port", "8081")]));
+        assert_ne!(digest(&[interval]), digest(&[("execution.checkpointing.interval", "2 s")]));
+        assert_ne!(digest(&[interval]), digest(&[]));
+    }
 }

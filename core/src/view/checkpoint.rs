@@ -87,6 +87,12 @@ pub struct VertexSnapshotView {
     pub sync_ms: Extent,
     /// Milliseconds from then until all was stored.
     pub async_ms: Extent,
+    /// Bytes of records that were processed between the first barrier of an input and the last, as far as they were encoded.
+    #[serde(default)]
+    pub processed_bytes: Extent,
+    /// Bytes of records that barriers have overtaken.
+    #[serde(default)]
+    pub persisted_bytes: Extent,
     /// Those that have reported, in that order; of old checkpoints of a large job they are not kept.
     pub subtasks: Arc<Vec<SubtaskSnapshotView>>,
 }
@@ -121,6 +127,15 @@ pub struct CheckpointView {
     pub sync_ms_max: u64,
     /// Longest time that a task took to store its state.
     pub async_ms_max: u64,
+    /// Bytes of records that were processed between the first barrier of an input and the last, as far as they were encoded.
+    #[serde(default)]
+    pub processed_bytes: u64,
+    /// Bytes of records that barriers have overtaken.
+    #[serde(default)]
+    pub persisted_bytes: u64,
+    /// Whether a barrier has overtaken anything, or was about to.
+    #[serde(default)]
+    pub unaligned: bool,
     /// Where it is, once it is complete: what a job can be started from.
     #[serde(default)]
     pub location: Option<String>,
@@ -187,6 +202,10 @@ pub struct CheckpointsSummary {
     pub state_bytes: FigureSummary,
     /// Milliseconds from its beginning until it was complete.
     pub duration_ms: FigureSummary,
+    /// Bytes of records that were processed while some inputs of a task waited for others.
+    pub processed_bytes: FigureSummary,
+    /// Bytes of records that barriers have overtaken.
+    pub persisted_bytes: FigureSummary,
 }
 
 /// The checkpoints of a job.
@@ -279,6 +298,9 @@ mod tests {
             alignment_ms_max: 0,
             sync_ms_max: 0,
             async_ms_max: 0,
+            processed_bytes: 0,
+            persisted_bytes: 0,
+            unaligned: false,
             location: Some(location.to_owned()),
             discarded: false,
             vertices: Vec::new(),

@@ -7,11 +7,27 @@ use crate::{
     id::{CheckpointId, VertexId},
 };
 
-/// A change of parallelism that was asked for.
+/// Why the parallelism of a job is changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RescaleCause {
+    /// Somebody asked for it.
+    #[default]
+    Asked,
+    /// There are slots for more subtasks.
+    MoreSlots,
+    /// Slots are missing, and the others suffice for fewer subtasks.
+    FewerSlots,
+}
+
+/// A change of parallelism.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct RescaleView {
-    /// When it was asked for.
+    /// Why.
+    #[serde(default)]
+    pub cause: RescaleCause,
+    /// When it was asked for, or seen to be possible.
     pub began_at: u64,
     /// When it was through, or given up.
     pub ended_at: Option<u64>,

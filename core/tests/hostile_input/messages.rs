@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use flott_core::{
     checkpoint::{
-        Barrier, Behind, Origin, RestorePart, SnapshotFigures, SnapshotKind, SnapshotReport, StateFile, SubtaskState,
-        TaskRestore,
+        Barrier, Behind, Origin, Overtaking, RestorePart, SnapshotFigures, SnapshotKind, SnapshotReport, StateFile,
+        SubtaskState, TaskRestore,
     },
     codec,
     failure::Failure,
@@ -88,7 +88,12 @@ fn snapshot(result: Result<SubtaskState, Failure>) -> HostToJob {
 }
 
 fn barrier() -> Barrier {
-    Barrier { checkpoint: CheckpointId(3), kind: SnapshotKind::Savepoint, behind: Behind::Drain }
+    Barrier {
+        checkpoint: CheckpointId(3),
+        kind: SnapshotKind::Savepoint,
+        behind: Behind::Drain,
+        overtaking: Overtaking::Never,
+    }
 }
 
 fn registration() -> Registration {
@@ -141,7 +146,7 @@ fn state_file() -> StateFile {
 
 fn state() -> SubtaskState {
     let splits = vec![(OperatorId::from_uid("source"), vec![Bytes::from_static(b"split")])];
-    SubtaskState { files: vec![state_file()], splits }
+    SubtaskState { files: vec![state_file()], in_flight: vec![state_file()], splits }
 }
 
 fn restore() -> TaskRestore {
@@ -150,6 +155,7 @@ fn restore() -> TaskRestore {
         origin: Origin { job: JobId::from_bytes([9; 16]), kind: SnapshotKind::Savepoint, checkpoint: CheckpointId(3) },
         directory: "/snapshots".into(),
         parts: vec![RestorePart { subtask: SubtaskIndex(0), parallelism: 2, groups, files: vec![state_file()] }],
+        in_flight: vec![state_file()],
         finished: true,
         ignore_unclaimed: true,
     }
@@ -158,6 +164,7 @@ fn restore() -> TaskRestore {
 fn deployment() -> Deployment {
     let peer = Peer { attempt: AttemptNumber(2), process: 0 };
     Deployment {
+        epoch: EPOCH,
         tasks: vec![TaskDeployment {
             attempt: attempt(),
             allocation: AllocationId::from_bytes([4; 16]),

@@ -6,8 +6,8 @@ use flott_core::{
     message::{JobToWorker, ToWorker},
     view::PendingReason,
 };
-use flott_jobmaster::{ClusterPort, Declaration};
-use flott_resource_manager::{Declaration as Needs, ResourceListener, WorkerPort};
+use flott_jobmaster::{ClusterPort, Declaration, Needs};
+use flott_resource_manager::{Declaration as Needed, ResourceListener, WorkerPort};
 
 use super::Control;
 
@@ -21,9 +21,11 @@ pub struct JobPort {
 }
 
 impl ClusterPort for JobPort {
-    fn declare(&self, Declaration { job, epoch, needs, idle, reconciling }: Declaration) {
+    fn declare(&self, Declaration { job, epoch, needs }: Declaration) {
+        let Needs { slots, wishes, useful_min, idle, reconciling } = needs;
         if let Some(resources) = self.control.resources() {
-            resources.declare(Needs::new(job, epoch, needs).idle(idle).reconciling(reconciling));
+            let declaration = Needed::new(job, epoch, slots).wishing(wishes.wished, wishes.welcome);
+            resources.declare(declaration.useful_from(useful_min).idle(idle).reconciling(reconciling));
         }
     }
 

@@ -57,8 +57,8 @@ impl Dispatcher {
         let archived = archived.ok_or(Error::UnknownJob(job))?;
         let damaged = |cause: String| StoreError::Damaged { what: format!("job {job}"), cause };
         let graph = document::read(&archived.graph).map_err(|error| damaged(error.to_string()))?;
-        let (_, default_parallelism) =
-            submission::effective(&graph, &self.inner.configuration).map_err(|error| damaged(error.to_string()))?;
+        let (_, default_parallelism) = submission::effective(&graph, &self.inner.setup.configuration)
+            .map_err(|error| damaged(error.to_string()))?;
         let graph = as_it_runs(Arc::new(graph), &archived.view, default_parallelism);
         Ok(JobSnapshot { view: Arc::new(archived.view), graph, default_parallelism })
     }

@@ -37,10 +37,13 @@ impl Dispatcher {
     }
 
     /// Ends the leadership: requests that need it are refused, and nothing holds the store any more once all that is
-    /// being written is written.
+    /// being written is written; one that is deposed waits for nothing, since nothing that it writes counts.
     pub(crate) async fn resign(&self, patience: Duration) {
         self.inner.started.send_replace(Start::Ending);
         self.inner.tasks.close();
+        if patience.is_zero() {
+            return;
+        }
         if tokio::time::timeout(patience, self.inner.tasks.wait()).await.is_err() {
             tracing::error!("what is to be stored was not stored in time; jobs that have ended are recovered");
         }

@@ -99,7 +99,13 @@ impl Jobs {
         self.changed.send_replace(());
     }
 
-    /// Told after each job that is archived.
+    /// A job that was accepted.
+    pub fn enter(&mut self, active: Active) {
+        self.by_id.insert(active.graph.job_id, Job::Active(Box::new(active)));
+        self.changed.send_replace(());
+    }
+
+    /// Told after each job that is accepted or archived.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }

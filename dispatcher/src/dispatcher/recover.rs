@@ -11,9 +11,10 @@ use flott_core::{
 
 use super::{Dispatcher, Leading, Start, run::Begin, run::failed};
 use crate::{
-    blobs::BlobStore,
+    blobs::{BlobError, BlobStore},
     clock::now_ms,
     error::Error,
+    ha::SharedPrograms,
     rest::render::job_overview,
     stores::{JobRecord, StoreError},
     submission,
@@ -70,7 +71,12 @@ impl Dispatcher {
             self.inner.jobs.lock().end(archived.view.job, ended_at, overview);
         }
         let mut recovered = Vec::new();
-        for record in store.unfinished()? {
+        let unfinished = store.unfinished()?;
+        if let Some(programs) = &self.inner.programs {
+            let jobs: Vec<_> = unfinished.iter().map(|record| record.job).collect();
+            programs.sweep(&jobs)?;
+        }
+        for record in unfinished {
             let epoch = store.begin_mastership(record.job)?;
             recovered.push(self.recover_job(record, epoch));
         }
@@ -90,14 +96,15 @@ impl Dispatcher {
                 return unfit(job.to_string(), failure);
             }
         };
-        let (configuration, default_parallelism) = match submission::effective(&graph, &self.inner.configuration) {
+        let (configuration, default_parallelism) = match submission::effective(&graph, &self.inner.setup.configuration)
+        {
             Ok(effective) => effective,
             Err(error) => {
                 let failure = Failure::user("the job's configuration does not fit any more").caused_by(&error);
                 return unfit(graph.name, failure);
             }
         };
-        let graph_digest = match restore_blobs(&self.inner.blobs, &record) {
+        let graph_digest = match restore_blobs(&self.inner.blobs, self.inner.programs.as_ref(), &record) {
             Ok(digest) => digest,
             Err(error) => {
                 let failure = Failure::environment("the job's program is lost").caused_by(&error);
@@ -132,8 +139,16 @@ impl Dispatcher {
 }
 
 /// The program must be there; the graph is written again if it is not, since the store has it.
-fn restore_blobs(blobs: &BlobStore, record: &JobRecord) -> Result<Digest, crate::blobs::BlobError> {
-    blobs.locate(record.program)?;
+fn restore_blobs(blobs: &BlobStore, programs: Option<&SharedPrograms>, record: &JobRecord) -> Result<Digest, Error> {
+    match (blobs.locate(record.program), programs) {
+        (Ok(_), _) => {}
+        // Another JobManager has accepted the job.
+        (Err(BlobError::Missing(_)), Some(programs)) => {
+            let lease = programs.fetch(record.job, record.program, blobs)?;
+            blobs.adopt(record.job, [lease.digest()]);
+        }
+        (Err(error), _) => return Err(error.into()),
+    }
     let graph = Digest::of(&record.graph);
     if blobs.locate(graph).is_err() {
         let lease = blobs.put(&record.graph)?;

@@ -6,6 +6,7 @@ use flott_core::{
     config::{
         Configuration,
         keys::{
+            adaptive,
             checkpointing::{self, CheckpointRetention},
             slots, taskmanager,
         },
@@ -18,10 +19,10 @@ use flott_core::{
     view::{ExceptionView, JobView},
 };
 use flott_jobmaster::{
-    CheckpointKeeper, JobListener, JobMasterHandle, JobMasterService, JobSpec, Millis, Options, Recovery, SnapshotSpec,
-    Timeouts, ToStore,
+    Adaptive, CheckpointKeeper, JobListener, JobMasterHandle, JobMasterService, JobSpec, Millis, Options, Recovery,
+    SnapshotSpec, Timeouts, ToStore,
 };
-use flott_snapshot::{Directory, S3Options};
+use flott_snapshot::Directory;
 
 use super::{Dispatcher, Leading, jobs::Job, on_store, snapshots::is_absolute, waiting};
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
     control::JobPort,
     rest::render::job_overview,
     stores::{JobStore, StoreError},
+    submission::is_reactive,
 };
 
 /// Pause before what a store has refused is tried again.
@@ -40,6 +42,8 @@ const OPENING: Duration = Duration::from_secs(30);
 const DISCARDING: Duration = Duration::from_secs(60);
 /// What a TaskManager has on top of `task.cancellation.timeout` to kill a process that does not obey.
 const KILL_GRACE_MS: u64 = 15_000;
+/// How long a job in reactive mode waits for more of the slots that come together: each comes in a message of its own.
+const REACTIVE_WAIT_MS: u64 = 1_000;
 /// Settings of the cluster that are none of a job's business.
 const CLUSTER_ONLY: &str = "security.";
 
@@ -125,6 +129,8 @@ impl Dispatcher {
             .map_err(|error| Failure::internal("the job's configuration cannot be read").caused_by(&error))?;
         let recovery = Recovery::of(&configuration);
         if begin.graph.mode == ExecutionMode::Batch {
+            // Its tasks need not be able to reach it.
+            begin.configuration.remove(checkpointing::DIR.key());
             return recovery.check_batch().map(|()| (None, SnapshotSpec::default()));
         }
         let root = match configuration.get(&checkpointing::DIR) {
@@ -137,10 +143,10 @@ impl Dispatcher {
                 return Err(Failure::user(message).fatal());
             }
             Some(root) => root,
-            None => self.inner.checkpoint_directory.to_string_lossy().into_owned(),
+            None => self.inner.setup.checkpoint_directory.clone(),
         };
         // Its processes write where the JobMaster reads, whatever directory each of them runs in.
-        let root = Directory::open(&root, &S3Options::default()).map_err(Failure::from)?.location().to_owned();
+        let root = Directory::open(&root, &recovery.s3).map_err(Failure::from)?.location().to_owned();
         begin.configuration.insert(checkpointing::DIR.key().to_owned(), root.clone());
         let opening = CheckpointKeeper::open(&root, begin.graph.job_id, begin.epoch, &recovery);
         let (keeper, spec) = tokio::time::timeout(OPENING, opening).await.map_err(|_| {
@@ -163,10 +169,16 @@ impl Dispatcher {
             recovered,
             ..
         } = begin;
+        // It was checked when the job was accepted.
+        let job = Configuration::try_from(configuration.clone()).unwrap_or_default();
+        let takes_checkpoints =
+            graph.mode == ExecutionMode::Streaming && job.get(&checkpointing::INTERVAL) > Duration::ZERO;
         configuration.retain(|key, _| !key.starts_with(CLUSTER_ONLY));
-        let cluster = &self.inner.configuration;
+        let cluster = &self.inner.setup.configuration;
+        let adaptive = adaptive_of(&graph, &job, self.inner.setup.is_session);
         let timeouts = Timeouts {
-            slot_request: millis(cluster.get(&slots::REQUEST_TIMEOUT)),
+            slot_request: slot_wait(&job, cluster, adaptive.reactive),
+            slot_hopeless: if adaptive.reactive { u64::MAX } else { Timeouts::default().slot_hopeless },
             cancellation: millis(cluster.get(&taskmanager::CANCELLATION_TIMEOUT)).saturating_add(KILL_GRACE_MS),
             ..Timeouts::default()
         };
@@ -177,8 +189,9 @@ impl Dispatcher {
             secret: JobSecret::random(),
             configuration,
             default_parallelism,
-            cluster_restart: cluster.restart_strategy(),
+            cluster_restart: cluster.restart_strategy_for(takes_checkpoints),
             timeouts,
+            adaptive,
             restored_commit: manifest,
             snapshots: SnapshotSpec::default(),
             scale,
@@ -207,7 +220,7 @@ impl Dispatcher {
                     Ok(()) => break,
                     // The write before, of which we thought that it had failed, was done.
                     Err(StoreError::Unknown(_)) => break,
-                    Err(error @ StoreError::Stale { .. }) => {
+                    Err(error @ (StoreError::Stale { .. } | StoreError::Deposed(_))) => {
                         tracing::warn!(%job, %error, "the end of a job is dropped");
                         return;
                     }
@@ -236,6 +249,11 @@ impl Dispatcher {
             if let Ok(Err(error)) = tokio::task::spawn_blocking(move || blobs.release(job)).await {
                 tracing::warn!(%job, %error, "the blobs of a job cannot be deleted");
             }
+            if let Some(programs) = this.inner.programs.clone()
+                && let Ok(Err(error)) = tokio::task::spawn_blocking(move || programs.release(job)).await
+            {
+                tracing::warn!(%job, %error, "the shared program of a job cannot be deleted; the next leader tries again");
+            }
             this.expire(&leading).await;
         });
     }
@@ -243,7 +261,7 @@ impl Dispatcher {
     /// Writes the end of a job where it can be read without a JobManager. The store has it already: a failure costs no
     /// more than that.
     async fn write_archive(&self, view: &Arc<JobView>) {
-        let Some(directory) = self.inner.archive_directory.clone() else { return };
+        let Some(directory) = self.inner.setup.archive_directory.clone() else { return };
         let (view, job) = (view.clone(), view.job);
         let written = tokio::task::spawn_blocking(move || {
             let text = serde_json::to_string(&*view).map_err(std::io::Error::other)?;
@@ -258,7 +276,7 @@ impl Dispatcher {
 
     /// Drops what the archive does not keep any more.
     pub(super) async fn expire(&self, leading: &Leading) {
-        let expired = self.inner.jobs.lock().history.expire(now_ms(), self.inner.retention);
+        let expired = self.inner.jobs.lock().history.expire(now_ms(), self.inner.setup.retention);
         if expired.is_empty() {
             return;
         }
@@ -309,6 +327,8 @@ async fn persisted<T: Clone + Send + 'static>(
             Err(error @ (StoreError::Stale { .. } | StoreError::Unknown(_))) => {
                 return Err(Failure::internal(format!("{what} is refused")).caused_by(&error).fatal());
             }
+            // Whether it was written is for the one that leads to say. This one is about to end, and must not do anything about it.
+            Err(StoreError::Deposed(_)) => std::future::pending().await,
             // It may have been written: the answer must be true, so the write is repeated until it is known.
             Err(error) => {
                 tracing::error!(%job, %error, what, "it cannot be stored; trying again");
@@ -396,5 +416,32 @@ impl JobListener for Reports {
             Arc::make_mut(&mut view).checkpoints.note_discarded();
         }
         self.dispatcher.archive(self.leading.clone(), self.epoch, view, obsolete);
+    }
+}
+
+/// How a job goes after the slots there are.
+fn adaptive_of(graph: &JobGraph, configuration: &Configuration, is_session: bool) -> Adaptive {
+    // Of a session it may be set since the job was accepted.
+    let reactive = is_reactive(graph, configuration) && !is_session;
+    let default = Adaptive::default();
+    let (executing, submission) = if reactive {
+        (REACTIVE_WAIT_MS, REACTIVE_WAIT_MS)
+    } else {
+        (default.executing_stabilization, default.submission_stabilization)
+    };
+    Adaptive {
+        reactive,
+        cooldown: configuration.get(&adaptive::COOLDOWN).map_or(default.cooldown, millis),
+        executing_stabilization: configuration.get(&adaptive::EXECUTING_STABILIZATION).map_or(executing, millis),
+        submission_stabilization: configuration.get(&adaptive::SUBMISSION_STABILIZATION).map_or(submission, millis),
+    }
+}
+
+/// How long a job waits for slots, in milliseconds.
+fn slot_wait(configuration: &Configuration, cluster: &Configuration, reactive: bool) -> u64 {
+    match configuration.get(&adaptive::SUBMISSION_WAIT) {
+        Some(wait) => millis(wait),
+        None if reactive => u64::MAX,
+        None => millis(cluster.get(&slots::REQUEST_TIMEOUT)),
     }
 }

@@ -4,7 +4,7 @@ use std::{future::Future, path::Path, sync::Arc};
 
 use flott_core::{
     checkpoint::Behind,
-    config::keys::checkpointing,
+    config::{Configuration, keys::checkpointing},
     failure::Failure,
     id::{JobId, TriggerId},
     job_graph::{ExecutionMode, JobGraph},
@@ -80,11 +80,12 @@ impl Dispatcher {
         let this = self.clone();
         self.start(Subject::Savepoint(job), trigger, || {
             let snapshotting = self.snapshotting(job)?;
+            let configuration = self.effective(&snapshotting.graph)?;
             let root = match asked.directory {
                 Some(given) => absolute(given)?,
-                None => self.savepoint_directory(&snapshotting.graph)?,
+                None => configuration.get(&checkpointing::SAVEPOINT_DIR).ok_or(Error::NoSavepointDirectory)?,
             };
-            Directory::open(&root, &S3Options::default())?;
+            Directory::open(&root, &S3Options::of(&configuration))?;
             Ok(async move { this.savepoint(job, snapshotting, &root, asked.then).await })
         })
         .await
@@ -97,9 +98,10 @@ impl Dispatcher {
     pub async fn trigger_disposal(&self, path: String, trigger: Option<TriggerId>) -> Result<TriggerId, Error> {
         self.start(Subject::Disposal, trigger, || {
             let path = absolute(path)?;
-            Directory::open(&path, &S3Options::default())?;
+            let s3 = S3Options::of(&self.inner.setup.configuration);
+            Directory::open(&path, &s3)?;
             Ok(async move {
-                Snapshot::dispose(&path, &S3Options::default()).await?;
+                Snapshot::dispose(&path, &s3).await?;
                 tracing::info!(path, "a savepoint was removed");
                 Ok(Done::Disposed)
             })
@@ -160,10 +162,9 @@ impl Dispatcher {
         }
     }
 
-    fn savepoint_directory(&self, graph: &JobGraph) -> Result<String, Error> {
-        let (configuration, _) =
-            submission::effective(graph, &self.inner.configuration).map_err(submission::SubmissionError::from)?;
-        configuration.get(&checkpointing::SAVEPOINT_DIR).ok_or(Error::NoSavepointDirectory)
+    fn effective(&self, graph: &JobGraph) -> Result<Configuration, Error> {
+        let effective = submission::effective(graph, &self.inner.setup.configuration);
+        Ok(effective.map_err(submission::SubmissionError::from)?.0)
     }
 
     async fn savepoint(&self, job: JobId, of: Snapshotting, root: &str, then: AfterSavepoint) -> Outcome {

@@ -12,11 +12,7 @@ use flott_core::{
     status::JobStatus,
 };
 
-use super::{
-    Dispatcher, Leading,
-    jobs::{Active, Job},
-    run::Begin,
-};
+use super::{Dispatcher, Leading, jobs::Active, run::Begin};
 use crate::{
     blobs::{BlobError, BlobStore, Lease},
     clock::now_ms,
@@ -77,18 +73,24 @@ impl Dispatcher {
             trouble: None,
             keeper: None,
         };
-        self.inner.jobs.lock().by_id.insert(begin.graph.job_id, Job::Active(Box::new(active)));
+        self.inner.jobs.lock().enter(active);
     }
 
     /// Blocks on the disk.
     fn accept(&self, leading: &Leading, document: Bytes, program: Option<Lease>) -> Result<(JobId, Accepted), Error> {
         let blobs = &self.inner.blobs;
         let Checked { graph, configuration, default_parallelism } =
-            submission::check(&document, &self.inner.configuration)?;
+            submission::check(&document, &self.inner.setup.configuration)?;
+        if self.inner.setup.is_session && submission::is_reactive(&graph, &configuration) {
+            return Err(SubmissionError::Reactive.into());
+        }
         let program = take_program(blobs, &graph.program, program)?;
         let graph_blob = blobs.put(&document)?;
         let job = graph.job_id;
         let accepted_at = now_ms();
+        if let Some(programs) = self.inner.programs.as_ref().filter(|_| !self.knows(job)) {
+            programs.keep(job, &program)?;
+        }
         let new = NewJob { job, graph: document, program: program.digest(), accepted_at };
         match leading.store.insert(&new)? {
             Inserted::New(epoch) => {

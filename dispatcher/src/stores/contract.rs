@@ -9,6 +9,9 @@ use flott_core::{
     view::JobView,
 };
 
+use flott_snapshot::{Directory, S3Options};
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 
 fn id(n: u8) -> JobId {
@@ -20,23 +23,8 @@ fn new_job(n: u8) -> NewJob {
 }
 
 fn ended(n: u8) -> ArchivedJob {
-    let view = JobView {
-        job: id(n),
-        name: format!("job {n}"),
-        status: JobStatus::Finished,
-        started_at: 1,
-        ended_at: Some(u64::from(n)),
-        entered: [(JobStatus::Finished, 7)].into(),
-        vertices: Vec::new(),
-        failure: None,
-        exceptions: Vec::new(),
-        exceptions_truncated: false,
-        restarts: 0,
-        accumulators: Default::default(),
-        pending: Vec::new(),
-        checkpoints: Default::default(),
-        rescales: Vec::new(),
-    };
+    let view = JobView::ended(id(n), format!("job {n}"), JobStatus::Finished, 1, u64::from(n));
+    let view = JobView { entered: [(JobStatus::Finished, 7)].into(), ..view };
     ArchivedJob { view, graph: new_job(n).graph }
 }
 
@@ -130,6 +118,76 @@ fn sled_store_keeps_the_contract() {
         drop(store);
         SledStore::open(&path).unwrap()
     });
+}
+
+/// A store in a directory, with a runtime to reach it by and the token that tells that another one leads.
+struct Shared {
+    directory: Directory,
+    runtime: tokio::runtime::Runtime,
+    deposed: CancellationToken,
+}
+
+impl Shared {
+    fn new(location: &std::path::Path) -> Self {
+        let directory = Directory::open(location.to_str().unwrap(), &S3Options::default()).unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        Self { directory, runtime, deposed: CancellationToken::new() }
+    }
+
+    fn open(&self) -> SharedStore {
+        SharedStore::open(self.directory.clone(), self.runtime.handle().clone(), self.deposed.clone()).unwrap()
+    }
+}
+
+#[test]
+fn shared_store_keeps_the_contract() {
+    let directory = tempfile::tempdir().unwrap();
+    let shared = Shared::new(directory.path());
+    contract(shared.open(), |store| {
+        drop(store);
+        shared.open()
+    });
+    assert!(!shared.deposed.is_cancelled());
+}
+
+#[test]
+fn a_deposed_leader_changes_nothing_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let shared = Shared::new(directory.path());
+    let old = shared.open();
+    let first = old.begin_leadership().unwrap();
+    old.insert(&new_job(1)).unwrap();
+    // It leads another life of the same cluster, with a token of its own.
+    let other = Shared::new(directory.path());
+    let new = other.open();
+    assert!(new.begin_leadership().unwrap() > first);
+    assert!(matches!(old.insert(&new_job(2)), Err(StoreError::Deposed(_))));
+    assert!(shared.deposed.is_cancelled() && !other.deposed.is_cancelled());
+    assert!(matches!(old.end(FIRST, &ended(1).view), Err(StoreError::Deposed(_))));
+    assert!(matches!(old.begin_leadership(), Err(StoreError::Deposed(_))));
+    assert_eq!(other.open().unfinished().unwrap().len(), 1);
+}
+
+#[test]
+fn a_long_log_is_compacted_and_says_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let shared = Shared::new(directory.path());
+    let store = shared.open();
+    store.insert(&new_job(1)).unwrap();
+    store.insert(&new_job(2)).unwrap();
+    store.save_manifest(id(1), FIRST, &[committable(b"a")]).unwrap();
+    store.save_scale(id(1), FIRST, &scale()).unwrap();
+    store.end(FIRST, &ended(2).view).unwrap();
+    for _ in 0..600 {
+        store.mark_cancelled(id(1)).unwrap();
+    }
+    let files = shared.runtime.block_on(shared.directory.list("")).unwrap().len();
+    assert!(files < 300, "{files}");
+    let again = shared.open();
+    assert_eq!(again.unfinished().unwrap(), store.unfinished().unwrap());
+    assert_eq!(again.archived().unwrap(), [ended(2)]);
+    let known = Inserted::Known { graph: Digest::of(&new_job(2).graph), ended: true };
+    assert_eq!(again.insert(&new_job(2)).unwrap(), known);
 }
 
 #[test]

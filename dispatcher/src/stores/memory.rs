@@ -1,9 +1,7 @@
-//! A store that lives as long as its process: for tests and for clusters that nobody wants to recover.
-
-use std::collections::BTreeMap;
+//! Stores that have everything in memory, and keep elsewhere what has changed, or nowhere.
 
 use flott_core::{
-    id::{Digest, JobId, JobMasterEpoch, LeaderEpoch},
+    id::{JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
     view::JobView,
@@ -11,123 +9,155 @@ use flott_core::{
 use parking_lot::Mutex;
 
 use super::{
-    ArchivedJob, Inserted, JobRecord, JobStore, KNOWN_MAX, NewJob, StoreError,
-    record::{Header, Tombstone},
+    ArchivedJob, Inserted, JobRecord, JobStore, NewJob, StoreError,
+    state::{Change, State},
 };
 
-/// See the module.
-#[derive(Debug, Default)]
-pub struct MemoryStore {
-    inner: Mutex<Inner>,
+/// Where changes go that are to outlive the process.
+pub trait Journal: Send + 'static {
+    /// Makes a change durable. After an error that leaves it open whether it was, [`Journal::settle`] finds out.
+    fn write(&mut self, change: &Change) -> Result<(), StoreError>;
+
+    /// The change of which it was open whether it is durable: it is now.
+    ///
+    /// # Errors
+    /// When it is still open.
+    fn settle(&mut self) -> Result<Option<Change>, StoreError>;
+
+    /// The state is this now, with all that was written.
+    fn applied(&mut self, state: &State);
+}
+
+/// A store of which the state is in memory.
+#[derive(Debug)]
+pub struct StateStore<J> {
+    inner: Mutex<Inner<J>>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
-    leader: LeaderEpoch,
-    jobs: BTreeMap<JobId, JobRecord>,
-    archive: BTreeMap<JobId, ArchivedJob>,
-    known: BTreeMap<JobId, Tombstone>,
+struct Inner<J> {
+    journal: J,
+    state: State,
 }
 
-impl Inner {
-    fn led_by(&mut self, job: JobId, given: JobMasterEpoch) -> Result<&mut JobRecord, StoreError> {
-        let record = self.jobs.get_mut(&job).ok_or(StoreError::Unknown(job))?;
-        if record.epoch != given {
-            return Err(StoreError::Stale { job, given, newest: record.epoch });
-        }
-        Ok(record)
+/// A store that lives as long as its process: for tests and for clusters that nobody wants to recover.
+pub type MemoryStore = StateStore<Nowhere>;
+
+/// Keeps nothing.
+#[derive(Debug, Default)]
+pub struct Nowhere;
+
+/// What is to be done about a request.
+enum Decided<T> {
+    Change(Change),
+    /// Nothing, and this is the answer.
+    Answer(T),
+}
+
+impl Journal for Nowhere {
+    fn write(&mut self, _: &Change) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<Option<Change>, StoreError> {
+        Ok(None)
+    }
+
+    fn applied(&mut self, _: &State) {}
+}
+
+impl<J: Default> Default for StateStore<J> {
+    fn default() -> Self {
+        Self { inner: Mutex::default() }
     }
 }
 
-impl JobStore for MemoryStore {
+impl<J: Journal> StateStore<J> {
+    pub(super) fn new(journal: J, state: State) -> Self {
+        Self { inner: Mutex::new(Inner { journal, state }) }
+    }
+
+    /// Makes the change that `decide` finds, and says what `then` reads of the state behind it.
+    fn change<T>(
+        &self,
+        decide: impl FnOnce(&State) -> Result<Decided<T>, StoreError>,
+        then: impl FnOnce(&State) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let Inner { journal, state } = &mut *self.inner.lock();
+        if let Some(settled) = journal.settle()? {
+            state.apply(settled);
+        }
+        let change = match decide(state)? {
+            Decided::Change(change) => change,
+            Decided::Answer(answer) => return Ok(answer),
+        };
+        journal.write(&change)?;
+        state.apply(change);
+        journal.applied(state);
+        then(state)
+    }
+
+    /// Makes a change that one who leads the job asks for.
+    fn change_by(&self, job: JobId, by: JobMasterEpoch, change: impl FnOnce() -> Change) -> Result<(), StoreError> {
+        self.change(|state| state.led_by(job, by).map(|_| Decided::Change(change())), |_| Ok(()))
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.inner.lock().state)
+    }
+}
+
+impl<J: Journal> JobStore for StateStore<J> {
     fn begin_leadership(&self) -> Result<LeaderEpoch, StoreError> {
-        let mut inner = self.inner.lock();
-        inner.leader = inner.leader.next();
-        Ok(inner.leader)
+        self.change(|state| Ok(Decided::Change(state.next_leader())), |state| Ok(state.leader))
     }
 
     fn insert(&self, job: &NewJob) -> Result<Inserted, StoreError> {
-        let mut inner = self.inner.lock();
-        if let Some(record) = inner.jobs.get(&job.job) {
-            return Ok(Inserted::Known { graph: Digest::of(&record.graph), ended: false });
-        }
-        if let Some(tombstone) = inner.known.get(&job.job) {
-            return Ok(Inserted::Known { graph: tombstone.graph, ended: true });
-        }
-        let Header { program, accepted_at, epoch, cancelled, .. } = Header::of(job);
-        let record = JobRecord {
-            job: job.job,
-            graph: job.graph.clone(),
-            program,
-            accepted_at,
-            epoch,
-            cancelled,
-            manifest: None,
-            scale: Scale::default(),
-        };
-        inner.jobs.insert(job.job, record);
-        Ok(Inserted::New(epoch))
+        self.change(
+            |state| Ok(state.known(job.job).map_or_else(|| Decided::Change(Change::insert(job)), Decided::Answer)),
+            |state| state.unfinished(job.job).map(|record| Inserted::New(record.epoch)),
+        )
     }
 
     fn begin_mastership(&self, job: JobId) -> Result<JobMasterEpoch, StoreError> {
-        let mut inner = self.inner.lock();
-        let record = inner.jobs.get_mut(&job).ok_or(StoreError::Unknown(job))?;
-        record.epoch = record.epoch.next();
-        Ok(record.epoch)
+        self.change(
+            |state| state.unfinished(job).map(|_| Decided::Change(Change::BeginMastership { job })),
+            |state| state.unfinished(job).map(|record| record.epoch),
+        )
     }
 
     fn save_manifest(&self, job: JobId, by: JobMasterEpoch, manifest: &[Committable]) -> Result<(), StoreError> {
-        self.inner.lock().led_by(job, by)?.manifest = Some(manifest.to_vec());
-        Ok(())
+        self.change_by(job, by, || Change::SaveManifest { job, manifest: manifest.to_vec() })
     }
 
     fn save_scale(&self, job: JobId, by: JobMasterEpoch, scale: &Scale) -> Result<(), StoreError> {
-        self.inner.lock().led_by(job, by)?.scale = scale.clone();
-        Ok(())
+        self.change_by(job, by, || Change::SaveScale { job, scale: scale.clone() })
     }
 
     fn mark_cancelled(&self, job: JobId) -> Result<(), StoreError> {
-        self.inner.lock().jobs.get_mut(&job).ok_or(StoreError::Unknown(job))?.cancelled = true;
-        Ok(())
+        self.change(|state| state.unfinished(job).map(|_| Decided::Change(Change::MarkCancelled { job })), |_| Ok(()))
     }
 
     fn end(&self, by: JobMasterEpoch, view: &JobView) -> Result<(), StoreError> {
-        let mut inner = self.inner.lock();
-        let id = view.job;
-        let graph = inner.led_by(id, by)?.graph.clone();
-        inner.jobs.remove(&id);
-        let ended_at = view.ended_at.unwrap_or(view.started_at);
-        inner.known.insert(id, Tombstone { graph: Digest::of(&graph), ended_at });
-        if inner.known.len() > KNOWN_MAX
-            && let Some(oldest) = inner.known.iter().min_by_key(|(_, known)| known.ended_at).map(|(id, _)| *id)
-        {
-            inner.known.remove(&oldest);
-        }
-        inner.archive.insert(id, ArchivedJob { view: view.clone(), graph });
-        Ok(())
+        self.change_by(view.job, by, || Change::end(view))
     }
 
     fn unfinished(&self) -> Result<Vec<JobRecord>, StoreError> {
-        let mut jobs: Vec<_> = self.inner.lock().jobs.values().cloned().collect();
-        jobs.sort_by_key(|record| (record.accepted_at, record.job));
-        Ok(jobs)
+        Ok(self.read(State::in_order_of_acceptance))
     }
 
     fn archived(&self) -> Result<Vec<ArchivedJob>, StoreError> {
-        let mut jobs: Vec<_> = self.inner.lock().archive.values().cloned().collect();
-        jobs.sort_by_key(|job| (job.view.ended_at, job.view.job));
-        Ok(jobs)
+        Ok(self.read(State::in_order_of_end))
     }
 
     fn archived_job(&self, job: JobId) -> Result<Option<ArchivedJob>, StoreError> {
-        Ok(self.inner.lock().archive.get(&job).cloned())
+        Ok(self.read(|state| state.archive.get(&job).cloned()))
     }
 
     fn forget(&self, jobs: &[JobId]) -> Result<(), StoreError> {
-        let mut inner = self.inner.lock();
-        for job in jobs {
-            inner.archive.remove(job);
+        if jobs.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.change(|_| Ok(Decided::Change(Change::Forget { jobs: jobs.to_vec() })), |_| Ok(()))
     }
 }

@@ -11,7 +11,6 @@ use std::{
 
 use bytes::Bytes;
 use flott_core::{
-    codec,
     id::{JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
@@ -22,10 +21,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     ArchivedJob, Inserted, JobRecord, JobStore, KNOWN_MAX, NewJob, StoreError,
+    format::{FORMAT, damaged, decode, encode, payload},
     record::{Header, Tombstone},
 };
 
-const FORMAT: u8 = 1;
 /// Records are few and read once: the cache is kept far below sled's default of a gigabyte.
 const CACHE_BYTES: u64 = 1 << 20;
 
@@ -287,16 +286,6 @@ fn job_of(key: &[u8]) -> Result<JobId, StoreError> {
     id.map(JobId::from_bytes).ok_or_else(|| damaged("a job", "its key is not an id"))
 }
 
-fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, StoreError> {
-    let mut bytes = vec![FORMAT];
-    codec::encode(value, &mut bytes).map_err(|error| StoreError::Io(error.to_string()))?;
-    Ok(bytes)
-}
-
-fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
-    codec::decode(payload(what, bytes)?).map_err(|error| damaged(what, error))
-}
-
 fn wrap_json<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
     let mut bytes = vec![FORMAT];
     serde_json::to_writer(&mut bytes, value).map_err(|error| StoreError::Io(error.to_string()))?;
@@ -305,18 +294,6 @@ fn wrap_json<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
 
 fn unwrap_json<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(payload(what, bytes)?).map_err(|error| damaged(what, error))
-}
-
-fn payload<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a [u8], StoreError> {
-    match bytes.split_first() {
-        Some((&FORMAT, payload)) => Ok(payload),
-        Some((version, _)) => Err(damaged(what, format!("format version {version} is not {FORMAT}"))),
-        None => Err(damaged(what, "it is empty")),
-    }
-}
-
-fn damaged(what: &str, cause: impl ToString) -> StoreError {
-    StoreError::Damaged { what: what.to_owned(), cause: cause.to_string() }
 }
 
 fn io(error: sled::Error) -> StoreError {

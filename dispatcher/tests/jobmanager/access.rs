@@ -28,6 +28,18 @@ async fn with_a_token_every_route_wants_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_is_told_without_a_token_and_nothing_else_there() {
+    let cluster = Cluster::start_with(&[("security.token", TOKEN)]).await;
+    assert_eq!(cluster.get("/flott/v1/health/live").await, serde_json::json!({ "status": "live" }));
+    let (status, _) = cluster.send(Method::POST, "/flott/v1/health/live").await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    for path in ["/flott/v1/health", "/flott/v1/health/", "/flott/v1/health/live/", "/v1/flott/v1/health/live"] {
+        let (status, answer) = cluster.send(Method::GET, path).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beyond_loopback_there_must_be_a_token() {
     let state = tempfile::tempdir().unwrap();
     let error = JobManager::start(options(state.path(), &[("rest.bind-address", "0.0.0.0")])).await.unwrap_err();

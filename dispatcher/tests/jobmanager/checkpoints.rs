@@ -37,7 +37,16 @@ fn check(recorded: &str, shown: &impl Serialize) {
 fn vertex() -> VertexSnapshotView {
     let mut extent = Extent::default();
     [3, 8].into_iter().for_each(|figure| extent.add(figure));
-    let figures = SnapshotFigures { alignment_ms: 1, sync_ms: 2, async_ms: 3, stored_bytes: 4, state_bytes: 5 };
+    let figures = SnapshotFigures {
+        alignment_ms: 1,
+        sync_ms: 2,
+        async_ms: 3,
+        stored_bytes: 4,
+        state_bytes: 5,
+        processed_bytes: 6,
+        persisted_bytes: 7,
+        unaligned: true,
+    };
     let subtask = |index| SubtaskSnapshotView { subtask: SubtaskIndex(index), reported_at: 1_010, figures };
     VertexSnapshotView {
         id: VertexId::of_chain(OperatorId::from_uid("count")),
@@ -50,6 +59,8 @@ fn vertex() -> VertexSnapshotView {
         alignment_ms: extent,
         sync_ms: extent,
         async_ms: extent,
+        processed_bytes: extent,
+        persisted_bytes: extent,
         subtasks: Arc::new(vec![subtask(1), subtask(0)]),
     }
 }
@@ -69,6 +80,9 @@ fn checkpoint(status: CheckpointStatus) -> CheckpointView {
         alignment_ms_max: 1,
         sync_ms_max: 2,
         async_ms_max: 3,
+        processed_bytes: 13,
+        persisted_bytes: 14,
+        unaligned: true,
         location: Some("/checkpoints/chk-14".to_owned()).filter(|_| status == CheckpointStatus::Completed),
         discarded: false,
         vertices: vec![vertex()],
@@ -85,7 +99,13 @@ fn checkpoints_look_as_in_flink() {
         failed: 1,
         in_progress: 1,
         restored: 0,
-        summary: CheckpointsSummary { stored_bytes: figure, state_bytes: figure, duration_ms: figure },
+        summary: CheckpointsSummary {
+            stored_bytes: figure,
+            state_bytes: figure,
+            duration_ms: figure,
+            processed_bytes: figure,
+            persisted_bytes: figure,
+        },
         latest_completed: Some(checkpoint(CheckpointStatus::Completed)),
         history: vec![checkpoint(CheckpointStatus::Completed)],
         ..CheckpointsView::default()

@@ -32,6 +32,7 @@ pub fn options(state: &Path, settings: &[(&str, &str)]) -> Options {
 
 /// Without kept connections, so that one which a test has spoiled is not used by the next request.
 fn client() -> reqwest::Client {
+    flott_rpc::tls::provide();
     reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap()
 }
 

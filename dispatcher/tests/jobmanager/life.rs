@@ -7,7 +7,7 @@ use flott_core::{
     status::JobStatus,
 };
 use flott_dispatcher::{
-    JobManager, Options, Outcome, SingleJob, StartError,
+    JobManager, JobSource, Options, Outcome, SingleJob, StartError,
     stores::{JobStore, SledStore},
 };
 use reqwest::{Method, StatusCode};
@@ -73,18 +73,48 @@ async fn a_new_job_manager_takes_up_what_the_old_one_left() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_that_was_begun_is_finished_by_the_next_job_manager() {
+async fn it_is_ready_when_it_leads_and_no_more_once_it_is_told_to_end() {
     let cluster = Cluster::start().await;
-    let state = cluster.state.clone();
-    let _old = cluster.worker("tm1", Tasks::FinishUncommitted).await;
+    cluster.manager.dispatcher().ready().await.unwrap();
+    assert_eq!(cluster.get("/flott/v1/health/ready").await, serde_json::json!({ "status": "ready" }));
+    // A commit is not cancelled, so the end waits for this job.
+    let _worker = cluster.worker("tm1", Tasks::FinishUncommitted).await;
     cluster.run(job(1)).await;
+    all_finish(&cluster, job(1)).await;
+    cluster.manager.shutdown();
+    let refused = async {
+        loop {
+            let (status, error) = cluster.refused(Method::GET, "/flott/v1/health/ready").await;
+            if status == 503 {
+                return error;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let error =
+        tokio::time::timeout(Duration::from_secs(60), refused).await.expect("it is told that the end has begun");
+    assert_eq!(error, "the JobManager is ending");
+    assert_eq!(cluster.get("/flott/v1/health/live").await, serde_json::json!({ "status": "live" }));
+}
+
+/// Waits until all tasks of a job have finished, its commit apart.
+async fn all_finish(cluster: &Cluster, job: flott_core::id::JobId) {
     let finished = async {
-        let path = format!("/jobs/{}", job(1));
+        let path = format!("/jobs/{job}");
         while cluster.get(&path).await["status-counts"]["FINISHED"] != 2 {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(60), finished).await.expect("all tasks finish");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_was_begun_is_finished_by_the_next_job_manager() {
+    let cluster = Cluster::start().await;
+    let state = cluster.state.clone();
+    let _old = cluster.worker("tm1", Tasks::FinishUncommitted).await;
+    cluster.run(job(1)).await;
+    all_finish(&cluster, job(1)).await;
     cluster.manager.suspend();
     cluster.manager.wait().await.unwrap();
 
@@ -197,7 +227,7 @@ fn single(state: &std::path::Path, document: Vec<u8>) -> Options {
     std::fs::write(&graph, document).unwrap();
     std::fs::write(&program, graph::program()).unwrap();
     let mut options = options(state, &[]);
-    options.job = Some(SingleJob { graph, program, linger: Duration::ZERO });
+    options.job = Some(SingleJob { source: JobSource::Files { graph, program }, linger: Duration::ZERO });
     options
 }
 
@@ -217,6 +247,51 @@ async fn a_job_manager_of_one_job_ends_with_it() {
     assert_eq!(again.wait().await.unwrap(), Outcome::Job { job: job(1), status: JobStatus::Finished });
     let cluster = Cluster::on(state, &[]).await.unwrap();
     assert_eq!(cluster.get(&format!("/jobs/{}/status", job(1))).await["status"], "FINISHED");
+}
+
+fn awaiting(state: &std::path::Path, patience: Duration) -> Options {
+    let mut options = options(state, &[]);
+    let source = JobSource::Awaited { job: job(1), patience };
+    options.job = Some(SingleJob { source, linger: Duration::ZERO });
+    options
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_manager_that_waits_for_its_job_ends_with_it_and_no_other() {
+    let state = Arc::new(tempfile::tempdir().unwrap());
+    let manager = JobManager::start(awaiting(state.path(), Duration::from_secs(3600))).await.unwrap();
+    let _worker = Worker::start(&manager.address().to_string(), "tm", 2, Tasks::Finish, None).await;
+    let dispatcher = manager.dispatcher().clone();
+    for number in [2, 1] {
+        let program = dispatcher.blobs().put(&graph::program()).unwrap();
+        dispatcher.submit(graph::document(job(number)).into(), Some(program)).await.unwrap();
+        dispatcher.ended(job(number)).await.unwrap();
+    }
+    let outcome = manager.wait().await.unwrap();
+    assert_eq!(outcome, Outcome::Job { job: job(1), status: JobStatus::Finished });
+    // Started again, it does not wait for what is over.
+    let again = JobManager::start(awaiting(state.path(), Duration::from_secs(3600))).await.unwrap();
+    assert_eq!(again.wait().await.unwrap(), Outcome::Job { job: job(1), status: JobStatus::Finished });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_manager_whose_job_does_not_come_ends_without_it() {
+    let state = Arc::new(tempfile::tempdir().unwrap());
+    let patience = Duration::from_millis(10);
+    let manager = JobManager::start(awaiting(state.path(), patience)).await.unwrap();
+    assert_eq!(manager.wait().await.unwrap(), Outcome::NoJob { job: job(1), waited: patience });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_manager_whose_program_cannot_be_planned_says_why() {
+    let state = tempfile::tempdir().unwrap();
+    let program = state.path().join("missing");
+    let mut options = options(state.path(), &[]);
+    let source = JobSource::Program { job: job(1), program, arguments: Vec::new(), entry: None };
+    options.job = Some(SingleJob { source, linger: Duration::ZERO });
+    let manager = JobManager::start(options).await.unwrap();
+    let error = manager.wait().await.unwrap_err().to_string();
+    assert!(error.contains("No such file"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -103,6 +103,8 @@ impl CheckpointHistory {
             alignment_ms: Extent::default(),
             sync_ms: Extent::default(),
             async_ms: Extent::default(),
+            processed_bytes: Extent::default(),
+            persisted_bytes: Extent::default(),
             subtasks: Arc::default(),
         };
         self.entries.push_back(CheckpointView {
@@ -119,6 +121,9 @@ impl CheckpointHistory {
             alignment_ms_max: 0,
             sync_ms_max: 0,
             async_ms_max: 0,
+            processed_bytes: 0,
+            persisted_bytes: 0,
+            unaligned: false,
             location: None,
             discarded: false,
             vertices: self.vertices.iter().map(vertex).collect(),
@@ -165,6 +170,9 @@ impl CheckpointHistory {
         entry.alignment_ms_max = entry.alignment_ms_max.max(figures.alignment_ms);
         entry.sync_ms_max = entry.sync_ms_max.max(figures.sync_ms);
         entry.async_ms_max = entry.async_ms_max.max(figures.async_ms);
+        entry.processed_bytes = entry.processed_bytes.saturating_add(figures.processed_bytes);
+        entry.persisted_bytes = entry.persisted_bytes.saturating_add(figures.persisted_bytes);
+        entry.unaligned |= figures.unaligned;
         let triggered_at = entry.triggered_at;
         let Some((place, subtask)) = place else { return };
         let Some(vertex) = entry.vertices.get_mut(place) else { return };
@@ -176,6 +184,8 @@ impl CheckpointHistory {
         vertex.alignment_ms.add(figures.alignment_ms);
         vertex.sync_ms.add(figures.sync_ms);
         vertex.async_ms.add(figures.async_ms);
+        vertex.processed_bytes.add(figures.processed_bytes);
+        vertex.persisted_bytes.add(figures.persisted_bytes);
         // Copied only if somebody is looking at it just now.
         Arc::make_mut(&mut vertex.subtasks).push(SubtaskSnapshotView { subtask, reported_at: now.0, figures });
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flott_core::{
+    checkpoint::Overtaking,
     config::{Configuration, keys::checkpointing},
     job_graph::ExecutionMode,
 };
@@ -24,6 +25,8 @@ pub struct Settings {
     pub tolerable: Option<u32>,
     /// Complete ones that are kept.
     pub retained: usize,
+    /// Whether barriers of checkpoints go past records that wait.
+    pub overtaking: Overtaking,
 }
 
 impl Settings {
@@ -40,6 +43,11 @@ impl Settings {
             concurrent_max: configuration.get(&checkpointing::MAX_CONCURRENT),
             tolerable: configuration.get(&checkpointing::TOLERABLE_FAILED),
             retained: configuration.get(&checkpointing::NUM_RETAINED) as usize,
+            overtaking: match millis(configuration.get(&checkpointing::ALIGNED_TIMEOUT)) {
+                _ if !configuration.get(&checkpointing::UNALIGNED) => Overtaking::Never,
+                0 => Overtaking::Now,
+                ms => Overtaking::After { ms },
+            },
         }
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Summary {
     stored_bytes: Figure,
     state_bytes: Figure,
     duration_ms: Figure,
+    processed_bytes: Figure,
+    persisted_bytes: Figure,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -27,6 +29,8 @@ impl Summary {
         self.state_bytes.add(checkpoint.state_bytes);
         let ended_at = checkpoint.ended_at.unwrap_or(checkpoint.triggered_at);
         self.duration_ms.add(ended_at.saturating_sub(checkpoint.triggered_at));
+        self.processed_bytes.add(checkpoint.processed_bytes);
+        self.persisted_bytes.add(checkpoint.persisted_bytes);
     }
 
     pub fn view(&self) -> CheckpointsSummary {
@@ -34,6 +38,8 @@ impl Summary {
             stored_bytes: self.stored_bytes.view(),
             state_bytes: self.state_bytes.view(),
             duration_ms: self.duration_ms.view(),
+            processed_bytes: self.processed_bytes.view(),
+            persisted_bytes: self.persisted_bytes.view(),
         }
     }
 }

@@ -82,7 +82,8 @@ pub(super) fn check_fits(point: &RestorePoint, graph: &ExecutionGraph, spec: &Jo
     let owners: BTreeMap<OperatorId, _> =
         vertices.flat_map(|(spec, vertex)| spec.operators.iter().map(move |operator| (operator.id, vertex))).collect();
     for stored in &point.manifest.vertices {
-        let has_state = stored.subtasks.iter().any(|subtask| !subtask.files.is_empty());
+        let has_state =
+            stored.subtasks.iter().any(|subtask| !subtask.files.is_empty() || !subtask.in_flight.is_empty());
         let mut owned = stored.operators.iter().filter_map(|operator| owners.get(&operator.id)).peekable();
         if has_state && owned.peek().is_none() && !spec.snapshots.ignore_unclaimed {
             return Err(JobMasterError::Unclaimed { vertex: stored.name.clone() });
@@ -199,7 +200,8 @@ impl JobMasterCore {
         }
         self.graph.execution_mut(execution).prepared.extend(std::mem::take(&mut report.committables));
         if let Ok(state) = &report.result
-            && let Some(file) = state.files.iter().find(|file| file.path.parse::<DataPath>().is_err())
+            && let Some(file) =
+                state.files.iter().chain(&state.in_flight).find(|file| file.path.parse::<DataPath>().is_err())
         {
             let message = format!("a task named a state file {:?}, which is no path in the job's directory", file.path);
             report.result = Err(Failure::internal(message));
@@ -276,7 +278,13 @@ impl JobMasterCore {
         if pending.barrier.kind == SnapshotKind::Savepoint {
             // It is somebody else's now: what is prepared becomes visible with the next checkpoint, unless the job ends here.
             match behind {
-                Behind::GoOn => self.promised.extend(manifest.committables.iter().map(promise)),
+                Behind::GoOn => {
+                    // It also holds what checkpoints have made certain and was not visible yet: that is no promise any more.
+                    let certain: BTreeSet<_> =
+                        self.latest.iter().flat_map(|latest| &latest.manifest.committables).map(promise).collect();
+                    let held = manifest.committables.iter().map(promise);
+                    self.promised.extend(held.filter(|held| !certain.contains(held)));
+                }
                 Behind::Stop | Behind::Drain => self.stop_with(&manifest),
             }
             return;
@@ -340,7 +348,7 @@ impl JobMasterCore {
     // ------------------------------------------------------------ restore
 
     /// What a subtask starts from.
-    pub(super) fn restore_of(&self, execution: ExecutionIndex) -> Option<Box<TaskRestore>> {
+    pub(crate) fn restore_of(&self, execution: ExecutionIndex) -> Option<Box<TaskRestore>> {
         let RestorePoint { manifest, directory } = &**self.latest.as_ref()?;
         let vertex = self.graph.vertex_of(execution);
         let operators: BTreeSet<OperatorId> = self
@@ -352,6 +360,19 @@ impl JobMasterCore {
             .map(|operator| operator.id)
             .collect();
         let owned = |stored: &&VertexState| stored.operators.iter().any(|operator| operators.contains(&operator.id));
+        // What its producers had not sent is in their files, which all subtasks read in the same order.
+        let inputs: BTreeSet<OperatorId> = self
+            .spec
+            .graph
+            .inputs_of(vertex.id)
+            .filter_map(|(_, edge)| self.spec.graph.vertex(edge.source))
+            .flat_map(|spec| &spec.operators)
+            .map(|operator| operator.id)
+            .collect();
+        let sends = |stored: &VertexState| stored.operators.iter().any(|operator| inputs.contains(&operator.id));
+        let streams = manifest.vertices.iter().filter(|stored| sends(stored) || owned(stored));
+        let in_flight = streams.flat_map(|stored| &stored.subtasks).flat_map(|state| &state.in_flight);
+        let in_flight = in_flight.map(named_file).collect();
         let mut parts = Vec::new();
         for stored in manifest.vertices.iter().filter(owned) {
             for (subtask, state) in (0..).zip(&stored.subtasks) {
@@ -371,6 +392,7 @@ impl JobMasterCore {
             origin: origin_of(manifest),
             directory: directory.clone(),
             parts,
+            in_flight,
             finished: self.had_finished(execution, manifest),
             ignore_unclaimed: self.spec.snapshots.ignore_unclaimed,
         }))

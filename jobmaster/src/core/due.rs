@@ -11,7 +11,7 @@ impl JobMasterCore {
     /// When something is to be done without further news.
     pub(super) fn next_due(&self) -> Option<Millis> {
         let timeouts = &self.spec.timeouts;
-        let slots = || self.slots.missing_since().map(|since| since.plus(self.slot_timeout()));
+        let slots = || self.slots_until();
         let process = || self.processes.starting().next().map(|(since, _)| since.plus(timeouts.process_start));
         let cancel = || self.canceling.first().map(|(since, _)| since.plus(timeouts.cancellation));
         // While nobody knows what is to be gone back to, the answer is waited for.
@@ -32,7 +32,8 @@ impl JobMasterCore {
             Phase::Aborting(_, abort) => [Some(abort.until), None, None, None],
         };
         let commit = self.commits.at_hand().and_then(|(_, commit)| commit.deadline());
-        let checkpoints = [self.checkpoint_due(), self.checkpoints.deadline(), commit, self.rescale_due()];
+        let checkpoints =
+            [self.checkpoint_due(), self.checkpoints.deadline(), commit, self.rescale_due(), self.reaction_due()];
         waits.into_iter().chain(checkpoints).flatten().min()
     }
 
@@ -77,11 +78,17 @@ impl JobMasterCore {
     }
 
     fn slots_due(&mut self) {
-        let due = self.slots.missing_since().is_some_and(|since| since.plus(self.slot_timeout()) <= self.now);
+        let due = self.slots_until().is_some_and(|until| until <= self.now);
         if due && matches!(self.phase, Phase::Executing | Phase::Committing(_)) {
             let failure = self.slots_not_there();
             self.fail_job(failure);
         }
+    }
+
+    /// When the job fails for want of slots.
+    fn slots_until(&self) -> Option<Millis> {
+        let since = self.slots.missing_since()?;
+        (!self.makes_do()).then(|| since.plus(self.slot_timeout()))
     }
 
     fn is_hopeless(&self) -> bool {

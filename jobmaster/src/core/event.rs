@@ -19,6 +19,7 @@ use flott_snapshot::Manifest;
 use crate::{
     checkpoints::{Purpose, RequestId},
     scaling::{RescaleRequest, Rescaled},
+    slot_pool::Wishes,
     time::Millis,
 };
 
@@ -87,6 +88,10 @@ pub struct Taken {
 pub struct Needs {
     /// How many slots of each profile, those that it has included.
     pub slots: BTreeMap<ResourceProfile, u32>,
+    /// What it would use beyond that.
+    pub wishes: Wishes,
+    /// Fewest of the missing slots that are of use; 0: all of them.
+    pub useful_min: u32,
     /// Whether it runs nothing on those that it has, since others are missing. Finished tasks may have left results there.
     pub idle: bool,
     /// Whether the job waits for slots that it had under an earlier JobMaster.

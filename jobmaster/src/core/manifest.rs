@@ -65,8 +65,8 @@ impl Composer<'_> {
         let max = MaxParallelism::new(vertex.max_parallelism).unwrap_or(MaxParallelism::LARGEST);
         let groups = KeyGroupAssignment::new(max, vertex.parallelism).ok();
         let subtasks = vertex.executions().zip(0..).map(|(execution, subtask)| {
-            let (files, splits) = match pending.states.get(&execution) {
-                Some(state) => (&state.files[..], &state.splits[..]),
+            let (files, in_flight, splits) = match pending.states.get(&execution) {
+                Some(state) => (&state.files[..], &state.in_flight[..], &state.splits[..]),
                 None => Default::default(),
             };
             let finished = pending.finished.contains(&execution);
@@ -74,6 +74,7 @@ impl Composer<'_> {
                 finished,
                 key_groups: groups.and_then(|groups| groups.range_of(SubtaskIndex(subtask))),
                 files: files.iter().filter_map(stored_file).collect(),
+                in_flight: in_flight.iter().filter_map(stored_file).collect(),
                 splits: splits.iter().filter(|(_, left)| !left.is_empty()).map(reader_splits).collect(),
                 accumulators: self.graph.execution(execution).results(finished),
             }

@@ -99,6 +99,11 @@ impl JobMasterCore {
             self.send(worker, JobToWorker::Forget);
             return;
         };
+        if reconciling.asked && found.tasks.is_empty() {
+            // It was brought up for a rescale that the job goes on without.
+            self.send(worker, JobToWorker::Forget);
+            return;
+        }
         reconciling.found.insert(worker.clone(), found);
         if reconciling.asked {
             return self.give_up_reconciling("another process of it was found when all had been");

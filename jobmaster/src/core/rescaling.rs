@@ -5,7 +5,11 @@
 //! back. The tasks are ended, the execution graph is built anew, and all tasks start from that checkpoint. That is no failure,
 //! and costs no restart.
 //!
+//! Whoever asks: a person, or the job itself when there are more slots, or fewer ([`reacting`](super)).
+//!
 //! What cannot be had in time is given up, and the job runs on as it was. Should the checkpoint fail, the latest one serves.
+
+mod gathering;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,17 +19,16 @@ use flott_core::{
     job_graph::{ExecutionMode, scale::ParallelismBounds},
     message::JobToWorker,
     resource::ResourceProfile,
-    status::JobStatus,
-    view::RescaleView,
+    view::{RescaleCause, RescaleView},
 };
 
 use super::{Action, JobMasterCore, Phase, Wait, regions::RegionStates};
 use crate::{
     alignment::Alignment,
-    checkpoints::{Purpose, RequestId},
+    checkpoints::RequestId,
     execution_graph::job_transition::JobStep,
     region::Regions,
-    scaling::{RescaleRequest, Rescaled, Target, suffice},
+    scaling::{RescaleRequest, Rescaled, Target},
     slot_pool::{HeldSlot, SlotSharing},
     splits::SplitCoordinator,
     time::Millis,
@@ -37,7 +40,9 @@ const HISTORY_MAX: usize = 16;
 /// A change that is under way.
 #[derive(Debug, Clone)]
 pub(super) struct Rescaling {
-    request: RequestId,
+    /// Who asked; nobody if the job goes after the slots there are.
+    request: Option<RequestId>,
+    cause: RescaleCause,
     target: Target,
     /// What it takes.
     slots: BTreeMap<ResourceProfile, u32>,
@@ -85,6 +90,10 @@ impl Rescales {
         }
     }
 
+    pub(super) fn is_under_way(&self) -> bool {
+        self.current.is_some()
+    }
+
     fn stage(&self) -> Option<Stage> {
         self.current.as_ref().map(|current| current.stage)
     }
@@ -106,6 +115,11 @@ impl JobMasterCore {
     pub fn rescale_target(&self, request: &RescaleRequest) -> Result<Target, Failure> {
         if self.spec.graph.mode == ExecutionMode::Batch {
             let message = "a job in batch mode cannot be rescaled: it takes no checkpoints to go on from";
+            return Err(Failure::user(message).fatal());
+        }
+        if self.spec.adaptive.reactive {
+            let message = "a job in reactive mode has the parallelism that the slots there are allow for: start or stop TaskManagers, or \
+                           start it without `scheduler-mode: reactive`";
             return Err(Failure::user(message).fatal());
         }
         let scale = Target::current(self.graph.resolved(), &self.rescales.bounds);
@@ -138,10 +152,15 @@ impl JobMasterCore {
             }
         };
         self.give_up_rescale(&Failure::environment("another change of the parallelism was asked for meanwhile"));
+        self.begin_rescale(Some(request), RescaleCause::Asked, target);
+    }
+
+    pub(super) fn begin_rescale(&mut self, request: Option<RequestId>, cause: RescaleCause, target: Target) {
         if self.rescales.history.len() == HISTORY_MAX {
             self.rescales.history.pop_front();
         }
         self.rescales.history.push_back(RescaleView {
+            cause,
             began_at: self.now.0,
             ended_at: None,
             stopped_at: None,
@@ -154,7 +173,7 @@ impl JobMasterCore {
         if target.scale == current {
             self.rescales.note(|view| (view.ended_at, view.pause_ms) = (Some(view.began_at), Some(0)));
             let nothing = Rescaled { vertices: Vec::new(), checkpoint: None, pause_ms: 0 };
-            self.actions.push(Action::RescaleAnswered { request, result: Ok(nothing) });
+            self.answer_rescale(request, Ok(nothing));
             return;
         }
         let (own, slots) = (self.slots.needs(), target.slots());
@@ -164,27 +183,45 @@ impl JobMasterCore {
         });
         let extra = extra.collect();
         self.slots.reserve(extra);
-        tracing::info!(job = %self.spec.graph.job_id, scale = ?target.scale, "the job is to be rescaled");
-        let rescaling = Rescaling { request, target, slots, began: self.now, stage: Stage::Gathering };
+        let vertices: Vec<_> = self.rescales.history.back().map(|view| view.vertices.clone()).unwrap_or_default();
+        let vertices = vertices.iter().map(|vertex| format!("{} {} -> {}", vertex.name, vertex.before, vertex.after));
+        let vertices = vertices.collect::<Vec<_>>().join(", ");
+        tracing::info!(job = %self.spec.graph.job_id, ?cause, vertices, "the job is to be rescaled");
+        let rescaling = Rescaling { request, cause, target, slots, began: self.now, stage: Stage::Gathering };
         self.rescales.current = Some(Box::new(rescaling));
+    }
+
+    /// There is no need for it any more, and nothing was done.
+    fn drop_rescale(&mut self) {
+        self.rescales.current = None;
+        self.rescales.history.pop_back();
+        self.slots.reserve(BTreeMap::new());
     }
 
     /// The job stays as it is: what was gathered is given back, and who asked is told why.
     pub(super) fn give_up_rescale(&mut self, failure: &Failure) {
         let Some(rescaling) = self.rescales.current.take() else { return };
-        let surplus = self.slots.drop_reserve();
-        self.return_slots(surplus);
+        self.slots.reserve(BTreeMap::new());
         let now = self.now.0;
         self.rescales.note(|view| (view.ended_at, view.failure) = (Some(now), Some(failure.clone())));
         let outcome = match rescaling.stage {
             Stage::Gathering | Stage::Checkpointing { .. } | Stage::Persisting => "the job was not rescaled",
-            Stage::Stopping { .. } | Stage::Starting { .. } => "the job ended while it was being rescaled",
+            Stage::Stopping { .. } | Stage::Starting { .. } => "the rescale did not come to its end",
         };
-        let failure = Failure::environment(outcome).because(failure);
-        self.actions.push(Action::RescaleAnswered { request: rescaling.request, result: Err(failure) });
+        let causes = std::iter::once(failure.to_string()).chain(failure.causes.iter().cloned());
+        let failure = causes.fold(Failure::environment(outcome), Failure::because);
+        if rescaling.request.is_none() {
+            tracing::warn!(job = %self.spec.graph.job_id, %failure, "the job does not go after the slots there are");
+            self.reaction_failed(rescaling.cause);
+        }
+        self.answer_rescale(rescaling.request, Err(failure));
     }
 
-    fn return_slots(&mut self, surplus: Vec<HeldSlot>) {
+    fn answer_rescale(&mut self, request: Option<RequestId>, result: Result<Rescaled, Failure>) {
+        self.actions.extend(request.map(|request| Action::RescaleAnswered { request, result }));
+    }
+
+    pub(super) fn return_slots(&mut self, surplus: Vec<HeldSlot>) {
         let mut by_worker: BTreeMap<WorkerKey, Vec<_>> = BTreeMap::new();
         for HeldSlot { allocation, worker } in surplus {
             by_worker.entry(worker).or_default().push(allocation);
@@ -216,9 +253,13 @@ impl JobMasterCore {
     /// When a wait of the rescale is over.
     pub(super) fn rescale_due(&self) -> Option<Millis> {
         match self.rescales.stage()? {
-            Stage::Gathering => self.gathering_until(),
+            Stage::Gathering => {
+                let until = [self.fitting_at(), self.gathering_until()].into_iter().flatten();
+                until.filter(|at| *at > self.now).min()
+            }
             Stage::Checkpointing { until, .. } => Some(until),
-            Stage::Persisting | Stage::Stopping { .. } | Stage::Starting { .. } => None,
+            Stage::Starting { .. } => self.stranded_at().filter(|at| *at > self.now),
+            Stage::Persisting | Stage::Stopping { .. } => None,
         }
     }
 
@@ -229,16 +270,6 @@ impl JobMasterCore {
             // Waits of tasks and checkpoints.
             None | Some(Stage::Checkpointing { .. } | Stage::Stopping { .. } | Stage::Starting { .. }) => {}
         }
-    }
-
-    /// Since when slots are gathered.
-    pub(super) fn gathering_since(&self) -> Option<Millis> {
-        let current = self.rescales.current.as_ref()?;
-        (current.stage == Stage::Gathering).then_some(current.began)
-    }
-
-    fn gathering_until(&self) -> Option<Millis> {
-        Some(self.gathering_since()?.plus(self.slot_timeout()))
     }
 
     /// Goes on with a rescale as far as it can.
@@ -287,99 +318,16 @@ impl JobMasterCore {
                 let all_run = self.graph.all_run();
                 if all_run {
                     self.rescaled(since);
+                    return true;
                 }
-                all_run
+                let is_stranded = self.stranded_at().is_some_and(|at| at <= self.now);
+                if is_stranded {
+                    let message = "slots were lost while its tasks started, and did not come again";
+                    self.give_up_rescale(&Failure::environment(message));
+                }
+                is_stranded
             }
         }
-    }
-
-    /// Waits for slots with processes, and for tasks that can take a checkpoint.
-    fn gather(&mut self) -> bool {
-        let Some(rescaling) = &self.rescales.current else { return false };
-        let is_late = self.gathering_until().is_some_and(|until| until <= self.now);
-        let given = self.slots.held_where(|worker| self.processes.host(worker).is_some());
-        let changes = |target: &Target| !target.changes(self.graph.resolved()).is_empty();
-        let fitted = if suffice(&given, &rescaling.slots) {
-            rescaling.target.clone()
-        } else if !is_late {
-            return false;
-        } else if let Some(fitted) = rescaling.target.fitted(&self.spec, &given) {
-            fitted
-        } else {
-            let failure = self.slots_not_gathered();
-            self.give_up_rescale(&failure);
-            return false;
-        };
-        if !changes(&fitted) {
-            // Bounds alone have changed.
-            return self.persist(fitted);
-        }
-        let runs = self.may_checkpoint();
-        if !runs && self.status != JobStatus::Restarting && !is_late {
-            // Tasks are just starting.
-            return false;
-        }
-        if let Some(rescaling) = &mut self.rescales.current {
-            rescaling.target = fitted;
-        }
-        if !runs || self.spec.snapshots.directory.is_none() {
-            return self.go_on_from_latest();
-        }
-        let checkpoint = self.begin_checkpoint(Purpose::Rescale);
-        let until = self.now.plus(self.spec.timeouts.rescale_checkpoint);
-        self.rescales.enter(Stage::Checkpointing { checkpoint, until });
-        true
-    }
-
-    fn slots_not_gathered(&self) -> Failure {
-        let waited = self.gathering_since().map_or(0, |since| self.now.since(since));
-        let given = self.slots.held_where(|worker| self.processes.host(worker).is_some());
-        let count = |slots: &BTreeMap<ResourceProfile, u32>| slots.values().sum::<u32>();
-        let wanted = self.rescales.current.as_ref().map_or(0, |current| count(&current.slots));
-        let message = format!(
-            "there were not enough slots for it within {waited} ms (slot.request.timeout): it takes {wanted}, and there are {}",
-            count(&given)
-        );
-        let mut failure = Failure::environment(message);
-        for reason in self.pending.iter().take(8) {
-            failure = failure.because(&reason.reason);
-        }
-        failure
-    }
-
-    /// A checkpoint is complete; it may be the one that is waited for.
-    pub(super) fn rescale_checkpointed(&mut self, completed: CheckpointId) {
-        if let Some(Stage::Checkpointing { checkpoint, .. }) = self.rescales.stage()
-            && completed >= checkpoint
-            && let Some(target) = self.rescales.current.as_ref().map(|current| current.target.clone())
-        {
-            self.persist(target);
-        }
-    }
-
-    fn go_on_from_latest(&mut self) -> bool {
-        let Some(target) = self.rescales.current.as_ref().map(|current| current.target.clone()) else { return false };
-        if self.latest.is_none() {
-            let failure = Failure::environment("there is no checkpoint to go on from, and none could be taken");
-            self.give_up_rescale(&failure);
-            return false;
-        }
-        self.persist(target)
-    }
-
-    fn persist(&mut self, target: Target) -> bool {
-        let given = self.slots.held_where(|worker| self.processes.host(worker).is_some());
-        if !target.changes(self.graph.resolved()).is_empty() && !suffice(&given, &target.slots()) {
-            let message = "slots that had been gathered for it, or their processes, are gone again";
-            self.give_up_rescale(&Failure::environment(message));
-            return false;
-        }
-        self.actions.push(Action::PersistScale(target.scale.clone()));
-        if let Some(rescaling) = &mut self.rescales.current {
-            rescaling.target = target;
-            rescaling.stage = Stage::Persisting;
-        }
-        false
     }
 
     /// The new scale is durable, or surely is not.
@@ -391,8 +339,9 @@ impl JobMasterCore {
             self.give_up_rescale(&failure);
             return;
         }
-        let Some(target) = self.rescales.current.as_ref().map(|current| &current.target) else { return };
+        let Some(target) = self.rescales.current.as_ref().map(|current| current.target.clone()) else { return };
         self.rescales.bounds = target.scale.vertices.iter().map(|(id, vertex)| (*id, vertex.bounds)).collect();
+        self.note_limits();
         if target.changes(self.graph.resolved()).is_empty() {
             self.rescaled(self.now);
             return;
@@ -430,8 +379,9 @@ impl JobMasterCore {
         self.open_name = None;
         self.processes.forget_executions();
         let processes = &self.processes;
-        let surplus = self.slots.reshare(sharing, |worker| processes.host(worker).is_some());
-        self.return_slots(surplus);
+        self.slots.reshare(sharing, |worker| processes.host(worker).is_some());
+        self.note_limits();
+        self.settle_reserve();
         for slot in self.slots.sharing().keys() {
             let up = self.slots.held(slot).is_some_and(|held| self.processes.host(&held.worker).is_some());
             self.states.set_ready(slot, up);
@@ -443,8 +393,8 @@ impl JobMasterCore {
     /// All tasks run.
     fn rescaled(&mut self, since: Millis) {
         let Some(rescaling) = self.rescales.current.take() else { return };
-        let surplus = self.slots.drop_reserve();
-        self.return_slots(surplus);
+        self.slots.reserve(BTreeMap::new());
+        self.reacted();
         let (now, pause_ms) = (self.now, self.now.since(since));
         self.rescales.note(|view| (view.ended_at, view.pause_ms) = (Some(now.0), Some(pause_ms)));
         let latest = self.rescales.history.back();
@@ -452,15 +402,7 @@ impl JobMasterCore {
         let checkpoint = latest.and_then(|view| view.checkpoint);
         tracing::info!(job = %self.spec.graph.job_id, pause_ms, ?checkpoint, "the job is rescaled");
         let result = Ok(Rescaled { vertices, checkpoint, pause_ms });
-        self.actions.push(Action::RescaleAnswered { request: rescaling.request, result });
-    }
-
-    /// A process is gone that was brought up for this, or did not come up.
-    pub(super) fn rescaling_lost_process(&mut self, worker: &WorkerKey, failure: &Failure) {
-        let is_gathering = matches!(self.rescales.stage(), Some(Stage::Gathering | Stage::Checkpointing { .. }));
-        if is_gathering && self.slots.reserves_on(worker) {
-            self.give_up_rescale(failure);
-        }
+        self.answer_rescale(rescaling.request, result);
     }
 }
 

@@ -101,6 +101,7 @@ impl JobMasterCore {
             }
         }
         if !accepted.is_empty() {
+            self.reaction.slots_came();
             self.send(worker, JobToWorker::AcceptSlots(accepted));
             self.ensure_process(worker);
         }
@@ -146,7 +147,7 @@ impl JobMasterCore {
 
     pub(super) fn send_deployments(&mut self, batch: &[ExecutionIndex]) {
         let restore = |execution| self.restore_of(execution);
-        for (host, deployment) in deployment::build(&self.graph, batch, restore) {
+        for (host, deployment) in deployment::build(self.spec.epoch, &self.graph, batch, restore) {
             self.send_host(&host, JobToHost::Deploy(Box::new(deployment)));
         }
     }

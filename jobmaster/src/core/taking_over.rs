@@ -22,7 +22,7 @@ use super::{
     reconciling::Reconciling,
     regions::RegionPhase,
 };
-use crate::{index::ExecutionIndex, splits::TakenReader};
+use crate::{index::ExecutionIndex, slot_pool::HeldSlot, splits::TakenReader};
 
 /// The newest attempt of each subtask, and where it was found.
 type Tasks = BTreeMap<ExecutionIndex, (WorkerKey, TaskJournal)>;
@@ -79,7 +79,27 @@ impl JobMasterCore {
         for (worker, process, message) in said {
             self.host_message(&worker, process, message);
         }
+        self.settle_slots(&found);
         Ok(())
+    }
+
+    /// Has slots be what TaskManagers say that the job has. What an earlier JobMaster had and nothing runs in goes back: it was about to
+    /// deploy into it, or to rescale; it would count as the job's, and nobody would use it. What a task was placed in before it was
+    /// taken back is lost, which that JobMaster did not hear any more.
+    fn settle_slots(&mut self, found: &BTreeMap<WorkerKey, Found>) {
+        let mut unused = Vec::new();
+        for (worker, found) in found {
+            let held = self.slots.allocations_on(worker);
+            for allocation in held.iter().filter(|allocation| !found.slots.contains(allocation)) {
+                self.slot_lost(worker, *allocation, "the TaskManager does not have it any more");
+            }
+            for allocation in found.slots.iter().filter(|allocation| !held.contains(allocation)) {
+                // It may be on offer at this moment.
+                self.slots.forget(*allocation);
+                unused.push(HeldSlot { allocation: *allocation, worker: worker.clone() });
+            }
+        }
+        self.return_slots(unused);
     }
 
     /// What counts of all journals.
@@ -334,6 +354,9 @@ fn found_view(point: &RestorePoint) -> CheckpointView {
         alignment_ms_max: 0,
         sync_ms_max: 0,
         async_ms_max: 0,
+        processed_bytes: 0,
+        persisted_bytes: 0,
+        unaligned: false,
         location: Some(point.location()),
         discarded: false,
         vertices: Vec::new(),

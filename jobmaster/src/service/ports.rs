@@ -1,19 +1,17 @@
 //! What the owner of a JobMaster implements.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use flott_core::{
     id::{CheckpointId, JobId, JobMasterEpoch, WorkerKey},
     job_graph::scale::Scale,
     message::{Committable, JobToWorker},
-    resource::ResourceProfile,
     status::JobStatus,
     view::JobView,
 };
 use flott_snapshot::Manifest;
+
+use crate::core::Needs;
 
 /// Everything that a job needs, whole and idempotent: it takes the place of what was declared before. Slots that the job
 /// already has are counted. Without needs, the job is withdrawn.
@@ -23,12 +21,8 @@ pub struct Declaration {
     pub job: JobId,
     /// The JobMaster that declares; an older one's declarations are stale.
     pub epoch: JobMasterEpoch,
-    /// How many slots of each profile.
-    pub needs: BTreeMap<ResourceProfile, u32>,
-    /// Whether it runs nothing on the slots that it has, since others are missing.
-    pub idle: bool,
-    /// Whether it waits for slots that it had under an earlier JobMaster, and wants no others.
-    pub reconciling: bool,
+    /// What it needs.
+    pub needs: Needs,
 }
 
 /// The JobMaster's way to the cluster.

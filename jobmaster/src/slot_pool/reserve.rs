@@ -1,6 +1,7 @@
-//! Slots that a job gathers while it runs, for the time when it is rescaled.
+//! Slots that a job gathers while it runs, for the time when it is rescaled: those that it needs for that, and those that
+//! it would use if it had them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flott_core::{
     id::{AllocationId, WorkerKey},
@@ -15,6 +16,8 @@ use crate::index::SharedSlotIndex;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reserve {
     wanted: BTreeMap<ResourceProfile, u32>,
+    /// What would be used on top of that.
+    wishes: Wishes,
     held: BTreeMap<AllocationId, (WorkerKey, ResourceProfile)>,
 }
 
@@ -28,17 +31,34 @@ impl Reserve {
         self.held.values().filter(|(_, held)| held == profile).count() as u32
     }
 
+    /// How many there may be of a profile.
+    fn limit(&self, profile: &ResourceProfile) -> u32 {
+        let counts = [&self.wanted, &self.wishes.wished, &self.wishes.welcome];
+        counts.iter().filter_map(|counts| counts.get(profile)).fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
     /// Takes a slot, if one that it can serve as is missing.
     pub(super) fn offer(&mut self, worker: &WorkerKey, grant: &SlotGrant) -> bool {
-        let lacks = |(profile, wanted): &(&ResourceProfile, &u32)| self.count(profile) < **wanted;
-        let mut lacking = self.wanted.iter().filter(lacks).map(|(profile, _)| *profile);
-        let exact = lacking.clone().find(|profile| *profile == grant.profile);
-        let Some(profile) = exact.or_else(|| lacking.rfind(|profile| grant.profile.covers(profile))) else {
+        let profiles = [&self.wanted, &self.wishes.wished, &self.wishes.welcome].into_iter().flat_map(BTreeMap::keys);
+        let lacking: BTreeSet<_> =
+            profiles.filter(|profile| self.count(profile) < self.limit(profile)).copied().collect();
+        let exact = lacking.get(&grant.profile);
+        let Some(profile) = exact.or_else(|| lacking.iter().rfind(|profile| grant.profile.covers(profile))).copied()
+        else {
             return false;
         };
         self.held.insert(grant.allocation, (worker.clone(), profile));
         true
     }
+}
+
+/// Slots that a job would use beyond those that it needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// TaskManagers may be started for these.
+    pub wished: BTreeMap<ResourceProfile, u32>,
+    /// For these, on top, they are not.
+    pub welcome: BTreeMap<ResourceProfile, u32>,
 }
 
 /// A slot that serves as one of `profile`.
@@ -58,11 +78,38 @@ impl SlotPool {
         self.needs.retain(|_, count| *count > 0);
     }
 
-    /// Gives up the reserve, and returns the slots in it: they are to be given back.
-    pub fn drop_reserve(&mut self) -> Vec<HeldSlot> {
-        self.reserve(BTreeMap::new());
-        let held = std::mem::take(&mut self.reserve.held);
-        held.into_iter().map(|(allocation, (worker, _))| self.give_back(HeldSlot { allocation, worker })).collect()
+    /// How many slots of each profile were asked for by [`reserve`](Self::reserve).
+    pub fn reserved(&self) -> &BTreeMap<ResourceProfile, u32> {
+        &self.reserve.wanted
+    }
+
+    /// Says what would be used beyond what is needed, in place of what was said before. What the reserve has beyond all that is
+    /// returned: it is to be given back.
+    pub fn wish(&mut self, wishes: Wishes) -> Vec<HeldSlot> {
+        self.reserve.wishes = wishes;
+        let mut counts: BTreeMap<ResourceProfile, u32> = BTreeMap::new();
+        let surplus = self.reserve.held.iter().filter(|(_, (_, profile))| {
+            let count = counts.entry(*profile).or_default();
+            *count += 1;
+            *count > self.reserve.limit(profile)
+        });
+        let surplus: Vec<_> = surplus.map(|(allocation, _)| *allocation).collect();
+        let held = surplus.into_iter().filter_map(|allocation| {
+            let (worker, _) = self.reserve.held.remove(&allocation)?;
+            Some(HeldSlot { allocation, worker })
+        });
+        let held: Vec<_> = held.collect();
+        held.into_iter().map(|held| self.give_back(held)).collect()
+    }
+
+    /// What would be used beyond what is needed.
+    pub fn wishes(&self) -> &Wishes {
+        &self.reserve.wishes
+    }
+
+    /// Whether there are slots that nothing runs on.
+    pub fn has_reserve(&self) -> bool {
+        !self.reserve.held.is_empty()
     }
 
     /// A slot of the reserve is gone; `false` if there is none of this name.
@@ -88,6 +135,24 @@ impl SlotPool {
         self.reserve.held.values().any(|(on, _)| on == worker)
     }
 
+    /// Uses a slot of the reserve for one that is missing, if it serves, from a TaskManager that is `preferred` if it can be;
+    /// says for which, and where it is.
+    pub fn use_reserved(&mut self, preferred: impl Fn(&WorkerKey) -> bool) -> Option<(SharedSlotIndex, WorkerKey)> {
+        if self.reserve.held.is_empty() {
+            return None;
+        }
+        let serves = |(_, (_, profile)): &(&AllocationId, &(WorkerKey, ResourceProfile))| {
+            self.missing.get(profile).is_some_and(|slots| !slots.is_empty())
+        };
+        let found = self.reserve.held.iter().filter(serves).max_by_key(|(_, (worker, _))| preferred(worker));
+        let (allocation, (worker, profile)) = found.map(|(allocation, held)| (*allocation, held.clone()))?;
+        let slot = *self.missing.get(&profile)?.first()?;
+        self.reserve.held.remove(&allocation);
+        self.put(slot, HeldSlot { allocation, worker: worker.clone() });
+        self.index_missing(slot);
+        Some((slot, worker))
+    }
+
     /// How many slots there are of each profile on TaskManagers that `is_up`, the reserve included.
     pub fn held_where(&self, is_up: impl Fn(&WorkerKey) -> bool) -> BTreeMap<ResourceProfile, u32> {
         let mut counts = BTreeMap::new();
@@ -102,8 +167,9 @@ impl SlotPool {
     }
 
     /// Gives the slots that there are to another division of the job. A slot stays with its subtask where that goes on to be,
-    /// and TaskManagers that are `preferred` come before others. Returns what is left over: it is to be given back.
-    pub fn reshare(&mut self, sharing: SlotSharing, preferred: impl Fn(&WorkerKey) -> bool) -> Vec<HeldSlot> {
+    /// and TaskManagers that are `preferred` come before others. What is left over is the reserve, until [`wish`](Self::wish) says
+    /// that it is not wanted.
+    pub fn reshare(&mut self, sharing: SlotSharing, preferred: impl Fn(&WorkerKey) -> bool) {
         let mut next = Self::new(sharing);
         next.gone = std::mem::replace(&mut self.gone, crate::bounded::Recent::new(super::GONE_MAX));
         let mut own: BTreeMap<(String, u32), Place> = BTreeMap::new();
@@ -137,8 +203,9 @@ impl SlotPool {
                 next.put(slot, rest.remove(found).0);
             }
         }
+        let rest = rest.into_iter().map(|(held, profile)| (held.allocation, (held.worker, profile)));
+        next.reserve.held = rest.collect();
         *self = next;
-        rest.into_iter().map(|(held, _)| self.give_back(held)).collect()
     }
 
     fn put(&mut self, slot: SharedSlotIndex, held: HeldSlot) {

@@ -71,6 +71,15 @@ impl SlotSharing {
         &self.slots[slot]
     }
 
+    /// How many shared slots there are of each profile.
+    pub fn counts(&self) -> BTreeMap<ResourceProfile, u32> {
+        let mut counts = BTreeMap::new();
+        for slot in self.slots.values() {
+            *counts.entry(slot.profile).or_default() += 1;
+        }
+        counts
+    }
+
     /// All shared slots.
     pub fn keys(&self) -> impl Iterator<Item = SharedSlotIndex> + use<> {
         self.slots.keys()

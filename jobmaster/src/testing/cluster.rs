@@ -30,6 +30,7 @@ use crate::{
     core::{Action, Event, JobMasterCore, RestorePoint, Taken},
     failover::random::SeededRandom,
     scaling::{RescaleRequest, Rescaled},
+    slot_pool::Wishes,
     spec::JobSpec,
     time::Millis,
 };
@@ -79,6 +80,8 @@ pub struct FakeCluster {
     pub barriers: BTreeMap<CheckpointId, Barrier>,
     /// What is declared now.
     pub declared: BTreeMap<ResourceProfile, u32>,
+    /// What is declared beyond that.
+    pub wishes: Wishes,
     /// Whether it was declared that the slots the job has are of no use to it so far.
     pub idle: bool,
     /// Whether it was declared that what there is may be the job's, so that it gets nothing else.
@@ -130,6 +133,7 @@ impl FakeCluster {
             answered: Vec::new(),
             barriers: BTreeMap::new(),
             declared: BTreeMap::new(),
+            wishes: Wishes::default(),
             idle: false,
             reconciling: false,
             faults: Vec::new(),
@@ -277,6 +281,7 @@ impl FakeCluster {
             match action {
                 Action::Declare(needs) => {
                     self.declared = needs.slots;
+                    self.wishes = needs.wishes;
                     (self.idle, self.reconciling) = (needs.idle, needs.reconciling);
                     self.unmatched = true;
                 }
@@ -316,9 +321,24 @@ impl FakeCluster {
             *given.entry(grant.profile).or_default() += 1;
         }
         let mut lacking = Vec::new();
-        for (profile, wanted) in &self.declared {
-            let given = given.get(profile).copied().unwrap_or_default();
-            lacking.extend(std::iter::repeat_n(*profile, wanted.saturating_sub(given) as usize));
+        // What is wished for comes last.
+        let wishes = [&self.wishes.welcome, &self.wishes.wished];
+        let mut given_of = |profile: &ResourceProfile, count: u32| {
+            let given = given.entry(*profile).or_default();
+            let used = count.min(*given);
+            *given -= used;
+            count - used
+        };
+        let needs: Vec<_> =
+            self.declared.iter().map(|(profile, count)| (*profile, given_of(profile, *count))).collect();
+        for counts in wishes {
+            lacking.extend(counts.iter().flat_map(|(profile, count)| {
+                let lack = given_of(profile, *count).min(1_000);
+                std::iter::repeat_n(*profile, lack as usize)
+            }));
+        }
+        for (profile, lack) in needs {
+            lacking.extend(std::iter::repeat_n(profile, lack as usize));
         }
         if lacking.is_empty() {
             return;

@@ -12,7 +12,7 @@ use flott_core::{
 };
 
 use crate::{
-    spec::{JobSpec, Timeouts},
+    spec::{Adaptive, JobSpec, Timeouts},
     time::Millis,
 };
 
@@ -132,6 +132,7 @@ pub fn spec_of(graph: TestGraph, restart: RestartStrategy) -> JobSpec {
         default_parallelism: 2,
         cluster_restart: restart,
         timeouts: Timeouts::default(),
+        adaptive: Adaptive::default(),
         restored_commit: None,
         snapshots: Default::default(),
         scale: Default::default(),

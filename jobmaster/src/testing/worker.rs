@@ -178,6 +178,7 @@ impl FakeWorker {
             secret: *secret,
             configuration: *configuration,
             tasks: journal.found(),
+            slots: self.offered.keys().copied().collect(),
         };
         Some(WorkerToJob::Found(Box::new(found)))
     }

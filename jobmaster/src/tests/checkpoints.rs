@@ -2,6 +2,7 @@
 
 mod chance;
 mod savepoints;
+mod unaligned;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +22,7 @@ use crate::{
     checkpoints::{Purpose, RequestId},
     core::{Event, Wait},
     failover::random::SeededRandom,
-    spec::SnapshotSpec,
+    spec::{Adaptive, SnapshotSpec},
     testing::Outcome,
 };
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flott_core::{
-    checkpoint::{Barrier, Behind, SnapshotKind},
+    checkpoint::{Barrier, Behind, Overtaking, SnapshotKind},
     failure::Failure,
     id::{AttemptId, CheckpointId, Digest, JobMasterEpoch, OperatorId, ProcessId, SubtaskIndex, WorkerKey},
     journal::Journal,
@@ -187,7 +187,8 @@ fn what_does_not_fit_makes_the_job_start_over() {
         let allocation = journal.tasks().next().unwrap().allocation;
         let attempt = AttemptId { subtask: SubtaskIndex(77), ..attempt };
         let task = TaskDeployment { attempt, allocation, parallelism: 78, max_parallelism: 128, restore: None };
-        let deployment = Deployment { tasks: vec![task], edges: Vec::new(), processes: Vec::new() };
+        let deployment =
+            Deployment { epoch: JobMasterEpoch(1), tasks: vec![task], edges: Vec::new(), processes: Vec::new() };
         journal.told(&JobToHost::Deploy(Box::new(deployment)));
     });
     // Some of a region have heard that it starts over.
@@ -196,7 +197,8 @@ fn what_does_not_fit_makes_the_job_start_over() {
         let allocation = journal.tasks().next().unwrap().allocation;
         let attempt = AttemptId { attempt: attempt.attempt.next(), ..attempt };
         let task = TaskDeployment { attempt, allocation, parallelism: 2, max_parallelism: 128, restore: None };
-        let deployment = Deployment { tasks: vec![task], edges: Vec::new(), processes: Vec::new() };
+        let deployment =
+            Deployment { epoch: JobMasterEpoch(1), tasks: vec![task], edges: Vec::new(), processes: Vec::new() };
         journal.told(&JobToHost::Deploy(Box::new(deployment)));
     });
     // A checkpoint was complete that is not there any more.
@@ -205,7 +207,12 @@ fn what_does_not_fit_makes_the_job_start_over() {
     check_unfit(|next| next.found.values_mut().for_each(|(found, _)| found.configuration = Digest::of(b"other")));
     // Sources stand still behind a barrier.
     check_unfit(|next| {
-        let barrier = Barrier { checkpoint: CheckpointId(1), kind: SnapshotKind::Savepoint, behind: Behind::Stop };
+        let barrier = Barrier {
+            checkpoint: CheckpointId(1),
+            kind: SnapshotKind::Savepoint,
+            behind: Behind::Stop,
+            overtaking: Overtaking::Never,
+        };
         let stop = JobToHost::Snapshot { barrier, attempts: Vec::new(), directory: None };
         journals(next).for_each(|journal| journal.told(&stop));
     });
@@ -214,7 +221,12 @@ fn what_does_not_fit_makes_the_job_start_over() {
 #[test]
 fn a_barrier_that_some_may_wait_for_is_followed_by_another_at_once() {
     let mut next = Next::after_one();
-    let barrier = Barrier { checkpoint: CheckpointId(7), kind: SnapshotKind::Checkpoint, behind: Behind::GoOn };
+    let barrier = Barrier {
+        checkpoint: CheckpointId(7),
+        kind: SnapshotKind::Checkpoint,
+        behind: Behind::GoOn,
+        overtaking: Overtaking::Never,
+    };
     let cut = JobToHost::Snapshot { barrier, attempts: Vec::new(), directory: None };
     next.reader().4.told(&cut);
     next.find_all();

@@ -6,7 +6,8 @@ use flott_core::{
     id::{CheckpointId, SubtaskIndex},
     job_graph::{ExecutionMode, scale::ParallelismBounds},
     message::HostToJob,
-    view::Accumulator,
+    resource::ResourceProfile,
+    view::{Accumulator, PendingReason},
 };
 
 use super::{
@@ -22,12 +23,18 @@ use crate::{
 
 /// Both vertices of the graphs here.
 pub fn all(parallelism: u32) -> RescaleRequest {
-    let vertices = ["source", "sink"].map(|name| (TestGraph::id(name), ParallelismBounds::exactly(parallelism)));
+    between(parallelism, parallelism)
+}
+
+/// The same between bounds.
+pub fn between(lower: u32, upper: u32) -> RescaleRequest {
+    let bounds = ParallelismBounds { lower, upper };
+    let vertices = ["source", "sink"].map(|name| (TestGraph::id(name), bounds));
     RescaleRequest { parallelism: None, vertices: vertices.into() }
 }
 
 /// All tasks do what they do next, and what is to be stored is.
-fn go_on(cluster: &mut FakeCluster, until: impl Fn(&FakeCluster) -> bool) {
+pub fn go_on(cluster: &mut FakeCluster, until: impl Fn(&FakeCluster) -> bool) {
     for _ in 0..100 {
         cluster.settle();
         if until(cluster) {
@@ -42,7 +49,8 @@ fn go_on(cluster: &mut FakeCluster, until: impl Fn(&FakeCluster) -> bool) {
             cluster.work(attempt);
         }
     }
-    panic!("it does not come to this; waits for {:?}", cluster.core.waits());
+    let tasks = ["source", "sink"].map(|vertex| states(cluster, vertex));
+    panic!("it does not come to this; waits for {:?}, with {tasks:?}", cluster.core.waits());
 }
 
 fn is_sink(attempt: &AttemptId) -> bool {
@@ -179,9 +187,18 @@ fn a_rescale_without_slots_leaves_the_job_as_it_was() {
     let mut cluster = checkpointed(word_count(), ONCE);
     cluster.add_worker(1);
     cluster.rescale(1, all(4));
+    let reason = PendingReason {
+        slots_missing: 1,
+        profile: ResourceProfile::ANY,
+        since: 0,
+        reason: "quota: exceeded".into(),
+        unattainable: false,
+    };
+    cluster.tell(Event::Pending(vec![reason]));
     cluster.pass(cluster.core.spec().timeouts.slot_request);
     let told = answer(&cluster, 1).unwrap().unwrap_err();
     assert!(told.contains("not enough slots for it within 300000 ms"), "{told}");
+    assert!(told.contains("quota: exceeded"), "{told}");
     assert_eq!((cluster.core.status(), cluster.live().count()), (JobStatus::Running, 4));
     assert_eq!(cluster.declared.values().sum::<u32>(), 2);
     assert_eq!(cluster.workers.values().map(|worker| worker.free()).sum::<u32>(), 1, "what was gathered is given back");
@@ -194,9 +211,8 @@ fn within_bounds_a_job_takes_the_slots_there_are() {
     let mut cluster = checkpointed(word_count(), ONCE);
     cluster.add_worker(1);
     let bounds = ParallelismBounds { lower: 2, upper: 8 };
-    let vertices = ["source", "sink"].map(|name| (TestGraph::id(name), bounds));
-    cluster.rescale(1, RescaleRequest { parallelism: None, vertices: vertices.into() });
-    cluster.pass(cluster.core.spec().timeouts.slot_request);
+    cluster.rescale(1, between(2, 8));
+    cluster.pass(cluster.core.spec().adaptive.executing_stabilization);
     go_on(&mut cluster, |cluster| answer(cluster, 1).is_some());
     let view = cluster.core.view();
     assert_eq!((view.vertices[0].parallelism, view.vertices[0].bounds), (3, Some(bounds)));
@@ -207,8 +223,7 @@ fn within_bounds_a_job_takes_the_slots_there_are() {
 fn bounds_that_allow_for_what_there_is_are_kept_though_no_slots_come() {
     let mut cluster = checkpointed(word_count(), ONCE);
     let bounds = ParallelismBounds { lower: 1, upper: 4 };
-    let vertices = ["source", "sink"].map(|name| (TestGraph::id(name), bounds));
-    cluster.rescale(1, RescaleRequest { parallelism: None, vertices: vertices.into() });
+    cluster.rescale(1, between(1, 4));
     cluster.pass(cluster.core.spec().timeouts.slot_request);
     assert!(cluster.persist_scale(Ok(())));
     assert_eq!(answer(&cluster, 1), Some(Ok(0)), "nothing starts over");

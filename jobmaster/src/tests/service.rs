@@ -78,7 +78,7 @@ async fn play(
         let mut answers = Vec::new();
         match doing {
             Doing::Declared(declaration) => {
-                for (profile, count) in declaration.needs {
+                for (profile, count) in declaration.needs.slots {
                     while u32::from(given) < count {
                         given += 1;
                         answers.push(worker.allocate(SlotGrant {
@@ -185,7 +185,7 @@ struct Broken;
 
 impl ClusterPort for Broken {
     fn declare(&self, declaration: Declaration) {
-        assert!(declaration.needs.is_empty(), "this panic is part of the test");
+        assert!(declaration.needs.slots.is_empty(), "this panic is part of the test");
     }
 
     fn send(&self, _: &WorkerKey, _: JobMasterEpoch, _: JobToWorker) {}

@@ -1,97 +1,140 @@
-//! What every backend must do, run against each. Workers named `broken…` end with code 7, workers named `missing…`
-//! cannot be started, others run until they are stopped.
+//! What every backend must do, run against each: [`laws!`](crate::backend_laws) makes a test of every law.
+//!
+//! Workers named `broken…` end with code 7, workers named `missing…` cannot be started for want of an image or an
+//! executable, others run until they are stopped.
 
-use std::{path::Path, sync::Arc};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use flott_core::id::WorkerId;
 use tokio::sync::mpsc;
 
-use super::{
-    Backend, BackendEvent, LossReason, Rejection, WorkerSpec,
-    fake::{Fake, World},
-    process::{ProcessBackend, ProcessOptions, WorkerCommand},
-    standalone::Standalone,
-};
+use super::{Backend, BackendEvent, LossReason, Rejection, WorkerSpec};
 use crate::options::WorkerShape;
 
+/// No machine takes longer for anything that these laws ask for.
+const EVENT_MAX: Duration = Duration::from_secs(120);
+
 /// A backend with its events; `open` makes another one that sees the same machines.
-struct Bench {
+pub struct Bench {
     open: Box<dyn Fn() -> Arc<dyn Backend>>,
     backend: Arc<dyn Backend>,
     events: mpsc::Receiver<BackendEvent>,
-    _dir: Option<tempfile::TempDir>,
+    /// What the machines live in; dropped last.
+    world: Box<dyn std::any::Any>,
 }
 
 impl Bench {
-    fn new(open: impl Fn() -> Arc<dyn Backend> + 'static, dir: Option<tempfile::TempDir>) -> Self {
+    /// A bench whose machines live for as long as `world`.
+    ///
+    /// # Panics
+    /// When the events of a new backend cannot be taken exactly once.
+    pub fn new(open: impl Fn() -> Arc<dyn Backend> + 'static, world: impl std::any::Any) -> Self {
         let backend = open();
         let events = backend.events().expect("events are taken for the first time");
         assert!(backend.events().is_none(), "events can be taken once");
-        Self { open: Box::new(open), backend, events, _dir: dir }
+        Self { open: Box::new(open), backend, events, world: Box::new(world) }
     }
 
-    fn fake() -> Self {
-        let world = World::default();
-        Self::new(move || Arc::new(Fake::new(world.clone())), None)
+    /// The backend.
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.backend
     }
 
-    fn process() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let state = dir.path().to_owned();
-        Self::new(move || Arc::new(processes(&state)), Some(dir))
+    /// What the machines live in, if it is of that type.
+    pub fn world<T: 'static>(&self) -> Option<&T> {
+        self.world.downcast_ref()
     }
 
     /// The JobManager dies and another one begins.
-    fn restart(&mut self) {
+    ///
+    /// # Panics
+    /// When the new backend has no events to take.
+    pub fn restart(&mut self) {
         self.backend = (self.open)();
-        self.events = self.backend.events().unwrap();
+        self.events = self.backend.events().expect("a new backend has events");
     }
 
-    fn start(&self, worker: &str) {
+    /// Asks for a worker of the default shape.
+    pub fn start(&self, worker: &str) {
         self.backend.start_worker(WorkerSpec::new(WorkerId(worker.into()), WorkerShape::default()));
     }
 
-    fn stop(&self, worker: &str) {
+    /// Has a worker stopped.
+    pub fn stop(&self, worker: &str) {
         self.backend.stop_worker(&WorkerId(worker.into()));
     }
 
-    async fn next(&mut self) -> BackendEvent {
-        self.events.recv().await.expect("the backend goes on")
+    /// The next event that is no word of a delay or of an end to come.
+    ///
+    /// # Panics
+    /// When the backend has ended.
+    pub async fn next(&mut self) -> BackendEvent {
+        loop {
+            match self.any().await {
+                BackendEvent::Delayed { .. } | BackendEvent::Leaving { .. } => {}
+                event => return event,
+            }
+        }
     }
 
-    async fn listed(&self) -> Vec<String> {
-        self.backend.list().await.unwrap().into_iter().map(|worker| worker.spec.worker.0).collect()
+    /// The next event.
+    ///
+    /// # Panics
+    /// When the backend has ended, or says nothing for two minutes.
+    pub async fn any(&mut self) -> BackendEvent {
+        let event = tokio::time::timeout(EVENT_MAX, self.events.recv()).await;
+        event.expect("an event comes in time").expect("the backend goes on")
     }
 
-    async fn expect_started(&mut self, worker: &str) {
+    /// Waits for an event, passing over others.
+    ///
+    /// # Panics
+    /// When the backend has ended.
+    pub async fn until<T>(&mut self, mut found: impl FnMut(BackendEvent) -> ControlFlow<T>) -> T {
+        loop {
+            if let ControlFlow::Break(found) = found(self.any().await) {
+                return found;
+            }
+        }
+    }
+
+    /// Names of the workers that exist, in order.
+    ///
+    /// # Panics
+    /// When the backend cannot say.
+    pub async fn listed(&self) -> Vec<String> {
+        let listed = self.backend.list().await.expect("the backend says what exists");
+        listed.into_iter().map(|worker| worker.spec.worker.0).collect()
+    }
+
+    /// The next event must be this worker's `Started`.
+    ///
+    /// # Panics
+    /// When it is another one.
+    pub async fn expect_started(&mut self, worker: &str) {
         assert_eq!(self.next().await, BackendEvent::Started(WorkerId(worker.into())));
     }
 
-    async fn expect_lost(&mut self, worker: &str, reason: LossReason) {
-        assert_eq!(self.next().await, BackendEvent::Lost { worker: WorkerId(worker.into()), reason });
+    /// The next event, but for repetitions of `Started`, must be this worker's loss.
+    ///
+    /// # Panics
+    /// When it is another one.
+    pub async fn expect_lost(&mut self, worker: &str, reason: LossReason) {
+        let worker = WorkerId(worker.into());
+        loop {
+            match self.next().await {
+                BackendEvent::Started(again) if again == worker => {}
+                event => return assert_eq!(event, BackendEvent::Lost { worker, reason }),
+            }
+        }
     }
 }
 
-fn processes(state: &Path) -> ProcessBackend {
-    let command = |spec: &WorkerSpec| {
-        let name = &spec.worker.0;
-        let script = match name {
-            name if name.starts_with("broken") => "exit 7",
-            // Ends neither by the signal nor at its end: only by being killed.
-            name if name.starts_with("stubborn") => "trap '' TERM; echo ready; while :; do sleep 100; done",
-            _ => "echo ready; exec sleep 100",
-        };
-        let program = if name.starts_with("missing") { "/nonexistent/flott" } else { "/bin/sh" };
-        let arguments = vec!["-c".into(), script.into()];
-        WorkerCommand { program: program.into(), arguments, environment: vec![("WHO".into(), name.into())] }
-    };
-    let mut options = ProcessOptions::new(state, command);
-    options.workers_max = 4;
-    options.stop_grace = std::time::Duration::from_millis(300);
-    ProcessBackend::new(options).unwrap()
-}
-
-async fn workers_are_started_listed_and_stopped(mut bench: Bench) {
+/// Asking twice starts one; what runs is listed; stopping may be said twice, and of workers never heard of.
+///
+/// # Panics
+/// When the law is broken.
+pub async fn workers_are_started_listed_and_stopped(mut bench: Bench) {
     bench.start("a");
     bench.start("a");
     bench.expect_started("a").await;
@@ -110,14 +153,22 @@ async fn workers_are_started_listed_and_stopped(mut bench: Bench) {
     assert!(bench.listed().await.is_empty());
 }
 
-async fn a_worker_that_ends_is_lost_with_its_code(mut bench: Bench) {
+/// A worker that ends by itself is told of with its exit code, and is there no longer.
+///
+/// # Panics
+/// When the law is broken.
+pub async fn a_worker_that_ends_is_lost_with_its_code(mut bench: Bench) {
     bench.start("broken-1");
     bench.expect_started("broken-1").await;
     bench.expect_lost("broken-1", LossReason::Exited { code: 7 }).await;
     assert!(bench.listed().await.is_empty());
 }
 
-async fn what_cannot_be_started_is_rejected(mut bench: Bench) {
+/// What there is no executable or image for is rejected, leaves nothing, and keeps nothing else from starting.
+///
+/// # Panics
+/// When the law is broken.
+pub async fn what_cannot_be_started_is_rejected(mut bench: Bench) {
     bench.start("missing-1");
     match bench.next().await {
         BackendEvent::Rejected { worker, rejection: Rejection::Image, .. } => assert_eq!(worker.0, "missing-1"),
@@ -130,14 +181,22 @@ async fn what_cannot_be_started_is_rejected(mut bench: Bench) {
     bench.expect_lost("fine", LossReason::Stopped).await;
 }
 
-async fn stopping_while_starting_leaves_nothing(mut bench: Bench) {
+/// A stop that comes before the start is through wins.
+///
+/// # Panics
+/// When the law is broken.
+pub async fn stopping_while_starting_leaves_nothing(mut bench: Bench) {
     bench.start("a");
     bench.stop("a");
     while !matches!(bench.next().await, BackendEvent::Lost { .. }) {}
     assert!(bench.listed().await.is_empty());
 }
 
-async fn workers_outlive_the_backend_and_are_found_again(mut bench: Bench) {
+/// Workers of a backend that is gone are listed by the next, and are stopped by it.
+///
+/// # Panics
+/// When the law is broken.
+pub async fn workers_outlive_the_backend_and_are_found_again(mut bench: Bench) {
     bench.start("a");
     bench.start("b");
     bench.next().await;
@@ -153,120 +212,39 @@ async fn workers_outlive_the_backend_and_are_found_again(mut bench: Bench) {
     assert!(bench.listed().await.is_empty());
 }
 
-macro_rules! contract {
-    ($backend:ident: $($law:ident),* $(,)?) => {
-        mod $backend {
-            use super::Bench;
+/// Makes a test of each law: `laws!(name: bench)` is a module `name` in which every law is tested on what `bench().await`
+/// gives. With `laws!(name: optional bench)` that is `bench(law).await`, which may give none where it cannot be tested, and
+/// then says so aloud.
+#[macro_export]
+macro_rules! backend_laws {
+    ($name:ident: optional $bench:expr) => {
+        $crate::backend_laws!(@each $name: async |law| $bench(law).await;
+            workers_are_started_listed_and_stopped,
+            a_worker_that_ends_is_lost_with_its_code,
+            what_cannot_be_started_is_rejected,
+            stopping_while_starting_leaves_nothing,
+            workers_outlive_the_backend_and_are_found_again,
+        );
+    };
+    ($name:ident: $bench:expr) => {
+        $crate::backend_laws!(@each $name: async |_: &str| Some($bench().await);
+            workers_are_started_listed_and_stopped,
+            a_worker_that_ends_is_lost_with_its_code,
+            what_cannot_be_started_is_rejected,
+            stopping_while_starting_leaves_nothing,
+            workers_outlive_the_backend_and_are_found_again,
+        );
+    };
+    (@each $name:ident: $bench:expr; $($law:ident),* $(,)?) => {
+        mod $name {
             $(#[tokio::test]
             async fn $law() {
-                super::$law(Bench::$backend()).await;
+                if let Some(bench) = ($bench)(stringify!($law)).await {
+                    $crate::backend::contract::$law(bench).await;
+                }
             })*
         }
     };
 }
 
-contract!(fake:
-    workers_are_started_listed_and_stopped,
-    a_worker_that_ends_is_lost_with_its_code,
-    what_cannot_be_started_is_rejected,
-    stopping_while_starting_leaves_nothing,
-    workers_outlive_the_backend_and_are_found_again,
-);
-contract!(process:
-    workers_are_started_listed_and_stopped,
-    a_worker_that_ends_is_lost_with_its_code,
-    what_cannot_be_started_is_rejected,
-    stopping_while_starting_leaves_nothing,
-    workers_outlive_the_backend_and_are_found_again,
-);
-
-#[tokio::test]
-async fn standalone_says_that_it_starts_nothing() {
-    let mut bench = Bench::new(|| Arc::new(Standalone::default()), None);
-    assert!(!bench.backend.abilities().starts);
-    bench.start("a");
-    match bench.next().await {
-        BackendEvent::Rejected { rejection, .. } => assert_eq!(rejection, Rejection::Unsupported),
-        other => panic!("expected a rejection, got {other:?}"),
-    }
-    bench.stop("a");
-    assert!(bench.listed().await.is_empty());
-}
-
-#[tokio::test]
-async fn a_process_that_does_not_end_is_killed() {
-    let mut bench = Bench::process();
-    bench.start("stubborn");
-    bench.expect_started("stubborn").await;
-    bench.stop("stubborn");
-    bench.expect_lost("stubborn", LossReason::Stopped).await;
-}
-
-#[tokio::test]
-async fn a_killed_process_is_lost_with_its_signal() {
-    let mut bench = Bench::process();
-    bench.start("a");
-    bench.expect_started("a").await;
-    let dir = bench._dir.as_ref().unwrap().path().to_owned();
-    let record: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(dir.join("workers/a.json")).unwrap()).unwrap();
-    let pid = record["process"]["pid"].as_i64().unwrap() as i32;
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
-    bench.expect_lost("a", LossReason::Killed { signal: 9 }).await;
-    assert!(!dir.join("workers/a.json").exists());
-}
-
-#[tokio::test]
-async fn more_processes_than_allowed_are_rejected() {
-    let mut bench = Bench::process();
-    let names = ["a", "b", "c", "d"];
-    for worker in names {
-        bench.start(worker);
-        bench.expect_started(worker).await;
-    }
-    bench.start("e");
-    match bench.next().await {
-        BackendEvent::Rejected { rejection: Rejection::Quota, .. } => {}
-        other => panic!("expected a rejection, got {other:?}"),
-    }
-    for worker in names {
-        bench.stop(worker);
-        bench.expect_lost(worker, LossReason::Stopped).await;
-    }
-}
-
-#[tokio::test]
-async fn a_worker_is_found_though_its_process_was_never_written_down() {
-    let mut bench = Bench::process();
-    bench.start("a");
-    bench.expect_started("a").await;
-    let record = bench._dir.as_ref().unwrap().path().join("workers/a.json");
-    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
-    json["process"] = serde_json::Value::Null;
-    std::fs::write(&record, json.to_string()).unwrap();
-    bench.restart();
-    assert_eq!(bench.listed().await, ["a"]);
-    bench.stop("a");
-    bench.expect_lost("a", LossReason::Stopped).await;
-}
-
-#[tokio::test]
-async fn records_of_the_dead_and_of_strangers_are_not_believed() {
-    let mut bench = Bench::process();
-    bench.start("a");
-    bench.expect_started("a").await;
-    let dir = bench._dir.as_ref().unwrap().path().join("workers");
-    let own = std::fs::read_to_string(dir.join("a.json")).unwrap();
-    // This process's id, but not its start.
-    let mut json: serde_json::Value = serde_json::from_str(&own).unwrap();
-    json["spec"]["worker"] = "stranger".into();
-    json["process"]["pid"] = std::process::id().into();
-    std::fs::write(dir.join("stranger.json"), json.to_string()).unwrap();
-    std::fs::write(dir.join("torn.json"), &own[..own.len() / 2]).unwrap();
-    std::fs::write(dir.join("misnamed.json"), &own).unwrap();
-    bench.restart();
-    assert_eq!(bench.listed().await, ["a"]);
-    assert!(!dir.join("stranger.json").exists());
-    bench.stop("a");
-    bench.expect_lost("a", LossReason::Stopped).await;
-}
+pub use crate::backend_laws as laws;

@@ -50,6 +50,7 @@ impl SlotManager {
             same("grants of a job", &job.grants.keys().copied().collect(), &of_job)?;
             same("order", &self.order.get(&job.arrival), &Some(id))?;
             same("shortness", &self.short.contains(&job.arrival), &!job.missing().is_empty())?;
+            same("wishes", &self.wishing.contains(&job.arrival), &job.has_wishes())?;
             same("since", &job.short_since.is_some(), &!job.missing().is_empty())?;
             same("told", &self.told.contains(&job.arrival), &!job.said.is_empty())?;
             let on_worker = job.on_worker.values().map(|count| *count as usize).sum();
@@ -75,6 +76,19 @@ impl SlotManager {
             }
             if job.said.is_empty() {
                 return Err(format!("job {id} waits and was not told why"));
+            }
+        }
+        if !self.short.is_empty() {
+            return Ok(());
+        }
+        for (id, job) in self.jobs.iter().filter(|(_, job)| !job.reconciling) {
+            let lacking = job.lacking();
+            let served = |(demand, count): (&_, &u32)| {
+                let mut free = self.free.classes();
+                free.serve(&[(*demand, *count)].into()).values().sum::<u64>() < u64::from(*count)
+            };
+            if lacking.iter().any(served) {
+                return Err(format!("job {id} could use slots that are free"));
             }
         }
         Ok(())

@@ -25,6 +25,8 @@ pub(super) enum Due {
     Start(WorkerId),
     /// A stopped worker may still be there.
     Stop(WorkerId),
+    /// Why a worker has taken leave may not be known yet.
+    Departed(WorkerId),
     /// Workers may be started again.
     Backoff,
     /// A job may have waited long enough not to be overtaken any more.

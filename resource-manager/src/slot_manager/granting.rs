@@ -130,7 +130,7 @@ impl SlotManager {
         }
         for (allocation, (_, demand)) in asked {
             let kept = kept.entry(*demand).or_insert(0);
-            if *kept < job.needs.get(demand).copied().unwrap_or(0) {
+            if *kept < job.limit(demand) {
                 *kept += 1;
             } else {
                 surplus.push(*allocation);

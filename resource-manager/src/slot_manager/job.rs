@@ -21,6 +21,9 @@ pub(super) struct Job {
     pub(super) epoch: JobMasterEpoch,
     pub(super) arrival: Arrival,
     pub(super) needs: BTreeMap<ResourceProfile, u32>,
+    /// What it would use beyond that, in this order. Workers are started for the first.
+    pub(super) wished: BTreeMap<ResourceProfile, u32>,
+    pub(super) welcome: BTreeMap<ResourceProfile, u32>,
     pub(super) useful_min: u32,
     pub(super) idle: bool,
     pub(super) reconciling: bool,
@@ -41,6 +44,8 @@ impl Job {
             epoch,
             arrival,
             needs: BTreeMap::new(),
+            wished: BTreeMap::new(),
+            welcome: BTreeMap::new(),
             useful_min: 0,
             idle: false,
             reconciling: false,
@@ -78,6 +83,42 @@ impl Job {
             (lack > 0).then_some((*demand, lack))
         };
         self.needs.iter().filter_map(lack).collect()
+    }
+
+    /// Whether there may be slots that it would use beyond its needs.
+    pub(super) fn has_wishes(&self) -> bool {
+        !self.wished.is_empty() || !self.welcome.is_empty()
+    }
+
+    /// How many slots of `demand` may be given to it at most.
+    pub(super) fn limit(&self, demand: &ResourceProfile) -> u32 {
+        let all = [&self.needs, &self.wished, &self.welcome];
+        all.iter().filter_map(|counts| counts.get(demand)).fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// What it would use beyond its needs and is not given.
+    pub(super) fn lacking(&self) -> BTreeMap<ResourceProfile, u32> {
+        self.beyond_needs(self.wished.keys().chain(self.welcome.keys()), |demand| self.limit(demand))
+    }
+
+    /// The part of this that workers are started for.
+    pub(super) fn wished_lacking(&self) -> BTreeMap<ResourceProfile, u32> {
+        let limit = |demand: &ResourceProfile| self.need(demand).saturating_add(self.wished[demand]);
+        self.beyond_needs(self.wished.keys(), limit)
+    }
+
+    fn need(&self, demand: &ResourceProfile) -> u32 {
+        self.needs.get(demand).copied().unwrap_or(0)
+    }
+
+    fn beyond_needs<'a>(
+        &self,
+        demands: impl Iterator<Item = &'a ResourceProfile>,
+        limit: impl Fn(&ResourceProfile) -> u32,
+    ) -> BTreeMap<ResourceProfile, u32> {
+        // What is missing of its needs is no wish.
+        let lack = |demand: &ResourceProfile| limit(demand).saturating_sub(self.count(demand).max(self.need(demand)));
+        demands.map(|demand| (*demand, lack(demand))).filter(|(_, lack)| *lack > 0).collect()
     }
 }
 

@@ -63,7 +63,14 @@ impl SlotManager {
             let count = self.requested.len();
             let (workers, are) = if count == 1 { ("worker", "is") } else { ("workers", "are") };
             let trouble = self.backoff.trouble().map(|(_, cause)| format!(" (before: {cause})")).unwrap_or_default();
-            return format!("waiting for {count} {workers} that {are} starting{trouble}");
+            let held_up = match self.worst_delay() {
+                Some((held_up, delay)) if held_up as usize == count => {
+                    format!(": {}: {}", delay.rejection, delay.message)
+                }
+                Some((held_up, delay)) => format!(", {held_up} held up: {}: {}", delay.rejection, delay.message),
+                None => String::new(),
+            };
+            return format!("waiting for {count} {workers} that {are} starting{held_up}{trouble}");
         }
         if let Some((failures, cause)) = self.backoff.trouble() {
             let times = if failures == 1 { "".into() } else { format!(" {failures} times") };

@@ -105,6 +105,7 @@ impl SlotManager {
             granted: 0,
             idle_since: now,
             started,
+            leaving: None,
             metrics: WorkerMetrics::default(),
         };
         self.workers.insert(number, worker);
@@ -197,10 +198,6 @@ impl SlotManager {
         self.lose(now, number, &format!("no heartbeat for {:.1} s", silence.as_secs_f64()));
     }
 
-    pub(super) fn goodbye(&mut self, now: Time, number: WorkerNumber, reason: &str) {
-        self.remove(now, number, &format!("it ended in order: {reason}"));
-    }
-
     /// A worker is lost. The one path that all kinds of loss take, but for workers that end in order.
     pub(super) fn lose(&mut self, now: Time, number: WorkerNumber, reason: &str) {
         let Some(worker) = self.workers.get(&number) else {
@@ -215,9 +212,21 @@ impl SlotManager {
 
     /// Forgets a worker and everything on it, and says so. A started one is stopped, lest it live on unseen.
     pub(super) fn remove(&mut self, now: Time, number: WorkerNumber, reason: &str) {
-        let Some(worker) = self.workers.get(&number) else {
+        let Some(worker) = self.take(now, number) else {
             return;
         };
+        // What the worker or its connection tells is what came of it.
+        let reason = worker.leaving.map_or_else(|| reason.to_owned(), |why| format!("{why}; {reason}"));
+        self.tell_lost(worker.key.clone(), worker.registration.host, &reason);
+        self.actions.push(Action::Disconnect { worker: worker.key.clone(), reason: reason.clone() });
+        if worker.started.is_some() {
+            self.stop_worker(now, worker.key.worker, &reason);
+        }
+    }
+
+    /// Forgets a worker and everything on it.
+    pub(super) fn take(&mut self, now: Time, number: WorkerNumber) -> Option<Worker> {
+        let worker = self.workers.get(&number)?;
         let places: Vec<_> = worker.indexed().map(|(index, slot)| (index, slot.profile)).collect();
         for (index, profile) in places {
             // Out of every index, whatever it was.
@@ -225,23 +234,21 @@ impl SlotManager {
             self.registered.remove(profile, 1);
             self.ungranted.remove(profile, 1);
         }
-        let Some(worker) = self.workers.remove(&number) else {
-            return;
-        };
+        let worker = self.workers.remove(&number)?;
         self.detector.forget(&number);
         self.gone.note(worker.key.instance);
         if self.by_name.get(&worker.key.worker) == Some(&number) {
             self.by_name.remove(&worker.key.worker);
         }
-        let failure = Failure::environment(format!("TaskManager lost: {reason}")).at(|place| {
-            place.worker = Some(worker.key.worker.clone());
-            place.host = Some(worker.registration.host.clone());
-        });
-        self.actions.push(Action::WorkerLost { worker: worker.key.clone(), failure });
-        self.actions.push(Action::Disconnect { worker: worker.key.clone(), reason: reason.into() });
-        if worker.started.is_some() {
-            self.stop_worker(now, worker.key.worker, reason);
-        }
         self.changed = true;
+        Some(worker)
+    }
+
+    pub(super) fn tell_lost(&mut self, worker: WorkerKey, host: String, reason: &str) {
+        let failure = Failure::environment(format!("TaskManager lost: {reason}")).at(|place| {
+            place.worker = Some(worker.worker.clone());
+            place.host = Some(host);
+        });
+        self.actions.push(Action::WorkerLost { worker, failure });
     }
 }

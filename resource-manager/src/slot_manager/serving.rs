@@ -5,6 +5,8 @@
 //! has the free slots that it could use put aside: jobs after it get what is left. If other jobs sit on slots that
 //! they can do nothing with, these are taken back for it. Only one job has slots put aside at a time, so that no two
 //! wait for each other.
+//!
+//! What is free when no job that could be served waits any more goes to jobs that could use it beyond their needs.
 
 use flott_core::id::JobId;
 
@@ -53,8 +55,28 @@ impl SlotManager {
             }
         }
         self.free.put_back(&aside);
+        self.serve_wishes(now, obtainable);
         // Granting and putting back have said that something changed; this pass has seen to it.
         self.changed = false;
+    }
+
+    fn serve_wishes(&mut self, now: Time, obtainable: &Classes) {
+        if self.kept_for.is_some() || self.is_awaited(now, obtainable) {
+            return;
+        }
+        for arrival in self.wishing.iter().copied().collect::<Vec<_>>() {
+            let Some(id) = self.order.get(&arrival).copied() else { continue };
+            let Some(job) = self.jobs.get(&id).filter(|job| !job.reconciling) else { continue };
+            for pick in self.free.take(&job.lacking(), &job.on_worker, self.options.spread) {
+                self.grant(now, id, pick);
+            }
+        }
+    }
+
+    /// Whether a job waits that could be served, or that has not waited for long: more slots may be on their way.
+    fn is_awaited(&self, now: Time, obtainable: &Classes) -> bool {
+        let mut waiting = self.short.iter().filter_map(|arrival| self.jobs.get(self.order.get(arrival)?));
+        waiting.any(|job| !self.waits_long(now, job) || !job.reconciling && can_be_served(job, obtainable))
     }
 
     fn waits_long(&self, now: Time, job: &Job) -> bool {

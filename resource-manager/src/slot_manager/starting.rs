@@ -14,13 +14,24 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct Requested {
     pub(super) spec: WorkerSpec,
+    /// When it was asked for, or began to run.
     since: Time,
+    runs: bool,
+    /// What holds it up.
+    pub(super) delay: Option<Delay>,
+}
+
+/// Why a worker that is on its way does not run yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Delay {
+    pub(super) rejection: Rejection,
+    pub(super) message: String,
 }
 
 /// A worker that the backend was told to stop and that is not known to be gone.
 #[derive(Debug, Clone)]
 pub(super) struct Stopping {
-    told_at: Time,
+    pub(super) told_at: Time,
 }
 
 /// After this the backend is told again to stop a worker.
@@ -50,20 +61,22 @@ impl SlotManager {
         supply
     }
 
-    /// What jobs lack once everything that is there and that is coming is theirs. Jobs that can never be served by
+    /// What jobs lack once all of `supply` is theirs. Jobs that can never be served by
     /// what may be had are left out: starting workers would not help them.
-    fn uncovered(&self, obtainable: &Classes) -> BTreeMap<ResourceProfile, u64> {
+    fn uncovered(&self, mut supply: Classes, obtainable: &Classes) -> BTreeMap<ResourceProfile, u64> {
         let mut uncovered = BTreeMap::new();
-        if self.short.is_empty() {
-            return uncovered;
-        }
-        let mut supply = self.supply();
         for id in self.short.iter().filter_map(|arrival| self.order.get(arrival)) {
             let Some(job) = self.jobs.get(id).filter(|job| !job.reconciling) else { continue };
             if !can_be_served(job, obtainable) {
                 continue;
             }
             for (demand, count) in supply.serve(&job.missing()) {
+                *uncovered.entry(demand).or_default() += count;
+            }
+        }
+        for id in self.wishing.iter().filter_map(|arrival| self.order.get(arrival)) {
+            let Some(job) = self.jobs.get(id).filter(|job| !job.reconciling) else { continue };
+            for (demand, count) in supply.serve(&job.wished_lacking()) {
                 *uncovered.entry(demand).or_default() += count;
             }
         }
@@ -76,7 +89,7 @@ impl SlotManager {
         }
         let shape = self.options.worker;
         let slots: u64 = self
-            .uncovered(obtainable)
+            .uncovered(self.supply(), obtainable)
             .iter()
             .filter(|(demand, _)| shape.slot().covers(demand))
             .map(|(_, count)| count)
@@ -112,7 +125,7 @@ impl SlotManager {
     fn expect(&mut self, now: Time, spec: WorkerSpec) {
         self.deadlines.set(now + self.options.start_timeout, Due::Start(spec.worker.clone()));
         self.coming.add(spec.shape().slot(), u64::from(spec.slots));
-        self.requested.insert(spec.worker.clone(), Requested { spec, since: now });
+        self.requested.insert(spec.worker.clone(), Requested { spec, since: now, runs: false, delay: None });
     }
 
     /// Waits no more for a worker; says what was asked for, if it was.
@@ -141,7 +154,11 @@ impl SlotManager {
 
     pub(super) fn backend_event(&mut self, now: Time, event: BackendEvent) {
         match event {
-            BackendEvent::Started(_) => {}
+            BackendEvent::Started(worker) => self.worker_runs(now, &worker),
+            BackendEvent::Delayed { worker, rejection, message } => {
+                self.worker_delayed(&worker, Delay { rejection, message });
+            }
+            BackendEvent::Leaving { worker, reason } => self.leaving(now, &worker, &reason),
             BackendEvent::Lost { worker, reason } => self.backend_lost(now, &worker, &reason),
             BackendEvent::Rejected { worker, rejection, message } => {
                 self.changed |= self.stopping.remove(&worker).is_some();
@@ -153,12 +170,16 @@ impl SlotManager {
     }
 
     fn backend_lost(&mut self, now: Time, worker: &WorkerId, reason: &LossReason) {
+        self.explain(worker, Some(reason));
         // There may be room again for another one.
         self.changed |= self.stopping.remove(worker).is_some();
         if self.forget_request(worker).is_some() {
             self.start_failed(now, format!("{worker} {reason} before it registered"));
         }
         if let Some(number) = self.by_name.get(worker).copied() {
+            if let Some(worker) = self.workers.get_mut(&number) {
+                worker.leaving = None; // it ended as this says
+            }
             self.lose(now, number, &reason.to_string());
             // It is gone already: nothing to stop.
             self.stopping.remove(worker);
@@ -171,9 +192,65 @@ impl SlotManager {
         self.changed = true;
     }
 
+    /// A worker has the start timeout from the time that it runs, since what comes before is not up to it.
+    fn worker_runs(&mut self, now: Time, worker: &WorkerId) {
+        let Some(requested) = self.requested.get_mut(worker).filter(|requested| !requested.runs) else {
+            return;
+        };
+        (requested.runs, requested.since) = (true, now);
+        self.changed |= requested.delay.take().is_some();
+        self.deadlines.set(now + self.options.start_timeout, Due::Start(worker.clone()));
+    }
+
+    fn worker_delayed(&mut self, worker: &WorkerId, delay: Delay) {
+        if let Some(requested) = self.requested.get_mut(worker).filter(|requested| !requested.runs) {
+            self.changed |= requested.delay.as_ref() != Some(&delay);
+            requested.delay = Some(delay);
+        }
+    }
+
+    /// What holds workers up, with how many it holds up: the obstacle of most workers.
+    pub(super) fn worst_delay(&self) -> Option<(u32, &Delay)> {
+        let mut held_up: BTreeMap<(&str, Rejection), (u32, &Delay)> = BTreeMap::new();
+        for delay in self.requested.values().filter_map(|requested| requested.delay.as_ref()) {
+            held_up.entry((&delay.message, delay.rejection)).or_insert((0, delay)).0 += 1;
+        }
+        held_up.into_values().max_by_key(|(count, _)| *count)
+    }
+
+    /// Gives up workers that are held up and that nobody waits for any more; those that do come end by idleness.
+    pub(super) fn stop_unneeded(&mut self, now: Time, obtainable: &Classes) {
+        let delayed: Vec<_> = self.requested.iter().filter(|(_, requested)| requested.delay.is_some()).collect();
+        if delayed.is_empty() {
+            return;
+        }
+        let mut supply = self.supply();
+        for (_, requested) in &delayed {
+            supply.remove(requested.spec.shape().slot(), u64::from(requested.spec.slots));
+        }
+        let slots: u64 = self.uncovered(supply, obtainable).values().sum();
+        let there = (self.workers.len() + self.requested.len() - delayed.len()) as u64;
+        let fewest = u64::from(self.options.workers_min).saturating_sub(there);
+        let (mut kept, mut kept_slots) = (0, 0);
+        let mut unneeded = Vec::new();
+        for (worker, requested) in delayed {
+            if kept < fewest || kept_slots < slots {
+                kept += 1;
+                kept_slots += u64::from(requested.spec.slots);
+            } else {
+                unneeded.push(worker.clone());
+            }
+        }
+        for worker in unneeded {
+            self.forget_request(&worker);
+            self.stop_worker(now, worker, "it is held up, and nothing waits for it any more");
+        }
+    }
+
     pub(super) fn start_due(&mut self, now: Time, worker: &WorkerId) {
         let timeout = self.options.start_timeout;
-        if self.requested.get(worker).is_some_and(|requested| now >= requested.since + timeout) {
+        let late = |requested: &Requested| requested.delay.is_none() && now >= requested.since + timeout;
+        if self.requested.get(worker).is_some_and(late) {
             self.forget_request(worker);
             let reason = format!("{worker} did not register within {} s", timeout.as_secs_f64());
             self.stop_worker(now, worker.clone(), &reason);

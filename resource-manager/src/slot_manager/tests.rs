@@ -1,6 +1,7 @@
 //! The slot manager among workers that answer, or do not.
 
 mod bench;
+mod delays;
 mod fairness;
 mod granting;
 mod random;

@@ -83,6 +83,8 @@ pub(super) struct Worker {
     pub(super) idle_since: Time,
     /// What the backend was asked for; `None` for a worker that someone else started.
     pub(super) started: Option<WorkerSpec>,
+    /// Why it is about to end, if its backend has said so.
+    pub(super) leaving: Option<String>,
     pub(super) metrics: WorkerMetrics,
 }
 

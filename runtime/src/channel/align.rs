@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flott_core::{checkpoint::Barrier, id::CheckpointId};
+use flott_core::{
+    checkpoint::{Barrier, SnapshotKind},
+    id::CheckpointId,
+};
 use tokio::time::Instant;
 
 use super::merge::EventMerge;
-use crate::{event::Event, task::TaskInfo};
+use crate::{batch::Timestamp, event::Event, task::TaskInfo};
 
 /// What several inputs say together: their watermarks, and the barriers that all have come to.
 pub(crate) struct Meeting {
@@ -45,6 +48,27 @@ impl Meeting {
         }
         self.merge.take(input, event, say);
         matches!(event, Event::Barrier(_) | Event::End)
+    }
+
+    /// Whether `barrier` may be taken now, ahead of what inputs that can be overtaken have not given yet: all others have come to
+    /// it, and it overtakes no savepoint. (A checkpoint before it has been given up.)
+    pub fn may_overtake(&self, barrier: Barrier, can_be_overtaken: impl Fn(usize) -> bool) -> bool {
+        self.alignment.may_overtake(barrier, can_be_overtaken)
+    }
+
+    /// Takes `barrier` ahead of what inputs have not given yet. Gives those that have yet to come to it.
+    pub fn overtake(&mut self, barrier: Barrier) -> Vec<usize> {
+        self.alignment.overtake(barrier)
+    }
+
+    /// Goes on from where `watermark` had been said.
+    pub fn begin_at(&mut self, watermark: Timestamp) {
+        self.merge.begin_at(watermark);
+    }
+
+    /// What an input has said of time; nothing if it has ended.
+    pub fn heard(&self, input: usize) -> Option<(Timestamp, bool)> {
+        self.merge.heard(input)
     }
 }
 
@@ -116,6 +140,31 @@ impl Alignment {
         }
     }
 
+    fn may_overtake(&self, barrier: Barrier, can_be_overtaken: impl Fn(usize) -> bool) -> bool {
+        let older = self.pending.range(..barrier.checkpoint);
+        if older.into_iter().any(|(_, pending)| pending.barrier.kind == SnapshotKind::Savepoint) {
+            return false;
+        }
+        if barrier.checkpoint <= self.done {
+            return true;
+        }
+        let arrived = self.pending.get(&barrier.checkpoint);
+        let has_come = |input: usize| arrived.is_some_and(|pending| pending.arrived.contains(&input));
+        (0..self.ended.len()).all(|input| self.ended[input] || can_be_overtaken(input) || has_come(input))
+    }
+
+    fn overtake(&mut self, barrier: Barrier) -> Vec<usize> {
+        let checkpoint = barrier.checkpoint;
+        if checkpoint <= self.done {
+            return Vec::new();
+        }
+        self.done = checkpoint;
+        let later = self.pending.split_off(&checkpoint.next());
+        let arrived = self.pending.remove(&checkpoint).map(|pending| pending.arrived).unwrap_or_default();
+        self.pending = later;
+        (0..self.ended.len()).filter(|input| !self.ended[*input] && !arrived.contains(input)).collect()
+    }
+
     /// `input` has ended, and comes to no barrier any more: nobody waits for it.
     fn end(&mut self, input: usize) -> Step {
         if !std::mem::replace(&mut self.ended[input], true) {
@@ -145,12 +194,17 @@ impl Alignment {
 
 #[cfg(test)]
 mod tests {
-    use flott_core::checkpoint::{Behind, SnapshotKind};
+    use flott_core::checkpoint::{Behind, Overtaking, SnapshotKind};
 
     use super::*;
 
     fn barrier(checkpoint: u64) -> Barrier {
-        Barrier { checkpoint: CheckpointId(checkpoint), kind: SnapshotKind::Checkpoint, behind: Behind::GoOn }
+        Barrier {
+            checkpoint: CheckpointId(checkpoint),
+            kind: SnapshotKind::Checkpoint,
+            behind: Behind::GoOn,
+            overtaking: Overtaking::Now,
+        }
     }
 
     #[track_caller]

@@ -40,7 +40,7 @@ fn unserialisable(error: codec::CodecError) -> Box<Failure> {
 }
 
 /// Appends the records of `frame` to an empty `batch`.
-pub(super) fn decode<T: Data>(frame: &Frame, batch: &mut Batch<T>) -> TaskResult {
+pub(crate) fn decode<T: Data>(frame: &Frame, batch: &mut Batch<T>) -> TaskResult {
     let refused = |error: &dyn std::fmt::Display| {
         Box::new(Failure::internal("a frame of records from another process cannot be read").because(error))
     };

@@ -1,15 +1,27 @@
 //! The receiving side: one gate per input of a task, with a bounded queue per channel.
 //!
 //! One lock per hand-over of a batch, never per record. Channels take turns, so that none starves another.
+//!
+//! # Layout
+//! - `overtaking`: barriers that go past what is queued here, which is then part of a snapshot
+//! - `replay`: what a snapshot has of the streams into this input, before anything else
+
+mod overtaking;
+mod replay;
 
 use std::{
     collections::VecDeque,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     task::{Context, Poll, Waker},
 };
 
-use flott_core::failure::Failure;
+use flott_core::{
+    checkpoint::Barrier,
+    failure::Failure,
+    id::{CheckpointId, SubtaskIndex},
+};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::{CREDIT_PARTS, CREDITS, CREDITS_TOGETHER, align::Meeting, body::decode};
 use crate::{
@@ -17,8 +29,22 @@ use crate::{
     error::TaskResult,
     event::Event,
     net::{Frame, frame::HEADER_BYTES, incoming::CreditReturn},
+    snapshot::in_flight::{Edge, Segment},
     task::TaskInfo,
 };
+
+use overtaking::Overtaker;
+use replay::Replay;
+pub(crate) use replay::{Claims, within_chain};
+
+/// Where a channel comes from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The edge that it is part of.
+    pub edge: Arc<Edge>,
+    /// Its producer.
+    pub from: SubtaskIndex,
+}
 
 /// What a task gets from its input.
 #[derive(Debug)]
@@ -49,6 +75,10 @@ struct Channel<T> {
     blocked: bool,
     /// The end came; nothing may follow.
     ended: bool,
+    /// A barrier may overtake what is in it.
+    can_be_overtaken: bool,
+    /// What is in it, as far as the barrier of the checkpoint that was cut last, is part of that.
+    under_way: bool,
     /// A local sender that waits for credit, or to hear that this queue is empty.
     sender: Option<Waker>,
     /// Where credits of a remote sender are returned to.
@@ -60,47 +90,61 @@ struct State<T> {
     listed: VecDeque<u32>,
     receiver: Option<Waker>,
     closed: bool,
+    /// The newest barrier that may overtake what is queued, and when it came.
+    announced: Option<(Barrier, Instant)>,
+    /// The newest checkpoint that was cut with a barrier that may overtake.
+    cut: CheckpointId,
     /// Empty batches with their allocations, for senders to fill again.
     empty: Vec<Batch<T>>,
 }
 
 /// The queues of one input, shared with its senders.
-pub struct Gate<T>(Mutex<State<T>>);
+pub struct Gate<T> {
+    state: Mutex<State<T>>,
+    /// Whether the receiver is to see to a barrier that overtakes, or to what one has overtaken.
+    urgent: AtomicBool,
+}
 
 impl<T> Gate<T> {
-    fn new(channels: usize) -> Self {
-        let channel = || Channel {
+    /// A channel for each answer to whether a barrier may overtake what is in it.
+    fn new(channels: impl Iterator<Item = bool>) -> Self {
+        let channel = |can_be_overtaken| Channel {
             items: VecDeque::new(),
             batches: 0,
             parts: 0,
             listed: false,
             blocked: false,
             ended: false,
+            can_be_overtaken,
+            under_way: false,
             sender: None,
             remote: None,
         };
-        Self(Mutex::new(State {
-            channels: (0..channels).map(|_| channel()).collect(),
+        let state = Mutex::new(State {
+            channels: channels.map(channel).collect(),
             listed: VecDeque::new(),
             receiver: None,
             closed: false,
+            announced: None,
+            cut: CheckpointId(0),
             empty: Vec::new(),
-        }))
+        });
+        Self { state, urgent: AtomicBool::new(false) }
     }
 
     /// Queues `item` and gives the receiver to wake, if it waits. What comes after the end or for nobody is dropped.
     fn put(&self, index: u32, item: Item<T>) -> Option<Waker> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.closed {
             // Dropping records runs user code, which must not happen under the lock.
             drop(state);
             drop(item);
             return None;
         }
-        Self::put_into(&mut state, index, item)
+        self.put_into(&mut state, index, item)
     }
 
-    fn put_into(state: &mut State<T>, index: u32, item: Item<T>) -> Option<Waker> {
+    fn put_into(&self, state: &mut State<T>, index: u32, item: Item<T>) -> Option<Waker> {
         let channel = &mut state.channels[index as usize];
         match item {
             Item::Event(event) => {
@@ -109,6 +153,10 @@ impl<T> Gate<T> {
                 }
                 channel.ended = event == Event::End;
                 push_event(&mut channel.items, event);
+                if self.note(state, index, event) {
+                    self.list(state, index);
+                    return state.receiver.take();
+                }
             }
             Item::Batch(_) | Item::Encoded(_) => {
                 channel.batches += 1;
@@ -116,19 +164,25 @@ impl<T> Gate<T> {
             }
             Item::Broken(_) => channel.items.push_back(item),
         }
+        self.list(state, index).then(|| state.receiver.take()).flatten()
+    }
+
+    /// Puts a channel among those with items, unless it is blocked.
+    fn list(&self, state: &mut State<T>, index: u32) -> bool {
+        let channel = &mut state.channels[index as usize];
         if channel.blocked {
-            return None;
+            return false;
         }
         if !channel.listed {
             channel.listed = true;
             state.listed.push_back(index);
         }
-        state.receiver.take()
+        true
     }
 
     /// Nothing is taken of the channels that `is_blocked`, until they are not.
     fn set_blocked(&self, is_blocked: impl Fn(usize) -> bool) {
-        let State { channels, listed, .. } = &mut *self.0.lock();
+        let State { channels, listed, .. } = &mut *self.state.lock();
         listed.clear();
         for (index, channel) in channels.iter_mut().enumerate() {
             channel.blocked = is_blocked(index);
@@ -180,7 +234,7 @@ impl<T> LocalSender<T> {
     /// `waker` is then called when there is credit again. A receiver that is gone gives no credit: the sender stalls
     /// until it is cancelled in its turn.
     pub fn try_send(&self, batch: &mut Batch<T>, waker: Option<&Waker>) -> bool {
-        let mut state = self.gate.0.lock();
+        let mut state = self.gate.state.lock();
         let closed = state.closed;
         let channel = &mut state.channels[self.channel as usize];
         if closed || channel.batches >= CREDITS {
@@ -191,7 +245,7 @@ impl<T> LocalSender<T> {
         }
         let refill = state.empty.pop().unwrap_or_default();
         let full = std::mem::replace(batch, refill);
-        let receiver = Gate::put_into(&mut state, self.channel, Item::Batch(full));
+        let receiver = self.gate.put_into(&mut state, self.channel, Item::Batch(full));
         drop(state);
         wake(receiver);
         true
@@ -199,7 +253,7 @@ impl<T> LocalSender<T> {
 
     /// Whether the receiver has nothing left of this channel. If it has, `waker` is called when it no longer does.
     pub fn starved(&self, waker: &Waker) -> bool {
-        let mut state = self.gate.0.lock();
+        let mut state = self.gate.state.lock();
         let closed = state.closed;
         let channel = &mut state.channels[self.channel as usize];
         if channel.batches == 0 && !closed {
@@ -229,7 +283,7 @@ pub trait RemoteInput: Send + Sync {
 
 impl<T: Data> RemoteInput for Gate<T> {
     fn deliver(&self, channel: u32, frame: Frame) -> bool {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.closed {
             return true;
         }
@@ -238,7 +292,7 @@ impl<T: Data> RemoteInput for Gate<T> {
         if *parts > CREDITS * CREDIT_PARTS {
             return false;
         }
-        let receiver = Self::put_into(&mut state, channel, Item::Encoded(frame));
+        let receiver = self.put_into(&mut state, channel, Item::Encoded(frame));
         drop(state);
         wake(receiver);
         true
@@ -249,7 +303,7 @@ impl<T: Data> RemoteInput for Gate<T> {
     }
 
     fn connect(&self, channel: u32, credit: CreditReturn) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if !state.closed {
             credit.give(CREDITS * CREDIT_PARTS);
             state.channels[channel as usize].remote = Some(credit);
@@ -266,14 +320,40 @@ pub struct InputGate<T> {
     gate: Arc<Gate<T>>,
     meeting: Meeting,
     said: VecDeque<Event>,
+    /// What is taken before anything else.
+    replay: Option<Replay<T>>,
+    overtaker: Overtaker,
     info: Arc<TaskInfo>,
 }
 
 impl<T: Data> InputGate<T> {
-    /// A gate with `channels` channels that nobody sends to yet.
+    /// A gate with `channels` channels that nobody sends to yet, and no barrier overtakes in.
     pub fn new(channels: usize, info: Arc<TaskInfo>) -> Self {
-        let gate = Arc::new(Gate::new(channels));
-        Self { gate, meeting: Meeting::new(channels, &info), said: VecDeque::new(), info }
+        Self::with(Gate::new((0..channels).map(|_| false)), channels, Vec::new(), info)
+    }
+
+    /// A gate with a channel from each of `origins`. What there is of `segments` comes first, by who `claims` it.
+    pub(crate) fn wired(
+        origins: Vec<Origin>,
+        segments: Vec<Segment>,
+        claims: Claims<T>,
+        info: Arc<TaskInfo>,
+    ) -> TaskResult<Self> {
+        let gate = Gate::new(origins.iter().map(|origin| origin.edge.can_be_overtaken()));
+        let mut gate = Self::with(gate, origins.len(), origins, info);
+        gate.replay = Replay::of(segments, claims)?;
+        Ok(gate)
+    }
+
+    fn with(gate: Gate<T>, channels: usize, origins: Vec<Origin>, info: Arc<TaskInfo>) -> Self {
+        Self {
+            gate: Arc::new(gate),
+            meeting: Meeting::new(channels, &info),
+            said: VecDeque::new(),
+            replay: None,
+            overtaker: Overtaker::new(origins),
+            info,
+        }
     }
 
     /// A sender for one of its channels.
@@ -292,7 +372,13 @@ impl<T: Data> InputGate<T> {
             if let Some(event) = self.said.pop_front() {
                 return Poll::Ready(Ok(GateItem::Event(event)));
             }
-            let mut guard = self.gate.0.lock();
+            if let Some(item) = self.replay()? {
+                return Poll::Ready(Ok(item));
+            }
+            if self.is_urgent() {
+                self.gather()?;
+            }
+            let mut guard = self.gate.state.lock();
             let state = &mut *guard;
             let Some(index) = state.listed.pop_front() else {
                 register(&mut state.receiver, cx.waker());
@@ -305,6 +391,7 @@ impl<T: Data> InputGate<T> {
             } else {
                 state.listed.push_back(index);
             }
+            let is_under_way = channel.under_way;
             let mut sender = None;
             let mut room = None;
             if matches!(item, Some(Item::Batch(_) | Item::Encoded(_))) {
@@ -325,6 +412,9 @@ impl<T: Data> InputGate<T> {
             // Senders are woken and records are decoded, by code of the user's, without the lock.
             drop(guard);
             wake(sender);
+            if is_under_way && let Some(item) = &item {
+                self.take_under_way(index as usize, item)?;
+            }
             match item {
                 Some(Item::Batch(batch)) => {
                     self.info.figures.records_in(batch.len());
@@ -344,8 +434,23 @@ impl<T: Data> InputGate<T> {
         }
     }
 
+    /// What a snapshot has of the streams into this, until all of it is taken.
+    fn replay(&mut self) -> TaskResult<Option<GateItem<T>>> {
+        let Some(replay) = &mut self.replay else { return Ok(None) };
+        if let Some(item) = replay.next()? {
+            if let GateItem::Batch(batch) = &item {
+                self.info.figures.records_in(batch.len());
+            }
+            return Ok(Some(item));
+        }
+        let (watermark, was_idle) = (replay.watermark(), replay.is_idle());
+        self.replay = None;
+        self.meeting.begin_at(watermark);
+        Ok(was_idle.then_some(GateItem::Event(Event::Active)))
+    }
+
     fn take_event(&mut self, channel: usize, event: Event) {
-        let Self { gate, meeting, said, info } = self;
+        let Self { gate, meeting, said, info, .. } = self;
         if meeting.take(channel, event, info, |event| said.push_back(event)) {
             gate.set_blocked(|channel| meeting.is_blocked(channel));
         }
@@ -354,7 +459,7 @@ impl<T: Data> InputGate<T> {
     /// Gives back a batch for its allocation.
     pub fn recycle(&mut self, mut batch: Batch<T>) {
         batch.clear();
-        let mut state = self.gate.0.lock();
+        let mut state = self.gate.state.lock();
         if batch.records.capacity() > 0 && state.empty.len() < 2 * CREDITS as usize {
             state.empty.push(batch);
         }
@@ -363,7 +468,7 @@ impl<T: Data> InputGate<T> {
 
 impl<T> Drop for InputGate<T> {
     fn drop(&mut self) {
-        let mut state = self.gate.0.lock();
+        let mut state = self.gate.state.lock();
         state.closed = true;
         state.listed.clear();
         // Dropping records runs user code, which must not happen under the lock.

@@ -27,6 +27,11 @@ impl Default for Said {
 }
 
 impl Said {
+    /// As if `watermark` had been said already.
+    pub fn beginning_at(watermark: Timestamp) -> Self {
+        Self { watermark, idle: false }
+    }
+
     /// The watermark that was said last.
     pub fn watermark(&self) -> Timestamp {
         self.watermark
@@ -103,6 +108,22 @@ impl EventMerge {
     /// Whether every channel has ended.
     pub fn ended(&self) -> bool {
         self.open == 0
+    }
+
+    /// What was said so far.
+    pub(crate) fn said(&self) -> &Said {
+        &self.said
+    }
+
+    /// Goes on from where `watermark` had been said.
+    pub(crate) fn begin_at(&mut self, watermark: Timestamp) {
+        self.said = Said::beginning_at(watermark);
+    }
+
+    /// What a channel has said: its watermark, and whether it is idle; nothing if it has ended.
+    pub(crate) fn heard(&self, channel: usize) -> Option<(Timestamp, bool)> {
+        let Channel { watermark, idle, ended } = self.channels[channel];
+        (!ended).then_some((watermark, idle))
     }
 
     /// Takes an event of one channel; gives what the input as a whole now says, at most two events in order.

@@ -1,4 +1,9 @@
 //! The sending side of an edge: a partial batch per channel, and what is held back for lack of credit.
+//!
+//! # Layout
+//! - `overtaking`: barriers that go past what is held back
+
+mod overtaking;
 
 use std::{
     collections::VecDeque,
@@ -9,6 +14,8 @@ use std::{
 
 use flott_core::key_group::Router;
 
+pub(crate) use self::overtaking::Exit;
+use self::overtaking::Overtaker;
 use super::{
     body,
     gate::LocalSender,
@@ -77,6 +84,8 @@ pub struct ChannelWriter<T> {
     stamped: bool,
     /// Records came since the last [`poll_settle`](Output::poll_settle).
     fresh: bool,
+    /// How a barrier overtakes what is held back; nothing if none does.
+    overtaker: Option<Overtaker>,
     common: Common,
 }
 
@@ -96,7 +105,14 @@ impl<T: Data> ChannelWriter<T> {
         let channel =
             |target| Channel { target, partial: Batch::default(), nothing: Vec::new(), held: VecDeque::new() };
         let channels = targets.into_iter().map(channel).collect();
-        Self { channels, spread, routes: Routes::default(), stamped: false, fresh: false, common }
+        Self { channels, spread, routes: Routes::default(), stamped: false, fresh: false, overtaker: None, common }
+    }
+
+    /// Barriers that may overtake do so here: the channels lead along `exit`.
+    #[must_use]
+    pub(crate) fn overtaken(mut self, exit: Exit) -> Self {
+        self.overtaker = exit.edge.can_be_overtaken().then(|| Overtaker::new(exit));
+        self
     }
 
     /// Takes a whole batch into one channel.
@@ -319,6 +335,11 @@ impl<T: Data> Output<T> for ChannelWriter<T> {
     }
 
     fn event(&mut self, event: Event) -> TaskResult {
+        if let (Event::Barrier(barrier), Some(overtaker)) = (event, &mut self.overtaker)
+            && barrier.may_overtake()
+        {
+            return overtaker.barrier(barrier, &mut self.channels, &mut self.common);
+        }
         self.channels.iter_mut().try_for_each(|channel| channel.event(event, &mut self.common))
     }
 
@@ -333,6 +354,9 @@ impl<T: Data> Output<T> for ChannelWriter<T> {
             } else if channel.partial.len() > worth_it && channel.starved(cx.waker())? {
                 channel.seal(&mut self.common, Some(cx.waker()))?;
             }
+        }
+        if let Some(overtaker) = &mut self.overtaker {
+            overtaker.poll(&mut self.channels, &mut self.common, cx)?;
         }
         if self.common.blocked == 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
     }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use flott_core::{
     failure::Failure,
-    id::{AllocationId, AttemptId, AttemptNumber, ProcessId, SubtaskIndex, WorkerId},
+    id::{AllocationId, AttemptId, AttemptNumber, JobMasterEpoch, ProcessId, SubtaskIndex, WorkerId},
     job_graph::{JobGraph, JobVertex, Parallelism},
     key_group::default_max_parallelism,
     message::{Deployment, EdgeDeployment, Peer, ProcessLocation, TaskDeployment},
@@ -50,7 +50,7 @@ pub(super) fn of(graph: &JobGraph) -> TaskResult<Deployment> {
         data_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         pid: std::process::id(),
     };
-    Ok(Deployment { tasks, edges, processes: vec![process] })
+    Ok(Deployment { epoch: JobMasterEpoch(1), tasks, edges, processes: vec![process] })
 }
 
 /// Subtasks and key groups of a vertex.

@@ -17,7 +17,9 @@ use parking_lot::Mutex;
 use crate::{
     batch::Timestamp,
     error::TaskResult,
-    snapshot::{Chunk, Cut, Piece, Restored, RestoredTask, Section, SnapshotPort, TaskSnapshots, groups},
+    snapshot::{
+        Chunk, Cut, Piece, Restored, RestoredTask, Section, SnapshotPort, TaskSnapshots, groups, in_flight::Segment,
+    },
     state::Extent,
 };
 
@@ -27,6 +29,8 @@ pub struct HarnessSnapshot {
     /// What the clock said.
     pub now: Timestamp,
     pub(super) operators: BTreeMap<OperatorId, OperatorState>,
+    /// Records that barriers have overtaken.
+    pub(super) in_flight: Vec<Segment>,
 }
 
 /// What an operator remembered.
@@ -74,19 +78,26 @@ pub(super) struct Cuts(Mutex<Vec<Given>>);
 pub(super) struct Given {
     pub attempt: AttemptId,
     pub pieces: Vec<Piece>,
+    pub in_flight: Vec<Piece>,
     /// When all was given.
     pub cut: Option<Cut>,
 }
 
 impl SnapshotPort for Cuts {
     fn begin(&self, attempt: AttemptId, _: Barrier) -> Extent {
-        self.0.lock().push(Given { attempt, pieces: Vec::new(), cut: None });
+        self.0.lock().push(Given { attempt, pieces: Vec::new(), in_flight: Vec::new(), cut: None });
         Extent::Whole
     }
 
     fn give(&self, attempt: AttemptId, pieces: Vec<Piece>) {
         if let Some(given) = self.0.lock().iter_mut().rfind(|given| given.attempt == attempt) {
             given.pieces.extend(pieces);
+        }
+    }
+
+    fn give_in_flight(&self, attempt: AttemptId, pieces: Vec<Piece>) {
+        if let Some(given) = self.0.lock().iter_mut().rfind(|given| given.attempt == attempt) {
+            given.in_flight.extend(pieces);
         }
     }
 
@@ -102,6 +113,12 @@ impl SnapshotPort for Cuts {
 }
 
 impl Cuts {
+    /// Whether as many tasks as are `running` have given all of theirs.
+    pub fn are_whole(&self, running: usize) -> bool {
+        let given = self.0.lock();
+        given.len() == running && given.iter().all(|given| given.cut.is_some())
+    }
+
     /// Takes out what was given.
     pub fn take(&self) -> Vec<Given> {
         std::mem::take(&mut *self.0.lock())
@@ -130,7 +147,11 @@ pub(super) fn of_task(
         operators.insert(*operator, restored);
     }
     let snapshots = TaskSnapshots::new(subtask, parallelism, max, &graph.configuration, cuts.clone());
-    snapshots.restore(RestoredTask::new(operators, false));
+    let is_own = |segment: &&Segment| {
+        own.contains(&segment.edge.consumer) && (segment.consumers != parallelism || segment.to == subtask)
+    };
+    let segments = from.iter().flat_map(|from| &from.in_flight).filter(is_own).cloned();
+    snapshots.restore(RestoredTask::new(operators, false).with_in_flight(segments));
     snapshots
 }
 
@@ -140,8 +161,8 @@ pub(super) fn gather(
     cuts: Vec<Given>,
     max_parallelism: impl Fn(AttemptId) -> u32,
 ) -> TaskResult<HarnessSnapshot> {
-    let mut operators = BTreeMap::new();
-    for Given { attempt, pieces, cut } in cuts {
+    let (mut operators, mut segments) = (BTreeMap::new(), Vec::new());
+    for Given { attempt, pieces, in_flight, cut } in cuts {
         let cut = cut.ok_or_else(|| Failure::internal("a task has not given all that it remembers"))?;
         if let Some(failure) = cut.failure {
             return Err(failure);
@@ -150,6 +171,9 @@ pub(super) fn gather(
             let state = || OperatorState { max_parallelism: max_parallelism(attempt), chunks: Vec::new() };
             operators.entry(operator).or_insert_with(state).chunks.push((attempt.subtask, section, chunk));
         }
+        for (_, _, chunk) in in_flight {
+            segments.extend(Segment::of_chunk(&chunk)?);
+        }
     }
-    Ok(HarnessSnapshot { now, operators })
+    Ok(HarnessSnapshot { now, operators, in_flight: segments })
 }

@@ -18,12 +18,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use flott_core::{
     checkpoint::{Barrier, TaskRestore},
-    config::keys::checkpointing,
+    config::{Configuration, keys::checkpointing},
     failure::Failure,
-    id::{AttemptId, CheckpointId, SubtaskIndex},
+    id::{AttemptId, CheckpointId, SubtaskIndex, VertexId},
+    job_graph::JobGraph,
     key_group::KeyGroupRange,
     message::{HostToJob, JobSetup},
 };
+use flott_snapshot::{Directory, S3Options};
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -36,6 +38,7 @@ use crate::{
 };
 use chain::Chains;
 use preparations::Preparations;
+use restore::Belongs;
 use store::{Store, Writing};
 
 /// Savepoints whose directories are remembered.
@@ -58,8 +61,13 @@ impl Snapshots {
     pub fn start(setup: &JobSetup, report: Report) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
+        // A configuration is checked where it is taken in: what cannot be read is not there.
+        let configuration = Configuration::try_from(setup.configuration.clone()).unwrap_or_default();
+        let s3 = S3Options::of(&configuration);
+        let root = configuration.get(&checkpointing::DIR);
         let store = Arc::new(Store {
-            root: setup.configuration.get(checkpointing::DIR.key()).cloned(),
+            root: root.map(|root| Directory::open(&root, &s3).map_err(refused)),
+            s3,
             job: setup.job,
             savepoints: watch::Sender::default(),
             chains: Chains::default(),
@@ -74,6 +82,11 @@ impl Snapshots {
         })?;
         let (writing, unreported) = (Mutex::default(), Arc::default());
         Ok(Self { store, writing, unreported, report, runtime: handle, _ended: guard })
+    }
+
+    /// Whether state could be stored at all: a task that never will be part of a checkpoint must not begin.
+    pub fn check(&self) -> TaskResult {
+        self.store.root.as_ref().map_or(Ok(()), |root| root.as_ref().map(drop).map_err(|failure| failure.clone()))
     }
 
     /// The state of savepoint `checkpoint` goes to `directory`.
@@ -100,19 +113,21 @@ impl Snapshots {
         self.store.preparations.forget(attempt);
     }
 
-    /// Reads what a task starts from. Blocks.
+    /// Reads what a task of `vertex` starts from. Blocks.
     pub fn restore(
         &self,
         restore: &TaskRestore,
         groups: KeyGroupRange,
+        (vertex, graph): (VertexId, Arc<JobGraph>),
         subtask: SubtaskIndex,
         parallelism: u32,
     ) -> TaskResult<RestoredTask> {
         let (sender, answer) = std::sync::mpsc::channel();
-        let restore = restore.clone();
+        let (restore, s3) = (restore.clone(), self.store.s3.clone());
         self.runtime.spawn(async move {
             // Who asks may have gone.
-            let _ = sender.send(restore::read(&restore, groups, subtask, parallelism).await);
+            let belong = |operator| Belongs::to(vertex, &graph, operator);
+            let _ = sender.send(restore::read(&restore, groups, belong, subtask, parallelism, &s3).await);
         });
         answer.recv().map_err(|_| Failure::internal("the thread that reads snapshots is gone"))?
     }
@@ -147,6 +162,12 @@ impl SnapshotPort for Snapshots {
         }
     }
 
+    fn give_in_flight(&self, attempt: AttemptId, pieces: Vec<Piece>) {
+        if let Some(writing) = self.writing.lock().get(&attempt) {
+            writing.give_in_flight(pieces);
+        }
+    }
+
     fn has_room(&self, attempt: AttemptId) -> bool {
         self.writing.lock().get(&attempt).is_none_or(Writing::has_room)
     }
@@ -170,8 +191,8 @@ mod tests {
 
     use bytes::Bytes;
     use flott_core::{
-        checkpoint::{Behind, SnapshotKind, SnapshotReport},
-        id::{AttemptNumber, Digest, JobId, JobSecret, OperatorId, VertexId},
+        checkpoint::{Behind, Overtaking, SnapshotKind, SnapshotReport},
+        id::{AttemptNumber, Digest, JobId, JobSecret, OperatorId},
     };
 
     use super::*;
@@ -203,11 +224,12 @@ mod tests {
 
     /// The task comes to a barrier, gives state, and a sink of it prepares something.
     fn cut(snapshots: &Snapshots, attempt: AttemptId, checkpoint: u64, kind: SnapshotKind) {
-        let barrier = Barrier { checkpoint: CheckpointId(checkpoint), kind, behind: Behind::GoOn };
+        let barrier =
+            Barrier { checkpoint: CheckpointId(checkpoint), kind, behind: Behind::GoOn, overtaking: Overtaking::Never };
         let operator = OperatorId::from_bytes([3; 16]);
         let extent = snapshots.begin(attempt, barrier);
-        let section = Section { name: "state".into(), sort: SectionSort::Elements(Spread::Split) };
-        let chunk = Chunk { group: None, removed: false, count: 1, bytes: vec![1] };
+        let section = Section { name: "state".into(), sort: SectionSort::Elements(Spread::Split), schema: None };
+        let chunk = Chunk { group: None, removed: false, count: 1, bytes: vec![1].into() };
         snapshots.give(attempt, vec![(operator, section, chunk)]);
         let mut cut = Cut::new(barrier, extent, Duration::ZERO);
         cut.prepared.push((operator, Bytes::from(format!("at {checkpoint}"))));

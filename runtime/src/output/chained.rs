@@ -28,6 +28,8 @@ pub struct Chained<In, Op, Out> {
     finished: bool,
     /// What is behind takes nothing for now.
     held_up: bool,
+    /// The operator knows of the barrier that is next.
+    flushed: bool,
     /// Something was given to the operator, and it has not said since that all is done.
     at_work: bool,
     /// What came while it was at work, in order. The operator before it may give more than one thing at once.
@@ -62,7 +64,25 @@ where
         };
         open().map_err(|failure| named(failure, &name))?;
         let task = Arc::clone(task);
-        Ok(Self { name, operator, next, finished: false, held_up: false, at_work: false, held: VecDeque::new(), task })
+        Ok(Self {
+            name,
+            operator,
+            next,
+            finished: false,
+            held_up: false,
+            flushed: false,
+            at_work: false,
+            held: VecDeque::new(),
+            task,
+        })
+    }
+
+    /// Has the operator take `batches` before anything else.
+    #[must_use]
+    pub fn beginning_with(mut self, batches: Vec<Batch<In>>) -> Self {
+        self.at_work |= !batches.is_empty();
+        self.held.extend(batches.into_iter().map(Held::Batch));
+        self
     }
 
     /// Has the operator do something.
@@ -86,6 +106,14 @@ where
     fn pass(&mut self, event: Event) -> TaskResult {
         self.at_work = true;
         if let Event::Barrier(_) = event {
+            if !mem::replace(&mut self.flushed, true) {
+                self.work(|operator, _| operator.flush())?;
+                if self.step()? != Drained::All {
+                    self.held.push_front(Held::Event(event));
+                    return Ok(());
+                }
+            }
+            self.flushed = false;
             self.cut()?;
             return self.next.event(event);
         }
@@ -175,8 +203,20 @@ where
         if self.takes_more()? {
             return self.pass(event);
         }
+        if let Event::Barrier(barrier) = event
+            && barrier.may_overtake()
+            && self.may_cut()
+        {
+            // What it has left to do is part of the snapshot.
+            self.cut()?;
+            return self.next.event(event);
+        }
         self.held.push_back(Held::Event(event));
         Ok(())
+    }
+
+    fn may_cut(&self) -> bool {
+        self.held.is_empty() && (!self.at_work || self.operator.keeps_work()) && self.next.may_cut()
     }
 
     fn resume(&mut self) -> TaskResult<Drained> {

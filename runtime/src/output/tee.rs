@@ -65,6 +65,10 @@ impl<T: Clone + Send> Output<T> for Tee<T> {
         due
     }
 
+    fn may_cut(&self) -> bool {
+        self.outputs.iter().all(|output| output.may_cut())
+    }
+
     fn time(&mut self, now: Timestamp) -> TaskResult {
         self.outputs.iter_mut().try_for_each(|output| output.time(now))
     }

@@ -33,6 +33,14 @@ pub struct Cut {
     pub began: Instant,
     /// How long it took to go through it.
     pub sync: Duration,
+    /// Whether its barrier has overtaken anything, or was to.
+    pub unaligned: bool,
+    /// Bytes of records that it has overtaken.
+    pub persisted: u64,
+    /// Bytes of them that were processed before the last barrier had come.
+    pub processed: u64,
+    /// Gates and writers that may have more of them to give.
+    pub(super) streams: usize,
 }
 
 impl Cut {
@@ -47,6 +55,10 @@ impl Cut {
             alignment,
             began: Instant::now(),
             sync: Duration::ZERO,
+            unaligned: false,
+            persisted: 0,
+            processed: 0,
+            streams: 0,
         }
     }
 }

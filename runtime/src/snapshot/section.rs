@@ -2,13 +2,14 @@
 
 use std::{fmt, sync::Arc};
 
+use bytes::Bytes;
 use flott_core::{failure::Failure, id::OperatorId, key_group::KeyGroup};
 use flott_snapshot::{self as stored, EngineKind};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::TaskResult,
-    state::{Spread, StateKind, StateMeta},
+    state::{Spread, StateKind, StateMeta, schema::StoredSchema},
     time::TimeDomain,
 };
 
@@ -19,6 +20,8 @@ pub struct Section {
     pub name: Arc<str>,
     /// The sort of state.
     pub sort: SectionSort,
+    /// What its entries look like, if that is known.
+    pub schema: StoredSchema,
 }
 
 /// How a piece of state is stored, and who gets it.
@@ -45,9 +48,10 @@ pub enum SectionSort {
 
 impl Section {
     /// A keyed state.
-    pub(crate) fn of_state(StateMeta { name, kind, expires }: &StateMeta) -> TaskResult<Self> {
+    pub(crate) fn of_state(StateMeta { name, kind, expires, schema }: &StateMeta) -> TaskResult<Self> {
         if *kind != StateKind::Timers {
-            return Ok(Self { name: Arc::clone(name), sort: SectionSort::Keyed { kind: *kind, expires: *expires } });
+            let sort = SectionSort::Keyed { kind: *kind, expires: *expires };
+            return Ok(Self { name: Arc::clone(name), sort, schema: schema.clone() });
         }
         let mut domains = TimeDomain::ALL.into_iter();
         let domain = domains.find(|domain| StateMeta::of_timers(*domain).name == *name);
@@ -61,7 +65,7 @@ impl Section {
 
     /// Timers.
     pub(crate) fn of_timers(domain: TimeDomain) -> Self {
-        Self { name: StateMeta::of_timers(domain).name, sort: SectionSort::Timers(domain) }
+        Self { name: StateMeta::of_timers(domain).name, sort: SectionSort::Timers(domain), schema: None }
     }
 }
 
@@ -89,7 +93,7 @@ pub struct Chunk {
     /// How many.
     pub count: usize,
     /// Encoded, one after the other.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 fn stored_spread(spread: Spread) -> stored::Spread {
@@ -135,7 +139,12 @@ pub(crate) fn to_stored(operator: OperatorId, section: &Section) -> stored::Sect
             stored::SectionKind::Engine { kind: EngineKind::Elements { spread: stored_spread(spread) } }
         }
     };
-    stored::Section { operator, name: section.name.to_string(), kind, schema: None }
+    stored::Section {
+        operator,
+        name: section.name.to_string(),
+        kind,
+        schema: section.schema.as_deref().map(str::to_owned),
+    }
 }
 
 /// The other way round.
@@ -162,5 +171,5 @@ pub(crate) fn of_stored(section: &stored::Section) -> Section {
             EngineKind::Elements { spread } => SectionSort::OwnElements(known_spread(spread)),
         },
     };
-    Section { name: section.name.as_str().into(), sort }
+    Section { name: section.name.as_str().into(), sort, schema: section.schema.as_deref().map(Into::into) }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use bytes::Bytes;
 use flott_core::{codec, failure::Failure, id::OperatorId};
 use serde::Serialize;
 
@@ -46,7 +47,7 @@ impl<'a> StateSink<'a> {
     fn put_entries(&mut self, section: &Section, entries: GroupEntries<'_>) {
         let GroupEntries { group, content, count, bytes } = entries;
         let removed = content == Content::Removed;
-        self.put(section, Chunk { group: Some(group), removed, count, bytes: bytes.to_vec() });
+        self.put(section, Chunk { group: Some(group), removed, count, bytes: Bytes::copy_from_slice(bytes) });
     }
 
     /// All states of a keyed operator. Those by key are cut now and given in steps, by [`more`](Self::more).
@@ -87,9 +88,10 @@ impl<'a> StateSink<'a> {
     /// As [`states`](Self::states).
     pub fn operator(&mut self, states: &OperatorStates) -> TaskResult {
         states.snapshot(&mut |meta, elements| {
-            let section = Section { name: Arc::clone(&meta.name), sort: SectionSort::Elements(meta.spread) };
+            let sort = SectionSort::Elements(meta.spread);
+            let section = Section { name: Arc::clone(&meta.name), sort, schema: meta.schema.clone() };
             let bytes = codec::to_vec(&elements).map_err(|error| unencodable(&section, &error))?;
-            self.put(&section, Chunk { group: None, removed: false, count: elements.len(), bytes });
+            self.put(&section, Chunk { group: None, removed: false, count: elements.len(), bytes: bytes.into() });
             Ok(())
         })
     }
@@ -110,7 +112,7 @@ impl<'a> StateSink<'a> {
     /// # Errors
     /// As [`states`](Self::states).
     pub fn more_table(&mut self, name: &'static str, table: &mut dyn Snapshot) -> TaskResult<Progress> {
-        let section = Section { name: name.into(), sort: SectionSort::OwnTable };
+        let section = Section { name: name.into(), sort: SectionSort::OwnTable, schema: table.schema() };
         let progress = table.advance(STEP_BYTES, &mut |entries| {
             self.put_entries(&section, entries);
             Ok(())
@@ -131,7 +133,7 @@ impl<'a> StateSink<'a> {
     /// # Errors
     /// As [`states`](Self::states).
     pub fn own<T: Serialize>(&mut self, name: &str, entries: impl Iterator<Item = (KeyHash, T)>) -> TaskResult {
-        self.grouped(&Section { name: name.into(), sort: SectionSort::Own }, entries)
+        self.grouped(&Section { name: name.into(), sort: SectionSort::Own, schema: None }, entries)
     }
 
     /// Elements that the operator keeps by itself and that belong to no key, under a name of its own; `spread` says who gets
@@ -145,7 +147,7 @@ impl<'a> StateSink<'a> {
         spread: Spread,
         elements: impl Iterator<Item = T>,
     ) -> TaskResult {
-        let section = Section { name: name.into(), sort: SectionSort::OwnElements(spread) };
+        let section = Section { name: name.into(), sort: SectionSort::OwnElements(spread), schema: None };
         let (mut all, mut bytes) = (Elements::default(), Vec::new());
         for element in elements {
             bytes.clear();
@@ -153,7 +155,7 @@ impl<'a> StateSink<'a> {
             all.push(&bytes);
         }
         let bytes = codec::to_vec(&all).map_err(|error| unencodable(&section, &error))?;
-        self.put(&section, Chunk { group: None, removed: false, count: all.len(), bytes });
+        self.put(&section, Chunk { group: None, removed: false, count: all.len(), bytes: bytes.into() });
         Ok(())
     }
 
@@ -180,7 +182,7 @@ impl<'a> StateSink<'a> {
         }
         for (group, (count, bytes)) in held.iter().zip(of_group) {
             if count > 0 {
-                self.put(section, Chunk { group: Some(group), removed: false, count, bytes });
+                self.put(section, Chunk { group: Some(group), removed: false, count, bytes: bytes.into() });
             }
         }
         Ok(())

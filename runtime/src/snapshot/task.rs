@@ -4,19 +4,19 @@ use std::{collections::BTreeMap, fmt, mem, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use flott_core::{
-    checkpoint::Barrier,
+    checkpoint::{Barrier, Overtaking},
     config::{
         ConfigValue,
         keys::checkpointing::{CheckpointingMode, MODE},
     },
     failure::Failure,
-    id::{AttemptId, OperatorId, SubtaskIndex},
+    id::{AttemptId, CheckpointId, OperatorId, SubtaskIndex},
     key_group::{KeyGroupAssignment, KeyGroupRange, MaxParallelism},
 };
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Cut, Piece, Restored, RestoredTask, StateSink};
+use super::{Cut, Piece, Restored, RestoredTask, StateSink, in_flight::Segment};
 use crate::{
     error::TaskResult,
     state::{Extent, GroupSpace},
@@ -30,6 +30,9 @@ pub trait SnapshotPort: Send + Sync {
 
     /// Takes some of the state.
     fn give(&self, attempt: AttemptId, pieces: Vec<Piece>);
+
+    /// Takes some of the records that the barrier has overtaken.
+    fn give_in_flight(&self, attempt: AttemptId, pieces: Vec<Piece>);
 
     /// Whether there is room for more of it. It is taken in any case; but who asks need not fill the memory.
     fn has_room(&self, attempt: AttemptId) -> bool;
@@ -129,7 +132,9 @@ impl TaskSnapshots {
         let extent = self.port.as_ref().map_or(Extent::Whole, |port| port.begin(attempt, barrier));
         let mut current = self.current.lock();
         let alignment = mem::take(&mut current.alignment);
-        current.cut = Some(Cut::new(barrier, extent, alignment));
+        let mut cut = Cut::new(barrier, extent, alignment);
+        cut.unaligned = barrier.overtaking == Overtaking::Now;
+        current.cut = Some(cut);
     }
 
     /// The barrier has come to `operator`, or goes on from there: it gives of its state. If it cannot, the snapshot is of no
@@ -177,6 +182,67 @@ impl TaskSnapshots {
         if let Some(cut) = &mut self.current.lock().cut {
             cut.sync = cut.began.elapsed();
         }
+    }
+
+    // ------------------------------------------------------------ records under way
+
+    /// Parts of streams into input `input` of `operator` that the task starts with. Once.
+    pub(crate) fn take_in_flight(&self, operator: OperatorId, input: u32) -> Vec<Segment> {
+        self.restored.lock().take_in_flight(operator, input)
+    }
+
+    /// After a task is built: whether all parts of streams were asked for.
+    pub(crate) fn check_in_flight(&self) -> TaskResult {
+        self.restored.lock().check_in_flight()
+    }
+
+    /// Whether records without an owner may be left behind.
+    pub(crate) fn ignores_unclaimed(&self) -> bool {
+        self.restored.lock().ignores_unclaimed()
+    }
+
+    fn with_cut<R>(&self, checkpoint: CheckpointId, f: impl FnOnce(&mut Cut) -> R) -> Option<R> {
+        self.current.lock().cut.as_mut().filter(|cut| cut.barrier.checkpoint == checkpoint).map(f)
+    }
+
+    /// Somebody may give parts of streams for the cut of `checkpoint`; until it is [closed](Self::close_streams), the cut is not
+    /// whole.
+    pub(crate) fn open_streams(&self, checkpoint: CheckpointId) {
+        self.with_cut(checkpoint, |cut| cut.streams += 1);
+    }
+
+    /// Who said [`open_streams`](Self::open_streams) has given all.
+    pub(crate) fn close_streams(&self, checkpoint: CheckpointId) {
+        self.with_cut(checkpoint, |cut| cut.streams = cut.streams.saturating_sub(1));
+    }
+
+    /// Whether nobody has more parts of streams to give.
+    pub(crate) fn has_all_streams(&self) -> bool {
+        self.current.lock().cut.as_ref().is_none_or(|cut| cut.streams == 0)
+    }
+
+    /// Takes a part of a stream. Nothing happens if that cut is over.
+    pub(crate) fn in_flight(&self, attempt: AttemptId, checkpoint: CheckpointId, segment: &Segment) {
+        let Some(port) = &self.port else { return };
+        let piece = segment.piece();
+        let given = self.with_cut(checkpoint, |cut| {
+            cut.persisted += segment.bytes() as u64;
+            cut.unaligned |= !segment.items.is_empty();
+            piece.map_err(|failure| cut.failure.get_or_insert(failure).clone()).ok()
+        });
+        if let Some(piece) = given.flatten() {
+            port.give_in_flight(attempt, vec![piece]);
+        }
+    }
+
+    /// The first input has waited for so long for the last, when it came.
+    pub(crate) fn waited(&self, checkpoint: CheckpointId, time: Duration) {
+        self.with_cut(checkpoint, |cut| cut.alignment = time);
+    }
+
+    /// Records among those were processed before the last barrier had come.
+    pub(crate) fn processed(&self, checkpoint: CheckpointId, bytes: usize) {
+        self.with_cut(checkpoint, |cut| cut.processed += bytes as u64);
     }
 
     /// Whether more may be given now.

@@ -72,6 +72,7 @@ mod tests {
             checkpoint: CheckpointId(1),
             kind: flott_core::checkpoint::SnapshotKind::Checkpoint,
             behind: flott_core::checkpoint::Behind::GoOn,
+            overtaking: flott_core::checkpoint::Overtaking::Never,
         };
         for (subtask, (held, watermark)) in (0..).zip(seen) {
             let mut cut = Cut::new(barrier, Extent::Whole, Default::default());

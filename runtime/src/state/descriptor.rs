@@ -9,6 +9,7 @@ use super::{
     handle::{AggregatingState, ListState, MapState, ReducingState, ValueState},
     keyed::KeyedStates,
     meta::StateKind,
+    migration::Migrations,
     ttl::StateTtl,
 };
 use crate::{
@@ -22,16 +23,40 @@ pub struct StateDescriptor<'a, K> {
     states: &'a mut KeyedStates<K>,
     name: &'a str,
     ttl: Option<StateTtl>,
+    migrations: Migrations,
 }
 
 impl<'a, K: Key> StateDescriptor<'a, K> {
     pub(super) fn new(states: &'a mut KeyedStates<K>, name: &'a str) -> Self {
-        Self { states, name, ttl: None }
+        Self { states, name, ttl: None, migrations: Migrations::default() }
     }
 
     /// What is in the state expires.
     pub fn ttl(mut self, ttl: StateTtl) -> Self {
         self.ttl = Some(ttl);
+        self
+    }
+
+    /// What a snapshot holds as `Then`, where the state has another type now: `migrate` makes of it what is held instead. It is
+    /// for the value of a value state, each element of a list, and what is reduced or accumulated.
+    ///
+    /// Several may be declared; the one is used whose `Then` is what the snapshot holds, or is read from it as well as that. What can
+    /// be read as what the state is now goes through none, unless it is just some `Then`. Keys of the stream, the kind of the state and whether it has a time-to-live must be as
+    /// they were; so a state that is stored without a known schema cannot be migrated.
+    pub fn migrated_from<Then: Data, Now: Data>(
+        mut self,
+        migrate: impl Fn(Then) -> Now + Send + Sync + 'static,
+    ) -> Self {
+        self.migrations.of_values::<K, Then, Now>(migrate);
+        self
+    }
+
+    /// As [`migrated_from`](Self::migrated_from), for the entries of a map state. Of entries whose keys become equal one is kept.
+    pub fn entries_migrated_from<ThenKey: Key, Then: Data, NowKey: Key, Now: Data>(
+        mut self,
+        migrate: impl Fn(ThenKey, Then) -> (NowKey, Now) + Send + Sync + 'static,
+    ) -> Self {
+        self.migrations.of_entries::<K, ThenKey, Then, NowKey, Now>(migrate);
         self
     }
 
@@ -85,6 +110,6 @@ impl<'a, K: Key> StateDescriptor<'a, K> {
     }
 
     fn register<H: 'static, V: Data, E: Data + Perish>(self, kind: StateKind, what: String) -> TaskResult<usize> {
-        self.states.register::<H, V, E>(self.name, kind, self.ttl, what)
+        self.states.register::<H, V, E>(self.name, kind, self.ttl, &self.migrations, what)
     }
 }

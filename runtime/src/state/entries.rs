@@ -20,6 +20,28 @@ pub(crate) fn decode<T: DeserializeOwned>(count: usize, mut bytes: &[u8], mut pu
     for _ in 0..count {
         put(codec::decode_prefix(&mut bytes).map_err(broken)?);
     }
+    nothing_left(bytes)
+}
+
+/// Has `put` take the bytes of the key and of the value of each of `count` entries, as [`encode`] appended them.
+#[cfg(feature = "disk")]
+pub(crate) fn decode_parts<K: DeserializeOwned, V: DeserializeOwned>(
+    count: usize,
+    mut bytes: &[u8],
+    mut put: impl FnMut(&[u8], &[u8]) -> TaskResult,
+) -> TaskResult {
+    let broken = |error: CodecError| Box::new(Failure::user("keyed state cannot be decoded").caused_by(&error));
+    for _ in 0..count {
+        let entry = bytes;
+        codec::decode_prefix::<K>(&mut bytes).map_err(broken)?;
+        let (key, value) = entry.split_at(entry.len() - bytes.len());
+        codec::decode_prefix::<V>(&mut bytes).map_err(broken)?;
+        put(key, &value[..value.len() - bytes.len()])?;
+    }
+    nothing_left(bytes)
+}
+
+fn nothing_left(bytes: &[u8]) -> TaskResult {
     if bytes.is_empty() {
         return Ok(());
     }

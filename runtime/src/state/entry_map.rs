@@ -75,6 +75,11 @@ impl<K: Key, V: Data> EntryMap<K, V> {
         self.table.iter()
     }
 
+    /// Entries, taken out, in no order.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = (K, V)> {
+        self.table.into_entries()
+    }
+
     /// Values, to be changed in place, in no order.
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.table.values_mut()

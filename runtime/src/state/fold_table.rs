@@ -4,6 +4,7 @@ use super::{
     entries,
     heap::HeapTable,
     prefetch::prefetch,
+    schema::{self, StoredSchema},
     slots::{Found, Slots},
     table::{Extent, GroupSpace, KeyHash, Progress, RunSink, Snapshot},
     track::{Track, in_order, no_room},
@@ -176,6 +177,10 @@ fn change<K: Key, V>(track: &mut Track<K, V>, place: usize, entry: &(K, V)) {
 impl<K: Key, V: Data> Snapshot for FoldTable<K, V> {
     fn keys(&self) -> usize {
         self.entries.len()
+    }
+
+    fn schema(&self) -> StoredSchema {
+        schema::keyed::<K, V>()
     }
 
     fn begin(&mut self, extent: Extent, groups: GroupSpace) -> TaskResult {

@@ -9,6 +9,7 @@ use hashbrown::{HashTable, hash_table::Entry};
 use super::{
     entries,
     prefetch::prefetch,
+    schema::{self, StoredSchema},
     table::{Extent, GroupSpace, KeyHash, Progress, RunSink, Snapshot, StateTable},
     track::{Track, scattered},
 };
@@ -150,6 +151,11 @@ impl<K: Key, V> HeapTable<K, V> {
         Some(tracked::remove(&mut self.track, entry))
     }
 
+    /// Entries, taken out, in no order.
+    pub fn into_entries(self) -> impl Iterator<Item = (K, V)> {
+        self.entries.into_iter()
+    }
+
     /// Keys and values, in no order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, value)| (key, value))
@@ -170,6 +176,10 @@ fn rehash<K: Key, V>((key, _): &(K, V)) -> u64 {
 impl<K: Key, V: Data> Snapshot for HeapTable<K, V> {
     fn keys(&self) -> usize {
         self.entries.len()
+    }
+
+    fn schema(&self) -> StoredSchema {
+        schema::keyed::<K, V>()
     }
 
     fn begin(&mut self, extent: Extent, groups: GroupSpace) -> TaskResult {
@@ -268,5 +278,9 @@ impl<K: Key, V: Data> StateTable<K, V> for HeapTable<K, V> {
         keep: &mut dyn FnMut(&mut V) -> bool,
     ) -> TaskResult<usize> {
         Ok(self.search(place, places, due, keep))
+    }
+
+    fn held_keys(&mut self) -> TaskResult<Vec<K>> {
+        Ok(self.iter().map(|(key, _)| key.clone()).collect())
     }
 }

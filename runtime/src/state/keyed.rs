@@ -13,10 +13,12 @@ use slot::{Slot, SlotTable};
 
 use super::{
     aggregate::Aggregate,
+    backend::Backend,
     descriptor::StateDescriptor,
     expiring::Perish,
     handle::{AggregatingState, ListState, MapState, ReducingState, ValueState},
     meta::{StateKind, StateMeta},
+    migration::Migrations,
     size::StateSize,
     table::KeyHash,
     ttl::StateTtl,
@@ -40,6 +42,8 @@ pub struct KeyedStates<K> {
     expires: bool,
     /// What states that are registered begin with.
     restored: Restored,
+    /// Where they are kept.
+    backend: Backend,
     /// What the snapshot goes on with: the timers of both kinds of time, then the states.
     giving: Option<usize>,
     /// A snapshot was given up, so that none can build on it.
@@ -72,6 +76,7 @@ impl<K> Default for KeyedStates<K> {
             now: 0,
             expires: false,
             restored: Restored::default(),
+            backend: Backend::default(),
             giving: None,
             torn: false,
         }
@@ -139,6 +144,11 @@ impl<K: Key> KeyedStates<K> {
         Ok(())
     }
 
+    /// Has states that are registered from now on kept there.
+    pub fn keep_in(&mut self, backend: &Backend) {
+        self.backend = backend.clone();
+    }
+
     /// Begins to register the state `name`, or to find it again.
     pub fn state<'a>(&'a mut self, name: &'a str) -> StateDescriptor<'a, K> {
         StateDescriptor::new(self, name)
@@ -202,6 +212,7 @@ impl<K: Key> KeyedStates<K> {
         name: &str,
         kind: StateKind,
         ttl: Option<StateTtl>,
+        migrations: &Migrations,
         what: String,
     ) -> TaskResult<usize> {
         if ttl.is_some_and(StateTtl::is_zero) {
@@ -223,13 +234,24 @@ impl<K: Key> KeyedStates<K> {
             return Ok(index);
         }
         self.expires |= ttl.is_some();
-        let meta = StateMeta { name: name.into(), kind, expires: ttl.is_some() };
-        let mut table = SlotTable::new::<K, V, E>(ttl);
+        let mut table = SlotTable::new::<K, V, E>(&self.backend, ttl)?;
+        let meta = StateMeta { name: name.into(), kind, expires: ttl.is_some(), schema: table.entries().schema() };
         if let Some((stored, chunks)) = self.restored.take_keyed(name) {
-            meta.accept(&stored)?;
+            let held = if meta.expires { TypeId::of::<E>() } else { TypeId::of::<V>() };
+            let migration =
+                if meta.is_like(&stored) { migrations.find(held, &stored.schema, &meta.schema) } else { None };
+            if migration.is_none() {
+                meta.accept(&stored)?;
+            }
             let entries = table.entries_mut();
-            for Chunk { removed, count, bytes, .. } in chunks {
-                if removed { entries.forget(count, &bytes)? } else { entries.restore(count, &bytes)? }
+            for chunk in chunks {
+                let Chunk { removed, count, bytes, .. } = chunk?;
+                match migration {
+                    // Keys are as they were.
+                    _ if removed => entries.forget(count, &bytes)?,
+                    None => entries.restore(count, &bytes)?,
+                    Some(transcode) => entries.restore(count, &transcode(count, &bytes)?)?,
+                }
             }
         }
         self.slots.push(Slot { table, meta, handle, what });
@@ -246,8 +268,8 @@ impl<K: Key> KeyedStates<K> {
     }
 
     /// The keys that have something in the state at `index`.
-    pub(super) fn held_keys<V: Data, E: Data + Perish>(&self, index: usize) -> TaskResult<Vec<K>> {
-        self.slots.get(index).and_then(|slot| slot.table.held_keys::<K, V, E>()).ok_or_else(unbound)
+    pub(super) fn held_keys<V: Data, E: Data + Perish>(&mut self, index: usize) -> TaskResult<Vec<K>> {
+        self.slots.get_mut(index).and_then(|slot| slot.table.held_keys::<K, V, E>()).ok_or_else(unbound)?
     }
 
     /// Begins with what there was in a snapshot: timers at once, and states when they are registered.

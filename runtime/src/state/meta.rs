@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use flott_core::failure::Failure;
 use serde::{Deserialize, Serialize};
 
+use super::schema::{self, StoredSchema};
 use crate::{error::TaskResult, time::TimeDomain};
 
 /// What a keyed state holds per key.
@@ -55,6 +56,8 @@ pub struct StateMeta {
     pub kind: StateKind,
     /// Whether it has a time-to-live: its entries then hold when they were last used.
     pub expires: bool,
+    /// What its entries look like, if that is known.
+    pub schema: StoredSchema,
 }
 
 impl StateMeta {
@@ -64,19 +67,29 @@ impl StateMeta {
             TimeDomain::Event => "event time",
             TimeDomain::Processing => "processing time",
         };
-        Self { name: name.into(), kind: StateKind::Timers, expires: false }
+        Self { name: name.into(), kind: StateKind::Timers, expires: false, schema: None }
+    }
+
+    /// Whether what was stored under `stored` differs in its types at most.
+    pub(super) fn is_like(&self, stored: &Self) -> bool {
+        (self.kind, self.expires) == (stored.kind, stored.expires)
     }
 
     /// Whether what was stored under `stored` can be restored here.
     pub(super) fn accept(&self, stored: &Self) -> TaskResult {
-        let Self { name, kind, expires } = self;
+        let Self { name, kind, expires, schema } = self;
         let problem = if stored.kind != *kind {
             format!("was stored as {} state, and is {kind} state now", stored.kind)
         } else if stored.expires != *expires {
             let words = if *expires { ("without", "one") } else { ("with", "none") };
             format!("was stored {} a time-to-live, and has {} now", words.0, words.1)
         } else {
-            return Ok(());
+            let Some(difference) = schema::difference(&stored.schema, schema) else { return Ok(()) };
+            let message = format!(
+                "keyed state {name:?} cannot be taken up by this program: {difference}. Declare what becomes of it (`migrated_from`), give \
+                 the state another name to begin it anew, or start with the program that wrote it"
+            );
+            return Err(Box::new(Failure::user(message).fatal()));
         };
         Err(Box::new(Failure::user(format!("keyed state {name:?} {problem}")).fatal()))
     }

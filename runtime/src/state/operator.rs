@@ -34,6 +34,7 @@ pub use list::{ListOperatorState, OperatorLists, OperatorScope};
 use slot::Slot;
 pub use spread::Spread;
 
+use super::schema::{self, StoredSchema};
 use crate::{
     batch::{Data, Key},
     error::TaskResult,
@@ -62,14 +63,16 @@ pub struct OperatorStateMeta {
     pub name: Arc<str>,
     /// Who gets its elements.
     pub spread: Spread,
+    /// What they look like, if that is known.
+    pub schema: StoredSchema,
 }
 
 impl OperatorStateMeta {
-    /// Whether what was stored for this spread can be restored here.
-    fn accept(&self, stored: Spread) -> TaskResult {
-        let Self { name, spread } = self;
+    /// Whether what was stored for this spread, with this schema, can be restored here.
+    fn accept(&self, stored: Spread, stored_schema: &StoredSchema) -> TaskResult {
+        let Self { name, spread, schema } = self;
         if stored == *spread {
-            return Ok(());
+            return schema::accept(&format!("operator state {name:?}"), stored_schema, schema);
         }
         let message = format!("operator state {name:?} was stored as {stored}, and is {spread} now");
         Err(Box::new(Failure::user(message).fatal()))
@@ -130,7 +133,7 @@ impl OperatorStates {
         let spread = Spread::Broadcast;
         let handle = TypeId::of::<BroadcastState<K, V>>();
         let what = format!("{spread} of {} to {}", type_name::<K>(), type_name::<V>());
-        let meta = OperatorStateMeta { name: name.into(), spread };
+        let meta = OperatorStateMeta { name: name.into(), spread, schema: schema::elements::<(K, V)>() };
         let content = Box::new(broadcast::Map::<K, V>::default());
         self.register(Slot { meta, handle, what, content }).map(BroadcastState::at)
     }
@@ -138,7 +141,7 @@ impl OperatorStates {
     fn list_with<V: Data>(&mut self, name: &str, spread: Spread) -> TaskResult<ListOperatorState<V>> {
         let handle = TypeId::of::<ListOperatorState<V>>();
         let what = format!("{spread} of {}", type_name::<V>());
-        let meta = OperatorStateMeta { name: name.into(), spread };
+        let meta = OperatorStateMeta { name: name.into(), spread, schema: schema::elements::<V>() };
         let content = Box::new(list::List::<V>::default());
         self.register(Slot { meta, handle, what, content }).map(ListOperatorState::at)
     }
@@ -146,15 +149,15 @@ impl OperatorStates {
     /// Adds `slot` to those of its sort, unless it is there already.
     fn register(&mut self, mut slot: Slot) -> TaskResult<usize> {
         let Self { lists: OperatorLists(lists), broadcast: BroadcastStates(broadcast), restored } = self;
-        let Slot { meta: OperatorStateMeta { name, spread }, handle, what, .. } = &slot;
+        let Slot { meta: OperatorStateMeta { name, spread, .. }, handle, what, .. } = &slot;
         match lists.find(name).or_else(|| broadcast.find(name)) {
             Some((index, known)) if known.handle == *handle && known.meta.spread == *spread => Ok(index),
             Some((_, known)) => {
                 Err(problem(format!("operator state {name:?} is {}, and cannot be {what} too", known.what)))
             }
             None => {
-                if let Some((stored, elements)) = restored.take_elements(name)? {
-                    slot.meta.accept(stored)?;
+                if let Some((stored, stored_schema, elements)) = restored.take_elements(name)? {
+                    slot.meta.accept(stored, &stored_schema)?;
                     slot.content.restore(&elements)?;
                 }
                 Ok(match slot.meta.spread {
@@ -184,11 +187,11 @@ impl OperatorStates {
     /// # Errors
     /// When there is no such state, when it is spread in another way now, or when the bytes are no elements of it.
     pub fn restore(&mut self, stored: &OperatorStateMeta, elements: &Elements) -> TaskResult {
-        let OperatorStateMeta { name, spread } = stored;
+        let OperatorStateMeta { name, spread, schema } = stored;
         let mut slots = self.lists.0.iter_mut().chain(self.broadcast.0.iter_mut());
         match slots.find(|slot| slot.meta.name == *name) {
             Some(slot) => {
-                slot.meta.accept(*spread)?;
+                slot.meta.accept(*spread, schema)?;
                 slot.content.restore(elements)
             }
             None => Err(problem(format!("the program has no operator state {name:?}"))),

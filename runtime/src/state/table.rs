@@ -3,6 +3,7 @@
 use flott_core::key_group::{KeyGroup, KeyGroupRange, MaxParallelism, key_group_of, stable_hash, table_hash};
 use serde::{Deserialize, Serialize};
 
+use super::schema::StoredSchema;
 use crate::{
     batch::{Data, Key},
     error::TaskResult,
@@ -76,7 +77,7 @@ pub enum Progress {
 pub enum Content {
     /// Keys with their values.
     Values,
-    /// Keys that earlier snapshots have and this one has not.
+    /// Keys that earlier snapshots have and this one has not; and maybe some that came and went in between.
     Removed,
 }
 
@@ -103,11 +104,16 @@ pub type RunSink<'a> = dyn FnMut(GroupEntries<'_>) -> TaskResult + 'a;
 /// when it was cut. Of an entry that changes before it was given, the old value is kept aside until then.
 ///
 /// Snapshots form a chain: a whole one, or what was restored, and those of what has changed after it. Who restores them in
-/// this order, of each its removed keys before its values, has what was there at the last cut. Changes are noted from the
+/// this order has what was there at the last cut. Changes are noted from the
 /// first `begin` or `restore` on; a table that sees neither pays nothing.
 pub trait Snapshot: Send {
     /// Keys that have a value.
     fn keys(&self) -> usize;
+
+    /// What its entries look like, as it is stored beside them; nothing if nobody is to know.
+    fn schema(&self) -> StoredSchema {
+        None
+    }
 
     /// Cuts a snapshot: it has what is there now. One that is still being given is given up.
     ///
@@ -118,8 +124,9 @@ pub trait Snapshot: Send {
     /// Gives some more of the snapshot to `sink`: about as many bytes as `bytes`, and in looking for them takes no longer
     /// than so many would take. Nothing but `Done` if none is being given.
     ///
-    /// Runs come in no order of groups, several of each, and those of removed keys before those of values. They are of
-    /// some kilobytes, the last of each group may be shorter, and no entry is cut in two.
+    /// Runs come in no order of groups, several of each. They are of some kilobytes, the last of each group may be shorter,
+    /// and no entry is cut in two. A key that has gone and has come again may be in a run of removed keys, and is in one of
+    /// values behind it.
     ///
     /// # Errors
     /// When an entry cannot be encoded or its group is not held, or `sink` fails. The snapshot is then given up.
@@ -215,4 +222,10 @@ pub trait StateTable<K: Key, V: Data>: Snapshot {
         due: &mut dyn FnMut(&V) -> bool,
         keep: &mut dyn FnMut(&mut V) -> bool,
     ) -> TaskResult<usize>;
+
+    /// The keys that have a value, in no order.
+    ///
+    /// # Errors
+    /// When the backend cannot read them.
+    fn held_keys(&mut self) -> TaskResult<Vec<K>>;
 }

@@ -1,4 +1,7 @@
+#[cfg(feature = "disk")]
+mod disk;
 mod kinds;
+mod migration;
 mod model;
 mod operator;
 mod snapshot;
@@ -14,6 +17,17 @@ use super::*;
 pub(super) fn all(max: u32) -> GroupSpace {
     let max = MaxParallelism::new(max).unwrap();
     GroupSpace { max, held: KeyGroupRange::all(max) }
+}
+
+thread_local! {
+    static BACKEND: std::cell::RefCell<Backend> = const { std::cell::RefCell::new(Backend::Heap) };
+}
+
+/// No states yet, in the backend under test.
+fn new_states<K: crate::batch::Key>() -> KeyedStates<K> {
+    let mut states = KeyedStates::default();
+    states.keep_in(&BACKEND.with_borrow(Backend::clone));
+    states
 }
 
 fn with_key<K: crate::batch::Key>(states: &mut KeyedStates<K>, key: K) -> &mut KeyedStates<K> {
@@ -86,7 +100,7 @@ fn whole_states<K: crate::batch::Key>(states: &mut KeyedStates<K>, groups: Group
 
 #[test]
 fn each_key_has_its_own_value() {
-    let mut states = KeyedStates::default();
+    let mut states = new_states();
     let last = states.value::<u64>("last").unwrap();
     last.set(with_key(&mut states, "a".to_owned()), 1).unwrap();
     last.set(with_key(&mut states, "b".to_owned()), 2).unwrap();
@@ -173,7 +187,7 @@ fn keys_with_one_hash_are_told_apart() {
 
 #[test]
 fn lists_and_maps_that_become_empty_are_forgotten() {
-    let mut states = KeyedStates::default();
+    let mut states = new_states();
     let list = states.list::<u8>("list").unwrap();
     let map = states.map::<u8, u8>("map").unwrap();
     with_key(&mut states, 7u64);
@@ -190,7 +204,7 @@ fn lists_and_maps_that_become_empty_are_forgotten() {
 
 #[test]
 fn misuse_is_told() {
-    let mut states = KeyedStates::<u64>::default();
+    let mut states = new_states::<u64>();
     let last = states.value::<u64>("last").unwrap();
     assert!(last.get(&mut states).unwrap_err().message.contains("while a record is processed"));
     with_key(&mut states, 1);
@@ -206,7 +220,7 @@ fn misuse_is_told() {
 
 #[test]
 fn a_state_of_the_same_name_and_type_is_shared() {
-    let mut states = KeyedStates::default();
+    let mut states = new_states();
     let (one, two) = (states.value::<u64>("x").unwrap(), states.value::<u64>("x").unwrap());
     one.set(with_key(&mut states, 1u8), 5).unwrap();
     assert_eq!(two.get(&mut states).unwrap(), Some(&5));

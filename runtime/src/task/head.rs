@@ -3,18 +3,25 @@
 //! Each such loop waits for input and, while it waits, sends what starved receivers wait for; feeds one batch through the
 //! chain; and waits until everything held back for lack of credit is gone before it takes the next. See `turn`.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use flott_core::checkpoint::Barrier;
 
 use super::{
     Prepared, Run, TaskHead, TaskInfo, TaskWiring,
+    tail::Tail,
     turn::{Turn, pass},
 };
 use crate::{
-    batch::Data,
+    batch::{Data, Timestamp},
     channel::gate::{GateItem, InputGate},
     error::TaskResult,
     event::Event,
-    output::Output,
+    output::{Drained, Output},
+    state::{Progress, StateSize},
 };
 
 /// A chain with one input.
@@ -34,16 +41,79 @@ impl<T: Data> OneInputHead<T> {
     async fn drive(mut self) -> TaskResult<Prepared> {
         let mut turn = Turn::new(self.info.clone());
         loop {
-            match turn.wait(&mut self.out, |_, cx| self.gate.poll_next(cx)).await? {
+            match turn.wait(&mut self, |head, cx| head.gate.poll_next(cx)).await? {
                 GateItem::Batch(mut batch) => {
                     self.out.collect(&mut batch)?;
                     self.gate.recycle(batch);
-                    turn.settle(&mut self.out).await?;
+                    turn.settle_between(&mut self).await?;
                 }
-                GateItem::Event(Event::End) => return turn.end(&mut self.out).await,
-                GateItem::Event(event) => turn.event(&mut self.out, event).await?,
+                GateItem::Event(Event::End) => return turn.end(&mut self).await,
+                GateItem::Event(event) => turn.event(&mut self, event).await?,
             }
         }
+    }
+}
+
+impl<T: Data> Tail for OneInputHead<T> {
+    fn event(&mut self, event: Event) -> TaskResult {
+        self.out.event(event)
+    }
+
+    fn resume(&mut self) -> TaskResult<Drained> {
+        self.out.resume()
+    }
+
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        self.out.poll_due(cx)
+    }
+
+    fn time(&mut self, now: Timestamp) -> TaskResult {
+        self.out.time(now)
+    }
+
+    fn quiet(&mut self) -> TaskResult {
+        self.out.quiet()
+    }
+
+    fn drain(&mut self) -> TaskResult<Drained> {
+        self.out.drain()
+    }
+
+    fn snapshot_more(&mut self) -> Progress {
+        self.out.snapshot_more()
+    }
+
+    fn skip(&mut self) {
+        self.out.skip();
+    }
+
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        self.out.poll_settle(cx)
+    }
+
+    fn prepared(&mut self, into: &mut Prepared) -> TaskResult {
+        self.out.prepared(into)
+    }
+
+    fn state_size(&self) -> StateSize {
+        self.out.state_size()
+    }
+
+    fn may_cut(&self) -> bool {
+        self.out.may_cut()
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.gate.is_urgent()
+    }
+
+    fn poll_overtaking(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult<Barrier>> {
+        let barrier = ready!(self.gate.poll_announced(cx))?;
+        if self.gate.may_overtake(barrier) { Poll::Ready(Ok(barrier)) } else { Poll::Pending }
+    }
+
+    fn overtake(&mut self, barrier: Barrier) -> TaskResult {
+        self.gate.overtake(barrier)
     }
 }
 

@@ -24,7 +24,8 @@ use flott_core::{
 use super::{
     Prepared, Run, TaskHead, TaskInfo, TaskWiring,
     splits::{Splits, ToSource},
-    turn::{Tail, Turn, pass},
+    tail::Tail,
+    turn::{Turn, pass},
 };
 use crate::{
     batch::{BATCH_RECORDS, Batch, Timestamp},
@@ -67,6 +68,8 @@ enum Input {
     Barrier(Barrier),
     /// A batch of the split in this place.
     Records(usize, ReadStatus),
+    /// The split in this place has found others.
+    Found(usize),
 }
 
 impl<S: Source> SourceHead<S> {
@@ -102,25 +105,32 @@ impl<S: Source> SourceHead<S> {
         let mut turn = Turn::new(self.info.clone());
         loop {
             if !self.halted {
-                self.splits.want(self.open.len());
+                self.splits.want(self.open.given());
             }
             if self.open.is_empty() && !self.splits.is_awaited() && !self.halted {
                 break;
             }
             match turn.wait(&mut self, Self::poll).await? {
                 Input::Split(None) => {}
-                Input::Split(Some(split)) => self.open(&split)?,
+                Input::Split(Some(split)) => self.open_given(&split)?,
+                Input::Found(place) => {
+                    enter_operator(&self.name.name);
+                    for split in self.open.at(place).take_found() {
+                        self.open(split, true)?;
+                    }
+                }
                 Input::Barrier(barrier) => {
                     if barrier.behind == Behind::Drain {
                         self.say_end()?;
                         turn.settle(&mut self).await?;
                     }
-                    turn.begin_cut(&mut self, barrier).await;
-                    match self.remaining() {
-                        Ok(splits) => self.info.snapshots.splits(self.name.id, splits),
-                        Err(failure) => self.info.snapshots.fail(failure),
+                    if barrier.may_overtake() {
+                        turn.overtake(&mut self, barrier).await?;
+                    } else {
+                        turn.begin_cut(&mut self, barrier).await?;
+                        self.cut();
+                        turn.cut(&mut self, barrier).await?;
                     }
-                    turn.cut(&mut self, barrier).await?;
                     self.halted |= barrier.behind != Behind::GoOn;
                 }
                 Input::Records(place, status) => {
@@ -129,12 +139,10 @@ impl<S: Source> SourceHead<S> {
                     if status == ReadStatus::Ended {
                         // What it has come to counts, but from then on it holds the others back no more.
                         self.say()?;
-                    }
-                    turn.settle(&mut self).await?;
-                    if status == ReadStatus::Ended {
                         enter_operator(&self.name.name);
                         self.open.remove(place);
                     }
+                    turn.settle_between(&mut self).await?;
                 }
             }
         }
@@ -157,7 +165,10 @@ impl<S: Source> SourceHead<S> {
         let read = open.poll_read(cx, batch, |split| time.dry(split));
         if let Poll::Ready(read) = read {
             let read = read.map_err(|failure| named(failure, name));
-            return Poll::Ready(read.map(|(place, status)| Input::Records(place, status)));
+            return Poll::Ready(read.map(|(place, status)| match status {
+                ReadStatus::More if batch.is_empty() => Input::Found(place),
+                ReadStatus::More | ReadStatus::Ended => Input::Records(place, status),
+            }));
         }
         self.poll_told(cx).map(Ok)
     }
@@ -178,24 +189,36 @@ impl<S: Source> SourceHead<S> {
         }
     }
 
-    fn open(&mut self, split: &Bytes) -> TaskResult {
+    fn open_given(&mut self, split: &Bytes) -> TaskResult {
         let split = codec::decode(split)
             .map_err(|error| named(Box::new(Failure::internal("a split cannot be read").because(error)), &self.name))?;
         enter_operator(&self.name.name);
+        self.open(split, false)
+    }
+
+    fn open(&mut self, split: S::Split, is_found: bool) -> TaskResult {
         let reader = self.source.open(split, &self.info).map_err(|failure| named(failure, &self.name))?;
-        self.open.add(reader, self.time.split());
+        self.open.add(reader, self.time.split(), is_found);
         Ok(())
     }
 
-    /// What is left of the splits that are open.
-    fn remaining(&self) -> TaskResult<Vec<Bytes>> {
+    /// Gives a snapshot what is left of the splits that are open.
+    fn cut(&self) {
         enter_operator(&self.name.name);
-        let encode = |split| codec::to_vec(&split).map(Bytes::from);
-        self.open
-            .remaining()
-            .map(encode)
-            .collect::<Result<_, _>>()
-            .map_err(|error| named(Box::new(Failure::user("a split cannot be encoded").caused_by(&error)), &self.name))
+        let remaining: Vec<S::Split> = self.open.remaining().collect();
+        let encode = |split| codec::to_vec(split).map(Bytes::from);
+        let encoded: Result<Vec<_>, _> = remaining.iter().map(encode).collect();
+        let snapshots = &self.info.snapshots;
+        match encoded {
+            Ok(splits) => snapshots.splits(self.name.id, splits),
+            Err(error) => {
+                let failure = Box::new(Failure::user("a split cannot be encoded").caused_by(&error));
+                return snapshots.fail(named(failure, &self.name));
+            }
+        }
+        if let Some(data) = self.source.prepare_commit(&remaining) {
+            snapshots.prepared(self.name.id, data);
+        }
     }
 
     // ------------------------------------------------------------ time
@@ -368,6 +391,30 @@ impl<S: Source> Tail for SourceHead<S> {
 
     fn state_size(&self) -> StateSize {
         self.out.state_size()
+    }
+
+    fn may_cut(&self) -> bool {
+        self.said.is_empty() && self.out.may_cut()
+    }
+
+    fn poll_overtaking(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult<Barrier>> {
+        self.splits.poll_overtaking(cx).map(Ok)
+    }
+
+    fn overtake(&mut self, barrier: Barrier) -> TaskResult {
+        // Splits that were handed out before the barrier was sent are counted as this source's.
+        while let Some(told) = self.splits.take_before(barrier) {
+            match told {
+                ToSource::Split { split: Some(split), .. } => self.open_given(&split)?,
+                ToSource::Split { split: None, .. } | ToSource::Barrier(_) => {}
+                ToSource::Group { watermark } => {
+                    enter_operator(&self.name.name);
+                    self.time.hear(&mut self.open, watermark);
+                }
+            }
+        }
+        self.cut();
+        Ok(())
     }
 }
 

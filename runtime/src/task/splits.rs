@@ -1,6 +1,7 @@
 //! A source's way to the JobMaster: it asks for splits, and for how far its alignment group has come.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -38,6 +39,8 @@ pub(super) struct Splits {
     info: Arc<TaskInfo>,
     report: Report,
     answers: mpsc::UnboundedReceiver<ToSource>,
+    /// What has come while the source looked for a barrier.
+    kept: VecDeque<ToSource>,
     /// A request is on its way.
     asked: bool,
     /// There are no more.
@@ -53,7 +56,16 @@ impl Splits {
         report: Report,
         answers: mpsc::UnboundedReceiver<ToSource>,
     ) -> Self {
-        Self { source, info, report, answers, asked: false, exhausted: false, open_max: usize::MAX }
+        Self {
+            source,
+            info,
+            report,
+            answers,
+            kept: VecDeque::new(),
+            asked: false,
+            exhausted: false,
+            open_max: usize::MAX,
+        }
     }
 
     /// Reads no more splits at a time than this; at least 1.
@@ -82,18 +94,53 @@ impl Splits {
 
     /// Whether there is an answer to take. Costs next to nothing.
     pub fn has_answer(&self) -> bool {
-        !self.answers.is_empty()
+        !self.kept.is_empty() || !self.answers.is_empty()
     }
 
     /// The next answer. Pends for ever when the host is going down.
     pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<ToSource> {
-        let Some(answer) = ready!(self.answers.poll_recv(cx)) else { return Poll::Pending };
+        let answer = match self.kept.pop_front() {
+            Some(answer) => answer,
+            None => match ready!(self.answers.poll_recv(cx)) {
+                Some(answer) => answer,
+                None => return Poll::Pending,
+            },
+        };
+        Poll::Ready(self.taken(answer))
+    }
+
+    fn taken(&mut self, answer: ToSource) -> ToSource {
         if let ToSource::Split { split, share } = &answer {
             let (is_last, share) = (split.is_none(), *share as usize);
             self.asked = false;
             self.exhausted |= is_last;
             self.limit(share);
         }
-        Poll::Ready(answer)
+        answer
+    }
+
+    /// Takes what has come before `barrier`, one after the other, then that itself; nothing if it is not there, as it was taken.
+    pub fn take_before(&mut self, barrier: Barrier) -> Option<ToSource> {
+        let is_it = |answer: &ToSource| matches!(answer, ToSource::Barrier(known) if *known == barrier);
+        if !self.kept.iter().any(is_it) {
+            return None;
+        }
+        let answer = self.kept.pop_front()?;
+        Some(self.taken(answer))
+    }
+
+    /// The first barrier that has come, if it may overtake. It stays where it is among the answers.
+    pub fn poll_overtaking(&mut self, cx: &mut Context<'_>) -> Poll<Barrier> {
+        while let Poll::Ready(Some(answer)) = self.answers.poll_recv(cx) {
+            self.kept.push_back(answer);
+        }
+        let barriers = self.kept.iter().filter_map(|answer| match answer {
+            ToSource::Barrier(barrier) => Some(*barrier),
+            ToSource::Split { .. } | ToSource::Group { .. } => None,
+        });
+        match barriers.take(1).find(|barrier| barrier.may_overtake()) {
+            Some(barrier) => Poll::Ready(barrier),
+            None => Poll::Pending,
+        }
     }
 }

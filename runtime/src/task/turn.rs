@@ -1,4 +1,9 @@
-//! The turns of a task: waiting for input, waiting for credit, and what is due in between.
+//! The turns of a task: waiting for input, and what is due in between.
+//!
+//! # Layout
+//! - `waits`: waiting for credit, and for what operators wait for
+
+mod waits;
 
 use std::{
     future::poll_fn,
@@ -7,23 +12,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flott_core::checkpoint::Barrier;
+use flott_core::{checkpoint::Barrier, failure::Failure};
 
-use super::TaskInfo;
+use super::{TaskInfo, tail::Tail};
 use crate::{
     batch::Timestamp,
     error::TaskResult,
     event::Event,
     lanes::yield_turn,
-    output::{Drained, Output},
-    state::{Progress, StateSize},
+    output::Drained,
+    state::Progress,
     task::Prepared,
     time::{AlarmWait, Clock},
 };
-
-/// Batches after which a task lets others on its thread have a turn. A turn of the executor costs about a microsecond, as
-/// much as a hundredth of the work on so many full batches, and others wait a tenth of a millisecond.
-const BATCHES_PER_TURN: u32 = 16;
 
 /// A turn ends after this time too, between two batches, so that slow user code keeps no network and no timer waiting for
 /// longer than it must.
@@ -32,70 +33,12 @@ const TURN_TIME: Duration = Duration::from_millis(2);
 /// Time that a task gives of its state in a row, between two batches. So long records wait for it.
 const GIVE_TIME: Duration = Duration::from_millis(1);
 
+/// Steps that are done without credit so that a barrier that overtakes need not wait for it. Each gives about a batch, which is
+/// held back in memory, and is part of the snapshot.
+const STEPS_AHEAD: usize = 64;
+
 /// Pause before a task without input looks again whether there is room for its state.
 const ROOM_WAIT: Duration = Duration::from_millis(1);
-
-/// What a task drives: a chain, or an operator with two inputs and the chain behind it. The methods are those of
-/// [`Output`].
-pub(super) trait Tail {
-    fn event(&mut self, event: Event) -> TaskResult;
-    fn resume(&mut self) -> TaskResult<Drained>;
-    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
-    fn time(&mut self, now: Timestamp) -> TaskResult;
-    fn quiet(&mut self) -> TaskResult;
-    fn drain(&mut self) -> TaskResult<Drained>;
-    fn snapshot_more(&mut self) -> Progress;
-    fn skip(&mut self);
-    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
-    fn prepared(&mut self, into: &mut Prepared) -> TaskResult;
-    fn state_size(&self) -> StateSize;
-}
-
-impl<T> Tail for Box<dyn Output<T>> {
-    fn event(&mut self, event: Event) -> TaskResult {
-        (**self).event(event)
-    }
-
-    fn resume(&mut self) -> TaskResult<Drained> {
-        (**self).resume()
-    }
-
-    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
-        (**self).poll_due(cx)
-    }
-
-    fn time(&mut self, now: Timestamp) -> TaskResult {
-        (**self).time(now)
-    }
-
-    fn quiet(&mut self) -> TaskResult {
-        (**self).quiet()
-    }
-
-    fn drain(&mut self) -> TaskResult<Drained> {
-        (**self).drain()
-    }
-
-    fn snapshot_more(&mut self) -> Progress {
-        (**self).snapshot_more()
-    }
-
-    fn skip(&mut self) {
-        (**self).skip();
-    }
-
-    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
-        (**self).poll_settle(cx)
-    }
-
-    fn prepared(&mut self, into: &mut Prepared) -> TaskResult {
-        (**self).prepared(into)
-    }
-
-    fn state_size(&self) -> StateSize {
-        (**self).state_size()
-    }
-}
 
 /// What a task does that had finished: time and input have ended, and all that its operators had to give was given.
 pub(super) async fn pass(mut tail: impl Tail, info: Arc<TaskInfo>) -> TaskResult<Prepared> {
@@ -105,8 +48,19 @@ pub(super) async fn pass(mut tail: impl Tail, info: Arc<TaskInfo>) -> TaskResult
     turn.end(&mut tail).await
 }
 
+/// What is left to give of the cut that was begun last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Giving {
+    Nothing,
+    /// What operators remembered at the barrier.
+    State,
+    /// Records that it has overtaken, which are given as they come.
+    Streams,
+}
+
 enum Woken<R> {
     Input(R),
+    Overtaking(Barrier),
     Quiet,
     Alarm(Timestamp),
     Due,
@@ -121,14 +75,13 @@ pub(super) struct Turn {
     /// When the turn began.
     began: Instant,
     alarm: AlarmWait,
-    /// What operators remembered at the last barrier is being given.
-    is_giving: bool,
+    giving: Giving,
 }
 
 impl Turn {
     pub fn new(info: Arc<TaskInfo>) -> Self {
         let now = Instant::now();
-        Self { info, since: now, batches: 0, began: now, alarm: AlarmWait::default(), is_giving: false }
+        Self { info, since: now, batches: 0, began: now, alarm: AlarmWait::default(), giving: Giving::Nothing }
     }
 
     /// Whether the turn has lasted long enough. Where a test says what time it is, its seed alone says who is next.
@@ -152,11 +105,19 @@ impl Turn {
         let mut waited = false;
         loop {
             let woken = poll_fn(|cx| {
+                if tail.is_urgent()
+                    && let Poll::Ready(barrier) = poll_overtaking(tail, cx)
+                {
+                    return Poll::Ready(barrier.map(Woken::Overtaking));
+                }
                 if let Poll::Ready(result) = poll(tail, cx) {
                     return Poll::Ready(result.map(Woken::Input));
                 }
                 if !quiet {
                     return Poll::Ready(Ok(Woken::Quiet));
+                }
+                if let Poll::Ready(barrier) = poll_overtaking(tail, cx) {
+                    return Poll::Ready(barrier.map(Woken::Overtaking));
                 }
                 if let Poll::Ready(now) = self.alarm.poll(&self.info.alarm, &self.info.clock, cx) {
                     return Poll::Ready(Ok(Woken::Alarm(now)));
@@ -164,7 +125,7 @@ impl Turn {
                 if let Poll::Ready(due) = tail.poll_due(cx) {
                     return Poll::Ready(due.map(|()| Woken::Due));
                 }
-                if self.is_giving {
+                if self.has_to_give() {
                     return Poll::Ready(Ok(Woken::Giving));
                 }
                 if !std::mem::replace(&mut waited, true) {
@@ -185,6 +146,10 @@ impl Turn {
             }
             match woken? {
                 Woken::Input(input) => return Ok(input),
+                Woken::Overtaking(barrier) => {
+                    self.overtake(tail, barrier).await?;
+                    quiet = false;
+                }
                 Woken::Quiet => {
                     tail.quiet()?;
                     quiet = true;
@@ -209,7 +174,49 @@ impl Turn {
     pub async fn settle(&mut self, tail: &mut impl Tail) -> TaskResult {
         self.credit(tail).await?;
         self.resume(tail).await?;
-        if self.is_giving {
+        self.after(tail).await
+    }
+
+    /// As [`settle`](Self::settle), where nothing of the input is at hand that is not in `tail`: barriers that overtake are taken
+    /// meanwhile.
+    pub async fn settle_between(&mut self, tail: &mut impl Tail) -> TaskResult {
+        loop {
+            while let Some(barrier) = self.credit_or_barrier(tail).await? {
+                if self.work_ahead(tail)? {
+                    self.overtake(tail, barrier).await?;
+                } else {
+                    self.credit(tail).await?;
+                    break;
+                }
+            }
+            match tail.resume()? {
+                Drained::All => break,
+                Drained::Some => {}
+                Drained::Waiting => match self.due_or_barrier(tail).await? {
+                    None => {}
+                    Some(barrier) if tail.may_cut() => self.overtake(tail, barrier).await?,
+                    Some(_) => self.due(tail).await?,
+                },
+            }
+        }
+        self.after(tail).await
+    }
+
+    /// Does what is left to do without waiting for credit, if it is not much: whether nothing is left but what a snapshot has.
+    fn work_ahead(&self, tail: &mut impl Tail) -> TaskResult<bool> {
+        for _ in 0..STEPS_AHEAD {
+            match tail.resume()? {
+                Drained::All => return Ok(true),
+                Drained::Waiting => return Ok(tail.may_cut()),
+                Drained::Some => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// What is due when nothing is left of a batch or an event.
+    async fn after(&mut self, tail: &mut impl Tail) -> TaskResult {
+        if self.has_to_give() {
             self.give(tail);
         }
         if let Some(now) = self.info.alarm.ring(&self.info.clock) {
@@ -232,6 +239,15 @@ impl Turn {
         }
     }
 
+    /// Whether something of the last cut can be given without waiting for input.
+    fn has_to_give(&self) -> bool {
+        match self.giving {
+            Giving::Nothing => false,
+            Giving::State => true,
+            Giving::Streams => self.info.snapshots.has_all_streams(),
+        }
+    }
+
     /// Gives `event` of the task's input to `tail`, and sees to all that it sets off.
     pub async fn event(&mut self, tail: &mut impl Tail, event: Event) -> TaskResult {
         match event {
@@ -240,27 +256,77 @@ impl Turn {
             Event::Idle | Event::Active | Event::End => {}
         }
         tail.event(event)?;
-        self.settle(tail).await
+        self.settle_between(tail).await
     }
 
     /// A barrier has come, with all inputs: cuts the state of all that is in `tail`, passes the barrier on, and has the cut
     /// stored.
     async fn barrier(&mut self, tail: &mut impl Tail, barrier: Barrier) -> TaskResult {
-        self.begin_cut(tail, barrier).await;
+        if barrier.may_overtake() {
+            return self.overtake(tail, barrier).await;
+        }
+        self.begin_cut(tail, barrier).await?;
         self.cut(tail, barrier).await
     }
 
-    /// Begins the cut of `barrier`. What is left of the one before is given first.
-    pub async fn begin_cut(&mut self, tail: &mut impl Tail, barrier: Barrier) {
-        self.give_all(tail).await;
-        self.info.snapshots.begin(self.info.attempt, barrier);
+    /// A barrier has come that may overtake what is left of the input, or what `tail` holds back for lack of credit: neither is
+    /// waited for.
+    pub async fn overtake(&mut self, tail: &mut impl Tail, barrier: Barrier) -> TaskResult {
+        self.begin_cut(tail, barrier).await?;
+        tail.overtake(barrier)?;
+        tail.event(Event::Barrier(barrier))?;
+        // All others have nothing left; what it sets off, such as a transaction that is made ready, must be done.
+        while !tail.may_cut() {
+            if tail.resume()? == Drained::Waiting {
+                self.due(tail).await?;
+            }
+        }
+        self.passed(tail);
+        Ok(())
     }
 
-    async fn give_all(&mut self, tail: &mut impl Tail) {
-        while self.is_giving {
+    fn passed(&mut self, tail: &mut impl Tail) {
+        self.info.snapshots.passed();
+        self.giving = Giving::State;
+        self.give(tail);
+    }
+
+    /// Begins the cut of `barrier`. What is left of the state at the one before is given first. Streams that were overtaken by
+    /// that are not waited for: it was given up, or this one would have come behind it.
+    pub async fn begin_cut(&mut self, tail: &mut impl Tail, barrier: Barrier) -> TaskResult {
+        self.give_state(tail).await;
+        if self.has_to_give() {
+            self.give(tail);
+        }
+        self.giving = Giving::Nothing;
+        self.info.snapshots.begin(self.info.attempt, barrier);
+        Ok(())
+    }
+
+    async fn give_state(&mut self, tail: &mut impl Tail) {
+        while self.giving == Giving::State {
             self.give_or_wait(tail).await;
             yield_turn().await;
         }
+    }
+
+    /// Gives all that is left of the last cut. No input comes any more.
+    async fn give_all(&mut self, tail: &mut impl Tail) -> TaskResult {
+        self.give_state(tail).await;
+        if self.giving == Giving::Streams {
+            // Barriers that are held back leave, or overtake.
+            self.credit(tail).await?;
+            self.give(tail);
+        }
+        if self.giving == Giving::Streams {
+            let snapshots = &self.info.snapshots;
+            snapshots.fail(Box::new(Failure::internal(
+                "the input has ended, but not all records that a barrier has overtaken are known",
+            )));
+            snapshots.finish(self.info.attempt);
+            self.giving = Giving::Nothing;
+        }
+        Ok(())
     }
 
     /// Gives some more; waits for a moment where whoever stores it is behind.
@@ -276,30 +342,31 @@ impl Turn {
     pub async fn cut(&mut self, tail: &mut impl Tail, barrier: Barrier) -> TaskResult {
         tail.event(Event::Barrier(barrier))?;
         self.settle(tail).await?;
-        self.info.snapshots.passed();
-        self.is_giving = true;
-        self.give(tail);
+        self.passed(tail);
         Ok(())
     }
 
     /// Gives some more of a cut that was begun, for as long as others can wait for it.
     fn give(&mut self, tail: &mut impl Tail) {
         let (began, snapshots, attempt) = (Instant::now(), &self.info.snapshots, self.info.attempt);
-        while self.is_giving && snapshots.has_room(attempt) {
+        while self.giving == Giving::State && snapshots.has_room(attempt) {
             if tail.snapshot_more() == Progress::Done {
-                snapshots.finish(attempt);
-                self.is_giving = false;
+                self.giving = Giving::Streams;
             }
             if began.elapsed() > GIVE_TIME {
-                return;
+                break;
             }
+        }
+        if self.giving == Giving::Streams && snapshots.has_all_streams() {
+            snapshots.finish(attempt);
+            self.giving = Giving::Nothing;
         }
     }
 
     /// The input has ended: what is kept for the end, the end itself, and what sinks have prepared.
     pub async fn end(&mut self, tail: &mut impl Tail) -> TaskResult<Prepared> {
         // What it remembered at a barrier is gone with what it gives now, unless that is given first.
-        self.give_all(tail).await;
+        self.give_all(tail).await?;
         loop {
             match tail.drain()? {
                 Drained::All => break,
@@ -317,49 +384,11 @@ impl Turn {
         self.info.figures.state(tail.state_size());
         Ok(prepared)
     }
+}
 
-    /// Waits until what operators wait for has left them something to do.
-    async fn due(&mut self, tail: &mut impl Tail) -> TaskResult {
-        let busy = self.lap();
-        self.info.figures.busy(busy);
-        poll_fn(|cx| {
-            let due = tail.poll_due(cx)?;
-            // Receivers need not wait as well.
-            let _ = tail.poll_settle(cx)?;
-            due.map(TaskResult::Ok)
-        })
-        .await?;
-        let time = self.lap();
-        self.info.figures.backpressured(time);
-        Ok(())
-    }
-
-    async fn credit(&mut self, tail: &mut impl Tail) -> TaskResult {
-        let busy = self.lap();
-        self.info.figures.busy(busy);
-        let mut waited = false;
-        poll_fn(|cx| {
-            // What has come due is seen to by `resume`, which follows.
-            let _ = tail.poll_due(cx)?;
-            let poll = tail.poll_settle(cx);
-            waited |= poll.is_pending();
-            poll
-        })
-        .await?;
-        if waited {
-            let time = self.lap();
-            self.info.figures.backpressured(time);
-        }
-        self.batches += 1;
-        if waited {
-            self.began = self.since;
-        } else if self.batches >= BATCHES_PER_TURN || self.is_long() {
-            self.batches = 0;
-            yield_turn().await;
-            self.began = Instant::now();
-        }
-        Ok(())
-    }
+/// A barrier that overtakes, when one is there and `tail` can be cut.
+fn poll_overtaking<T: Tail>(tail: &mut T, cx: &mut Context<'_>) -> Poll<TaskResult<Barrier>> {
+    if tail.may_cut() { tail.poll_overtaking(cx) } else { Poll::Pending }
 }
 
 #[cfg(test)]

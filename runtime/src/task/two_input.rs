@@ -5,9 +5,12 @@ use std::{
     task::{Context, Poll},
 };
 
+use flott_core::checkpoint::Barrier;
+
 use super::{
     Prepared, Run, TaskHead, TaskInfo, TaskWiring,
-    turn::{Tail, Turn, pass},
+    tail::Tail,
+    turn::{Turn, pass},
 };
 use crate::{
     batch::{Batch, Data, Timestamp},
@@ -214,6 +217,10 @@ where
     fn state_size(&self) -> StateSize {
         self.operator.state_size() + self.next.state_size()
     }
+
+    fn may_cut(&self) -> bool {
+        self.next.may_cut()
+    }
 }
 
 /// A chain whose first operator has two inputs.
@@ -221,6 +228,8 @@ pub struct TwoInputHead<A, B, Op, Out> {
     left: InputGate<A>,
     right: InputGate<B>,
     tail: TwoInputTail<Op, A, B, Out>,
+    meeting: Meeting,
+    left_first: bool,
     info: Arc<TaskInfo>,
 }
 
@@ -255,35 +264,35 @@ where
             operator.open(&info)?;
             info.snapshots.check_restored(&restored)
         })?;
-        Ok(Box::new(Self { left, right, tail, info }))
+        let meeting = Meeting::new(2, &info);
+        Ok(Box::new(Self { left, right, tail, meeting, left_first: true, info }))
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult<Side<A, B>>> {
+        // The sides take turns, so that a busy one does not starve the other.
+        self.left_first = !self.left_first;
+        for side in [self.left_first, !self.left_first] {
+            let input = usize::from(!side);
+            if self.meeting.has_ended(input) || self.meeting.is_blocked(input) {
+                continue;
+            }
+            let poll = if side {
+                self.left.poll_next(cx).map_ok(Side::Left)
+            } else {
+                self.right.poll_next(cx).map_ok(Side::Right)
+            };
+            if poll.is_ready() {
+                return poll;
+            }
+        }
+        Poll::Pending
     }
 
     async fn drive(mut self) -> TaskResult<Prepared> {
         let mut turn = Turn::new(self.info.clone());
-        let mut meeting = Meeting::new(2, &self.info);
         let mut said = Vec::new();
-        let mut left_first = true;
         loop {
-            let next = |_: &mut _, cx: &mut Context<'_>| {
-                // The sides take turns, so that a busy one does not starve the other.
-                left_first = !left_first;
-                for side in [left_first, !left_first] {
-                    let input = usize::from(!side);
-                    if meeting.has_ended(input) || meeting.is_blocked(input) {
-                        continue;
-                    }
-                    let poll = if side {
-                        self.left.poll_next(cx).map_ok(Side::Left)
-                    } else {
-                        self.right.poll_next(cx).map_ok(Side::Right)
-                    };
-                    if poll.is_ready() {
-                        return poll;
-                    }
-                }
-                Poll::Pending
-            };
-            match turn.wait(&mut self.tail, next).await? {
+            match turn.wait(&mut self, Self::poll_next).await? {
                 Side::Left(GateItem::Batch(mut batch)) => {
                     self.tail.work(|operator, next| operator.process_left(&mut batch, next))?;
                     self.left.recycle(batch);
@@ -293,20 +302,98 @@ where
                     self.right.recycle(batch);
                 }
                 Side::Left(GateItem::Event(event)) => {
-                    meeting.take(0, event, &self.info, |event| said.push(event));
+                    self.meeting.take(0, event, &self.info, |event| said.push(event));
                 }
                 Side::Right(GateItem::Event(event)) => {
-                    meeting.take(1, event, &self.info, |event| said.push(event));
+                    self.meeting.take(1, event, &self.info, |event| said.push(event));
                 }
             }
             for event in said.drain(..) {
                 if event == Event::End {
-                    return turn.end(&mut self.tail).await;
+                    return turn.end(&mut self).await;
                 }
-                turn.event(&mut self.tail, event).await?;
+                turn.event(&mut self, event).await?;
             }
-            turn.settle(&mut self.tail).await?;
+            turn.settle_between(&mut self).await?;
         }
+    }
+}
+
+impl<A, B, Op, Out> Tail for TwoInputHead<A, B, Op, Out>
+where
+    A: Data,
+    B: Data,
+    Op: TwoInputOperator<A, B, Out>,
+{
+    fn event(&mut self, event: Event) -> TaskResult {
+        self.tail.event(event)
+    }
+
+    fn resume(&mut self) -> TaskResult<Drained> {
+        self.tail.resume()
+    }
+
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        self.tail.poll_due(cx)
+    }
+
+    fn time(&mut self, now: Timestamp) -> TaskResult {
+        self.tail.time(now)
+    }
+
+    fn quiet(&mut self) -> TaskResult {
+        self.tail.quiet()
+    }
+
+    fn drain(&mut self) -> TaskResult<Drained> {
+        self.tail.drain()
+    }
+
+    fn snapshot_more(&mut self) -> Progress {
+        self.tail.snapshot_more()
+    }
+
+    fn skip(&mut self) {
+        self.tail.skip();
+    }
+
+    fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult> {
+        self.tail.poll_settle(cx)
+    }
+
+    fn prepared(&mut self, into: &mut Prepared) -> TaskResult {
+        self.tail.prepared(into)
+    }
+
+    fn state_size(&self) -> StateSize {
+        self.tail.state_size()
+    }
+
+    fn may_cut(&self) -> bool {
+        self.tail.may_cut()
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.left.is_urgent() || self.right.is_urgent()
+    }
+
+    fn poll_overtaking(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult<Barrier>> {
+        let (left, right) = (self.left.poll_announced(cx)?, self.right.poll_announced(cx)?);
+        let barrier = match (left, right) {
+            (Poll::Ready(left), Poll::Ready(right)) if left.checkpoint < right.checkpoint => right,
+            (Poll::Ready(barrier), _) | (Poll::Pending, Poll::Ready(barrier)) => barrier,
+            (Poll::Pending, Poll::Pending) => return Poll::Pending,
+        };
+        let may = self.meeting.may_overtake(barrier, |_| true)
+            && self.left.may_overtake(barrier)
+            && self.right.may_overtake(barrier);
+        if may { Poll::Ready(Ok(barrier)) } else { Poll::Pending }
+    }
+
+    fn overtake(&mut self, barrier: Barrier) -> TaskResult {
+        self.meeting.overtake(barrier);
+        self.left.overtake(barrier)?;
+        self.right.overtake(barrier)
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a deployment to gates and writers: which channels a task has, and where they lead.
 
-use std::sync::Arc;
+use std::{any::Any, collections::BTreeMap, sync::Arc};
 
 use flott_core::{
     failure::Failure,
@@ -17,15 +17,16 @@ use super::{
     splits::{Splits, ToSource},
 };
 use crate::{
-    batch::Data,
+    batch::{Batch, Data},
     channel::{
         Partitioner,
-        gate::InputGate,
-        writer::{ChannelWriter, Target},
+        gate::{Claims, InputGate, Origin, within_chain},
+        writer::{ChannelWriter, Exit, Target},
     },
     error::TaskResult,
     net::Exchange,
     output::Output,
+    snapshot::in_flight::Edge,
 };
 
 /// Where the host's reports go. Called from any thread; never blocks.
@@ -43,6 +44,8 @@ pub struct TaskWiring {
     report: Report,
     splits: Option<mpsc::UnboundedReceiver<ToSource>>,
     offered: Offered,
+    /// Rules of edges into the task, by the type of their records.
+    rules: BTreeMap<EdgeIndex, Box<dyn Any + Send>>,
 }
 
 impl TaskWiring {
@@ -55,7 +58,16 @@ impl TaskWiring {
         report: Report,
         splits: mpsc::UnboundedReceiver<ToSource>,
     ) -> Self {
-        Self { info, graph, deployment, exchange, report, splits: Some(splits), offered: Offered::default() }
+        Self {
+            info,
+            graph,
+            deployment,
+            exchange,
+            report,
+            splits: Some(splits),
+            offered: Offered::default(),
+            rules: BTreeMap::new(),
+        }
     }
 
     /// The task.
@@ -68,13 +80,24 @@ impl TaskWiring {
         self.offered.clone()
     }
 
+    /// Says how the producers of `edge` spread their records, before the [gate](Self::input_gate) is made that it leads to. Needed
+    /// of edges by key or by a user's rule, where records that were under way may go to other subtasks than before.
+    pub fn spread_by<T: Data>(&mut self, edge: EdgeIndex, partitioner: Partitioner<T>) {
+        self.rules.insert(edge, Box::new(partitioner));
+    }
+
     /// The gate of input number `input`: all edges into it together.
     pub fn input_gate<T: Data>(&mut self, input: u32) -> TaskResult<InputGate<T>> {
         let graph = self.graph.clone();
         let subtask = self.info.subtask();
         let mut channels: Vec<(ChannelId, bool)> = Vec::new();
+        let (mut origins, mut edges, mut groups) = (Vec::new(), Vec::new(), None);
         for (index, edge) in graph.inputs_of(self.info.vertex).filter(|(_, edge)| edge.target_input == input) {
+            let identity = Arc::new(identity(&graph, edge)?);
+            let rule = self.rules.remove(&index).and_then(|rule| rule.downcast::<Partitioner<T>>().ok());
+            edges.push((identity.clone(), rule.map(|rule| *rule)));
             let deployed = self.deployed(index)?;
+            groups = Some(router(deployed, self.info.parallelism)?);
             let producers = deployed.producers.len() as u32;
             for producer in topology::producers_of(edge.ship, subtask, producers, self.info.parallelism) {
                 let peer = peer(&deployed.producers, producer)?;
@@ -82,12 +105,23 @@ impl TaskWiring {
                 let own = (self.info.attempt.subtask, self.info.attempt.attempt);
                 let id = ChannelId { edge: index, producer: (SubtaskIndex(producer), peer.attempt), consumer: own };
                 channels.push((id, local));
+                origins.push(Origin { edge: identity.clone(), from: SubtaskIndex(producer) });
             }
         }
         if channels.is_empty() {
             return Err(Box::new(Failure::internal(format!("input {input} of {} has no edge", self.info.task_name))));
         }
-        let gate = InputGate::new(channels.len(), self.info.clone());
+        let (snapshots, head) = (&self.info.snapshots, edges.first().map(|(edge, _)| edge.consumer));
+        let segments = head.map(|head| snapshots.take_in_flight(head, input)).unwrap_or_default();
+        let Some(router) = groups else { return Err(Box::new(Failure::internal("an input has no key groups"))) };
+        let claims = Claims {
+            edges,
+            subtask: self.info.attempt.subtask,
+            parallelism: self.info.parallelism,
+            router,
+            ignore_unclaimed: snapshots.ignores_unclaimed(),
+        };
+        let gate = InputGate::wired(origins, segments, claims, self.info.clone())?;
         for (number, (id, local)) in (0..).zip(channels) {
             if local {
                 self.exchange.offer_local(id, &gate, number);
@@ -99,9 +133,23 @@ impl TaskWiring {
         Ok(gate)
     }
 
+    /// What was under way to `operator` where the task starts from a snapshot, if that is within a chain now: else its gate has it.
+    ///
+    /// # Errors
+    /// When it belongs elsewhere, or cannot be decoded.
+    pub fn chained_in_flight<T: Data>(&self, operator: OperatorId) -> TaskResult<Vec<Batch<T>>> {
+        let vertex = self.graph.vertex(self.info.vertex);
+        if vertex.and_then(|vertex| vertex.operators.first()).is_none_or(|head| head.id == operator) {
+            return Ok(Vec::new());
+        }
+        let segments = self.info.snapshots.take_in_flight(operator, 0);
+        within_chain(segments, self.info.attempt.subtask, self.info.parallelism)
+    }
+
     /// The writer of an edge out of this task.
     pub fn writer<T: Data>(&mut self, edge: EdgeIndex, partitioner: Partitioner<T>) -> TaskResult<Box<dyn Output<T>>> {
-        let JobEdge { ship, .. } = *self.edge(edge)?;
+        let spec = self.edge(edge)?;
+        let (ship, identity) = (spec.ship, Arc::new(identity(&self.graph, spec)?));
         let deployed = self.deployed(edge)?;
         let subtask = self.info.subtask();
         let consumers = deployed.consumers.len() as u32;
@@ -118,7 +166,8 @@ impl TaskWiring {
             });
         }
         let router = router(deployed, consumers)?;
-        Ok(Box::new(ChannelWriter::new(targets, partitioner, router, self.info.clone())))
+        let writer = ChannelWriter::new(targets, partitioner, router, self.info.clone());
+        Ok(Box::new(writer.overtaken(Exit { edge: identity, consumers })))
     }
 
     /// Splits for a source of this task. Once per task.
@@ -142,6 +191,20 @@ impl TaskWiring {
         let location = self.deployment.processes.get(peer.process as usize);
         Ok(location.ok_or_else(|| Failure::internal("a peer's process is not in the deployment"))?)
     }
+}
+
+/// An edge, as snapshots know it.
+fn identity(graph: &JobGraph, edge: &JobEdge) -> TaskResult<Edge> {
+    let unknown = |what: &str| Failure::internal(format!("{what} of an edge is not in the job graph"));
+    let operators = |vertex| graph.vertex(vertex).map(|vertex| &vertex.operators[..]).unwrap_or_default();
+    let producer = operators(edge.source).iter().find(|operator| operator.node == edge.source_node);
+    Ok(Edge {
+        producer: producer.ok_or_else(|| unknown("the producing operator"))?.id,
+        side_output: edge.side_output.clone(),
+        consumer: operators(edge.target).first().ok_or_else(|| unknown("the consuming operator"))?.id,
+        input: edge.target_input,
+        ship: edge.ship,
+    })
 }
 
 fn peer(peers: &[Peer], subtask: u32) -> TaskResult<Peer> {

@@ -15,7 +15,10 @@ use crate::error::Error;
 
 impl Directory {
     /// Makes this directory and those around it, durably; elsewhere than on local disks there are none to make.
-    pub(crate) async fn make(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub async fn make(&self) -> Result<(), Error> {
         self.with_local("making directory", |path| {
             let missing: Vec<PathBuf> =
                 path.ancestors().take_while(|ancestor| !ancestor.exists()).map(Path::to_owned).collect();
@@ -33,7 +36,10 @@ impl Directory {
     }
 
     /// Removes what writers that died left in a directory in this one, of files whose names are `unwanted`.
-    pub(crate) async fn remove_leftovers(
+    ///
+    /// # Errors
+    /// When a local directory cannot be read, or a file in it not be removed.
+    pub async fn remove_leftovers(
         &self,
         name: &str,
         unwanted: impl Fn(&str) -> bool + Send + 'static,

@@ -14,7 +14,8 @@ use crate::error::Error;
 const WAITS_MS: [u64; 4] = [0, 50, 250, 1000];
 
 /// What came of a conditional create.
-pub(crate) enum Created {
+#[derive(Debug)]
+pub enum Created {
     /// It is there, and it is ours.
     Ours,
     /// Something else is there.
@@ -23,8 +24,10 @@ pub(crate) enum Created {
 
 /// A file by its path in the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Object {
+pub struct Object {
+    /// The path.
     pub path: String,
+    /// How long it is.
     pub bytes: u64,
 }
 
@@ -35,11 +38,11 @@ impl Directory {
 
     /// The path in the store.
     pub(crate) fn object(&self, path: &str) -> Path {
-        path.split('/').fold(self.prefix.clone(), |prefix, name| prefix.join(name))
+        path.split('/').filter(|name| !name.is_empty()).fold(self.prefix.clone(), |prefix, name| prefix.join(name))
     }
 
     /// A path for messages.
-    pub(crate) fn shown(&self, path: &str) -> String {
+    pub fn shown(&self, path: &str) -> String {
         format!("{}/{path}", self.location)
     }
 
@@ -48,7 +51,10 @@ impl Directory {
     }
 
     /// Reads a whole object; nothing if there is none.
-    pub(crate) async fn get(&self, path: &str, bytes_max: u64) -> Result<Option<Bytes>, Error> {
+    ///
+    /// # Errors
+    /// When the store fails, or the object has more than `bytes_max` bytes.
+    pub async fn get(&self, path: &str, bytes_max: u64) -> Result<Option<Bytes>, Error> {
         let failed = |error: &_| self.failed("reading", path, error);
         let found = match self.store.get_opts(&self.object(path), GetOptions::default()).await {
             Ok(found) => found,
@@ -67,7 +73,7 @@ impl Directory {
     ///
     /// # Errors
     /// Tell whether something may have been created all the same.
-    pub(crate) async fn create(&self, path: &str, content: Bytes) -> Result<Created, CreateError> {
+    pub async fn create(&self, path: &str, content: Bytes) -> Result<Created, CreateError> {
         let mut last = None;
         let object = self.object(path);
         for wait in WAITS_MS {
@@ -95,7 +101,10 @@ impl Directory {
     }
 
     /// Deletes objects, of which some may be gone already.
-    pub(crate) async fn delete(&self, paths: Vec<String>) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// The first; the others are deleted all the same.
+    pub async fn delete(&self, paths: Vec<String>) -> Result<(), Error> {
         let objects: Vec<_> = paths.iter().map(|path| Ok(self.object(path))).collect();
         let mut deleted = self.store.delete_stream(stream::iter(objects).boxed());
         let mut first = None;
@@ -115,8 +124,11 @@ impl Directory {
         Ok(listed.common_prefixes.iter().filter_map(Path::filename).map(str::to_owned).collect())
     }
 
-    /// All objects under a directory in this one.
-    pub(crate) async fn list(&self, name: &str) -> Result<Vec<Object>, Error> {
+    /// All objects under a directory in this one, in no order.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(&self, name: &str) -> Result<Vec<Object>, Error> {
         let prefix = self.object(name);
         let skipped = self.prefix.as_ref().len() + usize::from(!self.prefix.is_root());
         let listed = self.store.list(Some(&prefix)).map_ok(|meta| Object {
@@ -128,7 +140,8 @@ impl Directory {
 }
 
 /// Why it is not known that an object was created.
-pub(crate) enum CreateError {
+#[derive(Debug)]
+pub enum CreateError {
     /// It was not, and will not be.
     NotCreated(Error),
     /// It may have been, or may still be.

@@ -38,7 +38,7 @@ pub(super) fn open(location: &str, options: &S3Options) -> Result<(Arc<dyn Objec
     if let Some(key) = secret_key {
         builder = builder.with_secret_access_key(key);
     }
-    if let Some(path_style) = path_style {
+    if let Some(path_style) = path_style.or(endpoint.as_ref().map(|_| true)) {
         builder = builder.with_virtual_hosted_style_request(!path_style);
     }
     let store = builder.build().map_err(|error| refused(error.to_string()))?;

@@ -17,6 +17,8 @@ use crate::{directory::Directory, error::Error, manifest::StateFile};
 const END_BYTES: u64 = 64 << 10;
 /// Chunks that lie side by side are read together up to so many bytes.
 const READ_BYTES: u64 = 8 << 20;
+/// What lies between two chunks is read with them up to so many bytes: that is quicker than another request.
+const GAP_BYTES_MAX: u64 = 256 << 10;
 /// Reads under way.
 const READS_MAX: usize = 2;
 
@@ -77,8 +79,7 @@ impl StateFileReader {
         })
     }
 
-    /// Reads [`chunks`](Self::chunks) with their payloads, a little ahead of whoever takes them. What lies between them is
-    /// not read. Each payload is whole, or there is an error in its place.
+    /// Reads [`chunks`](Self::chunks) with their payloads, a little ahead of whoever takes them. Each payload is whole, or there is an error in its place.
     pub fn read(
         &self,
         section: SectionIndex,
@@ -135,10 +136,11 @@ impl StateFileReader {
     }
 }
 
-/// Whether a chunk is read together with those before it.
+/// Whether a chunk is read together with those before it. Groups lie scattered over a file, so who wants some of them wants every
+/// other chunk.
 fn joins(run: &[Chunk], chunk: &Chunk) -> bool {
     let Range { start, end } = span(run);
-    end == chunk.offset && chunk.end() - start <= READ_BYTES
+    chunk.offset.checked_sub(end).is_some_and(|gap| gap <= GAP_BYTES_MAX) && chunk.end() - start <= READ_BYTES
 }
 
 fn span(run: &[Chunk]) -> Range<u64> {

@@ -108,6 +108,8 @@ fn check_vertices(manifest: &Manifest) -> Result<Known<'_>, ManifestError> {
         for (index, subtask) in vertex.subtasks.iter().enumerate() {
             let field = format_args!("vertices[{at}].subtasks[{index}].files");
             check_files(field, manifest.kind, &subtask.files, &mut files)?;
+            let field = format_args!("vertices[{at}].subtasks[{index}].in_flight");
+            check_files(field, manifest.kind, &subtask.in_flight, &mut files)?;
         }
     }
     for (at, vertex) in manifest.vertices.iter().enumerate() {

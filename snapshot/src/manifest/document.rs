@@ -1,8 +1,8 @@
 //! The document in a place of a job's log: `_metadata`.
 //!
 //! ```json
-//! {"format":"flott.checkpoint","version":2,"engine":"0.1.0","checksum":"<64 hex digits>","manifest":{…}}
-//! {"format":"flott.checkpoint","version":2,"engine":"0.1.0","checksum":"<64 hex digits>","claim":{…}}
+//! {"format":"flott.checkpoint","version":3,"engine":"0.1.0","checksum":"<64 hex digits>","manifest":{…}}
+//! {"format":"flott.checkpoint","version":3,"engine":"0.1.0","checksum":"<64 hex digits>","claim":{…}}
 //! ```
 //!
 //! `checksum` is the BLAKE3 of the very bytes of the last value, from its first brace to its last, as in the document of
@@ -13,6 +13,7 @@
 //! |---|---|
 //! | 1 | what readers had left of their splits is among the splits of the source |
 //! | 2 | it is with the readers, and subtasks that have finished have their results with them |
+//! | 3 | subtasks may have records with them that barriers have overtaken |
 
 use std::borrow::Cow;
 
@@ -31,7 +32,7 @@ use super::{
 /// What `format` says.
 pub const FORMAT: &str = "flott.checkpoint";
 /// What `version` says: the version of the format that is written.
-pub const VERSION: u64 = 2;
+pub const VERSION: u64 = 3;
 /// The oldest version that is read.
 pub const OLDEST_VERSION: u64 = 1;
 /// Size above which a document is refused unread, in bytes.

@@ -26,6 +26,10 @@ pub struct Plan {
     pub workers: Workers,
     /// From one checkpoint to the next, in milliseconds.
     pub interval_ms: u64,
+    /// Whether barriers overtake records, and after how many milliseconds.
+    pub unaligned: Option<u64>,
+    /// Whether it is as seeds were before there were other parallelisms and barriers that overtake.
+    pub is_plain: bool,
     /// What happens, in order of time.
     pub steps: Vec<Step>,
 }
@@ -99,6 +103,16 @@ pub enum Disturbance {
         /// Of the next job.
         parallelism: u64,
     },
+    /// Another parallelism is asked for.
+    Rescale {
+        /// Which.
+        parallelism: u64,
+    },
+    /// From now on the job goes after the slots there are.
+    Bound {
+        /// At most so many subtasks.
+        upper: u64,
+    },
     /// There is no room where checkpoints are written.
     FillStore {
         /// Until there is.
@@ -123,6 +137,27 @@ pub struct Target {
 impl Plan {
     /// The plan of a seed.
     pub fn new(seed: u64) -> Self {
+        let mut plan = Self { is_plain: false, ..Self::plain(seed) };
+        let mut random = Random::new(seed ^ 0x0072_6573_6361_6c65);
+        if random.per_mille(300) {
+            plan.unaligned = Some(if random.per_mille(500) { 0 } else { random.within(10..=200) });
+        }
+        if random.per_mille(250) {
+            let at_ms = random.within(200..=4_000);
+            plan.steps.push(Step { at_ms, what: Disturbance::Bound { upper: random.within(2..=4) } });
+        }
+        if random.per_mille(500) {
+            for _ in 0..random.within(1..=4) {
+                let at_ms = random.within(300..=UNTIL_MS);
+                plan.steps.push(Step { at_ms, what: Disturbance::Rescale { parallelism: random.within(1..=4) } });
+            }
+        }
+        plan.steps.sort_by_key(|step| step.at_ms);
+        plan
+    }
+
+    /// The same without other parallelisms, and without barriers that overtake: what seeds were at first.
+    pub fn plain(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x0063_6861_6f73);
         // In turn, so that few seeds in a row have all of them.
         let program = Program::ALL[(seed % Program::ALL.len() as u64) as usize];
@@ -130,7 +165,8 @@ impl Plan {
         let (parallelism, slots) = (random.within(2..=3), random.within(1..=2));
         let interval_ms = random.within(80..=400);
         let steps = steps(&mut random);
-        Self { seed, program, parallelism, slots, workers, interval_ms, steps }
+        let (unaligned, is_plain) = (None, true);
+        Self { seed, program, parallelism, slots, workers, interval_ms, unaligned, is_plain, steps }
     }
 
     /// Whether checkpoints cannot be written at some time.
@@ -190,7 +226,7 @@ fn silence(random: &mut Random) -> u64 {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, program, parallelism, slots, workers, interval_ms, steps } = self;
+        let Self { seed, program, parallelism, slots, workers, interval_ms, unaligned, is_plain, steps } = self;
         let (name, workers) = (
             program.name(),
             match workers {
@@ -202,6 +238,12 @@ impl fmt::Display for Plan {
             f,
             "seed {seed}: {name} -p {parallelism}, {slots} slots each, {workers}, a checkpoint every {interval_ms} ms"
         )?;
+        if *is_plain {
+            f.write_str(", plain")?;
+        }
+        if let Some(timeout_ms) = unaligned {
+            write!(f, ", unaligned after {timeout_ms} ms")?;
+        }
         steps.iter().try_for_each(|Step { at_ms, what }| write!(f, "\n  {at_ms:>6} ms  {what}"))
     }
 }
@@ -216,6 +258,8 @@ impl fmt::Display for Disturbance {
             Self::Freeze { target, for_ms } => write!(f, "freeze {target} for {for_ms} ms"),
             Self::Savepoint => f.write_str("savepoint"),
             Self::Stop { parallelism } => write!(f, "stop with a savepoint, go on with -p {parallelism}"),
+            Self::Rescale { parallelism } => write!(f, "rescale to {parallelism}"),
+            Self::Bound { upper } => write!(f, "between 1 and {upper} subtasks"),
             Self::FillStore { for_ms } => write!(f, "no room for checkpoints for {for_ms} ms"),
             Self::BlockStore { for_ms } => write!(f, "no directory for checkpoints for {for_ms} ms"),
         }
@@ -261,6 +305,9 @@ mod tests {
             "freeze JobProcess",
             "savepoint\n",
             "stop with",
+            "rescale to",
+            "between 1 and",
+            "unaligned after 0 ms",
             "no room",
             "no directory",
         ];

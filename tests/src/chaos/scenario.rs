@@ -110,10 +110,17 @@ fn configuration(plan: &Plan, store: &Store) -> String {
          restart-strategy.fixed-delay.delay: 50 ms\n\
          execution.checkpointing.dir: {}\n\
          execution.checkpointing.timeout: 8 s\n\
-         execution.checkpointing.interval: {} ms",
+         execution.checkpointing.interval: {} ms\n\
+         execution.checkpointing.unaligned.enabled: {}\n\
+         execution.checkpointing.aligned-checkpoint-timeout: {} ms\n\
+         jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling: 500 ms\n\
+         jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout: 300 ms\n\
+         jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout: 300 ms",
         plan.slots,
         store.checkpoints().display(),
-        plan.interval_ms
+        plan.interval_ms,
+        plan.unaligned.is_some(),
+        plan.unaligned.unwrap_or_default(),
     )
 }
 
@@ -325,7 +332,7 @@ impl<'a> Scenario<'a> {
 impl Drop for Scenario<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}\nreplay: {}", self.describe(), replay(self.plan.seed));
+            eprintln!("{}\nreplay: {}", self.describe(), replay(self.plan));
         }
     }
 }

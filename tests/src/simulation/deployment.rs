@@ -50,6 +50,7 @@ pub fn deploy_10k() -> Result<Deployed, String> {
         parallelism_max: 5000,
         // Longer than the measurement.
         work_ms_max: 1 << 40,
+        reactive: false,
         faults: Faults::default(),
     };
     let (subtasks, workers) = (plan.slots_max(), plan.machines);

@@ -8,7 +8,7 @@ use flott_core::{
     resource::ResourceProfile,
 };
 use flott_jobmaster::{
-    JobSpec, Millis, Timeouts,
+    Adaptive, JobSpec, Millis, Timeouts,
     testing::{TestGraph, spec_of},
 };
 
@@ -47,6 +47,7 @@ pub fn draw(plan: &Plan, random: &mut Random, now: u64) -> (JobSpec, Profile) {
         // Many small jobs and few large ones.
         let width = random.within(1..=u64::from(widest));
         let parallelism = Parallelism::Fixed(random.within(1..=width) as u32);
+        let parallelism = if plan.reactive && random.per_mille(700) { Parallelism::Default } else { parallelism };
         graph = graph.vertex_in("default", ResourceProfile::ANY, &name, parallelism, kind);
         if let Some(before) = before.filter(|_| !random.per_mille(100)) {
             let exchange = if random.per_mille(250) { Exchange::Blocking } else { Exchange::Pipelined };
@@ -66,5 +67,14 @@ pub fn draw(plan: &Plan, random: &mut Random, now: u64) -> (JobSpec, Profile) {
     spec.seed = random.next();
     // Starvation is to be seen, not to be ended by a timeout.
     spec.timeouts = Timeouts { slot_request: 24 * 3_600_000, ..Timeouts::default() };
+    if plan.reactive {
+        spec.default_parallelism = random.within(1..=u64::from(widest)) as u32;
+        spec.adaptive = Adaptive {
+            reactive: true,
+            cooldown: random.within(0..=3_000),
+            executing_stabilization: random.within(0..=3_000),
+            submission_stabilization: random.within(0..=3_000),
+        };
+    }
     (spec, Profile { work_ms_max: plan.work_ms_max, sinks, is_patient })
 }

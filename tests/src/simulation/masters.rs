@@ -93,18 +93,24 @@ impl World {
         for action in actions {
             match action {
                 Action::Declare(needs) => {
-                    declaration =
-                        Declaration::new(id, epoch, needs.slots).idle(needs.idle).reconciling(needs.reconciling)
+                    declaration = Declaration::new(id, epoch, needs.slots)
+                        .wishing(needs.wishes.wished, needs.wishes.welcome)
+                        .useful_from(needs.useful_min)
+                        .idle(needs.idle)
+                        .reconciling(needs.reconciling);
                 }
                 Action::Send { worker, message } => {
                     self.send_to_worker(&worker, ToWorker::Job { job: id, epoch, message });
                 }
                 Action::WakeAt(Some(at)) => self.at(at.0.max(self.now), Happening::MasterWake(id, at.0)),
+                Action::PersistScale(_) => {
+                    let delay = self.random.within(1..=50);
+                    self.at(self.now + delay, Happening::ScalePersisted(id));
+                }
                 // Nobody asks for snapshots or another parallelism here.
                 Action::WakeAt(None)
                 | Action::StatusChanged(_)
                 | Action::SnapshotAnswered { .. }
-                | Action::PersistScale(_)
                 | Action::RescaleAnswered { .. } => {}
                 Action::PersistCommit(_) => {
                     let delay = self.random.within(1..=50);

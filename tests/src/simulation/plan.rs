@@ -21,6 +21,8 @@ pub struct Plan {
     pub parallelism_max: u32,
     /// Longest time that a task runs, in milliseconds.
     pub work_ms_max: u64,
+    /// Whether jobs go after the slots there are.
+    pub reactive: bool,
     /// What goes wrong.
     pub faults: Faults,
 }
@@ -68,6 +70,7 @@ impl Plan {
             arrivals_ms: 40_000,
             parallelism_max: 2000,
             work_ms_max: 20_000,
+            reactive: false,
             faults: Faults {
                 until_ms: 50_000,
                 machine_every_ms: random.within(300..=3000),
@@ -97,6 +100,7 @@ impl Plan {
             arrivals_ms: 30_000,
             parallelism_max: 8,
             work_ms_max: 15_000,
+            reactive: false,
             faults: Faults {
                 until_ms: 60_000,
                 machine_every_ms: random.within(1000..=20_000),
@@ -112,6 +116,11 @@ impl Plan {
                 overtaken: 100,
             },
         }
+    }
+
+    /// The same, with jobs that go after the slots there are.
+    pub fn reactive(seed: u64) -> Self {
+        Self { reactive: true, ..Self::small(seed) }
     }
 
     /// Slots that there are, or can be.

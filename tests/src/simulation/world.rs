@@ -43,6 +43,7 @@ pub(super) enum Happening {
     MasterWake(JobId, u64),
     Persisted(JobId),
     CheckpointStored(JobId, CheckpointId),
+    ScalePersisted(JobId),
     ManagerTick,
     Dial(WorkerKey),
     FromWorker(u64, Box<Wire<Opening, FromWorker>>),
@@ -75,6 +76,8 @@ pub struct Summary {
     pub canceled: u32,
     /// Workers that the slot manager gave up or released.
     pub workers_lost: u64,
+    /// Scales that jobs have reached by themselves, as they were made durable.
+    pub scales: u64,
 }
 
 /// A control plane with everything around it.
@@ -235,6 +238,10 @@ impl World {
             Happening::Persisted(job) => self.master(job, MasterEvent::CommitPersisted(Ok(()))),
             Happening::CheckpointStored(job, checkpoint) => {
                 self.master(job, MasterEvent::CheckpointStored { checkpoint, result: Ok(()) });
+            }
+            Happening::ScalePersisted(job) => {
+                self.summary.scales += 1;
+                self.master(job, MasterEvent::ScalePersisted(Ok(())));
             }
             Happening::ManagerTick => self.tick_manager(),
             Happening::Dial(worker) => self.dial(&worker),

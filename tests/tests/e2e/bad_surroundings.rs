@@ -30,7 +30,7 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
     let value = ["session", "start", "-D", "taskmanager.numberOfTaskSlots=many"];
     sandbox.flott(value).refused(1, &["taskmanager.numberOfTaskSlots", "many"]);
     sandbox.flott(["session", "start", "-D", "novalue"]).refused(1, &["novalue"]);
-    sandbox.flott(["session", "start", "-D", "state.backend.type=rocksdb"]).refused(1, &["state.backend.type"]);
+    sandbox.flott(["session", "start", "-D", "state.backend.type=forst"]).refused(1, &["state.backend.type"]);
 
     sandbox.configure("rest.prot: 1");
     sandbox.flott(["session", "start"]).refused(1, &["rest.prot", "rest.port"]);

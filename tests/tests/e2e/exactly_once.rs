@@ -8,6 +8,7 @@ use std::{
 };
 
 use flott_tests::{
+    checkpoints::{PATIENCE, checkpoints, until_checkpoint},
     disk::exchange,
     program::{check_output, check_partitioned_output, test_program},
     sandbox::{
@@ -19,29 +20,6 @@ use flott_tests::{
 const RECORDS: u64 = 200_000;
 const SPLITS: u64 = 2_000;
 const KEYS: u64 = 50;
-/// How long a checkpoint may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Numbers of the checkpoints that are complete.
-fn checkpoints(directory: &Path) -> Vec<u64> {
-    let jobs = fs::read_dir(directory).into_iter().flatten().flatten();
-    let entries = jobs.flat_map(|job| fs::read_dir(job.path()).into_iter().flatten().flatten());
-    let is_manifest =
-        |path: &Path| fs::read_to_string(path.join("_metadata")).is_ok_and(|text| text.contains("\"manifest\":"));
-    let number = |path: &Path| path.file_name()?.to_str()?.strip_prefix("chk-")?.parse().ok();
-    entries.map(|entry| entry.path()).filter(|path| is_manifest(path)).filter_map(|path| number(&path)).collect()
-}
-
-/// Waits for a checkpoint that has begun after this was called.
-fn until_checkpoint(directory: &Path) {
-    let newest = || checkpoints(directory).into_iter().max().unwrap_or_default();
-    let (before, began) = (newest(), Instant::now());
-    // The next one may have begun before.
-    while newest() < before + 2 {
-        assert!(began.elapsed() < PATIENCE, "no checkpoint after {before} for {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 struct Run<'a> {
     sandbox: &'a Sandbox,

@@ -7,6 +7,7 @@
 //! - `rest`: the endpoint
 //! - `savepoints`: savepoints and checkpoints that are asked for
 //! - `rescale`: running jobs that get another parallelism
+//! - `standby`: several JobManagers, of which one leads
 //! - `state_kept`: what jobs remember when they go on from a savepoint or checkpoint
 //! - `taken_up`: jobs that go on from a checkpoint or savepoint
 //! - `chaos`: processes that are killed and stopped by plans
@@ -16,8 +17,10 @@
 //! - `bad_graphs`: job graphs that must be refused
 //! - `bad_surroundings`: inputs, outputs, ports and settings that do not serve
 //! - `exactly_once`: what checkpoints save when processes are killed
+//! - `supervised`: JobManagers of one job that somebody starts again
 //! - `takeover`: JobManagers that are killed, and the next ones
 //! - `torn`: control connections that tear
+//! - `unaligned`: checkpoints of jobs that are stuck
 //! - `workers`: TaskManagers that come by themselves, and jobs that wait for them
 
 mod bad_graphs;
@@ -30,11 +33,15 @@ mod failures;
 mod isolation;
 mod per_job;
 mod programs;
+mod reactive;
 mod rescale;
 mod rest;
 mod savepoints;
+mod standby;
 mod state_kept;
+mod supervised;
 mod taken_up;
 mod takeover;
 mod torn;
+mod unaligned;
 mod workers;

@@ -252,3 +252,27 @@ fn what_a_checkpoint_holds_is_visible_when_the_job_is_cancelled() {
     assert_eq!(run_plain_from(&sandbox, &session, taken["location"].as_str().unwrap()), all);
     session.stop();
 }
+
+#[test]
+fn state_is_shown_as_data() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let job = CountJob::start(&sandbox);
+    let savepoint = |name: &str| {
+        let dir = sandbox.at(name);
+        sandbox.flott(["savepoint", "-m", job.session.address(), &job.job, &dir]).success();
+        fs::read_dir(dir).unwrap().next().unwrap().unwrap().path().to_str().unwrap().to_owned()
+    };
+    let (first, second) = (savepoint("first"), savepoint("second"));
+    let listed = sandbox.flott(["state", "ls", &first]).success().out;
+    assert!(listed.contains("u64 -> u64"), "{listed}");
+    let lines = sandbox.flott(["state", "cat", "--operator", "counts", &first]).success().out;
+    let entries: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(entries.len() as u64, KEYS);
+    assert_eq!(entries.iter().map(|entry| entry["value"].as_u64().unwrap()).sum::<u64>(), RECORDS / 2);
+    assert_eq!(sandbox.flott(["state", "diff", &first, &second]).success().out, "no difference\n");
+    let missing = sandbox.flott(["state", "cat", "--state", "visits", &first]);
+    assert!(missing.err.contains("holds no such state; `flott state ls` lists what it holds"), "{}", missing.err);
+    let missing = sandbox.flott(["state", "ls", &sandbox.at("nowhere")]);
+    assert!(missing.err.contains(&sandbox.at("nowhere")), "{}", missing.err);
+    job.session.stop();
+}

@@ -6,6 +6,7 @@ use flott_tests::{
     book::nothing_hidden_in,
     eventually::{PATIENCE, eventually},
     program::{check_output, test_program},
+    rest::Rest,
     sandbox::{
         Sandbox, Session,
         processes::{Process, Role},
@@ -27,7 +28,7 @@ fn replace<'a>(sandbox: &'a Sandbox, session: Session<'a>, alone: Duration) -> S
 }
 
 /// The numbers of all current attempts.
-fn attempts(session: &Session<'_>, job: &str) -> Vec<u64> {
+pub fn attempts(session: &Rest, job: &str) -> Vec<u64> {
     let vertices = session.get(&format!("/jobs/{job}"))["vertices"].as_array().cloned().unwrap_or_default();
     let of_vertex = |vertex: &serde_json::Value| {
         let id = vertex["id"].as_str().unwrap_or_default().to_owned();

@@ -55,7 +55,7 @@ fn a_task_manager_that_comes_by_itself_is_what_a_waiting_job_waits_for() {
 
     // Whoever is attached is told too.
     let mut attached = sandbox.start_flott(["run", "-m", session.address(), &test_program(), "b"]);
-    attached.until_printed("waiting for 1 slots");
+    attached.until_printed("waiting for 1 slot ");
     attached.until_printed("no TaskManager is registered");
 
     let slots = ["-D", "taskmanager.numberOfTaskSlots=2", "-D", "taskmanager.resource-id=by-hand"];

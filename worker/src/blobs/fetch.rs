@@ -43,6 +43,7 @@ async fn fetch_once(cache: &BlobCache, digest: Digest, source: &Source) -> Resul
     let client = match cache.client.get() {
         Some(client) => client,
         None => {
+            flott_rpc::tls::provide();
             let client =
                 reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(SILENCE_MAX).build()?;
             cache.client.get_or_init(|| client)

@@ -3,6 +3,7 @@
 //! | variable | from |
 //! |---|---|
 //! | those in [`INHERITED`] | the TaskManager's own environment, where set |
+//! | those in [`OF_AWS`], with which a job reaches the store of its checkpoints | the same |
 //! | the mark of the TaskManager | the backend that started it |
 //! | `TMPDIR` | the process's own directory, which goes with it |
 //! | what is set as `containerized.taskmanager.env.<NAME>` | the job's configuration |
@@ -15,6 +16,23 @@ use std::{collections::BTreeMap, ffi::OsString, path::Path};
 use flott_core::message::{JobSetup, environment};
 
 const INHERITED: [&str; 8] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "RUST_BACKTRACE", "RUST_LOG"];
+const OF_AWS: [&str; 15] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_ALLOW_HTTP",
+    "AWS_CA_BUNDLE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_REGION",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+];
 const CONFIGURED_PREFIX: &str = "containerized.taskmanager.env.";
 const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -28,7 +46,7 @@ pub(super) fn environment(
 ) -> Vec<(OsString, OsString)> {
     let mut variables: BTreeMap<OsString, OsString> = BTreeMap::new();
     variables.insert("PATH".into(), PATH_DEFAULT.into());
-    for name in INHERITED.into_iter().chain([environment::WORKER_MARK]) {
+    for name in INHERITED.into_iter().chain(OF_AWS).chain([environment::WORKER_MARK]) {
         if let Some(value) = own(name) {
             variables.insert(name.into(), value);
         }
@@ -63,13 +81,15 @@ mod tests {
         setup.configuration.insert("containerized.taskmanager.env.LEVEL".into(), "9".into());
         setup.configuration.insert("containerized.taskmanager.env.FLOTT_MODE".into(), "run".into());
         setup.configuration.insert("containerized.taskmanager.env.A=B".into(), "x".into());
-        let own = |name: &str| (name != "LC_ALL").then(|| OsString::from(format!("own {name}")));
+        let is_set = |name: &str| name != "LC_ALL" && (!name.starts_with("AWS_") || name == "AWS_REGION");
+        let own = |name: &str| is_set(name).then(|| OsString::from(format!("own {name}")));
         let variables = environment(&setup, "/d".as_ref(), "/d/s".as_ref(), "/d/f".as_ref(), own);
         let text: Vec<String> =
             variables.iter().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect();
         assert_eq!(
             text,
             [
+                "AWS_REGION=own AWS_REGION",
                 "FLOTT_HOST_SETUP=/d/f",
                 "FLOTT_HOST_SOCKET=/d/s",
                 "FLOTT_MODE=host",

@@ -17,7 +17,7 @@ use std::{
 
 use flott_core::{
     failure::Failure,
-    id::{AttemptId, CheckpointId, Digest, JobSecret, ProcessId},
+    id::{AllocationId, AttemptId, CheckpointId, Digest, JobSecret, ProcessId},
     journal::Journal,
     message::{Found, HostToJob, JobSetup, JobToHost, ProcessLocation},
     units,
@@ -93,14 +93,15 @@ impl Process {
         }
     }
 
-    /// What the next JobMaster is to know of it, if it runs.
-    pub(super) fn found(&self) -> Option<Found> {
+    /// What the next JobMaster is to know of it, if it runs, and of the job's slots.
+    pub(super) fn found(&self, slots: Vec<AllocationId>) -> Option<Found> {
         let Self::Running { life, location, journal, .. } = self else { return None };
         Some(Found {
             location: location.clone(),
             secret: life.secret,
             configuration: life.configuration,
             tasks: journal.found(),
+            slots,
         })
     }
 

@@ -85,7 +85,12 @@ fn ended(attempt: AttemptId) -> HostToJob {
 }
 
 fn deploy() -> JobToHost {
-    JobToHost::Deploy(Box::new(Deployment { tasks: Vec::new(), edges: Vec::new(), processes: Vec::new() }))
+    JobToHost::Deploy(Box::new(Deployment {
+        epoch: JobMasterEpoch(1),
+        tasks: Vec::new(),
+        edges: Vec::new(),
+        processes: Vec::new(),
+    }))
 }
 
 /// A TaskManager on a clock of its own.
@@ -403,6 +408,7 @@ fn stop_waits_for_every_process() {
         worker.on(Event::Stop { reason: "asked".into() }),
         [freed(1), Action::End { process, how: Ending::Terminate }]
     );
+    assert_eq!(worker.host(process, deploy()), [], "who speaks to it hears of the leave");
     assert!(matches!(
         &worker.on(Event::Allocate(grant(0, 3, 2, 1)))[..],
         [Action::Send(FromWorker::SlotRefused { .. })]

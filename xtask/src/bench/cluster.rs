@@ -34,8 +34,10 @@ pub struct Shape {
 /// A running cluster. Dropped, it ends with all that belongs to it.
 pub struct Cluster {
     jobmanager: Daemon,
-    workers: Vec<Daemon>,
+    /// The workers, those that were killed included, and slots of each.
+    workers: (Vec<Daemon>, u32),
     client: Client,
+    settings: Vec<String>,
     // Goes last: the daemons write into it.
     folder: tempfile::TempDir,
 }
@@ -43,35 +45,66 @@ pub struct Cluster {
 impl Cluster {
     /// Starts it, and waits until all workers have registered.
     pub fn start(binaries: &Binaries, shape: Shape) -> anyhow::Result<Self> {
+        Self::start_with(binaries, shape, &[])
+    }
+
+    /// The same with settings, as `key=value`, for all its processes.
+    pub fn start_with(binaries: &Binaries, shape: Shape, settings: &[&str]) -> anyhow::Result<Self> {
         let folder = state_folder()?;
-        let jobmanager = Daemon::start(
-            jobmanager(binaries, folder.path(), &["cluster.backend=standalone"]),
-            folder.path(),
-            "jobmanager",
-        )?;
-        let mut cluster =
-            Self { client: first_answer(&jobmanager, folder.path())?, jobmanager, workers: Vec::new(), folder };
-        for number in 1..=shape.workers {
-            let worker = cluster.worker(binaries, number, shape.slots)?;
-            cluster.workers.push(worker);
+        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let jobmanager = jobmanager_of(binaries, folder.path(), 0, &settings)?;
+        let client = first_answer(&jobmanager, folder.path())?;
+        let workers = (Vec::new(), shape.slots);
+        let mut cluster = Self { jobmanager, workers, client, settings, folder };
+        for _ in 0..shape.workers {
+            cluster.add_worker(binaries)?;
         }
         cluster.all_registered()?;
         Ok(cluster)
     }
 
-    fn worker(&self, binaries: &Binaries, number: u32, slots: u32) -> anyhow::Result<Daemon> {
+    /// Starts one more worker; it has not registered yet.
+    pub fn add_worker(&mut self, binaries: &Binaries) -> anyhow::Result<()> {
+        let number = self.workers.0.len() + 1;
+        let worker = self.worker(binaries, number, self.workers.1)?;
+        self.workers.0.push(worker);
+        Ok(())
+    }
+
+    fn worker(&self, binaries: &Binaries, number: usize, slots: u32) -> anyhow::Result<Daemon> {
         let name = format!("tm{number}");
         let mut command = flott(binaries, self.folder.path());
         command.args(["taskmanager", "--jobmanager", self.client.address()]);
         command.arg("--work-dir").arg(self.folder.path().join(&name));
         command.args(["-D", &format!("taskmanager.numberOfTaskSlots={slots}")]);
+        command.args(["-D", &format!("taskmanager.resource-id={name}")]);
+        add_settings(&mut command, self.settings.iter().map(String::as_str));
         Daemon::start(command, self.folder.path(), &name)
     }
 
+    /// Kills the worker of this name with all that is below it, as a host that fails would.
+    pub fn kill_worker(&mut self, name: &str) -> anyhow::Result<()> {
+        let worker = self.workers.0.iter_mut().find(|worker| worker.name == name);
+        let worker = worker.with_context(|| format!("there is no TaskManager {name}"))?;
+        let below = process::descendants(worker.pid());
+        worker.kill();
+        process::end(&below);
+        Ok(())
+    }
+
+    /// Kills the JobManager, and starts another on the same state and port.
+    pub fn restart_jobmanager(&mut self, binaries: &Binaries) -> anyhow::Result<()> {
+        let port = self.client.address().rsplit(':').next().and_then(|port| port.parse().ok());
+        self.jobmanager.kill();
+        let port = port.context("the JobManager's address has no port")?;
+        self.jobmanager = jobmanager_of(binaries, self.folder.path(), port, &self.settings)?;
+        Ok(())
+    }
+
     fn all_registered(&self) -> anyhow::Result<()> {
-        let all = self.workers.len() as u64;
+        let all = self.workers.0.len() as u64;
         interrupt::wait_for("the registration of all TaskManagers", START_TIMEOUT, SHORT_PAUSE, || {
-            self.workers.iter().chain([&self.jobmanager]).try_for_each(Daemon::must_run)?;
+            self.workers.0.iter().chain([&self.jobmanager]).try_for_each(Daemon::must_run)?;
             Ok((self.client.get("/overview")?["taskmanagers"].as_u64() == Some(all)).then_some(()))
         })
     }
@@ -90,7 +123,7 @@ impl Cluster {
     }
 
     pub fn worker_pids(&self) -> Vec<i32> {
-        self.workers.iter().map(Daemon::pid).collect()
+        self.workers.0.iter().map(Daemon::pid).collect()
     }
 }
 
@@ -101,7 +134,7 @@ impl Drop for Cluster {
             daemons.iter().flat_map(|pid| process::descendants(*pid)).chain(daemons.iter().copied()).collect();
         // A cluster that does not end in order is killed below.
         let _ = self.client.end_cluster();
-        for worker in &mut self.workers {
+        for worker in &mut self.workers.0 {
             worker.end();
         }
         self.jobmanager.end();
@@ -131,12 +164,29 @@ pub fn flott(binaries: &Binaries, folder: &Path) -> Command {
 
 /// A JobManager on a free port.
 pub fn jobmanager(binaries: &Binaries, folder: &Path, settings: &[&str]) -> Command {
+    let mut command = jobmanager_at(binaries, folder, 0);
+    add_settings(&mut command, settings.iter().copied());
+    command
+}
+
+fn jobmanager_at(binaries: &Binaries, folder: &Path, port: u16) -> Command {
     let mut command = flott(binaries, folder);
-    command.arg("jobmanager").arg("--cluster-dir").arg(cluster_dir(folder)).args(["-D", "rest.port=0"]);
+    command.arg("jobmanager").arg("--cluster-dir").arg(cluster_dir(folder)).args(["-D", &format!("rest.port={port}")]);
+    command
+}
+
+/// A JobManager that starts no workers.
+fn jobmanager_of(binaries: &Binaries, folder: &Path, port: u16, settings: &[String]) -> anyhow::Result<Daemon> {
+    let mut command = jobmanager_at(binaries, folder, port);
+    add_settings(&mut command, ["cluster.backend=standalone"]);
+    add_settings(&mut command, settings.iter().map(String::as_str));
+    Daemon::start(command, folder, "jobmanager")
+}
+
+fn add_settings<'a>(command: &mut Command, settings: impl IntoIterator<Item = &'a str>) {
     for setting in settings {
         command.args(["-D", setting]);
     }
-    command
 }
 
 fn cluster_dir(folder: &Path) -> PathBuf {
@@ -183,6 +233,14 @@ impl Daemon {
         let said = fs::read_to_string(&self.output).unwrap_or_default();
         let said: Vec<&str> = said.lines().rev().take(5).collect();
         bail!("{} has ended ({status}): {}", self.name, said.into_iter().rev().collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Kills it at once.
+    fn kill(&mut self) {
+        let child = self.child.get_mut();
+        // One that has ended already is as good.
+        let _ = child.kill();
+        let _ = child.wait();
     }
 
     /// Asks it to end, and waits a while.

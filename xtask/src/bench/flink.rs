@@ -154,7 +154,13 @@ impl FlinkCluster<'_> {
     /// Uploads what does next to nothing.
     pub fn trivial(&self, client: &Client) -> anyhow::Result<Program> {
         let arguments = vec!["--n".to_owned(), "10".to_owned()];
-        Ok(Program { jar: client.upload(&self.jar())?, entry: Some(TRIVIAL.to_owned()), arguments, parallelism: 1 })
+        Ok(Program {
+            jar: client.upload(&self.jar())?,
+            entry: Some(TRIVIAL.to_owned()),
+            arguments,
+            parallelism: 1,
+            from: None,
+        })
     }
 
     /// Pids of one kind of daemon, `jm` or `tm`.

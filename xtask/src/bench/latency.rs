@@ -30,7 +30,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<()> {
         let output = cluster.folder().join(format!("latency-{number}"));
         let arguments = arguments(bench, ["--warm-up", "--output"], &output)?;
         let arguments = [vec!["latency".to_owned()], arguments].concat();
-        let program = Program { jar: jar.clone(), entry: None, arguments, parallelism };
+        let program = Program { jar: jar.clone(), entry: None, arguments, parallelism, from: None };
         let mut run = throughput::run(&cluster, &program)?;
         run.more = histogram(&output)?.figures()?;
         run.more.insert("cores", run.cpu_seconds / seconds);

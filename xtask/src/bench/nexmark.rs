@@ -47,7 +47,7 @@ fn run(bench: &Bench, query: &str, parallelism: u32) -> anyhow::Result<Line> {
     let cluster = Cluster::start(&bench.binaries, Shape { workers: 1, slots: parallelism })?;
     let jar = cluster.client().upload(&bench.binaries.nexmark)?;
     let arguments = ["--query", query, "--events", &events.to_string()].map(str::to_owned).to_vec();
-    let program = Program { jar, entry: None, arguments, parallelism };
+    let program = Program { jar, entry: None, arguments, parallelism, from: None };
     for _ in 0..bench.repeat {
         line.add(throughput::run(&cluster, &program)?);
     }

@@ -31,11 +31,14 @@ pub struct Program {
     pub entry: Option<String>,
     pub arguments: Vec<String>,
     pub parallelism: u32,
+    /// Savepoint or checkpoint to start from.
+    pub from: Option<String>,
 }
 
 impl Client {
     /// A client of `HOST:PORT`.
     pub fn new(address: &str) -> anyhow::Result<Self> {
+        flott_rpc::tls::provide();
         let http = reqwest::blocking::Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).build()?;
         Ok(Self { http, address: address.to_owned() })
     }
@@ -82,6 +85,9 @@ impl Client {
         if let Some(entry) = &program.entry {
             request["entryClass"] = json!(entry);
         }
+        if let Some(from) = &program.from {
+            request["savepointPath"] = json!(from);
+        }
         let submitted = answer(&path, self.http.post(self.url(&path)).json(&request).send())?;
         Ok(submitted["jobid"].as_str().context("the job has no id")?.to_owned())
     }
@@ -96,6 +102,28 @@ impl Client {
         let program = Part::bytes(program).file_name("program").mime_str(BYTES)?;
         let form = Form::new().part("request", request).part("jobGraph", graph).part("jar", program);
         answer("/jobs", self.http.post(self.url("/jobs")).multipart(form).send()).map(drop)
+    }
+
+    /// Asks for something that takes a while, and gives its outcome once it is there.
+    pub fn operation(&self, path: &str, outcomes: &str, request: &Value) -> anyhow::Result<Value> {
+        let asked = answer(path, self.http.post(self.url(path)).json(request).send())?;
+        let id = asked["request-id"].as_str().context("the operation has no id")?;
+        let path = format!("{outcomes}/{id}");
+        let operation = interrupt::wait_for(&path, JOB_TIMEOUT, SHORT_PAUSE, || {
+            let answer = self.get(&path)?;
+            Ok((answer["status"]["id"] == "COMPLETED").then(|| answer["operation"].clone()))
+        })?;
+        ensure!(operation["failure-cause"].is_null(), "{path}: {}", operation["failure-cause"]["stack-trace"]);
+        Ok(operation)
+    }
+
+    /// Cancels a job, and waits until it has ended.
+    pub fn cancel(&self, job: &str) -> anyhow::Result<()> {
+        let path = format!("/jobs/{job}");
+        answer(&path, self.http.patch(self.url(&path)).send())?;
+        interrupt::wait_for("the end of a job", JOB_TIMEOUT, SHORT_PAUSE, || {
+            Ok((self.get(&format!("{path}/status"))?["status"] == "CANCELED").then_some(()))
+        })
     }
 
     /// Waits until a job has finished, looking at `look` meanwhile, and gives its details.

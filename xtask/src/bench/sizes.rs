@@ -12,6 +12,9 @@ pub struct Sizes {
     pub shuffle_records: u64,
     pub window_records: u64,
     pub nexmark_events: u64,
+    pub state_keys: u64,
+    /// Bytes of the value of a key.
+    pub state_bytes: u64,
     pub latency_rate: u64,
     pub latency_keys: u64,
     pub latency_duration: Duration,
@@ -32,11 +35,23 @@ impl Sizes {
             shuffle_records: records(200_000_000),
             window_records: records(100_000_000),
             nexmark_events: records(20_000_000),
+            state_keys: records(1_000_000),
+            state_bytes: 1_000,
             latency_rate: 50_000,
             latency_keys: 100_000,
             latency_duration: seconds(30.0) + seconds(10.0),
             latency_warm_up: seconds(10.0),
             jobs: ((30.0 * scale).ceil() as u32).clamp(1, 30),
         }
+    }
+
+    /// Values that are replaced in a second: a hundredth.
+    pub fn state_rate(&self) -> u64 {
+        self.state_keys / 100
+    }
+
+    /// Memory of a TaskManager that holds all of the state, with room for what grows and for what is being written.
+    pub fn state_memory(&self) -> u64 {
+        (4 * self.state_keys * (self.state_bytes + 100)).max(2 << 30)
     }
 }

@@ -53,7 +53,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<()> {
 
 /// The program that does next to nothing.
 pub fn trivial(jar: String) -> Program {
-    Program { jar, entry: None, arguments: vec!["trivial".to_owned()], parallelism: 1 }
+    Program { jar, entry: None, arguments: vec!["trivial".to_owned()], parallelism: 1, from: None }
 }
 
 /// Runs an uploaded program again and again, one job at a time.

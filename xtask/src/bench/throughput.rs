@@ -49,6 +49,10 @@ pub fn measure(bench: &Bench, workload: Workload) -> anyhow::Result<()> {
                     compare(bench, &window_sum(bench, keys, parallelism))?;
                 }
             }
+            Workload::CheckpointCost => {
+                compare(bench, &checkpointed(bench, None, parallelism))?;
+                compare(bench, &checkpointed(bench, Some("1 s"), parallelism))?;
+            }
             Workload::WindowSliding => {
                 for slide_ms in [1_000, HOUR_MS] {
                     compare(bench, &window_sliding(bench, slide_ms, parallelism))?;
@@ -61,6 +65,18 @@ pub fn measure(bench: &Bench, workload: Workload) -> anyhow::Result<()> {
 }
 
 const HOUR_MS: u64 = 3_600_000;
+
+/// Sums of a million keys in windows, with checkpoints at an interval.
+fn checkpointed(bench: &Bench, interval: Option<&str>, parallelism: u32) -> Job {
+    let mut job = window_sum(bench, bench.sizes.keys, parallelism);
+    job.name = format!("window-sum-checkpoints-{}", interval.map_or("none", |_| "every-second"));
+    if let Some(interval) = interval {
+        let key = "execution.checkpointing.interval";
+        job.arguments.splice(0..0, ["-D".to_owned(), format!("{key}={interval}")]);
+        job.flink.arguments.extend([format!("--{key}"), interval.to_owned()]);
+    }
+    job
+}
 
 fn window_sum(bench: &Bench, keys: u64, parallelism: u32) -> Job {
     let (records, n, keys) = (bench.sizes.window_records, bench.sizes.window_records.to_string(), keys.to_string());
@@ -179,9 +195,11 @@ fn job(bench: &Bench, workload: Workload, parallelism: u32) -> anyhow::Result<Jo
 fn compare(bench: &Bench, job: &Job) -> anyhow::Result<()> {
     let name = &job.name;
     let mut flott = Line::new(FLOTT, name, job.parallelism, job.records);
-    let cluster = Cluster::start(&bench.binaries, job.shape)?;
+    // Programs that want checkpoints say so.
+    let cluster = Cluster::start_with(&bench.binaries, job.shape, &["execution.checkpointing.interval=0"])?;
     let jar = cluster.client().upload(&bench.binaries.lab)?;
-    let program = Program { jar, entry: None, arguments: job.arguments.clone(), parallelism: job.parallelism };
+    let program =
+        Program { jar, entry: None, arguments: job.arguments.clone(), parallelism: job.parallelism, from: None };
     let beside = bench.flink.as_ref().map(|flink| flink.up(job.shape)).transpose()?;
     let mut other = Line::new(flink::FLINK, name, job.parallelism, job.flink.records);
     for _ in 0..bench.repeat {

@@ -15,30 +15,44 @@ const CRATES: &[(&str, Rule)] = &[
     ("flott-runtime", Rule::Only(&["flott-core", "flott-rpc", "flott-snapshot"])),
     ("flott-jobmaster", Rule::Only(&["flott-core", "flott-snapshot"])),
     ("flott-resource-manager", Rule::Only(&["flott-core"])),
+    // The lab is for its tests.
+    ("flott-kubernetes", Rule::Only(&["flott-core", "flott-resource-manager", "flott-kubernetes-lab"])),
     ("flott-worker", Rule::Only(&["flott-core", "flott-rpc"])),
     ("flott", Rule::Only(&["flott-core", "flott-rpc", "flott-runtime", "flott-jobmaster", "flott-snapshot"])),
     ("flott-cep", Rule::Only(&["flott"])),
     ("flott-parquet", Rule::Only(&["flott"])),
+    ("flott-kafka", Rule::Only(&["flott", "flott-kafka-broker"])),
+    ("flott-kafka-broker", Rule::Only(&[])),
     (
         "flott-dispatcher",
         Rule::Only(&["flott-core", "flott-rpc", "flott-snapshot", "flott-jobmaster", "flott-resource-manager"]),
     ),
     (
         "flott-cli",
-        Rule::Only(&["flott-core", "flott-rpc", "flott-dispatcher", "flott-resource-manager", "flott-worker"]),
+        Rule::Only(&[
+            "flott-core",
+            "flott-rpc",
+            "flott-snapshot",
+            "flott-dispatcher",
+            "flott-kubernetes",
+            "flott-resource-manager",
+            "flott-worker",
+        ]),
     ),
+    ("flott-kubernetes-lab", Rule::Only(&[])),
     ("flott-tests", Rule::AnyLower),
+    ("flott-helm-tests", Rule::Only(&["flott-core", "flott-kubernetes-lab"])),
     ("xtask", Rule::AnyLower),
 ];
 
 /// Crates by folder: programs are written against the user's libraries alone.
 const FOLDERS: &[(&str, Rule)] = &[
-    ("examples", Rule::Only(&["flott", "flott-cep", "flott-parquet"])),
-    ("benchmarks", Rule::Only(&["flott", "flott-cep", "flott-parquet"])),
+    ("examples", Rule::Only(&["flott", "flott-cep", "flott-kafka", "flott-parquet"])),
+    ("benchmarks", Rule::Only(&["flott", "flott-cep", "flott-kafka", "flott-parquet"])),
 ];
 
 /// Crates that nothing may know.
-pub const TOPS: &[&str] = &["flott-tests", "xtask"];
+pub const TOPS: &[&str] = &["flott-tests", "flott-helm-tests", "xtask"];
 
 /// The crate that users link, and what must not come with it.
 pub const LIGHT: &str = "flott";

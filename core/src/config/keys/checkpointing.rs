@@ -50,6 +50,19 @@ section! {
     /// Checkpoints that may be under way at the same time. Those asked for by hand are not counted.
     MAX_CONCURRENT: u32 = key("execution.checkpointing.max-concurrent-checkpoints").default("1").range("1", "64");
 
+    /// Whether barriers go past records that wait, which then become part of the checkpoint: it takes no longer where a job is
+    /// slow to take in what its sources give. For `EXACTLY_ONCE`, with one checkpoint at a time. Savepoints are aligned always.
+    UNALIGNED: bool = key("execution.checkpointing.unaligned.enabled")
+        .default("false")
+        .fallback(&["execution.checkpointing.unaligned"]);
+
+    /// With `execution.checkpointing.unaligned.enabled`: how long a barrier waits in its place, for the records before it to
+    /// be taken, until it goes past them. 0 is at once.
+    ALIGNED_TIMEOUT: Duration = key("execution.checkpointing.aligned-checkpoint-timeout")
+        .default("0 ms")
+        .range("0 ms", "365 d")
+        .fallback(&["execution.checkpointing.alignment-timeout"]);
+
     /// Checkpoints in a row that may fail before the job fails with them. Unset, it runs on however many do: they are shown
     /// as failed, and the last one that was completed counts.
     TOLERABLE_FAILED: Option<u32> =
@@ -63,8 +76,8 @@ section! {
     RETENTION: CheckpointRetention =
         key("execution.checkpointing.externalized-checkpoint-retention").default("RETAIN_ON_CANCELLATION");
 
-    /// Directory under which each job has one for its checkpoints: a path or `file://` URL that all processes of the cluster
-    /// reach. Unset, it is `checkpoints` in the state directory of the JobManager, which is right for a cluster on one host;
+    /// Directory under which each job has one for its checkpoints: a path, `file://` URL or `s3://<bucket>/<path>` that all
+    /// processes of the cluster reach. Unset, it is `checkpoints` in the state directory of the JobManager, which is right for a cluster on one host;
     /// a local run takes no checkpoints without it. For a cluster a path must be absolute.
     DIR: Option<String> = key("execution.checkpointing.dir").fallback(&["state.checkpoints.dir"]);
 

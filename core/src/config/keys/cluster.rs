@@ -24,7 +24,7 @@ section! {
     "Where workers come from, and how a lost process is noticed.";
 
     /// What starts workers: child processes of this host (`process`), nobody, so that they register by themselves
-    /// (`standalone`), or pods (`kubernetes`, in builds that have this backend).
+    /// (`standalone`), or pods (`kubernetes`).
     BACKEND: ClusterBackend = key("cluster.backend").default("process");
 
     /// Name of the cluster, part of the names of what it starts. Unset, it takes a random one.
@@ -35,7 +35,7 @@ section! {
 
     /// How long a TaskManager whose connection has broken may take to come back. Within it nothing is lost and its tasks
     /// run on; after it the TaskManager is lost.
-    CONNECTION_GRACE: Duration = key("cluster.connection-grace").default("1 s").range("0 ms", "1 h");
+    CONNECTION_GRACE: Duration = key("cluster.connection-grace").default("300 ms").range("0 ms", "1 h");
 
     /// Silence after which a process counts as lost. A connection that drops is noticed at once.
     HEARTBEAT_TIMEOUT: Duration = key("heartbeat.timeout").default("8 s").range("20 ms", "1 d");

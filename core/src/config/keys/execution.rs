@@ -29,7 +29,8 @@ section! {
     /// contrary.
     ATTACHED: bool = key("execution.attached").default("true");
 
-    /// Where a job runs when the command line has no `-m`: `local`, `cluster` (one of its own) or `HOST:PORT` of a
-    /// running one. Unset, it is the configured or running session, else `local`.
+    /// Where a job runs when the command line has no `-m`: `local`, `cluster` (one of its own), `HOST:PORT` of a running
+    /// one, `kubernetes-session` (that of `kubernetes.cluster-id`) or `kubernetes-application` (a cluster of its own
+    /// there). Unset, it is the configured or running session, else `local`.
     TARGET: Option<String> = key("execution.target");
 }

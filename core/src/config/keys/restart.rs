@@ -24,8 +24,10 @@ config_enum! {
 section! {
     "Restart strategy",
     "What happens to the tasks that stop when one fails. A job that sets `restart-strategy.type` has its own; one that \
-     does not has the cluster's. Unset in both, tasks are restarted three times, one second apart: without checkpoints \
-     a restarted region starts over from its sources, and its sinks show nothing of the attempt that failed.";
+     does not has the cluster's. Unset in both, a job that takes checkpoints is restarted for ever, after waits that begin with \
+     50 ms, double to a minute, and start over after five minutes without a failure; one that takes none is restarted three \
+     times, one second apart: a restarted region starts over from its sources, and its sinks show nothing of the attempt \
+     that failed.";
 
     /// `none` (also `off`, `disable`): the first failure ends the job. `fixed-delay`: a number of restarts.
     /// `failure-rate`: restarts as long as failures are rare. `exponential-delay`: restarts after waits that grow with each failure.

@@ -25,6 +25,10 @@ section! {
     /// Slots that a TaskManager offers.
     NUMBER_OF_TASK_SLOTS: u32 = key("taskmanager.numberOfTaskSlots").default("1").range("1", "1024");
 
+    /// Cores of a TaskManager, split evenly over its slots. Unset, one for each slot.
+    CPU_CORES: Option<f64> =
+        key("taskmanager.cpu.cores").fallback(&["kubernetes.taskmanager.cpu.amount"]).range("0.001", "65536");
+
     /// Memory of a TaskManager and its job processes, split evenly over its slots.
     MEMORY_PROCESS_SIZE: ByteSize =
         key("taskmanager.memory.process.size").default("1728 mb").range("64 mb", "16 tb");

@@ -1,4 +1,4 @@
-use flott_core::view::{JobView, RescaleView, VertexRescaleView, VertexView};
+use flott_core::view::{JobView, RescaleCause, RescaleView, VertexRescaleView, VertexView};
 
 use super::{
     failure::{cause, queue_status},
@@ -45,6 +45,15 @@ pub fn rescale_operation(outcome: Option<&Outcome>) -> RescaleOperation {
     RescaleOperation { status, operation: outcome.map(operation) }
 }
 
+/// In Flink's words.
+pub(super) const fn trigger_cause(cause: RescaleCause) -> &'static str {
+    match cause {
+        RescaleCause::Asked => "UPDATE_REQUIREMENT",
+        RescaleCause::MoreSlots => "NEW_RESOURCE_AVAILABLE",
+        RescaleCause::FewerSlots => "RECOVERABLE_FAILOVER",
+    }
+}
+
 /// The changes of a job's parallelism.
 pub fn rescales(view: &JobView) -> Rescales {
     let entry = |rescale: &RescaleView| RescaleEntry {
@@ -54,6 +63,7 @@ pub fn rescales(view: &JobView) -> Rescales {
             (None, None) => "IN_PROGRESS",
         }
         .to_owned(),
+        cause: trigger_cause(rescale.cause).to_owned(),
         start_time: signed(rescale.began_at),
         end_time: time_or_not_yet(rescale.ended_at),
         stop_time: time_or_not_yet(rescale.stopped_at),

@@ -42,9 +42,10 @@ pub struct CheckpointSummary {
     pub end_to_end_duration: StatsSummary,
     /// Always 0.
     pub alignment_buffered: StatsSummary,
-    /// Always 0: not counted.
+    /// Bytes of records that were processed between the first barrier of a task's input and the last, as far as they were
+    /// encoded: behind barriers that overtake.
     pub processed_data: StatsSummary,
-    /// Always 0.
+    /// Bytes of records that barriers have overtaken.
     pub persisted_data: StatsSummary,
 }
 
@@ -140,15 +141,16 @@ pub struct CheckpointStatistics {
     pub end_to_end_duration: i64,
     /// Always 0.
     pub alignment_buffered: i64,
-    /// Always 0: not counted.
+    /// Bytes of records that were processed between the first barrier of a task's input and the last, as far as they were
+    /// encoded: behind barriers that overtake.
     pub processed_data: i64,
-    /// Always 0.
+    /// Bytes of records that barriers have overtaken.
     pub persisted_data: i64,
     /// Subtasks that take part.
     pub num_subtasks: u32,
     /// Subtasks that have reported or had finished.
     pub num_acknowledged_subtasks: u32,
-    /// `CHECKPOINT` or `SAVEPOINT`.
+    /// `CHECKPOINT`, `UNALIGNED_CHECKPOINT` or `SAVEPOINT`.
     pub checkpoint_type: &'static str,
     /// Its vertices by id; empty but in the details of one checkpoint.
     pub tasks: BTreeMap<String, TaskCheckpointStatistics>,
@@ -183,9 +185,10 @@ pub struct TaskCheckpointStatistics {
     pub end_to_end_duration: i64,
     /// Always 0.
     pub alignment_buffered: i64,
-    /// Always 0: not counted.
+    /// Bytes of records that were processed between the first barrier of a task's input and the last, as far as they were
+    /// encoded: behind barriers that overtake.
     pub processed_data: i64,
-    /// Always 0.
+    /// Bytes of records that barriers have overtaken.
     pub persisted_data: i64,
     /// Its subtasks.
     pub num_subtasks: u32,
@@ -237,9 +240,10 @@ pub struct DurationSummary {
 pub struct AlignmentSummary {
     /// Always 0.
     pub buffered: StatsSummary,
-    /// Always 0: not counted.
+    /// Bytes of records that were processed between the first barrier of a task's input and the last, as far as they were
+    /// encoded: behind barriers that overtake.
     pub processed: StatsSummary,
-    /// Always 0.
+    /// Bytes of records that barriers have overtaken.
     pub persisted: StatsSummary,
     /// Milliseconds.
     pub duration: StatsSummary,
@@ -277,7 +281,7 @@ pub struct SubtaskCheckpointFigures {
     pub alignment: SubtaskAlignment,
     /// Always 0: not measured.
     pub start_delay: i64,
-    /// Always false.
+    /// Whether its barrier has overtaken records, or was about to.
     pub unaligned_checkpoint: bool,
     /// Always false.
     pub aborted: bool,
@@ -298,9 +302,10 @@ pub struct SubtaskDuration {
 pub struct SubtaskAlignment {
     /// Always 0.
     pub buffered: i64,
-    /// Always 0: not counted.
+    /// Bytes of records that were processed between the first barrier of a task's input and the last, as far as they were
+    /// encoded: behind barriers that overtake.
     pub processed: i64,
-    /// Always 0.
+    /// Bytes of records that barriers have overtaken.
     pub persisted: i64,
     /// Milliseconds.
     pub duration: i64,
@@ -321,15 +326,15 @@ pub struct CheckpointConfig {
     pub max_concurrent: u32,
     /// What stays when the job ends without finishing.
     pub externalization: Externalization,
-    /// Always `HashMapStateBackend`: state is kept in memory.
+    /// `HashMapStateBackend`, or `EmbeddedRocksDBStateBackend` where state is kept on disk, as what that is closest to.
     pub state_backend: &'static str,
     /// Always `FileSystemCheckpointStorage`.
     pub checkpoint_storage: &'static str,
-    /// Always false.
+    /// Whether barriers may overtake records.
     pub unaligned_checkpoints: bool,
     /// That may fail in a row; 2147483647 for all.
     pub tolerable_failed_checkpoints: i32,
-    /// Always 0.
+    /// Milliseconds that barriers wait before they do.
     pub aligned_checkpoint_timeout: i64,
     /// Always true.
     pub checkpoints_after_tasks_finish: bool,

@@ -60,3 +60,10 @@ pub struct BlobStored {
     /// Its size in bytes.
     pub size: u64,
 }
+
+/// Whether the JobManager can be relied on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `live` or `ready`, as was asked.
+    pub status: String,
+}

@@ -95,7 +95,10 @@ pub struct Rescales {
 pub struct RescaleEntry {
     /// `IN_PROGRESS`, `COMPLETED` or `FAILED`.
     pub status: String,
-    /// When it was asked for, in milliseconds since the epoch.
+    /// `UPDATE_REQUIREMENT`: somebody asked for it; `NEW_RESOURCE_AVAILABLE`: there were slots for more subtasks;
+    /// `RECOVERABLE_FAILOVER`: slots were missing, and the job made do with the others.
+    pub cause: String,
+    /// When it was asked for, or seen to be possible, in milliseconds since the epoch.
     pub start_time: i64,
     /// When it was through or given up; -1 before.
     pub end_time: i64,

@@ -1,7 +1,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use flott_core::{
-    checkpoint::Behind,
+    checkpoint::{Behind, Overtaking},
     job_graph::{OperatorKind, Parallelism},
 };
 
@@ -18,7 +18,11 @@ fn history(parallelism: u32) -> CheckpointHistory {
 
 fn begin(history: &mut CheckpointHistory, id: u64, kind: SnapshotKind) -> CheckpointId {
     let checkpoint = CheckpointId(id);
-    history.began(Barrier { checkpoint, kind, behind: Behind::GoOn }, &BTreeSet::new(), Millis(id * 100));
+    history.began(
+        Barrier { checkpoint, kind, behind: Behind::GoOn, overtaking: Overtaking::Never },
+        &BTreeSet::new(),
+        Millis(id * 100),
+    );
     checkpoint
 }
 

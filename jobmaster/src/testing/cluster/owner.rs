@@ -28,10 +28,15 @@ impl FakeCluster {
     pub fn store(&mut self, result: Result<(), Failure>) -> bool {
         let Some(manifest) = self.storing.pop_front() else { return false };
         if result.is_ok() {
-            self.stored.push(Arc::clone(&manifest));
+            self.is_stored(Arc::clone(&manifest));
         }
         self.tell(Event::CheckpointStored { checkpoint: manifest.checkpoint, result });
         true
+    }
+
+    fn is_stored(&mut self, manifest: Arc<Manifest>) {
+        self.profile.stored(&manifest);
+        self.stored.push(manifest);
     }
 
     /// The JobMaster dies, and another follows that knows what is stored; messages on their way are lost. The checkpoint that is
@@ -41,7 +46,7 @@ impl FakeCluster {
     /// When the spec is refused.
     pub fn replace_master(&mut self, spec: &JobSpec, is_stored: bool) {
         if let Some(manifest) = self.storing.pop_front().filter(|_| is_stored) {
-            self.stored.push(manifest);
+            self.is_stored(manifest);
         }
         self.storing.clear();
         if let Some(scale) = self.scaling.pop_front().filter(|_| is_stored) {

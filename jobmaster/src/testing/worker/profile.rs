@@ -10,6 +10,7 @@ use flott_core::{
     id::{AttemptId, CheckpointId, OperatorId, SubtaskIndex, VertexId, WorkerId},
     job_graph::{JobGraph, OperatorKind},
 };
+use flott_snapshot::{Manifest, VertexState};
 
 /// What tasks of a job do.
 #[derive(Debug, Clone)]
@@ -51,6 +52,16 @@ impl Profile {
     /// What commits that went well have made visible.
     pub fn visible(&self) -> BTreeSet<Bytes> {
         self.store.lock().unwrap().visible.clone()
+    }
+
+    /// A checkpoint is complete. An earlier JobMaster may have begun one of the same number that never was, with more subtasks, or
+    /// with some that have finished since.
+    pub fn stored(&self, manifest: &Manifest) {
+        self.store.lock().unwrap().at.retain(|(checkpoint, vertex, subtask), _| {
+            let of = manifest.vertices.iter().find(|of| of.id == *vertex);
+            let took_part = |of: &VertexState| of.subtasks.get(subtask.0 as usize).is_some_and(|of| !of.finished);
+            *checkpoint != manifest.checkpoint || of.is_some_and(took_part)
+        });
     }
 
     /// Another JobMaster numbers its barriers by itself.

@@ -118,6 +118,35 @@ fn what_a_savepoint_holds_is_not_removed_with_the_job() {
 }
 
 #[test]
+fn what_a_savepoint_holds_of_a_commit_under_way_is_not_waited_for_again() {
+    let mut cluster = checkpointed(word_count(), OFTEN);
+    for worker in cluster.workers.values_mut() {
+        worker.commits.push_back(Outcome::Bad(Failure::environment("disk full")));
+    }
+    collect(&mut cluster);
+    cluster.store(Ok(()));
+    cluster.tell(savepoint(1, Behind::GoOn));
+    cluster.settle();
+    sinks_work(&mut cluster);
+    cluster.store(Ok(()));
+    assert!(data(&cluster.stored[1]).is_superset(&data(&cluster.stored[0])), "the commit was still under way");
+    for _ in 0..100 {
+        if cluster.visible().is_superset(&data(&cluster.stored[0])) {
+            break;
+        }
+        cluster.pass(100);
+    }
+    assert!(cluster.visible().is_superset(&data(&cluster.stored[0])), "it came to its end before the next checkpoint");
+    collect(&mut cluster);
+    cluster.store(Ok(()));
+    cluster.tell(Event::Cancel);
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Canceled);
+    assert!(cluster.visible().is_superset(&data(&cluster.stored[1])));
+    assert_eq!(cluster.workers.values().map(|worker| worker.aborted).sum::<u32>(), 1);
+}
+
+#[test]
 fn a_job_that_stops_with_a_savepoint_has_finished() {
     let mut cluster = checkpointed(word_count(), ONCE);
     cluster.tell(savepoint(1, Behind::Stop));

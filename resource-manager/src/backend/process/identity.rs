@@ -1,6 +1,6 @@
 //! A process that cannot be mistaken for a later one with the same id.
 
-use std::{fs, io};
+use std::{fs, io, thread, time::Duration};
 
 use nix::{
     errno::Errno,
@@ -70,6 +70,10 @@ fn state_and_start(stat: &str) -> Option<(char, u64)> {
     Some((state, fields.nth(18)?.parse().ok()?))
 }
 
+/// How often, and with what pauses, the environment of a process that is in the midst of `execve` is read again.
+const EXEC_LOOKS: u32 = 40;
+const EXEC_PAUSE: Duration = Duration::from_millis(5);
+
 /// The process that carries `variable=value` in its environment. Only this user's processes can be looked into.
 pub(super) fn find_marked(variable: &str, value: &str) -> Option<ProcessIdentity> {
     // The mark is inherited: of a worker and its children the worker is the one that started first.
@@ -91,11 +95,35 @@ fn marked(variable: &str, value: &str) -> impl Iterator<Item = ProcessIdentity> 
     let wanted = format!("{variable}={value}");
     let processes = fs::read_dir("/proc").into_iter().flatten();
     let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    let marked = move |pid: &i32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
-    };
-    pids.filter(marked).filter_map(ProcessIdentity::of)
+    let mut found = Vec::new();
+    let mut rest: Vec<i32> = pids.collect();
+    for look in 0..EXEC_LOOKS {
+        if look > 0 {
+            thread::sleep(EXEC_PAUSE);
+        }
+        rest.retain(|pid| {
+            // Asked first: what is past it now has its environment when that is read.
+            let executing = is_executing(*pid);
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            found.extend(holds(&environment, &wanted).then_some(*pid));
+            executing && environment.is_empty()
+        });
+        if rest.is_empty() {
+            break;
+        }
+    }
+    found.into_iter().filter_map(ProcessIdentity::of)
+}
+
+fn holds(environment: &[u8], entry: &str) -> bool {
+    environment.split(|byte| *byte == 0).any(|other| other == entry.as_bytes())
+}
+
+/// Whether a process is in the midst of `execve`, which shows the new executable, and lets the parent go on, a little
+/// before it shows the arguments and the environment. Threads of the kernel have neither, and no executable.
+fn is_executing(pid: i32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe")).is_ok()
+        && fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|arguments| arguments.is_empty())
 }
 
 #[cfg(test)]
@@ -108,6 +136,19 @@ mod tests {
         assert_eq!(state_and_start(stat), Some(('S', 987_654)));
         assert_eq!(state_and_start("42 (x) S 1"), None);
         assert_eq!(state_and_start(""), None);
+    }
+
+    #[test]
+    fn a_process_is_found_the_moment_it_exists() {
+        for round in 0..50 {
+            let mark = format!("{}/{round}", std::process::id());
+            let mut child =
+                std::process::Command::new("sleep").arg("60").env("FLOTT_TEST_MARK", &mark).spawn().unwrap();
+            let found = find_marked("FLOTT_TEST_MARK", &mark);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert_eq!(found.map(|identity| identity.pid), Some(child.id() as i32), "in round {round}");
+        }
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Bench {
         slot_manager.validate().unwrap();
         let mut options = Options::new(LeaderEpoch(1), "localhost:8081");
         options.id_seed = 7;
-        options.slot_manager = slot_manager;
+        options.slot_manager = SlotManagerOptions { connection_grace: Duration::from_secs(1), ..slot_manager };
         Self {
             core: SlotManager::new(options, abilities),
             now: Time(1_000_000),
@@ -235,6 +235,13 @@ impl Bench {
     pub(super) fn declare(&mut self, number: u8, epoch: u64, needs: &[(ResourceProfile, u32)]) {
         let needs = needs.iter().copied().collect();
         self.event(Event::Declared(Declaration::new(job(number), JobMasterEpoch(epoch), needs).idle(true)));
+    }
+
+    /// Declares slots of any size in epoch 1, with some that workers are started for beyond them, and some that are welcome.
+    pub(super) fn wish(&mut self, number: u8, needs: u32, wished: u32, welcome: u32) {
+        let any = |count| [(ResourceProfile::ANY, count)].into();
+        let declaration = Declaration::new(job(number), JobMasterEpoch(1), any(needs));
+        self.event(Event::Declared(declaration.wishing(any(wished), any(welcome)).idle(true)));
     }
 
     /// Declares slots of any size in epoch 1.

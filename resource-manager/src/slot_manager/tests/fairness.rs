@@ -113,3 +113,53 @@ fn a_job_of_parts_gets_what_lets_a_part_go_on() {
     bench.event(Event::Declared(needs.useful_from(2)));
     assert_eq!(bench.count_of(1), 3);
 }
+
+#[test]
+fn free_slots_that_nobody_needs_go_to_who_could_use_them() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY; 2]);
+    bench.wish(1, 2, 0, 100);
+    assert_eq!(bench.count_of(1), 2);
+    bench.register("b", &[ANY; 3]);
+    assert_eq!(bench.count_of(1), 5);
+    // Who needs slots comes before who could use them.
+    bench.job_frees(1, 2);
+    assert_eq!(bench.count_of(1), 5, "they are free again, and nobody else is there");
+    bench.need(2, 3);
+    assert_eq!(bench.count_of(2), 0);
+    bench.register("c", &[ANY; 2]);
+    assert_eq!((bench.count_of(1), bench.count_of(2)), (5, 0), "they are left for the job that waits for three");
+    bench.register("d", &[ANY; 2]);
+    assert_eq!((bench.count_of(1), bench.count_of(2)), (6, 3));
+}
+
+#[test]
+fn wishes_that_become_fewer_leave_what_is_held_to_the_job() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY; 4]);
+    bench.wish(1, 1, 1, 2);
+    assert_eq!(bench.count_of(1), 4);
+    bench.wish(1, 1, 0, 1);
+    assert_eq!(bench.count_of(1), 4, "only the job knows which of them it uses");
+    bench.job_frees(1, 3);
+    assert_eq!(bench.count_of(1), 2);
+}
+
+#[test]
+fn wishes_leave_slots_to_a_job_that_has_just_begun_to_wait_for_more_than_there_are() {
+    let mut bench = Bench::standalone();
+    bench.register("a", &[ANY; 1]);
+    bench.wish(1, 1, 0, 100);
+    bench.need(2, 4);
+    // TaskManagers come one by one.
+    bench.register("b", &[ANY; 3]);
+    assert_eq!((bench.count_of(1), bench.count_of(2)), (1, 0));
+    bench.register("c", &[ANY; 1]);
+    assert_eq!((bench.count_of(1), bench.count_of(2)), (1, 4));
+    // What nobody can serve is not waited for without end.
+    bench.need(3, 9);
+    bench.register("d", &[ANY; 2]);
+    assert_eq!(bench.count_of(1), 1);
+    bench.pass_ms(11_000);
+    assert_eq!(bench.count_of(1), 3);
+}

@@ -10,6 +10,7 @@ use crate::backend::{LossReason, Rejection};
 #[derive(Debug, Clone)]
 enum Step {
     Declare { job: u8, epoch: u64, small: u32, great: u32 },
+    Wish { job: u8, needs: u32, wished: u32, welcome: u32 },
     Register { worker: u8, slots: usize, great: bool },
     RegisterStarted,
     Disconnect { worker: usize },
@@ -28,6 +29,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (0..5u8, 1..3u64, 0..5u32, 0..3u32)
             .prop_map(|(job, epoch, small, great)| Step::Declare { job, epoch, small, great }),
+        1 => (0..5u8, 0..4u32, 0..3u32, 0..4u32)
+            .prop_map(|(job, needs, wished, welcome)| Step::Wish { job, needs, wished, welcome }),
         2 => (0..4u8, 1..4usize, any::<bool>()).prop_map(|(worker, slots, great)| Step::Register { worker, slots, great }),
         3 => Just(Step::RegisterStarted),
         1 => worker.clone().prop_map(|worker| Step::Disconnect { worker }),
@@ -52,6 +55,7 @@ fn run(bench: &mut Bench, step: Step) {
         Step::Declare { job, epoch, small, great } => {
             bench.declare(job, epoch, &[(ResourceProfile::ANY, small), (size(GIB), great)]);
         }
+        Step::Wish { job, needs, wished, welcome } => bench.wish(job, needs, wished, welcome),
         Step::Register { worker, slots, great } => {
             let profile = size(if great { GIB } else { GIB / 2 });
             bench.register(&format!("w{worker}"), &vec![profile; slots]);

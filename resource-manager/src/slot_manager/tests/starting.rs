@@ -165,6 +165,17 @@ fn workers_of_a_former_leader_are_waited_for_before_others_are_started() {
 }
 
 #[test]
+fn workers_that_another_one_has_started_are_ended_where_they_are_the_clusters() {
+    let mut bench = Bench::starting(|options| options.keeps_all = true);
+    bench.register("idle", &[size(GIB)]);
+    bench.pass_ms(60_000);
+    assert!(bench.workers.is_empty());
+    bench.register("another", &[size(GIB)]);
+    bench.event(Event::StopWorkers { reason: "the session ends".into() });
+    assert!(bench.workers.is_empty());
+}
+
+#[test]
 fn stopping_all_stops_what_was_started_and_starts_no_more() {
     let mut bench = Bench::starting(|_| {});
     bench.register("external", &[size(GIB)]);
@@ -178,4 +189,19 @@ fn stopping_all_stops_what_was_started_and_starts_no_more() {
     bench.check_pending(2, &["2: the cluster is stopping: the session ends"]);
     bench.pass_ms(60_000);
     assert!(bench.backend.is_empty());
+}
+
+#[test]
+fn workers_are_started_for_wishes_and_not_for_what_is_welcome() {
+    let mut bench = Bench::starting(|options| options.workers_max = Some(12));
+    bench.wish(1, 2, 2, 50);
+    for _ in 0..5 {
+        bench.register_started();
+        bench.pass_ms(1000);
+    }
+    let slots = bench.core.overview().iter().map(|worker| worker.slots.len() as u32).sum::<u32>();
+    let each = bench.core.overview()[0].slots.len() as u32;
+    assert_eq!(slots, 4_u32.next_multiple_of(each));
+    // What is more than wished for was started anyway.
+    assert_eq!(bench.count_of(1), slots as usize);
 }

@@ -1,7 +1,7 @@
 //! Workers come, break off, come back, are lost.
 
 use flott_core::{
-    id::{AllocationId, InstanceId, JobMasterEpoch, LeaderEpoch},
+    id::{AllocationId, InstanceId, JobMasterEpoch, LeaderEpoch, WorkerId},
     message::{FromWorker, ToWorker},
     resource::ResourceProfile,
 };
@@ -9,7 +9,7 @@ use flott_core::{
 use super::bench::{Bench, job};
 use crate::{
     Declaration,
-    backend::LossReason,
+    backend::{BackendEvent, LossReason},
     slot_manager::{Action, Event, SlotManager},
     time::Time,
 };
@@ -140,6 +140,60 @@ fn a_goodbye_is_a_loss_without_a_grace() {
     bench.tell("a", FromWorker::Goodbye { reason: "terminated".into() });
     assert_eq!(bench.log, ["lost a: TaskManager lost: it ended in order: terminated"]);
     assert_eq!(bench.core.is_served(&job(1)), Some(false));
+}
+
+#[test]
+fn who_has_asked_for_the_end_of_a_worker_is_told_with_its_loss() {
+    let mut bench = Bench::standalone();
+    for worker in ["a", "b", "c"] {
+        bench.register(worker, &[ANY]);
+        let reason = LossReason::Evicted("drained".into());
+        bench.event(Event::Backend(BackendEvent::Leaving { worker: WorkerId(worker.into()), reason }));
+    }
+    assert!(bench.log.is_empty(), "they run on until then: {:?}", bench.log);
+    bench.tell("a", FromWorker::Goodbye { reason: "terminated".into() });
+    bench.crash("b", LossReason::Deleted);
+    bench.worker("c").deaf = true;
+    bench.pass_ms(9000);
+    let lost = [
+        "a: TaskManager lost: evicted: drained; it ended in order: terminated",
+        "b: TaskManager lost: deleted by somebody",
+    ];
+    assert_eq!(bench.log[..2], lost.map(|lost| format!("lost {lost}")));
+    assert!(bench.log[2].starts_with("lost c: TaskManager lost: evicted: drained; no heartbeat"), "{:?}", bench.log);
+}
+
+#[track_caller]
+fn check_leave(end: impl FnOnce(&mut Bench), reason: &str) {
+    let mut bench = Bench::starting(|_| {});
+    bench.need(1, 1);
+    bench.register_started();
+    bench.pass_ms(20_000);
+    bench.tell("taskmanager-1-1", FromWorker::Goodbye { reason: "terminated".into() });
+    assert!(bench.lost.is_empty(), "what for is not known yet");
+    assert_eq!(bench.log.last().map(String::as_str), Some("start taskmanager-1-2"), "another is asked for at once");
+    end(&mut bench);
+    assert_eq!(bench.lost.len(), 1);
+    let told = format!("lost taskmanager-1-1: TaskManager lost: {reason}");
+    assert!(bench.log.contains(&told), "{:?}", bench.log);
+    bench.pass_ms(60_000);
+    assert_eq!(bench.lost.iter().filter(|worker| worker.worker.0 == "taskmanager-1-1").count(), 1, "{:?}", bench.log);
+}
+
+#[test]
+fn what_a_started_worker_takes_leave_for_is_waited_for() {
+    let worker = || WorkerId("taskmanager-1-1".into());
+    let leaving = |bench: &mut Bench| {
+        let reason = LossReason::Evicted("drained".into());
+        bench.event(Event::Backend(BackendEvent::Leaving { worker: worker(), reason }));
+    };
+    check_leave(leaving, "evicted: drained; it ended in order: terminated");
+    let deleted = |bench: &mut Bench| bench.crash("taskmanager-1-1", LossReason::Deleted);
+    check_leave(deleted, "deleted by somebody; it ended in order: terminated");
+    // These say nothing that it has not said itself.
+    let ended = |bench: &mut Bench| bench.crash("taskmanager-1-1", LossReason::Exited { code: 0 });
+    check_leave(ended, "it ended in order: terminated");
+    check_leave(|bench| bench.pass_ms(1100), "it ended in order: terminated");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn check_events(sent: &[Event], expected: &[Event]) {
     let (mut gate, senders) = gate(1);
     send(&senders[0], 0);
     sent.iter().for_each(|event| senders[0].send_event(*event));
-    assert!(gate.gate.0.lock().channels[0].items.len() <= 4, "events do not pile up");
+    assert!(gate.gate.state.lock().channels[0].items.len() <= 4, "events do not pile up");
     let expected: Vec<_> = std::iter::once(Ok(0)).chain(expected.iter().map(|event| Err(*event))).collect();
     assert_eq!(drain(&mut gate), expected);
 }
@@ -145,7 +145,7 @@ fn nothing_is_said_after_the_end() {
     senders[0].send_event(Event::Watermark(1));
     senders[0].send_event(Event::End);
     assert_eq!(drain(&mut gate), [Err(Event::End)]);
-    assert!(gate.gate.0.lock().channels[0].items.is_empty());
+    assert!(gate.gate.state.lock().channels[0].items.is_empty());
 }
 
 #[test]

@@ -87,7 +87,7 @@ impl Chains {
 #[cfg(test)]
 mod tests {
     use flott_core::{
-        checkpoint::Behind,
+        checkpoint::{Behind, Overtaking},
         id::{AttemptNumber, SubtaskIndex, VertexId},
     };
 
@@ -97,7 +97,7 @@ mod tests {
         AttemptId { vertex: VertexId::from_bytes([1; 16]), subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
 
     fn barrier(checkpoint: u64, kind: SnapshotKind) -> Barrier {
-        Barrier { checkpoint: CheckpointId(checkpoint), kind, behind: Behind::GoOn }
+        Barrier { checkpoint: CheckpointId(checkpoint), kind, behind: Behind::GoOn, overtaking: Overtaking::Never }
     }
 
     fn begin(chains: &Chains, checkpoint: u64) -> Extent {

@@ -36,6 +36,7 @@ const QUEUED_BYTES_MAX: usize = 32 << 20;
 /// What a task gives of a cut.
 enum Given {
     Pieces(Vec<Piece>),
+    InFlight(Vec<Piece>),
     All(Cut),
 }
 
@@ -50,6 +51,11 @@ impl Writing {
         self.queued.fetch_add(bytes(&pieces), Relaxed);
         // Who writes goes when it has failed to; the cut is reported then, and the rest is of no use.
         let _ = self.given.send(Given::Pieces(pieces));
+    }
+
+    pub fn give_in_flight(&self, pieces: Vec<Piece>) {
+        self.queued.fetch_add(bytes(&pieces), Relaxed);
+        let _ = self.given.send(Given::InFlight(pieces));
     }
 
     pub fn has_room(&self) -> bool {
@@ -67,8 +73,10 @@ fn bytes(pieces: &[Piece]) -> usize {
 
 /// Where the state of a job's tasks goes.
 pub(super) struct Store {
-    /// Directory of all checkpoints.
-    pub root: Option<String>,
+    /// Directory of all checkpoints; none where nobody takes any.
+    pub root: Option<TaskResult<Directory>>,
+    /// How other directories are reached.
+    pub s3: S3Options,
     pub job: JobId,
     /// Where savepoints go.
     pub savepoints: watch::Sender<BTreeMap<CheckpointId, String>>,
@@ -95,19 +103,20 @@ impl Store {
         let queued = Arc::<AtomicUsize>::default();
         let (store, waiting) = (Arc::clone(self), Arc::clone(&queued));
         let writing = async move {
-            let mut file = Ok(None);
+            let (mut state, mut in_flight) = (Ok(None), Ok(None));
             while let Some(given) = receiver.recv().await {
-                match given {
-                    Given::Pieces(pieces) => {
-                        let size = bytes(&pieces);
-                        file = match file {
-                            Ok(file) => store.write(attempt, barrier, file, pieces).await,
-                            failed => failed,
-                        };
-                        waiting.fetch_sub(size, Relaxed);
+                let (file, pieces) = match given {
+                    Given::Pieces(pieces) => (&mut state, pieces),
+                    Given::InFlight(pieces) => (&mut in_flight, pieces),
+                    Given::All(cut) => {
+                        return Some(store.complete(attempt, barrier, extent, (state, in_flight), cut).await);
                     }
-                    Given::All(cut) => return Some(store.complete(attempt, barrier, extent, file, cut).await),
+                };
+                let size = bytes(&pieces);
+                if let Ok(begun) = file {
+                    *file = store.write(attempt, barrier, begun.take(), pieces).await;
                 }
+                waiting.fetch_sub(size, Relaxed);
             }
             store.chains.failed(attempt, barrier.checkpoint);
             None
@@ -139,7 +148,7 @@ impl Store {
                 }
             };
             let entries = if removed { Entries::Removed } else { Entries::Values };
-            file.writer.chunk(index, group, entries, count as u64, bytes.into()).await.map_err(refused)?;
+            file.writer.chunk(index, group, entries, count as u64, bytes).await.map_err(refused)?;
         }
         Ok(Some(file))
     }
@@ -160,7 +169,7 @@ impl Store {
             let message = format!("there is no directory for checkpoints; set {}", checkpointing::DIR.key());
             return Err(Box::new(Failure::environment(message)));
         };
-        Ok(Directory::open(root, &S3Options::default()).map_err(refused)?.of_job(self.job))
+        Ok(root.as_ref().map_err(Clone::clone)?.of_job(self.job))
     }
 
     async fn savepoint_directory(&self, checkpoint: CheckpointId) -> TaskResult<Directory> {
@@ -174,7 +183,7 @@ impl Store {
             let wait = DIRECTORY_WAIT.as_secs();
             Failure::environment(format!("nobody said within {wait} s where savepoint {checkpoint} goes"))
         })?;
-        Directory::open(&location, &S3Options::default()).map_err(refused)
+        Directory::open(&location, &self.s3).map_err(refused)
     }
 
     /// All was given.
@@ -183,30 +192,35 @@ impl Store {
         attempt: AttemptId,
         barrier: Barrier,
         extent: Extent,
-        file: TaskResult<Option<File>>,
+        (state, in_flight): (TaskResult<Option<File>>, TaskResult<Option<File>>),
         cut: Cut,
     ) -> SnapshotReport {
-        let Cut { splits, failure, alignment, began, sync, .. } = cut;
-        let stored = match (failure, file) {
-            (Some(failure), _) | (None, Err(failure)) => Err(failure),
-            (None, Ok(file)) => self.finish(attempt, barrier, extent, file).await,
+        let Cut { splits, failure, alignment, began, sync, unaligned, persisted, processed, .. } = cut;
+        let stored = match (failure, state, in_flight) {
+            (Some(failure), _, _) | (None, Err(failure), _) | (None, _, Err(failure)) => Err(failure),
+            (None, Ok(state), Ok(in_flight)) => match finished(in_flight).await {
+                Ok(in_flight) => self.finish(attempt, barrier, extent, state).await.map(|state| (state, in_flight)),
+                Err(failure) => Err(failure),
+            },
         };
         let whole = began.elapsed();
         let (result, stored_bytes) = match stored {
-            Ok(file) => {
-                let bytes = file.as_ref().map_or(0, |file| file.bytes);
-                (Ok(self.chains.stored(attempt, barrier.checkpoint, file)), bytes)
+            Ok((file, in_flight)) => {
+                let bytes = file.iter().chain(&in_flight).map(|file| file.bytes).sum();
+                let files = self.chains.stored(attempt, barrier.checkpoint, file);
+                (Ok(SubtaskState { files, in_flight: in_flight.into_iter().collect(), splits }), bytes)
             }
             Err(failure) => {
                 self.chains.failed(attempt, barrier.checkpoint);
                 (Err(*failure), 0)
             }
         };
-        let state_bytes = result.iter().flatten().map(|file| file.bytes).sum();
+        let state_bytes =
+            result.iter().flat_map(|state| state.files.iter().chain(&state.in_flight)).map(|file| file.bytes).sum();
         SnapshotReport {
             attempt,
             checkpoint: barrier.checkpoint,
-            result: result.map(|files| SubtaskState { files, splits }),
+            result,
             // Whatever else is prepared: nothing is reported between this and the report.
             committables: self.preparations.take(attempt, barrier.checkpoint),
             figures: SnapshotFigures {
@@ -215,6 +229,9 @@ impl Store {
                 async_ms: millis(whole.saturating_sub(sync)),
                 stored_bytes,
                 state_bytes,
+                processed_bytes: processed,
+                persisted_bytes: persisted,
+                unaligned,
             },
         }
     }
@@ -232,9 +249,14 @@ impl Store {
             None if extent == Extent::Changed => self.create(attempt, barrier).await?,
             None => return Ok(None),
         };
-        let stored::StateFile { path, bytes, checksum } = file.writer.finish().await.map_err(refused)?;
-        Ok(Some(StateFile { path: path.as_str().to_owned(), bytes, checksum: checksum.0 }))
+        finished(Some(file)).await
     }
+}
+
+async fn finished(file: Option<File>) -> TaskResult<Option<StateFile>> {
+    let Some(file) = file else { return Ok(None) };
+    let stored::StateFile { path, bytes, checksum } = file.writer.finish().await.map_err(refused)?;
+    Ok(Some(StateFile { path: path.as_str().to_owned(), bytes, checksum: checksum.0 }))
 }
 
 fn millis(duration: Duration) -> u64 {

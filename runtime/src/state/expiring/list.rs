@@ -28,6 +28,11 @@ impl<V> ExpiringList<V> {
         Self { values, used, oldest: moment.now }
     }
 
+    /// Other elements in their places, last used when they were.
+    pub fn map<W>(self, make: impl FnMut(V) -> W) -> ExpiringList<W> {
+        ExpiringList { values: self.values.into_iter().map(make).collect(), used: self.used, oldest: self.oldest }
+    }
+
     /// Reads all elements that are there.
     #[inline]
     pub fn read(&mut self, moment: Moment) -> &[V] {

@@ -23,6 +23,21 @@ impl<K, V> Default for ExpiringMap<K, V> {
 }
 
 impl<K: Key, V: Data> ExpiringMap<K, V> {
+    /// Other entries in their places, last used when they were.
+    pub fn map<L: Key, W: Data>(self, make: impl Fn(K, V) -> (L, W)) -> ExpiringMap<L, W> {
+        let mut map = EntryMap::default();
+        for (key, held) in self.map.into_entries() {
+            let mut other = None;
+            let held = held.map(|value| {
+                let (key, value) = make(key, value);
+                other = Some(key);
+                value
+            });
+            other.into_iter().for_each(|key| map.insert(&key, held.clone()));
+        }
+        ExpiringMap { map, oldest: self.oldest }
+    }
+
     /// Entries that are there, expired ones included.
     pub fn len(&self) -> usize {
         self.map.len()

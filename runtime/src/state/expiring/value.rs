@@ -18,6 +18,11 @@ impl<V> Expiring<V> {
         Self { value, used: moment.now }
     }
 
+    /// Another value in its place, last used when it was.
+    pub fn map<W>(self, make: impl FnOnce(V) -> W) -> Expiring<W> {
+        Expiring { value: make(self.value), used: self.used }
+    }
+
     /// When it was last used.
     pub fn used(&self) -> Timestamp {
         self.used

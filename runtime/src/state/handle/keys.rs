@@ -18,35 +18,35 @@ pub trait KeyedHandle {
     ///
     /// # Errors
     /// When the handle is not bound, or the backend fails.
-    fn held_keys<K: Key>(&self, states: &KeyedStates<K>) -> TaskResult<Vec<K>>;
+    fn held_keys<K: Key>(&self, states: &mut KeyedStates<K>) -> TaskResult<Vec<K>>;
 }
 
 impl<V: Data> KeyedHandle for ValueState<V> {
-    fn held_keys<K: Key>(&self, states: &KeyedStates<K>) -> TaskResult<Vec<K>> {
+    fn held_keys<K: Key>(&self, states: &mut KeyedStates<K>) -> TaskResult<Vec<K>> {
         states.held_keys::<V, Expiring<V>>(self.index)
     }
 }
 
 impl<V: Data> KeyedHandle for ListState<V> {
-    fn held_keys<K: Key>(&self, states: &KeyedStates<K>) -> TaskResult<Vec<K>> {
+    fn held_keys<K: Key>(&self, states: &mut KeyedStates<K>) -> TaskResult<Vec<K>> {
         states.held_keys::<Vec<V>, ExpiringList<V>>(self.index)
     }
 }
 
 impl<MK: Key, MV: Data> KeyedHandle for MapState<MK, MV> {
-    fn held_keys<K: Key>(&self, states: &KeyedStates<K>) -> TaskResult<Vec<K>> {
+    fn held_keys<K: Key>(&self, states: &mut KeyedStates<K>) -> TaskResult<Vec<K>> {
         states.held_keys::<EntryMap<MK, MV>, ExpiringMap<MK, MV>>(self.index)
     }
 }
 
 impl<V: Data> KeyedHandle for ReducingState<V> {
-    fn held_keys<K: Key>(&self, states: &KeyedStates<K>) -> TaskResult<Vec<K>> {
+    fn held_keys<K: Key>(&self, states: &mut KeyedStates<K>) -> TaskResult<Vec<K>> {
         self.value.held_keys(states)
     }
 }
 
 impl<A: Aggregate> KeyedHandle for AggregatingState<A> {
-    fn held_keys<K: Key>(&self, states: &KeyedStates<K>) -> TaskResult<Vec<K>> {
+    fn held_keys<K: Key>(&self, states: &mut KeyedStates<K>) -> TaskResult<Vec<K>> {
         self.accumulator.held_keys(states)
     }
 }

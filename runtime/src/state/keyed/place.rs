@@ -4,8 +4,8 @@ use crate::{
     batch::{Data, Key},
     error::TaskResult,
     state::{
+        backend::TableMut,
         expiring::Perish,
-        heap::HeapTable,
         table::{KeyHash, StateTable},
         ttl::Moment,
     },
@@ -21,46 +21,56 @@ pub(in crate::state) enum Place<'s, K, V, E> {
 
 /// A key in a table.
 pub(in crate::state) struct Spot<'s, K, V> {
-    pub table: &'s mut HeapTable<K, V>,
+    pub table: TableMut<'s, K, V>,
     pub hash: KeyHash,
     pub key: &'s K,
+}
+
+/// Calls a method of a table, wherever that is.
+macro_rules! on {
+    ($table:expr, $method:ident($($argument:expr),*)) => {
+        match $table {
+            TableMut::Heap(table) => table.$method($($argument),*),
+            TableMut::Elsewhere(table) => table.$method($($argument),*),
+        }
+    };
 }
 
 impl<'s, K: Key, V: Data> Spot<'s, K, V> {
     /// The value.
     #[inline]
     pub fn get(self) -> TaskResult<Option<&'s V>> {
-        self.table.get(self.hash, self.key)
+        on!(self.table, get(self.hash, self.key))
     }
 
     /// The value, to be changed in place.
     #[inline]
     pub fn get_mut(&mut self) -> TaskResult<Option<&mut V>> {
-        self.table.get_mut(self.hash, self.key)
+        on!(&mut self.table, get_mut(self.hash, self.key))
     }
 
     /// The value, to be changed in place, for good.
     #[inline]
     pub fn into_mut(self) -> TaskResult<Option<&'s mut V>> {
-        self.table.get_mut(self.hash, self.key)
+        on!(self.table, get_mut(self.hash, self.key))
     }
 
     /// The value, to be changed in place; `create` makes it where there is none.
     #[inline]
     pub fn entry(self, mut create: impl FnMut() -> V) -> TaskResult<&'s mut V> {
-        self.table.entry(self.hash, self.key, &mut create)
+        on!(self.table, entry(self.hash, self.key, &mut create))
     }
 
     /// Sets the value.
     #[inline]
     pub fn insert(&mut self, value: V) -> TaskResult {
-        self.table.insert(self.hash, self.key, value)
+        on!(&mut self.table, insert(self.hash, self.key, value))
     }
 
     /// Takes the value out.
     #[inline]
     pub fn remove(&mut self) -> TaskResult<Option<V>> {
-        self.table.remove(self.hash, self.key)
+        on!(&mut self.table, remove(self.hash, self.key))
     }
 
     /// Drops the value.
@@ -71,7 +81,7 @@ impl<'s, K: Key, V: Data> Spot<'s, K, V> {
     /// The value where `keep`, which may change it, keeps it; otherwise it is dropped.
     #[inline]
     pub fn get_kept(self, mut keep: impl FnMut(&mut V) -> bool) -> TaskResult<Option<&'s mut V>> {
-        self.table.get_kept(self.hash, self.key, &mut keep)
+        on!(self.table, get_kept(self.hash, self.key, &mut keep))
     }
 
     /// The value, which is changed by `keep` only where it is `due`, and dropped where that refuses it.
@@ -81,7 +91,7 @@ impl<'s, K: Key, V: Data> Spot<'s, K, V> {
         mut due: impl FnMut(&V) -> bool,
         mut keep: impl FnMut(&mut V) -> bool,
     ) -> TaskResult<Option<&'s V>> {
-        self.table.get_pruned(self.hash, self.key, &mut due, &mut keep)
+        on!(self.table, get_pruned(self.hash, self.key, &mut due, &mut keep))
     }
 }
 

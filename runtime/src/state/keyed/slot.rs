@@ -7,10 +7,10 @@ use crate::{
     batch::{Data, Key, Timestamp},
     error::TaskResult,
     state::{
+        backend::{Backend, Table},
         expiring::Perish,
-        heap::HeapTable,
         meta::StateMeta,
-        table::{Extent, GroupSpace, KeyHash, Progress, RunSink, Snapshot},
+        table::{KeyHash, Snapshot, StateTable},
         ttl::{Moment, StateTtl},
     },
 };
@@ -43,7 +43,13 @@ pub(super) struct Expiry {
 }
 
 /// A table without its types.
-pub(super) trait AnyTable: Snapshot + Any {}
+pub(super) trait AnyTable: Any + Send {
+    /// Its part that does not depend on types.
+    fn entries(&self) -> &dyn Snapshot;
+
+    /// As [`entries`](Self::entries), to put entries in.
+    fn entries_mut(&mut self) -> &mut dyn Snapshot;
+}
 
 /// A table without its types, whose values expire.
 pub(super) trait AnyExpiring: AnyTable {
@@ -51,62 +57,48 @@ pub(super) trait AnyExpiring: AnyTable {
     fn search(&mut self, place: usize, places: usize, moment: Moment) -> TaskResult<usize>;
 }
 
-/// The table of the one backend there is. It is held by its type, and not behind a trait object, so that its look-ups are
-/// compiled into the handles: that takes off 1 to 2 ns of 8 per access (`benches/state.rs`). A second backend becomes a
-/// second variant of what is held here.
-struct Held<K, V>(HeapTable<K, V>);
+/// A table that can be found again by its type.
+struct Held<K, V>(Table<K, V>);
 
 impl<K: Key, V: Data> Held<K, V> {
-    fn new() -> Box<Self> {
-        Box::new(Self(HeapTable::default()))
+    fn new(backend: &Backend) -> TaskResult<Box<Self>> {
+        Ok(Box::new(Self(backend.table()?)))
     }
 }
 
-impl<K: Key, V: Data> Snapshot for Held<K, V> {
-    fn keys(&self) -> usize {
-        self.0.keys()
+impl<K: Key, V: Data> AnyTable for Held<K, V> {
+    fn entries(&self) -> &dyn Snapshot {
+        match &self.0 {
+            Table::Heap(table) => table,
+            Table::Elsewhere(table) => &**table,
+        }
     }
 
-    fn begin(&mut self, extent: Extent, groups: GroupSpace) -> TaskResult {
-        self.0.begin(extent, groups)
-    }
-
-    fn advance(&mut self, bytes: usize, sink: &mut RunSink<'_>) -> TaskResult<Progress> {
-        self.0.advance(bytes, sink)
-    }
-
-    fn abandon(&mut self) {
-        self.0.abandon();
-    }
-
-    fn expect(&mut self, keys: usize) -> TaskResult {
-        self.0.expect(keys)
-    }
-
-    fn restore(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
-        self.0.restore(count, bytes)
-    }
-
-    fn forget(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
-        self.0.forget(count, bytes)
+    fn entries_mut(&mut self) -> &mut dyn Snapshot {
+        match &mut self.0 {
+            Table::Heap(table) => table,
+            Table::Elsewhere(table) => &mut **table,
+        }
     }
 }
-
-impl<K: Key, V: Data> AnyTable for Held<K, V> {}
 
 impl<K: Key, V: Data + Perish> AnyExpiring for Held<K, V> {
     fn search(&mut self, place: usize, places: usize, moment: Moment) -> TaskResult<usize> {
-        Ok(self.0.search(place, places, |value| value.is_overdue(moment), |value| value.prune(moment)))
+        let (due, keep) = (|value: &V| value.is_overdue(moment), |value: &mut V| value.prune(moment));
+        match &mut self.0 {
+            Table::Heap(table) => Ok(table.search(place, places, due, keep)),
+            Table::Elsewhere(table) => table.search(place, places, &mut { due }, &mut { keep }),
+        }
     }
 }
 
 impl SlotTable {
     /// An empty table of `V`, or of `E` where there is a time-to-live.
-    pub fn new<K: Key, V: Data, E: Data + Perish>(ttl: Option<StateTtl>) -> Self {
-        match ttl {
-            None => Self::Plain(Held::<K, V>::new()),
-            Some(ttl) => Self::Expiring(Held::<K, E>::new(), Expiry { ttl, accesses: 0, place: 0 }),
-        }
+    pub fn new<K: Key, V: Data, E: Data + Perish>(backend: &Backend, ttl: Option<StateTtl>) -> TaskResult<Self> {
+        Ok(match ttl {
+            None => Self::Plain(Held::<K, V>::new(backend)?),
+            Some(ttl) => Self::Expiring(Held::<K, E>::new(backend)?, Expiry { ttl, accesses: 0, place: 0 }),
+        })
     }
 
     /// Its time-to-live.
@@ -129,25 +121,28 @@ impl SlotTable {
             Self::Plain(table) => {
                 let table: &mut dyn Any = &mut **table;
                 let held = table.downcast_mut::<Held<K, V>>()?;
-                Some(Place::Plain(Spot { table: &mut held.0, hash, key }))
+                Some(Place::Plain(Spot { table: held.0.borrow_mut(), hash, key }))
             }
             Self::Expiring(table, expiry) => {
                 expiry.accesses = expiry.accesses.saturating_add(1);
                 let table: &mut dyn Any = &mut **table;
                 let held = table.downcast_mut::<Held<K, E>>()?;
-                Some(Place::Expiring(Spot { table: &mut held.0, hash, key }, expiry.ttl.at(now)))
+                Some(Place::Expiring(Spot { table: held.0.borrow_mut(), hash, key }, expiry.ttl.at(now)))
             }
         }
     }
 
     /// The keys that have something. Nothing if the table is one of other types.
-    pub fn held_keys<K: Key, V: Data, E: Data + Perish>(&self) -> Option<Vec<K>> {
-        fn of<K: Key, V: Data>(table: &dyn Any) -> Option<Vec<K>> {
-            Some(table.downcast_ref::<Held<K, V>>()?.0.iter().map(|(key, _)| key.clone()).collect())
+    pub fn held_keys<K: Key, V: Data, E: Data + Perish>(&mut self) -> Option<TaskResult<Vec<K>>> {
+        fn of<K: Key, V: Data>(table: &mut dyn Any) -> Option<TaskResult<Vec<K>>> {
+            Some(match &mut table.downcast_mut::<Held<K, V>>()?.0 {
+                Table::Heap(table) => table.held_keys(),
+                Table::Elsewhere(table) => table.held_keys(),
+            })
         }
         match self {
-            Self::Plain(table) => of::<K, V>(&**table),
-            Self::Expiring(table, _) => of::<K, E>(&**table),
+            Self::Plain(table) => of::<K, V>(&mut **table),
+            Self::Expiring(table, _) => of::<K, E>(&mut **table),
         }
     }
 
@@ -165,16 +160,16 @@ impl SlotTable {
     /// Its part that does not depend on types.
     pub fn entries(&self) -> &dyn Snapshot {
         match self {
-            Self::Plain(table) => &**table,
-            Self::Expiring(table, _) => &**table,
+            Self::Plain(table) => table.entries(),
+            Self::Expiring(table, _) => table.entries(),
         }
     }
 
     /// As [`entries`](Self::entries), to put entries in.
     pub fn entries_mut(&mut self) -> &mut dyn Snapshot {
         match self {
-            Self::Plain(table) => &mut **table,
-            Self::Expiring(table, _) => &mut **table,
+            Self::Plain(table) => table.entries_mut(),
+            Self::Expiring(table, _) => table.entries_mut(),
         }
     }
 }

@@ -30,8 +30,8 @@ impl Aggregate for Mean {
 }
 
 #[test]
-fn an_aggregation_without_values_has_no_result() {
-    let mut states = KeyedStates::default();
+pub(super) fn an_aggregation_without_values_has_no_result() {
+    let mut states = new_states();
     let mean = states.aggregating("mean", Mean).unwrap();
     with_key(&mut states, 1u8);
     assert_eq!(mean.get(&mut states).unwrap(), None);
@@ -47,8 +47,8 @@ fn an_aggregation_without_values_has_no_result() {
 }
 
 #[test]
-fn the_first_item_of_a_reduction_is_its_value() {
-    let mut states = KeyedStates::default();
+pub(super) fn the_first_item_of_a_reduction_is_its_value() {
+    let mut states = new_states();
     let longest = states
         .reducing::<String>("longest", |longest, word| {
             if word.len() > longest.len() {
@@ -68,8 +68,8 @@ fn the_first_item_of_a_reduction_is_its_value() {
 }
 
 #[test]
-fn nothing_added_to_a_list_or_map_leaves_no_trace() {
-    let mut states = KeyedStates::default();
+pub(super) fn nothing_added_to_a_list_or_map_leaves_no_trace() {
+    let mut states = new_states();
     let ttl = StateTtl::new(std::time::Duration::from_secs(1));
     let (list, lives) = (states.list::<u8>("list").unwrap(), states.state("lives").ttl(ttl).list::<u8>().unwrap());
     let (map, dies) = (states.map::<u8, u8>("map").unwrap(), states.state("dies").ttl(ttl).map::<u8, u8>().unwrap());
@@ -84,8 +84,8 @@ fn nothing_added_to_a_list_or_map_leaves_no_trace() {
 }
 
 #[test]
-fn entries_of_a_map_have_a_known_number() {
-    let mut states = KeyedStates::default();
+pub(super) fn entries_of_a_map_have_a_known_number() {
+    let mut states = new_states();
     let map = states.map::<u8, u8>("map").unwrap();
     with_key(&mut states, 1u8);
     assert_eq!(map.entries(&mut states).unwrap().len(), 0);
@@ -95,8 +95,8 @@ fn entries_of_a_map_have_a_known_number() {
 }
 
 #[test]
-fn handles_that_are_not_bound_say_so() {
-    let mut states = KeyedStates::default();
+pub(super) fn handles_that_are_not_bound_say_so() {
+    let mut states = new_states();
     with_key(&mut states, 1u8);
     let check = |error: Box<flott_core::failure::Failure>| assert!(error.message.contains("not bound"), "{error}");
     check(ReducingState::<u8>::default().add(&mut states, 1).unwrap_err());
@@ -107,14 +107,14 @@ fn handles_that_are_not_bound_say_so() {
 }
 
 #[test]
-fn kinds_that_are_stored_alike_are_told_apart() {
-    let mut states = KeyedStates::<u8>::default();
+pub(super) fn kinds_that_are_stored_alike_are_told_apart() {
+    let mut states = new_states::<u8>();
     states.aggregating("mean", Mean).unwrap();
     let error = states.value::<(u64, u64)>("mean").unwrap_err().message;
     assert!(error.starts_with("keyed state \"mean\" is an aggregation by "), "{error}");
     assert!(error.ends_with("kinds::Mean, and cannot be a value of (u64, u64) too"), "{error}");
 
-    let stored = StateMeta { name: "mean".into(), kind: StateKind::Value, expires: false };
+    let stored = StateMeta { name: "mean".into(), kind: StateKind::Value, expires: false, schema: None };
     let error = states.restore(&stored, Content::Values, 0, &[]).unwrap_err();
     assert_eq!(error.message, "keyed state \"mean\" was stored as value state, and is aggregating state now");
     assert_eq!(error.retry, flott_core::failure::Retry::Never);
@@ -124,14 +124,14 @@ fn kinds_that_are_stored_alike_are_told_apart() {
 }
 
 #[test]
-fn every_kind_knows_the_keys_that_have_something() {
+pub(super) fn every_kind_knows_the_keys_that_have_something() {
     #[track_caller]
-    fn check(states: &KeyedStates<u8>, handle: &impl KeyedHandle, expected: &[u8]) {
+    fn check(states: &mut KeyedStates<u8>, handle: &impl KeyedHandle, expected: &[u8]) {
         let mut keys = handle.held_keys(states).unwrap();
         keys.sort_unstable();
         assert_eq!(keys, expected);
     }
-    let mut states = KeyedStates::<u8>::default();
+    let mut states = new_states::<u8>();
     let ttl = StateTtl::new(std::time::Duration::from_secs(1));
     let value = states.value::<u8>("value").unwrap();
     let list = states.state("list").ttl(ttl).list::<u8>().unwrap();
@@ -145,9 +145,9 @@ fn every_kind_knows_the_keys_that_have_something() {
     }
     map.clear(&mut states).unwrap();
     sum.add(with_key(&mut states, 9), 1).unwrap();
-    check(&states, &value, &[1, 2, 3]);
-    check(&states, &list, &[1, 2, 3]);
-    check(&states, &map, &[1, 2]);
-    check(&states, &sum, &[9]);
-    assert!(ValueState::<u8>::default().held_keys(&states).is_err());
+    check(&mut states, &value, &[1, 2, 3]);
+    check(&mut states, &list, &[1, 2, 3]);
+    check(&mut states, &map, &[1, 2]);
+    check(&mut states, &sum, &[9]);
+    assert!(ValueState::<u8>::default().held_keys(&mut states).is_err());
 }

@@ -142,7 +142,7 @@ struct Subtask {
 }
 
 impl Subtask {
-    fn new(ttl: Option<StateTtl>) -> Self {
+    fn new(ttl: Option<StateTtl>, backend: &Backend) -> Self {
         fn state<'a>(states: &'a mut KeyedStates<u8>, name: &'a str, ttl: Option<StateTtl>) -> StateDescriptor<'a, u8> {
             let state = states.state(name);
             match ttl {
@@ -151,6 +151,7 @@ impl Subtask {
             }
         }
         let mut states = KeyedStates::default();
+        states.keep_in(backend);
         let value = state(&mut states, "value", ttl).value().unwrap();
         let list = state(&mut states, "list", ttl).list().unwrap();
         let map = state(&mut states, "map", ttl).map().unwrap();
@@ -208,32 +209,47 @@ impl Subtask {
     }
 }
 
+fn check(ttl: Ttl, steps: Vec<Step>, backends: Vec<Backend>) {
+    let mut model = naive::Model::new(ttl.map(|(millis, reads, _)| (millis as i64, reads)));
+    let mut subtasks = subtasks::Subtasks::new(ttl.map(state_ttl), backends);
+    for step in steps {
+        match step {
+            Step::Access(key, access) => {
+                let given = subtasks.of(key).access(key, access.clone()).unwrap();
+                assert_eq!(given, model.access(key, access.clone()), "{access:?} of key {key}");
+            }
+            Step::Timer(key, at) => {
+                let states = with_key(&mut subtasks.of(key).states, key);
+                if model.timers.insert((at, key)) {
+                    assert!(states.set_timer(TimeDomain::Event, at).unwrap());
+                } else {
+                    assert!(states.delete_timer(TimeDomain::Event, at).unwrap());
+                    model.timers.remove(&(at, key));
+                }
+            }
+            Step::Advance(millis) => model.now += Timestamp::from(millis),
+            Step::Begin(extent) => subtasks.begin(extent, &model),
+            Step::Give(bytes) => _ = subtasks.advance(bytes),
+            Step::Rescale(parallelism) => subtasks.rescale(parallelism, &model),
+        }
+        subtasks.set_now(model.now);
+    }
+}
+
 proptest! {
     #[test]
     fn states_of_all_kinds_do_as_the_model_does(ttl in ttls(), steps in steps()) {
-        let mut model = naive::Model::new(ttl.map(|(millis, reads, _)| (millis as i64, reads)));
-        let mut subtasks = subtasks::Subtasks::new(ttl.map(state_ttl));
-        for step in steps {
-            match step {
-                Step::Access(key, access) => {
-                    let given = subtasks.of(key).access(key, access.clone()).unwrap();
-                    prop_assert_eq!(given, model.access(key, access.clone()), "{:?} of key {}", access, key);
-                }
-                Step::Timer(key, at) => {
-                    let states = with_key(&mut subtasks.of(key).states, key);
-                    if model.timers.insert((at, key)) {
-                        prop_assert!(states.set_timer(TimeDomain::Event, at).unwrap());
-                    } else {
-                        prop_assert!(states.delete_timer(TimeDomain::Event, at).unwrap());
-                        model.timers.remove(&(at, key));
-                    }
-                }
-                Step::Advance(millis) => model.now += Timestamp::from(millis),
-                Step::Begin(extent) => subtasks.begin(extent, &model),
-                Step::Give(bytes) => _ = subtasks.advance(bytes),
-                Step::Rescale(parallelism) => subtasks.rescale(parallelism, &model),
-            }
-            subtasks.set_now(model.now);
-        }
+        check(ttl, steps, vec![Backend::Heap]);
+    }
+}
+
+#[cfg(feature = "disk")]
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn states_of_all_kinds_do_as_the_model_does_on_disk(ttl in ttls(), steps in steps()) {
+        let disk = crate::state::disk::tests::tiny();
+        check(ttl, steps, vec![disk.clone(), disk, Backend::Heap]);
     }
 }

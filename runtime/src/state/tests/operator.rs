@@ -169,7 +169,7 @@ fn misuse_of_operator_state_is_told() {
 
     let mut elements = Elements::default();
     elements.push(&[1, 2]);
-    let stored = OperatorStateMeta { name: "offsets".into(), spread: Spread::Split };
+    let stored = OperatorStateMeta { name: "offsets".into(), spread: Spread::Split, schema: None };
     let error = states.restore(&stored, &elements).unwrap_err();
     assert_eq!(error.message, "operator state cannot be decoded");
     assert!(list.get(&states).unwrap().is_empty());

@@ -1,6 +1,8 @@
 //! Snapshots of tables that go on being changed while they are given: what a chain of them has is what was there.
 
 mod chain;
+#[cfg(feature = "disk")]
+mod disk;
 
 use chain::Chain;
 
@@ -49,7 +51,7 @@ enum Step {
     Abandon,
 }
 
-fn steps(change: impl Strategy<Value = Change> + 'static) -> impl Strategy<Value = Vec<Step>> {
+fn steps(change: impl Strategy<Value = Change> + 'static, most: usize) -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         12 => change.prop_map(Step::Change),
         2 => prop_oneof![1 => Just(Extent::Whole), 4 => Just(Extent::Changed)].prop_map(Step::Begin),
@@ -57,7 +59,7 @@ fn steps(change: impl Strategy<Value = Change> + 'static) -> impl Strategy<Value
         3 => Just(Step::Finish),
         1 => Just(Step::Abandon),
     ];
-    prop::collection::vec(step, 0..120)
+    prop::collection::vec(step, 0..most)
 }
 
 fn heap_changes() -> impl Strategy<Value = Change> {
@@ -219,14 +221,15 @@ fn check<T: Default>(
     steps: &[Step],
     snapshot: fn(&mut T) -> &mut dyn Snapshot,
     change: fn(&mut T, &Change, &mut Chain),
-    entries: fn(&T) -> BTreeMap<u16, u32>,
+    entries: fn(&mut T) -> BTreeMap<u16, u32>,
+    chain: Chain,
 ) {
     let restore = |runs: &[Run]| {
         let mut restored = T::default();
         runs.iter().for_each(|run| run.put_back(snapshot(&mut restored)));
         restored
     };
-    let (mut tested, mut chain) = (T::default(), Chain::default());
+    let (mut tested, mut chain) = (T::default(), chain);
     for step in steps {
         match step {
             Step::Change(what) => change(&mut tested, what, &mut chain),
@@ -236,9 +239,9 @@ fn check<T: Default>(
             Step::Abandon => chain.abandon(snapshot(&mut tested)),
         }
         if let Some(stored) = chain.take_stored() {
-            assert_eq!(entries(&restore(&stored)), chain.at_cut());
+            assert_eq!(entries(&mut restore(&stored)), chain.at_cut());
         }
-        assert_eq!(entries(&tested), chain.entries());
+        assert_eq!(entries(&mut tested), chain.entries());
     }
     // What was restored goes on in a chain.
     while chain.advance(snapshot(&mut tested), 500) == Progress::More {}
@@ -252,22 +255,22 @@ fn check<T: Default>(
     chain.begin(snapshot(&mut tested), Extent::Changed);
     while chain.advance(snapshot(&mut tested), 500) == Progress::More {}
     let stored = chain.take_stored().unwrap();
-    assert_eq!(entries(&restore(&stored)), chain.entries());
+    assert_eq!(entries(&mut restore(&stored)), chain.entries());
 }
 
 proptest! {
     #[test]
-    fn a_chain_of_snapshots_of_a_heap_table_has_what_was_there(steps in steps(heap_changes())) {
-        let entries = |heap: &Heap| heap.table.iter().map(|(key, value)| (*key, *value)).collect();
-        check(&steps, |heap: &mut Heap| &mut heap.table, Heap::change, entries);
+    fn a_chain_of_snapshots_of_a_heap_table_has_what_was_there(steps in steps(heap_changes(), 120)) {
+        let entries = |heap: &mut Heap| heap.table.iter().map(|(key, value)| (*key, *value)).collect();
+        check(&steps, |heap: &mut Heap| &mut heap.table, Heap::change, entries, Chain::default());
     }
 
     #[test]
     fn a_chain_of_snapshots_of_a_folding_table_has_what_was_there(
-        steps in steps(prop_oneof![20 => keys().prop_map(Change::Fold), 1 => Just(Change::Drain)]),
+        steps in steps(prop_oneof![20 => keys().prop_map(Change::Fold), 1 => Just(Change::Drain)], 120),
     ) {
-        let entries = |fold: &Fold| fold.table.clone().into_entries().collect();
-        check(&steps, |fold: &mut Fold| &mut fold.table, Fold::change, entries);
+        let entries = |fold: &mut Fold| fold.table.clone().into_entries().collect();
+        check(&steps, |fold: &mut Fold| &mut fold.table, Fold::change, entries, Chain::default());
     }
 }
 
@@ -277,7 +280,7 @@ fn long(key: u64, value: u64) -> String {
 }
 
 #[test]
-fn steps_and_runs_are_of_a_sensible_size() {
+pub(super) fn steps_and_runs_are_of_a_sensible_size() {
     let mut table = HeapTable::<u64, String>::default();
     for key in 0..10_000 {
         table.set(KeyHash::of(&key), &key, long(key, 0));
@@ -306,7 +309,7 @@ fn steps_and_runs_are_of_a_sensible_size() {
 }
 
 #[test]
-fn what_has_not_changed_is_passed_over_in_bounded_steps() {
+pub(super) fn what_has_not_changed_is_passed_over_in_bounded_steps() {
     let mut table = HeapTable::<u64, u64>::with_capacity(100_000);
     for key in 0..100_000 {
         table.set(KeyHash::of(&key), &key, key);
@@ -329,7 +332,7 @@ fn what_has_not_changed_is_passed_over_in_bounded_steps() {
 }
 
 #[test]
-fn an_entry_that_cannot_be_encoded_ends_the_snapshot_and_not_the_table() {
+pub(super) fn an_entry_that_cannot_be_encoded_ends_the_snapshot_and_not_the_table() {
     /// Odd ones fail.
     #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
     struct Picky(u64);
@@ -359,7 +362,7 @@ fn an_entry_that_cannot_be_encoded_ends_the_snapshot_and_not_the_table() {
 }
 
 #[test]
-fn what_the_sink_cannot_take_ends_the_snapshot() {
+pub(super) fn what_the_sink_cannot_take_ends_the_snapshot() {
     let mut table = HeapTable::<u64, u64>::default();
     table.set(KeyHash::of(&1), &1, 1);
     table.begin(Extent::Changed, all(4)).unwrap();
@@ -370,7 +373,7 @@ fn what_the_sink_cannot_take_ends_the_snapshot() {
 }
 
 #[test]
-fn a_restore_that_comes_late_ends_the_chain() {
+pub(super) fn a_restore_that_comes_late_ends_the_chain() {
     let mut stored = HeapTable::<u64, u64>::default();
     stored.set(KeyHash::of(&1), &1, 1);
     let runs = whole(&mut stored, all(4));
@@ -383,9 +386,9 @@ fn a_restore_that_comes_late_ends_the_chain() {
 }
 
 #[test]
-fn reading_a_state_with_a_time_to_live_does_not_change_it() {
+pub(super) fn reading_a_state_with_a_time_to_live_does_not_change_it() {
     let changed = |ttl: StateTtl| {
-        let mut states = KeyedStates::default();
+        let mut states = new_states();
         let value = states.state("value").ttl(ttl).value::<u8>().unwrap();
         let list = states.state("list").ttl(ttl).list::<u8>().unwrap();
         let map = states.state("map").ttl(ttl).map::<u8, u8>().unwrap();
@@ -434,7 +437,7 @@ fn check_moved(part: usize, change: impl FnOnce(&mut HeapTable<u64, u64>)) {
 }
 
 #[test]
-fn entries_that_move_while_they_are_given_are_given_once() {
+pub(super) fn entries_that_move_while_they_are_given_are_given_once() {
     for part in [1000, 50_000, 100_000] {
         // The table grows.
         check_moved(part, |table| (7000..20_000u64).for_each(|key| table.set(KeyHash::of(&key), &key, 0)));
@@ -455,7 +458,7 @@ fn entries_that_move_while_they_are_given_are_given_once() {
 }
 
 #[test]
-fn a_folding_table_that_grows_while_it_is_given_misses_nothing() {
+pub(super) fn a_folding_table_that_grows_while_it_is_given_misses_nothing() {
     for part in (100..4000).step_by(100) {
         let mut table = FoldTable::<u64, u64>::default();
         let add = |table: &mut FoldTable<u64, u64>, key: u64| {

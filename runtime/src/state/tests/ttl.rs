@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{batch::Timestamp, state::expiring::Expiring};
 
-fn millis(millis: u64) -> StateTtl {
+pub(super) fn millis(millis: u64) -> StateTtl {
     StateTtl::new(Duration::from_millis(millis))
 }
 
@@ -17,7 +17,7 @@ fn at<K: crate::batch::Key>(states: &mut KeyedStates<K>, now: Timestamp) -> &mut
 /// A value written at `written`: is it there at `now`?
 #[track_caller]
 fn check(ttl: StateTtl, written: Timestamp, now: Timestamp, there: bool) {
-    let mut states = KeyedStates::default();
+    let mut states = new_states();
     let value = states.state("value").ttl(ttl).value::<u8>().unwrap();
     with_key(at(&mut states, written), 1u8);
     value.set(&mut states, 7).unwrap();
@@ -25,7 +25,7 @@ fn check(ttl: StateTtl, written: Timestamp, now: Timestamp, there: bool) {
 }
 
 #[test]
-fn a_value_is_there_until_its_time_is_over() {
+pub(super) fn a_value_is_there_until_its_time_is_over() {
     check(millis(10), 100, 100, true);
     check(millis(10), 100, 109, true);
     check(millis(10), 100, 110, false);
@@ -37,7 +37,7 @@ fn a_value_is_there_until_its_time_is_over() {
 }
 
 #[test]
-fn the_ends_of_time_are_times_like_others() {
+pub(super) fn the_ends_of_time_are_times_like_others() {
     let forever = StateTtl::new(Duration::MAX);
     check(forever, 0, Timestamp::MAX - 1, true);
     check(forever, Timestamp::MIN, Timestamp::MIN, true);
@@ -49,9 +49,9 @@ fn the_ends_of_time_are_times_like_others() {
 }
 
 #[test]
-fn only_the_last_use_counts() {
+pub(super) fn only_the_last_use_counts() {
     for (ttl, there) in [(millis(10), false), (millis(10).update_on_read(), true)] {
-        let mut states = KeyedStates::default();
+        let mut states = new_states();
         let value = states.state("value").ttl(ttl).value::<u8>().unwrap();
         with_key(&mut states, 1u8);
         value.set(&mut states, 1).unwrap();
@@ -63,9 +63,9 @@ fn only_the_last_use_counts() {
 }
 
 #[test]
-fn what_has_expired_can_be_given_out_until_it_is_cleaned_up() {
+pub(super) fn what_has_expired_can_be_given_out_until_it_is_cleaned_up() {
     let ttl = millis(10).update_on_read().return_expired();
-    let mut states = KeyedStates::default();
+    let mut states = new_states();
     let value = states.state("value").ttl(ttl).value::<u8>().unwrap();
     let list = states.state("list").ttl(ttl).list::<u8>().unwrap();
     let map = states.state("map").ttl(ttl).map::<u8, u8>().unwrap();
@@ -95,8 +95,8 @@ fn what_has_expired_can_be_given_out_until_it_is_cleaned_up() {
 }
 
 #[test]
-fn elements_and_entries_expire_one_by_one() {
-    let mut states = KeyedStates::default();
+pub(super) fn elements_and_entries_expire_one_by_one() {
+    let mut states = new_states();
     let list = states.state("list").ttl(millis(10)).list::<u64>().unwrap();
     let map = states.state("map").ttl(millis(10)).map::<u64, u64>().unwrap();
     with_key(&mut states, 1u8);
@@ -118,8 +118,8 @@ fn elements_and_entries_expire_one_by_one() {
 
 /// Each record has a key of its own, and nobody asks for old ones.
 #[track_caller]
-fn churn(batch: u64, ttl: u64, kind: impl Fn(&mut KeyedStates<u64>) -> Box<dyn Fn(&mut KeyedStates<u64>)>) {
-    let mut states = KeyedStates::default();
+pub(super) fn churn(batch: u64, ttl: u64, kind: impl Fn(&mut KeyedStates<u64>) -> Box<dyn Fn(&mut KeyedStates<u64>)>) {
+    let mut states = new_states();
     let access = kind(&mut states);
     let mut key = 0;
     for now in 0..6 * ttl {
@@ -134,7 +134,7 @@ fn churn(batch: u64, ttl: u64, kind: impl Fn(&mut KeyedStates<u64>) -> Box<dyn F
 }
 
 #[test]
-fn keys_that_nobody_asks_for_are_found() {
+pub(super) fn keys_that_nobody_asks_for_are_found() {
     for (batch, ttl) in [(1, 300), (10, 100), (1000, 20)] {
         churn(batch, ttl, |states| {
             let value = states.state("value").ttl(millis(ttl)).value::<u64>().unwrap();
@@ -152,8 +152,8 @@ fn keys_that_nobody_asks_for_are_found() {
 }
 
 #[test]
-fn without_a_search_only_what_is_come_across_is_dropped() {
-    let mut states = KeyedStates::default();
+pub(super) fn without_a_search_only_what_is_come_across_is_dropped() {
+    let mut states = new_states();
     let value = states.state("value").ttl(millis(1).no_cleanup()).value::<u64>().unwrap();
     let map = states.state("map").ttl(millis(1).no_cleanup()).map::<u8, u64>().unwrap();
     for key in 0..100u64 {
@@ -172,8 +172,8 @@ fn without_a_search_only_what_is_come_across_is_dropped() {
 }
 
 #[test]
-fn a_large_map_is_not_searched_at_every_batch_but_is_searched() {
-    let mut states = KeyedStates::default();
+pub(super) fn a_large_map_is_not_searched_at_every_batch_but_is_searched() {
+    let mut states = new_states();
     let map = states.state("map").ttl(millis(160)).map::<u64, u64>().unwrap();
     with_key(&mut states, 1u8);
     for now in 0..1600 {
@@ -186,8 +186,8 @@ fn a_large_map_is_not_searched_at_every_batch_but_is_searched() {
 }
 
 #[test]
-fn two_times_to_live_for_one_state_are_refused() {
-    let mut states = KeyedStates::<u8>::default();
+pub(super) fn two_times_to_live_for_one_state_are_refused() {
+    let mut states = new_states::<u8>();
     let error = states.state("last").ttl(StateTtl::new(Duration::ZERO)).value::<u8>().unwrap_err();
     assert_eq!(error.message, "keyed state \"last\" must have a time-to-live longer than 0 ms");
     states.state("last").ttl(millis(10)).value::<u8>().unwrap();
@@ -208,7 +208,7 @@ fn two_times_to_live_for_one_state_are_refused() {
 
 /// The snapshot of a value of each of some keys, written at time 0.
 fn stored(ttl: Option<StateTtl>) -> Vec<(StateMeta, Run)> {
-    let mut states = KeyedStates::default();
+    let mut states = new_states();
     let value = described(&mut states, ttl).value::<u64>().unwrap();
     for key in 0..10u8 {
         value.set(with_key(&mut states, key), 7).unwrap();
@@ -225,9 +225,9 @@ fn described(states: &mut KeyedStates<u8>, ttl: Option<StateTtl>) -> StateDescri
 }
 
 #[test]
-fn a_state_is_restored_with_another_time_to_live_but_not_without_one() {
+pub(super) fn a_state_is_restored_with_another_time_to_live_but_not_without_one() {
     let restore = |stored: &[(StateMeta, Run)], ttl, now| {
-        let mut states = KeyedStates::default();
+        let mut states = new_states();
         let value = described(&mut states, ttl).value::<u64>().unwrap();
         stored.iter().try_for_each(|(meta, run)| states.restore(meta, run.content, run.count, &run.bytes))?;
         let found = value.get(with_key(at(&mut states, now), 3)).unwrap().copied();

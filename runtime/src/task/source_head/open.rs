@@ -15,6 +15,8 @@ use crate::{
 
 /// A split that is being read.
 pub(super) struct OpenSplit<T, S> {
+    /// It was found by a reader, and not handed out.
+    is_found: bool,
     reader: Box<dyn SplitReader<T, S>>,
     woken: Woken,
     pub time: SplitTime<T>,
@@ -36,6 +38,11 @@ impl<T, S> OpenSplit<T, S> {
         }
     }
 
+    /// Splits that its reader has found.
+    pub fn take_found(&mut self) -> Vec<S> {
+        self.reader.take_found()
+    }
+
     /// Whether its reader has been woken, and not been asked since.
     pub fn is_woken(&self) -> bool {
         self.woken.is_raised()
@@ -55,12 +62,18 @@ impl<T, S> OpenSplits<T, S> {
         Self { splits: Vec::new(), next: 0, sleep: Arc::default() }
     }
 
-    pub fn len(&self) -> usize {
-        self.splits.len()
+    /// Those that were handed out.
+    pub fn given(&self) -> usize {
+        self.splits.iter().filter(|split| !split.is_found).count()
     }
 
     pub fn is_empty(&self) -> bool {
         self.splits.is_empty()
+    }
+
+    /// Whether any has records to give.
+    pub fn has_records(&self) -> bool {
+        self.splits.iter().any(|split| split.reader.gives_records())
     }
 
     /// Each of them.
@@ -89,8 +102,9 @@ impl<T, S> OpenSplits<T, S> {
         active.map(|(watermark, _)| watermark).min().unwrap_or(Timestamp::MIN)
     }
 
-    pub fn add(&mut self, reader: Box<dyn SplitReader<T, S>>, time: SplitTime<T>) {
-        self.splits.push(OpenSplit { reader, woken: Woken::new(&self.sleep), time });
+    pub fn add(&mut self, reader: Box<dyn SplitReader<T, S>>, mut time: SplitTime<T>, is_found: bool) {
+        time.idle |= !reader.gives_records();
+        self.splits.push(OpenSplit { is_found, reader, woken: Woken::new(&self.sleep), time });
     }
 
     pub fn remove(&mut self, place: usize) {

@@ -134,7 +134,7 @@ impl<T> SourceTime<T> {
 
     /// Says what is new of the splits together. Without any it is idle until it gets one, unless that is `awaited`.
     pub fn settle<S>(&mut self, splits: &OpenSplits<T, S>, awaited: bool, say: impl FnMut(Event)) {
-        if !(splits.is_empty() && awaited) {
+        if splits.has_records() || !awaited {
             self.said.settle(splits.watermarks(), say);
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use flott_core::{
-    checkpoint::{Behind, SnapshotKind},
+    checkpoint::{Behind, Overtaking, SnapshotKind},
     id::{AttemptId, CheckpointId, SubtaskIndex},
 };
 use parking_lot::Mutex;
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::{
     batch::Batch,
+    output::Output,
     snapshot::{Cut, Piece, SnapshotPort, TaskSnapshots},
     state::Extent,
     testing::task_with,
@@ -34,6 +35,8 @@ impl SnapshotPort for Store {
     }
 
     fn give(&self, _: AttemptId, _: Vec<Piece>) {}
+
+    fn give_in_flight(&self, _: AttemptId, _: Vec<Piece>) {}
 
     fn has_room(&self, _: AttemptId) -> bool {
         self.has_room.load(Relaxed)
@@ -80,7 +83,12 @@ async fn cut() -> (Arc<Store>, ManualClock, Arc<TaskInfo>, Times, Turn) {
     info.snapshots = TaskSnapshots::new(SubtaskIndex(0), 1, 128, &BTreeMap::new(), store.clone());
     let info = Arc::new(info);
     let mut turn = Turn::new(info.clone());
-    let barrier = Barrier { checkpoint: CheckpointId(1), kind: SnapshotKind::Checkpoint, behind: Behind::GoOn };
+    let barrier = Barrier {
+        checkpoint: CheckpointId(1),
+        kind: SnapshotKind::Checkpoint,
+        behind: Behind::GoOn,
+        overtaking: Overtaking::Never,
+    };
     let mut tail: Box<dyn Output<u32>> = Box::new(times.clone());
     turn.event(&mut tail, Event::Barrier(barrier)).await.unwrap();
     (store, clock, info, times, turn)

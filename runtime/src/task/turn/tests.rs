@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::{
     batch::Batch,
-    output::{Chained, Operator},
+    output::{Chained, Operator, Output},
     testing::{Sleeper, named_operator, task},
 };
 

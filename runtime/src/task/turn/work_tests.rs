@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::{
     batch::Batch,
-    output::{Chained, Operator, Tee},
+    output::{Chained, Operator, Output, Tee},
     testing::{Sleeper, named_operator, task},
 };
 

@@ -1,4 +1,4 @@
-//! The chaos runner: `chaos SEED [MINUTES]` or `chaos regressions`; `cargo xtask chaos` builds what it needs and starts it.
+//! The chaos runner: `chaos [plain] SEED [MINUTES]` or `chaos regressions`; `cargo xtask chaos` builds what it needs and starts it.
 
 use std::{
     ffi::c_int,
@@ -17,6 +17,8 @@ extern "C" fn interrupt(_: c_int) {
 
 /// Which seeds, and for how long.
 struct Given {
+    /// What a seed's plan is.
+    plan: fn(u64) -> Plan,
     seeds: Box<dyn Iterator<Item = u64>>,
     /// Before the next one is begun.
     bound: Duration,
@@ -28,12 +30,16 @@ impl Given {
         let number = |text: &String| text.parse::<u64>().ok();
         Some(match arguments {
             [word] if word == "regressions" => {
-                Self { seeds: Box::new(REGRESSIONS.iter().copied()), bound: Duration::MAX, shows_plans: false }
+                let seeds = Box::new(REGRESSIONS.iter().copied());
+                Self { plan: Plan::plain, seeds, bound: Duration::MAX, shows_plans: false }
             }
-            [seed] => Self { seeds: Box::new(number(seed)?..), bound: Duration::ZERO, shows_plans: true },
+            [word, rest @ ..] if word == "plain" => Self { plan: Plan::plain, ..Self::read(rest)? },
+            [seed] => {
+                Self { plan: Plan::new, seeds: Box::new(number(seed)?..), bound: Duration::ZERO, shows_plans: true }
+            }
             [seed, minutes] => {
                 let bound = Duration::from_secs(number(minutes)?.saturating_mul(60));
-                Self { seeds: Box::new(number(seed)?..), bound, shows_plans: false }
+                Self { plan: Plan::new, seeds: Box::new(number(seed)?..), bound, shows_plans: false }
             }
             _ => return None,
         })
@@ -42,8 +48,8 @@ impl Given {
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let Some(Given { seeds, bound, shows_plans }) = Given::read(&arguments) else {
-        eprintln!("arguments: SEED [MINUTES], or regressions");
+    let Some(Given { plan: plan_of, seeds, bound, shows_plans }) = Given::read(&arguments) else {
+        eprintln!("arguments: [plain] SEED [MINUTES], or regressions");
         return ExitCode::from(64);
     };
     // What runs and stands still, and what is mounted, is to go in any case.
@@ -56,14 +62,14 @@ fn main() -> ExitCode {
     let began = Instant::now();
     let mut failed = Vec::new();
     for seed in seeds {
-        let plan = Plan::new(seed);
+        let plan = plan_of(seed);
         if shows_plans {
             println!("{plan}");
         }
         match catch_unwind(AssertUnwindSafe(|| run(&plan))) {
             Ok(report) => println!("{report}"),
             Err(_) => {
-                println!("seed {seed}: FAILED; replay: {}", replay(seed));
+                println!("seed {seed}: FAILED; replay: {}", replay(&plan));
                 failed.push(seed);
             }
         }

@@ -22,6 +22,8 @@ pub struct Arguments {
     pub batch: bool,
     /// The second half of the records comes when this file is there.
     pub hold: Option<PathBuf>,
+    /// Until then, a split gives so many records at a time, 50 times a second; all of the first half at once without it.
+    pub pace: Option<u64>,
     /// Each number is its own timestamp.
     pub timed: bool,
     /// Counts are of windows of so many numbers, which end with the input.
@@ -30,14 +32,20 @@ pub struct Arguments {
     pub output: Option<PathBuf>,
     /// Lines go to a directory for each last digit of their keys, in files that roll after a few kilobytes.
     pub partitioned: bool,
+    /// No result goes on before this file is there: what is behind takes nothing.
+    pub gate: Option<PathBuf>,
     /// The numbers themselves are the lines, with no state between.
     pub plain: bool,
+    /// Counts are those of a function with state, rather than the library's.
+    pub by_function: bool,
     /// What goes wrong.
     pub trouble: Option<Trouble>,
     /// At which record.
     pub at: u64,
     /// It goes wrong only as long as this file is not there; it is made then.
     pub once: Option<PathBuf>,
+    /// It goes wrong at whatever record comes when this file is there, which is removed then.
+    pub when: Option<PathBuf>,
     /// What goes wrong before the job begins.
     pub plan: Option<OddPlan>,
     /// Nothing of all this, but two sources that know of each other by this directory.
@@ -56,14 +64,18 @@ impl Arguments {
             keys: 10,
             batch: false,
             hold: None,
+            pace: None,
             timed: false,
             windows: None,
             output: None,
             partitioned: false,
+            gate: None,
             plain: false,
+            by_function: false,
             trouble: None,
             at: 0,
             once: None,
+            when: None,
             plan: None,
             race: None,
         };
@@ -79,14 +91,18 @@ impl Arguments {
                 "keys" => arguments.keys = number(value)?.max(1),
                 "batch" => arguments.batch = value == "true",
                 "hold" => arguments.hold = Some(value.into()),
+                "pace" => arguments.pace = Some(number(value)?.max(1)),
                 "timed" => arguments.timed = value == "true",
                 "windows" => arguments.windows = Some(number(value)?.max(1)),
                 "output" => arguments.output = Some(value.into()),
                 "partitioned" => arguments.partitioned = value == "true",
+                "gate" => arguments.gate = Some(value.into()),
                 "plain" => arguments.plain = value == "true",
+                "by-function" => arguments.by_function = value == "true",
                 "trouble" => arguments.trouble = Some(value.parse()?),
                 "at" => arguments.at = number(value)?,
                 "once" => arguments.once = Some(value.into()),
+                "when" => arguments.when = Some(value.into()),
                 "plan" => arguments.plan = Some(value.parse()?),
                 "race" => arguments.race = Some(value.into()),
                 other => return Err(format!("there is no setting {other:?}")),

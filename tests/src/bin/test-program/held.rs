@@ -27,6 +27,8 @@ pub struct Held {
     /// How many splits; one for each reader without it.
     pub splits: Option<u64>,
     pub hold: Option<PathBuf>,
+    /// How many records a split gives at a time until then.
+    pub pace: Option<u64>,
 }
 
 impl Source for Held {
@@ -40,7 +42,8 @@ impl Source for Held {
     }
 
     fn open(&self, (from, to): (u64, u64), _: &TaskInfo) -> TaskResult<Box<dyn SplitReader<u64, (u64, u64)>>> {
-        Ok(Box::new(Reader { next: from, middle: from + (to - from) / 2, end: to, hold: self.hold.clone() }))
+        let middle = from + (to - from) / 2;
+        Ok(Box::new(Reader { next: from, middle, end: to, hold: self.hold.clone(), pace: self.pace, pauses: false }))
     }
 }
 
@@ -49,21 +52,30 @@ struct Reader {
     middle: u64,
     end: u64,
     hold: Option<PathBuf>,
+    pace: Option<u64>,
+    /// Whether it has been waited since the last records.
+    pauses: bool,
 }
 
 impl SplitReader<u64, (u64, u64)> for Reader {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<u64>) -> Poll<TaskResult<ReadStatus>> {
-        if self.next == self.middle
-            && let Some(hold) = &self.hold
+        if let Some(hold) = &self.hold
+            && (self.next == self.middle || self.pace.is_some())
         {
-            if !hold.exists() {
+            if hold.exists() {
+                self.hold = None;
+            } else if self.next == self.middle || !std::mem::replace(&mut self.pauses, true) {
                 look_again(cx);
                 return Poll::Pending;
             }
-            self.hold = None;
         }
-        let bound = if self.hold.is_some() { self.middle } else { self.end };
-        let to = bound.min(self.next + BATCH_RECORDS as u64);
+        self.pauses = false;
+        let (bound, most) = match (&self.hold, self.pace) {
+            (Some(_), Some(pace)) => (self.middle, pace),
+            (Some(_), None) => (self.middle, BATCH_RECORDS as u64),
+            (None, _) => (self.end, BATCH_RECORDS as u64),
+        };
+        let to = bound.min(self.next + most);
         batch.records.extend(self.next..to);
         self.next = to;
         Poll::Ready(Ok(if to == self.end && self.hold.is_none() { ReadStatus::Ended } else { ReadStatus::More }))

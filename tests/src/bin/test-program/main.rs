@@ -3,9 +3,11 @@
 //!
 //! # Layout
 //! - `arguments`: what it is told, as `NAME [key=value…]`
+//! - `gate`: an operator that takes a few records, and no more until a file appears
 //! - `held`: a source that stops half-way until a file appears
 //! - `trouble`: what goes wrong at a record
 //! - `odd_plan`: what goes wrong before `execute`
+//! - `running`: counts by a function with state
 //! - `race`: a fast source that is held back beside a slow one
 
 use std::{path::Path, process::ExitCode, time::Duration};
@@ -13,13 +15,16 @@ use std::{path::Path, process::ExitCode, time::Duration};
 use flott::{Environment, ExecutionMode, FileSink, PartitionPath, Stream, TumblingEventTimeWindows, WatermarkStrategy};
 
 mod arguments;
+mod gate;
 mod held;
 mod odd_plan;
 mod race;
+mod running;
 mod trouble;
 
 use arguments::Arguments;
 use held::Held;
+use running::Running;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::of_process() {
@@ -58,8 +63,13 @@ fn build(env: &Environment, arguments: &Arguments, name: &str) {
     if arguments.batch {
         env.set_mode(ExecutionMode::Batch);
     }
-    let source = Held { records: arguments.records, splits: arguments.splits, hold: arguments.hold.clone() };
-    let (at, trouble, once) = (arguments.at, arguments.trouble, arguments.once.clone());
+    let source = Held {
+        records: arguments.records,
+        splits: arguments.splits,
+        hold: arguments.hold.clone(),
+        pace: arguments.pace,
+    };
+    let (at, trouble, once, when) = (arguments.at, arguments.trouble, arguments.once.clone(), arguments.when.clone());
     let keys = arguments.keys;
     let numbers = if arguments.timed {
         let strategy = WatermarkStrategy::for_monotonous_timestamps().with_timestamp_assigner(|at: &u64| *at as i64);
@@ -78,20 +88,23 @@ fn build(env: &Environment, arguments: &Arguments, name: &str) {
     if let Some(size) = arguments.windows {
         return windows(&numbers, arguments, size);
     }
-    let lines = numbers
+    let keyed = numbers
         .map(move |number: u64| {
-            if number == at
-                && let Some(trouble) = trouble
+            if let Some(trouble) = trouble
+                && when.as_deref().map_or(number == at, trouble::is_now)
                 && once.as_deref().is_none_or(trouble::is_first)
             {
                 trouble::happens(trouble);
             }
             number % keys
         })
-        .key_by(|key| *key)
-        .count()
-        .name(name)
-        .map(|(key, count)| format!("{key} {count}"));
+        .key_by(|key| *key);
+    let counts = if arguments.by_function { keyed.process(Running::default()) } else { keyed.count() };
+    let lines = counts.name(name).map(|(key, count)| format!("{key} {count}"));
+    let lines = match &arguments.gate {
+        Some(gate) => gate::held_back(&lines, gate.clone()),
+        None => lines,
+    };
     match &arguments.output {
         Some(directory) if arguments.partitioned => lines.write_files(partitioned(directory)),
         Some(directory) => lines.write_text(directory),

@@ -23,6 +23,8 @@ pub enum Trouble {
     Print,
     /// It starts a child that outlives it, and goes on.
     Spawn,
+    /// It takes all memory that there is.
+    Eat,
 }
 
 impl FromStr for Trouble {
@@ -36,6 +38,7 @@ impl FromStr for Trouble {
             "spin" => Self::Spin,
             "print" => Self::Print,
             "spawn" => Self::Spawn,
+            "eat" => Self::Eat,
             other => return Err(format!("there is no trouble {other:?}")),
         })
     }
@@ -44,6 +47,11 @@ impl FromStr for Trouble {
 /// Whether `file` was not there; it is now.
 pub fn is_first(file: &Path) -> bool {
     File::create_new(file).is_ok()
+}
+
+/// Whether `file` is there and this is who removes it.
+pub fn is_now(file: &Path) -> bool {
+    file.exists() && std::fs::remove_file(file).is_ok()
 }
 
 /// Lets it happen.
@@ -55,6 +63,7 @@ pub fn happens(trouble: Trouble) {
         Trouble::Spin => spin(),
         Trouble::Print => print(),
         Trouble::Spawn => spawn(),
+        Trouble::Eat => eat(),
     }
 }
 
@@ -74,6 +83,12 @@ fn print() {
     let line = [b"much ado about nothing; ".repeat(2048), b"\n".to_vec()].concat();
     let mut out = std::io::stdout().lock();
     while out.write_all(&line).is_ok() {}
+}
+
+/// Where nothing limits it, it stops before the machine has none left.
+fn eat() {
+    let eaten: Vec<_> = (0..128).map(|_| vec![1u8; 16 << 20]).collect();
+    panic!("nobody minds {} pieces of 16 MiB", eaten.len());
 }
 
 fn spawn() {

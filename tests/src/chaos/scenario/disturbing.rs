@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
+use reqwest::Method;
+use serde_json::json;
 
 use super::{Asking, Due, Scenario, Worker};
 use crate::{
@@ -67,6 +69,12 @@ impl Scenario<'_> {
                 self.stopping = Some(self.sandbox.start_flott(["stop", "-p", &text(&directory), &job, "--json"]));
                 self.runs.last_mut().expect("a job has been submitted").stops.push((directory, parallelism));
             }
+            Disturbance::Rescale { parallelism } => {
+                let (job, parallelism) = (self.job().to_owned(), parallelism.to_string());
+                let client = self.sandbox.start_flott(["rescale", &job, "-p", &parallelism, "--json"]);
+                self.asking.push(Asking { client, what: "flott rescale" });
+            }
+            Disturbance::Bound { upper } => self.bound(upper),
             Disturbance::FillStore { for_ms } => {
                 if self.has_broken_store() || !self.store.fill() {
                     return self.tell("that cannot be done now");
@@ -81,6 +89,20 @@ impl Scenario<'_> {
                 self.after(for_ms, Due::RestoreStore);
             }
         }
+    }
+
+    /// Gives every vertex of the job bounds.
+    fn bound(&mut self, upper: u64) {
+        let Some(session) = self.session.as_ref().filter(|_| self.is_reachable()) else {
+            return self.tell("nobody is there to ask");
+        };
+        let path = format!("/v1/jobs/{}/resource-requirements", self.job());
+        let vertices = session.try_get(&path).body;
+        let bounds = json!({ "parallelism": { "lowerBound": 1, "upperBound": upper } });
+        let asked: serde_json::Map<_, _> =
+            vertices.as_object().into_iter().flatten().map(|(id, _)| (id.clone(), bounds.clone())).collect();
+        let answer = session.request(Method::PUT, &path, |request| request.json(&asked));
+        self.tell(format_args!("PUT {path}: {} {}", answer.status, answer.body));
     }
 
     #[track_caller]

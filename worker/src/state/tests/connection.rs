@@ -26,7 +26,8 @@ fn orphan() -> (Worker, ProcessId) {
         max_parallelism: 1,
         restore: None,
     };
-    let deployment = Deployment { tasks: vec![task], edges: Vec::new(), processes: Vec::new() };
+    let deployment =
+        Deployment { epoch: JobMasterEpoch(1), tasks: vec![task], edges: Vec::new(), processes: Vec::new() };
     worker.host(process, JobToHost::Deploy(Box::new(deployment)));
     worker.host(process, JobToHost::EnumerateSplits { attempt: attempt(), source, parallelism: 1 });
     let list = HostToJob::SplitsEnumerated { attempt: attempt(), source, result: Ok(vec!["a".into(), "b".into()]) };
@@ -41,7 +42,8 @@ fn orphan() -> (Worker, ProcessId) {
     let location = location(process);
     let tasks = vec![FoundTask { attempt: attempt(), parallelism: 1 }];
     let configuration = setup(1).configuration_digest();
-    let found = Found { location, secret: JobSecret::from_bytes([0; 16]), configuration, tasks };
+    let found =
+        Found { location, secret: JobSecret::from_bytes([0; 16]), configuration, tasks, slots: vec![allocation(1)] };
     assert_eq!(
         worker.on(Event::Registered { leader: LeaderEpoch(2) }),
         [to_job(1, 1, WorkerToJob::Found(Box::new(found)))]

@@ -12,6 +12,9 @@ pub(super) struct Subtasks {
     subtasks: Vec<Subtask>,
     assignment: KeyGroupAssignment,
     ttl: Option<StateTtl>,
+    /// Where states are kept: first, after they were restored once, and so on by turns.
+    backends: Vec<Backend>,
+    turn: usize,
     /// What the snapshots since the last whole one have, one after the other.
     chain: Vec<Vec<(StateMeta, Run)>>,
     giving: Option<Giving>,
@@ -27,9 +30,10 @@ struct Giving {
 }
 
 impl Subtasks {
-    pub fn new(ttl: Option<StateTtl>) -> Self {
+    pub fn new(ttl: Option<StateTtl>, backends: Vec<Backend>) -> Self {
         let assignment = KeyGroupAssignment::new(MaxParallelism::new(16).unwrap(), 1).unwrap();
-        Self { subtasks: vec![Subtask::new(ttl)], assignment, ttl, chain: Vec::new(), giving: None, torn: false }
+        let subtasks = vec![Subtask::new(ttl, &backends[0])];
+        Self { subtasks, assignment, ttl, backends, turn: 0, chain: Vec::new(), giving: None, torn: false }
     }
 
     /// The one with this key.
@@ -83,7 +87,7 @@ impl Subtasks {
     }
 
     /// What the chain has is what was there.
-    fn check(&self, mut model: naive::Model) {
+    fn check(&mut self, mut model: naive::Model) {
         let one = KeyGroupAssignment::new(self.assignment.max(), 1).unwrap();
         let mut restored = self.restored(one).pop().unwrap();
         restored.states.set_now(model.now).unwrap();
@@ -99,8 +103,10 @@ impl Subtasks {
         assert_eq!((event, timers.processing.len()), (Vec::from_iter(model.timers), 0));
     }
 
-    fn restored(&self, to: KeyGroupAssignment) -> Vec<Subtask> {
-        let mut restored: Vec<_> = (0..to.parallelism()).map(|_| Subtask::new(self.ttl)).collect();
+    fn restored(&mut self, to: KeyGroupAssignment) -> Vec<Subtask> {
+        self.turn += 1;
+        let backend = &self.backends[self.turn % self.backends.len()];
+        let mut restored: Vec<_> = (0..to.parallelism()).map(|_| Subtask::new(self.ttl, backend)).collect();
         for (number, runs) in self.chain.iter().enumerate() {
             let is_last = number + 1 == self.chain.len();
             for (meta, run) in runs.iter().filter(|(meta, _)| is_last || meta.kind.is_incremental()) {

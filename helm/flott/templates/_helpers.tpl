@@ -1,0 +1,125 @@
+{{/* Name of the cluster: also that of its JobManager and its headless Service. */}}
+{{- define "flott.id" -}}
+{{- $id := .Values.clusterId | default .Release.Name -}}
+{{- if gt (len $id) 45 -}}
+{{- fail (printf "clusterId: %q is longer than 45 characters, which names of pods leave room for; set a shorter clusterId" $id) -}}
+{{- end -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $id) -}}
+{{- fail (printf "clusterId: %q is no name of a Service: it takes small letters, digits and hyphens, begins with a letter, and ends with no hyphen; set clusterId" $id) -}}
+{{- end -}}
+{{- $id -}}
+{{- end -}}
+
+{{/* HOST of the headless Service, as seen from any namespace. */}}
+{{- define "flott.host" -}}
+{{ include "flott.id" . }}.{{ .Release.Namespace }}
+{{- end -}}
+
+{{- define "flott.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "flott.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ .Values.serviceAccount.name | default (include "flott.id" .) }}
+{{- else -}}
+{{ .Values.serviceAccount.name | default "default" }}
+{{- end -}}
+{{- end -}}
+
+{{- define "flott.tokenSecret" -}}
+{{ .Values.token.existingSecret | default (printf "%s-token" (include "flott.id" .)) }}
+{{- end -}}
+
+{{- define "flott.tokenKey" -}}
+{{- if .Values.token.existingSecret -}}{{ .Values.token.key }}{{- else -}}token{{- end -}}
+{{- end -}}
+
+{{/* What selects pods; takes (list context component). */}}
+{{- define "flott.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: flott
+app.kubernetes.io/instance: {{ include "flott.id" $root }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{/* Labels of pods, which must not change with the version of the chart: that would replace them. Takes (list context component). */}}
+{{- define "flott.podLabels" -}}
+{{- $root := index . 0 -}}
+{{ include "flott.selector" . }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels of everything else; takes (list context component). */}}
+{{- define "flott.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "flott.podLabels" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* Flott's size as a quantity of Kubernetes: both count in powers of 1024. Takes (list key size). */}}
+{{- define "flott.quantity" -}}
+{{- $key := index . 0 -}}
+{{- $size := index . 1 | toString | lower | replace " " "" -}}
+{{- if not (regexMatch "^[0-9]+(b|k|kb|m|mb|g|gb|t|tb)?$" $size) -}}
+{{- fail (printf "config.%s: %q is no byte size: give a whole number and a unit, as in 4 gb" $key (index . 1 | toString)) -}}
+{{- end -}}
+{{- $number := regexFind "^[0-9]+" $size -}}
+{{- $unit := regexFind "[kmgt]" $size -}}
+{{ $number }}{{ if $unit }}{{ dict "k" "Ki" "m" "Mi" "g" "Gi" "t" "Ti" | dig $unit "" }}{{ end }}
+{{- end -}}
+
+{{/* Resources of a container: what was given, with memory of one number. Takes (list context section key default-memory default-cpu). */}}
+{{- define "flott.resources" -}}
+{{- $root := index . 0 -}}
+{{- $section := index . 1 -}}
+{{- $key := index . 2 -}}
+{{- $given := (index $root.Values $section).resources -}}
+{{- range list "requests" "limits" -}}
+{{- if hasKey (default dict (index $given .)) "memory" -}}
+{{- fail (printf "%s.resources.%s.memory: memory is one number, config.%s; leave it out here" $section . $key) -}}
+{{- end -}}
+{{- end -}}
+{{- $requests := deepCopy (default dict $given.requests) -}}
+{{- $limits := deepCopy (default dict $given.limits) -}}
+{{- with index $root.Values.config $key | default (index . 3) -}}
+{{- $memory := include "flott.quantity" (list $key .) -}}
+{{- $_ := set $requests "memory" $memory -}}
+{{- $_ := set $limits "memory" $memory -}}
+{{- end -}}
+{{- if and (index . 4) (not (hasKey $requests "cpu")) -}}
+{{- $_ := set $requests "cpu" (index . 4) -}}
+{{- end -}}
+{{- $all := dict -}}
+{{- with $requests }}{{ $_ := set $all "requests" . }}{{ end -}}
+{{- with $limits }}{{ $_ := set $all "limits" . }}{{ end -}}
+{{- with $given.claims }}{{ $_ := set $all "claims" . }}{{ end -}}
+{{- toYaml $all -}}
+{{- end -}}
+
+{{/* Constraints of spreading, with the component's selector where they have none. Takes (list context component). */}}
+{{- define "flott.spread" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $selector := dict "matchLabels" (include "flott.selector" . | fromYaml) -}}
+{{- $all := list -}}
+{{- range (index $root.Values $component).topologySpreadConstraints -}}
+{{- $all = append $all (hasKey . "labelSelector" | ternary . (merge (dict "labelSelector" $selector) .)) -}}
+{{- end -}}
+{{- toYaml $all -}}
+{{- end -}}
+
+{{/* A path in the container, of `local:///path` or `/path`. Takes (list key value). */}}
+{{- define "flott.local" -}}
+{{ index . 1 | trimPrefix "local://" }}
+{{- end -}}

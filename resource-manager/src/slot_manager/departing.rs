@@ -1,0 +1,71 @@
+//! Workers that have taken leave. What for, they do not know: they were told to end. Who has told them, their backend knows, and
+//! its word may come a moment later. It is waited for, so that a failure tells it; what the worker had is gone at once.
+
+use std::time::Duration;
+
+use flott_core::id::{WorkerId, WorkerKey};
+
+use super::{
+    Action, SlotManager,
+    deadlines::Due,
+    starting::Stopping,
+    worker::{Worker, WorkerNumber},
+};
+use crate::{backend::LossReason, time::Time};
+
+/// How long a backend's word is waited for.
+const WORD_MAX: Duration = Duration::from_secs(1);
+
+/// A worker that has taken leave and of which jobs have not been told.
+#[derive(Debug)]
+pub(super) struct Departed {
+    key: WorkerKey,
+    host: String,
+    said: String,
+}
+
+impl SlotManager {
+    /// A worker takes leave: it is gone now, and needs no grace.
+    pub(super) fn goodbye(&mut self, now: Time, number: WorkerNumber, reason: &str) {
+        let said = format!("it ended in order: {reason}");
+        let is_explained = |worker: &Worker| worker.started.is_none() || worker.leaving.is_some();
+        if self.workers.get(&number).is_none_or(is_explained) {
+            return self.remove(now, number, &said);
+        }
+        let Some(worker) = self.take(now, number) else { return };
+        let id = worker.key.worker.clone();
+        self.actions.push(Action::Disconnect { worker: worker.key.clone(), reason: said.clone() });
+        // To have it stopped would make its end one that was asked for here.
+        self.stopping.insert(id.clone(), Stopping { told_at: now });
+        self.deadlines.set(now + WORD_MAX, Due::Departed(id.clone()));
+        self.departed.insert(id, Departed { key: worker.key, host: worker.registration.host, said });
+    }
+
+    /// Somebody has asked for the end of a worker.
+    pub(super) fn leaving(&mut self, now: Time, worker: &WorkerId, reason: &LossReason) {
+        if self.departed.contains_key(worker) {
+            self.explain(worker, Some(reason));
+            self.stop_worker(now, worker.clone(), "it has taken leave");
+        } else if let Some(worker) = self.by_name.get(worker).and_then(|number| self.workers.get_mut(number)) {
+            worker.leaving = Some(reason.to_string());
+        }
+    }
+
+    /// Tells jobs of a worker that has taken leave, if they were not told.
+    pub(super) fn explain(&mut self, worker: &WorkerId, reason: Option<&LossReason>) {
+        let Some(Departed { key, host, said }) = self.departed.remove(worker) else { return };
+        let reason = match reason {
+            None | Some(LossReason::Exited { code: 0 } | LossReason::Stopped | LossReason::Vanished) => said,
+            Some(reason) => format!("{reason}; {said}"),
+        };
+        self.tell_lost(key, host, &reason);
+    }
+
+    /// The backend has had its time.
+    pub(super) fn departed_due(&mut self, now: Time, worker: &WorkerId) {
+        if self.departed.contains_key(worker) {
+            self.explain(worker, None);
+            self.stop_worker(now, worker.clone(), "it has taken leave");
+        }
+    }
+}

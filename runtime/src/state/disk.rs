@@ -1,0 +1,192 @@
+//! State on disk: tables that hold more than fits into memory.
+//!
+//! A table ([`DiskTable`]) keeps the entries that were used last in memory, as they are ([`hot`]), and all others in a
+//! log-structured tree of encoded keys and values ([`store`]). What changed is written there when room is needed, and at a
+//! cut. What has changed since the last cut is noted beside it, in order of keys, in memory and, where that is too much, in a
+//! file ([`changes`]): a snapshot of what has changed is read from there, one of all there is from the tree. Either has entries
+//! as any other backend gives them, so that a snapshot fits all.
+//!
+//! All tables of a process share its memory for state on disk ([`Disk`]). Nothing on disk outlives the process; what has to
+//! is in checkpoints.
+//!
+//! # Layout
+//! - `table`: the table
+//! - `hot`: entries in memory
+//! - `store`: entries on disk
+//! - `upkeep`: threads that write and merge files
+//! - `changes`: what has changed since the last cut
+//! - `runs`: that, as it lies in a file
+//! - `giving`: snapshots
+
+mod changes;
+mod giving;
+mod hot;
+mod runs;
+mod store;
+mod table;
+#[cfg(test)]
+pub(super) mod tests;
+mod upkeep;
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use flott_core::failure::Failure;
+use lsm_tree::{Cache, DescriptorTable};
+pub(super) use table::DiskTable;
+use upkeep::Upkeep;
+
+use crate::error::TaskResult;
+
+/// Files that are kept open.
+const FILES_MAX: usize = 256;
+
+/// Bytes of blocks that are kept of all files at least.
+const BLOCKS_MIN: usize = 256 << 10;
+
+/// What each table has of everything at least, however many there are.
+const LEAST: Least = Least { hot: 16 << 10, part: 64 << 10, changes: 16 << 10 };
+
+/// Bytes that each table has at least.
+#[derive(Debug, Clone, Copy)]
+struct Least {
+    hot: usize,
+    part: usize,
+    changes: usize,
+}
+
+/// Where the tables of a process lie, and the memory that they have together.
+pub struct Disk {
+    directory: PathBuf,
+    next: AtomicU64,
+    memory: usize,
+    least: Least,
+    tables: AtomicUsize,
+    /// What the entries of one table may take up in memory, as many tables as there are now.
+    hot: AtomicUsize,
+    blocks: Arc<Cache>,
+    files: Arc<DescriptorTable>,
+    upkeep: Upkeep,
+}
+
+impl Disk {
+    /// A place for tables in `parent`, which have `memory` bytes together.
+    ///
+    /// # Errors
+    /// When there is no room for a directory or a thread.
+    pub fn start(parent: &Path, memory: usize) -> TaskResult<Arc<Self>> {
+        Self::with_least(parent, memory, LEAST)
+    }
+
+    fn with_least(parent: &Path, memory: usize, least: Least) -> TaskResult<Arc<Self>> {
+        let unusable = |error: io::Error| {
+            Box::new(
+                Failure::environment(format!("there can be no state on disk in {}", parent.display())).because(error),
+            )
+        };
+        let directory = own_directory(parent).map_err(unusable)?;
+        Ok(Arc::new(Self {
+            directory,
+            next: AtomicU64::new(0),
+            memory,
+            least,
+            tables: AtomicUsize::new(0),
+            hot: AtomicUsize::new(0),
+            blocks: Arc::new(Cache::with_capacity_bytes((memory / 4).max(BLOCKS_MIN) as u64)),
+            files: Arc::new(DescriptorTable::new(FILES_MAX)),
+            upkeep: Upkeep::start().map_err(unusable)?,
+        }))
+    }
+
+    /// A path in the directory that nothing has yet.
+    fn new_path(&self) -> PathBuf {
+        self.directory.join(self.next.fetch_add(1, Relaxed).to_string())
+    }
+
+    fn new_directory(&self) -> TaskResult<PathBuf> {
+        let path = self.new_path();
+        fs::create_dir(&path).map_err(|error| {
+            Failure::environment(format!("directory {} for state cannot be made", path.display())).because(error)
+        })?;
+        Ok(path)
+    }
+
+    /// Blocks of files that were read last.
+    fn blocks(&self) -> &Arc<Cache> {
+        &self.blocks
+    }
+
+    fn files(&self) -> &Arc<DescriptorTable> {
+        &self.files
+    }
+
+    fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
+    }
+
+    /// A table more, or less.
+    fn count(&self, table: bool) {
+        if table {
+            self.tables.fetch_add(1, Relaxed)
+        } else {
+            self.tables.fetch_sub(1, Relaxed)
+        };
+        self.hot.store(self.share(2).max(self.least.hot), Relaxed);
+    }
+
+    fn share(&self, part: usize) -> usize {
+        self.memory / part / self.tables.load(Relaxed).max(1)
+    }
+
+    /// What the entries of one table may take up in memory.
+    fn hot_bytes(&self) -> usize {
+        self.hot.load(Relaxed)
+    }
+
+    /// What a tree gathers before it is written: of three such parts one is gathered and two wait.
+    fn part_bytes(&self) -> u64 {
+        self.share(8 * 3).max(self.least.part) as u64
+    }
+
+    /// What is noted in memory of changes: those since the last cut, and those that are being given.
+    fn changes_bytes(&self) -> usize {
+        self.share(8 * 2).max(self.least.changes)
+    }
+}
+
+/// A directory that is new, for this user alone.
+fn own_directory(parent: &Path) -> io::Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let path = parent.join(format!("flott-state-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed)));
+        match fs::DirBuilder::new().mode(0o700).create(&path) {
+            // Of a process that had this id before.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| path),
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        match fs::remove_dir_all(&self.directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(directory = %self.directory.display(), %error, "state on disk was not removed");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disk").field("directory", &self.directory).field("memory", &self.memory).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,237 @@
+//! The tree of one table: encoded keys and values, on disk but for what was written last.
+//!
+//! The library's tree writes what it has gathered in memory to disk, and merges its files, only when it is told to. Here it
+//! is told: who writes seals what has been gathered when it is enough, and the threads of [`Upkeep`](super::upkeep::Upkeep)
+//! do the rest. Who writes quicker than they can waits for them.
+
+use std::{
+    fs, io,
+    ops::Bound,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use flott_core::failure::Failure;
+use lsm_tree::{AbstractTree, AnyTree, Config, Guard, SequenceNumberCounter, UserValue, compaction::Leveled};
+use parking_lot::{Condvar, Mutex};
+
+use super::Disk;
+use crate::error::TaskResult;
+
+/// Parts that may wait to be written, beside the one that is gathered.
+const SEALED_MAX: usize = 2;
+
+/// Runs of files that a look-up may have to go through before who writes waits for them to be merged.
+const RUNS_MAX: usize = 20;
+
+/// Runs that are left alone: the library merges what was written last when there are so many.
+const RUNS_KEPT: usize = 4;
+
+/// Merges that one call does at most.
+const MERGES_MAX: usize = 32;
+
+/// How long a write waits for the disk.
+const WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// Bytes of a file of the tree.
+const FILE_BYTES: u64 = 16 << 20;
+
+/// What one key may have: the library keeps its length in two bytes.
+const KEY_BYTES_MAX: usize = u16::MAX as usize;
+
+/// The last version of an entry, whichever that is.
+const LAST_VERSION: u64 = u64::MAX >> 1;
+
+/// Keys and values in order of keys.
+pub(super) type Entries = Box<dyn Iterator<Item = TaskResult<(lsm_tree::UserKey, UserValue)>> + Send>;
+
+/// A tree and its directory. Dropped, it takes the directory with it, as soon as nobody is at work there.
+pub(super) struct Store {
+    tree: Arc<Tree>,
+    disk: Arc<Disk>,
+}
+
+/// What the threads of upkeep share with the table.
+pub(super) struct Tree {
+    tree: AnyTree,
+    versions: SequenceNumberCounter,
+    /// Held by who begins to read at a version, from the moment that it is chosen until the library has found its files.
+    beginning: Mutex<()>,
+    directory: PathBuf,
+    failed: Mutex<Option<Failure>>,
+    /// Whether it waits to be merged.
+    pub to_merge: AtomicBool,
+    /// Something was written, merged, or went wrong.
+    went_on: (Mutex<()>, Condvar),
+}
+
+impl Store {
+    /// An empty tree in a directory of its own.
+    pub fn create(disk: &Arc<Disk>) -> TaskResult<Self> {
+        let directory = disk.new_directory()?;
+        let versions = SequenceNumberCounter::default();
+        let config = Config::new(&directory, versions.clone(), SequenceNumberCounter::default())
+            .use_cache(Arc::clone(disk.blocks()))
+            .use_descriptor_table(Some(Arc::clone(disk.files())));
+        let tree = config.open().map_err(|error| failed(&directory, "made", &error))?;
+        let tree = Tree {
+            tree,
+            versions,
+            beginning: Mutex::default(),
+            directory,
+            failed: Mutex::default(),
+            to_merge: AtomicBool::new(false),
+            went_on: Default::default(),
+        };
+        Ok(Self { tree: Arc::new(tree), disk: Arc::clone(disk) })
+    }
+
+    pub fn get(&self, key: &[u8]) -> TaskResult<Option<UserValue>> {
+        check_length(key)?;
+        self.tree.tree.get(key, LAST_VERSION).map_err(|error| self.tree.unreadable(&error))
+    }
+
+    pub fn contains(&self, key: &[u8]) -> TaskResult<bool> {
+        check_length(key)?;
+        self.tree.tree.contains_key(key, LAST_VERSION).map_err(|error| self.tree.unreadable(&error))
+    }
+
+    /// Sets the value of `key`, or takes it out.
+    ///
+    /// # Errors
+    /// When the disk has failed, or the key is too long.
+    pub fn write(&self, key: &[u8], value: Option<&[u8]>) -> TaskResult {
+        check_length(key)?;
+        let version = self.tree.versions.next();
+        let (_, gathered) = match value {
+            Some(value) => self.tree.tree.insert(key, value, version),
+            None => self.tree.tree.remove(key, version),
+        };
+        if gathered >= self.disk.part_bytes() {
+            self.seal()?;
+        }
+        Ok(())
+    }
+
+    /// Has what was gathered written.
+    #[cold]
+    fn seal(&self) -> TaskResult {
+        if self.tree.tree.rotate_memtable().is_some() {
+            self.disk.upkeep().write(&self.tree);
+        }
+        let (lock, went_on) = &self.tree.went_on;
+        let mut guard = lock.lock();
+        loop {
+            if let Some(failure) = &*self.tree.failed.lock() {
+                return Err(Box::new(failure.clone()));
+            }
+            if self.tree.tree.sealed_memtable_count() <= SEALED_MAX && self.tree.tree.l0_run_count() <= RUNS_MAX {
+                return Ok(());
+            }
+            // Whatever was done for this tree before may not have been enough.
+            self.disk.upkeep().write(&self.tree);
+            if went_on.wait_for(&mut guard, WAIT_MAX).timed_out() {
+                let (directory, wait) = (self.tree.directory.display(), WAIT_MAX.as_secs());
+                let message = format!("the disk took up no state within {wait} s, in {directory}");
+                return Err(Box::new(Failure::environment(message)));
+            }
+        }
+    }
+
+    /// Entries behind `after`, or all, as they are now, whatever is written meanwhile.
+    pub fn entries(&self, after: Option<&[u8]>) -> Entries {
+        let beginning = self.tree.beginning.lock();
+        let now = self.tree.versions.get();
+        let range = match after {
+            Some(after) => self.tree.tree.range::<&[u8], _>((Bound::Excluded(after), Bound::Unbounded), now, None),
+            None => self.tree.tree.iter(now, None),
+        };
+        drop(beginning);
+        let tree = Arc::clone(&self.tree);
+        Box::new(range.map(move |entry| entry.into_inner().map_err(|error| tree.unreadable(&error))))
+    }
+}
+
+impl Tree {
+    /// Versions before this are not needed any more: who reads at one of them holds the files that it is in, and who begins to
+    /// read from now on reads at a later one.
+    fn obsolete(&self) -> u64 {
+        let _beginning = self.beginning.lock();
+        self.versions.get()
+    }
+
+    /// Writes what was sealed.
+    pub fn write_sealed(&self) {
+        let written = {
+            let lock = self.tree.get_flush_lock();
+            self.tree.flush(&lock, self.obsolete())
+        };
+        if let Err(error) = written {
+            self.fail(*failed(&self.directory, "written", &error));
+        }
+        self.go_on();
+    }
+
+    /// Merges files, if there are any to be merged.
+    pub fn merge(&self) {
+        self.to_merge.store(false, SeqCst);
+        // Each time the library merges one level into the next, whichever needs it most.
+        for _ in 0..MERGES_MAX {
+            let strategy = Arc::new(Leveled::default().with_table_target_size(FILE_BYTES));
+            if let Err(error) = self.tree.compact(strategy, self.obsolete()) {
+                self.fail(*failed(&self.directory, "merged", &error));
+                return;
+            }
+            self.go_on();
+            if self.tree.l0_run_count() < RUNS_KEPT {
+                break;
+            }
+        }
+    }
+
+    /// From now on nothing can be written.
+    pub fn fail(&self, failure: Failure) {
+        self.failed.lock().get_or_insert(failure);
+        self.go_on();
+    }
+
+    fn go_on(&self) {
+        let (lock, went_on) = &self.went_on;
+        drop(lock.lock());
+        went_on.notify_all();
+    }
+
+    fn unreadable(&self, error: &lsm_tree::Error) -> Box<Failure> {
+        failed(&self.directory, "read", error)
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        match fs::remove_dir_all(&self.directory) {
+            // Where the process ends, all directories go together.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(directory = %self.directory.display(), %error, "state on disk was not removed");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
+
+fn check_length(key: &[u8]) -> TaskResult {
+    if key.len() <= KEY_BYTES_MAX {
+        return Ok(());
+    }
+    let bytes = key.len();
+    let message = format!("a key of keyed state has {bytes} bytes; on disk it may have {KEY_BYTES_MAX}");
+    Err(Box::new(Failure::user(message).fatal()))
+}
+
+fn failed(directory: &Path, what: &str, error: &lsm_tree::Error) -> Box<Failure> {
+    let directory = directory.display();
+    Box::new(Failure::environment(format!("state on disk in {directory} cannot be {what}")).because(error))
+}

@@ -1,0 +1,446 @@
+//! A table on disk.
+
+mod snapshot;
+
+use std::{cell::Cell, sync::Arc};
+
+use flott_core::{codec, failure::Failure};
+use lsm_tree::UserKey;
+
+use super::{
+    Disk,
+    changes::Changes,
+    giving::Giving,
+    hot::{Hot, Place},
+    store::Store,
+};
+use crate::{
+    batch::{Data, Key},
+    error::TaskResult,
+    state::{
+        entries,
+        table::{KeyHash, StateTable},
+    },
+};
+
+/// Where a search is that has come to the end of what is in memory.
+const IN_STORE: usize = usize::MAX;
+
+/// Places of a search that an entry on disk counts as: a table in memory has two for each.
+const PLACES_PER_ENTRY: usize = 2;
+
+/// Values by key, of which those in memory are a part.
+pub(in crate::state) struct DiskTable<K, V> {
+    pub(super) disk: Arc<Disk>,
+    pub(super) store: Store,
+    pub(super) hot: Hot<K, V>,
+    keys: usize,
+    /// Cuts so far.
+    pub(super) cut: u64,
+    /// Whether changes are noted: there has been a cut, or something was restored.
+    tracked: bool,
+    /// Whether anything was changed or begun.
+    touched: bool,
+    /// A snapshot was given up, so that none can build on it.
+    torn: bool,
+    /// Those since the last cut, but for what is in memory alone.
+    changes: Changes,
+    pub(super) giving: Option<Giving>,
+    /// How far a search has come on disk.
+    searched: Option<UserKey>,
+    /// The last key and value that were encoded.
+    encoded: (Vec<u8>, Vec<u8>),
+}
+
+/// Where the value of a key is.
+enum Found {
+    /// In memory.
+    Here(Place),
+    /// It was taken out, which the tree does not know yet.
+    Gone(Place),
+    Nowhere,
+}
+
+impl<K: Key, V: Data> DiskTable<K, V> {
+    /// An empty table.
+    ///
+    /// # Errors
+    /// When the disk takes no directory.
+    pub fn create(disk: &Arc<Disk>) -> TaskResult<Self> {
+        let store = Store::create(disk)?;
+        disk.count(true);
+        Ok(Self {
+            disk: Arc::clone(disk),
+            store,
+            hot: Hot::default(),
+            keys: 0,
+            cut: 0,
+            tracked: false,
+            touched: false,
+            torn: false,
+            changes: Changes::default(),
+            giving: None,
+            searched: None,
+            encoded: Default::default(),
+        })
+    }
+
+    /// Looks for a key, and has its value in memory if there is one.
+    fn find(&mut self, hash: KeyHash, key: &K) -> TaskResult<Found> {
+        if let Some(place) = self.hot.find(hash, key) {
+            // It may have grown.
+            self.make_room(Some(place))?;
+            let is_there = self.hot.get(place).is_some_and(|entry| entry.value.is_some());
+            return Ok(if is_there { Found::Here(place) } else { Found::Gone(place) });
+        }
+        encode_into(&mut self.encoded.0, key)?;
+        let Some(value) = self.store.get(&self.encoded.0)? else { return Ok(Found::Nowhere) };
+        let bytes = self.encoded.0.len() + value.len();
+        let value = codec::decode(&value).map_err(|error| undecodable(&error))?;
+        self.make_room(None)?;
+        Ok(Found::Here(self.hot.put(hash, key.clone(), Some(value), bytes)))
+    }
+
+    /// Writes back and takes out what was not used for long, until there is room; but for one entry.
+    #[inline]
+    fn make_room(&mut self, spared: Option<Place>) -> TaskResult {
+        if self.hot.bytes() > self.disk.hot_bytes() { self.drive_out(spared) } else { Ok(()) }
+    }
+
+    #[inline(never)]
+    fn drive_out(&mut self, spared: Option<Place>) -> TaskResult {
+        while self.hot.bytes() > self.disk.hot_bytes() {
+            let Some(place) = self.hot.next_to_go(spared) else { break };
+            if self.hot.get(place).is_some_and(|entry| entry.changed.is_some()) {
+                if !self.is_pending(place) {
+                    // What the snapshot has must be in the tree before anything later is.
+                    self.settle(&mut { usize::MAX })?;
+                }
+                self.write_back(place)?;
+            }
+            self.hot.take(place);
+        }
+        Ok(())
+    }
+
+    /// Whether the snapshot being given has this entry, and the tree does not know it yet.
+    pub(super) fn is_pending(&self, place: Place) -> bool {
+        self.giving.as_ref().is_some_and(Giving::settles)
+            && self.hot.get(place).and_then(|entry| entry.changed).is_some_and(|cut| cut < self.cut)
+    }
+
+    /// Has the tree know an entry as it is, and says how many bytes it has. One that was taken out is forgotten then.
+    pub(super) fn write_back(&mut self, place: Place) -> TaskResult<usize> {
+        let Some(entry) = self.hot.get(place) else { return Ok(0) };
+        let (key, value) = &mut self.encoded;
+        encode_into(key, &entry.key)?;
+        let value = match &entry.value {
+            Some(held) => {
+                encode_into(value, held)?;
+                Some(&value[..])
+            }
+            None => None,
+        };
+        self.store.write(key, value)?;
+        if self.tracked {
+            let before_cut = entry.changed.is_some_and(|cut| cut < self.cut);
+            let changes = match &mut self.giving {
+                Some(giving) if giving.settles() && before_cut => giving.changes(),
+                Some(_) | None => Some(&mut self.changes),
+            };
+            if let Some(changes) = changes {
+                changes.put(key, value, self.disk.changes_bytes(), || self.disk.new_path())?;
+            }
+        }
+        let bytes = key.len() + value.map_or(0, <[u8]>::len);
+        if value.is_none() {
+            self.hot.take(place);
+        } else if let Some(entry) = self.hot.get_mut(place) {
+            (entry.changed, entry.new) = (None, false);
+            self.hot.measured(place, bytes);
+        }
+        Ok(bytes)
+    }
+
+    /// Notes that an entry is about to change; what the snapshot being given has of it is written first.
+    fn change(&mut self, place: Place) -> TaskResult {
+        self.touched = true;
+        if self.is_pending(place) {
+            self.write_back(place)?;
+        }
+        if self.hot.count_change(place)
+            && let Some(entry) = self.hot.get(place)
+        {
+            let (key, value) = &mut self.encoded;
+            encode_into(key, &entry.key)?;
+            if let Some(held) = &entry.value {
+                encode_into(value, held)?;
+            }
+            self.hot.measured(place, key.len() + value.len());
+        }
+        let cut = self.cut;
+        if let Some(entry) = self.hot.get_mut(place) {
+            entry.changed.get_or_insert(cut);
+        }
+        Ok(())
+    }
+
+    /// Bytes of an entry when encoded, if that matters.
+    fn measure(&mut self, key: &K, value: &V) -> TaskResult<usize> {
+        if Hot::<K, V>::PLAIN {
+            return Ok(0);
+        }
+        let bytes = &mut self.encoded.0;
+        encode_into(bytes, key)?;
+        let key_bytes = bytes.len();
+        encode_into(bytes, value)?;
+        Ok(key_bytes + bytes.len())
+    }
+
+    /// The value at a place, which has one.
+    fn value_mut(&mut self, place: Place) -> TaskResult<&mut V> {
+        self.hot.get_mut(place).and_then(|entry| entry.value.as_mut()).ok_or_else(astray)
+    }
+
+    /// Puts in a value of a key that has none.
+    fn put(&mut self, hash: KeyHash, key: &K, value: V) -> TaskResult<Place> {
+        self.make_room(None)?;
+        let bytes = self.measure(key, &value)?;
+        let place = self.hot.put(hash, key.clone(), Some(value), bytes);
+        if let Some(entry) = self.hot.get_mut(place) {
+            entry.new = true;
+        }
+        self.change(place)?;
+        self.keys += 1;
+        Ok(place)
+    }
+
+    /// As [`put`](Self::put), of a key whose value was taken out.
+    fn put_again(&mut self, place: Place, hash: KeyHash, key: &K, value: V) -> TaskResult<Place> {
+        if self.is_pending(place) {
+            self.write_back(place)?;
+            return self.put(hash, key, value);
+        }
+        self.change(place)?;
+        if let Some(entry) = self.hot.get_mut(place) {
+            entry.value = Some(value);
+        }
+        self.keys += 1;
+        Ok(place)
+    }
+
+    /// Takes the value out at a place, which is about to change already.
+    fn take(&mut self, place: Place) -> Option<V> {
+        let entry = self.hot.get_mut(place)?;
+        let (value, new) = (entry.value.take(), entry.new);
+        self.keys -= usize::from(value.is_some());
+        if new {
+            self.hot.take(place);
+        } else {
+            self.hot.measured(place, size_of::<K>());
+        }
+        value
+    }
+
+    /// Has `keep` change the value at a place; where that refuses it, it is taken out, and the answer is false.
+    fn keep(&mut self, place: Place, keep: &mut dyn FnMut(&mut V) -> bool) -> TaskResult<bool> {
+        self.change(place)?;
+        let kept = keep(self.value_mut(place)?);
+        if !kept {
+            self.take(place);
+        }
+        Ok(kept)
+    }
+
+    /// As [`keep`](Self::keep), if the value is `due`.
+    fn prune(
+        &mut self,
+        place: Place,
+        due: &mut dyn FnMut(&V) -> bool,
+        keep: &mut dyn FnMut(&mut V) -> bool,
+    ) -> TaskResult<bool> {
+        if self.hot.get(place).and_then(|entry| entry.value.as_ref()).is_some_and(due) {
+            return self.keep(place, keep);
+        }
+        Ok(true)
+    }
+
+    /// Goes on with a search in memory, and says whether it has come to the end.
+    fn search_hot(
+        &mut self,
+        (place, places): (&mut usize, &mut usize),
+        due: &mut dyn FnMut(&V) -> bool,
+        keep: &mut dyn FnMut(&mut V) -> bool,
+    ) -> TaskResult<bool> {
+        while *place < self.hot.places() {
+            if *places == 0 {
+                return Ok(false);
+            }
+            if let Some(taken) = self.hot.taken(*place) {
+                self.prune(taken, due, keep)?;
+            }
+            (*place, *places) = (*place + 1, *places - 1);
+        }
+        Ok(true)
+    }
+
+    /// Goes on with a search on disk, and says whether it has come to the end.
+    fn search_store(
+        &mut self,
+        places: &mut usize,
+        due: &mut dyn FnMut(&V) -> bool,
+        keep: &mut dyn FnMut(&mut V) -> bool,
+    ) -> TaskResult<bool> {
+        let mut entries = self.store.entries(self.searched.as_deref());
+        while *places > 0 {
+            *places = places.saturating_sub(PLACES_PER_ENTRY);
+            let Some(entry) = entries.next() else {
+                self.searched = None;
+                return Ok(true);
+            };
+            let (encoded, value) = entry?;
+            let key: K = codec::decode(&encoded).map_err(|error| undecodable(&error))?;
+            let hash = KeyHash::of(&key);
+            if self.hot.peek(hash, &key).is_none() {
+                let value: V = codec::decode(&value).map_err(|error| undecodable(&error))?;
+                // It may have changed since this began, and be in the tree in another way.
+                if due(&value)
+                    && let Found::Here(place) = self.find(hash, &key)?
+                {
+                    self.prune(place, due, keep)?;
+                }
+            }
+            self.searched = Some(encoded);
+        }
+        Ok(false)
+    }
+}
+
+impl<K: Key, V: Data> StateTable<K, V> for DiskTable<K, V> {
+    fn get(&mut self, hash: KeyHash, key: &K) -> TaskResult<Option<&V>> {
+        let Found::Here(place) = self.find(hash, key)? else { return Ok(None) };
+        Ok(self.hot.get(place).and_then(|entry| entry.value.as_ref()))
+    }
+
+    fn get_mut(&mut self, hash: KeyHash, key: &K) -> TaskResult<Option<&mut V>> {
+        let Found::Here(place) = self.find(hash, key)? else { return Ok(None) };
+        self.change(place)?;
+        self.value_mut(place).map(Some)
+    }
+
+    fn get_kept(&mut self, hash: KeyHash, key: &K, keep: &mut dyn FnMut(&mut V) -> bool) -> TaskResult<Option<&mut V>> {
+        let Found::Here(place) = self.find(hash, key)? else { return Ok(None) };
+        if self.keep(place, keep)? { self.value_mut(place).map(Some) } else { Ok(None) }
+    }
+
+    fn get_pruned(
+        &mut self,
+        hash: KeyHash,
+        key: &K,
+        due: &mut dyn FnMut(&V) -> bool,
+        keep: &mut dyn FnMut(&mut V) -> bool,
+    ) -> TaskResult<Option<&V>> {
+        let Found::Here(place) = self.find(hash, key)? else { return Ok(None) };
+        if self.prune(place, due, keep)? { self.value_mut(place).map(|value| Some(&*value)) } else { Ok(None) }
+    }
+
+    fn entry(&mut self, hash: KeyHash, key: &K, create: &mut dyn FnMut() -> V) -> TaskResult<&mut V> {
+        let place = match self.find(hash, key)? {
+            Found::Here(place) => {
+                self.change(place)?;
+                place
+            }
+            Found::Gone(place) => self.put_again(place, hash, key, create())?,
+            Found::Nowhere => self.put(hash, key, create())?,
+        };
+        self.value_mut(place)
+    }
+
+    fn insert(&mut self, hash: KeyHash, key: &K, value: V) -> TaskResult {
+        match self.find(hash, key)? {
+            Found::Here(place) => {
+                self.change(place)?;
+                let bytes = self.measure(key, &value)?;
+                *self.value_mut(place)? = value;
+                self.hot.measured(place, bytes);
+            }
+            Found::Gone(place) => _ = self.put_again(place, hash, key, value)?,
+            Found::Nowhere => _ = self.put(hash, key, value)?,
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, hash: KeyHash, key: &K) -> TaskResult<Option<V>> {
+        let Found::Here(place) = self.find(hash, key)? else { return Ok(None) };
+        self.change(place)?;
+        Ok(self.take(place))
+    }
+
+    fn search(
+        &mut self,
+        mut place: usize,
+        mut places: usize,
+        due: &mut dyn FnMut(&V) -> bool,
+        keep: &mut dyn FnMut(&mut V) -> bool,
+    ) -> TaskResult<usize> {
+        let found = Cell::new(false);
+        let due = &mut |value: &V| {
+            let is_due = due(value);
+            found.set(found.get() || is_due);
+            is_due
+        };
+        for _ in 0..2 {
+            let at_end = if place == IN_STORE {
+                self.search_store(&mut places, due, keep)?
+            } else {
+                self.search_hot((&mut place, &mut places), due, keep)?
+            };
+            if !at_end {
+                break;
+            }
+            place = if place == IN_STORE { 0 } else { IN_STORE };
+            // What was changed may go from memory to disk or come from there: it is not looked at twice.
+            if found.get() {
+                break;
+            }
+        }
+        Ok(place)
+    }
+
+    fn held_keys(&mut self) -> TaskResult<Vec<K>> {
+        let mut keys = Vec::with_capacity(self.keys);
+        for n in 0..self.hot.places() {
+            let entry = self.hot.taken(n).and_then(|place| self.hot.get(place));
+            keys.extend(entry.filter(|entry| entry.value.is_some()).map(|entry| entry.key.clone()));
+        }
+        for entry in self.store.entries(None) {
+            let key: K = codec::decode(&entry?.0).map_err(|error| undecodable(&error))?;
+            if self.hot.peek(KeyHash::of(&key), &key).is_none() {
+                keys.push(key);
+            }
+        }
+        Ok(keys)
+    }
+}
+
+impl<K, V> Drop for DiskTable<K, V> {
+    fn drop(&mut self) {
+        self.disk.count(false);
+    }
+}
+
+fn encode_into<T: serde::Serialize>(bytes: &mut Vec<u8>, value: &T) -> TaskResult {
+    bytes.clear();
+    let unencodable = |error| Box::new(Failure::user("keyed state cannot be encoded").caused_by(&error));
+    entries::encode(value, bytes).map_err(unencodable)
+}
+
+#[cold]
+pub(super) fn undecodable(error: &codec::CodecError) -> Box<Failure> {
+    Box::new(Failure::user("keyed state cannot be decoded").caused_by(error))
+}
+
+#[cold]
+fn astray() -> Box<Failure> {
+    Box::new(Failure::internal("an entry of keyed state is not where it was put"))
+}

@@ -1,0 +1,102 @@
+//! What is seen of a table on disk alone; what all tables do is tested with the others.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::state::{
+    Backend, KeyHash,
+    table::{Snapshot, StateTable},
+};
+
+/// Where tests write: to memory where that can be, as what they test is not whether the disk keeps it.
+pub fn directory() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
+
+/// Tables of which no more than a few entries are in memory.
+pub fn tiny() -> Backend {
+    Backend::Disk(Disk::with_least(&directory(), 0, Least { hot: 400, part: 2 << 10, changes: 300 }).unwrap())
+}
+
+/// Tables that have a few hundred entries in memory.
+pub fn small() -> Backend {
+    Backend::Disk(Disk::start(&directory(), 0).unwrap())
+}
+
+fn table<K: crate::batch::Key, V: crate::batch::Data>(backend: &Backend) -> DiskTable<K, V> {
+    let Backend::Disk(disk) = backend else { unreachable!("it is on disk") };
+    DiskTable::create(disk).unwrap()
+}
+
+#[test]
+fn what_is_in_memory_is_bounded_where_values_grow_in_place() {
+    let backend = small();
+    let mut table = table::<u64, Vec<String>>(&backend);
+    for (keys, rounds) in [(10, 150), (100, 60)] {
+        for key in 0..keys {
+            let list = table.entry(KeyHash::of(&key), &key, &mut Vec::new).unwrap();
+            (list.len()..rounds).for_each(|_| list.push(String::new()));
+            list.clear();
+        }
+        for round in 0..rounds {
+            for key in 0..keys {
+                let list = table.entry(KeyHash::of(&key), &key, &mut Vec::new).unwrap();
+                list.push(format!("{round:>100}"));
+                assert_eq!(list.len(), round + 1);
+            }
+        }
+        let held: usize = (0..table.hot.places())
+            .filter_map(|n| table.hot.get(table.hot.taken(n)?)?.value.as_ref())
+            .map(|list| list.iter().map(String::len).sum::<usize>())
+            .sum();
+        // One entry is always there, however large, and changes are measured now and then.
+        assert!(held < 2 * LEAST.hot + 100 * rounds, "{held} bytes are in memory, of {}", LEAST.hot);
+        assert_eq!(table.keys() as u64, keys);
+    }
+}
+
+#[test]
+fn keys_that_come_and_go_between_two_cuts_leave_no_trace_on_disk() {
+    let backend = small();
+    let mut table = table::<u64, u64>(&backend);
+    for key in 0..20_000u64 {
+        table.insert(KeyHash::of(&key), &key, key).unwrap();
+        assert_eq!(table.remove(KeyHash::of(&key), &key).unwrap(), Some(key));
+    }
+    assert_eq!((table.keys(), table.store.entries(None).count(), table.hot.bytes()), (0, 0, 0));
+}
+
+#[test]
+fn entries_are_read_while_files_are_written_and_merged() {
+    let Backend::Disk(disk) = tiny() else { unreachable!("it is on disk") };
+    let store = store::Store::create(&disk).unwrap();
+    for round in 0..4_000_u32 {
+        for key in 0..8_u32 {
+            store.write(&(key + round % 64 * 8).to_be_bytes(), Some(&[0; 64])).unwrap();
+        }
+        for _ in 0..8 {
+            let first = store.entries(None).next().expect("there are some").unwrap();
+            assert_eq!(&*first.0, &[0; 4]);
+        }
+    }
+}
+
+#[test]
+fn a_key_that_is_too_long_is_refused_by_its_length() {
+    let backend = tiny();
+    let mut table = table::<String, u8>(&backend);
+    let long = "x".repeat(70_000);
+    let failure = table.insert(KeyHash::of(&long), &long, 1).unwrap_err();
+    assert!(failure.message.contains("70004 bytes") && failure.message.contains("65535"), "{failure}");
+}
+
+#[test]
+fn a_disk_that_fails_is_told_and_not_waited_for() {
+    let backend = tiny();
+    let mut table = table::<u64, u64>(&backend);
+    let Backend::Disk(disk) = &backend else { unreachable!("it is on disk") };
+    fs::remove_dir_all(&disk.directory).unwrap();
+    let failure = (0..100_000u64).find_map(|key| table.insert(KeyHash::of(&key), &key, key).err()).unwrap();
+    assert!(failure.message.starts_with("state on disk in "), "{failure}");
+}

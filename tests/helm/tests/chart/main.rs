@@ -1,0 +1,8 @@
+//! The chart, rendered by the real `helm` from several sets of values.
+
+mod checked;
+mod configuration;
+mod members;
+mod pages;
+mod refused;
+mod security;

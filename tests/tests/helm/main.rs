@@ -1,0 +1,14 @@
+//! The Helm chart on a real Kubernetes: installed, tested, upgraded, rolled back and uninstalled, while jobs run.
+//!
+//! # Layout
+//! - `session`: a session with standalone workers
+//! - `application`: clusters of one job
+//! - `native`: workers that the JobManager asks for
+//! - `refused`: what the API server says of all sets of values
+//! - `release`: a release in a namespace of its own, and its clients
+
+mod application;
+mod native;
+mod refused;
+mod release;
+mod session;

@@ -1,0 +1,76 @@
+//! Pods that end in every way while a job runs.
+
+use std::{fs, time::Duration};
+
+use flott_tests::eventually::{PATIENCE, eventually};
+use nix::sys::signal::{Signal, kill};
+
+use crate::{
+    job::{Job, name},
+    world::World,
+};
+
+/// What ends a pod of this name, and what is told of it.
+type End<'a> = (&'a dyn Fn(&str), &'static str);
+
+#[test]
+fn taskmanagers_that_end_in_any_way_are_replaced_and_told_of() {
+    let test = "taskmanagers_that_end_in_any_way_are_replaced_and_told_of";
+    let Some(world) = World::new(test, "disturbed", "") else { return };
+    let food = world.shared("food");
+    let job = Job::start(&world, "2", &["trouble=eat", &format!("when={food}")]);
+    let rest = world.rest();
+
+    let ends: [End<'_>; 4] = [
+        (&|pod| kill(world.process("taskmanager", pod), Signal::SIGKILL).unwrap(), "killed by signal 9"),
+        (&|pod| drop(world.kubectl(&["delete", "pod", pod, "--wait=false"])), "deleted by somebody"),
+        (&|pod| world.evict(pod), "evicted: Eviction API"),
+        (
+            &|pod| world.cluster.evict(world.namespace, pod, "memory", Duration::ZERO).unwrap(),
+            "evicted: The node was low on resource: memory",
+        ),
+    ];
+    for (end, reason) in ends {
+        let victim = name(world.pods("taskmanager").first().expect("TaskManagers run"));
+        end(&victim);
+        job.until_told(&rest, &victim, reason);
+        let listed = world.sandbox.flott(["list", "-t", "kubernetes-session"]).success();
+        listed.prints(&["latest failure: ", &victim, reason]);
+        job.goes_on(&rest);
+    }
+    if world.limits_memory(test) {
+        fs::write(&food, "").unwrap();
+        eventually("a TaskManager to be out of memory", PATIENCE, || {
+            let newest = rest.exceptions(&job.id).into_iter().next().unwrap_or_default();
+            let told = newest["stacktrace"].as_str().unwrap_or_default();
+            if told.contains("TaskManager lost: killed because it was out of memory") { Ok(()) } else { Err(newest) }
+        });
+        job.goes_on(&rest);
+    }
+    job.end();
+}
+
+#[test]
+fn a_jobmanager_that_is_killed_or_deleted_goes_on_with_its_job() {
+    let test = "a_jobmanager_that_is_killed_or_deleted_goes_on_with_its_job";
+    let Some(world) = World::new(test, "leaderless", "") else { return };
+    let job = Job::start(&world, "2", &[]);
+    let pods = |component| world.pods(component).iter().map(name).collect::<Vec<_>>();
+    let workers = pods("taskmanager");
+    let first = pods("jobmanager");
+    kill(world.process("jobmanager", &first[0]), Signal::SIGKILL).unwrap();
+    world.until_restarted(&first[0]);
+    job.goes_on(&world.rest());
+    assert_eq!(pods("jobmanager"), first, "its pod is the same");
+    for options in [&["--wait=false"][..], &["--grace-period=0", "--force"]] {
+        let before = pods("jobmanager");
+        world.kubectl(&[&["delete", "pod", &before[0]], options].concat());
+        eventually("another pod", PATIENCE, || {
+            let now = pods("jobmanager");
+            if now.len() == 1 && now != before { Ok(()) } else { Err(now.join(", ")) }
+        });
+        job.goes_on(&world.rest());
+    }
+    assert_eq!(pods("taskmanager"), workers, "they are those of before");
+    job.end();
+}

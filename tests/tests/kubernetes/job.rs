@@ -1,0 +1,92 @@
+//! A job with state that runs until it is let go on, in a session whose JobManager may lose its pod.
+
+use std::{fs, path::Path};
+
+use flott_tests::{
+    book::nothing_hidden_in,
+    checkpoints::until_checkpoint,
+    eventually::{PATIENCE, eventually},
+    program::check_output_in_any_order,
+};
+use serde_json::Value;
+
+use crate::world::{Client, World};
+
+const RECORDS: u64 = 20_000;
+const KEYS: u64 = 50;
+
+pub struct Job<'a> {
+    world: &'a World,
+    pub id: String,
+    out: String,
+}
+
+impl<'a> Job<'a> {
+    /// Starts it, with more settings of the program, and waits until it runs and takes checkpoints.
+    #[track_caller]
+    pub fn start(world: &'a World, parallelism: &str, more: &[&str]) -> Self {
+        let checkpoints = format!("execution.checkpointing.dir={}", world.output("checkpoints"));
+        let settings = [&world.lasting(), "execution.checkpointing.interval=200 ms", &checkpoints];
+        let start = ["session", "start", "--backend", "kubernetes"];
+        world.sandbox.flott(start.into_iter().chain(settings.into_iter().flat_map(|one| ["-D", one]))).success();
+        let out = world.output("out");
+        let line = ["run", "-t", "kubernetes-session", "-d", "-p", parallelism, &world.program, "held"];
+        // A few hundred records a second.
+        let own = [format!("records={RECORDS}"), format!("keys={KEYS}"), "splits=8".to_owned(), "pace=1".to_owned()];
+        let paths = [format!("hold={}", world.shared("hold")), format!("output={out}")];
+        let own = own.iter().chain(&paths).map(String::as_str);
+        let id = world.sandbox.flott(line.into_iter().chain(own).chain(more.iter().copied())).success().job();
+        let job = Self { world, id, out };
+        job.goes_on(&world.rest());
+        job
+    }
+
+    /// Waits until all tasks run, and until a checkpoint is complete that has begun since.
+    #[track_caller]
+    pub fn goes_on(&self, rest: &Client) {
+        rest.until_all_run(&self.id);
+        self.takes_checkpoints();
+    }
+
+    /// Waits for a checkpoint that has begun since this was called.
+    #[track_caller]
+    pub fn takes_checkpoints(&self) {
+        until_checkpoint(Path::new(&self.world.shared("checkpoints")));
+    }
+
+    /// Waits until a failure of the job tells `reason` of TaskManager `pod`.
+    #[track_caller]
+    pub fn until_told(&self, rest: &Client, pod: &str, reason: &str) {
+        eventually(&format!("{reason:?} of {pod}"), PATIENCE, || {
+            let told = rest.exceptions(&self.id);
+            let is_it = |failure: &Value| {
+                let report = failure["stacktrace"].as_str().unwrap_or_default();
+                failure["taskManagerId"] == *pod && report.contains("TaskManager lost: ") && report.contains(reason)
+            };
+            let concurrent = |entry: &Value| entry["concurrentExceptions"].as_array().into_iter().flatten().any(is_it);
+            if told.iter().any(|entry| is_it(entry) || concurrent(entry)) { Ok(()) } else { Err(Value::from(told)) }
+        });
+    }
+
+    /// Subtasks of each vertex.
+    pub fn parallelism(&self, rest: &Client) -> Vec<u64> {
+        let details = rest.get(&format!("/v1/jobs/{}", self.id));
+        details["vertices"].as_array().unwrap().iter().map(|vertex| vertex["parallelism"].as_u64().unwrap()).collect()
+    }
+
+    /// Lets it come to its end, and wants each result to be there once, and nothing to be left when the session is stopped.
+    #[track_caller]
+    pub fn end(self) {
+        fs::write(self.world.shared("hold"), "").unwrap();
+        self.world.rest().finished(&self.id);
+        check_output_in_any_order(&self.out, RECORDS, KEYS);
+        nothing_hidden_in(&self.out);
+        self.world.sandbox.flott(["session", "stop", "--backend", "kubernetes"]).success();
+        self.world.nothing_is_left();
+    }
+}
+
+/// The name of a pod.
+pub fn name(pod: &Value) -> String {
+    pod["metadata"]["name"].as_str().unwrap().to_owned()
+}

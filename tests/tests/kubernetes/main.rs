@@ -1,0 +1,24 @@
+//! The command line over a real Kubernetes: API server, controllers, scheduler, and nodes whose containers are processes.
+//!
+//! # Layout
+//! - `world`: a cluster that tests share, and a namespace and a sandbox for each
+//! - `session`: sessions from start to stop
+//! - `application`: clusters of one job, attached, detached, interrupted, and from an image
+//! - `contention`: clients of one name, and what a client leaves that dies
+//! - `replicas`: several JobManagers, of which one leads
+//! - `refused`: what cannot be, in words
+//! - `job`: a job that runs until it is let go on, for those that follow
+//! - `disturbed`: pods that end in every way
+//! - `nodes`: nodes that are lost, and an API server that is away
+//! - `scaled`: more pods and fewer, quotas, and credentials that have expired
+
+mod application;
+mod contention;
+mod disturbed;
+mod job;
+mod nodes;
+mod refused;
+mod replicas;
+mod scaled;
+mod session;
+mod world;

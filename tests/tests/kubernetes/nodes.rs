@@ -1,0 +1,89 @@
+//! Nodes that are lost, and an API server that is away, while a job runs.
+
+use flott_kubernetes_lab::Options;
+use flott_tests::eventually::{PATIENCE, eventually};
+use nix::sys::signal::{Signal, kill};
+use serde_json::Value;
+
+use crate::{
+    job::{Job, name},
+    world::{Client, World, own, run},
+};
+
+/// The JobManager stays on its node; TaskManagers are on the others.
+const PLACES: &str = "kubernetes.jobmanager.node-selector: kubernetes.io/hostname:node-0\n\
+                      kubernetes.taskmanager.node-selector: pool:workers\n\
+                      taskmanager.numberOfTaskSlots: 2";
+
+#[test]
+fn a_job_goes_on_when_nodes_are_lost_and_while_the_api_server_is_away() {
+    let test = "a_job_goes_on_when_nodes_are_lost_and_while_the_api_server_is_away";
+    let Some(cluster) = own(test, Options::nodes(3)) else { return };
+    run(cluster.kubectl().args(["label", "node", "node-1", "node-2", "pool=workers"]));
+    let world = World::of(cluster, "nodes", PLACES);
+    let job = Job::start(&world, "2", &[]);
+
+    let rest = world.rest();
+    crash(&world, &job, &rest);
+    cut_off(&world, &job, &rest);
+    drop(rest);
+    away(&world, &job);
+    job.end();
+}
+
+/// The only TaskManager, and its node.
+fn victim(world: &World) -> (String, String) {
+    let pods = world.pods("taskmanager");
+    assert_eq!(pods.len(), 1, "{pods:?}");
+    (name(&pods[0]), pods[0]["spec"]["nodeName"].as_str().unwrap().to_owned())
+}
+
+fn crash(world: &World, job: &Job<'_>, rest: &Client) {
+    let (pod, node) = victim(world);
+    world.cluster.crash_node(&node).unwrap();
+    // Nobody knows yet that it is not only this connection.
+    job.until_told(rest, &pod, "its connection was lost");
+    job.goes_on(rest);
+    assert_ne!(victim(world).1, node);
+    world.cluster.add_node(&node, world.cluster.node_options()).unwrap();
+}
+
+/// Its processes run on, and write, until the node is back.
+fn cut_off(world: &World, job: &Job<'_>, rest: &Client) {
+    let (pod, node) = victim(world);
+    let process = world.process("taskmanager", &pod);
+    world.cluster.cut_off_node(&node).unwrap();
+    job.until_told(rest, &pod, &format!("lost with its node: node {node}"));
+    job.goes_on(rest);
+    assert_ne!(victim(world).1, node);
+    kill(process, None).expect("nobody has ended what is cut off");
+    world.cluster.reconnect_node(&node).unwrap();
+    eventually("the pod that was cut off to be gone", PATIENCE, || match kill(process, None) {
+        Ok(()) => Err("its process lives".to_owned()),
+        Err(_) => world.try_kubectl(&["get", "pod", &pod]).map_or(Ok(()), |_| Err("it is there".to_owned())),
+    });
+    job.goes_on(rest);
+}
+
+/// A TaskManager that is lost meanwhile is replaced when it is back, and so is the watch, whose version has expired.
+fn away(world: &World, job: &Job<'_>) {
+    let (pod, _) = victim(world);
+    let process = world.process("taskmanager", &pod);
+    world.cluster.stop_api_server().unwrap();
+    job.takes_checkpoints();
+    kill(process, Signal::SIGKILL).unwrap();
+    world.cluster.start_api_server().unwrap();
+    let rest = world.rest();
+    // The word of its pod came too late.
+    job.until_told(&rest, &pod, "its connection was lost");
+    job.goes_on(&rest);
+    let jobmanager = name(&world.pods("jobmanager")[0]);
+    let log = world.kubectl(&["logs", &jobmanager]);
+    assert!(log.contains("the watch for pods has expired"), "{log}");
+    // What is asked for now comes, too.
+    let rescaled = world.sandbox.flott(["rescale", "-t", "kubernetes-session", &job.id, "-p", "3"]).success();
+    rescaled.prints(&["rescaled from checkpoint"]);
+    job.goes_on(&rest);
+    let pods: Vec<Value> = world.pods("taskmanager");
+    assert_eq!(pods.len(), 2, "{pods:?}");
+}

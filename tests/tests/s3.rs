@@ -1,0 +1,179 @@
+//! Jobs with their checkpoints in an S3-compatible store, on real clusters: moto's server, on a network that tears. `make test`
+//! says aloud when it leaves this out.
+
+use std::fs;
+
+use flott_tests::{
+    book::{check_running, lines_in},
+    eventually::{PATIENCE, eventually},
+    program::{check_output, counts, test_program},
+    proxy::Proxy,
+    sandbox::{
+        Sandbox, Session,
+        processes::{Process, Role},
+    },
+};
+
+#[path = "../../snapshot/tests/common/moto.rs"]
+mod moto;
+
+use moto::Moto;
+
+const RECORDS: u64 = 40_000;
+const SPLITS: u64 = 400;
+const KEYS: u64 = 50;
+
+/// A sandbox whose clusters keep their checkpoints in a bucket at `endpoint`.
+fn sandbox(endpoint: &str) -> Sandbox {
+    Sandbox::with(&format!(
+        "execution.checkpointing.dir: s3://flott/checkpoints\nexecution.checkpointing.interval: 100 ms\ns3.endpoint: \
+         {endpoint}\ns3.region: us-east-1\ns3.access-key: key\ns3.secret-key: hush-hush"
+    ))
+}
+
+/// The same, of which also the jobs are remembered there.
+fn remembered(endpoint: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.configure(&format!(
+        "high-availability.type: storage\nhigh-availability.storageDir: s3://flott/clusters\n\
+         high-availability.leader-election.lease-duration: 2 s\nhigh-availability.leader-election.renew-deadline: 1500 ms\n\
+         high-availability.leader-election.retry-period: 200 ms\nexecution.checkpointing.interval: 100 ms\n\
+         s3.endpoint: {endpoint}\ns3.region: us-east-1\ns3.access-key: key\ns3.secret-key: hush-hush"
+    ));
+    sandbox
+}
+
+fn arguments(sandbox: &Sandbox) -> Vec<String> {
+    let numbers = [("records", RECORDS), ("splits", SPLITS), ("keys", KEYS)];
+    let mut arguments = vec!["held".to_owned()];
+    arguments.extend(numbers.map(|(name, number)| format!("{name}={number}")));
+    arguments.extend([format!("hold={}", sandbox.at("hold")), format!("output={}", sandbox.at("out"))]);
+    arguments
+}
+
+#[track_caller]
+fn start(sandbox: &Sandbox, session: &Session<'_>, options: &[&str]) -> String {
+    let options = [&["-d", "-p", "2"], options].concat();
+    let job = session.run(&options, &test_program(), arguments(sandbox)).success().job();
+    session.until_all_run(&job);
+    job
+}
+
+fn kill(sandbox: &Sandbox, role: Role) {
+    sandbox.running(role).iter().for_each(Process::kill);
+}
+
+#[test]
+fn a_job_goes_on_from_checkpoints_in_a_bucket_whatever_dies() {
+    let moto = Moto::start();
+    moto.bucket("flott");
+    let sandbox = sandbox(&moto.url());
+    let session = sandbox.session(&[]);
+    let job = start(&sandbox, &session, &[]);
+    session.until_checkpoint(&job);
+    kill(&sandbox, Role::JobProcess);
+    session.until_all_run(&job);
+    session.until_checkpoint(&job);
+    let details = session.get(&format!("/v1/jobs/{job}/checkpoints"));
+    let restored = &details["latest"]["restored"]["external_path"];
+    assert!(restored.as_str().is_some_and(|path| path.starts_with("s3://flott/checkpoints/")), "{details}");
+
+    let masters = sandbox.running(Role::JobManager);
+    masters.iter().for_each(Process::kill);
+    eventually("the end of the JobManager", PATIENCE, || {
+        if masters.iter().all(Process::is_gone) { Ok(()) } else { Err("it is still there") }
+    });
+    drop(session);
+    let session = sandbox.session(&[]);
+    session.until_all_run(&job);
+    session.until_checkpoint(&job);
+    // The key is in no answer, and in no log.
+    let shown =
+        session.get(&format!("/v1/jobs/{job}/config")).to_string() + &session.get("/v1/jobmanager/config").to_string();
+    assert!(shown.contains("s3.endpoint") && !(shown + &sandbox.logs()).contains("hush-hush"));
+    fs::write(sandbox.at("hold"), "").unwrap();
+    session.finished(&job);
+    check_output(&sandbox.at("out"), RECORDS, KEYS);
+    session.stop();
+}
+
+#[test]
+fn a_job_is_remembered_in_a_bucket_when_its_job_manager_has_lost_its_disk() {
+    let moto = Moto::start();
+    moto.bucket("flott");
+    let sandbox = remembered(&moto.url());
+    let session = sandbox.session(&[]);
+    let job = start(&sandbox, &session, &[]);
+    session.until_checkpoint(&job);
+    let processes = sandbox.until_running(Role::JobProcess, 2);
+    kill(&sandbox, Role::JobManager);
+    sandbox.until_running(Role::JobManager, 0);
+    drop(session);
+    fs::remove_dir_all(sandbox.path().join("state/session/blobs")).unwrap();
+
+    let session = sandbox.session(&[]);
+    session.until_all_run(&job);
+    assert_eq!(sandbox.running(Role::JobProcess), processes);
+    // Another process needs the program.
+    kill(&sandbox, Role::TaskManager);
+    session.until_all_run(&job);
+    fs::write(sandbox.at("hold"), "").unwrap();
+    session.finished(&job);
+    check_output(&sandbox.at("out"), RECORDS, KEYS);
+    session.stop();
+}
+
+#[test]
+fn a_savepoint_in_a_bucket_is_one_to_go_on_from_and_to_remove() {
+    let moto = Moto::start();
+    moto.bucket("flott");
+    let sandbox = sandbox(&moto.url());
+    let session = sandbox.session(&[]);
+    let job = start(&sandbox, &session, &[]);
+    session.until_checkpoint(&job);
+    let address = session.address().to_owned();
+    let stopped = sandbox.flott(["stop", "-m", &address, &job, "-p", "s3://flott/savepoints"]).success();
+    let savepoint = stopped.out.lines().find_map(|line| Some(line[line.find("s3://")?..].trim().to_owned())).unwrap();
+    assert!(savepoint.starts_with("s3://flott/savepoints/savepoint-"), "{savepoint}");
+    fs::write(sandbox.at("hold"), "").unwrap();
+    // It writes to another directory; a sink would refuse one in which there is something.
+    let arguments = arguments(&sandbox).into_iter().chain([format!("output={}", sandbox.at("more"))]);
+    let next = session.run(&["-d", "-p", "3", "-s", &savepoint], &test_program(), arguments).success().job();
+    session.finished(&next);
+    let lines: Vec<_> = lines_in(&sandbox.at("out")).into_iter().chain(lines_in(&sandbox.at("more"))).collect();
+    check_running(&lines, &counts(RECORDS, KEYS));
+    sandbox.flott(["savepoint", "-m", &address, "-d", &savepoint]).success();
+    let again = sandbox.flott(["savepoint", "-m", &address, "-d", &savepoint]);
+    assert!(again.err.contains(&savepoint), "{}", again.err);
+    session.stop();
+}
+
+#[test]
+fn a_store_behind_a_network_that_tears_costs_no_result() {
+    let moto = Moto::start();
+    moto.bucket("flott");
+    let proxy = Proxy::tearing(moto.address(), 7, 20_000);
+    let sandbox = sandbox(&format!("http://{}", proxy.address()));
+    let session = sandbox.session(&[]);
+    let job = start(&sandbox, &session, &[]);
+    session.until_checkpoint(&job);
+    kill(&sandbox, Role::JobProcess);
+    session.until_all_run(&job);
+    session.until_checkpoint(&job);
+    fs::write(sandbox.at("hold"), "").unwrap();
+    session.finished(&job);
+    check_output(&sandbox.at("out"), RECORDS, KEYS);
+    session.stop();
+}
+
+#[test]
+fn a_bucket_that_is_not_there_is_named() {
+    let moto = Moto::start();
+    let sandbox = sandbox(&moto.url());
+    let session = sandbox.session(&[]);
+    let job = session.run(&["-d"], &test_program(), arguments(&sandbox)).success().job();
+    assert_eq!(session.end_of(&job), "FAILED");
+    let failures = session.exceptions(&job);
+    assert!(failures.iter().any(|failure| failure.to_string().contains("s3://flott/checkpoints")), "{failures:?}");
+    session.stop();
+}
