@@ -111,8 +111,17 @@ impl SlotManager {
         }
         if lacks(&pool) {
             // Its own great slots may serve its small demands, since there were no others once.
-            pool.add_all(&self.slots_of(&id));
-            if !own || !pool.serve(&job.needs).is_empty() {
+            let own_slots = if own { self.slots_of(&id) } else { Classes::default() };
+            let serves_needs = |pool: &Classes| {
+                let mut with_own = pool.clone();
+                with_own.add_all(&own_slots);
+                with_own.serve(&job.needs).is_empty()
+            };
+            // Workers that come may have slots for the small ones only, so that none is asked for while these have great ones.
+            let mut later = pool.clone();
+            later.add_all(&self.to_come());
+            let helps = serves_needs(&pool) || lacks(&later) && serves_needs(&later);
+            if !own || !helps {
                 return;
             }
             donors.push(id);
@@ -149,7 +158,13 @@ impl SlotManager {
     /// Every slot there is, is coming, or may still be had.
     pub(super) fn obtainable(&self) -> Classes {
         let mut slots = self.registered.clone();
-        slots.add_all(&self.coming);
+        slots.add_all(&self.to_come());
+        slots
+    }
+
+    /// Every slot that is coming, or may still be had.
+    fn to_come(&self) -> Classes {
+        let mut slots = self.coming.clone();
         let room = self.startable_workers();
         slots.add(self.options.worker.slot(), room.saturating_mul(u64::from(self.options.worker.slots)));
         slots

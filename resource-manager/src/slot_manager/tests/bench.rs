@@ -100,7 +100,7 @@ impl Bench {
         slot_manager.validate().unwrap();
         let mut options = Options::new(LeaderEpoch(1), "localhost:8081");
         options.id_seed = 7;
-        options.slot_manager = SlotManagerOptions { connection_grace: Duration::from_secs(1), ..slot_manager };
+        options.slot_manager = slot_manager;
         Self {
             core: SlotManager::new(options, abilities),
             now: Time(1_000_000),

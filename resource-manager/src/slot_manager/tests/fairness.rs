@@ -2,7 +2,7 @@
 
 use flott_core::{id::JobMasterEpoch, resource::ResourceProfile};
 
-use super::bench::{Bench, job};
+use super::bench::{Bench, GIB, job, size};
 use crate::{Declaration, slot_manager::Event};
 
 const ANY: ResourceProfile = ResourceProfile::ANY;
@@ -84,6 +84,20 @@ fn idle_halves_are_taken_back_for_a_job_that_they_let_run() {
     assert_eq!((bench.count_of(1), bench.count_of(2)), (2, 2));
     bench.pass_ms(11_000);
     assert_eq!((bench.count_of(1), bench.count_of(2)), (4, 0));
+}
+
+#[test]
+fn great_slots_of_small_demands_are_taken_back_where_only_small_slots_can_be_had_anew() {
+    let mut bench = Bench::starting(|_| {});
+    bench.register("a", &[size(GIB); 3]);
+    bench.need(1, 2);
+    bench.declare(1, 1, &[(ANY, 2), (size(GIB), 2)]);
+    for _ in 0..10 {
+        bench.register_started();
+        bench.pass_ms(3000);
+    }
+    assert_eq!(bench.count_of(1), 4);
+    assert_eq!(bench.core.is_served(&job(1)), Some(true));
 }
 
 #[test]

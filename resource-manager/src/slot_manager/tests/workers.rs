@@ -24,7 +24,7 @@ fn a_worker_that_comes_back_within_the_grace_was_never_gone() {
     let before: Vec<_> = bench.worker("a").allocated.keys().copied().collect();
     bench.disconnect("a");
     bench.need(2, 1);
-    bench.pass_ms(900);
+    bench.pass_ms(250);
     bench.connect("a");
     bench.pass_ms(5000);
     assert!(bench.lost.is_empty());
