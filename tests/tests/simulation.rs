@@ -9,6 +9,8 @@ use flott_tests::simulation::{Plan, Summary, Violation, deploy_10k, run};
 /// - 784, 913, 952: jobs kept slots with finished results and waited for each other's
 /// - 470: a process ended because its job's last slot was taken back, while tasks were on their way to it
 const REGRESSIONS_SMALL: &[u64] = &[66, 102, 245, 470, 784, 913, 952];
+/// The same of those in which JobManagers die.
+const REGRESSIONS_DURABLE: &[u64] = &[];
 /// The same of large ones.
 const REGRESSIONS_THOUSAND: &[u64] = &[];
 
@@ -60,6 +62,34 @@ fn jobs_that_go_after_the_slots_there_are_keep_their_promises() {
     }
     assert!(violations.is_empty(), "{} of {seeds} histories went wrong", violations.len());
     assert!(scales > seeds, "{scales} are too few to tell");
+}
+
+#[test]
+fn whichever_dies_each_record_is_visible_once() {
+    if let Some(seed) = number("FLOTT_SIM_SEED") {
+        println!("{:?}", check(Plan::durable(seed)));
+        return;
+    }
+    let seeds = number("FLOTT_SIM_SEEDS").unwrap_or(60);
+    let (mut violations, mut all) = (Vec::new(), Summary::default());
+    for seed in REGRESSIONS_DURABLE.iter().copied().chain(0..seeds) {
+        match run(Plan::durable(seed)) {
+            Ok(summary) => {
+                all.checkpoints += summary.checkpoints;
+                all.leaders += summary.leaders;
+                all.taken_over += summary.taken_over;
+                all.finished += summary.finished;
+            }
+            Err(violation) => violations.push(violation),
+        }
+    }
+    println!("{all:?}");
+    for violation in &violations {
+        eprintln!("{violation}");
+    }
+    assert!(violations.is_empty(), "{} of {seeds} histories went wrong", violations.len());
+    let enough = u64::from(all.leaders).min(all.checkpoints).min(all.taken_over.into()).min(all.finished.into());
+    assert!(enough > seeds, "too little has happened to tell: {all:?}");
 }
 
 #[test]

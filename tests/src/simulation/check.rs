@@ -6,6 +6,8 @@ use std::{
     fmt::Write as _,
 };
 
+use flott_core::status::JobStatus;
+
 use super::world::World;
 
 /// Longest wait of a job that the cluster could serve, in milliseconds: many times what all jobs before it may take.
@@ -35,8 +37,14 @@ impl std::error::Error for Violation {}
 impl World {
     /// Everything that holds at any time.
     pub(super) fn check(&mut self) -> Result<(), String> {
-        self.manager.audit()?;
         self.check_slots()?;
+        for job in self.jobs.values().filter(|_| self.plan.durable) {
+            job.outside.check(&job.profile, false)?;
+        }
+        if self.is_down {
+            return Ok(());
+        }
+        self.manager.audit()?;
         self.check_waiting()
     }
 
@@ -74,6 +82,10 @@ impl World {
     /// When all is over: nothing is left.
     pub(super) fn check_end(&self) -> Result<(), String> {
         self.manager.audit()?;
+        for (id, job) in self.jobs.iter().filter(|_| self.plan.durable) {
+            let has_finished = job.ended.as_ref().is_some_and(|(status, _)| *status == JobStatus::Finished);
+            job.outside.check(&job.profile, has_finished).map_err(|what| format!("job {id}: {what}"))?;
+        }
         for (id, job) in &self.jobs {
             if !job.core.is_over() {
                 return Err(format!("job {id} ({:?}) does not end: {:?}", job.core.status(), job.core.waits()));

@@ -51,6 +51,7 @@ pub fn deploy_10k() -> Result<Deployed, String> {
         // Longer than the measurement.
         work_ms_max: 1 << 40,
         reactive: false,
+        durable: false,
         faults: Faults::default(),
     };
     let (subtasks, workers) = (plan.slots_max(), plan.machines);
@@ -65,7 +66,7 @@ pub fn deploy_10k() -> Result<Deployed, String> {
         .edge("source", "count", ShipStrategy::Hash, Exchange::Pipelined);
     let mut spec = spec_of(graph, RestartStrategy::None);
     spec.accepted_at = Millis(world.now);
-    let profile = Profile { work_ms_max: world.plan().work_ms_max, sinks: Default::default(), is_patient: false };
+    let profile = Profile { work_ms_max: world.plan().work_ms_max, ..Profile::default() };
     let (simulated, happenings, began) = (world.now(), world.summary.happenings, Instant::now());
     let job = world.submit(spec, profile)?;
     // A task reports first and then runs on; counting them all after each step would be most of the work.

@@ -1,6 +1,9 @@
 //! What goes wrong, and when.
 
-use flott_core::{failure::Failure, id::WorkerKey};
+use flott_core::{
+    failure::Failure,
+    id::{JobId, WorkerKey},
+};
 use flott_resource_manager::backend::LossReason;
 
 use super::{
@@ -16,10 +19,14 @@ pub enum Fault {
     Connection,
     Stall,
     Cancel,
+    JobManager,
+    /// No fault, but it comes in between.
+    Ask,
 }
 
 impl Fault {
-    pub const ALL: [Self; 5] = [Self::Machine, Self::Process, Self::Connection, Self::Stall, Self::Cancel];
+    pub const ALL: [Self; 7] =
+        [Self::Machine, Self::Process, Self::Connection, Self::Stall, Self::Cancel, Self::JobManager, Self::Ask];
 }
 
 impl World {
@@ -41,6 +48,8 @@ impl World {
             Fault::Connection => faults.connection_every_ms,
             Fault::Stall => faults.stall_every_ms,
             Fault::Cancel => faults.cancel_every_ms,
+            Fault::JobManager => faults.jobmanager_every_ms,
+            Fault::Ask => faults.ask_every_ms,
         };
         if every > 0 && self.has_faults() {
             let pause = self.random.within(1..=2 * every);
@@ -72,14 +81,24 @@ impl World {
                     connection.stalled_until = until;
                 }
             }
+            Fault::JobManager => self.jobmanager_dies(),
             Fault::Cancel => {
-                let live: Vec<_> = self.jobs.iter().filter(|(_, job)| !job.core.is_over()).map(|(id, _)| *id).collect();
-                if let Some(job) = self.random.choose(live.into_iter()) {
+                if let Some(job) = self.any_job() {
                     self.cancel(job);
+                }
+            }
+            Fault::Ask => {
+                if let Some(job) = self.any_job() {
+                    self.ask(job);
                 }
             }
         }
         self.expect_fault(fault);
+    }
+
+    fn any_job(&mut self) -> Option<JobId> {
+        let live: Vec<_> = self.jobs.iter().filter(|(_, job)| !job.core.is_over()).map(|(id, _)| *id).collect();
+        self.random.choose(live.into_iter())
     }
 
     fn any_machine(&mut self) -> Option<WorkerKey> {

@@ -7,7 +7,7 @@ use std::{
 
 use flott_core::{
     failure::Failure,
-    id::{AttemptId, InstanceId, ProcessId, WorkerId, WorkerKey},
+    id::{AttemptId, InstanceId, LeaderEpoch, ProcessId, WorkerId, WorkerKey},
     message::{FromWorker, Heartbeat, HostToJob, ProcessLocation, Registration, ToWorker},
     resource::ResourceProfile,
     view::WorkerMetrics,
@@ -20,7 +20,7 @@ use flott_resource_manager::{
 use flott_worker::state::{Action, Ending, Event, Settings, State};
 
 use super::{
-    host::{Host, Reaction},
+    host::{Host, Mishaps, Reaction, Surroundings},
     network::Session,
     world::{Happening, World},
 };
@@ -34,10 +34,13 @@ pub struct Machine {
     pub state: State,
     pub connection: Option<u64>,
     pub session: Option<Session<FromWorker>>,
+    /// With which JobManager that is.
+    pub leader: Option<LeaderEpoch>,
     pub hosts: BTreeMap<ProcessId, Host>,
     /// It is on and never says a word.
     pub is_mute: bool,
-    started: bool,
+    /// As what the backend has started it, if it has.
+    pub started: Option<WorkerSpec>,
     born: u64,
     slots: u32,
     tick: Option<u64>,
@@ -76,7 +79,7 @@ impl World {
     }
 
     /// Switches a machine on.
-    pub(super) fn switch_on(&mut self, worker: WorkerId, started: bool) {
+    pub(super) fn switch_on(&mut self, worker: WorkerId, started: Option<WorkerSpec>) {
         let key = WorkerKey { worker, instance: InstanceId::from_bytes(self.random.bytes()) };
         let slots = self.plan.slots;
         let settings = Settings {
@@ -94,6 +97,7 @@ impl World {
             state,
             connection: None,
             session: None,
+            leader: None,
             hosts: BTreeMap::new(),
             is_mute: false,
             started,
@@ -122,20 +126,20 @@ impl World {
                 self.at(self.now + notice, Happening::ClosedHere(number));
             }
         }
-        if machine.started {
+        if machine.started.is_some() {
             let notice = self.random.within(0..=300);
             let lost = BackendEvent::Lost { worker: machine.key.worker, reason };
             self.at(self.now + notice, Happening::Backend(lost));
         } else {
             let pause = self.random.within(1000..=10_000);
-            self.at(self.now + pause, Happening::SwitchOn(machine.key.worker, false));
+            self.at(self.now + pause, Happening::SwitchOn(machine.key.worker));
         }
     }
 
     // ------------------------------------------------------------ the backend
 
     pub(super) fn backend_starts(&mut self, spec: WorkerSpec) {
-        let worker = spec.worker;
+        let worker = spec.worker.clone();
         let delay = self.random.within(50..=2000);
         let share = if self.has_faults() { self.plan.faults.starts } else { 0 };
         if self.random.per_mille(share) {
@@ -150,16 +154,14 @@ impl World {
             self.at(self.now + delay + 1, Happening::Backend(lost));
             return;
         }
-        self.booting.insert(worker.clone());
-        self.at(self.now + delay, Happening::SwitchOn(worker, true));
+        self.booting.insert(worker.clone(), spec);
+        self.at(self.now + delay, Happening::Boot(worker));
     }
 
-    pub(super) fn boot(&mut self, worker: WorkerId, started: bool) {
-        if started && !self.booting.remove(&worker) {
-            return;
-        }
-        let mute = started && self.has_faults() && self.random.per_mille(self.plan.faults.starts);
-        self.switch_on(worker.clone(), started);
+    pub(super) fn boot(&mut self, worker: WorkerId) {
+        let Some(spec) = self.booting.remove(&worker) else { return };
+        let mute = self.has_faults() && self.random.per_mille(self.plan.faults.starts);
+        self.switch_on(worker.clone(), Some(spec));
         if let Some(machine) = self.machines.get_mut(&worker) {
             machine.is_mute = mute;
         }
@@ -167,7 +169,7 @@ impl World {
 
     pub(super) fn backend_stops(&mut self, worker: &WorkerId) {
         let delay = self.random.within(1..=500);
-        if self.booting.remove(worker) {
+        if self.booting.remove(worker).is_some() {
             let lost = BackendEvent::Lost { worker: worker.clone(), reason: LossReason::Stopped };
             self.at(self.now + delay, Happening::Backend(lost));
         } else if let Some(machine) = self.machines.get(worker) {
@@ -214,7 +216,7 @@ impl World {
         match action {
             Action::Send(message) => self.worker_sends(worker, message),
             Action::Start { process, setup } => {
-                machine.hosts.insert(process, Host::new(setup.job));
+                machine.hosts.insert(process, Host::new(setup.job, process));
                 let fails = self.has_faults() && self.random.per_mille(self.plan.faults.processes);
                 let delay = self.random.within(20..=300);
                 let step = if fails { HostStep::End(Some(Failure::environment("exit code 1"))) } else { HostStep::Up };
@@ -228,10 +230,8 @@ impl World {
                 }
             }
             Action::Deliver { process, message } => {
-                if let Some(host) = machine.hosts.get_mut(&process) {
-                    let reaction = host.receive(&mut self.random, message);
-                    self.react(worker, process, reaction);
-                }
+                let reaction = self.at_host(worker, process, |host, around| host.receive(around, message));
+                self.react(worker, process, reaction);
             }
             Action::Stopped { reason } => {
                 self.worker_sends(worker, FromWorker::Goodbye { reason });
@@ -249,15 +249,44 @@ impl World {
         }
     }
 
+    fn mishaps(&self) -> Mishaps {
+        let faults = &self.plan.faults;
+        let all = Mishaps { tasks: faults.tasks, stuck: faults.stuck, commits: faults.stores };
+        if self.has_faults() { all } else { Mishaps::default() }
+    }
+
+    /// A process does something.
+    fn at_host(
+        &mut self,
+        worker: &WorkerKey,
+        process: ProcessId,
+        act: impl FnOnce(&mut Host, &mut Surroundings<'_>) -> Reaction,
+    ) -> Reaction {
+        let mishaps = self.mishaps();
+        let machine = self.machines.get_mut(&worker.worker).filter(|machine| machine.key == *worker);
+        let Some(host) = machine.and_then(|machine| machine.hosts.get_mut(&process)) else {
+            return Reaction::default();
+        };
+        let Some(job) = self.jobs.get_mut(&host.job) else { return Reaction::default() };
+        let mut around = Surroundings {
+            random: &mut self.random,
+            profile: &job.profile,
+            outside: &mut job.outside,
+            mishaps,
+            now: self.now,
+        };
+        act(host, &mut around)
+    }
+
     pub(super) fn host_step(&mut self, worker: &WorkerKey, process: ProcessId, step: HostStep) {
-        let share = if self.has_faults() { (self.plan.faults.tasks, self.plan.faults.stuck) } else { (0, 0) };
+        let mishaps = self.mishaps();
         let Some(machine) = self.machines.get_mut(&worker.worker).filter(|machine| machine.key == *worker) else {
             return;
         };
         let Some(host) = machine.hosts.get_mut(&process) else { return };
         match step {
             HostStep::Up => {
-                host.is_stuck = self.random.per_mille(share.1);
+                host.is_stuck = self.random.per_mille(mishaps.stuck);
                 let location = ProcessLocation {
                     process,
                     worker: worker.worker.clone(),
@@ -268,8 +297,7 @@ impl World {
                 self.at_machine(worker, Event::Ready { location });
             }
             HostStep::Task(attempt) => {
-                let Some(job) = self.jobs.get(&host.job) else { return };
-                let reaction = host.step(&mut self.random, &job.profile, share, attempt);
+                let reaction = self.at_host(worker, process, |host, around| host.step(around, attempt));
                 self.react(worker, process, reaction);
             }
             HostStep::Says(message) => self.at_machine(worker, Event::Host { process, message: *message }),
@@ -292,7 +320,7 @@ impl World {
         self.at(self.now + HEARTBEAT_MS, Happening::Heartbeat(worker.clone()));
     }
 
-    /// A session begins.
+    /// A session begins, with a JobManager that leads.
     pub(super) fn worker_begins(&mut self, worker: &WorkerKey, registration: Registration) {
         self.at_machine(worker, Event::Begun);
         self.worker_sends(worker, FromWorker::Register(registration));

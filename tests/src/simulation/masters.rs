@@ -1,12 +1,17 @@
 //! The JobManager: the slot manager, a JobMaster per job, and what goes between them.
 
 use flott_core::{
+    checkpoint::Behind,
     failure::Failure,
     id::{JobId, JobMasterEpoch, WorkerKey},
+    job_graph::scale::ParallelismBounds,
     message::{JobToWorker, ToWorker, WorkerToJob},
     status::JobStatus,
 };
-use flott_jobmaster::{Action, Event, JobMasterCore, JobSpec, Millis};
+use flott_jobmaster::{
+    Action, Event, JobMasterCore, JobSpec, Millis, RescaleRequest,
+    checkpoints::{Purpose, RequestId},
+};
 use flott_resource_manager::{
     Declaration, Time,
     slot_manager::{Action as ManagerAction, Event as ManagerEvent},
@@ -14,6 +19,8 @@ use flott_resource_manager::{
 
 use super::{
     jobs::Profile,
+    outside::Outside,
+    stores::{Kept, Pending},
     world::{Happening, World},
 };
 
@@ -21,10 +28,13 @@ use super::{
 pub struct Job {
     pub core: JobMasterCore,
     pub profile: Profile,
+    pub outside: Outside,
+    /// What is stored of it.
+    pub kept: Kept,
     pub is_cancelled: bool,
     pub ended: Option<(JobStatus, Option<Failure>)>,
     pub waits_since: Option<u64>,
-    declared: Declaration,
+    pub(super) declared: Declaration,
 }
 
 impl Job {
@@ -37,8 +47,10 @@ impl World {
     pub(super) fn submit(&mut self, spec: JobSpec, profile: Profile) -> Result<JobId, String> {
         let id = spec.graph.job_id;
         let declared = Declaration::withdrawn(id, spec.epoch);
+        let (outside, kept) = (Outside { epoch: spec.epoch, ..Outside::default() }, Kept::new(spec.clone()));
         let core = JobMasterCore::new(spec).map_err(|error| error.to_string())?;
-        let job = Job { core, profile, is_cancelled: false, ended: None, waits_since: None, declared };
+        let (is_cancelled, ended, waits_since) = Default::default();
+        let job = Job { core, profile, outside, kept, is_cancelled, ended, waits_since, declared };
         self.jobs.insert(id, job);
         self.master(id, Event::Start);
         Ok(id)
@@ -46,6 +58,9 @@ impl World {
 
     /// Tells the slot manager something, and carries out what it wants.
     pub(super) fn manage(&mut self, event: ManagerEvent) {
+        if self.is_down {
+            return;
+        }
         let actions = self.manager.handle(Time(self.now), event);
         for action in actions {
             match action {
@@ -86,7 +101,7 @@ impl World {
 
     /// Tells a JobMaster something, and carries out what it wants.
     pub(super) fn master(&mut self, id: JobId, event: Event) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.is_down) else { return };
         let epoch = job.core.spec().epoch;
         let actions = job.core.handle(Millis(self.now), event);
         let mut declaration = job.declared.clone();
@@ -103,28 +118,24 @@ impl World {
                     self.send_to_worker(&worker, ToWorker::Job { job: id, epoch, message });
                 }
                 Action::WakeAt(Some(at)) => self.at(at.0.max(self.now), Happening::MasterWake(id, at.0)),
-                Action::PersistScale(_) => {
-                    let delay = self.random.within(1..=50);
-                    self.at(self.now + delay, Happening::ScalePersisted(id));
-                }
-                // Nobody asks for snapshots or another parallelism here.
-                Action::WakeAt(None)
-                | Action::StatusChanged(_)
-                | Action::SnapshotAnswered { .. }
-                | Action::RescaleAnswered { .. } => {}
-                Action::PersistCommit(_) => {
-                    let delay = self.random.within(1..=50);
-                    self.at(self.now + delay, Happening::Persisted(id));
-                }
-                Action::StoreCheckpoint { manifest, .. } => {
-                    let delay = self.random.within(1..=50);
-                    self.at(self.now + delay, Happening::CheckpointStored(id, manifest.checkpoint));
-                }
+                Action::PersistScale(scale) => self.store(id, Pending::Scale(scale)),
+                Action::WakeAt(None) | Action::StatusChanged(_) => {}
+                Action::SnapshotAnswered { result, .. } => self.summary.savepoints += u32::from(result.is_ok()),
+                Action::RescaleAnswered { result, .. } => self.summary.rescales += u32::from(result.is_ok()),
+                Action::PersistCommit(committables) => self.store(id, Pending::Commit(committables)),
+                Action::StoreCheckpoint { manifest, retained, directory } => self.store(
+                    id,
+                    match directory {
+                        None => Pending::Checkpoint { manifest, retained },
+                        Some(_) => Pending::Savepoint(manifest.checkpoint),
+                    },
+                ),
                 Action::Ended(view) => {
                     if let Some(job) = self.jobs.get_mut(&id) {
                         let again = job.ended.replace((view.status, view.failure));
                         self.faults_seen.extend(again.map(|_| format!("job {id} has ended twice")));
                     }
+                    self.store(id, Pending::End);
                 }
             }
         }
@@ -142,16 +153,40 @@ impl World {
     }
 
     pub(super) fn master_hears(&mut self, worker: &WorkerKey, id: JobId, epoch: JobMasterEpoch, message: WorkerToJob) {
-        let known = self.jobs.get(&id).map(|job| job.core.spec().epoch);
-        if known != Some(epoch) {
+        let known = self.jobs.get(&id).filter(|job| !job.core.is_over()).map(|job| job.core.spec().epoch);
+        // What an older JobMaster has left is for the one that leads now.
+        let is_left = matches!(message, WorkerToJob::Found(_)) && known.is_some_and(|known| known > epoch);
+        self.summary.taken_over += u32::from(matches!(message, WorkerToJob::Adopted(_)));
+        if known != Some(epoch) && !is_left {
             self.send_to_worker(worker, ToWorker::Job { job: id, epoch, message: JobToWorker::Forget });
             return;
         }
         self.master(id, Event::Worker { worker: worker.clone(), epoch, message });
     }
 
+    /// Somebody wants a savepoint of a job, or another parallelism.
+    pub(super) fn ask(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        self.asked_ever += 1;
+        let request = RequestId(self.asked_ever);
+        if self.random.per_mille(500) {
+            let directory = format!("/savepoints/{}", self.asked_ever);
+            return self.master(id, Event::Snapshot(Purpose::Savepoint { request, directory, behind: Behind::GoOn }));
+        }
+        let bounds = |parallelism| ParallelismBounds { lower: parallelism, upper: parallelism };
+        let vertices = job.core.spec().graph.vertices.iter().map(|vertex| vertex.id);
+        let widest = u64::from(self.plan.parallelism_max.min(self.plan.slots_max()));
+        let asked = RescaleRequest {
+            parallelism: None,
+            vertices: vertices.map(|id| (id, bounds(self.random.within(1..=widest) as u32))).collect(),
+        };
+        if job.core.rescale_target(&asked).is_ok() {
+            self.master(id, Event::Rescale { request, asked });
+        }
+    }
+
     pub(super) fn cancel(&mut self, id: JobId) {
-        if let Some(job) = self.jobs.get_mut(&id) {
+        if let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.is_down) {
             job.is_cancelled = true;
             self.master(id, Event::Cancel);
         }

@@ -4,7 +4,7 @@
 //! moment, each end notices in its own time, and what was on its way is lost.
 
 use flott_core::{
-    id::{LeaderEpoch, MessageNumber, WorkerKey},
+    id::{MessageNumber, WorkerKey},
     message::{FromWorker, Opening, ToWorker, Welcome},
 };
 use flott_resource_manager::{ConnectionNumber, slot_manager::Event as ManagerEvent};
@@ -12,8 +12,6 @@ use flott_rpc::session::{Arrival, Ledger};
 
 use super::world::{Happening, World};
 
-/// The one leadership.
-pub(super) const LEADER: LeaderEpoch = LeaderEpoch(1);
 /// Messages that may be unconfirmed. More is a fault: nobody confirms.
 const UNCONFIRMED_MAX: usize = 1 << 16;
 
@@ -96,10 +94,14 @@ impl World {
         if machine.connection.is_some() || machine.is_mute {
             return;
         }
+        if self.is_down {
+            let pause = self.random.within(1..=500);
+            return self.at(self.now + pause, Happening::Dial(worker.clone()));
+        }
         self.connections_ever += 1;
         let number = self.connections_ever;
         machine.connection = Some(number);
-        let session = machine.session.as_ref().map(|_| LEADER);
+        let session = machine.leader.filter(|_| machine.session.is_some());
         let received = machine.session.as_ref().map(|session| session.ledger.received()).unwrap_or_default();
         let opening = Opening { worker: worker.clone(), session, received };
         let connection = Connection {
@@ -185,10 +187,12 @@ impl World {
     }
 
     /// Messages of a worker may overtake each other, as they do where one mailbox becomes two in the JobManager, and what
-    /// JobMasters and slot manager hear twice must not harm them.
+    /// JobMasters and slot manager hear twice must not harm them. Only where records are counted, those of a job stay as a
+    /// session has them: each once and in order.
     fn pass_on(&mut self, worker: WorkerKey, connection: u64, message: FromWorker) {
         let faults = self.plan.faults.clone();
-        let faulty = self.has_faults() && !matches!(message, FromWorker::Register(_));
+        let is_of_job = matches!(message, FromWorker::Job { .. }) && self.plan.durable;
+        let faulty = self.has_faults() && !is_of_job && !matches!(message, FromWorker::Register(_));
         if faulty && self.random.per_mille(faults.repeated) {
             let again = self.now + self.random.within(0..=300);
             self.at(again, Happening::Said(worker.clone(), connection, Box::new(message.clone())));
@@ -202,7 +206,7 @@ impl World {
     }
 
     fn opened(&mut self, number: u64, worker: &WorkerKey, opening: &Opening) -> Result<(), String> {
-        let resumes = opening.session == Some(LEADER);
+        let resumes = opening.session == Some(self.leader);
         if let Some(earlier) = self.sessions.get(worker).and_then(|session| session.connection) {
             self.closed_here(earlier);
         }
@@ -223,7 +227,7 @@ impl World {
                 let mut session = Session::new();
                 session.resume::<Welcome>(number, MessageNumber::default())?;
                 self.sessions.insert(worker.clone(), session);
-                self.carry_to_worker(number, Wire::Open(Welcome::Begun { leader: LEADER }));
+                self.carry_to_worker(number, Wire::Open(Welcome::Begun { leader: self.leader }));
             }
         }
         Ok(())
@@ -238,8 +242,10 @@ impl World {
             return Ok(());
         };
         match (wire, &mut machine.session) {
-            (Wire::Open(Welcome::Begun { .. }), session) => {
+            (Wire::Open(Welcome::Begun { leader }), session) => {
+                machine.state.follows(leader)?;
                 session.insert(Session::new()).resume::<Opening>(number, MessageNumber::default())?;
+                machine.leader = Some(leader);
                 let registration = machine.registration();
                 self.worker_begins(&worker, registration);
             }
@@ -263,6 +269,19 @@ impl World {
     }
 
     // ------------------------------------------------------------ ends of connections
+
+    /// The JobManager is gone, with its ends of all connections and sessions. Workers notice in their time.
+    pub(super) fn lose_all_connections(&mut self) {
+        self.sessions.clear();
+        for number in self.connections.keys().copied().collect::<Vec<_>>() {
+            if let Some(connection) = self.connections.get_mut(&number) {
+                connection.open_here = false;
+            }
+            self.forget_closed(number);
+            let notice = self.random.within(0..=1500);
+            self.at(self.now + notice, Happening::ClosedThere(number));
+        }
+    }
 
     /// A connection breaks; both sides notice, in their time.
     pub(super) fn break_connection(&mut self, number: u64, here_in: u64, there_in: u64) {

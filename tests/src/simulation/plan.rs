@@ -23,6 +23,8 @@ pub struct Plan {
     pub work_ms_max: u64,
     /// Whether jobs go after the slots there are.
     pub reactive: bool,
+    /// Whether jobs read splits, take checkpoints and make results visible, and all of that is looked after.
+    pub durable: bool,
     /// What goes wrong.
     pub faults: Faults,
 }
@@ -43,6 +45,10 @@ pub struct Faults {
     pub stall_every_ms: u64,
     /// A job is cancelled.
     pub cancel_every_ms: u64,
+    /// A job is asked for a savepoint or another parallelism.
+    pub ask_every_ms: u64,
+    /// The JobManager is killed; another leads after up to 3 s.
+    pub jobmanager_every_ms: u64,
     /// Tasks that fail.
     pub tasks: u32,
     /// Tasks that do not stop when they are told to.
@@ -55,6 +61,8 @@ pub struct Faults {
     pub repeated: u32,
     /// Messages of workers that others overtake.
     pub overtaken: u32,
+    /// Checkpoints and scales that cannot be stored, and commits that fail when they are half done.
+    pub stores: u32,
 }
 
 impl Plan {
@@ -71,6 +79,7 @@ impl Plan {
             parallelism_max: 2000,
             work_ms_max: 20_000,
             reactive: false,
+            durable: false,
             faults: Faults {
                 until_ms: 50_000,
                 machine_every_ms: random.within(300..=3000),
@@ -84,6 +93,9 @@ impl Plan {
                 starts: 20,
                 repeated: 20,
                 overtaken: 50,
+                ask_every_ms: 0,
+                jobmanager_every_ms: 0,
+                stores: 0,
             },
         }
     }
@@ -101,6 +113,7 @@ impl Plan {
             parallelism_max: 8,
             work_ms_max: 15_000,
             reactive: false,
+            durable: false,
             faults: Faults {
                 until_ms: 60_000,
                 machine_every_ms: random.within(1000..=20_000),
@@ -114,6 +127,9 @@ impl Plan {
                 starts: 50,
                 repeated: 50,
                 overtaken: 100,
+                ask_every_ms: 0,
+                jobmanager_every_ms: 0,
+                stores: 0,
             },
         }
     }
@@ -121,6 +137,21 @@ impl Plan {
     /// The same, with jobs that go after the slots there are.
     pub fn reactive(seed: u64) -> Self {
         Self { reactive: true, ..Self::small(seed) }
+    }
+
+    /// A few TaskManagers, jobs that take checkpoints, and JobManagers that die; in every third history jobs go after the slots
+    /// there are.
+    pub fn durable(seed: u64) -> Self {
+        let small = Self::small(seed);
+        let mut random = Random::new(seed ^ 0x6475_7261_626c_6500);
+        let faults = Faults {
+            ask_every_ms: random.within(1000..=20_000),
+            jobmanager_every_ms: random.within(2000..=20_000),
+            stores: [0, 20, 200][random.within(0..=2) as usize],
+            tasks: 5,
+            ..small.faults
+        };
+        Self { durable: true, reactive: seed.is_multiple_of(3), jobs: small.jobs.min(8), faults, ..small }
     }
 
     /// Slots that there are, or can be.

@@ -1,18 +1,18 @@
 //! The queue of happenings, and what becomes of each.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     time::Instant,
 };
 
 use flott_core::{
-    id::{CheckpointId, JobId, ProcessId, WorkerId, WorkerKey},
+    id::{JobId, LeaderEpoch, ProcessId, WorkerId, WorkerKey},
     message::{FromWorker, Opening, ToWorker, Welcome},
     status::JobStatus,
 };
 use flott_jobmaster::Event as MasterEvent;
 use flott_resource_manager::{
-    BackendEvent, Options, WorkerShape,
+    BackendEvent, Options, WorkerShape, WorkerSpec,
     backend::Abilities,
     slot_manager::{Event as ManagerEvent, SlotManager},
 };
@@ -22,7 +22,7 @@ use super::{
     jobs,
     machines::{HostStep, Machine},
     masters::Job,
-    network::{Connection, LEADER, Session, Wire},
+    network::{Connection, Session, Wire},
     plan::Plan,
 };
 use crate::random::Random;
@@ -41,9 +41,10 @@ const HAPPENINGS_MAX: u64 = 200_000_000;
 pub(super) enum Happening {
     Arrive,
     MasterWake(JobId, u64),
-    Persisted(JobId),
-    CheckpointStored(JobId, CheckpointId),
-    ScalePersisted(JobId),
+    /// What a JobMaster has written is there, or not.
+    Stored(JobId, LeaderEpoch),
+    /// Another JobManager leads.
+    Lead,
     ManagerTick,
     Dial(WorkerKey),
     FromWorker(u64, Box<Wire<Opening, FromWorker>>),
@@ -54,7 +55,8 @@ pub(super) enum Happening {
     MachineTick(WorkerKey),
     Heartbeat(WorkerKey),
     Host(WorkerKey, ProcessId, HostStep),
-    SwitchOn(WorkerId, bool),
+    SwitchOn(WorkerId),
+    Boot(WorkerId),
     SwitchOff(WorkerKey),
     Backend(BackendEvent),
     Fault(Fault),
@@ -78,6 +80,16 @@ pub struct Summary {
     pub workers_lost: u64,
     /// Scales that jobs have reached by themselves, as they were made durable.
     pub scales: u64,
+    /// Checkpoints that were made durable.
+    pub checkpoints: u64,
+    /// Savepoints that were asked for, and are there.
+    pub savepoints: u32,
+    /// Changes of the parallelism that were asked for, and are through.
+    pub rescales: u32,
+    /// JobManagers that have followed another.
+    pub leaders: u32,
+    /// Job processes that were taken over from an earlier JobMaster.
+    pub taken_over: u32,
 }
 
 /// A control plane with everything around it.
@@ -87,6 +99,13 @@ pub struct World {
     pub(super) began: Instant,
     pub(super) began_at: u64,
     pub(super) now: u64,
+    pub(super) options: Options,
+    pub(super) abilities: Abilities,
+    pub(super) leader: LeaderEpoch,
+    /// The JobManager is dead, and nobody leads.
+    pub(super) is_down: bool,
+    /// Connections up to this one were to an earlier JobManager.
+    pub(super) led_since: u64,
     pub(super) manager: SlotManager,
     pub(super) manager_tick: Option<u64>,
     pub(super) jobs: BTreeMap<JobId, Job>,
@@ -94,13 +113,14 @@ pub struct World {
     pub(super) later: VecDeque<(JobId, MasterEvent)>,
     pub(super) is_telling: bool,
     pub(super) machines: BTreeMap<WorkerId, Machine>,
-    pub(super) booting: BTreeSet<WorkerId>,
+    pub(super) booting: BTreeMap<WorkerId, WorkerSpec>,
     pub(super) connections: BTreeMap<u64, Connection>,
     pub(super) connections_ever: u64,
     /// The JobManager's ends of the sessions.
     pub(super) sessions: BTreeMap<WorkerKey, Session<ToWorker>>,
     pub(super) faults_seen: Vec<String>,
     pub(super) summary: Summary,
+    pub(super) asked_ever: u64,
     /// Prints what happens at this worker.
     trace: Option<String>,
     queue: BTreeMap<(u64, u64), Happening>,
@@ -112,7 +132,8 @@ impl World {
     /// A world in which nothing has happened.
     pub fn new(plan: Plan) -> Self {
         let mut random = Random::new(plan.seed);
-        let mut options = Options::new(LEADER, "jobmanager:8081");
+        let leader = LeaderEpoch(1);
+        let mut options = Options::new(leader, "jobmanager:8081");
         options.id_seed = random.next();
         options.slot_manager.worker = WorkerShape { slots: plan.slots, memory: 0, cpu_millicores: 0 };
         options.slot_manager.workers_max = Some(plan.machines);
@@ -125,18 +146,24 @@ impl World {
             began: Instant::now(),
             began_at,
             now: began_at,
-            manager: SlotManager::new(options, abilities),
+            manager: SlotManager::new(options.clone(), abilities),
+            options,
+            abilities,
+            leader,
+            is_down: false,
+            led_since: 0,
             manager_tick: None,
             jobs: BTreeMap::new(),
             later: VecDeque::new(),
             is_telling: false,
             machines: BTreeMap::new(),
-            booting: BTreeSet::new(),
+            booting: BTreeMap::new(),
             connections: BTreeMap::new(),
             connections_ever: 0,
             sessions: BTreeMap::new(),
             faults_seen: Vec::new(),
             summary: Summary::default(),
+            asked_ever: 0,
             trace: std::env::var("FLOTT_SIM_TRACE").ok(),
             queue: BTreeMap::new(),
             queued_ever: 0,
@@ -145,7 +172,7 @@ impl World {
         };
         if !world.plan.backend {
             for number in 0..world.plan.machines {
-                world.switch_on(WorkerId(format!("external-{number}")), false);
+                world.switch_on(WorkerId(format!("external-{number}")), None);
             }
         }
         world
@@ -215,7 +242,7 @@ impl World {
             | Happening::ClosedThere(number) => {
                 self.connections.get(number).map(|connection| &connection.worker.worker)
             }
-            Happening::SwitchOn(worker, _) => Some(worker),
+            Happening::SwitchOn(worker) | Happening::Boot(worker) => Some(worker),
             _ => None,
         };
         if worker.is_some_and(|worker| worker.0 == wanted) {
@@ -224,36 +251,37 @@ impl World {
     }
 
     fn is_over(&self) -> bool {
-        self.arrived == self.plan.jobs && !self.has_faults() && self.jobs.values().all(|job| job.core.is_over())
+        let are_over = self.jobs.values().all(|job| job.core.is_over() && job.kept.has_ended);
+        self.arrived == self.plan.jobs && !self.has_faults() && are_over
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), String> {
         match happening {
+            Happening::Arrive if self.is_down => {
+                let pause = self.random.within(1..=1000);
+                self.at(self.now + pause, Happening::Arrive);
+            }
             Happening::Arrive => {
                 self.arrived += 1;
                 let (spec, profile) = jobs::draw(&self.plan, &mut self.random, self.now);
                 self.submit(spec, profile)?;
             }
             Happening::MasterWake(job, at) => self.wake_master(job, at),
-            Happening::Persisted(job) => self.master(job, MasterEvent::CommitPersisted(Ok(()))),
-            Happening::CheckpointStored(job, checkpoint) => {
-                self.master(job, MasterEvent::CheckpointStored { checkpoint, result: Ok(()) });
-            }
-            Happening::ScalePersisted(job) => {
-                self.summary.scales += 1;
-                self.master(job, MasterEvent::ScalePersisted(Ok(())));
-            }
+            Happening::Stored(job, leader) => self.stored(job, leader),
+            Happening::Lead => self.lead()?,
             Happening::ManagerTick => self.tick_manager(),
             Happening::Dial(worker) => self.dial(&worker),
             Happening::FromWorker(number, wire) => self.jobmanager_receives(number, *wire)?,
             Happening::ToWorker(number, wire) => self.worker_receives(number, *wire)?,
+            Happening::Said(_, connection, _) if self.is_down || connection <= self.led_since => {}
             Happening::Said(worker, connection, message) => self.worker_said(worker, connection, *message),
             Happening::ClosedHere(number) => self.closed_here(number),
             Happening::ClosedThere(number) => self.closed_there(number),
             Happening::MachineTick(worker) => self.machine_tick(&worker),
             Happening::Heartbeat(worker) => self.heartbeat(&worker),
             Happening::Host(worker, process, step) => self.host_step(&worker, process, step),
-            Happening::SwitchOn(worker, started) => self.boot(worker, started),
+            Happening::SwitchOn(worker) => self.switch_on(worker, None),
+            Happening::Boot(worker) => self.boot(worker),
             Happening::SwitchOff(worker) => {
                 self.switch_off(&worker, flott_resource_manager::backend::LossReason::Stopped, true);
             }

@@ -1,0 +1,88 @@
+//! What is outside of all processes of a job: its input, its output, and the streams between its tasks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use flott_core::id::{CheckpointId, JobMasterEpoch, OperatorId};
+
+use super::jobs::Profile;
+
+/// The newest barrier, and of which JobMaster.
+pub type Newest = Option<(JobMasterEpoch, CheckpointId)>;
+
+/// Of one job.
+#[derive(Debug, Default)]
+pub struct Outside {
+    /// Which of its JobMasters leads.
+    pub epoch: JobMasterEpoch,
+    /// The newest barrier that a source has given. Tasks behind it come to it in their time.
+    pub newest: Newest,
+    /// What was committed.
+    pub visible: BTreeSet<Bytes>,
+}
+
+/// A split of a source: some records that are numbered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    source: OperatorId,
+    number: u32,
+    next: u32,
+    end: u32,
+}
+
+impl Split {
+    /// The whole of it; different ones have different lengths.
+    pub fn whole(source: OperatorId, number: u32) -> Self {
+        Self { source, number, next: 0, end: number % 4 }
+    }
+
+    pub fn to_bytes(&self) -> Bytes {
+        let Self { source, number, next, end } = self;
+        format!("{source}/{number}/{next}/{end}").into()
+    }
+
+    pub fn of_bytes(bytes: &Bytes) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let mut parts = text.split('/');
+        let source = parts.next()?.parse().ok()?;
+        let mut number = || parts.next()?.parse().ok();
+        Some(Self { source, number: number()?, next: number()?, end: number()? })
+    }
+
+    /// Reads a record.
+    pub fn next(&mut self) -> Option<String> {
+        let Self { source, number, next, .. } = self;
+        let record = format!("{source}/{number}#{next}");
+        self.next += 1;
+        (self.next <= self.end).then_some(record)
+    }
+}
+
+impl Outside {
+    /// Every record of the input is visible once; or, while `is_whole` is false, at most once.
+    pub fn check(&self, profile: &Profile, is_whole: bool) -> Result<(), String> {
+        let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+        for data in &self.visible {
+            let text = std::str::from_utf8(data).map_err(|error| error.to_string())?;
+            let records = text.split_once('|').map_or("", |(_, records)| records);
+            records.split(',').filter(|record| !record.is_empty()).for_each(|record| {
+                *seen.entry(record).or_default() += 1;
+            });
+        }
+        if let Some((record, times)) = seen.iter().find(|(_, times)| **times > 1) {
+            let by: Vec<_> =
+                self.visible.iter().filter(|data| String::from_utf8_lossy(data).contains(record)).collect();
+            return Err(format!("record {record} is visible {times} times: {by:?}"));
+        }
+        let mut all = profile.sources.values().flat_map(|(source, splits)| {
+            (0..*splits).flat_map(|number| {
+                let mut split = Split::whole(*source, number);
+                std::iter::from_fn(move || split.next())
+            })
+        });
+        match all.find(|record| is_whole && !seen.contains_key(&record[..])) {
+            Some(lost) => Err(format!("record {lost} is lost")),
+            None => Ok(()),
+        }
+    }
+}
