@@ -16,8 +16,9 @@ mod job;
 mod worker;
 
 pub use host::{
-    ChannelId, Committable, Deployment, EXIT_EXECUTED_TWICE, EdgeDeployment, HostSetup, HostToJob, HostToWorker,
-    JobToHost, Peer, PlanRequest, TaskDeployment, TaskStateChange, WorkerToHost, environment, executed,
+    ChannelId, Committable, Deployment, EXIT_EXECUTED_TWICE, EXIT_OTHER_PROTOCOL, EdgeDeployment, HOST_PROTOCOL,
+    HostSetup, HostToJob, HostToWorker, JobToHost, Peer, PlanRequest, TaskDeployment, TaskStateChange, WorkerToHost,
+    environment, executed,
 };
 pub use job::{Found, FoundTask, JobSetup, JobToWorker, ProcessLocation, WorkerToJob};
 pub use worker::{

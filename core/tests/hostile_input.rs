@@ -2,6 +2,8 @@
 
 use std::{env, fs, path::PathBuf};
 
+use flott_core::{id::Digest, message::HOST_PROTOCOL};
+
 #[path = "../../fuzz/entry/control.rs"]
 mod control;
 #[path = "../../fuzz/entry/job_graph.rs"]
@@ -68,6 +70,25 @@ fn seeds_of_job_graphs_are_documents_or_graphs() {
         let graph = serde_json::from_slice::<flott_core::job_graph::JobGraph>(&seed);
         assert_eq!(graph.is_ok(), name.starts_with("graph"), "{name}: {graph:?}");
     }
+}
+
+/// The number of the protocol and, beside it, what its messages look like: who changes these raises that.
+#[test]
+fn other_messages_to_job_processes_are_another_protocol() {
+    let file = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", "host_protocol.txt"].iter().collect::<PathBuf>();
+    let recorded = fs::read_to_string(&file).unwrap_or_default();
+    let known: Option<u32> = recorded.split(' ').next().and_then(|number| number.parse().ok());
+    let messages = messages::encoded().into_iter().filter(|(name, _)| messages::OF_HOSTS.contains(&&name[..]));
+    let all: Vec<u8> = messages.flat_map(|(_, bytes)| bytes).collect();
+    let current = format!("{HOST_PROTOCOL} {}\n", Digest::of(&all));
+    if env::var_os("FLOTT_UPDATE_GOLDENS").is_some() && known.is_none_or(|known| known < HOST_PROTOCOL) {
+        fs::write(&file, &current).unwrap();
+        return;
+    }
+    assert_eq!(
+        recorded, current,
+        "messages between job processes and TaskManagers are others: raise HOST_PROTOCOL, and run this with FLOTT_UPDATE_GOLDENS=1"
+    );
 }
 
 #[test]

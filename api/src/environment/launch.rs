@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, env, fs, path::PathBuf};
 use flott_core::{
     config::Loader,
     job_graph::{JobGraph, document},
-    message::{HostSetup, PlanRequest, environment as variables},
+    message::{EXIT_OTHER_PROTOCOL, HOST_PROTOCOL, HostSetup, PlanRequest, environment as variables},
 };
 
 use crate::{error::Error, graph::directory_of};
@@ -100,6 +100,15 @@ fn request() -> Result<PlanRequest, Launch> {
 }
 
 fn host() -> Result<Launch, Launch> {
+    let spoken = env::var(variables::HOST_PROTOCOL).unwrap_or_else(|_| "none that it tells".to_owned());
+    if spoken != HOST_PROTOCOL.to_string() {
+        // Nothing can be said to it by any other way.
+        eprintln!(
+            "the TaskManager speaks version {spoken} of the protocol with job processes, and this program {HOST_PROTOCOL}: build it with the \
+             version of Flott that the cluster has"
+        );
+        std::process::exit(EXIT_OTHER_PROTOCOL);
+    }
     let file = variable(variables::HOST_SETUP)?;
     let json = fs::read(&file).map_err(|error| unclear(&file, error))?;
     let setup: HostSetup = serde_json::from_slice(&json).map_err(|error| unclear(&file, error))?;

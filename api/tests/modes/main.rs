@@ -12,7 +12,8 @@ use flott_core::{
     id::{Digest, JobId, JobSecret, ProcessId, WorkerId},
     job_graph::{JobGraph, document},
     message::{
-        EXIT_EXECUTED_TWICE, HostSetup, HostToWorker, JobSetup, PlanRequest, WorkerToHost, environment as variables,
+        EXIT_EXECUTED_TWICE, EXIT_OTHER_PROTOCOL, HOST_PROTOCOL, HostSetup, HostToWorker, JobSetup, PlanRequest,
+        WorkerToHost, environment as variables,
     },
 };
 use flott_rpc::{Connection, Event, Options, carrier::unix};
@@ -136,6 +137,7 @@ fn host(directory: &Path, what: &str, graph: &JobGraph) -> (Result<ProcessId, Fa
             .env(variables::MODE, "host")
             .env(variables::HOST_SOCKET, &socket)
             .env(variables::HOST_SETUP, &setup_file)
+            .env(variables::HOST_PROTOCOL, HOST_PROTOCOL.to_string())
             .spawn()
             .unwrap();
         let stream = listener.accept().await.unwrap();
@@ -251,10 +253,21 @@ fn an_unclear_mode_is_told(directory: &Path) {
         (variables::MODE, "plan", "FLOTT_PLAN_OUTPUT: environment variable not found"),
         (variables::MODE, "host", "FLOTT_HOST_SETUP: environment variable not found"),
     ] {
-        let output = started(directory, "sound", &[(variable, value)]);
+        let protocol = HOST_PROTOCOL.to_string();
+        let output = started(directory, "sound", &[(variable, value), (variables::HOST_PROTOCOL, &protocol)]);
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(stderr.starts_with(told), "{stderr}");
         assert_eq!(output.status.code(), Some(3));
+    }
+}
+
+fn another_protocol_is_told(directory: &Path) {
+    for (variables, spoken) in [(vec![(variables::HOST_PROTOCOL, "0")], "0"), (Vec::new(), "none that it tells")] {
+        let variables: Vec<_> = std::iter::once((variables::MODE, "host")).chain(variables).collect();
+        let output = started(directory, "sound", &variables);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.starts_with(&format!("the TaskManager speaks version {spoken} of the protocol")), "{stderr}");
+        assert_eq!(output.status.code(), Some(EXIT_OTHER_PROTOCOL));
     }
 }
 
@@ -281,6 +294,7 @@ fn main() -> ExitCode {
         ("the_same_plan_is_hosted_from_any_directory", the_same_plan_is_hosted_from_any_directory),
         ("another_plan_is_refused_with_what_differs", another_plan_is_refused_with_what_differs),
         ("an_unclear_mode_is_told", an_unclear_mode_is_told),
+        ("another_protocol_is_told", another_protocol_is_told),
     ];
     // As much of the usual harness as tools ask for: a list, and a filter by name.
     let listed = arguments.iter().any(|argument| argument == "--list");

@@ -255,6 +255,8 @@ pub mod environment {
     pub const HOST_SOCKET: &str = "FLOTT_HOST_SOCKET";
     /// Host mode: JSON file of [`super::HostSetup`], readable by this process alone.
     pub const HOST_SETUP: &str = "FLOTT_HOST_SETUP";
+    /// Host mode: the [`super::HOST_PROTOCOL`] of the TaskManager.
+    pub const HOST_PROTOCOL: &str = "FLOTT_HOST_PROTOCOL";
     /// Carried by a TaskManager that a backend of this host started, and by everything that it starts in its turn, so
     /// that nothing of it is left behind when it is gone.
     pub const WORKER_MARK: &str = "FLOTT_WORKER_MARK";
@@ -270,6 +272,14 @@ pub mod executed {
 
 /// Exit code of a program in plan mode that was seen to call `execute` a second time. One that `main` is unlikely to use.
 pub const EXIT_EXECUTED_TWICE: i32 = 178;
+
+/// Which messages job processes and their TaskManagers, and by way of them the JobMaster, understand. Programs are built with
+/// a Flott of their own: one that knows others says so at once, as they would take what they hear for something else. It is
+/// raised with every change of these messages; a test looks after that.
+pub const HOST_PROTOCOL: u32 = 1;
+
+/// Exit code of a program in host mode whose [`HOST_PROTOCOL`] is not that of the TaskManager.
+pub const EXIT_OTHER_PROTOCOL: i32 = 179;
 
 /// What the client wants of a plan.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -186,6 +186,20 @@ fn encode(message: &impl Serialize) -> Vec<u8> {
     codec::to_vec(message).expect("control messages can be encoded")
 }
 
+/// Those that job processes say or hear.
+pub const OF_HOSTS: [&str; 10] = [
+    "snapshotted",
+    "not-snapshotted",
+    "task-state",
+    "splits-enumerated",
+    "source-watermark",
+    "snapshot",
+    "deploy",
+    "group-watermark",
+    "commit",
+    "host-ready",
+];
+
 /// Messages by name.
 pub fn encoded() -> Vec<(String, Vec<u8>)> {
     let piece = LogAnswer::Piece { offset: 3, size: 9, bytes: Bytes::from_static(b"line\n") };

@@ -26,6 +26,13 @@ impl Dispatcher {
     ) -> Result<TriggerId, Error> {
         self.ready().await?;
         let id = trigger.unwrap_or_else(TriggerId::random);
+        let this = self.clone();
+        // Who asks may leave before the JobMaster has answered, and come again with the same id.
+        let begun = self.inner.tasks.spawn(async move { this.begin_rescale(job, id, asked).await });
+        begun.await.unwrap_or(Err(Error::Ending))
+    }
+
+    async fn begin_rescale(&self, job: JobId, id: TriggerId, asked: RescaleRequest) -> Result<TriggerId, Error> {
         let _only_one = self.inner.rescaling.lock().await;
         if self.outcome(Subject::Rescale(job), id).is_some() {
             return Ok(id);

@@ -13,7 +13,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
-use flott_core::message::{JobSetup, environment};
+use flott_core::message::{HOST_PROTOCOL, JobSetup, environment};
 
 const INHERITED: [&str; 8] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "RUST_BACKTRACE", "RUST_LOG"];
 const OF_AWS: [&str; 15] = [
@@ -63,6 +63,7 @@ pub(super) fn environment(
     variables.insert(environment::MODE.into(), "host".into());
     variables.insert(environment::HOST_SOCKET.into(), socket.into());
     variables.insert(environment::HOST_SETUP.into(), setup_file.into());
+    variables.insert(environment::HOST_PROTOCOL.into(), HOST_PROTOCOL.to_string().into());
     variables.into_iter().collect()
 }
 
@@ -90,6 +91,7 @@ mod tests {
             text,
             [
                 "AWS_REGION=own AWS_REGION",
+                "FLOTT_HOST_PROTOCOL=1",
                 "FLOTT_HOST_SETUP=/d/f",
                 "FLOTT_HOST_SOCKET=/d/s",
                 "FLOTT_MODE=host",

@@ -2,7 +2,7 @@
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
-use flott_core::failure::Failure;
+use flott_core::{failure::Failure, message::EXIT_OTHER_PROTOCOL};
 use nix::sys::signal::Signal;
 
 /// Rust programs exit with this when `main` panics.
@@ -15,6 +15,9 @@ pub(super) fn failure(program: &str, status: ExitStatus, last_words: &str) -> Fa
     let failure = match (status.code(), status.signal()) {
         (Some(0), _) => Failure::user(format!("{program} ended with exit code 0 before its job was over"))
             .because("a program must reach execute() and leave ending to it"),
+        (Some(EXIT_OTHER_PROTOCOL), _) => {
+            Failure::user(format!("{program} was built with another version of Flott than this cluster's")).fatal()
+        }
         (Some(PANIC_CODE), _) => Failure::user(format!("{program} panicked (exit code {PANIC_CODE})")),
         (Some(code), _) => Failure::user(format!("{program} ended with exit code {code}")),
         (None, Some(signal)) => by_signal(program, signal),
@@ -91,6 +94,12 @@ mod tests {
             "",
             "User: app ended with exit code 0 before its job was over\n\
              Caused by: a program must reach execute() and leave ending to it",
+        );
+        check(
+            179 << 8,
+            "the TaskManager speaks version 2\n",
+            "User: app was built with another version of Flott than this cluster's\n\
+             Caused by: the TaskManager speaks version 2",
         );
         check(11, "", "User: app was killed by SIGSEGV\nCaused by: it used memory that it does not have");
         check(
