@@ -78,6 +78,8 @@ struct Job {
     process: Process,
     /// Its JobMaster is gone, and the next one has not said a word.
     is_orphan: bool,
+    /// Slots that were taken back since.
+    lost: Vec<(AllocationId, String)>,
 }
 
 #[derive(Debug)]
@@ -252,7 +254,11 @@ impl State {
 
     fn take_back(&mut self, allocation: AllocationId, reason: String, out: &mut Vec<Action>) {
         if let Some(grant) = self.slots.free(allocation) {
-            self.tell(grant.job, grant.epoch, WorkerToJob::SlotLost { allocation, reason }, out);
+            match self.jobs.get_mut(&grant.job).filter(|job| job.is_orphan) {
+                // Its next JobMaster was told that it is there.
+                Some(orphan) => orphan.lost.push((allocation, reason)),
+                None => self.tell(grant.job, grant.epoch, WorkerToJob::SlotLost { allocation, reason }, out),
+            }
         }
         self.send(FromWorker::SlotFreed(allocation), out);
     }
@@ -266,8 +272,12 @@ impl State {
         if newest.is_some_and(|newest| epoch > newest) {
             self.drop_job(now, job, Ending::Terminate, out);
         }
-        let job = self.jobs.entry(job).or_insert(Job { epoch, process: Process::Absent, is_orphan: false });
+        let new = || Job { epoch, process: Process::Absent, is_orphan: false, lost: Vec::new() };
+        let job = self.jobs.entry(job).or_insert_with(new);
         (job.epoch, job.is_orphan) = (epoch, job.is_orphan && job.epoch == epoch);
+        if !job.is_orphan {
+            job.lost.clear();
+        }
         true
     }
 
@@ -278,8 +288,12 @@ impl State {
             && let Some(journal) = job.process.journal(process)
         {
             (job.epoch, job.is_orphan) = (epoch, false);
+            let lost = std::mem::take(&mut job.lost);
             self.slots.hand_over(id, epoch);
             self.tell(id, epoch, WorkerToJob::Adopted(Box::new(journal)), out);
+            for (allocation, reason) in lost {
+                self.tell(id, epoch, WorkerToJob::SlotLost { allocation, reason }, out);
+            }
         } else if self.admit(now, id, epoch, out) {
             self.repeat_loss(id, process, out);
         }

@@ -131,9 +131,13 @@ impl JobMasterCore {
                 }
             }
             WorkerToJob::Host { process, message } => reconciling.said.push((worker.clone(), process, message)),
-            WorkerToJob::ProcessLost { .. } | WorkerToJob::SlotLost { .. } => {
-                self.give_up_reconciling("something of it was lost meanwhile");
+            // What runs there starts over once it is taken over.
+            WorkerToJob::SlotLost { allocation, .. } => {
+                if let Some(found) = reconciling.found.get_mut(worker) {
+                    found.slots.retain(|slot| *slot != allocation);
+                }
             }
+            WorkerToJob::ProcessLost { .. } => self.give_up_reconciling("something of it was lost meanwhile"),
             // Offers are repeated until they are answered.
             WorkerToJob::OfferSlots(_) | WorkerToJob::ProcessReady(_) | WorkerToJob::Found(_) => {}
         }

@@ -135,7 +135,8 @@ impl SlotManager {
         self.changed = true;
     }
 
-    /// Slots that a job had under an earlier leadership, and still needs, stay with it.
+    /// Slots that a job had under an earlier leadership stay with it while it finds out which of them it uses, be they more than
+    /// it needs: it gives the others back.
     fn keep(&mut self, now: Time, number: WorkerNumber, listed: &[SlotGrant]) {
         for grant in listed {
             let state = self.workers.get(&number).and_then(|worker| worker.slot(grant.slot)).map(|slot| &slot.state);
@@ -143,7 +144,6 @@ impl SlotManager {
             if state == Some(&SlotState::Free)
                 && !self.allocations.contains_key(&grant.allocation)
                 && let Some(job) = job
-                && job.missing().contains_key(&grant.profile)
             {
                 let grant = SlotGrant { epoch: job.epoch, ..grant.clone() };
                 self.set_slot(now, number, grant.slot, SlotState::Held { grant, since: now });

@@ -1,8 +1,8 @@
 //! Workers come, break off, come back, are lost.
 
 use flott_core::{
-    id::{AllocationId, InstanceId, JobMasterEpoch, LeaderEpoch, WorkerId},
-    message::{FromWorker, ToWorker},
+    id::{AllocationId, InstanceId, JobMasterEpoch, LeaderEpoch, SlotIndex, WorkerId},
+    message::{FromWorker, SlotGrant, ToWorker},
     resource::ResourceProfile,
 };
 
@@ -268,6 +268,19 @@ fn a_job_that_reconciles_keeps_the_slots_that_it_had_and_gets_no_others() {
     let kept = |action: &Action| !matches!(action, Action::Send { message, .. } if !matches!(message, ToWorker::Registered { .. }));
     assert!(actions.iter().all(kept), "{actions:?}");
     next.audit().unwrap();
+    // Nobody but its JobMaster knows which of them it uses, so it keeps more than it needs, too.
+    let mut modest = SlotManager::new(crate::Options::new(LeaderEpoch(2), "jobmanager"), Default::default());
+    let mut held = registration.clone();
+    let second = SlotGrant { slot: SlotIndex(1), allocation: AllocationId::from_bytes([9; 16]), ..old.clone() };
+    held.allocated.push(second);
+    let needs = [(ANY, 1)].into();
+    let one = Declaration::new(old.job, JobMasterEpoch(old.epoch.0 + 1), needs).reconciling(true);
+    modest.handle(Time(1), Event::Declared(one));
+    let connection = crate::ConnectionNumber(1);
+    let actions = modest.handle(Time(1), Event::Registered { registration: Box::new(held), connection });
+    assert!(actions.iter().all(kept), "{actions:?}");
+    modest.audit().unwrap();
+
     // What is missing is given when it does not reconcile any more.
     let actions = next.handle(Time(2), Event::Declared(declaration.reconciling(false)));
     let asked = |action: &Action| matches!(action, Action::Send { to, message: ToWorker::AllocateSlot(_) } if to.worker == worker);

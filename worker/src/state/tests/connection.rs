@@ -76,6 +76,21 @@ fn new_job_master_takes_a_process_over_with_its_journal() {
 }
 
 #[test]
+fn new_job_master_hears_of_slots_that_were_taken_back_before_it_spoke() {
+    let (mut worker, process) = Worker::running();
+    worker.on(Event::Allocate(grant(1, 2, 1, 1)));
+    worker.host(process, deploy());
+    worker.on(Event::Begun);
+    worker.on(Event::Registered { leader: LeaderEpoch(2) });
+    let reason = "nobody knows of it".to_owned();
+    let taken = worker.on(Event::FreeSlot { allocation: allocation(2), reason: reason.clone() });
+    assert_eq!(taken, [freed(2)], "there is nobody to be told");
+    let actions = worker.says(1, 2, JobToWorker::Adopt { process });
+    assert_eq!(actions[1..], [to_job(1, 2, WorkerToJob::SlotLost { allocation: allocation(2), reason })]);
+    assert_eq!(worker.says(1, 2, JobToWorker::Adopt { process })[1..], [], "once");
+}
+
+#[test]
 fn new_job_master_that_does_not_want_a_process_sweeps_it_out() {
     for message in [JobToWorker::Forget, JobToWorker::StartProcess(setup(1))] {
         let (mut worker, process) = orphan();
