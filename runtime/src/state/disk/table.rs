@@ -90,8 +90,12 @@ impl<K: Key, V: Data> DiskTable<K, V> {
         if let Some(place) = self.hot.find(hash, key) {
             // It may have grown.
             self.make_room(Some(place))?;
-            let is_there = self.hot.get(place).is_some_and(|entry| entry.value.is_some());
-            return Ok(if is_there { Found::Here(place) } else { Found::Gone(place) });
+            return Ok(match self.hot.get(place) {
+                Some(entry) if entry.value.is_some() => Found::Here(place),
+                Some(_) => Found::Gone(place),
+                // It was taken out, and the tree has been told of it, as the snapshot being given wants to know first.
+                None => Found::Nowhere,
+            });
         }
         encode_into(&mut self.encoded.0, key)?;
         let Some(value) = self.store.get(&self.encoded.0)? else { return Ok(Found::Nowhere) };

@@ -243,6 +243,69 @@ proptest! {
     }
 }
 
+/// What was taken out, and was still to be given, went to the tree while room was made for what came in its place.
+#[cfg(feature = "disk")]
+#[test]
+fn room_is_made_for_what_comes_in_the_place_of_what_is_to_be_given() {
+    let steps = vec![
+        Step::Rescale(1),
+        Step::Rescale(1),
+        Step::Access(2, Access::MInsert(4, 2)),
+        Step::Access(0, Access::MCreate(1, 1)),
+        Step::Access(1, Access::MInsert(2, 2)),
+        Step::Begin(Extent::Changed),
+        Step::Access(2, Access::Clear(2)),
+        Step::Access(0, Access::MCreate(0, 3)),
+        Step::Give(10),
+        Step::Access(0, Access::MInsertAll(vec![(3, 0), (4, 0)])),
+        Step::Begin(Extent::Changed),
+        Step::Access(0, Access::MRetain(1)),
+        Step::Access(2, Access::MInsert(1, 7)),
+        Step::Advance(2),
+        Step::Access(1, Access::MLen),
+        Step::Advance(6),
+        Step::Give(1),
+        Step::Advance(5),
+        Step::Access(2, Access::LSet(vec![])),
+        Step::Access(2, Access::MInsertAll(vec![])),
+        Step::Give(13),
+        Step::Give(51),
+        Step::Advance(7),
+        Step::Access(1, Access::MLen),
+        Step::Access(0, Access::MInsert(1, 0)),
+        Step::Access(2, Access::LAddAll(vec![7, 8, 4])),
+        Step::Access(1, Access::MInsertAll(vec![(1, 7), (4, 2), (1, 1)])),
+        Step::Give(47),
+        Step::Give(28),
+        Step::Access(0, Access::MInsertAll(vec![])),
+        Step::Access(1, Access::MLen),
+        Step::Timer(0, 6),
+        Step::Access(2, Access::RGet),
+        Step::Access(1, Access::LTake),
+        Step::Advance(5),
+        Step::Timer(1, 8),
+        Step::Access(1, Access::RAdd(8)),
+        Step::Access(0, Access::MInsertAll(vec![])),
+        Step::Advance(1),
+        Step::Advance(6),
+        Step::Access(0, Access::LAdd(2)),
+        Step::Access(2, Access::LAddAll(vec![5, 8])),
+        Step::Access(1, Access::LAdd(5)),
+        Step::Give(58),
+        Step::Give(59),
+        Step::Timer(2, 8),
+        Step::Access(0, Access::AMerge(1)),
+        Step::Timer(2, 2),
+        Step::Access(2, Access::MRemove(1)),
+        Step::Give(11),
+        Step::Access(0, Access::LAddAll(vec![1, 4])),
+        Step::Give(59),
+        Step::Access(2, Access::MCreate(0, 5)),
+    ];
+    let disk = crate::state::disk::tests::tiny();
+    check(Some((10, true, false)), steps, vec![disk.clone(), disk, Backend::Heap]);
+}
+
 #[cfg(feature = "disk")]
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
