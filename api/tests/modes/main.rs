@@ -281,7 +281,7 @@ fn main() -> ExitCode {
     {
         return program(what);
     }
-    let checks: [Check; 9] = [
+    let checks: [Check; 10] = [
         ("a_plan_is_written_and_nothing_runs", a_plan_is_written_and_nothing_runs),
         ("a_plan_that_is_no_job_is_told", a_plan_that_is_no_job_is_told),
         ("a_program_that_never_executes_writes_nothing", a_program_that_never_executes_writes_nothing),
