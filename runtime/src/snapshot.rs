@@ -12,6 +12,7 @@
 //! - `section`: what a piece of state is, and how it is stored
 //! - `sink`: where operators put their state
 //! - `restored`: where they find it again
+//! - `tables`: tables that come and go
 //! - `watermark`: how far event time had come
 //! - `in_flight`: records that a barrier has overtaken
 //! - `cut`: all that a task gives at one barrier
@@ -22,6 +23,7 @@ pub(crate) mod in_flight;
 mod restored;
 pub(crate) mod section;
 mod sink;
+mod tables;
 mod task;
 mod watermark;
 
@@ -31,5 +33,6 @@ pub(crate) use restored::without_owner;
 pub use restored::{Restored, RestoredTask};
 pub use section::{Chunk, Section, SectionSort};
 pub use sink::StateSink;
+pub use tables::RestoredTables;
 pub(crate) use task::groups;
 pub use task::{SnapshotPort, TaskSnapshots};

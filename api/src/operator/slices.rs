@@ -30,10 +30,13 @@ use flott_runtime::{
     event::Event,
     output::{Drained, Operator, Output},
     snapshot::{Restored, StateSink},
-    state::{FoldTable, KeyHash, Spot, StateSize, States},
+    state::{FoldTable, HeapTable, KeyHash, Progress, Spot, StateSize, States},
 };
 
-use self::{closed::Closed, shape::SliceNo};
+use self::{
+    closed::{Closed, Past},
+    shape::SliceNo,
+};
 use super::{
     fold::Fold,
     folding::TOGETHER,
@@ -86,18 +89,24 @@ enum Place {
     Between,
 }
 
-type Entries<K, V> = Box<dyn Iterator<Item = (K, V)> + Send>;
+/// What a slice has that is given out.
+enum Contents<K, V> {
+    /// Taken out one after the other.
+    Taken(Box<dyn Iterator<Item = (K, V)> + Send>),
+    /// Looked at, from `place` on, since a snapshot has not been given all of it.
+    Seen { slice: Slice<K, V>, place: usize },
+}
 
 /// The work that a watermark has set off.
 enum Stage<K, V> {
     /// Whatever is due next.
     Next,
     /// What the slice has joins what those before it had, for the window with this end.
-    Close { slice: SliceNo, entries: Entries<K, V>, end: SliceNo },
-    /// Results of the window with this end, of the keys before `place`.
+    Close { slice: SliceNo, contents: Contents<K, V>, end: SliceNo },
+    /// Results of the window with this end, of the keys from `place` on.
     Walk { end: SliceNo, place: usize },
     /// Results of the slice that is the window with this end.
-    Tumble { end: SliceNo, entries: Entries<K, V> },
+    Tumble { end: SliceNo, contents: Contents<K, V> },
 }
 
 /// Windows of one shape, folded by key.
@@ -117,6 +126,11 @@ where
     /// The one that was last used; most records are in the same.
     recent: usize,
     closed: Closed<K, F::Value>,
+    /// Given out, but not to the snapshot that has them.
+    leaving: Vec<Slice<K, F::Value>>,
+    closed_leaving: Option<HeapTable<K, Past<F::Value>>>,
+    /// Under which name that snapshot has closed slices.
+    stored_closed: String,
     /// The end of the next window that has anything in it.
     next: Option<SliceNo>,
     /// Slices before this one have closed.
@@ -151,6 +165,9 @@ where
             open: Vec::new(),
             recent: 0,
             closed: Closed::new(!shape.is_cumulating()),
+            leaving: Vec::new(),
+            closed_leaving: None,
+            stored_closed: String::new(),
             next: None,
             fired: SliceNo::MIN,
             firing: None,
@@ -230,7 +247,7 @@ where
                     if let Some(record) = records.next() {
                         let Self { fold, closed, .. } = self;
                         let value = fold.first(record);
-                        closed.add(keys.hashes[from], keys.keys[from].clone(), number, value, |a, b| fold.merge(a, b));
+                        closed.add(keys.hashes[from], &keys.keys[from], number, value, |a, b| fold.merge(a, b));
                     }
                 }
                 Place::Late => {
@@ -276,19 +293,35 @@ where
             let slice = self.open.remove(0);
             self.recent = self.recent.saturating_sub(1);
             self.keys_before = slice.table.len();
-            let entries: Entries<K, F::Value> = Box::new(slice.table.into_entries());
+            let number = slice.number;
+            let contents = match slice.table.is_giving() {
+                true => Contents::Seen { slice, place: 0 },
+                false => Contents::Taken(Box::new(slice.table.into_entries())),
+            };
             if self.shape.is_tumbling() {
-                return Stage::Tumble { end, entries };
+                return Stage::Tumble { end, contents };
             }
-            return Stage::Close { slice: slice.number, entries, end };
+            return Stage::Close { slice: number, contents, end };
         }
-        Stage::Walk { end, place: self.closed.len() }
+        Stage::Walk { end, place: 0 }
+    }
+
+    /// What was given out stays for a snapshot that has not been given all of it.
+    fn leave(&mut self, contents: Contents<K, F::Value>) {
+        if let Contents::Seen { slice, .. } = contents
+            && slice.table.is_giving()
+        {
+            self.leaving.push(slice);
+        }
     }
 
     /// The window with this end is over.
     fn over(&mut self, end: SliceNo) {
         if self.shape.is_cumulating() && self.shape.last_end(end.saturating_sub(1)) == end {
-            self.closed.clear();
+            let cycle = self.closed.take();
+            if cycle.is_giving() {
+                self.closed_leaving = Some(cycle);
+            }
         }
         self.next = if self.closed.is_empty() {
             self.open.first().and_then(|slice| self.shape.first_end(slice.number))
@@ -318,48 +351,69 @@ where
                 self.fired = self.fired.max(end);
                 Ok(Some(self.close(end)))
             }
-            Stage::Close { slice, mut entries, end } => {
+            Stage::Close { slice, mut contents, end } => {
                 let Self { fold, closed, .. } = self;
-                for (key, value) in entries.by_ref().take(BATCH_RECORDS) {
-                    closed.add(KeyHash::of(&key), key, slice, value, |a, b| fold.merge(a, b));
+                let mut add = |key: &K, value| {
+                    closed.add(KeyHash::of(key), key, slice, value, |a, b| fold.merge(a, b));
+                };
+                match &mut contents {
+                    Contents::Taken(entries) => {
+                        entries.by_ref().take(BATCH_RECORDS).for_each(|(key, value)| add(&key, value));
+                    }
+                    Contents::Seen { slice, place } => {
+                        let some = slice.table.iter_from(*place).take(BATCH_RECORDS);
+                        some.for_each(|(key, value)| add(key, value.clone()));
+                        *place += BATCH_RECORDS;
+                    }
                 }
-                let left = entries.size_hint().0 > 0;
-                Ok(Some(if left { Stage::Close { slice, entries, end } } else { self.close(end) }))
+                if contents.has_more() {
+                    return Ok(Some(Stage::Close { slice, contents, end }));
+                }
+                self.leave(contents);
+                Ok(Some(self.close(end)))
             }
             Stage::Walk { end, place } => {
                 let (window, start) = (self.window(end)?, self.shape.start(end));
                 let Self { fold, emit, closed, states, desk, .. } = self;
-                let down_to = place.saturating_sub(BATCH_RECORDS);
+                let mut on = None;
                 desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
                     let mut ctx = WindowContext::new(ctx);
                     ctx.set_timestamp(Some(window.max_timestamp()));
-                    for place in (down_to..place).rev() {
-                        if let Some((key, value)) = closed.window(place, start, |a, b| fold.merge(a, b)) {
-                            emit.emit(key, &window, fold.bare(&value), &mut ctx).map_err(failed)?;
-                        }
-                    }
+                    on = closed.window((place, BATCH_RECORDS), start, fold, F::merge, |fold, key, value| {
+                        emit.emit(key, &window, fold.bare(&value), &mut ctx).map_err(failed)
+                    })?;
                     ctx.flush()
                 })?;
-                if down_to > 0 {
-                    return Ok(Some(Stage::Walk { end, place: down_to }));
+                if let Some(place) = on {
+                    return Ok(Some(Stage::Walk { end, place }));
                 }
                 self.over(end);
                 Ok(Some(Stage::Next))
             }
-            Stage::Tumble { end, mut entries } => {
+            Stage::Tumble { end, mut contents } => {
                 let window = self.window(end)?;
                 let Self { fold, emit, states, desk, .. } = self;
                 desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
                     let mut ctx = WindowContext::new(ctx);
                     ctx.set_timestamp(Some(window.max_timestamp()));
-                    for (key, value) in entries.by_ref().take(BATCH_RECORDS) {
-                        emit.emit(&key, &window, fold.bare(&value), &mut ctx).map_err(failed)?;
+                    let mut give =
+                        |key: &K, value: &F::Value| emit.emit(key, &window, fold.bare(value), &mut ctx).map_err(failed);
+                    match &mut contents {
+                        Contents::Taken(entries) => {
+                            entries.by_ref().take(BATCH_RECORDS).try_for_each(|(key, value)| give(&key, &value))?;
+                        }
+                        Contents::Seen { slice, place } => {
+                            let mut some = slice.table.iter_from(*place).take(BATCH_RECORDS);
+                            some.try_for_each(|(key, value)| give(key, value))?;
+                            *place += BATCH_RECORDS;
+                        }
                     }
                     ctx.flush()
                 })?;
-                if entries.size_hint().0 > 0 {
-                    return Ok(Some(Stage::Tumble { end, entries }));
+                if contents.has_more() {
+                    return Ok(Some(Stage::Tumble { end, contents }));
                 }
+                self.leave(contents);
                 self.over(end);
                 Ok(Some(Stage::Next))
             }
@@ -408,8 +462,13 @@ where
     }
 
     fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
-        self.store(into)?;
+        debug_assert!(self.firing.is_none(), "what a watermark has set off is done before a barrier");
+        self.begin_storing(into)?;
         self.desk.snapshot(into)
+    }
+
+    fn snapshot_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        self.store_more(into)
     }
 
     fn finish(&mut self, out: &mut dyn Output<E::Out>) -> TaskResult {
@@ -417,8 +476,17 @@ where
     }
 
     fn state_size(&self) -> StateSize {
-        let open: usize = self.open.iter().map(|slice| slice.table.len()).sum();
-        StateSize { keys: open + self.closed.len(), timers: 0 }
+        let slices = self.open.iter().chain(&self.leaving).map(|slice| slice.table.len());
+        StateSize { keys: slices.sum::<usize>() + self.closed.len(), timers: 0 }
+    }
+}
+
+impl<K: Key, V> Contents<K, V> {
+    fn has_more(&self) -> bool {
+        match self {
+            Self::Taken(entries) => entries.size_hint().0 > 0,
+            Self::Seen { slice, place } => *place < slice.table.len(),
+        }
     }
 }
 

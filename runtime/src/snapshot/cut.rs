@@ -1,6 +1,6 @@
 //! All that a task gives at one barrier.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use flott_core::{checkpoint::Barrier, failure::Failure, id::OperatorId};
@@ -20,7 +20,7 @@ pub struct Cut {
     /// Whether it has all keyed state, or what has changed since the cut before.
     pub extent: Extent,
     /// Operators that have begun to give their state in steps, and have more.
-    pub(super) open: BTreeSet<(OperatorId, &'static str)>,
+    pub(super) open: BTreeSet<(OperatorId, Arc<str>)>,
     /// What sources have left of the splits that they read.
     pub splits: Vec<(OperatorId, Vec<Bytes>)>,
     /// What sinks have prepared since the last barrier.
@@ -44,7 +44,8 @@ pub struct Cut {
 }
 
 impl Cut {
-    pub(crate) fn new(barrier: Barrier, extent: Extent, alignment: Duration) -> Self {
+    /// One of which nothing has been given.
+    pub fn new(barrier: Barrier, extent: Extent, alignment: Duration) -> Self {
         Self {
             barrier,
             extent,

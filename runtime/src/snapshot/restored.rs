@@ -6,6 +6,7 @@ use flott_core::{
     codec,
     failure::Failure,
     id::{OperatorId, SubtaskIndex},
+    key_group::KeyGroup,
 };
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
@@ -228,12 +229,31 @@ impl Restored {
     /// # Errors
     /// When its entries cannot be decoded.
     pub fn table(&self, name: &str, table: &mut dyn Snapshot) -> TaskResult {
+        self.table_where(name, table, |_| true)
+    }
+
+    /// As [`table`](Self::table), with entries of such key groups alone.
+    pub(super) fn table_where(
+        &self,
+        name: &str,
+        table: &mut dyn Snapshot,
+        is_it: impl Fn(Option<KeyGroup>) -> bool,
+    ) -> TaskResult {
         let Some((section, parts)) = self.take(name, |sort| sort == SectionSort::OwnTable) else { return Ok(()) };
         schema::accept(&section.to_string(), &section.schema, &table.schema())?;
         read(parts).try_for_each(|chunk| {
-            let Chunk { removed, count, bytes, .. } = chunk?;
-            if removed { table.forget(count, &bytes) } else { table.restore(count, &bytes) }
+            let Chunk { group, removed, count, bytes } = chunk?;
+            match removed {
+                _ if !is_it(group) => Ok(()),
+                true => table.forget(count, &bytes),
+                false => table.restore(count, &bytes),
+            }
         })
+    }
+
+    /// Leaves tables behind whose names are refused.
+    pub(super) fn keep_tables(&self, keep: impl Fn(&str) -> bool) {
+        self.sections.lock().retain(|section, _| section.sort != SectionSort::OwnTable || keep(&section.name));
     }
 
     /// Gives this subtask's share of the elements that an operator keeps by itself. Answers whether they are just those that

@@ -59,7 +59,7 @@ impl Section {
     }
 
     /// Whether a cut of what has changed has only that of it, and those before it count too. Others are whole in each cut.
-    pub(crate) fn is_incremental(&self) -> bool {
+    pub fn is_incremental(&self) -> bool {
         matches!(self.sort, SectionSort::Keyed { .. } | SectionSort::OwnTable)
     }
 

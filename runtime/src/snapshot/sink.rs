@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     Chunk, Cut, Piece, Section, SectionSort,
+    tables::{TABLES, Tables},
     watermark::{Seen, WATERMARK},
 };
 use crate::{
@@ -22,8 +23,8 @@ use crate::{
 /// What keyed states count as among the things that are given in steps.
 const KEYED: &str = "keyed states";
 
-/// Bytes that are taken of a table at a time.
-const STEP_BYTES: usize = 256 << 10;
+/// Bytes that are taken of a table at a time, by a task.
+pub(super) const STEP_BYTES: usize = 256 << 10;
 
 /// Takes the state of one operator at a barrier.
 pub struct StateSink<'a> {
@@ -31,13 +32,22 @@ pub struct StateSink<'a> {
     groups: GroupSpace,
     extent: Extent,
     /// Operators that have more to give.
-    open: &'a mut BTreeSet<(OperatorId, &'static str)>,
+    open: &'a mut BTreeSet<(OperatorId, Arc<str>)>,
+    /// Bytes that are taken of a table at a time, about.
+    step_bytes: usize,
     pieces: &'a mut Vec<Piece>,
 }
 
 impl<'a> StateSink<'a> {
-    pub(super) fn new(operator: OperatorId, groups: GroupSpace, cut: &'a mut Cut, pieces: &'a mut Vec<Piece>) -> Self {
-        Self { operator, groups, extent: cut.extent, open: &mut cut.open, pieces }
+    /// That of `operator`, whose subtask holds `groups`, at `cut`; pieces go into `pieces`, about `step_bytes` at a time.
+    pub fn new(
+        operator: OperatorId,
+        groups: GroupSpace,
+        step_bytes: usize,
+        cut: &'a mut Cut,
+        pieces: &'a mut Vec<Piece>,
+    ) -> Self {
+        Self { operator, groups, extent: cut.extent, open: &mut cut.open, step_bytes, pieces }
     }
 
     fn put(&mut self, section: &Section, chunk: Chunk) {
@@ -65,7 +75,7 @@ impl<'a> StateSink<'a> {
     /// As [`states`](Self::states).
     pub fn keyed<K: Key>(&mut self, states: &mut KeyedStates<K>) -> TaskResult {
         states.begin_snapshot(self.extent, self.groups)?;
-        self.open.insert((self.operator, KEYED));
+        self.open.insert((self.operator, KEYED.into()));
         Ok(())
     }
 
@@ -75,11 +85,11 @@ impl<'a> StateSink<'a> {
     /// # Errors
     /// As [`states`](Self::states).
     pub fn more<K: Key>(&mut self, states: &mut KeyedStates<K>) -> TaskResult<Progress> {
-        let progress = states.advance_snapshot(STEP_BYTES, &mut |meta, entries| {
+        let progress = states.advance_snapshot(self.step_bytes, &mut |meta, entries| {
             self.put_entries(&Section::of_state(meta)?, entries);
             Ok(())
         })?;
-        Ok(self.went_on(KEYED, progress))
+        Ok(self.went_on(&KEYED.into(), progress))
     }
 
     /// States apart from keys.
@@ -101,29 +111,39 @@ impl<'a> StateSink<'a> {
     ///
     /// # Errors
     /// As [`states`](Self::states).
-    pub fn table(&mut self, name: &'static str, table: &mut dyn Snapshot) -> TaskResult {
+    pub fn table(&mut self, name: &str, table: &mut dyn Snapshot) -> TaskResult {
         table.begin(self.extent, self.groups)?;
-        self.open.insert((self.operator, name));
+        self.open.insert((self.operator, name.into()));
         Ok(())
+    }
+
+    /// Which tables there are that the operator keeps by itself, where they come and go: what has changed says nothing of those
+    /// that have gone. For [`Restored::tables`](super::Restored::tables).
+    ///
+    /// # Errors
+    /// As [`states`](Self::states).
+    pub fn tables(&mut self, names: Vec<String>) -> TaskResult {
+        let there = Tables { groups: self.groups.held, names };
+        self.own_elements(TABLES, Spread::Union, std::iter::once(there))
     }
 
     /// Some more of a table that was begun by [`table`](Self::table).
     ///
     /// # Errors
     /// As [`states`](Self::states).
-    pub fn more_table(&mut self, name: &'static str, table: &mut dyn Snapshot) -> TaskResult<Progress> {
+    pub fn more_table(&mut self, name: &str, table: &mut dyn Snapshot) -> TaskResult<Progress> {
         let section = Section { name: name.into(), sort: SectionSort::OwnTable, schema: table.schema() };
-        let progress = table.advance(STEP_BYTES, &mut |entries| {
+        let progress = table.advance(self.step_bytes, &mut |entries| {
             self.put_entries(&section, entries);
             Ok(())
         })?;
-        Ok(self.went_on(name, progress))
+        Ok(self.went_on(&section.name, progress))
     }
 
     /// One of the things that are given in steps has come so far.
-    fn went_on(&mut self, name: &'static str, progress: Progress) -> Progress {
+    fn went_on(&mut self, name: &Arc<str>, progress: Progress) -> Progress {
         if progress == Progress::Done {
-            self.open.remove(&(self.operator, name));
+            self.open.remove(&(self.operator, Arc::clone(name)));
         }
         progress
     }

@@ -16,7 +16,7 @@ use flott_core::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Cut, Piece, Restored, RestoredTask, StateSink, in_flight::Segment};
+use super::{Cut, Piece, Restored, RestoredTask, StateSink, in_flight::Segment, sink::STEP_BYTES};
 use crate::{
     error::TaskResult,
     state::{Extent, GroupSpace},
@@ -149,7 +149,7 @@ impl TaskSnapshots {
         let port = self.port.as_ref()?;
         let mut cut = self.current.lock().cut.take_if(|cut| cut.failure.is_none())?;
         let mut pieces = Vec::new();
-        let given = give(&mut StateSink::new(operator, self.groups, &mut cut, &mut pieces));
+        let given = give(&mut StateSink::new(operator, self.groups, STEP_BYTES, &mut cut, &mut pieces));
         port.give(attempt, pieces);
         let given = given.map_err(|failure| cut.failure = Some(failure)).ok();
         self.current.lock().cut = Some(cut);

@@ -78,7 +78,7 @@ mod tests {
             let mut cut = Cut::new(barrier, Extent::Whole, Default::default());
             let mut pieces = Vec::new();
             let space = GroupSpace { max: MaxParallelism::try_from(128).unwrap(), held: *held };
-            StateSink::new(OperatorId::from_bytes([1; 16]), space, &mut cut, &mut pieces)
+            StateSink::new(OperatorId::from_bytes([1; 16]), space, 1, &mut cut, &mut pieces)
                 .watermark(*watermark)
                 .unwrap();
             for (_, section, chunk) in pieces {

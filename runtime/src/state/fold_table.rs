@@ -148,6 +148,16 @@ impl<K: Key, V> FoldTable<K, V> {
         (key, value)
     }
 
+    /// The entries from the one on that came `place`th.
+    pub fn iter_from(&self, place: usize) -> impl ExactSizeIterator<Item = (&K, &V)> {
+        self.entries[place.min(self.entries.len())..].iter().map(|(key, value)| (key, value))
+    }
+
+    /// Whether some of a snapshot of it is still to be given.
+    pub fn is_giving(&self) -> bool {
+        self.track.as_ref().is_some_and(|track| track.is_giving())
+    }
+
     /// All entries, in the order in which their keys came. A snapshot of the table goes with it.
     pub fn into_entries(self) -> impl Iterator<Item = (K, V)> {
         self.entries.into_iter()

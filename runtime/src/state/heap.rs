@@ -114,6 +114,11 @@ impl<K: Key, V> HeapTable<K, V> {
         }
     }
 
+    /// Whether some of a snapshot of it is still to be given.
+    pub fn is_giving(&self) -> bool {
+        self.track.as_ref().is_some_and(|track| track.is_giving())
+    }
+
     /// The value of `key`.
     #[inline]
     pub fn find(&self, hash: KeyHash, key: &K) -> Option<&V> {

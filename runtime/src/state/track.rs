@@ -115,6 +115,11 @@ impl<K: Key, V> Track<K, V> {
         !self.marks.are_new()
     }
 
+    /// Whether some of a snapshot is still to be given.
+    pub fn is_giving(&self) -> bool {
+        self.giving.is_some()
+    }
+
     /// See [`Snapshot::abandon`](super::Snapshot::abandon).
     pub fn abandon(&mut self) {
         self.torn |= self.giving.take().is_some();
@@ -125,6 +130,14 @@ impl<K: Key, V> Track<K, V> {
     #[inline]
     pub fn change(&mut self, place: usize, entry: &(K, V)) {
         if self.marks.change(place) {
+            self.keep_aside(entry);
+        }
+    }
+
+    /// Notes that an entry is about to get another form that comes to the same: earlier snapshots hold good for it.
+    #[inline]
+    pub fn reform(&mut self, place: usize, entry: &(K, V)) {
+        if self.marks.give(place) {
             self.keep_aside(entry);
         }
     }

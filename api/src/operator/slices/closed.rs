@@ -1,12 +1,16 @@
 //! What keys have in slices that have closed, while windows that these are in are still to come.
 
-use flott_runtime::{batch::Key, state::KeyHash};
-use hashbrown::HashTable;
+use flott_runtime::{
+    batch::{Data, Key},
+    error::TaskResult,
+    state::{HeapTable, KeyHash},
+};
+use serde::{Deserialize, Serialize};
 
 use super::{history::History, shape::SliceNo};
 
 /// How slices that have closed add up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Past<V> {
     /// In sliding windows old slices go as new ones come.
     Sliding(History<V>),
@@ -14,106 +18,81 @@ pub(super) enum Past<V> {
     Whole(V),
 }
 
-#[derive(Debug)]
-struct Entry<K, V> {
-    hash: KeyHash,
-    key: K,
-    past: Past<V>,
-}
-
-/// Keys in the order in which they came, so that a walk over them can be taken up where it was left.
+/// By key.
 #[derive(Debug)]
 pub(super) struct Closed<K, V> {
     sliding: bool,
-    entries: Vec<Entry<K, V>>,
-    places: HashTable<u32>,
+    pub table: HeapTable<K, Past<V>>,
 }
 
-impl<K: Key, V: Clone> Closed<K, V> {
+impl<K: Key, V: Data> Closed<K, V> {
     pub fn new(sliding: bool) -> Self {
-        Self { sliding, entries: Vec::new(), places: HashTable::new() }
+        Self { sliding, table: HeapTable::default() }
     }
 
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.table.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.table.is_empty()
     }
 
-    /// Keys with what they have, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (KeyHash, &K, &Past<V>)> {
-        self.entries.iter().map(|Entry { hash, key, past }| (*hash, key, past))
+    /// The oldest slice of each key, in sliding windows.
+    pub fn oldest(&self) -> impl Iterator<Item = SliceNo> {
+        self.table.iter().filter_map(|(_, past)| match past {
+            Past::Sliding(history) => history.first(),
+            Past::Whole(_) => None,
+        })
     }
 
-    /// Puts in a key that is not there, with what it has had.
-    pub fn put(&mut self, hash: KeyHash, key: K, history: History<V>) {
-        self.push(hash, key, Past::Sliding(history));
-    }
-
-    fn push(&mut self, hash: KeyHash, key: K, past: Past<V>) {
-        let Self { entries, places, .. } = self;
-        let place = entries.len() as u32;
-        entries.push(Entry { hash, key, past });
-        places.insert_unique(hash.for_table(), place, |place| entries[*place as usize].hash.for_table());
+    /// Whether all of it can have come about.
+    pub fn is_sound(&self) -> bool {
+        self.table.iter().all(|(_, past)| match past {
+            Past::Sliding(history) => self.sliding && history.is_sound(),
+            Past::Whole(_) => !self.sliding,
+        })
     }
 
     /// Adds what `key` has in a slice.
-    pub fn add(&mut self, hash: KeyHash, key: K, slice: SliceNo, value: V, mut merge: impl FnMut(&mut V, V)) {
-        let Self { sliding, entries, places } = self;
-        if let Some(place) = places.find(hash.for_table(), |place| entries[*place as usize].key == key) {
-            match &mut entries[*place as usize].past {
-                Past::Sliding(history) => history.add(slice, value, merge),
-                Past::Whole(whole) => merge(whole, value),
+    pub fn add(&mut self, hash: KeyHash, key: &K, slice: SliceNo, value: V, mut merge: impl FnMut(&mut V, V)) {
+        match self.table.find_mut(hash, key) {
+            Some(Past::Sliding(history)) => history.add(slice, value, merge),
+            Some(Past::Whole(whole)) => merge(whole, value),
+            None if self.sliding => {
+                let mut history = History::default();
+                history.add(slice, value, &mut merge);
+                self.table.set(hash, key, Past::Sliding(history));
             }
-            return;
-        }
-        let past = if *sliding {
-            let mut history = History::default();
-            history.add(slice, value, &mut merge);
-            Past::Sliding(history)
-        } else {
-            Past::Whole(value)
-        };
-        self.push(hash, key, past);
-    }
-
-    /// What the key at `place` has in the window that begins with slice `start`; a key that has nothing left is removed,
-    /// and the last one takes its place. So a walk goes from the last place to the first.
-    pub fn window(&mut self, place: usize, start: SliceNo, merge: impl FnMut(&mut V, V)) -> Option<(&K, V)> {
-        let value = match &mut self.entries[place].past {
-            Past::Sliding(history) => history.window(start, merge),
-            Past::Whole(value) => Some(value.clone()),
-        };
-        match value {
-            Some(value) => Some((&self.entries[place].key, value)),
-            None => {
-                self.remove(place);
-                None
-            }
+            None => self.table.set(hash, key, Past::Whole(value)),
         }
     }
 
-    fn remove(&mut self, place: usize) {
-        let hash = self.entries[place].hash;
-        let found = self.places.find_entry(hash.for_table(), |known| *known as usize == place);
-        if let Ok(found) = found {
-            found.remove();
-        }
-        let last = self.entries.len() - 1;
-        if place != last {
-            let moved = self.entries[last].hash;
-            if let Some(known) = self.places.find_mut(moved.for_table(), |known| *known as usize == last) {
-                *known = place as u32;
-            }
-        }
-        self.entries.swap_remove(place);
+    /// Goes through the next `places` from `place` on: gives to `take` what keys have in the window that begins with slice
+    /// `start`. Keys that have nothing left are removed. Gives the place to go on from, or nothing at the end.
+    ///
+    /// Slices that are forgotten, and sums that are made, are no changes: from what was there before, the same comes out again.
+    pub fn window<C>(
+        &mut self,
+        (place, places): (usize, usize),
+        start: SliceNo,
+        with: &mut C,
+        merge: fn(&mut C, &mut V, V),
+        mut take: impl FnMut(&mut C, &K, V) -> TaskResult,
+    ) -> TaskResult<Option<usize>> {
+        self.table.visit(place, places, |key, past| {
+            let value = match past {
+                Past::Sliding(history) => history.window(start, |into, other| merge(with, into, other)),
+                Past::Whole(value) => Some(value.clone()),
+            };
+            let stays = value.is_some();
+            value.map_or(Ok(()), |value| take(with, key, value))?;
+            Ok(stays)
+        })
     }
 
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        self.entries.clear();
-        self.places.clear();
+    /// Takes everything out.
+    pub fn take(&mut self) -> HeapTable<K, Past<V>> {
+        std::mem::take(&mut self.table)
     }
 }

@@ -1,19 +1,23 @@
 //! What is stored of slices.
 //!
-//! What keys have in a slice is stored with its number, and what they had in closed slices of sliding windows as it is. In
-//! cumulating windows, what a key has had since its cycle began is stored as if it lay in the first slice of the cycle: it
-//! takes part in the same windows. Which window is next is not stored; it follows from the watermark and from what there is.
+//! Each open slice is a table under its number, and so is what keys had in closed slices. They are given in steps, and what has not
+//! changed is not given again; so which of them are there is stored besides. One that is given out while some of it is still to be
+//! stored is kept until it is.
+//!
+//! What a key has had in cumulating windows since its cycle began is stored under the number of the first slice of the cycle, and comes back as
+//! if it lay there: it takes part in the same windows. Which window is next is not stored; it follows from the watermark and from
+//! what there is.
 
 use flott_core::failure::Failure;
 use flott_runtime::{
     batch::{Data, Key, Timestamp},
     error::TaskResult,
     snapshot::{Restored, StateSink},
-    state::{FoldTable, KeyHash, Spread},
+    state::{FoldTable, HeapTable, KeyHash, Progress, Spread},
 };
 
 use super::{
-    Slice, SliceWindows,
+    Contents, Slice, SliceWindows, Stage,
     closed::Past,
     history::History,
     shape::{Shape, SliceNo},
@@ -24,6 +28,10 @@ use crate::{
 };
 
 const SHAPE: &str = "windows";
+const SLICE: &str = "slice ";
+const CYCLE: &str = "cycle ";
+const CLOSED: &str = "closed slices";
+/// Both are of snapshots that had all slices at once.
 const SLICES: &str = "slices";
 const HISTORIES: &str = "closed slices";
 
@@ -31,6 +39,29 @@ const HISTORIES: &str = "closed slices";
 pub(super) fn slice<K: Key, V>(shape: Shape, number: SliceNo, keys: usize) -> Slice<K, V> {
     let (begin, last) = (shape.begin(number), shape.last(number.saturating_add(1)));
     Slice { number, begin, last, table: FoldTable::with_capacity(keys) }
+}
+
+/// The slice of this number, which is made if it is not there.
+fn of_number<K: Key, V>(open: &mut Vec<Slice<K, V>>, shape: Shape, number: SliceNo) -> &mut Slice<K, V> {
+    let place = open.partition_point(|open| open.number < number);
+    if open.get(place).is_none_or(|open| open.number != number) {
+        open.insert(place, slice(shape, number, 0));
+    }
+    &mut open[place]
+}
+
+fn slice_name(number: SliceNo) -> String {
+    format!("{SLICE}{number}")
+}
+
+impl<K, V> Slice<K, V>
+where
+    K: Key,
+    V: Data,
+{
+    fn give(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        into.more_table(&slice_name(self.number), &mut self.table)
+    }
 }
 
 impl<K, T, W, F, E> SliceWindows<K, T, W, F, E>
@@ -41,24 +72,53 @@ where
     F: Fold<K, T>,
     E: Emit<K, W, F::Bare>,
 {
-    pub(super) fn store(&self, into: &mut StateSink<'_>) -> TaskResult {
-        let open = self
-            .open
-            .iter()
-            .flat_map(|slice| slice.table.iter().map(|(key, value)| (KeyHash::of(key), (slice.number, key, value))));
-        // Something of a cycle is closed only when a window of it is over; that was the last one.
-        let cycle = self.shape.start(self.fired);
-        let cumulated = self.closed.iter().filter_map(|(hash, key, past)| match past {
-            Past::Whole(value) => Some((hash, (cycle, key, value))),
-            Past::Sliding(_) => None,
-        });
+    /// Under which name closed slices are stored. Something of a cycle is closed only when a window of it is over; that was the
+    /// last one.
+    fn closed_name(&self) -> String {
+        if self.shape.is_cumulating() { format!("{CYCLE}{}", self.shape.start(self.fired)) } else { CLOSED.to_owned() }
+    }
+
+    pub(super) fn begin_storing(&mut self, into: &mut StateSink<'_>) -> TaskResult {
+        // The snapshot that they were kept for was given up.
+        self.leaving.clear();
         into.own_elements(SHAPE, Spread::Union, std::iter::once(self.shape))?;
-        into.own(SLICES, open.chain(cumulated))?;
-        let histories = self.closed.iter().filter_map(|(hash, key, past)| match past {
-            Past::Sliding(history) => Some((hash, (key, history))),
-            Past::Whole(_) => None,
-        });
-        into.own(HISTORIES, histories)
+        let closed = self.closed_name();
+        let open = self.open.iter().map(|slice| slice_name(slice.number));
+        into.tables(open.chain((!self.closed.is_empty()).then(|| closed.clone())).collect())?;
+        for slice in &mut self.open {
+            into.table(&slice_name(slice.number), &mut slice.table)?;
+        }
+        self.stored_closed = closed;
+        into.table(&self.stored_closed, &mut self.closed.table)
+    }
+
+    pub(super) fn store_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        while let Some(slice) = self.leaving.last_mut() {
+            if slice.give(into)? == Progress::More {
+                return Ok(Progress::More);
+            }
+            self.leaving.pop();
+        }
+        let firing = match &mut self.firing {
+            Some((
+                _,
+                Stage::Tumble { contents: Contents::Seen { slice, .. }, .. }
+                | Stage::Close { contents: Contents::Seen { slice, .. }, .. },
+            )) => Some(slice),
+            _ => None,
+        };
+        for slice in firing.into_iter().chain(&mut self.open) {
+            if slice.give(into)? == Progress::More {
+                return Ok(Progress::More);
+            }
+        }
+        if let Some(table) = &mut self.closed_leaving
+            && into.more_table(&self.stored_closed, table)? == Progress::More
+        {
+            return Ok(Progress::More);
+        }
+        self.closed_leaving = None;
+        into.more_table(&self.stored_closed, &mut self.closed.table)
     }
 
     /// Puts back what was stored; the watermark has been.
@@ -70,21 +130,38 @@ where
             let message = "the windows of the snapshot have another kind, size or offset than those of the program";
             return Err(Box::new(Failure::user(message).fatal()));
         }
-        from.own(SLICES, |(number, key, value): (SliceNo, K, F::Value)| {
-            let place = open.partition_point(|open| open.number < number);
-            if open.get(place).is_none_or(|open| open.number != number) {
-                open.insert(place, slice(*shape, number, 0));
+        let number = |name: &str, kind: &str| name.strip_prefix(kind)?.parse::<SliceNo>().ok();
+        let tables = from.tables()?;
+        for name in tables.names() {
+            if let Some(number) = number(name, SLICE) {
+                tables.put_back(name, &mut of_number(open, *shape, number).table)?;
+            } else if let Some(number) = number(name, CYCLE) {
+                let mut cycle = HeapTable::<K, Past<F::Value>>::default();
+                tables.put_back(name, &mut cycle)?;
+                let slice = of_number(open, *shape, number);
+                for (key, past) in cycle.into_entries() {
+                    let Past::Whole(value) = past else {
+                        sound = false;
+                        continue;
+                    };
+                    slice.table.fold(KeyHash::of(&key), key, value, fold, |_, value| value, F::merge);
+                }
+            } else {
+                tables.put_back(name, &mut closed.table)?;
             }
-            let hash = KeyHash::of(&key);
-            open[place].table.fold(hash, key, value, fold, |_, value| value, F::merge);
+        }
+        from.own(SLICES, |(number, key, value): (SliceNo, K, F::Value)| {
+            let slice = of_number(open, *shape, number);
+            slice.table.fold(KeyHash::of(&key), key, value, fold, |_, value| value, F::merge);
         })?;
         from.own(HISTORIES, |(key, history): (K, History<F::Value>)| {
-            sound &= history.is_sound();
-            closed.put(KeyHash::of(&key), key, history);
+            closed.table.set(KeyHash::of(&key), &key, Past::Sliding(history));
         })?;
-        if !sound {
+        if !sound || !closed.is_sound() {
             return Err(Box::new(Failure::user("slices of the snapshot are not in order").fatal()));
         }
+        // Those of key groups of other subtasks.
+        open.retain(|slice| !slice.table.is_empty());
         self.next = self.first_due();
         Ok(())
     }
@@ -101,10 +178,6 @@ where
             let first = shape.first_end(number)?;
             Some(if shape.is_tumbling() { first } else { first.max(behind) })
         };
-        let closed = closed.iter().filter_map(|(_, _, past)| match past {
-            Past::Sliding(history) => history.first().and_then(of),
-            Past::Whole(_) => None,
-        });
-        open.iter().filter_map(|slice| of(slice.number)).chain(closed).min()
+        open.iter().map(|slice| slice.number).chain(closed.oldest()).filter_map(of).min()
     }
 }

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
+mod cuts;
 
 use flott_runtime::time::Clock;
+use proptest::prelude::*;
 
 use super::*;
 use crate::{

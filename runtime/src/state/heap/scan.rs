@@ -73,6 +73,36 @@ impl<K: Key, V> HeapTable<K, V> {
         }
     }
 
+    /// Goes through the next `places` from `place` on, where no entry comes in meanwhile: `visit` may give a value another form
+    /// that comes to the same, for which earlier snapshots hold good, and says whether the entry stays. Gives the place to go on
+    /// from, or nothing at the end, where a table that is nearly empty gives its room back.
+    ///
+    /// # Errors
+    /// The first of `visit`, behind which nothing is visited.
+    pub fn visit<E>(
+        &mut self,
+        place: usize,
+        places: usize,
+        mut visit: impl FnMut(&K, &mut V) -> Result<bool, E>,
+    ) -> Result<Option<usize>, E> {
+        let end = place.saturating_add(places).min(self.entries.num_buckets());
+        for place in place..end {
+            let Ok(mut entry) = self.entries.get_bucket_entry(place) else { continue };
+            if let Some(track) = &mut self.track {
+                track.reform(place, entry.get());
+            }
+            let (key, value) = entry.get_mut();
+            if !visit(key, value)? {
+                remove(&mut self.track, entry);
+            }
+        }
+        if end < self.entries.num_buckets() {
+            return Ok(Some(end));
+        }
+        self.give_back_room();
+        Ok(None)
+    }
+
     /// Looks at the next `places` from `place` on, at most at each once; has `keep` change the values that are `due`, drops
     /// those that it refuses, and gives the place to go on from.
     ///

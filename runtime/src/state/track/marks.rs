@@ -100,6 +100,16 @@ impl Marks {
         pending
     }
 
+    /// Says whether an entry was pending; it is no longer.
+    #[inline]
+    pub fn give(&mut self, place: usize) -> bool {
+        let bit = bit(place);
+        let pending = &mut self.word(place / Self::PLACES)[PENDING];
+        let was = *pending & bit != 0;
+        *pending &= !bit;
+        was
+    }
+
     pub fn get(&mut self, place: usize) -> Mark {
         let bit = bit(place);
         let word = self.word(place / Self::PLACES);
