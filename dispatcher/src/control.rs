@@ -3,12 +3,15 @@
 //! It holds the sessions with workers and knows which JobMaster leads which job. Messages about slots and signs of life
 //! go to the ResourceManager, messages about a job to the job's JobMaster if they mean the one that leads, and what
 //! JobMasters and the ResourceManager say goes out in the session with the worker's life. It decides nothing but the
-//! address; a message for a JobMaster that does not lead (any more) is answered with "forget".
+//! address; a message for a JobMaster that does not lead (any more) is answered with "forget". What is found of a job whose JobMaster
+//! is still to come is kept for it.
 //!
+//! - `awaiting`: jobs whose JobMasters are still to come
 //! - `endpoint`: the HTTP upgrade and the loop over one connection
 //! - `sessions`: one per worker's life, over all its connections
 //! - `ports`: what JobMasters and the ResourceManager call
 
+mod awaiting;
 pub(crate) mod endpoint;
 mod ports;
 mod sessions;
@@ -26,6 +29,7 @@ use flott_jobmaster::JobMasterHandle;
 use flott_resource_manager::ResourceManagerHandle;
 use parking_lot::Mutex;
 
+use awaiting::Awaiting;
 pub use ports::JobPort;
 use sessions::Sessions;
 
@@ -39,6 +43,7 @@ pub struct Control {
 struct Inner {
     sessions: Mutex<Sessions>,
     masters: Mutex<BTreeMap<JobId, (JobMasterEpoch, JobMasterHandle)>>,
+    awaiting: Mutex<Awaiting>,
     resources: OnceLock<(LeaderEpoch, ResourceManagerHandle)>,
 }
 
@@ -64,14 +69,35 @@ impl Control {
         let mut masters = self.inner.masters.lock();
         let master = start()?;
         masters.insert(job, (master.epoch(), master.clone()));
+        // Before anything more is routed.
+        let found = self.inner.awaiting.lock().take(job);
+        drop(masters);
+        if !found.is_empty() {
+            let master = master.clone();
+            tokio::spawn(async move {
+                for (worker, epoch, message) in found {
+                    master.worker_message(worker, epoch, message).await;
+                }
+            });
+        }
         Ok(master)
     }
 
-    /// The job's JobMaster leads no more, if `epoch` still does.
+    /// The job's JobMaster will be started: what is found of the job until then is for it.
+    pub fn await_master(&self, job: JobId) {
+        self.inner.awaiting.lock().begin(job);
+    }
+
+    /// The job's JobMaster leads no more, if `epoch` still does, or will not be started.
     pub fn resign(&self, job: JobId, epoch: JobMasterEpoch) {
         let mut masters = self.inner.masters.lock();
         if masters.get(&job).is_some_and(|(newest, _)| *newest == epoch) {
             masters.remove(&job);
+        }
+        drop(masters);
+        let found = self.inner.awaiting.lock().take(job);
+        for (worker, epoch, _) in found {
+            self.send(&worker, &ToWorker::Job { job, epoch, message: JobToWorker::Forget });
         }
     }
 
@@ -89,7 +115,15 @@ impl Control {
 
     /// Gives a job's message to its JobMaster, or tells the worker that there is none.
     async fn route(&self, from: &WorkerKey, job: JobId, epoch: JobMasterEpoch, message: WorkerToJob) {
-        match self.master(job) {
+        let known = {
+            let masters = self.inner.masters.lock();
+            let known = masters.get(&job).cloned();
+            if known.is_none() && self.inner.awaiting.lock().keep(from, job, epoch, &message) {
+                return;
+            }
+            known
+        };
+        match known {
             Some((newest, master)) if newest == epoch => master.worker_message(from.clone(), epoch, message).await,
             // What an older JobMaster has left is for the one that leads now.
             Some((newest, master)) if newest > epoch && matches!(message, WorkerToJob::Found(_)) => {

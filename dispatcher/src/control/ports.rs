@@ -53,6 +53,7 @@ impl ResourceListener for Control {
 
     fn worker_lost(&self, worker: &WorkerKey, failure: &Failure) {
         tracing::warn!(%worker, %failure, "worker lost");
+        self.inner.awaiting.lock().lose(worker);
         for master in self.masters() {
             master.worker_lost(worker.clone(), failure.clone());
         }

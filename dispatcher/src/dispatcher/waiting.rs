@@ -2,16 +2,19 @@
 //!
 //! They were started before, and a disk that is full or a mount that is away comes back: to end them would lose what they know
 //! over something that passes. So they are shown as INITIALIZING, with the reason, and tried again until they start, are
-//! cancelled, or the next JobManager has them.
+//! cancelled, or the next JobManager has them. Tasks that run on stay with their slots until then.
 
 use std::sync::Arc;
 
 use flott_core::{
     failure::{Domain, Failure, Retry},
     id::{JobId, JobMasterEpoch},
+    resource::ResourceProfile,
     status::JobStatus,
     view::{ExceptionView, JobView},
 };
+
+use flott_resource_manager::Declaration;
 
 use super::{
     Dispatcher, Leading, Start,
@@ -30,6 +33,10 @@ impl Dispatcher {
     pub(super) fn begin_later(&self, leading: Leading, mut begin: Begin, mut failure: Failure) {
         let this = self.clone();
         let (job, epoch) = (begin.graph.job_id, begin.epoch);
+        self.inner.control.await_master(job);
+        // It gets no others, so how many it needs does not matter.
+        let keeps = Declaration::new(job, epoch, [(ResourceProfile::ANY, 1)].into()).reconciling(true);
+        leading.resources.declare(keeps);
         self.inner.tasks.spawn(async move {
             tracing::warn!(%job, %failure, "the checkpoints of a job cannot be reached; trying again until they can");
             loop {

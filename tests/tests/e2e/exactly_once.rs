@@ -10,12 +10,15 @@ use std::{
 use flott_tests::{
     checkpoints::{PATIENCE, checkpoints, until_checkpoint},
     disk::exchange,
+    eventually::eventually,
     program::{check_output, check_partitioned_output, test_program},
     sandbox::{
         Sandbox, Session,
         processes::{Process, Role},
     },
 };
+
+use crate::takeover::attempts;
 
 const RECORDS: u64 = 200_000;
 const SPLITS: u64 = 2_000;
@@ -157,12 +160,20 @@ fn follow_without_checkpoints<'a>(sandbox: &'a Sandbox, run: &Run<'_>) -> (Sessi
 fn a_job_manager_that_cannot_reach_the_checkpoints_waits_for_them() {
     let sandbox = Sandbox::new();
     let run = Run::half_way(&sandbox);
+    let processes = sandbox.running(Role::JobProcess);
     let (session, bring_back) = follow_without_checkpoints(&sandbox, &run);
     let failures = session.exceptions(&run.job);
     assert_eq!((session.state(&run.job).as_str(), failures.len()), ("INITIALIZING", 1));
     assert!(failures[0].to_string().contains("Not a directory"), "{failures:?}");
+    let workers = sandbox.running(Role::TaskManager).len() as u64;
+    eventually("all TaskManagers to be back", PATIENCE, || {
+        let overview = session.get("/overview");
+        if overview["taskmanagers"] == workers { Ok(()) } else { Err(overview) }
+    });
     bring_back();
     session.until_all_run(&run.job);
+    assert_eq!(sandbox.running(Role::JobProcess), processes, "tasks run on meanwhile");
+    assert_eq!(attempts(&session, &run.job), [0; 4]);
     let run = Run { session, ..run };
     run.go_on();
     run.check();

@@ -1,0 +1,87 @@
+//! Jobs of an earlier JobManager whose JobMasters are still to come: the store of their checkpoints is away. Their tasks run on
+//! meanwhile, so what TaskManagers say of them is kept.
+
+use std::collections::BTreeMap;
+
+use flott_core::{
+    id::{JobId, JobMasterEpoch, WorkerKey},
+    message::WorkerToJob,
+};
+
+/// What was found on a TaskManager, under the epoch of an earlier JobMaster.
+type Found = (WorkerKey, JobMasterEpoch, WorkerToJob);
+
+/// What was found, by job.
+#[derive(Debug, Default)]
+pub(super) struct Awaiting(BTreeMap<JobId, Vec<Found>>);
+
+impl Awaiting {
+    /// The JobMaster of a job is still to come.
+    pub fn begin(&mut self, job: JobId) {
+        self.0.entry(job).or_default();
+    }
+
+    /// Keeps what was found of a job, once of each TaskManager; `false` if nobody is to come for it, or it is something else.
+    pub fn keep(&mut self, from: &WorkerKey, job: JobId, epoch: JobMasterEpoch, message: &WorkerToJob) -> bool {
+        let Some(found) = self.0.get_mut(&job).filter(|_| matches!(message, WorkerToJob::Found(_))) else {
+            return false;
+        };
+        found.retain(|(worker, ..)| worker != from);
+        found.push((from.clone(), epoch, message.clone()));
+        true
+    }
+
+    /// A TaskManager is gone, with all that was found there.
+    pub fn lose(&mut self, lost: &WorkerKey) {
+        self.0.values_mut().for_each(|found| found.retain(|(worker, ..)| worker != lost));
+    }
+
+    /// Somebody has come for it, or nobody will.
+    pub fn take(&mut self, job: JobId) -> Vec<Found> {
+        self.0.remove(&job).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_core::{
+        id::{Digest, InstanceId, JobSecret, ProcessId, WorkerId},
+        message::{Found as FoundProcess, ProcessLocation},
+    };
+
+    use super::*;
+
+    const JOB: JobId = JobId::from_bytes([1; 16]);
+
+    fn worker(name: &str) -> WorkerKey {
+        WorkerKey { worker: WorkerId(name.into()), instance: InstanceId::from_bytes([1; 16]) }
+    }
+
+    fn found(on: &WorkerKey) -> WorkerToJob {
+        let location = ProcessLocation {
+            process: ProcessId::from_bytes([1; 16]),
+            worker: on.worker.clone(),
+            data_address: ([127, 0, 0, 1], 1).into(),
+            pid: 1,
+        };
+        let (secret, configuration) = (JobSecret::from_bytes([0; 16]), Digest::of(b""));
+        let (tasks, slots) = Default::default();
+        WorkerToJob::Found(Box::new(FoundProcess { location, secret, configuration, tasks, slots }))
+    }
+
+    #[test]
+    fn what_is_found_waits_for_who_is_to_come_and_for_nobody_else() {
+        let (mut awaiting, epoch) = (Awaiting::default(), JobMasterEpoch(3));
+        let [a, b] = ["a", "b"].map(worker);
+        assert!(!awaiting.keep(&a, JOB, epoch, &found(&a)));
+        awaiting.begin(JOB);
+        for on in [&a, &b, &a] {
+            assert!(awaiting.keep(on, JOB, epoch, &found(on)));
+        }
+        assert!(!awaiting.keep(&a, JOB, epoch, &WorkerToJob::OfferSlots(Vec::new())));
+        awaiting.lose(&b);
+        assert_eq!(awaiting.take(JOB), [(a.clone(), epoch, found(&a))]);
+        assert!(awaiting.take(JOB).is_empty());
+        assert!(!awaiting.keep(&a, JOB, epoch, &found(&a)));
+    }
+}
