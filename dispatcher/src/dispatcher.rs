@@ -43,6 +43,7 @@ use tokio_util::task::TaskTracker;
 
 pub use ask::JobSnapshot;
 use jobs::Jobs;
+pub(crate) use run::{adaptive_of, slot_wait};
 pub use snapshots::{AfterSavepoint, SavepointRequest};
 
 use crate::{
@@ -136,6 +137,11 @@ impl std::fmt::Debug for Start {
 }
 
 impl Dispatcher {
+    /// Whether it takes jobs from anybody.
+    pub(crate) fn is_session(&self) -> bool {
+        self.inner.setup.is_session
+    }
+
     /// A Dispatcher that waits for its store.
     pub(crate) fn new(setup: Setup, blobs: BlobStore, programs: Option<SharedPrograms>, control: Control) -> Self {
         let inner = Inner {

@@ -25,6 +25,7 @@ mod logs;
 mod multipart;
 mod parameters;
 pub mod render;
+mod rescale_history;
 mod rescales;
 mod savepoints;
 pub mod shapes;
@@ -65,6 +66,7 @@ fn flink_table() -> Table<Arc<Context>> {
         .merge(checkpoints::routes())
         .merge(savepoints::routes())
         .merge(rescales::routes())
+        .merge(rescale_history::routes())
         .merge(workers::routes())
         .merge(jobmanager::routes())
         .merge(submit::routes())

@@ -43,6 +43,7 @@ mod view;
 pub use checkpointing::RestorePoint;
 pub use event::{Action, Event, Needs, Taken, Wait};
 pub use naming::CAUSE_WAIT;
+pub use rescaling::RESCALES_MAX;
 
 use crate::{
     alignment::Alignment,

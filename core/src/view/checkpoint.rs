@@ -182,6 +182,30 @@ pub struct Percentiles {
     pub p999: f64,
 }
 
+impl Percentiles {
+    /// Of numbers that are sorted; nothing of none.
+    pub fn of(sorted: &[u64]) -> Option<Self> {
+        let at = |percent| percentile(sorted, percent);
+        Some(Self { p50: at(50.0)?, p90: at(90.0)?, p95: at(95.0)?, p99: at(99.0)?, p999: at(99.9)? })
+    }
+}
+
+/// Between the two nearest ranks of n + 1, as Flink's: number 6 of Hyndman and Fan, *Sample quantiles in statistical
+/// packages*, 1996.
+fn percentile(sorted: &[u64], percent: f64) -> Option<f64> {
+    let (first, last) = (*sorted.first()?, *sorted.last()?);
+    let position = percent / 100.0 * (sorted.len() + 1) as f64;
+    if position < 1.0 {
+        return Some(first as f64);
+    }
+    let rank = position.floor();
+    let neighbours = (sorted.get(rank as usize - 1), sorted.get(rank as usize));
+    Some(match neighbours {
+        (Some(&lower), Some(&upper)) => lower as f64 + (position - rank) * (upper - lower) as f64,
+        _ => last as f64,
+    })
+}
+
 /// A figure over all checkpoints that were completed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
@@ -322,5 +346,18 @@ mod tests {
         check(&view, Some("/checkpoint"));
         view.note_discarded();
         check(&view, Some("/savepoint"));
+    }
+
+    #[test]
+    fn percentiles_lie_between_the_nearest_ranks() {
+        #[track_caller]
+        fn check(sorted: &[u64], expected: Option<(f64, f64, f64)>) {
+            assert_eq!(Percentiles::of(sorted).map(|found| (found.p50, found.p90, found.p999)), expected);
+        }
+        check(&[], None);
+        check(&[7], Some((7.0, 7.0, 7.0)));
+        check(&[10, 20], Some((15.0, 20.0, 20.0)));
+        // Ranks 7 and 8 of 14, and 13.5.
+        check(&[35, 36, 37, 38, 40, 41, 43, 44, 45, 50, 63, 80, 117, 329], Some((43.5, 223.0, 329.0)));
     }
 }

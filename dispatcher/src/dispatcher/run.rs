@@ -420,7 +420,7 @@ impl JobListener for Reports {
 }
 
 /// How a job goes after the slots there are.
-fn adaptive_of(graph: &JobGraph, configuration: &Configuration, is_session: bool) -> Adaptive {
+pub(crate) fn adaptive_of(graph: &JobGraph, configuration: &Configuration, is_session: bool) -> Adaptive {
     // Of a session it may be set since the job was accepted.
     let reactive = is_reactive(graph, configuration) && !is_session;
     let default = Adaptive::default();
@@ -438,7 +438,7 @@ fn adaptive_of(graph: &JobGraph, configuration: &Configuration, is_session: bool
 }
 
 /// How long a job waits for slots, in milliseconds.
-fn slot_wait(configuration: &Configuration, cluster: &Configuration, reactive: bool) -> u64 {
+pub(crate) fn slot_wait(configuration: &Configuration, cluster: &Configuration, reactive: bool) -> u64 {
     match configuration.get(&adaptive::SUBMISSION_WAIT) {
         Some(wait) => millis(wait),
         None if reactive => u64::MAX,

@@ -6,6 +6,7 @@ mod job;
 mod numbers;
 mod operation;
 mod rescale;
+mod rescale_history;
 mod vertex;
 mod worker;
 
@@ -14,6 +15,7 @@ pub use failure::{accumulators, exceptions, execution_result};
 pub use job::{job_config, job_details, job_overview, pending};
 pub use operation::{checkpoint_operation, disposal_operation, savepoint_operation};
 pub use rescale::{rescale_operation, rescales, resource_requirements};
+pub use rescale_history::{rescale_config, rescale_details, rescale_history, rescale_overview, rescale_summary};
 pub use vertex::{subtask, subtask_times, vertex, vertex_task_managers, watermarks};
 pub use worker::{assigned_tasks, task_manager, task_manager_details};
 

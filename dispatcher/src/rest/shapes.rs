@@ -8,6 +8,7 @@ mod jar;
 mod job;
 mod operation;
 mod rescale;
+mod rescale_history;
 mod vertex;
 mod worker;
 
@@ -18,5 +19,6 @@ pub use jar::*;
 pub use job::*;
 pub use operation::*;
 pub use rescale::*;
+pub use rescale_history::*;
 pub use vertex::*;
 pub use worker::*;

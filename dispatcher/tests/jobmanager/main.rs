@@ -10,5 +10,6 @@ mod checkpoints;
 mod hostile;
 mod jars;
 mod life;
+mod rescale_history;
 mod shapes;
 mod submission;

@@ -3,7 +3,14 @@
 use serde_json::Value;
 
 /// Objects at these places are maps: their keys are data, their values are alike.
-const MAPS: [&str; 4] = ["accumulator-results", "failureLabels", "user-config", "serialized-user-task-accumulators"];
+const MAPS: [&str; 6] = [
+    "accumulator-results",
+    "failureLabels",
+    "user-config",
+    "serialized-user-task-accumulators",
+    "$.vertices",
+    "$.slots",
+];
 
 pub fn golden(name: &str) -> Value {
     let path = format!("{}/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));

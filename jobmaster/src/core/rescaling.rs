@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// Changes that are remembered.
-const HISTORY_MAX: usize = 16;
+pub const RESCALES_MAX: usize = 16;
 
 /// A change that is under way.
 #[derive(Debug, Clone)]
@@ -156,7 +156,7 @@ impl JobMasterCore {
     }
 
     pub(super) fn begin_rescale(&mut self, request: Option<RequestId>, cause: RescaleCause, target: Target) {
-        if self.rescales.history.len() == HISTORY_MAX {
+        if self.rescales.history.len() == RESCALES_MAX {
             self.rescales.history.pop_front();
         }
         self.rescales.history.push_back(RescaleView {

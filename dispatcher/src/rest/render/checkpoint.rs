@@ -211,7 +211,7 @@ fn extent(extent: &Extent) -> StatsSummary {
     }
 }
 
-fn figure(summary: &FigureSummary) -> StatsSummary {
+pub(super) fn figure(summary: &FigureSummary) -> StatsSummary {
     let percentiles = summary.percentiles;
     StatsSummary {
         p50: NumberOrNaN(percentiles.map(|percentiles| percentiles.p50)),
