@@ -13,7 +13,8 @@
 //! when faults have ceased, every job ends, nothing is left of it, and no worker is left over.
 //!
 //! Everything is drawn from the seed, so a seed is a history: [`Violation`] prints the command that replays it. With
-//! `FLOTT_SIM_TRACE=external-3` a history prints all that happens at that worker.
+//! `FLOTT_SIM_TRACE=external-3` a history prints all that happens at that worker, with the id of a job all that its JobMasters are
+//! told and want.
 //!
 //! # Layout
 //! - [`plan`]: how large, how many jobs, which faults

@@ -13,7 +13,8 @@ const REGRESSIONS_SMALL: &[u64] = &[66, 102, 245, 470, 784, 913, 952];
 ///
 /// - 2496: a job that had more slots than it needs lost those that its tasks ran in when another JobManager led, was not told, and
 ///   failed in the end since no process could be started there
-const REGRESSIONS_DURABLE: &[u64] = &[2496];
+/// - 708, 8764: TaskManagers that were lost counted as tries of the last commit, and a job failed that had done all its work
+const REGRESSIONS_DURABLE: &[u64] = &[708, 2496, 8764];
 /// The same of large ones.
 const REGRESSIONS_THOUSAND: &[u64] = &[];
 

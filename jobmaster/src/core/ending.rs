@@ -177,8 +177,9 @@ impl JobMasterCore {
         }
     }
 
-    /// A process is gone. If the end of the job hangs on it, another has to take over.
-    pub(super) fn ending_lost_process(&mut self, worker: &WorkerKey, failure: &Failure) {
+    /// A process is gone. If the end of the job hangs on it, another has to take over. That its TaskManager is gone was not the
+    /// commit's fault, and counts for none of its tries.
+    pub(super) fn ending_lost_process(&mut self, worker: &WorkerKey, failure: &Failure, worker_gone: bool) {
         self.commit_lost_process(worker);
         match &mut self.phase {
             Phase::New | Phase::Reconciling(_) | Phase::Executing | Phase::Stopping(_) | Phase::Done => {}
@@ -192,7 +193,10 @@ impl JobMasterCore {
                 if !counts {
                     return;
                 }
-                if failure.retry == Retry::Never || !commit.try_failed() {
+                if worker_gone {
+                    commit.state = CommitState::Seeking;
+                    self.history.record(self.now, failure.clone());
+                } else if failure.retry == Retry::Never || !commit.try_failed() {
                     self.stranded |= self.stopped;
                     self.fail_job(failure.clone());
                 } else {

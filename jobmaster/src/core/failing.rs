@@ -95,7 +95,7 @@ impl JobMasterCore {
             hit.extend(waiting.filter(|region| self.states.phase(*region) == RegionPhase::Waiting));
         }
         self.lost(Loss { regions, hit, stopping, worker_gone }, &failure);
-        self.ending_lost_process(worker, &failure);
+        self.ending_lost_process(worker, &failure, worker_gone);
         if !worker_gone {
             self.rescaling_lost_process(worker, &failure);
         }

@@ -85,6 +85,25 @@ fn a_slot_is_asked_for_when_none_is_left() {
 }
 
 #[test]
+fn task_managers_that_are_lost_count_for_none_of_its_tries() {
+    let mut cluster = all_done(RestartStrategy::None);
+    cluster.persist(Ok(()));
+    for _ in 0..30 {
+        for worker in cluster.workers.keys().cloned().collect::<Vec<_>>() {
+            cluster.kill_worker(&worker);
+        }
+        cluster.add_worker(1);
+        // The slot is offered and taken, the process comes up; the commit is on its way.
+        for _ in 0..4 {
+            cluster.deliver();
+        }
+        assert!(cluster.ended.is_empty(), "{:?}", cluster.ended[0].failure);
+    }
+    cluster.settle();
+    check_ended(&mut cluster, JobStatus::Finished);
+}
+
+#[test]
 fn without_a_slot_it_fails_in_time() {
     let mut cluster = all_done(RestartStrategy::None);
     for worker in cluster.workers.keys().cloned().collect::<Vec<_>>() {

@@ -103,7 +103,12 @@ impl World {
     pub(super) fn master(&mut self, id: JobId, event: Event) {
         let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.is_down) else { return };
         let epoch = job.core.spec().epoch;
+        let traced = self.trace.as_ref().is_some_and(|wanted| *wanted == id.to_string());
+        let (now, told) = (self.now - self.began_at, traced.then(|| format!("{event:?}")));
         let actions = job.core.handle(Millis(self.now), event);
+        if let Some(told) = told {
+            eprintln!("{now} {} is told {told}\n  and wants {actions:?}", job.core.status());
+        }
         let mut declaration = job.declared.clone();
         for action in actions {
             match action {

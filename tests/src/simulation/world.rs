@@ -121,8 +121,8 @@ pub struct World {
     pub(super) faults_seen: Vec<String>,
     pub(super) summary: Summary,
     pub(super) asked_ever: u64,
-    /// Prints what happens at this worker.
-    trace: Option<String>,
+    /// Prints what happens at this worker, or to this job.
+    pub(super) trace: Option<String>,
     queue: BTreeMap<(u64, u64), Happening>,
     queued_ever: u64,
     arrived: u32,
