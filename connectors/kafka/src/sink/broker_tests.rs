@@ -163,6 +163,19 @@ fn who_starts_aborts_what_older_attempts_have_left_and_nothing_else() {
     assert!(refused.message.contains("with 1 records of a complete checkpoint"), "{refused}");
 }
 
+/// What an attempt that was killed had sent last may come to the broker only then.
+#[test]
+fn who_starts_takes_names_that_older_attempts_have_begun_nothing_under() {
+    let Some(cluster) = cluster("last-words") else { return };
+    let timeout = Duration::from_secs(60);
+    let id = name("last-words", 0, 0).slot(0).to_string();
+    let (producer, epoch) = block_on(commit::take_over(&cluster, &id, timeout)).unwrap();
+    let next = Stand::begin(&cluster, "last-words", name("last-words", 1, 0), 1, Vec::new());
+    next.commit(&next.prepare(&["x"]).unwrap()).unwrap();
+    // Each who takes it raises the epoch, below which nothing is begun any more.
+    assert_eq!(block_on(commit::take_over(&cluster, &id, timeout)).unwrap(), (producer, epoch + 2));
+}
+
 #[test]
 fn a_commit_that_comes_too_late_says_what_is_lost() {
     let Some(cluster) = cluster("late") else { return };

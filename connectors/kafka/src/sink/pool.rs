@@ -19,6 +19,13 @@ use crate::{
 /// How long the search for what older attempts have left may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Older attempts whose last words may still be on their way to the brokers.
+const LATE_MAX: usize = 16;
+
+const OPEN: &str = "Ongoing";
+/// A name that somebody has asked for, and under which nothing was begun.
+const BEGUN: &str = "Empty";
+
 /// What is prepared and may still wait for the word: the writer's own by place, and what it looks after for those before it.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -48,19 +55,30 @@ impl Pool {
     }
 
     /// Aborts what older attempts have left open: nobody commits it any more, and who reads committed records only would wait
-    /// for it.
+    /// for it. The last word of one that was killed may come after this, and would begin a transaction under a name that it had
+    /// asked for: so these names are taken as well, and the word is refused.
     pub async fn sweep(&mut self, cluster: &Cluster) -> TaskResult {
-        let left = retrying(PATIENCE, async || self.left_open(cluster).await).await?;
-        for id in left {
-            tracing::info!(transaction = %id, "aborting what an earlier attempt has left open");
-            commit::take_over(cluster, &id, self.timeout).await?;
+        let mut left = retrying(PATIENCE, async || self.left(cluster).await).await?;
+        // The latest attempts first.
+        left.sort_by_key(|(name, _)| std::cmp::Reverse((name.writer.epoch, name.writer.attempt)));
+        let mut late: Vec<_> = left.iter().map(|(name, _)| (name.writer.epoch, name.writer.attempt)).collect();
+        late.dedup();
+        late.truncate(LATE_MAX);
+        for (name, is_open) in left {
+            if is_open {
+                tracing::info!(transaction = %name, "aborting what an earlier attempt has left open");
+            } else if !late.contains(&(name.writer.epoch, name.writer.attempt)) {
+                continue;
+            }
+            commit::take_over(cluster, &name.to_string(), self.timeout).await?;
         }
         Ok(())
     }
 
-    async fn left_open(&self, cluster: &Cluster) -> KafkaResult<Vec<String>> {
+    /// Names of older attempts under which something is open, or may be in a moment.
+    async fn left(&self, cluster: &Cluster) -> KafkaResult<Vec<(TransactionName, bool)>> {
         let request = ListTransactionsRequest::default()
-            .with_state_filters(vec![StrBytes::from_static_str("Ongoing")])
+            .with_state_filters([OPEN, BEGUN].map(StrBytes::from_static_str).to_vec())
             .with_duration_filter(-1);
         let mut left = Vec::new();
         for broker in cluster.brokers().await? {
@@ -68,16 +86,18 @@ impl Pool {
             if answer.error_code != 0 {
                 return Err(KafkaError::of_code("to list transactions", answer.error_code));
             }
-            let ids = answer.transaction_states.iter().map(|state| state.transactional_id.to_string());
-            left.extend(ids.filter(|id| self.is_left(id)));
+            left.extend(answer.transaction_states.iter().filter_map(|state| {
+                let name = self.left_name(&state.transactional_id)?;
+                Some((name, state.transaction_state.as_str() == OPEN))
+            }));
         }
         Ok(left)
     }
 
-    fn is_left(&self, id: &str) -> bool {
-        TransactionName::parse(&self.name.stem, id)
-            .is_some_and(|name| self.name.succeeds(&name.writer, self.parallelism))
-            && self.decided.iter().all(|decided| decided.id != id)
+    fn left_name(&self, id: &str) -> Option<TransactionName> {
+        let name = TransactionName::parse(&self.name.stem, id)?;
+        let is_left = self.name.succeeds(&name.writer, self.parallelism);
+        (is_left && self.decided.iter().all(|decided| decided.id != id)).then_some(name)
     }
 
     /// Begins a transaction under a name that is free.
