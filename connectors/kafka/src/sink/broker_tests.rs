@@ -163,6 +163,22 @@ fn who_starts_aborts_what_older_attempts_have_left_and_nothing_else() {
     assert!(refused.message.contains("with 1 records of a complete checkpoint"), "{refused}");
 }
 
+/// Its first transaction was committed behind the snapshot, and the name used again.
+#[test]
+fn who_starts_aborts_what_was_begun_anew_under_a_name_that_the_snapshot_knows() {
+    let Some(cluster) = cluster("again") else { return };
+    let killed = Stand::begin(&cluster, "again", name("again", 0, 0), 1, Vec::new());
+    let decided = killed.prepare(&["a"]).unwrap();
+    killed.commit(&decided).unwrap();
+    let left = killed.leave_open(&["b"]);
+    assert_eq!(left.id, decided.id);
+    let next = Stand::begin(&cluster, "again", name("again", 1, 0), 1, vec![decided.clone()]);
+    next.commit(&next.prepare(&["c"]).unwrap()).unwrap();
+    assert_eq!(until_ended(&next, &left), Fate::Aborted);
+    // Who commits it once more, as whoever starts from the snapshot does, finds that it is.
+    next.commit(&decided).unwrap();
+}
+
 /// What an attempt that was killed had sent last may come to the broker only then.
 #[test]
 fn who_starts_takes_names_that_older_attempts_have_begun_nothing_under() {

@@ -6,6 +6,7 @@ use flott::{Failure, TaskResult};
 use kafka_protocol::{
     messages::{
         DescribeTransactionsRequest, EndTxnRequest, FetchRequest, ProducerId, TransactionalId,
+        describe_transactions_response::TransactionState,
         fetch_request::{FetchPartition, FetchTopic},
     },
     protocol::StrBytes,
@@ -144,6 +145,27 @@ pub(super) async fn fate(cluster: &Cluster, transaction: &Prepared) -> KafkaResu
     Ok(if ours { Fate::Aborted } else { Fate::Committed })
 }
 
+/// What the coordinator knows under a name, if anything.
+pub(super) async fn state_of(cluster: &Cluster, id: &str) -> KafkaResult<Option<TransactionState>> {
+    let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![transactional_id(id)]);
+    let route = Route::Coordinator(Coordinated::Transaction, id);
+    let unknown = kafka_protocol::ResponseError::TransactionalIdNotFound.code();
+    let answer = cluster.ask(route, &request, PATIENCE, |answer| {
+        let code = answer.transaction_states.first().map_or(0, |state| state.error_code);
+        if code == 0 || code == unknown {
+            return Ok(());
+        }
+        Err(KafkaError::of_code(format!("to look at transaction {id:?}"), code))
+    });
+    let state = answer.await?.transaction_states.into_iter().next();
+    Ok(state.filter(|state| state.error_code == 0))
+}
+
+/// Whether it is this transaction that the coordinator tells of, and no earlier or later one under its name.
+pub(super) fn is_of(state: &TransactionState, transaction: &Prepared) -> bool {
+    (state.producer_id.0, state.producer_epoch) == (transaction.producer_id, transaction.epoch)
+}
+
 /// Which of `transactions` still wait for the word.
 ///
 /// # Errors
@@ -151,24 +173,9 @@ pub(super) async fn fate(cluster: &Cluster, transaction: &Prepared) -> KafkaResu
 pub(super) async fn still_open(cluster: &Cluster, transactions: Vec<Prepared>) -> KafkaResult<Vec<Prepared>> {
     let mut open = Vec::new();
     for transaction in transactions {
-        let request =
-            DescribeTransactionsRequest::default().with_transactional_ids(vec![transactional_id(&transaction.id)]);
-        let route = Route::Coordinator(Coordinated::Transaction, &transaction.id);
-        let unknown = kafka_protocol::ResponseError::TransactionalIdNotFound.code();
-        let answer = cluster.ask(route, &request, PATIENCE, |answer| {
-            let code = answer.transaction_states.first().map_or(0, |state| state.error_code);
-            if code == 0 || code == unknown {
-                return Ok(());
-            }
-            Err(KafkaError::of_code(format!("to look at transaction {:?}", transaction.id), code))
-        });
-        let state = answer.await?.transaction_states.into_iter().next();
-        let state = state.filter(|state| state.error_code == 0);
-        let is_it = |state: &kafka_protocol::messages::describe_transactions_response::TransactionState| {
-            (state.producer_id.0, state.producer_epoch) == (transaction.producer_id, transaction.epoch)
-        };
+        let state = state_of(cluster, &transaction.id).await?;
         match state {
-            Some(state) if is_it(&state) => match state.transaction_state.as_str() {
+            Some(state) if is_of(&state, &transaction) => match state.transaction_state.as_str() {
                 "CompleteCommit" | "PrepareCommit" => {}
                 "Ongoing" => open.push(transaction),
                 other => return Err(lost(&transaction, other)),

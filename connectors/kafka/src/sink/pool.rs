@@ -65,12 +65,15 @@ impl Pool {
         late.dedup();
         late.truncate(LATE_MAX);
         for (name, is_open) in left {
-            if is_open {
-                tracing::info!(transaction = %name, "aborting what an earlier attempt has left open");
-            } else if !late.contains(&(name.writer.epoch, name.writer.attempt)) {
+            let is_late = late.contains(&(name.writer.epoch, name.writer.attempt));
+            let id = name.to_string();
+            if !(is_open || is_late) || self.is_decided(cluster, &id).await? {
                 continue;
             }
-            commit::take_over(cluster, &name.to_string(), self.timeout).await?;
+            if is_open {
+                tracing::info!(transaction = id, "aborting what an earlier attempt has left open");
+            }
+            commit::take_over(cluster, &id, self.timeout).await?;
         }
         Ok(())
     }
@@ -87,17 +90,23 @@ impl Pool {
                 return Err(KafkaError::of_code("to list transactions", answer.error_code));
             }
             left.extend(answer.transaction_states.iter().filter_map(|state| {
-                let name = self.left_name(&state.transactional_id)?;
-                Some((name, state.transaction_state.as_str() == OPEN))
+                let name = TransactionName::parse(&self.name.stem, &state.transactional_id)?;
+                let is_older = self.name.succeeds(&name.writer, self.parallelism);
+                is_older.then(|| (name, state.transaction_state.as_str() == OPEN))
             }));
         }
         Ok(left)
     }
 
-    fn left_name(&self, id: &str) -> Option<TransactionName> {
-        let name = TransactionName::parse(&self.name.stem, id)?;
-        let is_left = self.name.succeeds(&name.writer, self.parallelism);
-        (is_left && self.decided.iter().all(|decided| decided.id != id)).then_some(name)
+    /// Whether what is under this name now is to be committed. The snapshot may know the name for an earlier transaction: it was
+    /// committed, and the name used again.
+    async fn is_decided(&self, cluster: &Cluster, id: &str) -> KafkaResult<bool> {
+        if self.decided.iter().all(|decided| decided.id != id) {
+            return Ok(false);
+        }
+        let state = commit::state_of(cluster, id).await?;
+        // What nobody knows any more has ended.
+        Ok(state.is_none_or(|state| self.decided.iter().any(|decided| commit::is_of(&state, decided))))
     }
 
     /// Begins a transaction under a name that is free.
