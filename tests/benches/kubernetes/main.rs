@@ -116,8 +116,11 @@ fn change(world: &World, end: &dyn Fn(&World, &str, &str)) -> f64 {
         let ready = world.kubectl(&["get", "deployment", "demo", "-o", "jsonpath={.status.readyReplicas}"]);
         if ready == "2" { Ok(()) } else { Err(ready) }
     });
-    // They know each other by now.
-    world.rest().get("/overview");
+    eventually("an answer of the leader", PATIENCE, || {
+        let answer = world.rest().try_get("/overview");
+        if answer.status == 200 { Ok(()) } else { Err(answer.body) }
+    });
+    // Those that stand by have seen it.
     std::thread::sleep(Duration::from_secs(3));
     let (holder, pod) = leader(world);
     let began = SystemTime::now();
