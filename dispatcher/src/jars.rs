@@ -1,4 +1,8 @@
 //! Uploaded programs, which Flink calls jars: files in a directory, `<id>_<name>`, until somebody deletes them.
+//!
+//! Where several JobManagers share a directory, they are in that one, and whoever plans or runs one makes a copy of it here.
+
+mod shared;
 
 use std::{
     fs, io,
@@ -7,6 +11,9 @@ use std::{
 };
 
 use flott_core::id::ProcessId;
+use flott_snapshot::Directory;
+use shared::{Listed, SharedJars};
+use tokio::runtime::Handle;
 
 /// Uploaded programs that are kept at a time.
 const JARS_MAX: usize = 1000;
@@ -35,6 +42,14 @@ pub enum JarError {
         /// Why it failed.
         cause: io::Error,
     },
+    /// The directory failed that JobManagers share.
+    #[error("cannot {action} uploaded programs that JobManagers share: {cause}")]
+    Shared {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        cause: flott_snapshot::Error,
+    },
 }
 
 /// An uploaded program.
@@ -50,16 +65,23 @@ pub struct Jar {
     pub path: PathBuf,
 }
 
-/// The uploaded programs of one directory. Methods block on the disk.
+/// The uploaded programs of one directory. Methods block on the disk, and on the shared directory.
 #[derive(Debug, Clone)]
 pub struct JarStore {
     directory: PathBuf,
+    shared: Option<SharedJars>,
 }
 
 impl JarStore {
     /// Programs in `directory`, which is made when the first one comes.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        Self { directory: directory.into(), shared: None }
+    }
+
+    /// Programs in the directory that JobManagers `share`, with copies in `directory`, where nothing else is. Methods are called on
+    /// threads that may block, of `runtime` or outside of it.
+    pub(crate) fn shared(directory: impl Into<PathBuf>, share: Directory, runtime: Handle) -> Self {
+        Self { directory: directory.into(), shared: Some(SharedJars { directory: share, runtime }) }
     }
 
     fn io_error(&self, action: &'static str) -> impl Fn(io::Error) -> JarError {
@@ -69,72 +91,54 @@ impl JarStore {
     /// Keeps a copy of `content` under `name`.
     ///
     /// # Errors
-    /// [`JarError::Full`], [`JarError::Io`].
+    /// [`JarError::Full`], [`JarError::Io`], [`JarError::Shared`].
     pub fn add(&self, content: &Path, name: &str) -> Result<Jar, JarError> {
         if self.list()?.len() >= JARS_MAX {
             return Err(JarError::Full);
         }
-        fs::create_dir_all(&self.directory).map_err(self.io_error("write"))?;
         let id = format!("{}_{name}", ProcessId::random());
-        let path = self.directory.join(&id);
-        // Under a hidden name first, so that no half program is ever listed.
-        let partial = self.directory.join(format!(".{id}"));
-        let copied = fs::copy(content, &partial).and_then(|_| {
-            fs::set_permissions(&partial, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
-            fs::rename(&partial, &path)
-        });
-        if let Err(cause) = copied {
-            // What cannot be removed is hidden and harmless.
-            let _ = fs::remove_file(&partial);
-            return Err(self.io_error("write")(cause));
+        if let Some(shared) = &self.shared {
+            let content = fs::read(content).map_err(self.io_error("read"))?;
+            shared.create(&id, content.into())?;
+        } else {
+            self.write(&id, |partial| fs::copy(content, partial).map(drop))?;
         }
-        self.find(&id)
+        self.get(&id)
     }
 
     /// All programs, newest first.
     ///
     /// # Errors
-    /// [`JarError::Io`].
+    /// [`JarError::Io`], [`JarError::Shared`].
     pub fn list(&self) -> Result<Vec<Jar>, JarError> {
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(cause) => return Err(self.io_error("list")(cause)),
-        };
-        let mut jars = Vec::new();
-        for entry in entries {
-            let id = entry.map_err(self.io_error("list"))?.file_name().to_string_lossy().into_owned();
+        let mut jars = match &self.shared {
+            Some(shared) => {
+                let listed = shared.list()?;
+                self.remove_copies_but(&listed)?;
+                listed.iter().filter_map(|listed| self.jar(&listed.id, listed.uploaded_at)).collect()
+            }
             // One that was deleted meanwhile is not an error.
-            jars.extend(self.find(&id).ok());
-        }
+            None => self.files()?.iter().filter_map(|id| self.local(id).ok()).collect::<Vec<_>>(),
+        };
         jars.sort_by(|a, b| (b.uploaded_at, &b.id).cmp(&(a.uploaded_at, &a.id)));
         Ok(jars)
     }
 
-    /// A program by id.
+    /// A program by id, which is then where it says.
     ///
     /// # Errors
-    /// [`JarError::Missing`], also for ids that are no plain file names; [`JarError::Io`].
+    /// [`JarError::Missing`], also for ids that are no plain file names; [`JarError::Io`], [`JarError::Shared`].
     pub fn find(&self, id: &str) -> Result<Jar, JarError> {
-        let missing = || JarError::Missing { name: id.chars().take(300).collect(), directory: self.directory.clone() };
-        let mut components = Path::new(id).components();
-        let plain =
-            matches!((components.next(), components.next()), (Some(Component::Normal(only)), None) if only == id);
-        let (_, name) = id.split_once('_').filter(|_| plain && !id.starts_with('.')).ok_or_else(missing)?;
-        let path = self.directory.join(id);
-        let metadata = match fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_file() => metadata,
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.io_error("read")(error)),
-            _ => return Err(missing()),
-        };
-        let modified = metadata.modified().map_err(self.io_error("read"))?;
-        let uploaded_at = modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        Ok(Jar {
-            id: id.to_owned(),
-            name: name.to_owned(),
-            uploaded_at: u64::try_from(uploaded_at).unwrap_or(u64::MAX),
-            path,
-        })
+        let Some(shared) = &self.shared else { return self.local(id) };
+        let listed = self.listed(shared, id)?;
+        let jar = self.jar(id, listed.uploaded_at).ok_or_else(|| self.missing(id))?;
+        // Copies appear whole.
+        let is_here = fs::metadata(&jar.path).is_ok_and(|copy| copy.len() == listed.bytes);
+        if !is_here {
+            let content = shared.read(id)?.ok_or_else(|| self.missing(id))?;
+            self.write(id, |partial| fs::write(partial, &content))?;
+        }
+        Ok(jar)
     }
 
     /// Deletes a program. Jobs that were run from it are not concerned.
@@ -142,8 +146,101 @@ impl JarStore {
     /// # Errors
     /// As [`JarStore::find`].
     pub fn delete(&self, id: &str) -> Result<(), JarError> {
-        fs::remove_file(self.find(id)?.path).map_err(self.io_error("delete"))
+        let Some(shared) = &self.shared else {
+            return fs::remove_file(self.local(id)?.path).map_err(self.io_error("delete"));
+        };
+        self.listed(shared, id)?;
+        shared.delete(id)?;
+        self.remove_copies_but(&shared.list()?)
     }
+
+    fn get(&self, id: &str) -> Result<Jar, JarError> {
+        match &self.shared {
+            Some(shared) => {
+                let listed = self.listed(shared, id)?;
+                self.jar(id, listed.uploaded_at).ok_or_else(|| self.missing(id))
+            }
+            None => self.local(id),
+        }
+    }
+
+    fn listed(&self, shared: &SharedJars, id: &str) -> Result<Listed, JarError> {
+        shared.list()?.into_iter().find(|listed| listed.id == id).ok_or_else(|| self.missing(id))
+    }
+
+    /// One of this directory.
+    fn local(&self, id: &str) -> Result<Jar, JarError> {
+        let jar = self.jar(id, 0).ok_or_else(|| self.missing(id))?;
+        let metadata = match fs::symlink_metadata(&jar.path) {
+            Ok(metadata) if metadata.is_file() => metadata,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.io_error("read")(error)),
+            _ => return Err(self.missing(id)),
+        };
+        let modified = metadata.modified().map_err(self.io_error("read"))?;
+        let uploaded_at = modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        Ok(Jar { uploaded_at: u64::try_from(uploaded_at).unwrap_or(u64::MAX), ..jar })
+    }
+
+    /// None for an id that cannot be one.
+    fn jar(&self, id: &str, uploaded_at: u64) -> Option<Jar> {
+        let (_, name) = id.split_once('_').filter(|_| is_id(id))?;
+        Some(Jar { id: id.to_owned(), name: name.to_owned(), uploaded_at, path: self.directory.join(id) })
+    }
+
+    fn missing(&self, id: &str) -> JarError {
+        let directory = self.shared.as_ref().map(|shared| PathBuf::from(shared.directory.location()));
+        JarError::Missing {
+            name: id.chars().take(300).collect(),
+            directory: directory.unwrap_or_else(|| self.directory.clone()),
+        }
+    }
+
+    /// Makes a file of the directory: under a hidden name first, so that no half program is ever found.
+    fn write(&self, id: &str, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), JarError> {
+        fs::create_dir_all(&self.directory).map_err(self.io_error("write"))?;
+        // Of two that make the same one each has its own.
+        let partial = self.directory.join(format!(".{}_{id}", ProcessId::random()));
+        let written = fill(&partial).and_then(|()| {
+            fs::set_permissions(&partial, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+            fs::rename(&partial, self.directory.join(id))
+        });
+        written.map_err(|cause| {
+            // What cannot be removed is hidden and harmless.
+            let _ = fs::remove_file(&partial);
+            self.io_error("write")(cause)
+        })
+    }
+
+    /// Names of files.
+    fn files(&self) -> Result<Vec<String>, JarError> {
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(cause) => return Err(self.io_error("list")(cause)),
+        };
+        entries
+            .map(|entry| Ok(entry.map_err(self.io_error("list"))?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    /// Removes copies of programs that were deleted, by this JobManager or another.
+    fn remove_copies_but(&self, listed: &[Listed]) -> Result<(), JarError> {
+        let is_wanted = |id: &str| listed.iter().any(|listed| listed.id == id);
+        for id in self.files()?.iter().filter(|id| is_id(id) && !is_wanted(id)) {
+            match fs::remove_file(self.directory.join(id)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.io_error("delete")(error)),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether it is `<id>_<name>`, and a plain name of a file.
+fn is_id(id: &str) -> bool {
+    let mut components = Path::new(id).components();
+    let plain = matches!((components.next(), components.next()), (Some(Component::Normal(only)), None) if only == id);
+    plain && !id.starts_with('.') && id.contains('_')
 }
 
 #[cfg(test)]
@@ -163,6 +260,40 @@ mod tests {
         assert_eq!(fs::read(&jar.path).unwrap(), b"program");
         store.delete(&jar.id).unwrap();
         assert!(matches!(store.delete(&jar.id), Err(JarError::Missing { .. })));
+    }
+
+    #[test]
+    fn what_is_shared_is_found_by_others_until_one_of_them_deletes_it() {
+        // Of a current thread, nobody would look after its clock.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let location = directory.path().join("share").to_string_lossy().into_owned();
+        let store = |name: &str| {
+            let share = Directory::open(&location, &flott_snapshot::S3Options::default()).unwrap();
+            JarStore::shared(directory.path().join(name), share, runtime.handle().clone())
+        };
+        let (first, second) = (store("first"), store("second"));
+        assert_eq!(first.list().unwrap(), []);
+        let content = directory.path().join("content");
+        fs::write(&content, "program").unwrap();
+        let uploaded = first.add(&content, "wörd count").unwrap();
+        assert!(uploaded.uploaded_at > 0);
+
+        let listed = second.list().unwrap();
+        assert_eq!((listed.len(), listed[0].name.as_str(), &listed[0].id), (1, "wörd count", &uploaded.id));
+        let found = second.find(&uploaded.id).unwrap();
+        assert_eq!(fs::read(&found.path).unwrap(), b"program");
+        assert_eq!(second.find(&uploaded.id).unwrap(), found);
+        // What is damaged here is fetched again.
+        fs::write(&found.path, "pro").unwrap();
+        assert_eq!(fs::read(second.find(&uploaded.id).unwrap().path).unwrap(), b"program");
+
+        first.delete(&uploaded.id).unwrap();
+        assert!(matches!(second.find(&uploaded.id), Err(JarError::Missing { .. })));
+        assert_eq!(second.list().unwrap(), []);
+        assert!(!found.path.exists());
+        assert!(matches!(second.delete(&uploaded.id), Err(JarError::Missing { .. })));
+        assert!(matches!(second.find("../share"), Err(JarError::Missing { .. })));
     }
 
     #[test]

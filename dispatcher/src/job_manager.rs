@@ -185,7 +185,7 @@ impl JobManager {
             control: control.clone(),
             access,
             configuration: configuration.clone(),
-            jars: JarStore::new(options.jars_directory()),
+            jars: jars(&options),
             planner: planner(&options),
             log_directory: options.log_directory.clone(),
             web_address: format!("http://{advertised}"),
@@ -258,6 +258,16 @@ impl JobManagerHandle {
     /// Why the JobManager could not go on.
     pub async fn wait(self) -> Result<Outcome, StartError> {
         self.running.await.unwrap_or_else(|error| Err(StartError::Crashed(error.to_string())))
+    }
+}
+
+/// Uploaded programs, in a directory of their own if one is set, else where all JobManagers find them.
+fn jars(options: &Options) -> JarStore {
+    let own = options.state_directory.join("jars");
+    match (options.configuration.get(&keys::UPLOAD_DIR), &options.high_availability) {
+        (Some(set), _) => JarStore::new(set),
+        (None, None) => JarStore::new(own),
+        (None, Some(ha)) => JarStore::shared(own, ha.directory.child("jars"), tokio::runtime::Handle::current()),
     }
 }
 

@@ -11,7 +11,7 @@ use flott_core::{
         Configuration,
         keys::{
             cluster::{self, ClusterBackend},
-            jobmanager, rest, slots, taskmanager,
+            jobmanager, slots, taskmanager,
         },
     },
     id::{JobId, LeaderEpoch},
@@ -172,9 +172,5 @@ impl Options {
                 u32::try_from(cores).unwrap_or(1).saturating_mul(1000)
             }
         }
-    }
-
-    pub(crate) fn jars_directory(&self) -> PathBuf {
-        self.configuration.get(&rest::UPLOAD_DIR).unwrap_or_else(|| self.state_directory.join("jars"))
     }
 }

@@ -191,6 +191,16 @@ impl Rest {
         assert_eq!(state, "FINISHED", "{}", self.why(job, &state));
     }
 
+    /// The numbers of the attempts of all subtasks of a job: none is above 0 while no task was started again.
+    pub fn attempts(&self, job: &str) -> Vec<u64> {
+        let vertices = self.get(&format!("/v1/jobs/{job}"))["vertices"].as_array().cloned().unwrap_or_default();
+        let of_vertex = |vertex: &Value| {
+            let id = vertex["id"].as_str().unwrap_or_default().to_owned();
+            self.get(&format!("/v1/jobs/{job}/vertices/{id}"))["subtasks"].as_array().cloned().unwrap_or_default()
+        };
+        vertices.iter().flat_map(of_vertex).filter_map(|subtask| subtask["attempt"].as_u64()).collect()
+    }
+
     /// The failures of a job, newest first.
     pub fn exceptions(&self, job: &str) -> Vec<Value> {
         let found = self.get(&format!("/v1/jobs/{job}/exceptions"));

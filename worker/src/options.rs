@@ -30,7 +30,7 @@ pub struct Options {
     pub data_bind: SocketAddr,
     /// What each slot offers; one entry per slot.
     pub slots: Vec<ResourceProfile>,
-    /// `taskmanager.memory.process.size` in bytes: what its job processes may take together.
+    /// `taskmanager.memory.process.size` in bytes: what it and its job processes may take together.
     pub memory: u64,
     /// Blobs and the directories of job processes. Of this TaskManager alone; made if it is not there.
     pub work_dir: PathBuf,

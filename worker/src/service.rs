@@ -29,7 +29,7 @@ use crate::{
     Error, ExitReason, Options,
     blobs::{BlobCache, Source},
     logs,
-    memory::{self, Resident},
+    memory::{self, Resident, Room},
     process::{JobProcess, Launcher, directory},
     state::{Action, Event, Settings, State},
     usage,
@@ -446,8 +446,8 @@ impl Service {
                 Some(Resident { process: *id, bytes, slots: self.state.slots_of(process.job()) })
             })
             .collect();
-        if let Some((process, failure)) = memory::overweight(&residents, self.options.slots.len(), self.options.memory)
-        {
+        let room = Room::found(self.options.memory, self.options.slots.len());
+        if let Some((process, failure)) = memory::overweight(&residents, room) {
             tracing::warn!(%process, %failure, "job process is killed");
             self.condemned = Some(process);
             self.handle(Event::Condemned { process, failure });

@@ -260,7 +260,8 @@ async fn backend(config: &Configuration, dir: &ClusterDir) -> anyhow::Result<Bac
             // Mistakes are told before anything is started; the address, which is known later, is none of them.
             let mut settings = flott_kubernetes::Settings::read(config, Place { address: String::new(), pod })?;
             tracing::info!(server = connection.server, namespace = connection.namespace, cluster = %settings.cluster, "TaskManagers are pods");
-            if !config.is_set(&keys::checkpointing::DIR) {
+            let is_alone = config.get(&keys::high_availability::TYPE) == HighAvailabilityType::None;
+            if is_alone && !config.is_set(&keys::checkpointing::DIR) {
                 tracing::warn!(
                     "checkpoints go to the state directory, which TaskManager pods do not share: set {} to an object store, or to a \
                      volume that all pods mount, or no job survives the loss of a pod",

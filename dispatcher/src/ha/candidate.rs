@@ -69,6 +69,13 @@ struct Seen<V> {
     since: Instant,
 }
 
+impl<V> Seen<V> {
+    /// When it has run out, unless it is renewed.
+    fn end(&self, timing: Timing) -> Instant {
+        self.since + self.lease.duration.max(timing.lease)
+    }
+}
+
 impl<V: PartialEq + Clone> Candidate<V> {
     /// A candidate of this name, which no other one has or had, at this address.
     pub fn new(name: String, address: String, timing: Timing) -> Self {
@@ -85,10 +92,11 @@ impl<V: PartialEq + Clone> Candidate<V> {
         self.renewed.is_some()
     }
 
-    /// The address of another that leads.
+    /// The address of another that leads. At this one's own address, only an earlier life of it can have led.
     pub fn leader(&self) -> Option<&str> {
         let lease = &self.seen.as_ref()?.lease;
-        (!lease.holder.is_empty() && lease.holder != self.name).then_some(lease.address.as_str())
+        let is_another = !lease.holder.is_empty() && lease.holder != self.name && lease.address != self.address;
+        is_another.then_some(lease.address.as_str())
     }
 
     /// Takes in what was read.
@@ -107,10 +115,9 @@ impl<V: PartialEq + Clone> Candidate<V> {
         };
         let mine = lease.holder == self.name;
         let (free, transitions) = (lease.holder.is_empty(), lease.transitions);
-        let run_out = now.saturating_duration_since(since) >= lease.duration.max(self.timing.lease)
-            || self.gone.as_ref() == Some(&lease.holder);
         let holder = lease.holder.clone();
-        self.seen = Some(Seen { lease, version, since });
+        let seen = self.seen.insert(Seen { lease, version, since });
+        let run_out = now >= seen.end(self.timing) || self.gone.as_ref() == Some(&holder);
         if mine {
             // Also what a write has come to whose answer was lost.
             return self.wanted(now, transitions);
@@ -119,6 +126,12 @@ impl<V: PartialEq + Clone> Candidate<V> {
             return Step::Lost(format!("{} holds the lease", if free { "nobody" } else { &holder }));
         }
         if free || run_out { self.wanted(now, transitions + 1) } else { Step::Wait }
+    }
+
+    /// When the lease of another runs out, if nothing is seen of it until then.
+    pub fn runs_out(&self) -> Option<Instant> {
+        self.leader()?;
+        self.seen.as_ref().map(|seen| seen.end(self.timing))
     }
 
     /// The process is gone of the one that leads: its lease need not run out. To be wrong about it costs a change of leaders.

@@ -130,6 +130,7 @@ async fn stand(
             told.send_replace(end);
             return;
         }
+        let looked = Instant::now();
         let leader = candidate.leader().map(str::to_owned).filter(|_| !candidate.leads());
         let gone = match &leader {
             Some(leader) => neighbour.is_gone(leader, timing.retry).await,
@@ -140,7 +141,7 @@ async fn stand(
         if gone {
             tracing::info!("the process of the leader is gone");
             candidate.leader_is_gone();
-        } else if timeout(timing.retry, resigned.wait_for(Option::is_some)).await.is_ok() {
+        } else if timeout(pause(&candidate, looked, timing), resigned.wait_for(Option::is_some)).await.is_ok() {
             break;
         }
     }
@@ -151,6 +152,13 @@ async fn stand(
         Ok(Err(error)) => tracing::warn!(%error, "the lease is not given back, and runs out"),
         Err(_) => tracing::warn!("the lease is not given back in time, and runs out"),
     }
+}
+
+/// How long until the next look: shorter if the lease of the one that leads runs out before.
+fn pause(candidate: &Candidate<String>, looked: Instant, timing: Timing) -> Duration {
+    let (now, next) = (Instant::now(), looked + timing.retry);
+    let end = candidate.runs_out().filter(|end| *end > now);
+    end.map_or(next, |end| end.min(next)).saturating_duration_since(now)
 }
 
 /// The one that leads, as this one sees it over the network.

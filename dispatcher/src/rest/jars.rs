@@ -63,7 +63,7 @@ impl From<JarError> for RestError {
     fn from(error: JarError) -> Self {
         match error {
             JarError::Missing { .. } | JarError::Full => Self::bad_request(error),
-            JarError::Io { .. } => Self::internal(error),
+            JarError::Io { .. } | JarError::Shared { .. } => Self::internal(error),
         }
     }
 }

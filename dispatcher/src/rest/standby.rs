@@ -24,18 +24,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long to connect may take, and how long it is waited before a leader that could not be reached is tried again.
 const CONNECT: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(100);
-/// A request that was passed on once is not passed on again: who thinks that another leads may be wrong for a moment, but not in circles.
+/// How often a request was passed on, and how often it may be: who thinks that another leads may be wrong for a moment, but not in
+/// circles for long.
 const PASSED_ON: HeaderName = HeaderName::from_static("flott-passed-on");
+const PASSES_MAX: u16 = 3;
 
 /// Passes a request on, if another one leads.
 pub(super) async fn pass_on(State(context): Rest, request: Request, next: Next) -> Response {
-    let passed_on = request.headers().contains_key(PASSED_ON);
+    let passes = passes(&request);
     let deadline = Instant::now() + PATIENCE;
     loop {
         let Some(leader) = context.dispatcher.stands_by() else { return next.run(request).await };
         let why = match leader {
             None => "no JobManager leads at the moment".to_owned(),
-            Some(leader) if passed_on => format!("this JobManager stands by, and {leader} leads"),
+            Some(leader) if passes >= PASSES_MAX => format!("this JobManager stands by, and {leader} leads"),
             Some(leader) => match timeout_at(Instant::now() + CONNECT, connect(&leader)).await {
                 Ok(Ok(connection)) => return passed(connection, &leader, request).await,
                 Ok(Err(error)) => format!("the JobManager that leads, at {leader}, cannot be reached: {error}"),
@@ -50,6 +52,11 @@ pub(super) async fn pass_on(State(context): Rest, request: Request, next: Next) 
             () = tokio::time::sleep(AGAIN) => {}
         }
     }
+}
+
+fn passes(request: &Request) -> u16 {
+    let passes = request.headers().get(PASSED_ON).and_then(|passes| passes.to_str().ok()?.parse().ok());
+    passes.unwrap_or(0)
 }
 
 async fn connect(leader: &str) -> std::io::Result<SendRequest<Body>> {
@@ -72,7 +79,8 @@ async fn passed(mut connection: SendRequest<Body>, leader: &str, mut request: Re
     };
     let Ok(host) = HeaderValue::from_str(leader) else { return failed(&"its address is no host") };
     request.headers_mut().insert(header::HOST, host);
-    request.headers_mut().insert(PASSED_ON, HeaderValue::from_static("1"));
+    let passes = passes(&request).saturating_add(1);
+    request.headers_mut().insert(PASSED_ON, HeaderValue::from(passes));
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
     match path.parse() {
         Ok(uri) => *request.uri_mut() = uri,

@@ -112,11 +112,42 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
 {{- $selector := dict "matchLabels" (include "flott.selector" . | fromYaml) -}}
+{{- $given := (index $root.Values $component).topologySpreadConstraints -}}
+{{- /* JobManagers that stand by do so for the loss of a node. */ -}}
+{{- if and (not $given) (eq $component "jobmanager") (gt (int $root.Values.jobmanager.replicas) 1) -}}
+{{- $given = list (dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway") -}}
+{{- end -}}
 {{- $all := list -}}
-{{- range (index $root.Values $component).topologySpreadConstraints -}}
+{{- range $given -}}
 {{- $all = append $all (hasKey . "labelSelector" | ternary . (merge (dict "labelSelector" $selector) .)) -}}
 {{- end -}}
+{{- if $all -}}
 {{- toYaml $all -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+What the pods of a component put up with, a lost node for as long as is set, or a short while where another JobManager may
+take its place at any time. Takes (list context component).
+*/}}
+{{- define "flott.tolerations" -}}
+{{- $root := index . 0 -}}
+{{- $section := index $root.Values (index . 1) -}}
+{{- $all := $section.tolerations | default list -}}
+{{- if eq (index . 1) "jobmanager" -}}
+{{- $seconds := $section.nodeLossSeconds -}}
+{{- if and (kindIs "invalid" $seconds) $root.Values.highAvailability.enabled -}}
+{{- $seconds = 30 -}}
+{{- end -}}
+{{- if not (kindIs "invalid" $seconds) -}}
+{{- range list "not-ready" "unreachable" -}}
+{{- $all = append $all (dict "key" (printf "node.kubernetes.io/%s" .) "operator" "Exists" "effect" "NoExecute" "tolerationSeconds" (int $seconds)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if $all -}}
+{{- toYaml $all -}}
+{{- end -}}
 {{- end -}}
 
 {{/* A path in the container, of `local:///path` or `/path`. Takes (list key value). */}}

@@ -59,17 +59,17 @@ runtimeClassName: {{ . }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with $section.tolerations }}
+{{- with include "flott.tolerations" . | trim }}
 tolerations:
-  {{- toYaml . | nindent 2 }}
+  {{- . | nindent 2 }}
 {{- end }}
 {{- with $section.affinity }}
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- if $section.topologySpreadConstraints }}
+{{- with include "flott.spread" . | trim }}
 topologySpreadConstraints:
-  {{- include "flott.spread" . | nindent 2 }}
+  {{- . | nindent 2 }}
 {{- end }}
 {{- with $section.initContainers }}
 initContainers:

@@ -101,6 +101,8 @@ impl JobMasterCore {
             }
         }
         if !accepted.is_empty() {
+            let job = self.spec.graph.job_id;
+            tracing::debug!(%job, worker = %worker.worker, slots = accepted.len(), "slots are offered");
             self.reaction.slots_came();
             self.send(worker, JobToWorker::AcceptSlots(accepted));
             self.ensure_process(worker);

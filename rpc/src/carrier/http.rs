@@ -4,6 +4,7 @@
 //! server's side belongs to the HTTP server on that port, which hands its upgraded stream to
 //! [`Connection::start`](crate::Connection::start).
 
+mod reach;
 mod response;
 #[cfg(test)]
 mod tests;
@@ -90,13 +91,13 @@ pub enum ConnectError {
     },
 }
 
-/// Connects to `addr` (`host:port`; IPv6 hosts in brackets) and upgrades.
+/// Connects to `addr` (`host:port`; IPv6 hosts in brackets), to whichever answers where the host is several, and upgrades.
 ///
 /// # Errors
 /// When there is no connection, no answer in time, or another answer than the switch to the protocol.
 pub async fn connect(addr: &str, upgrade: &Upgrade<'_>) -> Result<Prefixed<TcpStream>, ConnectError> {
     let connecting = async {
-        let stream = TcpStream::connect(addr).await.map_err(io_error(addr))?;
+        let stream = reach::connect(addr).await.map_err(io_error(addr))?;
         stream.set_nodelay(true).map_err(io_error(addr))?;
         shake_hands(stream, addr, upgrade).await
     };

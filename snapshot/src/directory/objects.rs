@@ -29,6 +29,8 @@ pub struct Object {
     pub path: String,
     /// How long it is.
     pub bytes: u64,
+    /// When it was written, in milliseconds since the epoch by the clock of the store.
+    pub modified_at_ms: u64,
 }
 
 impl Directory {
@@ -134,6 +136,7 @@ impl Directory {
         let listed = self.store.list(Some(&prefix)).map_ok(|meta| Object {
             path: meta.location.as_ref().get(skipped..).unwrap_or_default().to_owned(),
             bytes: meta.size,
+            modified_at_ms: u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or(0),
         });
         listed.try_collect().await.map_err(|error| self.failed("listing", name, &error))
     }

@@ -18,8 +18,6 @@ use flott_tests::{
     },
 };
 
-use crate::takeover::attempts;
-
 const RECORDS: u64 = 200_000;
 const SPLITS: u64 = 2_000;
 const KEYS: u64 = 50;
@@ -173,7 +171,7 @@ fn a_job_manager_that_cannot_reach_the_checkpoints_waits_for_them() {
     bring_back();
     session.until_all_run(&run.job);
     assert_eq!(sandbox.running(Role::JobProcess), processes, "tasks run on meanwhile");
-    assert_eq!(attempts(&session, &run.job), [0; 4]);
+    assert_eq!(session.attempts(&run.job), [0; 4]);
     let run = Run { session, ..run };
     run.go_on();
     run.check();

@@ -7,14 +7,13 @@ use flott_tests::{
     book::nothing_hidden_in,
     command::Running,
     eventually::{PATIENCE, eventually},
-    program::{check_output, test_program},
+    program::{check_output, slim, test_program},
     rest::Rest,
     sandbox::{Sandbox, processes::Role},
 };
 use nix::sys::signal::Signal;
 use reqwest::Method;
-
-use super::takeover::attempts;
+use serde_json::json;
 
 const RECORDS: u64 = 20_000;
 const SPLITS: u64 = 500;
@@ -144,7 +143,7 @@ fn tasks_run_on_while_the_leadership_passes_from_one_to_another_and_back() {
     second.until_ready("ready");
     second.rest.until_all_run(&job);
     assert_eq!(sandbox.running(Role::JobProcess), processes);
-    assert_eq!(attempts(&second.rest, &job), [0; 4]);
+    assert_eq!(second.rest.attempts(&job), [0; 4]);
 
     let first = start(&sandbox, "first");
     first.until_ready("standing by");
@@ -159,6 +158,45 @@ fn tasks_run_on_while_the_leadership_passes_from_one_to_another_and_back() {
     check_output(&out, RECORDS, KEYS);
     nothing_hidden_in(&out);
 
+    shut_down(&first);
+    assert_eq!(first.ended().code(), Some(0));
+    sandbox.until_empty();
+}
+
+#[test]
+fn uploaded_programs_are_there_when_another_leads() {
+    let sandbox = sandbox();
+    let (first, second) = pair(&sandbox);
+    let program = fs::read(slim(&test_program(), sandbox.path())).unwrap();
+    let upload = |at: &JobManager, name: &'static str| {
+        let answer = at.rest.post_parts("/jars/upload", vec![("jarfile", Some(name), program.clone())]).expect(200);
+        answer["filename"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
+    };
+    let names = |at: &JobManager| {
+        let files = at.rest.get("/jars")["files"].as_array().cloned().unwrap_or_default();
+        files.iter().map(|file| file["name"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    // By way of the one that stands by.
+    let (kept, deleted) = (upload(&second, "kept"), upload(&first, "deleted"));
+    first.running.kill();
+    second.until_ready("ready");
+    assert_eq!(names(&second), ["deleted", "kept"]);
+
+    let out = sandbox.at("out");
+    let arguments = json!({ "programArgsList": ["counts", format!("output={out}")] });
+    let ran = second.rest.request(Method::POST, &format!("/jars/{kept}/run"), |request| request.json(&arguments));
+    let job = ran.expect(200)["jobid"].as_str().unwrap().to_owned();
+    second.rest.finished(&job);
+    check_output(&out, 1000, 10);
+
+    second.rest.request(Method::DELETE, &format!("/jars/{deleted}"), |request| request).expect(200);
+    let first = start(&sandbox, "first");
+    first.until_ready("standing by");
+    second.running.kill();
+    first.until_ready("ready");
+    assert_eq!(names(&first), ["kept"]);
+    let run = format!("/jars/{deleted}/run");
+    first.rest.request(Method::POST, &run, |request| request).refused(400, &["does not exist"]);
     shut_down(&first);
     assert_eq!(first.ended().code(), Some(0));
     sandbox.until_empty();
@@ -181,7 +219,7 @@ fn a_leader_that_slept_for_too_long_ends_when_it_wakes_and_harms_nothing() {
 
     fs::write(&hold, "").unwrap();
     second.rest.finished(&job);
-    assert_eq!(attempts(&second.rest, &job), [0; 4]);
+    assert_eq!(second.rest.attempts(&job), [0; 4]);
     check_output(&out, RECORDS, KEYS);
     nothing_hidden_in(&out);
     shut_down(&second);

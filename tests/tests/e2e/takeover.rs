@@ -6,7 +6,6 @@ use flott_tests::{
     book::nothing_hidden_in,
     eventually::{PATIENCE, eventually},
     program::{check_output, test_program},
-    rest::Rest,
     sandbox::{
         Sandbox, Session,
         processes::{Process, Role},
@@ -25,16 +24,6 @@ fn replace<'a>(sandbox: &'a Sandbox, session: Session<'a>, alone: Duration) -> S
     drop(session);
     std::thread::sleep(alone);
     sandbox.session(&[])
-}
-
-/// The numbers of all current attempts.
-pub fn attempts(session: &Rest, job: &str) -> Vec<u64> {
-    let vertices = session.get(&format!("/jobs/{job}"))["vertices"].as_array().cloned().unwrap_or_default();
-    let of_vertex = |vertex: &serde_json::Value| {
-        let id = vertex["id"].as_str().unwrap_or_default().to_owned();
-        session.get(&format!("/jobs/{job}/vertices/{id}"))["subtasks"].as_array().cloned().unwrap_or_default()
-    };
-    vertices.iter().flat_map(of_vertex).filter_map(|subtask| subtask["attempt"].as_u64()).collect()
 }
 
 #[track_caller]
@@ -67,7 +56,7 @@ fn check_outlives(interval: &str, in_between: impl Fn(&Session<'_>, &str)) {
     let session = replace(&sandbox, session, Duration::ZERO);
     session.until_all_run(&job);
     assert_eq!(sandbox.running(Role::JobProcess), processes);
-    assert_eq!(attempts(&session, &job), [0; 4]);
+    assert_eq!(session.attempts(&job), [0; 4]);
     in_between(&session, &job);
 
     // Splits are handed out as fast as can be, and some are on their way.

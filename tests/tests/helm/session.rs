@@ -4,10 +4,8 @@ use std::fs;
 
 use flott_tests::{
     program::{check_output, test_program},
-    rest::Rest,
     sandbox::Sandbox,
 };
-use serde_json::Value;
 
 use crate::release::{Release, cluster};
 
@@ -18,16 +16,6 @@ const KEYS: u64 = 20;
 
 const SETTINGS: &[&str] =
     &["checkpoints.persistence.enabled=true", "config.execution\\.checkpointing\\.interval=500 ms"];
-
-/// The numbers of all current attempts.
-fn attempts(rest: &Rest, job: &str) -> Vec<u64> {
-    let vertices = rest.get(&format!("/jobs/{job}"))["vertices"].as_array().cloned().unwrap_or_default();
-    let of_vertex = |vertex: &Value| {
-        let id = vertex["id"].as_str().unwrap_or_default();
-        rest.get(&format!("/jobs/{job}/vertices/{id}"))["subtasks"].as_array().cloned().unwrap_or_default()
-    };
-    vertices.iter().flat_map(of_vertex).filter_map(|subtask| subtask["attempt"].as_u64()).collect()
-}
 
 #[test]
 fn a_session_goes_on_through_lost_pods_upgrade_and_rollback_and_leaves_nothing() {
@@ -55,7 +43,7 @@ fn a_session_goes_on_through_lost_pods_upgrade_and_rollback_and_leaves_nothing()
         release.replace_jobmanager(how);
         let client = release.client();
         client.rest.until_all_run(&job);
-        assert_eq!(attempts(&client.rest, &job), [0; 4], "{how:?}");
+        assert_eq!(client.rest.attempts(&job), [0; 4], "{how:?}");
         assert_eq!(release.pod_uids("taskmanager"), workers);
     }
 

@@ -1,4 +1,4 @@
-//! A job with state that runs until it is let go on, in a session whose JobManager may lose its pod.
+//! A job with state that runs until it is let go on, in a cluster whose JobManagers may lose their pods.
 
 use std::{fs, path::Path};
 
@@ -14,29 +14,53 @@ use crate::world::{Client, World};
 
 const RECORDS: u64 = 20_000;
 const KEYS: u64 = 50;
+const INTERVAL: &str = "execution.checkpointing.interval=200 ms";
+const SESSION: &str = "kubernetes-session";
 
 pub struct Job<'a> {
     world: &'a World,
     pub id: String,
     out: String,
+    checkpoints: String,
 }
 
 impl<'a> Job<'a> {
     /// Starts it, with more settings of the program, and waits until it runs and takes checkpoints.
     #[track_caller]
     pub fn start(world: &'a World, parallelism: &str, more: &[&str]) -> Self {
-        let checkpoints = format!("execution.checkpointing.dir={}", world.output("checkpoints"));
-        let settings = [&world.lasting(), "execution.checkpointing.interval=200 ms", &checkpoints];
-        let start = ["session", "start", "--backend", "kubernetes"];
-        world.sandbox.flott(start.into_iter().chain(settings.into_iter().flat_map(|one| ["-D", one]))).success();
+        let checkpoints = world.output("checkpoints");
+        let directory = format!("execution.checkpointing.dir={checkpoints}");
+        start_session(world, &[&world.lasting(), INTERVAL, &directory]);
+        Self::run(world, &[&["-t", SESSION, "-p", parallelism]], more, checkpoints)
+    }
+
+    /// The same where jobs and checkpoints are remembered in a directory that all JobManagers share, in a session of so many or,
+    /// for none, in a cluster of its own.
+    #[track_caller]
+    pub fn start_elected(world: &'a World, replicas: Option<&str>) -> Self {
+        let shared = world.output("high-availability");
+        let checkpoints = format!("{shared}/demo/checkpoints");
+        let directory = format!("high-availability.storageDir={shared}");
+        let settings = [INTERVAL, &directory, "high-availability.type=kubernetes"];
+        let Some(replicas) = replicas else {
+            let settings = settings.map(|setting| ["-D", setting]).concat();
+            return Self::run(world, &[&["-t", "kubernetes-application", "-p", "2"], &settings], &[], checkpoints);
+        };
+        let replicas = format!("kubernetes.jobmanager.replicas={replicas}");
+        start_session(world, &[&settings[..], &[&replicas]].concat());
+        Self::run(world, &[&["-t", SESSION, "-p", "2"]], &[], checkpoints)
+    }
+
+    #[track_caller]
+    fn run(world: &'a World, options: &[&[&str]], more: &[&str], checkpoints: String) -> Self {
         let out = world.output("out");
-        let line = ["run", "-t", "kubernetes-session", "-d", "-p", parallelism, &world.program, "held"];
+        let line = [&["run", "-d"][..], &options.concat(), &[&world.program, "held"]].concat();
         // A few hundred records a second.
         let own = [format!("records={RECORDS}"), format!("keys={KEYS}"), "splits=8".to_owned(), "pace=1".to_owned()];
         let paths = [format!("hold={}", world.shared("hold")), format!("output={out}")];
         let own = own.iter().chain(&paths).map(String::as_str);
         let id = world.sandbox.flott(line.into_iter().chain(own).chain(more.iter().copied())).success().job();
-        let job = Self { world, id, out };
+        let job = Self { world, id, out, checkpoints };
         job.goes_on(&world.rest());
         job
     }
@@ -51,7 +75,7 @@ impl<'a> Job<'a> {
     /// Waits for a checkpoint that has begun since this was called.
     #[track_caller]
     pub fn takes_checkpoints(&self) {
-        until_checkpoint(Path::new(&self.world.shared("checkpoints")));
+        until_checkpoint(Path::new(&self.checkpoints));
     }
 
     /// Waits until a failure of the job tells `reason` of TaskManager `pod`.
@@ -79,11 +103,32 @@ impl<'a> Job<'a> {
     pub fn end(self) {
         fs::write(self.world.shared("hold"), "").unwrap();
         self.world.rest().finished(&self.id);
-        check_output_in_any_order(&self.out, RECORDS, KEYS);
-        nothing_hidden_in(&self.out);
+        self.check_output();
         self.world.sandbox.flott(["session", "stop", "--backend", "kubernetes"]).success();
         self.world.nothing_is_left();
     }
+
+    /// The same of a cluster of its own, which ends with it.
+    #[track_caller]
+    pub fn end_with_its_cluster(self) {
+        let waiting = self.world.sandbox.start_flott(["jobs", "wait", &self.id, "-t", "kubernetes-application"]);
+        fs::write(self.world.shared("hold"), "").unwrap();
+        waiting.end().success();
+        self.check_output();
+        self.world.nothing_is_left();
+    }
+
+    #[track_caller]
+    fn check_output(&self) {
+        check_output_in_any_order(&self.out, RECORDS, KEYS);
+        nothing_hidden_in(&self.out);
+    }
+}
+
+#[track_caller]
+fn start_session(world: &World, settings: &[&str]) {
+    let settings = settings.iter().flat_map(|setting| ["-D", setting]);
+    world.sandbox.flott(["session", "start", "--backend", "kubernetes"].into_iter().chain(settings)).success();
 }
 
 /// The name of a pod.

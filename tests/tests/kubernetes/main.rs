@@ -9,6 +9,7 @@
 //! - `refused`: what cannot be, in words
 //! - `job`: a job that runs until it is let go on, for those that follow
 //! - `disturbed`: pods that end in every way
+//! - `leaders`: JobManagers that are lost with their nodes, alone or with one that stands by
 //! - `nodes`: nodes that are lost, and an API server that is away
 //! - `scaled`: more pods and fewer, quotas, and credentials that have expired
 
@@ -16,6 +17,7 @@ mod application;
 mod contention;
 mod disturbed;
 mod job;
+mod leaders;
 mod nodes;
 mod refused;
 mod replicas;

@@ -8,10 +8,10 @@ use flott_tests::{
 use crate::world::{RIGHTS, World};
 
 /// What a JobManager needs besides that stands for election.
-const TO_LEAD: (&str, &str) = ("get,create,update", "leases.coordination.k8s.io");
+pub const TO_LEAD: (&str, &str) = ("get,create,update", "leases.coordination.k8s.io");
 
 /// `HOST:PORT` of the JobManager that leads, by the Lease.
-fn leader(world: &World) -> Result<String, String> {
+pub fn leader(world: &World) -> Result<String, String> {
     let path = "jsonpath={.metadata.annotations.flott\\.dev/leader}";
     let leader = world.try_kubectl(&["get", "lease", "demo-leader", "-o", path])?;
     if leader.is_empty() { Err("the Lease names nobody".to_owned()) } else { Ok(leader) }
@@ -25,7 +25,7 @@ fn pods(world: &World, component: &str) -> Vec<(String, String)> {
     listed.lines().filter_map(|line| line.split_once(' ')).map(|(name, ip)| (name.to_owned(), ip.to_owned())).collect()
 }
 
-fn until_two_are_ready(world: &World) {
+pub fn until_two_are_ready(world: &World) {
     eventually("two JobManagers that are ready", PATIENCE, || {
         let ready = world.kubectl(&["get", "deployment", "demo", "-o", "jsonpath={.status.readyReplicas}"]);
         if ready == "2" { Ok(()) } else { Err(format!("{ready:?} are")) }

@@ -219,19 +219,29 @@ impl World {
         pods.into_iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).collect()
     }
 
-    /// The REST endpoint of the only JobManager that is ready.
+    /// The REST endpoint of a JobManager that is ready.
     #[track_caller]
     pub fn rest(&self) -> Client {
         eventually("a JobManager that answers", PATIENCE, || {
             let is_ready = |pod: &Value| pod["status"]["containerStatuses"][0]["ready"] == true;
-            let pod = self.pods("jobmanager").into_iter().find(is_ready).ok_or("none is ready")?;
-            let mut kubectl = self.cluster.kubectl();
-            kubectl.args(["-n", self.namespace]);
-            let forward = Forward::start(kubectl, pod["metadata"]["name"].as_str().unwrap_or_default(), 8081)?;
-            let token = self.kubectl(&["get", "secret", "demo-token", "-o=go-template={{.data.token | base64decode}}"]);
-            let rest = Rest::new(forward.address()).with_token(&token);
-            Ok::<_, String>(Client { rest, _forward: forward })
+            let mut last = "none is ready".to_owned();
+            // That of a lost node counts as ready for a while.
+            for pod in self.pods("jobmanager").into_iter().filter(is_ready) {
+                let mut kubectl = self.cluster.kubectl();
+                kubectl.args(["-n", self.namespace]);
+                match Forward::start(kubectl, pod["metadata"]["name"].as_str().unwrap_or_default(), 8081) {
+                    Ok(forward) => return Ok(self.client(forward)),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
         })
+    }
+
+    fn client(&self, forward: Forward) -> Client {
+        let token = self.kubectl(&["get", "secret", "demo-token", "-o=go-template={{.data.token | base64decode}}"]);
+        let rest = Rest::new(forward.address()).with_token(&token);
+        Client { rest, _forward: forward }
     }
 
     /// Waits until the container of a pod has been started again.

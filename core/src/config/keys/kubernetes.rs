@@ -76,6 +76,10 @@ section! {
     /// Taints that the JobManager's pod tolerates, as `key:K,operator:Equal,value:V,effect:NoSchedule`.
     JOBMANAGER_TOLERATIONS: Vec<String> = key("kubernetes.jobmanager.tolerations").default("");
 
+    /// How long the JobManager's pod stays on a node that does not answer, or is not ready, before another pod takes its
+    /// place; whole seconds. Unset, it is 30 s with `high-availability.type`, and without it what the cluster says: five minutes as a rule.
+    JOBMANAGER_NODE_LOSS: Option<Duration> = key("kubernetes.jobmanager.node-loss-timeout").range("0 ms", "1 d");
+
     /// Cores of the JobManager's pod. Its memory is `jobmanager.memory.process.size`.
     JOBMANAGER_CPU: f64 = key("kubernetes.jobmanager.cpu.amount").default("1.0").range("0.001", "65536");
 

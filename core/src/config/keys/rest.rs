@@ -25,6 +25,7 @@ section! {
     MAX_CONTENT_LENGTH: ByteSize =
         key("rest.server.max-content-length").default("512 mb").range("64 kb", "16 gb");
 
-    /// Directory for programs uploaded to `/jars`. Unset, it lies in the state directory.
+    /// Directory for programs uploaded to `/jars`. Unset, it lies in the state directory or, with `high-availability.type`, in
+    /// `high-availability.storageDir`, where every JobManager finds them.
     UPLOAD_DIR: Option<PathBuf> = key("web.upload.dir");
 }

@@ -29,7 +29,8 @@ section! {
     CPU_CORES: Option<f64> =
         key("taskmanager.cpu.cores").fallback(&["kubernetes.taskmanager.cpu.amount"]).range("0.001", "65536");
 
-    /// Memory of a TaskManager and its job processes, split evenly over its slots.
+    /// Memory of a TaskManager and its job processes together, which is the limit of a container. Slots share it evenly, and
+    /// job processes what the TaskManager itself leaves of it.
     MEMORY_PROCESS_SIZE: ByteSize =
         key("taskmanager.memory.process.size").default("1728 mb").range("64 mb", "16 tb");
 

@@ -31,7 +31,7 @@ fn the_first_one_leads_and_renews() {
     let mut a = leader(now);
     assert_eq!(a.observed(now + s(1), Some((lease("a", 0), 1))), Step::Write(lease("a", 0)));
     assert_eq!(a.version(), Some(1));
-    assert_eq!(a.leader(), None);
+    assert_eq!((a.leader(), a.runs_out()), (None, None));
 }
 
 #[test]
@@ -46,10 +46,23 @@ fn others_wait_for_as_long_as_the_lease_is_renewed() {
 }
 
 #[test]
+fn an_earlier_life_at_the_same_address_leads_nobody() {
+    let now = Instant::now();
+    let mut b = candidate("b");
+    let before = Lease { address: "b:1".to_owned(), ..lease("a", 0) };
+    // Its lease is respected all the same: another may hold it by now.
+    assert_eq!(b.observed(now, Some((before.clone(), 1))), Step::Wait);
+    assert_eq!(b.leader(), None);
+    assert_eq!(b.observed(now + s(5), Some((before, 1))), Step::Write(lease("b", 1)));
+}
+
+#[test]
 fn a_lease_that_is_not_renewed_passes_on() {
     let now = Instant::now();
     let mut b = candidate("b");
+    assert_eq!(b.runs_out(), None);
     assert_eq!(b.observed(now, Some((lease("a", 3), 7))), Step::Wait);
+    assert_eq!(b.runs_out(), Some(now + s(5)));
     assert_eq!(b.observed(now + s(4), Some((lease("a", 3), 7))), Step::Wait);
     assert_eq!(b.observed(now + s(5), Some((lease("a", 3), 7))), Step::Write(lease("b", 4)));
     assert_eq!(b.version(), Some(7));

@@ -4,6 +4,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use k8s_openapi::api::core::v1::Pod;
@@ -11,6 +12,7 @@ use kube::Api;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::AbortHandle,
+    time::timeout,
 };
 
 use super::{PORT, find};
@@ -22,6 +24,9 @@ use crate::{
     reason::{self, Phase},
     template::MAIN_CONTAINER,
 };
+
+/// How long the API server may take to reach a pod.
+const OPEN_MAX: Duration = Duration::from_secs(10);
 
 /// An open way. It closes when this is dropped.
 #[derive(Debug)]
@@ -82,15 +87,26 @@ async fn serve(listener: TcpListener, connection: Connection, cluster: ClusterId
     }
 }
 
-/// Carries one connection to its end.
+/// Carries one connection to its end, to a JobManager that is ready if there is one: that of a node that was just lost counts
+/// as such for a while, and cannot be reached.
 async fn carry(mut here: TcpStream, connection: &Connection, cluster: &ClusterId) -> Result<(), String> {
     let pods = find::jobmanagers(connection, cluster).await.map_err(|error| error.to_string())?;
-    let pod = pods.iter().filter(|pod| runs(pod)).max_by_key(|pod| is_ready(pod));
-    let pod = pod.ok_or_else(|| format!("no JobManager of cluster {cluster} runs"))?;
+    let mut pods: Vec<_> = pods.iter().filter(|pod| runs(pod)).collect();
+    pods.sort_by_key(|pod| !is_ready(pod));
     let api: Api<Pod> = Api::namespaced(connection.client.clone(), &connection.namespace);
-    let forwarded = api.portforward(pod.name(), &[PORT]).await;
-    let mut forwarder = forwarded
-        .map_err(|error| ApiError::new("create", format!("pods/portforward {:?}", pod.name()), &error).to_string())?;
+    let mut forwarded = Err(format!("no JobManager of cluster {cluster} runs"));
+    for pod in pods {
+        let opened = timeout(OPEN_MAX, api.portforward(pod.name(), &[PORT])).await;
+        let what = || format!("pods/portforward {:?}", pod.name());
+        forwarded = match opened {
+            Ok(opened) => opened.map_err(|error| ApiError::new("create", what(), &error).to_string()),
+            Err(_) => Err(format!("create {}: no answer within {OPEN_MAX:?}", what())),
+        };
+        if forwarded.is_ok() {
+            break;
+        }
+    }
+    let mut forwarder = forwarded?;
     let refused = forwarder.take_error(PORT);
     let Some(mut there) = forwarder.take_stream(PORT) else { return Ok(()) };
     let copied = tokio::io::copy_bidirectional(&mut here, &mut there);

@@ -31,6 +31,8 @@ use crate::{
     template::MAIN_CONTAINER,
 };
 
+mod placement;
+
 /// Where the last words of a container are read from.
 const LAST_WORDS: &str = "/dev/termination-log";
 /// A JobManager is started again for as long as its cluster is wanted, however often it was.
@@ -140,14 +142,19 @@ fn job(spec: &ClusterSpec, metadata: ObjectMeta) -> Job {
         spec: Some(JobSpec {
             suspend: Some(true),
             backoff_limit: Some(RESTARTS_MAX),
-            // The next JobManager begins when the last one has ended.
-            pod_replacement_policy: Some("Failed".to_owned()),
+            pod_replacement_policy: Some(replacement(spec).to_owned()),
             ttl_seconds_after_finished: i32::try_from(spec.finished_ttl.as_secs()).ok(),
             template: pod_template(spec, "OnFailure"),
             ..JobSpec::default()
         }),
         ..Job::default()
     }
+}
+
+/// The next JobManager begins when the last one has ended, which nobody knows of one whose node is lost; where they agree on
+/// who leads, nobody needs to.
+fn replacement(spec: &ClusterSpec) -> &'static str {
+    if spec.agreed { "TerminatingOrFailed" } else { "Failed" }
 }
 
 fn pod_template(spec: &ClusterSpec, restart_policy: &str) -> PodTemplateSpec {
@@ -158,6 +165,12 @@ fn pod_template(spec: &ClusterSpec, restart_policy: &str) -> PodTemplateSpec {
     extend(&mut metadata.annotations, spec.pod.annotations.clone());
     let mut pod_spec = pod.spec.take().unwrap_or_default();
     pod::fill_spec(&mut pod_spec, &spec.pod);
+    if let Some(patience) = spec.node_loss {
+        placement::leave_lost_nodes(&mut pod_spec, patience);
+    }
+    if spec.replicas > 1 {
+        placement::spread(&mut pod_spec, spec);
+    }
     pod_spec.restart_policy = Some(restart_policy.to_owned());
     // It asks the API server for TaskManagers.
     pod_spec.automount_service_account_token = Some(true);

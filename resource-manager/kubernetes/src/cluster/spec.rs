@@ -35,6 +35,9 @@ pub const CONFIG: &str = "config.yaml";
 /// The token in the Secret.
 pub const TOKEN: &str = "token";
 
+/// How long a lost node keeps a JobManager whose place another may take at any time.
+const NODE_LOSS: Duration = Duration::from_secs(30);
+
 /// What the JobManager is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
@@ -81,8 +84,12 @@ pub struct ClusterSpec {
     pub memory: Option<u64>,
     /// How many JobManagers there are.
     pub replicas: u32,
+    /// Whether they agree on who leads, so that two of one time do no harm.
+    pub agreed: bool,
     /// Whether they stand for election with a Lease.
     pub elected: bool,
+    /// How long a JobManager stays on a node that is lost; none leaves it to the cluster.
+    pub node_loss: Option<Duration>,
     /// The files of the ConfigMap.
     pub files: BTreeMap<String, String>,
     /// The entries of the Secret.
@@ -126,8 +133,8 @@ impl ClusterSpec {
             files.insert(TASKMANAGER_TEMPLATE.to_owned(), checked_template(path)?);
         }
         let mut in_cluster = in_cluster(config, &id, namespace, taskmanagers.is_some());
-        let is_shared = config.is_set(&all::checkpointing::DIR)
-            || config.get(&all::high_availability::TYPE) != HighAvailabilityType::None;
+        let agreed = config.get(&all::high_availability::TYPE) != HighAvailabilityType::None;
+        let is_shared = config.is_set(&all::checkpointing::DIR) || agreed;
         if !is_shared {
             notes.extend(without_checkpoints(config, &mut in_cluster)?);
         }
@@ -159,6 +166,8 @@ impl ClusterSpec {
             cpu_millicores: (config.get(&keys::JOBMANAGER_CPU) * 1000.0).round() as u64,
             memory: config.get(&all::jobmanager::MEMORY_PROCESS_SIZE).map(|size| size.bytes()),
             replicas: replicas(config, &work)?,
+            agreed,
+            node_loss: config.get(&keys::JOBMANAGER_NODE_LOSS).or(agreed.then_some(NODE_LOSS)),
             elected: config.get(&all::high_availability::TYPE) == HighAvailabilityType::Kubernetes,
             work,
             files,

@@ -81,6 +81,29 @@ fn job_managers_that_agree_on_who_leads_need_no_volume_and_are_replaced_one_by_o
 }
 
 #[test]
+fn a_lost_node_keeps_a_job_manager_for_a_short_while_where_another_may_take_its_place() {
+    let test = "a_lost_node_keeps_a_job_manager_for_a_short_while_where_another_may_take_its_place";
+    let Some(helm) = helm::or_skipped(test) else { return };
+    let pod = |values: &str, settings: &[&str]| {
+        helm.render(values, settings).named("Deployment", "demo")["spec"]["template"]["spec"].clone()
+    };
+    let seconds = |pod: &Value| {
+        let tolerations = pod["tolerations"].as_array().cloned().unwrap_or_default();
+        tolerations.iter().map(|one| one["tolerationSeconds"].as_i64()).collect::<Vec<_>>()
+    };
+    let several = "helm/flott/ci/session-native-several.yaml";
+    let spread = &pod(several, &[])["topologySpreadConstraints"][0];
+    assert_eq!(spread["whenUnsatisfiable"], "ScheduleAnyway");
+    assert_eq!(spread["labelSelector"]["matchLabels"]["app.kubernetes.io/component"], "jobmanager");
+    assert_eq!(seconds(&pod(several, &[])), [Some(30); 2]);
+    let set = ["jobmanager.nodeLossSeconds=5", "jobmanager.tolerations[0].key=gpu"];
+    assert_eq!(seconds(&pod(several, &set)), [None, Some(5), Some(5)]);
+    assert_eq!(seconds(&pod(SESSION, &[])), []);
+    assert_eq!(seconds(&pod(SESSION, &set[..1])), [Some(5); 2]);
+    assert!(pod(SESSION, &[])["topologySpreadConstraints"].is_null());
+}
+
+#[test]
 fn an_application_is_a_job_that_outlives_its_pods() {
     let Some(helm) = helm::or_skipped("an_application_is_a_job_that_outlives_its_pods") else { return };
     let manifests = helm.render(APPLICATION, &[]);

@@ -68,6 +68,55 @@ fn a_cluster_of_one_job_is_headed_by_a_job_that_is_removed_after_its_end() {
     assert_eq!(awakening(&spec, "u")["spec"], json!({ "suspend": false }));
 }
 
+/// With jobs in a directory that all share.
+const AGREED: [&str; 2] = ["high-availability.type=kubernetes", "high-availability.storageDir=s3://bucket/flott"];
+
+fn pod_of(keys: &[&str], work: Work) -> Value {
+    let head = head(&spec(&[&AGREED, keys].concat(), work), "me");
+    head.value["spec"]["template"]["spec"].clone()
+}
+
+#[test]
+fn a_lost_node_keeps_a_jobmanager_for_as_long_as_is_said() {
+    #[track_caller]
+    fn check(pod: &Value, seconds: &[Option<i64>]) {
+        let tolerations = pod["tolerations"].as_array().cloned().unwrap_or_default();
+        let found: Vec<_> = tolerations.iter().map(|one| one["tolerationSeconds"].as_i64()).collect();
+        assert_eq!(found, seconds, "{tolerations:?}");
+    }
+    let key = "kubernetes.jobmanager.node-loss-timeout=7 s";
+    check(&pod_of(&[], Work::Session), &[Some(30); 2]);
+    check(&pod_of(&[key], awaited()), &[Some(7); 2]);
+    // Without another that may take its place, it may come back with its state.
+    let alone = |keys: &[&str]| head(&spec(keys, Work::Session), "me").value["spec"]["template"]["spec"].clone();
+    check(&alone(&[]), &[]);
+    check(&alone(&[key]), &[Some(7); 2]);
+    let own = |toleration: &str| pod_of(&[&format!("kubernetes.jobmanager.tolerations={toleration}")], Work::Session);
+    let unreachable = "key:node.kubernetes.io/unreachable,operator:Exists,effect:NoExecute,tolerationSeconds:3";
+    check(&own(unreachable), &[Some(3), Some(30)]);
+    check(&own("operator:Exists"), &[None]);
+    check(&own("key:gpu,operator:Exists"), &[None, Some(30), Some(30)]);
+}
+
+#[test]
+fn of_a_cluster_of_one_job_the_next_jobmanager_waits_for_the_last_one_unless_they_agree_on_who_leads() {
+    let policy = |keys: &[&str]| head(&spec(keys, awaited()), "me").value["spec"]["podReplacementPolicy"].clone();
+    assert_eq!(policy(&[]), "Failed");
+    assert_eq!(policy(&AGREED), "TerminatingOrFailed");
+}
+
+#[test]
+fn several_jobmanagers_are_spread_over_nodes() {
+    let several = pod_of(&["kubernetes.jobmanager.replicas=2"], Work::Session);
+    let constraint = &several["topologySpreadConstraints"][0];
+    assert_eq!(
+        (&constraint["topologyKey"], &constraint["whenUnsatisfiable"]),
+        (&json!("kubernetes.io/hostname"), &json!("ScheduleAnyway"))
+    );
+    assert_eq!(constraint["labelSelector"]["matchLabels"]["app.kubernetes.io/component"], "jobmanager");
+    assert!(pod_of(&[], Work::Session)["topologySpreadConstraints"].is_null());
+}
+
 #[test]
 fn a_program_of_the_image_keeps_its_arguments_as_they_are() {
     let program = ImageProgram {

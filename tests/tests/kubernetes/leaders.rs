@@ -1,0 +1,200 @@
+//! JobManagers that are lost, with their node or without it, while a job with checkpoints runs that does not care.
+
+use std::{fs, sync::Arc};
+
+use flott_kubernetes_lab::{Cluster, Options};
+use flott_tests::eventually::{PATIENCE, eventually};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+
+use crate::{
+    job::{Job, name},
+    replicas::{TO_LEAD, leader, until_two_are_ready},
+    world::{RIGHTS, World, own, run},
+};
+
+/// TaskManagers have a node of their own, which stays.
+const PLACES: &str = "kubernetes.jobmanager.service-account: candidate\n\
+                      kubernetes.jobmanager.cpu.amount: 0.25\n\
+                      kubernetes.jobmanager.node-selector: pool:control\n\
+                      kubernetes.jobmanager.node-loss-timeout: 1 s\n\
+                      kubernetes.taskmanager.node-selector: pool:workers\n\
+                      taskmanager.numberOfTaskSlots: 2";
+
+/// A world whose nodes are for JobManagers, but for the last one.
+fn world(test: &str, namespace: &'static str, control: u32) -> Option<World> {
+    let cluster = own(test, Options::nodes(control + 1))?;
+    let nodes: Vec<_> = (0..control).map(|number| format!("node-{number}")).collect();
+    for node in &nodes {
+        label(&cluster, node, "control");
+    }
+    label(&cluster, &format!("node-{control}"), "workers");
+    Some(elected(World::of(cluster, namespace, PLACES)))
+}
+
+fn label(cluster: &Cluster, node: &str, pool: &str) {
+    run(cluster.kubectl().args(["label", "node", node, &format!("pool={pool}")]));
+}
+
+/// With a service account of those who stand for election.
+fn elected(world: World) -> World {
+    world.account("candidate", &[RIGHTS[0], RIGHTS[1], TO_LEAD]);
+    world
+}
+
+fn node_of(pod: &Value) -> String {
+    pod["spec"]["nodeName"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The pod of the JobManager that leads.
+fn leading(world: &World) -> Value {
+    eventually("a leader that has a pod", PATIENCE, || {
+        let address = leader(world)?;
+        let is_it =
+            |pod: &Value| pod["status"]["podIP"].as_str().is_some_and(|ip| address.starts_with(&format!("{ip}:")));
+        world.pods("jobmanager").into_iter().find(is_it).ok_or_else(|| format!("{address} is of no pod"))
+    })
+}
+
+/// Which life of a JobManager leads: one that was started again in its pod has another name.
+fn holder(world: &World) -> Result<String, String> {
+    let holder = world.try_kubectl(&["get", "lease", "demo-leader", "-o", "jsonpath={.spec.holderIdentity}"])?;
+    if holder.is_empty() { Err("the Lease names nobody".to_owned()) } else { Ok(holder) }
+}
+
+fn until_another_leads(world: &World, than: &str) {
+    eventually("another leader", PATIENCE, || match holder(world)? {
+        same if same == than => Err(format!("{same} leads")),
+        _ => Ok(()),
+    });
+}
+
+/// Waits until the only JobManager is on another node than that one.
+fn until_it_is_elsewhere(world: &World, than: &str) {
+    eventually("a JobManager on another node", PATIENCE, || {
+        let nodes: Vec<_> = world.pods("jobmanager").iter().map(node_of).collect();
+        if nodes.iter().any(|node| !node.is_empty() && node != than) { Ok(()) } else { Err(nodes.join(", ")) }
+    });
+}
+
+fn taskmanagers(world: &World) -> Vec<String> {
+    world.pods("taskmanager").iter().map(name).collect()
+}
+
+/// The TaskManagers with their job processes, which are others when a task is started again.
+fn processes(world: &World) -> Vec<(String, Vec<i32>)> {
+    let of = |pod: String| {
+        let children = children(world.process("taskmanager", &pod));
+        assert!(!children.is_empty(), "{pod} has no job process");
+        (pod, children)
+    };
+    taskmanagers(world).into_iter().map(of).collect()
+}
+
+fn children(process: Pid) -> Vec<i32> {
+    let is_child = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The state and the parent, after the name in parentheses.
+        let parent = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(1)?.parse().ok());
+        parent == Some(process.as_raw())
+    };
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut children: Vec<i32> = pids.filter(is_child).collect();
+    children.sort_unstable();
+    children
+}
+
+/// Wants the job to run and to take checkpoints, in the processes that it began in.
+#[track_caller]
+fn runs_on(world: &World, job: &Job<'_>, before: &[(String, Vec<i32>)]) {
+    let rest = world.rest();
+    job.goes_on(&rest);
+    assert_eq!(processes(world), before, "{:?}", rest.exceptions(&job.id));
+    assert_eq!(rest.attempts(&job.id).iter().max(), Some(&0));
+}
+
+#[test]
+fn tasks_run_on_while_the_only_jobmanager_moves_from_a_node_that_is_lost() {
+    let test = "tasks_run_on_while_the_only_jobmanager_moves_from_a_node_that_is_lost";
+    let Some(world) = world(test, "moved", 2) else { return };
+    let job = Job::start_elected(&world, Some("1"));
+    let before = processes(&world);
+
+    let node = node_of(&leading(&world));
+    world.cluster.crash_node(&node).unwrap();
+    until_it_is_elsewhere(&world, &node);
+    runs_on(&world, &job, &before);
+    world.cluster.add_node(&node, world.cluster.node_options()).unwrap();
+
+    // One that lives on there, and would lead.
+    let pod = leading(&world);
+    let (pod, node) = (name(&pod), node_of(&pod));
+    let process = world.process("jobmanager", &pod);
+    world.cluster.cut_off_node(&node).unwrap();
+    until_it_is_elsewhere(&world, &node);
+    runs_on(&world, &job, &before);
+    world.cluster.reconnect_node(&node).unwrap();
+    eventually("the pod that was cut off to be gone", PATIENCE, || match kill(process, None) {
+        Ok(()) => Err("its process lives".to_owned()),
+        Err(_) => world.try_kubectl(&["get", "pod", &pod]).map_or(Ok(()), |_| Err("it is there".to_owned())),
+    });
+    runs_on(&world, &job, &before);
+    job.end();
+}
+
+#[test]
+fn a_cluster_of_one_job_that_loses_the_node_of_all_its_pods_goes_on_on_another() {
+    let test = "a_cluster_of_one_job_that_loses_the_node_of_all_its_pods_goes_on_on_another";
+    let Some(cluster) = own(test, Options::nodes(2)) else { return };
+    let settings = "kubernetes.jobmanager.service-account: candidate\n\
+                    kubernetes.jobmanager.cpu.amount: 0.25\n\
+                    kubernetes.jobmanager.node-loss-timeout: 1 s\n\
+                    kubernetes.finished-ttl: 20 s\n\
+                    taskmanager.numberOfTaskSlots: 2";
+    let world = elected(World::of(Arc::clone(&cluster), "alone", settings));
+    run(cluster.kubectl().args(["cordon", "node-1"]));
+    let job = Job::start_elected(&world, None);
+    run(cluster.kubectl().args(["uncordon", "node-1"]));
+
+    let before = taskmanagers(&world);
+    cluster.crash_node("node-0").unwrap();
+    until_it_is_elsewhere(&world, "node-0");
+    job.goes_on(&world.rest());
+    assert!(taskmanagers(&world).iter().all(|pod| !before.contains(pod)), "they are others");
+    cluster.add_node("node-0", cluster.node_options()).unwrap();
+    job.end_with_its_cluster();
+}
+
+#[test]
+fn of_two_jobmanagers_the_other_takes_the_tasks_over_however_the_leader_ends() {
+    let test = "of_two_jobmanagers_the_other_takes_the_tasks_over_however_the_leader_ends";
+    let Some(world) = world(test, "two", 3) else { return };
+    let job = Job::start_elected(&world, Some("2"));
+    let before = processes(&world);
+
+    type End<'a> = &'a dyn Fn(&str, &str);
+    let ends: [End<'_>; 4] = [
+        &|pod, _| kill(world.process("jobmanager", pod), Signal::SIGKILL).unwrap(),
+        &|pod, _| drop(world.kubectl(&["delete", "pod", pod, "--force", "--grace-period=0", "--wait=false"])),
+        &|pod, _| drop(world.kubectl(&["delete", "pod", pod, "--wait=false"])),
+        &|_, node| world.cluster.crash_node(node).unwrap(),
+    ];
+    for end in ends {
+        until_two_are_ready(&world);
+        let nodes: Vec<_> = world.pods("jobmanager").iter().map(node_of).collect();
+        assert_ne!(nodes[0], nodes[1], "they are on two nodes");
+        let (first, pod) = (holder(&world).unwrap(), leading(&world));
+        end(&name(&pod), &node_of(&pod));
+        until_another_leads(&world, &first);
+        runs_on(&world, &job, &before);
+    }
+    for node in ["node-0", "node-1", "node-2"] {
+        // All but one run.
+        let _ = world.cluster.add_node(node, world.cluster.node_options());
+    }
+    job.end();
+}
