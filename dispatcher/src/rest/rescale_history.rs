@@ -26,7 +26,7 @@ pub fn routes() -> Table<Arc<Context>> {
         )
         .get(
             "/jobs/{jobid}/rescales/history",
-            Doc::answers::<Vec<RescaleRecord>>("The changes of a job's parallelism, newest first"),
+            Doc::answers_list::<RescaleRecord>("The changes of a job's parallelism, newest first"),
             history,
         )
         .get(
