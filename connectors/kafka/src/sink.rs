@@ -19,6 +19,7 @@ mod partitioner;
 mod pool;
 mod producer;
 mod sender;
+mod sweep;
 mod transaction;
 mod writer;
 
@@ -32,7 +33,7 @@ pub use self::{
     partitioner::{DefaultPartitioner, Partitioner},
 };
 use self::{
-    transaction::{Prepared, WriterName},
+    transaction::{Prepared, TransactionName, WriterName},
     writer::{Transactional, Writer},
 };
 use crate::wire::{Cluster, block_on};
@@ -214,7 +215,7 @@ impl<T: Data> KafkaSink<T> {
             );
             return Err(Box::new(Failure::user(message).fatal()));
         }
-        let stem = format!("{prefix}-{}-{}", task.job, sink.name.id);
+        let stem = format!("{}-{}", stem_of(prefix, task.job), sink.name.id);
         let name = WriterName { stem, epoch: task.epoch.0, attempt: task.attempt.attempt.0, subtask: task.subtask() };
         Ok(Transactional { name, parallelism: task.parallelism })
     }
@@ -244,6 +245,18 @@ impl<T: Data> Sink for KafkaSink<T> {
         let cluster = self.cluster();
         block_on(commit::commit_all(&cluster, &prepared))
     }
+
+    fn abort(&self, job: JobId) -> TaskResult {
+        let Some(prefix) = &self.prefix else { return Ok(()) };
+        let (cluster, stem) = (self.cluster(), stem_of(prefix, job));
+        let pick = |id: &str| TransactionName::of_any_sink(&stem, id);
+        Ok(block_on(sweep::sweep(&cluster, pick, &[], self.settings.transaction_timeout))?)
+    }
+}
+
+/// What the names of all transactions of a job begin with.
+fn stem_of(prefix: &str, job: JobId) -> String {
+    format!("{prefix}-{job}")
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use flott::{Environment, ExecutionMode};
 use flott_kafka::{KafkaSource, StartFrom, StopAt};
+use flott_tests::sandbox::processes::Role;
 
 use crate::stand::{PAUSE_US, RECORDS, Stand, check, until_results};
 
@@ -39,6 +40,27 @@ fn left_for_group(stand: &Stand) -> u64 {
     let read = env.from_source(source, "left").collect();
     let result = env.execute("left").expect("it can be read");
     result.collected(&read).expect("it was collected").len() as u64
+}
+
+/// One of its tasks is killed and does not come back, so that it cannot end what it has open.
+#[test]
+fn a_job_that_is_cancelled_leaves_nothing_that_readers_wait_for() {
+    let Some(stand) = Stand::new("a cancelled job from Kafka to Kafka") else { return };
+    let late = ["-D", "restart-strategy.type=fixed-delay", "-D", "restart-strategy.fixed-delay.delay=1 h"];
+    let options: Vec<&str> = ["-p", "2"].into_iter().chain(late).collect();
+    let run = stand.start(stand.sandbox.session(&["taskmanager.numberOfTaskSlots=1"]), &options, PAUSE_US, false);
+    until_results(&stand, 1);
+    // The other one makes visible what checkpoints have made certain.
+    let process = stand.sandbox.until_running(Role::JobProcess, 2).remove(0);
+    process.kill();
+    run.session.until(&run.job, "RESTARTING");
+    stand.sandbox.flott(["cancel", &run.job]).success();
+    let shown = stand.results().len() as u64;
+    assert!(shown < RECORDS, "{shown}");
+    // Nothing that is written later is seen before what is open has ended.
+    stand.write_to("out", 0..4);
+    until_results(&stand, shown + 4);
+    run.session.stop();
 }
 
 #[test]

@@ -52,10 +52,15 @@ impl Stand {
 
     /// Puts numbers into the topic that is read.
     pub fn write(&self, numbers: std::ops::Range<u64>) {
+        self.write_to("in", numbers);
+    }
+
+    /// Puts numbers into a topic, into all of its partitions in turn.
+    pub fn write_to(&self, topic: &str, numbers: std::ops::Range<u64>) {
         let env = local();
         let number =
             |number: &u64| Ok(KafkaMessage::new(number.to_string()).to_partition((number % PARTITIONS as u64) as i32));
-        env.from_collection(numbers.collect::<Vec<u64>>()).sink(KafkaSink::new(&self.servers, "in", number));
+        env.from_collection(numbers.collect::<Vec<u64>>()).sink(KafkaSink::new(&self.servers, topic, number));
         env.execute("numbers").expect("numbers can be written");
     }
 

@@ -193,6 +193,29 @@ fn who_starts_takes_names_that_older_attempts_have_begun_nothing_under() {
 }
 
 #[test]
+fn a_job_that_is_cancelled_leaves_nothing_open() {
+    let Some(cluster) = cluster("cancelled") else { return };
+    let (job, other) = (JobId::from_bytes([1; 16]), JobId::from_bytes([2; 16]));
+    let open = |job, sink| {
+        let stem = format!("{}-{sink}", stem_of("cancelled", job));
+        Stand::begin(&cluster, "cancelled", name(&stem, 0, 0), 1, Vec::new())
+    };
+    let (left, kept) = ([open(job, "1a"), open(job, "1b")], open(other, "1a"));
+    let of_it = left.each_ref().map(|stand| stand.leave_open(&["x"]));
+    let of_other = kept.leave_open(&["y"]);
+    let sink = KafkaSink::new(cluster_servers(), "cancelled", |text: &String| Ok(KafkaMessage::new(text.clone())));
+    // What is no part of transactions leaves nothing.
+    sink.abort(job).unwrap();
+    assert!(of_it.iter().all(|of| kept.fate(of) == Fate::Open));
+    let sink = sink.exactly_once("cancelled");
+    for _ in 0..2 {
+        sink.abort(job).unwrap();
+        of_it.iter().for_each(|of| assert_eq!(until_ended(&kept, of), Fate::Aborted));
+    }
+    kept.commit(&of_other).unwrap();
+}
+
+#[test]
 fn a_commit_that_comes_too_late_says_what_is_lost() {
     let Some(cluster) = cluster("late") else { return };
     let brief = Duration::from_secs(1);

@@ -3,28 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flott::TaskResult;
-use kafka_protocol::{messages::ListTransactionsRequest, protocol::StrBytes};
 use parking_lot::Mutex;
 
 use super::{
     commit,
     producer::Producer,
+    sweep,
     transaction::{Prepared, TransactionName, WriterName},
 };
-use crate::{
-    error::{KafkaError, KafkaResult},
-    wire::{Cluster, Route, retrying},
-};
-
-/// How long the search for what older attempts have left may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Older attempts whose last words may still be on their way to the brokers.
-const LATE_MAX: usize = 16;
-
-const OPEN: &str = "Ongoing";
-/// A name that somebody has asked for, and under which nothing was begun.
-const BEGUN: &str = "Empty";
+use crate::{error::KafkaResult, wire::Cluster};
 
 /// What is prepared and may still wait for the word: the writer's own by place, and what it looks after for those before it.
 #[derive(Debug, Default)]
@@ -54,59 +41,13 @@ impl Pool {
         Self { name, parallelism, timeout, decided, waiting }
     }
 
-    /// Aborts what older attempts have left open: nobody commits it any more, and who reads committed records only would wait
-    /// for it. The last word of one that was killed may come after this, and would begin a transaction under a name that it had
-    /// asked for: so these names are taken as well, and the word is refused.
+    /// Aborts what older attempts of the writer have left open.
     pub async fn sweep(&mut self, cluster: &Cluster) -> TaskResult {
-        let mut left = retrying(PATIENCE, async || self.left(cluster).await).await?;
-        // The latest attempts first.
-        left.sort_by_key(|(name, _)| std::cmp::Reverse((name.writer.epoch, name.writer.attempt)));
-        let mut late: Vec<_> = left.iter().map(|(name, _)| (name.writer.epoch, name.writer.attempt)).collect();
-        late.dedup();
-        late.truncate(LATE_MAX);
-        for (name, is_open) in left {
-            let is_late = late.contains(&(name.writer.epoch, name.writer.attempt));
-            let id = name.to_string();
-            if !(is_open || is_late) || self.is_decided(cluster, &id).await? {
-                continue;
-            }
-            if is_open {
-                tracing::info!(transaction = id, "aborting what an earlier attempt has left open");
-            }
-            commit::take_over(cluster, &id, self.timeout).await?;
-        }
-        Ok(())
-    }
-
-    /// Names of older attempts under which something is open, or may be in a moment.
-    async fn left(&self, cluster: &Cluster) -> KafkaResult<Vec<(TransactionName, bool)>> {
-        let request = ListTransactionsRequest::default()
-            .with_state_filters([OPEN, BEGUN].map(StrBytes::from_static_str).to_vec())
-            .with_duration_filter(-1);
-        let mut left = Vec::new();
-        for broker in cluster.brokers().await? {
-            let answer = cluster.find(&Route::Broker(&broker)).await?.ask(&request).await?;
-            if answer.error_code != 0 {
-                return Err(KafkaError::of_code("to list transactions", answer.error_code));
-            }
-            left.extend(answer.transaction_states.iter().filter_map(|state| {
-                let name = TransactionName::parse(&self.name.stem, &state.transactional_id)?;
-                let is_older = self.name.succeeds(&name.writer, self.parallelism);
-                is_older.then(|| (name, state.transaction_state.as_str() == OPEN))
-            }));
-        }
-        Ok(left)
-    }
-
-    /// Whether what is under this name now is to be committed. The snapshot may know the name for an earlier transaction: it was
-    /// committed, and the name used again.
-    async fn is_decided(&self, cluster: &Cluster, id: &str) -> KafkaResult<bool> {
-        if self.decided.iter().all(|decided| decided.id != id) {
-            return Ok(false);
-        }
-        let state = commit::state_of(cluster, id).await?;
-        // What nobody knows any more has ended.
-        Ok(state.is_none_or(|state| self.decided.iter().any(|decided| commit::is_of(&state, decided))))
+        let pick = |id: &str| {
+            let name = TransactionName::parse(&self.name.stem, id)?;
+            self.name.succeeds(&name.writer, self.parallelism).then_some(name)
+        };
+        Ok(sweep::sweep(cluster, pick, &self.decided, self.timeout).await?)
     }
 
     /// Begins a transaction under a name that is free.
