@@ -50,7 +50,8 @@ impl Process {
         wrapped.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let child = spawn(wrapped, life).with_context(|| format!("{name} cannot be started"))?;
         let pid = Pid::from_raw(child.id().cast_signed());
-        let began = began(pid).ok_or_else(|| anyhow!("{name} has ended at once; see {}", log.display()))?;
+        // One that has ended at once is there until it is asked.
+        let (began, _) = seen(pid).ok_or_else(|| anyhow!("{name} ({pid}) is not in /proc"))?;
         let record = directory.join(format!("{name}.pid"));
         fs::write(&record, format!("{pid} {began}\n")).with_context(|| format!("cannot write {}", record.display()))?;
         Ok(Self { name: name.to_owned(), pid, began, record, log, child: Some(child) })
@@ -192,14 +193,16 @@ fn spawn(mut command: Command, life: Life) -> anyhow::Result<Child> {
 
 /// When a process began; `None` for one that is gone, or only waits for its parent to ask.
 fn began(pid: Pid) -> Option<u64> {
+    seen(pid).and_then(|(began, has_ended)| (!has_ended).then_some(began))
+}
+
+/// When a process began, and whether it has ended; `None` for one that is gone.
+fn seen(pid: Pid) -> Option<(u64, bool)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, in parentheses, may have anything in it. What follows begins with field 3, the state; field 22 is wanted.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+    let has_ended = matches!(fields.next()?, "Z" | "X");
+    Some((fields.nth(18)?.parse().ok()?, has_ended))
 }
 
 #[cfg(test)]
