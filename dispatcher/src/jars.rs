@@ -18,6 +18,9 @@ use tokio::runtime::Handle;
 /// Uploaded programs that are kept at a time.
 const JARS_MAX: usize = 1000;
 
+/// Most bytes of a file's name as it is written: file systems take 255, and stores add some of their own.
+const NAME_MAX: usize = 240;
+
 /// Why an uploaded program cannot be kept or found.
 #[derive(Debug, thiserror::Error)]
 pub enum JarError {
@@ -32,6 +35,12 @@ pub enum JarError {
     /// There are too many.
     #[error("{JARS_MAX} programs are uploaded already; delete some of them")]
     Full,
+    /// Its name is too long.
+    #[error("the name of the program is too long for a file: {name:?}")]
+    Name {
+        /// The name.
+        name: String,
+    },
     /// The disk failed.
     #[error("cannot {action} uploaded programs in {}: {cause}", directory.display())]
     Io {
@@ -61,7 +70,7 @@ pub struct Jar {
     pub name: String,
     /// Milliseconds since the epoch.
     pub uploaded_at: u64,
-    /// Where it is.
+    /// Where it is, or, of a shared one, where it is once it was [found](JarStore::find).
     pub path: PathBuf,
 }
 
@@ -91,12 +100,16 @@ impl JarStore {
     /// Keeps a copy of `content` under `name`.
     ///
     /// # Errors
-    /// [`JarError::Full`], [`JarError::Io`], [`JarError::Shared`].
+    /// [`JarError::Full`], [`JarError::Name`], [`JarError::Io`], [`JarError::Shared`].
     pub fn add(&self, content: &Path, name: &str) -> Result<Jar, JarError> {
         if self.list()?.len() >= JARS_MAX {
             return Err(JarError::Full);
         }
         let id = format!("{}_{name}", ProcessId::random());
+        let written = if self.shared.is_some() { shared::object(&id).len() } else { id.len() };
+        if written > NAME_MAX {
+            return Err(JarError::Name { name: name.to_owned() });
+        }
         if let Some(shared) = &self.shared {
             let content = fs::read(content).map_err(self.io_error("read"))?;
             shared.create(&id, content.into())?;
@@ -113,8 +126,10 @@ impl JarStore {
     pub fn list(&self) -> Result<Vec<Jar>, JarError> {
         let mut jars = match &self.shared {
             Some(shared) => {
+                // Looked at first: a copy that comes later may be of a program that is not listed yet.
+                let copies = self.files()?;
                 let listed = shared.list()?;
-                self.remove_copies_but(&listed)?;
+                self.remove_copies(&copies, &listed);
                 listed.iter().filter_map(|listed| self.jar(&listed.id, listed.uploaded_at)).collect()
             }
             // One that was deleted meanwhile is not an error.
@@ -151,7 +166,8 @@ impl JarStore {
         };
         self.listed(shared, id)?;
         shared.delete(id)?;
-        self.remove_copies_but(&shared.list()?)
+        self.remove_copies(&[id.to_owned()], &[]);
+        Ok(())
     }
 
     fn get(&self, id: &str) -> Result<Jar, JarError> {
@@ -199,7 +215,7 @@ impl JarStore {
     fn write(&self, id: &str, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), JarError> {
         fs::create_dir_all(&self.directory).map_err(self.io_error("write"))?;
         // Of two that make the same one each has its own.
-        let partial = self.directory.join(format!(".{}_{id}", ProcessId::random()));
+        let partial = self.directory.join(format!(".{}", ProcessId::random()));
         let written = fill(&partial).and_then(|()| {
             fs::set_permissions(&partial, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
             fs::rename(&partial, self.directory.join(id))
@@ -223,16 +239,18 @@ impl JarStore {
             .collect()
     }
 
-    /// Removes copies of programs that were deleted, by this JobManager or another.
-    fn remove_copies_but(&self, listed: &[Listed]) -> Result<(), JarError> {
+    /// Removes those of `copies` whose programs were deleted, by this JobManager or another. What cannot be removed stays until the
+    /// next time.
+    fn remove_copies(&self, copies: &[String], listed: &[Listed]) {
         let is_wanted = |id: &str| listed.iter().any(|listed| listed.id == id);
-        for id in self.files()?.iter().filter(|id| is_id(id) && !is_wanted(id)) {
+        for id in copies.iter().filter(|id| is_id(id) && !is_wanted(id)) {
             match fs::remove_file(self.directory.join(id)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.io_error("delete")(error)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!(copy = id, %error, "the copy of a program that was deleted cannot be removed");
+                }
                 Ok(()) | Err(_) => {}
             }
         }
-        Ok(())
     }
 }
 
@@ -294,6 +312,27 @@ mod tests {
         assert!(!found.path.exists());
         assert!(matches!(second.delete(&uploaded.id), Err(JarError::Missing { .. })));
         assert!(matches!(second.find("../share"), Err(JarError::Missing { .. })));
+    }
+
+    #[test]
+    fn a_copy_that_comes_while_programs_are_listed_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = JarStore::new(directory.path());
+        for id in ["0a_old", "0a_new"] {
+            fs::write(directory.path().join(id), "x").unwrap();
+        }
+        store.remove_copies(&["0a_old".to_owned()], &[]);
+        assert_eq!(store.files().unwrap(), ["0a_new"]);
+    }
+
+    #[test]
+    fn long_names_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = JarStore::new(directory.path().join("jars"));
+        let content = directory.path().join("content");
+        fs::write(&content, "program").unwrap();
+        assert!(store.add(&content, &"n".repeat(200)).is_ok());
+        assert!(matches!(store.add(&content, &"ü".repeat(200)), Err(JarError::Name { .. })));
     }
 
     #[test]

@@ -263,11 +263,15 @@ impl JobManagerHandle {
 
 /// Uploaded programs, in a directory of their own if one is set, else where all JobManagers find them.
 fn jars(options: &Options) -> JarStore {
-    let own = options.state_directory.join("jars");
+    let state = &options.state_directory;
     match (options.configuration.get(&keys::UPLOAD_DIR), &options.high_availability) {
         (Some(set), _) => JarStore::new(set),
-        (None, None) => JarStore::new(own),
-        (None, Some(ha)) => JarStore::shared(own, ha.directory.child("jars"), tokio::runtime::Handle::current()),
+        (None, None) => JarStore::new(state.join("jars")),
+        // Not among those: what is no copy of a shared one is removed.
+        (None, Some(ha)) => {
+            let share = ha.directory.child("jars");
+            JarStore::shared(state.join("jar-copies"), share, tokio::runtime::Handle::current())
+        }
     }
 }
 

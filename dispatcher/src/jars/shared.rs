@@ -64,7 +64,7 @@ fn failed(action: &'static str) -> impl Fn(flott_snapshot::Error) -> JarError {
 }
 
 /// Names of objects have only what every store takes as it is: all else is written `=XX`, byte by byte.
-fn object(id: &str) -> String {
+pub(super) fn object(id: &str) -> String {
     let mut name = String::with_capacity(id.len());
     for byte in id.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') {

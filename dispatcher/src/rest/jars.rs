@@ -62,7 +62,7 @@ fn queries(doc: Doc) -> Doc {
 impl From<JarError> for RestError {
     fn from(error: JarError) -> Self {
         match error {
-            JarError::Missing { .. } | JarError::Full => Self::bad_request(error),
+            JarError::Missing { .. } | JarError::Full | JarError::Name { .. } => Self::bad_request(error),
             JarError::Io { .. } | JarError::Shared { .. } => Self::internal(error),
         }
     }
