@@ -24,6 +24,10 @@ use crate::{
 /// Rounds after which a commit has failed.
 pub const ROUNDS_MAX: u32 = 10;
 
+/// TaskManagers that are lost over a commit before it has failed: far more than die by chance, so that one that takes them down
+/// comes to an end.
+pub const WORKERS_LOST_MAX: u32 = 100;
+
 /// A process that has been asked something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
@@ -65,12 +69,14 @@ pub struct Commit {
     pub round: u32,
     /// Tries that failed, those to start a process included.
     failed: u32,
+    /// TaskManagers that were lost while they were asked, or started a process for it.
+    workers_lost: u32,
 }
 
 impl Commit {
     /// A commit whose manifest is to be written.
     pub fn to_persist(committables: Vec<Committable>) -> Self {
-        Self { committables, state: CommitState::Persisting, round: 0, failed: 0 }
+        Self { committables, state: CommitState::Persisting, round: 0, failed: 0, workers_lost: 0 }
     }
 
     /// A commit whose manifest has been written by an earlier JobMaster.
@@ -131,6 +137,13 @@ impl Commit {
         self.failed += 1;
         self.state = CommitState::Seeking;
         self.failed < ROUNDS_MAX
+    }
+
+    /// Counts a TaskManager that was lost over it; `true` if there may be another.
+    pub fn worker_lost(&mut self) -> bool {
+        self.workers_lost += 1;
+        self.state = CommitState::Seeking;
+        self.workers_lost < WORKERS_LOST_MAX
     }
 
     /// When something is to be done without further news.

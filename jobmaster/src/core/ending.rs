@@ -177,8 +177,8 @@ impl JobMasterCore {
         }
     }
 
-    /// A process is gone. If the end of the job hangs on it, another has to take over. That its TaskManager is gone was not the
-    /// commit's fault, and counts for none of its tries.
+    /// A process is gone. If the end of the job hangs on it, another has to take over. That its TaskManager is gone is hardly
+    /// the commit's fault, and counts for none of its tries; but it may be, so there is an end to that too.
     pub(super) fn ending_lost_process(&mut self, worker: &WorkerKey, failure: &Failure, worker_gone: bool) {
         self.commit_lost_process(worker);
         match &mut self.phase {
@@ -193,14 +193,16 @@ impl JobMasterCore {
                 if !counts {
                     return;
                 }
-                if worker_gone {
-                    commit.state = CommitState::Seeking;
+                let goes_on = if worker_gone {
+                    commit.worker_lost()
+                } else {
+                    failure.retry != Retry::Never && commit.try_failed()
+                };
+                if goes_on {
                     self.history.record(self.now, failure.clone());
-                } else if failure.retry == Retry::Never || !commit.try_failed() {
+                } else {
                     self.stranded |= self.stopped;
                     self.fail_job(failure.clone());
-                } else {
-                    self.history.record(self.now, failure.clone());
                 }
             }
             Phase::Aborting(_, abort) => {

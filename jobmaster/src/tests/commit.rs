@@ -3,7 +3,7 @@
 use flott_core::{failure::Failure, message::Committable};
 
 use super::*;
-use crate::{core::Wait, testing::Outcome};
+use crate::{commit::WORKERS_LOST_MAX, core::Wait, testing::Outcome};
 
 /// A job that waits for its manifest to be written.
 fn all_done(restart: RestartStrategy) -> FakeCluster {
@@ -89,18 +89,35 @@ fn task_managers_that_are_lost_count_for_none_of_its_tries() {
     let mut cluster = all_done(RestartStrategy::None);
     cluster.persist(Ok(()));
     for _ in 0..30 {
-        for worker in cluster.workers.keys().cloned().collect::<Vec<_>>() {
-            cluster.kill_worker(&worker);
-        }
-        cluster.add_worker(1);
-        // The slot is offered and taken, the process comes up; the commit is on its way.
-        for _ in 0..4 {
-            cluster.deliver();
-        }
+        lose_workers(&mut cluster);
         assert!(cluster.ended.is_empty(), "{:?}", cluster.ended[0].failure);
     }
     cluster.settle();
     check_ended(&mut cluster, JobStatus::Finished);
+}
+
+#[test]
+fn a_commit_that_takes_task_managers_down_comes_to_an_end() {
+    let mut cluster = all_done(RestartStrategy::None);
+    cluster.persist(Ok(()));
+    let lost = (1..=2 * WORKERS_LOST_MAX).find(|_| {
+        lose_workers(&mut cluster);
+        !cluster.ended.is_empty()
+    });
+    assert!(lost.is_some_and(|lost| lost > WORKERS_LOST_MAX / 2), "{lost:?}");
+    check_ended(&mut cluster, JobStatus::Failed);
+}
+
+/// Each time the commit is on its way to a new one.
+fn lose_workers(cluster: &mut FakeCluster) {
+    for worker in cluster.workers.keys().cloned().collect::<Vec<_>>() {
+        cluster.kill_worker(&worker);
+    }
+    cluster.add_worker(1);
+    // The slot is offered and taken, and the process comes up.
+    for _ in 0..4 {
+        cluster.deliver();
+    }
 }
 
 #[test]
