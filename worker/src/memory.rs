@@ -1,7 +1,8 @@
 //! Who has to go when the TaskManager and its job processes together take more than its memory, which may be the limit of a
 //! container that the kernel would end as a whole.
 //!
-//! By resident size, because limits on address space do not fit allocators that reserve far more than they use. What the
+//! By what is resident and not of files, because limits on address space do not fit allocators that reserve far more than they use, and
+//! pages of files are given back when memory is short. What the
 //! TaskManager itself takes, the others do without. A process may take more than its share of the rest as long as the others
 //! leave it room; when they do not, the one that is furthest above its share goes, so a job that leaks takes no one with it.
 
@@ -13,6 +14,7 @@ use crate::usage;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Resident {
     pub process: ProcessId,
+    /// As [`usage::held_by`] counts them.
     pub bytes: u64,
     /// Slots that its job has here.
     pub slots: usize,
@@ -23,7 +25,7 @@ pub(crate) struct Resident {
 pub(crate) struct Room {
     /// Bytes of all together.
     pub memory: u64,
-    /// Resident bytes of the TaskManager itself.
+    /// Those of the TaskManager itself.
     pub own: u64,
     /// Its slots, which share what is left.
     pub slots: usize,
@@ -32,7 +34,7 @@ pub(crate) struct Room {
 impl Room {
     /// With what this process takes now.
     pub(crate) fn found(memory: u64, slots: usize) -> Self {
-        Self { memory, own: usage::resident_of(std::process::id()).unwrap_or(0), slots }
+        Self { memory, own: usage::held_by(std::process::id()).unwrap_or(0), slots }
     }
 }
 
@@ -44,9 +46,9 @@ pub(crate) fn overweight(processes: &[Resident], room: Room) -> Option<(ProcessI
         return None;
     }
     let left = memory.saturating_sub(own);
+    let mib = |bytes: u64| ByteSize::from_mebibytes(bytes >> 20);
     let share = |process: &Resident| left / slots.max(1) as u64 * process.slots as u64;
     let worst = processes.iter().max_by_key(|process| i128::from(process.bytes) - i128::from(share(process)))?;
-    let mib = |bytes: u64| ByteSize::from_mebibytes(bytes >> 20);
     let message = format!(
         "OutOfMemory: the job process took {} of memory; its share of {} slot(s) of {slots} is {}",
         mib(worst.bytes),

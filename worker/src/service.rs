@@ -442,7 +442,7 @@ impl Service {
             .processes
             .iter()
             .filter_map(|(id, process)| {
-                let bytes = usage::resident_of(process.pid()?)?;
+                let bytes = usage::held_by(process.pid()?)?;
                 Some(Resident { process: *id, bytes, slots: self.state.slots_of(process.job()) })
             })
             .collect();

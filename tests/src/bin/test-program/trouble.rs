@@ -85,7 +85,7 @@ fn print() {
     while out.write_all(&line).is_ok() {}
 }
 
-/// Where nothing limits it, it stops before the machine has none left.
+/// In a child, which only a container's limit stops: for tests that have set one.
 fn eat() {
     // It waits for the end of a line.
     let ended = Command::new("tail").args(["--lines=1", "/dev/zero"]).stdout(Stdio::null()).status();
