@@ -108,13 +108,14 @@ impl<'a> Job<'a> {
         self.world.nothing_is_left();
     }
 
-    /// The same of a cluster of its own, which ends with it.
+    /// The same of a cluster of its own, which ends with it; what is left of that goes after `last`.
     #[track_caller]
-    pub fn end_with_its_cluster(self) {
+    pub fn end_with_its_cluster_after(self, last: impl FnOnce()) {
         let waiting = self.world.sandbox.start_flott(["jobs", "wait", &self.id, "-t", "kubernetes-application"]);
         fs::write(self.world.shared("hold"), "").unwrap();
         waiting.end().success();
         self.check_output();
+        last();
         self.world.nothing_is_left();
     }
 

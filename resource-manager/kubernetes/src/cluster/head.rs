@@ -119,10 +119,11 @@ impl Head {
     }
 }
 
-/// Whether a Job has completed or failed. A Deployment never has.
+/// Whether a Job has completed or failed: the last two are said before, while pods of lost nodes still count as ending. A
+/// Deployment never has.
 fn is_finished(object: &Value) -> bool {
     let conditions = object["status"]["conditions"].as_array().map_or(&[][..], Vec::as_slice);
-    let ends = ["Complete", "Failed"];
+    let ends = ["Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"];
     conditions.iter().any(|condition| condition["status"] == "True" && ends.iter().any(|end| condition["type"] == *end))
 }
 
@@ -157,7 +158,7 @@ mod tests {
         let deleting =
             json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z", "annotations": { CREATING: "me" } } });
         check(ours(), deleting, HeadState::Deleting);
-        for end in ["Complete", "Failed"] {
+        for end in ["Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"] {
             check(
                 ours(),
                 json!({ "status": { "conditions": [{ "type": end, "status": "True" }] } }),
