@@ -46,7 +46,7 @@ impl Queue {
             self.mark_for_yunikorn(&mut marks, cluster, worker);
         }
         if all || self.system == QueueSystem::Volcano {
-            self.mark_for_volcano(&mut marks, cluster);
+            self.mark_for_volcano(&mut marks);
         }
         marks.scheduler = match self.system {
             QueueSystem::YuniKorn => Some("yunikorn"),
@@ -88,14 +88,10 @@ impl Queue {
         }
     }
 
-    fn mark_for_volcano(&self, marks: &mut QueueMarks, cluster: &ClusterId) {
+    fn mark_for_volcano(&self, marks: &mut QueueMarks) {
         if let Some(name) = &self.name {
             marks.label("scheduling.volcano.sh/queue-name", name);
             marks.annotate("scheduling.volcano.sh/queue-name", name);
-        }
-        if self.gang > 0 {
-            marks.annotate("scheduling.volcano.sh/group-min-member", &self.gang.to_string());
-            marks.annotate("scheduling.k8s.io/group-name", &format!("{cluster}-taskmanagers"));
         }
     }
 }
@@ -170,15 +166,13 @@ mod tests {
     }
 
     #[test]
-    fn yunikorn_and_volcano_are_told_the_fewest() {
+    fn yunikorn_is_told_the_fewest() {
         let yunikorn = marks(QueueSystem::YuniKorn, 3, "w-1");
         let groups = yunikorn.annotations.get("yunikorn.apache.org/task-groups").expect("groups");
         let groups: serde_json::Value = serde_json::from_str(groups).expect("json");
         assert_eq!(groups[0]["minMember"], 3);
         assert_eq!(groups[0]["minResource"]["cpu"], "1500m");
         assert_eq!(yunikorn.scheduler, Some("yunikorn"));
-        let volcano = marks(QueueSystem::Volcano, 3, "w-1");
-        let min = volcano.annotations.get("scheduling.volcano.sh/group-min-member");
-        assert_eq!((min.map(String::as_str), volcano.scheduler), (Some("3"), Some("volcano")));
+        assert_eq!(marks(QueueSystem::Volcano, 0, "w-1").scheduler, Some("volcano"));
     }
 }

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use flott_core::config::{
     Configuration,
-    keys::{self as all, kubernetes as keys},
+    keys::{
+        self as all,
+        kubernetes::{self as keys, QueueSystem},
+    },
 };
 use k8s_openapi::api::core::v1::{Pod, Toleration};
 
@@ -153,8 +156,13 @@ pub fn cluster_id(config: &Configuration) -> Result<ClusterId, Error> {
     ClusterId::parse(&text).map_err(|error| Error::Setting { key, reason: error.to_string() })
 }
 
-/// A gang that is never asked for as a whole would wait for ever.
+/// A gang that is never asked for as a whole, or that nobody knows as one, would wait for ever.
 fn check_gang(config: &Configuration, queue: &Queue) -> Result<(), Error> {
+    if queue.gang > 0 && queue.system == QueueSystem::Volcano {
+        let reason = "Volcano reads how many pods belong together from an object of its own, which is not made; leave this key out, or let in \
+                      gangs by Kueue or YuniKorn";
+        return Err(Error::Setting { key: keys::GANG_MINIMUM.key(), reason: reason.to_owned() });
+    }
     let slots = config.get(&all::taskmanager::NUMBER_OF_TASK_SLOTS);
     let asked = config.get(&all::slots::NUMBER_OF_SLOTS_MIN).div_ceil(slots);
     if asked >= queue.gang {
@@ -271,6 +279,11 @@ mod tests {
             &["kubernetes.gang-minimum=3", "taskmanager.numberOfTaskSlots=2", "slotmanager.number-of-slots.min=4"],
             "kubernetes.gang-minimum: a gang of 3 TaskManagers is let in when all have been asked for, but \
              slotmanager.number-of-slots.min asks for 2 at once; set it to 6",
+        );
+        check_error(
+            &["kubernetes.gang-minimum=3", "kubernetes.queue-system=volcano", "slotmanager.number-of-slots.min=9"],
+            "kubernetes.gang-minimum: Volcano reads how many pods belong together from an object of its own, which is not made; \
+             leave this key out, or let in gangs by Kueue or YuniKorn",
         );
     }
 

@@ -97,7 +97,9 @@ impl SlotManager {
         let there = (self.workers.len() + self.requested.len()) as u64;
         let wanted = slots.div_ceil(u64::from(shape.slots.max(1)));
         let wanted = wanted.max(u64::from(self.options.workers_min).saturating_sub(there));
-        let at_once = u64::from(self.options.starting_max).saturating_sub(self.requested.len() as u64);
+        // Those that there are to be always may be a gang, which is let in when all of it has been asked for.
+        let at_once = self.options.starting_max.max(self.options.workers_min);
+        let at_once = u64::from(at_once).saturating_sub(self.requested.len() as u64);
         let count = wanted.min(self.startable_workers()).min(at_once);
         if count == 0 || self.backoff.pauses(now) {
             return;

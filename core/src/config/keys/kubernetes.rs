@@ -77,7 +77,7 @@ section! {
     JOBMANAGER_TOLERATIONS: Vec<String> = key("kubernetes.jobmanager.tolerations").default("");
 
     /// How long the JobManager's pod stays on a node that does not answer, or is not ready, before another pod takes its
-    /// place; whole seconds. Unset, it is 30 s with `high-availability.type`, and without it what the cluster says: five minutes as a rule.
+    /// place; counted in whole seconds, rounded up. Unset, it is 30 s with `high-availability.type`, and without it what the cluster says: five minutes as a rule.
     JOBMANAGER_NODE_LOSS: Option<Duration> = key("kubernetes.jobmanager.node-loss-timeout").range("0 ms", "1 d");
 
     /// Cores of the JobManager's pod. Its memory is `jobmanager.memory.process.size`.
@@ -116,7 +116,7 @@ section! {
     QUEUE_SYSTEM: QueueSystem = key("kubernetes.queue-system").default("all");
 
     /// So many TaskManagers are let in by the queue together or not at all. `slotmanager.number-of-slots.min` must ask for
-    /// as many from the start. 0: each by itself.
+    /// as many from the start. Not with Volcano. 0: each by itself.
     GANG_MINIMUM: u32 = key("kubernetes.gang-minimum").default("0").range("0", "100000");
 
     /// How long a pod that has a node may wait for its image, its volumes or its container before it is given up. A pod

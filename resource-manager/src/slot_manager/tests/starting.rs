@@ -80,6 +80,13 @@ fn the_fewest_workers_are_started_at_once_and_kept() {
 }
 
 #[test]
+fn the_fewest_are_asked_for_together_however_many_they_are() {
+    let mut bench = Bench::starting(|options| options.workers_min = 100);
+    bench.event(Event::Found(Vec::new()));
+    assert_eq!(bench.log.len(), 100);
+}
+
+#[test]
 fn idle_workers_are_released_unless_someone_waits() {
     let mut bench = Bench::starting(|options| options.workers_max = Some(2));
     bench.register("external", &[size(GIB)]);

@@ -22,7 +22,7 @@ pub(super) fn leave_lost_nodes(pod: &mut PodSpec, patience: Duration) {
         key: Some(taint.to_owned()),
         operator: Some("Exists".to_owned()),
         effect: Some(EVICTING.to_owned()),
-        toleration_seconds: i64::try_from(patience.as_secs()).ok(),
+        toleration_seconds: i64::try_from(patience.as_millis().div_ceil(1000)).ok(),
         value: None,
     });
     append(&mut pod.tolerations, tolerations);
