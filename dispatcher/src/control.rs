@@ -69,16 +69,9 @@ impl Control {
         let mut masters = self.inner.masters.lock();
         let master = start()?;
         masters.insert(job, (master.epoch(), master.clone()));
-        // Before anything more is routed.
-        let found = self.inner.awaiting.lock().take(job);
-        drop(masters);
-        if !found.is_empty() {
-            let master = master.clone();
-            tokio::spawn(async move {
-                for (worker, epoch, message) in found {
-                    master.worker_message(worker, epoch, message).await;
-                }
-            });
+        // Before anything more is routed; there is one for each TaskManager at most.
+        for (worker, epoch, message) in self.inner.awaiting.lock().take(job) {
+            master.tell_worker_message(worker, epoch, message);
         }
         Ok(master)
     }

@@ -72,7 +72,8 @@ struct Seen<V> {
 impl<V> Seen<V> {
     /// When it has run out, unless it is renewed.
     fn end(&self, timing: Timing) -> Instant {
-        self.since + self.lease.duration.max(timing.lease)
+        // What a damaged lease says is not believed.
+        self.since.checked_add(self.lease.duration.max(timing.lease)).unwrap_or(self.since + timing.lease)
     }
 }
 
