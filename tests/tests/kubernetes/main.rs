@@ -11,6 +11,7 @@
 //! - `disturbed`: pods that end in every way
 //! - `leaders`: JobManagers that are lost with their nodes, alone or with one that stands by
 //! - `nodes`: nodes that are lost, and an API server that is away
+//! - `pending`: why TaskManagers do not come, as it is told
 //! - `scaled`: more pods and fewer, quotas, and credentials that have expired
 
 mod application;
@@ -19,6 +20,7 @@ mod disturbed;
 mod job;
 mod leaders;
 mod nodes;
+mod pending;
 mod refused;
 mod replicas;
 mod scaled;
