@@ -32,7 +32,7 @@ impl StateDir {
             Some(path) => std::path::absolute(path)?,
             None => default_path()?,
         };
-        private_dir(&path)?;
+        private_dir(&path).context("there is no state directory (--state-dir and FLOTT_STATE_DIR give another one)")?;
         Ok(Self(path))
     }
 

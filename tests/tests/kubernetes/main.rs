@@ -7,6 +7,7 @@
 //! - `contention`: clients of one name, and what a client leaves that dies
 //! - `replicas`: several JobManagers, of which one leads
 //! - `refused`: what cannot be, in words
+//! - `inside`: clients in pods of the cluster
 //! - `job`: a job that runs until it is let go on, for those that follow
 //! - `disturbed`: pods that end in every way
 //! - `leaders`: JobManagers that are lost with their nodes, alone or with one that stands by
@@ -17,6 +18,7 @@
 mod application;
 mod contention;
 mod disturbed;
+mod inside;
 mod job;
 mod leaders;
 mod nodes;
