@@ -21,6 +21,7 @@
 //! - `takeover`: JobManagers that are killed, and the next ones
 //! - `torn`: control connections that tear
 //! - `unaligned`: checkpoints of jobs that are stuck
+//! - `units`: what systemd starts on the hosts of a pool
 //! - `workers`: TaskManagers that come by themselves, and jobs that wait for them
 
 mod bad_graphs;
@@ -44,4 +45,5 @@ mod taken_up;
 mod takeover;
 mod torn;
 mod unaligned;
+mod units;
 mod workers;
