@@ -23,6 +23,26 @@ fn of_two_clients_that_make_the_same_cluster_one_wins_and_the_other_says_so() {
 }
 
 #[test]
+fn of_two_clients_that_start_a_job_in_the_same_cluster_one_runs_it() {
+    let test = "of_two_clients_that_start_a_job_in_the_same_cluster_one_runs_it";
+    let Some(world) = World::new(test, "raced", "kubernetes.finished-ttl: 5 s") else { return };
+    let hold = format!("hold={}", world.shared("never"));
+    let run = ["run", "-t", "kubernetes-application", "-d", &world.program, "held", &hold];
+    let clients = [world.sandbox.start_flott(run), world.sandbox.start_flott(run)];
+    let mut ends = clients.map(|client| client.end());
+    ends.sort_by_key(|end| end.status.code());
+    let [winner, loser] = ends;
+    let job = winner.success().job();
+    loser
+        .expect(1)
+        .says(&["the cluster id demo is taken in namespace \"raced\": a cluster of one job of that name runs"]);
+    world.sandbox.flott(["cancel", &job, "-t", "kubernetes-application"]).success();
+    world.kubectl(&["wait", "job/demo", "--for=condition=Complete", "--timeout=60s"]);
+    world.sandbox.flott(["jobs", "wait", &job, "-t", "kubernetes-application"]).expect(4);
+    world.nothing_is_left();
+}
+
+#[test]
 fn what_a_client_has_left_half_made_is_cleaned_up_by_the_next() {
     let test = "what_a_client_has_left_half_made_is_cleaned_up_by_the_next";
     let Some(world) = World::new(test, "half", "") else { return };

@@ -16,6 +16,9 @@ fn what_cannot_be_made_is_told_and_nothing_is_left() {
     let template = world.sandbox.write("wrong.yaml", "spec:\n  containers: [\n");
     let key = format!("kubernetes.pod-template-file.jobmanager={template}");
     check(&world, &[&key], 1, &["pod template", "wrong.yaml", "no YAML", "line 2"]);
+    let template = world.sandbox.write("computed.yaml", "spec: {containers: [], restartPolicy: Always}");
+    let key = format!("kubernetes.pod-template-file.taskmanager={template}");
+    check(&world, &[&key], 1, &["computed.yaml", "Flott computes spec.restartPolicy"]);
 
     let soon = "kubernetes.jobmanager.start-timeout=4 s";
     let missing = ["kubernetes.container.image.ref=lab/missing:1", soon];
