@@ -4,6 +4,7 @@
 //! - `session`: a session with standalone workers
 //! - `application`: clusters of one job
 //! - `native`: workers that the JobManager asks for
+//! - `several`: JobManagers of which one leads
 //! - `refused`: what the API server says of all sets of values
 //! - `release`: a release in a namespace of its own, and its clients
 
@@ -12,3 +13,4 @@ mod native;
 mod refused;
 mod release;
 mod session;
+mod several;
