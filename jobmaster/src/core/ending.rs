@@ -10,7 +10,7 @@ use flott_core::{
 
 use super::{Action, JobMasterCore, Phase, regions::RegionPhase};
 use crate::{
-    commit::{Abort, Asked, Commit, CommitState, Ending},
+    commit::{Abort, Asked, Commit, CommitState, Ending, WORKERS_LOST_MAX},
     execution_graph::{Host, job_transition::JobStep, transition::ExecutionStep},
     failover::Decision,
     index::{ExecutionIndex, SharedSlotIndex},
@@ -202,7 +202,15 @@ impl JobMasterCore {
                     self.history.record(self.now, failure.clone());
                 } else {
                     self.stranded |= self.stopped;
-                    self.fail_job(failure.clone());
+                    let failure = if worker_gone {
+                        let message = format!(
+                            "{WORKERS_LOST_MAX} TaskManagers were lost while they were to make results visible"
+                        );
+                        Failure::environment(message).because(failure)
+                    } else {
+                        failure.clone()
+                    };
+                    self.fail_job(failure);
                 }
             }
             Phase::Aborting(_, abort) => {

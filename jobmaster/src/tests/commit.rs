@@ -105,6 +105,8 @@ fn a_commit_that_takes_task_managers_down_comes_to_an_end() {
         !cluster.ended.is_empty()
     });
     assert!(lost.is_some_and(|lost| lost > WORKERS_LOST_MAX / 2), "{lost:?}");
+    let failure = cluster.ended[0].failure.clone().expect("it has failed");
+    assert!(failure.message.contains("100 TaskManagers were lost"), "{failure}");
     check_ended(&mut cluster, JobStatus::Failed);
 }
 
