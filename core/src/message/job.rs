@@ -40,7 +40,7 @@ pub enum WorkerToJob {
         message: HostToJob,
     },
     /// A process of an older JobMaster runs on here. Said once to each new leadership, under the older epoch; answered by
-    /// [`JobToWorker::Adopt`] or [`JobToWorker::Forget`].
+    /// [`JobToWorker::Adopt`], or by anything else of the new JobMaster, which ends the process.
     Found(Box<Found>),
     /// Answer to [`JobToWorker::Adopt`]. What the process says from here on follows.
     Adopted(Box<Journal>),

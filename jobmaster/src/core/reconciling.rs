@@ -96,12 +96,12 @@ impl JobMasterCore {
             return;
         }
         let Phase::Reconciling(reconciling) = &mut self.phase else {
-            self.send(worker, JobToWorker::Forget);
+            self.leave(worker, found);
             return;
         };
         if reconciling.asked && found.tasks.is_empty() {
             // It was brought up for a rescale that the job goes on without.
-            self.send(worker, JobToWorker::Forget);
+            self.leave(worker, found);
             return;
         }
         reconciling.found.insert(worker.clone(), found);
@@ -116,6 +116,12 @@ impl JobMasterCore {
         for (worker, process) in processes.collect::<Vec<_>>() {
             self.send(&worker, JobToWorker::Adopt { process });
         }
+    }
+
+    /// What was found is not taken over. That this JobMaster speaks ends the process; slots that its TaskManager has given the job
+    /// since stay.
+    fn leave(&mut self, worker: &WorkerKey, found: Found) {
+        self.send(worker, JobToWorker::FreeSlots(found.slots));
     }
 
     /// What a worker says while the job reconciles is for here; at other times it is given back.

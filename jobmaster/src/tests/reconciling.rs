@@ -144,8 +144,9 @@ fn what_is_not_found_in_time_makes_the_job_start_over() {
     let actions = next.on(Event::Wake);
     assert_eq!(told(&actions, |message| *message == JobToWorker::Forget), 1);
     assert_eq!(next.core.status(), JobStatus::Created);
+    let free = JobToWorker::FreeSlots(found.slots.clone());
     let late = next.says(&worker, 1, WorkerToJob::Found(Box::new(found)));
-    assert_eq!(told(&late, |message| *message == JobToWorker::Forget), 1);
+    assert_eq!(told(&late, |message| *message == free), 1, "slots that it was given since stay");
 }
 
 #[track_caller]

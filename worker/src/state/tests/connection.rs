@@ -92,11 +92,24 @@ fn new_job_master_hears_of_slots_that_were_taken_back_before_it_spoke() {
 
 #[test]
 fn new_job_master_that_does_not_want_a_process_sweeps_it_out() {
-    for message in [JobToWorker::Forget, JobToWorker::StartProcess(setup(1))] {
+    let free = JobToWorker::FreeSlots(vec![allocation(1)]);
+    for message in [JobToWorker::Forget, free, JobToWorker::StartProcess(setup(1))] {
         let (mut worker, process) = orphan();
         let actions = worker.says(1, 2, message);
         assert_eq!(actions[..2], [freed(1), Action::End { process, how: Ending::Terminate }]);
     }
+}
+
+#[test]
+fn new_job_master_that_lets_a_process_go_keeps_the_slot_that_it_was_given_before() {
+    let (mut worker, process) = orphan();
+    let given = worker.on(Event::Allocate(grant(0, 2, 1, 2)));
+    assert_eq!(given[..2], [freed(1), Action::End { process, how: Ending::Terminate }]);
+    assert_eq!(worker.says(1, 2, JobToWorker::FreeSlots(vec![allocation(1)])), []);
+    assert_eq!(worker.state.allocated(), [grant(0, 2, 1, 2)]);
+    assert_eq!(worker.says(1, 2, JobToWorker::AcceptSlots(vec![allocation(2)])), []);
+    assert_eq!(worker.says(1, 2, JobToWorker::StartProcess(setup(1))), [Action::End { process, how: Ending::Kill }]);
+    assert!(matches!(worker.ends(process)[..], [Action::Start { .. }]));
 }
 
 #[test]
