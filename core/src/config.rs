@@ -41,4 +41,4 @@ pub use option::{ConfigMap, ConfigOption};
 pub use reference::reference_markdown;
 pub use registry::nearest_of;
 pub use secret::{MASK, is_secret};
-pub use value::{BareSeconds, ConfigValue};
+pub use value::{BareSeconds, ConfigValue, PortRange};

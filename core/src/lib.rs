@@ -20,6 +20,7 @@
 //! - [`schema`]: what encodings of a type look like
 //! - [`sealed`]: JSON documents with a format, a version and a checksum
 //! - [`config`]: every configuration key, declared once
+//! - [`metrics`]: what is measured, and the text in which Prometheus reads it
 //! - [`units`]: byte sizes and durations as people write them
 
 pub mod checkpoint;
@@ -32,6 +33,7 @@ pub mod journal;
 pub mod json;
 pub mod key_group;
 pub mod message;
+pub mod metrics;
 pub mod resource;
 pub mod schema;
 pub mod sealed;

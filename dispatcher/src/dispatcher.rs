@@ -42,6 +42,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 pub use ask::JobSnapshot;
+pub(crate) use ask::{Measured, MeasuredJob};
 use jobs::Jobs;
 pub(crate) use run::{adaptive_of, slot_wait};
 pub use snapshots::{AfterSavepoint, SavepointRequest};

@@ -154,7 +154,8 @@ impl JobManager {
         let host = configuration.get(&keys::ADDRESS);
         let advertised = address::host_port(&host, address.port());
         let token = configuration.get(&security::TOKEN);
-        let access = Access::new(address, &host, token, configuration.get(&security::INSECURE))?;
+        let access = Access::new(address, &host, token, configuration.get(&security::INSECURE))?
+            .with_metrics_token(configuration.get(&security::METRICS_TOKEN));
 
         let state = options.state_directory.clone();
         let blobs = blocking(move || {

@@ -7,7 +7,7 @@
 //! - `standby`: what a JobManager does with requests that does not lead
 //! - `error`, `parameters`: refusals and parameters in Flink's words
 //! - one module per group of routes: `cluster`, `jobs`, `vertices`, `checkpoints`, `savepoints`, `rescales`, `workers`,
-//!   `jobmanager`, `submit`, `jars`, `flott`, `blobs`, `health`; `multipart`, `logs` and `drained` serve several
+//!   `jobmanager`, `submit`, `jars`, `flott`, `blobs`, `health`, `metrics`; `multipart`, `logs` and `drained` serve several
 
 mod access;
 mod blobs;
@@ -22,6 +22,7 @@ mod jars;
 mod jobmanager;
 mod jobs;
 mod logs;
+mod metrics;
 mod multipart;
 mod parameters;
 pub mod render;
@@ -80,7 +81,7 @@ fn flott_table() -> Table<Arc<Context>> {
 
 /// The document that describes every route.
 pub fn open_api() -> OpenApi {
-    flink_table().merge(flott_table()).merge(health::routes()).finish().1
+    flink_table().merge(flott_table()).merge(health::routes()).merge(metrics::routes()).finish().1
 }
 
 /// The router of the endpoint. Every request passes the access check first, but those about health.
@@ -98,8 +99,9 @@ pub fn router(context: Arc<Context>) -> Router {
         .layer(DefaultBodyLimit::max(JSON_MAX))
         .layer(middleware::from_fn_with_state(context.clone(), standby::pass_on))
         .layer(middleware::from_fn_with_state(context.clone(), guard))
-        // Behind the layer, which is put around what is there before it.
+        // Behind the layers, which are put around what is there before them.
         .merge(health)
+        .merge(metrics::router(&context))
         .with_state(context)
 }
 
@@ -114,15 +116,18 @@ async fn guard(State(context): Rest, request: Request, next: Next) -> Response {
             }
             response
         }
-        Err(error) => {
-            let mut response = error.into_response();
-            if context.access.token.is_some() {
-                let scheme = header::HeaderValue::from_static("Bearer");
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
-            }
-            response
-        }
+        Err(error) => refuse(&context, error),
     }
+}
+
+/// The answer to who may not ask.
+fn refuse(context: &Context, error: RestError) -> Response {
+    let mut response = error.into_response();
+    if context.access.token.is_some() {
+        let scheme = header::HeaderValue::from_static("Bearer");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    response
 }
 
 /// Flink takes a GET that it does not know for a file of its web pages.

@@ -26,9 +26,21 @@ pub(crate) enum Request {
     FromWorker(WorkerKey, Box<FromWorker>),
     ConnectionLost(WorkerKey, ConnectionNumber, String),
     Overview(oneshot::Sender<Vec<WorkerView>>),
+    Census(oneshot::Sender<Census>),
     Pending(JobId, oneshot::Sender<Vec<PendingReason>>),
     ReadLog(LogRead, oneshot::Sender<Result<LogAnswer, Error>>),
     StopWorkers(String, oneshot::Sender<()>),
+}
+
+/// Workers that there are, that come and that go, at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Census {
+    /// Registered ones, in order of registration.
+    pub registered: Vec<WorkerView>,
+    /// Asked of the backend and not registered yet.
+    pub pending: usize,
+    /// Told to stop and not known to be gone.
+    pub stopping: usize,
 }
 
 /// Which piece of which log of which worker.
@@ -138,6 +150,11 @@ impl ResourceManagerHandle {
     /// Registered workers, in order of registration.
     pub async fn overview(&self) -> Result<Vec<WorkerView>, Error> {
         self.ask(Request::Overview).await
+    }
+
+    /// Workers that there are, that come and that go.
+    pub async fn census(&self) -> Result<Census, Error> {
+        self.ask(Request::Census).await
     }
 
     /// Why a job waits; empty when it does not, and for unknown jobs.

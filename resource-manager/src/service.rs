@@ -214,6 +214,7 @@ impl ResourceManagerService {
             }
             // Whoever asked may have gone meanwhile: no matter.
             Request::Overview(answer) => drop(answer.send(self.core.overview())),
+            Request::Census(answer) => drop(answer.send(self.core.census())),
             Request::Pending(job, answer) => drop(answer.send(self.core.pending(&job))),
             Request::ReadLog(read, answer) => self.read_log(read, answer),
             Request::StopWorkers(reason, answer) => {

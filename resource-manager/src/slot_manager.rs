@@ -44,6 +44,7 @@ pub use self::{
 use crate::{
     backend::Abilities,
     declaration::Declaration,
+    handle::Census,
     options::{Options, SlotManagerOptions},
     time::Time,
 };
@@ -202,6 +203,11 @@ impl SlotManager {
     /// Registered workers, in order of registration.
     pub fn overview(&self) -> Vec<WorkerView> {
         self.workers.iter().map(|(number, worker)| self.view(*number, worker)).collect()
+    }
+
+    /// Workers that there are, that come and that go.
+    pub fn census(&self) -> Census {
+        Census { registered: self.overview(), pending: self.requested.len(), stopping: self.stopping.len() }
     }
 
     /// Why a job waits; empty when it does not.

@@ -7,6 +7,7 @@
 //! - [`checkpoints`]: checkpoints as they lie in their directory
 //! - [`command`]: a command, what it printed and how it ended
 //! - [`rest`]: the REST endpoint of a cluster under test
+//! - [`metrics`]: what is collected of an endpoint
 //! - [`forward`]: a port of a pod of a Kubernetes cluster under test
 //! - [`eventually`](mod@eventually): bounded waits with a name
 //! - [`book`]: word counts, counted the plain way
@@ -25,6 +26,7 @@ pub mod command;
 pub mod disk;
 pub mod eventually;
 pub mod forward;
+pub mod metrics;
 pub mod plain;
 pub mod program;
 pub mod proxy;

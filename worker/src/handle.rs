@@ -1,5 +1,7 @@
 //! Starting and stopping a TaskManager.
 
+use std::net::SocketAddr;
+
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +22,7 @@ pub struct TaskManager;
 #[derive(Debug)]
 pub struct TaskManagerHandle {
     mailbox: mpsc::Sender<Input>,
+    metrics: Option<SocketAddr>,
     task: Task,
 }
 
@@ -40,11 +43,17 @@ impl TaskManager {
     pub fn start(options: Options) -> Result<TaskManagerHandle, Error> {
         let (mailbox, inputs) = mpsc::channel(MAILBOX);
         let service = Service::new(options.validated()?, mailbox.clone(), inputs)?;
-        Ok(TaskManagerHandle { mailbox, task: Task(tokio::spawn(service.run())) })
+        let metrics = service.metrics_address();
+        Ok(TaskManagerHandle { mailbox, metrics, task: Task(tokio::spawn(service.run())) })
     }
 }
 
 impl TaskManagerHandle {
+    /// Where it serves metrics, if it does.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
     /// Asks the TaskManager to end in order: its job processes are ended, then it takes leave of the JobManager.
     /// [`wait`](Self::wait) says when that is done. Calling it again changes nothing.
     pub async fn stop(&self, reason: &str) {

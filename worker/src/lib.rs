@@ -15,7 +15,7 @@
 //! - `blobs`: programs and graphs by digest, fetched once, kept within a bound
 //! - `memory`: who has to go when memory runs out
 //! - `logs`: log files for people far away
-//! - `usage`: figures from `/proc`
+//! - `usage`: figures from `/proc`; `metrics`: what is served of them
 
 #![deny(unsafe_code)]
 
@@ -24,6 +24,7 @@ mod error;
 mod handle;
 mod logs;
 mod memory;
+mod metrics;
 mod options;
 mod process;
 mod service;
@@ -32,4 +33,5 @@ mod usage;
 
 pub use error::{Error, ExitReason};
 pub use handle::{TaskManager, TaskManagerHandle, run};
+pub use metrics::MetricsOptions;
 pub use options::{JobManagerAddress, Options};

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use flott_core::{id::WorkerId, resource::ResourceProfile};
 
-use crate::Error;
+use crate::{Error, MetricsOptions};
 
 /// Where the JobManager is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub struct Options {
     pub blob_bytes_max: u64,
     /// Added to the niceness of job processes.
     pub nice: i32,
+    /// Where it serves metrics, if it does.
+    pub metrics: Option<MetricsOptions>,
 }
 
 impl Options {
@@ -97,6 +99,7 @@ impl Options {
             blob_cache_bytes_max: 4 << 30,
             blob_bytes_max: 2 << 30,
             nice: 0,
+            metrics: None,
         }
     }
 

@@ -8,6 +8,7 @@ mod dialer;
 use std::{
     collections::BTreeMap,
     fs::{self, File, TryLockError},
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -21,7 +22,7 @@ use flott_core::{
 };
 use flott_rpc::session::{self, Packet, Session, SessionError};
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     time::{MissedTickBehavior, interval, sleep_until, timeout},
 };
 
@@ -30,6 +31,7 @@ use crate::{
     blobs::{BlobCache, Source},
     logs,
     memory::{self, Resident, Room},
+    metrics::{Endpoint, Figures},
     process::{JobProcess, Launcher, directory},
     state::{Action, Event, Settings, State},
     usage,
@@ -57,6 +59,8 @@ pub(crate) enum Input {
     Link(Link),
     /// A log was read for a JobManager.
     Log(LeaderEpoch, LogChunk),
+    /// Somebody collects metrics.
+    Figures(oneshot::Sender<Figures>),
     /// End in order.
     Stop(String),
 }
@@ -91,6 +95,8 @@ pub(crate) struct Service {
     outcome: Option<Result<ExitReason, Error>>,
     goodbye: String,
     stopped: bool,
+    /// Until it is served.
+    metrics: Option<Endpoint>,
     _lock: File,
 }
 
@@ -127,6 +133,7 @@ impl Service {
             ask_grace: options.ask_grace,
             terminate_grace: options.terminate_grace,
         };
+        let metrics = Endpoint::bind(&options, &mailbox);
         let crowded = watch::Sender::new(false);
         let launcher = Launcher {
             worker: options.worker.clone(),
@@ -163,14 +170,22 @@ impl Service {
             outcome: None,
             goodbye: String::new(),
             stopped: false,
+            metrics,
             _lock: lock,
         })
+    }
+
+    /// Where metrics will be served.
+    pub(crate) fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref()?.address().ok()
     }
 
     /// Runs until everything has ended. Dropped before, it kills its job processes.
     pub(crate) async fn run(mut self) -> Result<ExitReason, Error> {
         let dialer = Dialer::new(&self.options, self.launcher.mailbox.clone());
         let dialing = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(dialer.run()));
+        let metrics = self.metrics.take().map(|endpoint| tokio::spawn(endpoint.serve()));
+        let _metrics = metrics.map(tokio_util::task::AbortOnDropHandle::new);
         let mut heartbeat = interval(self.options.heartbeat_interval);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut look = interval(self.options.memory_interval);
@@ -242,6 +257,7 @@ impl Service {
                 let goodbye = "no JobManager".to_owned();
                 self.end(Err(Error::NoJobManager { after, last }), goodbye);
             }
+            Input::Figures(answer) => drop(answer.send(self.figures())),
             Input::Stop(reason) => self.end(Ok(ExitReason::Stopped(reason.clone())), reason),
         }
     }
@@ -432,6 +448,17 @@ impl Service {
         };
         let heartbeat = Heartbeat { leader, allocated: self.state.allocated(), metrics };
         self.send(FromWorker::Heartbeat(heartbeat));
+    }
+
+    fn figures(&self) -> Figures {
+        let pid = |process: &JobProcess| Some((process.job(), process.pid()?));
+        Figures {
+            is_registered: self.state.is_registered(),
+            slots: self.options.slots.len(),
+            allocated: self.state.allocated().len(),
+            ended_cpu: self.ended_cpu,
+            processes: self.processes.values().filter_map(pid).collect(),
+        }
     }
 
     fn look_at_memory(&mut self) {

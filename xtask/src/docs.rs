@@ -23,6 +23,7 @@ struct Page {
 
 const PAGES: &[Page] = &[
     Page { path: "docs/configuration.md", text: |_| Ok(flott_core::config::reference_markdown()) },
+    Page { path: "docs/metrics.md", text: |_| Ok(flott_core::metrics::reference_markdown()) },
     Page { path: "docs/cli.md", text: |root| asked_of_flott(root, "cli") },
     Page { path: "docs/rest.md", text: |root| asked_of_flott(root, "rest") },
     Page { path: "docs/openapi.json", text: |root| asked_of_flott(root, "openapi") },

@@ -8,7 +8,7 @@ use flott_core::{
     id::WorkerId,
     resource::ResourceProfile,
 };
-use flott_worker::{ExitReason, JobManagerAddress, Options, TaskManager as Worker};
+use flott_worker::{ExitReason, JobManagerAddress, MetricsOptions, Options, TaskManager as Worker};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -80,6 +80,11 @@ fn fill(options: &mut Options, config: &Configuration) -> anyhow::Result<()> {
     options.memory = memory;
     options.token = cluster::token(config);
     options.data_bind = data_bind(config)?;
+    options.metrics = config.get(&keys::taskmanager::METRICS_PORT).map(|ports| MetricsOptions {
+        bind: options.data_bind.ip(),
+        ports,
+        token: config.get(&keys::security::METRICS_TOKEN),
+    });
     options.host = match config.get(&keys::taskmanager::HOST) {
         Some(host) => host,
         None if options.data_bind.ip().is_unspecified() => host_name()?,

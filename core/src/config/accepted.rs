@@ -31,7 +31,9 @@ macro_rules! without_effect {
 const CLIENTS: &str =
     "a job on a running cluster outlives its client; a cluster of its own sees by itself that its client is gone";
 const SLOTS: &str = "a job keeps its slots until it ends";
-const REPORTERS: &str = "metric reporters are Java classes";
+const REPORTERS: &str = "there are no reporters to load: Prometheus reads `/metrics` of the REST port, and of TaskManagers where \
+                         `taskmanager.metrics.port` is set";
+const METRICS: &str = "metrics and their names are always the same";
 const KUBERNETES: &str = "it sets up what Flink has and Flott has not";
 const POD_LIMITS: &str = "a pod's limits are its requests";
 const SERVICE: &str =
@@ -50,7 +52,8 @@ pub(super) static WITHOUT_EFFECT: &[WithoutEffect] = without_effect! {
     POD_LIMITS: "kubernetes.taskmanager.cpu.limit-factor", "kubernetes.taskmanager.memory.limit-factor",
         "kubernetes.jobmanager.cpu.limit-factor", "kubernetes.jobmanager.memory.limit-factor";
     SERVICE: "kubernetes.rest-service.";
-    REPORTERS: "metrics.";
+    REPORTERS: "metrics.reporters", "metrics.reporter.";
+    METRICS: "metrics.";
     CLIENTS: "client.heartbeat.";
     SLOTS: "slot.idle.timeout";
     ONE_PORT: "high-availability.jobmanager.port", "jobmanager.rpc.port", "jobmanager.bind-host", "jobmanager.rpc.bind-port", "rest.bind-port", "blob.",

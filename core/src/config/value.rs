@@ -173,6 +173,38 @@ impl ConfigValue for BareSeconds {
     }
 }
 
+/// A port, or several in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortRange {
+    /// The first.
+    pub first: u16,
+    /// The last, not below the first.
+    pub last: u16,
+}
+
+impl ConfigValue for PortRange {
+    fn kind() -> String {
+        "port, or range of ports".to_owned()
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let port =
+            |text: &str| text.trim().parse().map_err(|_| "no port like 9249, and no range like 9250-9260".to_owned());
+        let (first, last) = match text.split_once('-') {
+            Some((first, last)) => (port(first)?, port(last)?),
+            None => (port(text)?, port(text)?),
+        };
+        if last < first {
+            return Err("a range whose end is below its beginning".to_owned());
+        }
+        Ok(Self { first, last })
+    }
+
+    fn show(&self) -> String {
+        if self.first == self.last { self.first.to_string() } else { format!("{}-{}", self.first, self.last) }
+    }
+}
+
 /// A list of texts, separated by `;`. A text that holds `;` or quotes, or has blanks at its ends, stands in single
 /// quotes, with `''` for a quote, as in Flink's lists.
 impl ConfigValue for Vec<String> {
@@ -333,6 +365,11 @@ mod tests {
         check::<Duration>("", Err("no duration: it is empty"));
         check("60", Ok(BareSeconds(Duration::from_secs(60))));
         check("60 ms", Ok(BareSeconds(Duration::from_millis(60))));
+        check("9249", Ok(PortRange { first: 9249, last: 9249 }));
+        check(" 9250 - 9260", Ok(PortRange { first: 9250, last: 9260 }));
+        check::<PortRange>("9260-9250", Err("below its beginning"));
+        check::<PortRange>("9250,9260", Err("no range like"));
+        check::<PortRange>("65536", Err("no port like"));
     }
 
     #[test]

@@ -1,17 +1,17 @@
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use flott_core::{
-    id::JobId,
+    id::{JobId, VertexId},
     job_graph::{JobGraph, JobVertex, Parallelism, document},
     message::LogAnswer,
     status::JobStatus,
     view::{JobView, WorkerView},
 };
-use flott_resource_manager::handle::LogRead;
+use flott_resource_manager::handle::{Census, LogRead};
 use futures::{StreamExt, stream};
 
 use super::{
-    Dispatcher,
+    Dispatcher, Start,
     jobs::{Active, Job},
     on_store,
 };
@@ -37,7 +37,47 @@ pub struct JobSnapshot {
     pub default_parallelism: u32,
 }
 
+/// What is measured of a cluster at one moment.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    /// Its TaskManagers.
+    pub census: Census,
+    /// The states of all jobs.
+    pub statuses: Vec<JobStatus>,
+    /// Those that have not ended.
+    pub jobs: Vec<MeasuredJob>,
+}
+
+/// A job that has not ended.
+#[derive(Debug)]
+pub(crate) struct MeasuredJob {
+    pub view: Arc<JobView>,
+    /// Vertices that have no input.
+    pub sources: BTreeSet<VertexId>,
+}
+
 impl Dispatcher {
+    /// What is measured of the cluster; nothing where this JobManager does not lead. Does not wait until it does.
+    pub(crate) async fn measured(&self) -> Option<Measured> {
+        let leading = match &*self.inner.started.borrow() {
+            Start::Ready(leading) => leading.clone(),
+            Start::StandingBy(_) | Start::Opening | Start::Ending => return None,
+        };
+        let census = leading.resources.census().await.ok()?;
+        let (statuses, active) = {
+            let jobs = self.inner.jobs.lock();
+            (jobs.by_id.values().map(Job::status).collect(), jobs.active())
+        };
+        let measured = |active: Active| async move {
+            let fed: BTreeSet<_> = active.graph.edges.iter().map(|edge| edge.target).collect();
+            let vertices = active.graph.vertices.iter().map(|vertex| vertex.id);
+            let sources = vertices.filter(|id| !fed.contains(id)).collect();
+            Some(MeasuredJob { view: view_of(&active).await?, sources })
+        };
+        let jobs = stream::iter(active).map(measured).buffered(ASKED_AT_ONCE);
+        Some(Measured { census, statuses, jobs: jobs.filter_map(std::future::ready).collect().await })
+    }
+
     /// A job, whether it runs or is archived.
     ///
     /// # Errors
@@ -69,10 +109,7 @@ impl Dispatcher {
     /// As [`Dispatcher::job`].
     pub async fn status(&self, job: JobId) -> Result<JobStatus, Error> {
         self.leading().await?;
-        match self.inner.jobs.lock().get(job)? {
-            Job::Active(active) => Ok(active.status),
-            Job::Ended(overview) => Ok(overview.state),
-        }
+        Ok(self.inner.jobs.lock().get(job)?.status())
     }
 
     /// The states of all jobs, by id.
@@ -81,11 +118,7 @@ impl Dispatcher {
     /// [`Error::Ending`].
     pub async fn statuses(&self) -> Result<Vec<(JobId, JobStatus)>, Error> {
         self.leading().await?;
-        let status = |(id, job): (&JobId, &Job)| match job {
-            Job::Active(active) => (*id, active.status),
-            Job::Ended(overview) => (*id, overview.state),
-        };
-        Ok(self.inner.jobs.lock().by_id.iter().map(status).collect())
+        Ok(self.inner.jobs.lock().by_id.iter().map(|(id, job)| (*id, job.status())).collect())
     }
 
     /// All jobs in short, by id.

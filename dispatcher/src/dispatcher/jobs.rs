@@ -63,6 +63,15 @@ pub(super) enum Job {
     Ended(Arc<JobOverview>),
 }
 
+impl Job {
+    pub fn status(&self) -> JobStatus {
+        match self {
+            Self::Active(active) => active.status,
+            Self::Ended(overview) => overview.state,
+        }
+    }
+}
+
 /// All jobs that are shown.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {

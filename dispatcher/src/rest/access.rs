@@ -16,6 +16,8 @@ use super::error::RestError;
 pub struct Access {
     /// Wanted of every request.
     pub token: Option<String>,
+    /// Opens `/metrics` and nothing else.
+    pub metrics_token: Option<String>,
     /// Whether names other than those of this host are refused in `Host`.
     pub hosts: Option<Vec<String>>,
 }
@@ -41,7 +43,25 @@ impl Access {
             return Err(OpenToAll { address: bound });
         }
         let hosts = (token.is_none() && bound.ip().is_loopback()).then(|| vec![advertised.to_ascii_lowercase()]);
-        Ok(Self { token, hosts })
+        Ok(Self { token, metrics_token: None, hosts })
+    }
+
+    /// With a token that opens `/metrics` alone.
+    #[must_use]
+    pub fn with_metrics_token(mut self, token: Option<String>) -> Self {
+        self.metrics_token = token;
+        self
+    }
+
+    /// Checks the headers of a request for `/metrics`.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_metrics(&self, headers: &HeaderMap) -> Result<(), RestError> {
+        match (&self.token, &self.metrics_token, bearer(headers)) {
+            (Some(_), Some(token), Some(shown)) if equal(shown.as_bytes(), token.as_bytes()) => Ok(()),
+            _ => self.check(headers),
+        }
     }
 
     /// Checks the headers of a request.
@@ -132,6 +152,27 @@ mod tests {
         check(&access, &[(header::AUTHORIZATION, "Bearer wrong")], 401);
         check(&access, &[(header::AUTHORIZATION, "Basic 0123456789abcdef")], 401);
         check(&access, &[(header::AUTHORIZATION, "bearer 0123456789abcdef")], 200);
+    }
+
+    #[test]
+    fn a_token_for_metrics_opens_nothing_else() {
+        let with = |token: Option<&str>| {
+            access("127.0.0.1:1", token, false).unwrap().with_metrics_token(Some("for-metrics-alone".to_owned()))
+        };
+        let headers =
+            |token: &str| HeaderMap::from_iter([(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap())]);
+        let access = with(Some("0123456789abcdef"));
+        check(&access, &[(header::AUTHORIZATION, "Bearer for-metrics-alone")], 401);
+        assert!(access.check_metrics(&headers("for-metrics-alone")).is_ok());
+        assert!(access.check_metrics(&headers("0123456789abcdef")).is_ok());
+        assert!(access.check_metrics(&headers("another")).is_err());
+        assert!(access.check_metrics(&HeaderMap::new()).is_err());
+        // Where none is wanted, neither is this one, and it lets nobody past the other rules.
+        let access = with(None);
+        assert!(access.check_metrics(&HeaderMap::new()).is_ok());
+        let mut foreign = headers("for-metrics-alone");
+        foreign.insert(header::HOST, "evil.example".parse().unwrap());
+        assert!(access.check_metrics(&foreign).is_err());
     }
 
     #[test]

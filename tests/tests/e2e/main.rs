@@ -5,6 +5,7 @@
 //! - `command_line`: verbs, options, texts and exit codes
 //! - `per_job`: clusters for one job, attached, detached, and in the old YARN spelling
 //! - `rest`: the endpoint
+//! - `metrics`: what is collected of a cluster, against what REST says
 //! - `savepoints`: savepoints and checkpoints that are asked for
 //! - `rescale`: running jobs that get another parallelism
 //! - `standby`: several JobManagers, of which one leads
@@ -32,6 +33,7 @@ mod command_line;
 mod exactly_once;
 mod failures;
 mod isolation;
+mod metrics;
 mod per_job;
 mod programs;
 mod reactive;

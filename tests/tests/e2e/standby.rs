@@ -7,6 +7,7 @@ use flott_tests::{
     book::nothing_hidden_in,
     command::Running,
     eventually::{PATIENCE, eventually},
+    metrics::Collected,
     program::{check_output, slim, test_program},
     rest::Rest,
     sandbox::{Sandbox, processes::Role},
@@ -127,6 +128,27 @@ fn a_leader_whose_process_is_gone_is_not_waited_for() {
     second.until_ready("ready");
     shut_down(&second);
     assert_eq!(second.ended().code(), Some(0));
+    sandbox.until_empty();
+}
+
+#[test]
+fn each_tells_metrics_of_itself() {
+    let sandbox = sandbox();
+    let (leader, other) = pair(&sandbox);
+    let [of_leader, of_other] = [&leader, &other].map(|jobmanager| Collected::of(&jobmanager.rest));
+    let stage = |collected: &Collected, stage| collected.value("jobmanager_stage", &[("stage", stage)]);
+    assert_eq!((stage(&of_leader, "LEADING"), stage(&of_leader, "STANDING_BY")), (Some(1.0), Some(0.0)));
+    assert_eq!((stage(&of_other, "LEADING"), stage(&of_other, "STANDING_BY")), (Some(0.0), Some(1.0)));
+    assert_eq!(of_leader.value("jobmanager_numRegisteredTaskManagers", &[]), Some(0.0));
+    assert_eq!(of_other.value("jobmanager_numRegisteredTaskManagers", &[]), None, "it knows nothing of the cluster");
+    assert!(of_other.value("jobmanager_Status_Process_Memory_Resident", &[]).is_some());
+    leader.running.kill();
+    other.until_ready("ready");
+    let of_other = Collected::of(&other.rest);
+    assert_eq!((stage(&of_other, "LEADING"), stage(&of_other, "STANDING_BY")), (Some(1.0), Some(0.0)));
+    assert_eq!(of_other.value("jobmanager_numRegisteredTaskManagers", &[]), Some(0.0));
+    shut_down(&other);
+    assert_eq!(other.ended().code(), Some(0));
     sandbox.until_empty();
 }
 

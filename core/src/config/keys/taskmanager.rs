@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    config::option::{key, section},
+    config::{
+        option::{key, section},
+        value::PortRange,
+    },
     units::ByteSize,
 };
 
@@ -21,6 +24,11 @@ section! {
     /// Port on which a job process listens for records of its peers. 0 takes a free one for each job process; any other
     /// fits only one job process on a host.
     DATA_PORT: u16 = key("taskmanager.data.port").default("0");
+
+    /// Port on which a TaskManager serves `/metrics`, on `taskmanager.bind-host`: one port, a range of which the first free one is
+    /// taken, as several TaskManagers on one host need it, or 0 for any free one. Unset, the JobManager serves what it hears of
+    /// TaskManagers.
+    METRICS_PORT: Option<PortRange> = key("taskmanager.metrics.port");
 
     /// Slots that a TaskManager offers.
     NUMBER_OF_TASK_SLOTS: u32 = key("taskmanager.numberOfTaskSlots").default("1").range("1", "1024");

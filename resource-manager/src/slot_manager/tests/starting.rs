@@ -25,7 +25,11 @@ fn what_is_missing_is_started_and_no_more() {
     bench.check_pending(1, &["3: waiting for 2 workers that are starting"]);
     bench.need(2, 1);
     assert_eq!(bench.log.len(), 2, "the fourth slot that is coming serves job 2");
+    let census = bench.core.census();
+    assert_eq!((census.registered.len(), census.pending, census.stopping), (0, 2, 0));
     bench.register_started();
+    let census = bench.core.census();
+    assert_eq!((census.registered.len(), census.pending, census.stopping), (2, 0, 0));
     assert_eq!((bench.count_of(1), bench.count_of(2)), (3, 1));
     bench.check_pending(1, &[]);
 }
