@@ -6,6 +6,7 @@ two truths, so it is refused with the value to use instead.
 {{- $native := eq .Values.workers "native" -}}
 {{- $elsewhere := dict
   "security.token" "it would lie in a ConfigMap: use token.existingSecret"
+  "security.metrics-token" "it would lie in a ConfigMap: use token.existingSecret and token.metricsKey"
   "security.insecure" "the chart always sets a token"
   "cluster.id" "set clusterId"
   "cluster.backend" "set workers"
@@ -71,9 +72,14 @@ two truths, so it is refused with the value to use instead.
 {{- $_ := set $all "kubernetes.pod-template-file.taskmanager" "/etc/flott/taskmanager-pod-template.yaml" -}}
 {{- $_ := set $all "kubernetes.taskmanager.termination-grace" (printf "%d s" (int .Values.taskmanager.terminationGracePeriodSeconds)) -}}
 {{- with .Values.taskmanager.priorityClassName }}{{ $_ := set $all "kubernetes.priority-class" . }}{{ end -}}
+{{- $secrets := list -}}
 {{- if .Values.token.existingSecret -}}
-{{- $_ := set $all "kubernetes.env.secretKeyRef" (printf "env:FLOTT_TOKEN,secret:%s,key:%s" .Values.token.existingSecret .Values.token.key) -}}
+{{- $secrets = append $secrets (printf "env:FLOTT_TOKEN,secret:%s,key:%s" .Values.token.existingSecret .Values.token.key) -}}
 {{- end -}}
+{{- if and (include "flott.metricsPort" .) (include "flott.metricsKey" .) -}}
+{{- $secrets = append $secrets (printf "env:FLOTT_SECURITY__METRICS_TOKEN,secret:%s,key:%s" (include "flott.tokenSecret" .) (include "flott.metricsKey" .)) -}}
+{{- end -}}
+{{- with $secrets }}{{ $_ := set $all "kubernetes.env.secretKeyRef" (join ";" .) }}{{ end -}}
 {{- end -}}
 {{- range $key, $value := .Values.config -}}
 {{- with index $elsewhere $key -}}

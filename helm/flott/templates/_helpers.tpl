@@ -41,6 +41,17 @@
 {{- if .Values.token.existingSecret -}}{{ .Values.token.key }}{{- else -}}token{{- end -}}
 {{- end -}}
 
+{{/* Key of the token that opens metrics alone; empty where there is none. */}}
+{{- define "flott.metricsKey" -}}
+{{- if .Values.token.existingSecret -}}{{ .Values.token.metricsKey }}{{- else -}}metrics-token{{- end -}}
+{{- end -}}
+
+{{/* Port on which TaskManagers serve metrics: each pod has the first of a range for itself. Empty where there is none, or any. */}}
+{{- define "flott.metricsPort" -}}
+{{- $port := index .Values.config "taskmanager.metrics.port" | default "" | toString | regexFind "^[0-9]+" -}}
+{{- if ne $port "0" -}}{{ $port }}{{- end -}}
+{{- end -}}
+
 {{/* What selects pods; takes (list context component). */}}
 {{- define "flott.selector" -}}
 {{- $root := index . 0 -}}

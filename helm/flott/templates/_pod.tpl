@@ -7,6 +7,13 @@
     secretKeyRef:
       name: {{ include "flott.tokenSecret" $root }}
       key: {{ include "flott.tokenKey" $root }}
+{{- with include "flott.metricsKey" $root }}
+- name: FLOTT_SECURITY__METRICS_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "flott.tokenSecret" $root }}
+      key: {{ . }}
+{{- end }}
 - name: FLOTT_LOG
   value: {{ $root.Values.log | quote }}
 - name: FLOTT_POD_NAME

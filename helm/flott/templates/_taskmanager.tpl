@@ -39,6 +39,11 @@ spec:
       envFrom:
         {{- toYaml . | nindent 8 }}
       {{- end }}
+      {{- with include "flott.metricsPort" . }}
+      ports:
+        - name: metrics
+          containerPort: {{ . }}
+      {{- end }}
       resources:
         {{- $slots := index .Values.config "taskmanager.numberOfTaskSlots" | default 1 | toString }}
         {{- include "flott.resources" (list . "taskmanager" "taskmanager.memory.process.size" "1728 mb" $slots) | nindent 8 }}

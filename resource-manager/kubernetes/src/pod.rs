@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flott_resource_manager::WorkerSpec;
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource,
+        Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
         LocalObjectReference, ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, ResourceRequirements,
         SeccompProfile, SecretKeySelector, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
     },
@@ -127,6 +127,13 @@ fn mounts(settings: &PodSettings) -> Vec<VolumeMount> {
 fn fill_main(main: &mut Container, cluster: &ClusterId, settings: &PodSettings, worker: &WorkerSpec) {
     fill_container(main, cluster, settings);
     main.args = Some(arguments(settings, worker));
+    // By its name, PodMonitors find it.
+    let port = settings.metrics_port.map(|port| ContainerPort {
+        name: Some("metrics".to_owned()),
+        container_port: port.into(),
+        ..ContainerPort::default()
+    });
+    append(&mut main.ports, port);
     let resources = main.resources.get_or_insert_with(ResourceRequirements::default);
     for amounts in [&mut resources.requests, &mut resources.limits] {
         let cpu = Quantity(format!("{}m", worker.cpu_millicores));

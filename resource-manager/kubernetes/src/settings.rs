@@ -63,6 +63,8 @@ pub struct PodSettings {
     pub config_map: Option<String>,
     /// What they are told on their command line, by key.
     pub defines: BTreeMap<String, String>,
+    /// Port on which they serve metrics, if they do and it is always the same.
+    pub metrics_port: Option<u16>,
 }
 
 /// A variable from a Secret.
@@ -134,6 +136,8 @@ impl Settings {
             jobmanager: place.address,
             config_map: place.pod.is_some().then(|| cluster.config_map()),
             defines: defines(config, place.pod.is_some()),
+            // Each pod has its first port for itself.
+            metrics_port: config.get(&all::taskmanager::METRICS_PORT).map(|ports| ports.first).filter(|port| *port > 0),
         };
         let requests = RequestSettings {
             in_flight_max: usize::try_from(config.get(&keys::REQUESTS_IN_FLIGHT)).unwrap_or(usize::MAX),

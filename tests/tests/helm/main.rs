@@ -5,10 +5,12 @@
 //! - `application`: clusters of one job
 //! - `native`: workers that the JobManager asks for
 //! - `several`: JobManagers of which one leads
+//! - `metrics`: what a Prometheus would collect that goes by the PodMonitors
 //! - `refused`: what the API server says of all sets of values
 //! - `release`: a release in a namespace of its own, and its clients
 
 mod application;
+mod metrics;
 mod native;
 mod refused;
 mod release;

@@ -4,11 +4,12 @@ use std::fs;
 
 use flott_tests::binaries::shipped;
 
-use crate::release::{cluster, done};
+use crate::release::{cluster, done, with_pod_monitors};
 
 #[test]
 fn the_api_server_takes_every_set_of_values() {
     let Some(cluster) = cluster("the_api_server_takes_every_set_of_values") else { return };
+    with_pod_monitors(&cluster);
     // A namespace of its own: releases of other tests are in theirs.
     done(cluster.kubectl().args(["create", "namespace", "dry"]));
     let sets = fs::read_dir(shipped("helm/flott/ci")).unwrap().map(|entry| entry.unwrap().path());

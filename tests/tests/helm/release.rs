@@ -41,6 +41,21 @@ pub fn cluster(test: &str) -> Option<Arc<Cluster>> {
     Some(cluster)
 }
 
+/// What a PodMonitor is, as far as the chart makes one.
+const POD_MONITOR: &str = include_str!("podmonitor.yaml");
+
+/// Tells the cluster what a PodMonitor is, as the Prometheus Operator does where it is installed. Harmless twice.
+pub fn with_pod_monitors(cluster: &Cluster) {
+    // One at a time: tests share the cluster.
+    static TELLING: Mutex<()> = Mutex::new(());
+    let _telling = TELLING.lock().unwrap_or_else(PoisonError::into_inner);
+    let file = cluster.directory().join("podmonitor.yaml");
+    std::fs::write(&file, POD_MONITOR).expect("the cluster's directory can be written to");
+    done(cluster.kubectl().args(["apply", "--server-side", "--filename"]).arg(&file));
+    let name = "customresourcedefinition/podmonitors.monitoring.coreos.com";
+    done(cluster.kubectl().args(["wait", "--for=condition=Established", "--timeout=60s", name]));
+}
+
 /// Wants a command to succeed; gives what it printed.
 #[track_caller]
 pub fn done(command: &mut Command) -> String {
@@ -154,20 +169,31 @@ impl<'a> Release<'a> {
     /// The token.
     #[track_caller]
     pub fn token(&self) -> String {
-        let secret = format!("{}-token", self.name);
-        self.kubectl(&["get", "secret", &secret, "--output=go-template={{.data.token | base64decode}}"])
+        self.secret(&format!("{}-token", self.name), "token")
+    }
+
+    /// An entry of a Secret.
+    #[track_caller]
+    pub fn secret(&self, name: &str, key: &str) -> String {
+        let template = format!("--output=go-template={{{{index .data {key:?} | base64decode}}}}");
+        self.kubectl(&["get", "secret", name, &template])
     }
 
     /// A client, as NOTES tells people to be one.
     #[track_caller]
     pub fn client(&self) -> Client {
         let pods = self.pod_uids("jobmanager");
-        let pod = &pods.first().expect("there is a JobManager").0;
+        self.client_of(&pods.first().expect("there is a JobManager").0, 8081, &self.token())
+    }
+
+    /// A client of a port of a pod.
+    #[track_caller]
+    pub fn client_of(&self, pod: &str, port: u16, token: &str) -> Client {
         let mut kubectl = self.cluster.kubectl();
         kubectl.args(["--namespace", NAMESPACE]);
-        let forward = Forward::start(kubectl, pod, 8081).unwrap_or_else(|error| panic!("{error}\n{}", self.seen()));
+        let forward = Forward::start(kubectl, pod, port).unwrap_or_else(|error| panic!("{error}\n{}", self.seen()));
         let address = forward.address().to_owned();
-        Client { rest: Rest::new(&address).with_token(&self.token()), address, _forward: forward }
+        Client { rest: Rest::new(&address).with_token(token), address, _forward: forward }
     }
 
     /// The directory of this machine that a claim is bound to.

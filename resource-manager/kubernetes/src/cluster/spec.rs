@@ -158,6 +158,7 @@ impl ClusterSpec {
             jobmanager: address(&id, namespace),
             config_map: Some(id.config_map()),
             defines: BTreeMap::new(),
+            metrics_port: None,
         };
         Ok(Self {
             namespace: namespace.to_owned(),

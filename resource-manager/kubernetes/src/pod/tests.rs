@@ -170,3 +170,12 @@ fn a_template_may_say_what_is_worked_on() {
     let work: Vec<_> = mounts.iter().filter(|mount| mount["name"] == "flott-work").collect();
     assert_eq!(work, [&json!({"name": "flott-work", "mountPath": "/var/lib/flott"})]);
 }
+
+#[test]
+fn a_port_for_metrics_has_a_name() {
+    let ports = |keys: &[&str]| made(&settings(keys, true), None)["spec"]["containers"][0]["ports"].clone();
+    assert_eq!(ports(&[]), Value::Null);
+    assert_eq!(ports(&["taskmanager.metrics.port=0"]), Value::Null);
+    let named = json!([{ "name": "metrics", "containerPort": 9250 }]);
+    assert_eq!(ports(&["taskmanager.metrics.port=9250-9260"]), named);
+}

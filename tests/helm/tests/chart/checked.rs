@@ -82,7 +82,7 @@ fn selectors_find_pods_that_the_chart_makes() {
             let (kind, spec) = (document["kind"].as_str().unwrap(), &document["spec"]);
             let selector = match kind {
                 "Service" => &spec["selector"],
-                "Deployment" | "PodDisruptionBudget" => &spec["selector"]["matchLabels"],
+                "Deployment" | "PodDisruptionBudget" | "PodMonitor" => &spec["selector"]["matchLabels"],
                 "NetworkPolicy" => &spec["podSelector"]["matchLabels"],
                 _ => continue,
             };

@@ -3,6 +3,7 @@
 mod checked;
 mod configuration;
 mod members;
+mod metrics;
 mod pages;
 mod refused;
 mod security;
