@@ -10,6 +10,7 @@ mod checkpoints;
 mod hostile;
 mod jars;
 mod life;
+mod metrics;
 mod rescale_history;
 mod shapes;
 mod submission;

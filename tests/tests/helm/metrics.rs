@@ -1,6 +1,12 @@
 //! What a Prometheus would collect that goes by the PodMonitors: ports, paths and tokens are those that they name.
 
-use flott_tests::{metrics::Collected, program::test_program, rest::Rest, sandbox::Sandbox};
+use flott_tests::{
+    eventually::{PATIENCE, eventually},
+    metrics::Collected,
+    program::test_program,
+    rest::Rest,
+    sandbox::Sandbox,
+};
 use serde_json::Value;
 
 use crate::release::{Client, Release, cluster, with_pod_monitors};
@@ -42,9 +48,12 @@ fn check(name: &'static str, settings: &[&str], test: &str) {
 
     let leaders = targets(&release, &format!("{name}-jobmanager"));
     assert_eq!(leaders.len(), 1);
-    let collected = Collected::of(&leaders[0].rest);
-    assert_eq!(collected.value("jobmanager_numRegisteredTaskManagers", &[]), Some(2.0));
-    assert_eq!(collected.series("taskmanager_job_task_numRecordsIn", &[("job_id", &job)]).count(), 4);
+    eventually("all subtasks to be told of", PATIENCE, || {
+        let collected = Collected::of(&leaders[0].rest);
+        let workers = collected.value("jobmanager_numRegisteredTaskManagers", &[]);
+        let tasks = collected.series("taskmanager_job_task_numRecordsIn", &[("job_id", &job)]).count();
+        if (workers, tasks) == (Some(2.0), 4) { Ok(()) } else { Err(format!("{workers:?} {tasks}")) }
+    });
     leaders[0].rest.try_get("/overview").refused(401, &["token"]);
     let workers = targets(&release, &format!("{name}-taskmanager"));
     assert_eq!(workers.len(), 2);

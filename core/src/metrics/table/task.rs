@@ -7,8 +7,8 @@ pub static LABELS: [&str; 8] =
     ["host", "tm_id", "job_id", "job_name", "task_id", "task_name", "task_attempt_num", "subtask_index"];
 
 group! {
-    "Tasks", "Served by the JobManager that leads, of each subtask of a job that has not ended, from the moment that its current attempt \
-     is on its job process. Job processes report once a second. Counters begin with the attempt.", LABELS;
+    "Tasks", "Served by the JobManager that leads, of each subtask of a job that has not ended, from the moment that its job process has told \
+     of its current attempt. Job processes do so once a second, and when an attempt changes its state. Counters begin with the attempt.", LABELS;
 
     /// Records that came in over channels, or were read by a source.
     RECORDS_IN = counter("flott_taskmanager_job_task_numRecordsIn", Count).flink("job_task_numRecordsIn");

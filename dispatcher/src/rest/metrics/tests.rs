@@ -73,16 +73,20 @@ fn subtask(state: ExecutionState, worker: Option<&str>, watermark: Option<i64>) 
             allocation: None,
             worker: worker.map(|worker| WorkerId(worker.to_owned())),
             endpoint: None,
-            metrics: TaskMetrics {
-                records_in: 5,
-                records_out: 6,
-                bytes_in: 7,
-                bytes_out: 8,
-                records_read: 100,
-                busy_ms: 9,
-                idle_ms: 10,
-                backpressured_ms: 11,
-                watermark,
+            metrics: if state < Deploying {
+                TaskMetrics::default()
+            } else {
+                TaskMetrics {
+                    records_in: 5,
+                    records_out: 6,
+                    bytes_in: 7,
+                    bytes_out: 8,
+                    records_read: 100,
+                    busy_ms: 9,
+                    idle_ms: 10,
+                    backpressured_ms: 11,
+                    watermark,
+                }
             },
             failure: None,
         },

@@ -177,7 +177,7 @@ fn told<'a>(measured: &'a MeasuredJob, hosts: &BTreeMap<&WorkerId, &str>) -> imp
         let (task, task_name, is_source) =
             (vertex.id.to_string(), shortened(&vertex.name), sources.contains(&vertex.id));
         let id = id.clone();
-        let subtasks = (0u32..).zip(&vertex.subtasks).filter(|(_, subtask)| has_begun(&subtask.current));
+        let subtasks = (0u32..).zip(&vertex.subtasks).filter(|(_, subtask)| has_reported(&subtask.current));
         // Few, and to be written next.
         let told: Vec<_> = subtasks
             .map(|(index, subtask)| {
@@ -194,10 +194,9 @@ fn told<'a>(measured: &'a MeasuredJob, hosts: &BTreeMap<&WorkerId, &str>) -> imp
     })
 }
 
-/// Whether it has come to its job process.
-fn has_begun(attempt: &AttemptView) -> bool {
-    use ExecutionState::{Initializing, Running};
-    attempt.entered.contains_key(&Initializing) || attempt.entered.contains_key(&Running)
+/// Whether its job process has told anything of it. Whatever it tells, time has passed.
+fn has_reported(attempt: &AttemptView) -> bool {
+    attempt.metrics != TaskMetrics::default()
 }
 
 fn shortened(name: &str) -> &str {
