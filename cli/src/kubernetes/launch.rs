@@ -94,7 +94,7 @@ async fn begin(
     let deadline = Instant::now() + config.get(&keys::JOBMANAGER_START_TIMEOUT);
     rights::check(&kubernetes.connection, spec).await?;
     let head = create::create(&kubernetes.connection, spec, maker, |progress| tell(progress, &spec.id)).await?;
-    let client = kubernetes.reach(Some(token)).await?;
+    let client = kubernetes.reach(Some(token), config).await?;
     let client = until_it_answers(kubernetes, &head, client, deadline).await?;
     Ok((head, client))
 }
