@@ -72,7 +72,10 @@ pub fn code_of(error: &anyhow::Error) -> Option<Code> {
         ClusterError::Api(error) => of_api(error),
         ClusterError::Missing { .. } => Code::Unreachable,
         ClusterError::Remains { .. } => Code::TimedOut,
-        ClusterError::Taken { .. } | ClusterError::Lost { .. } | ClusterError::Rights { .. } => Code::Usage,
+        ClusterError::Taken { .. }
+        | ClusterError::Lost { .. }
+        | ClusterError::Rights { .. }
+        | ClusterError::Tls { .. } => Code::Usage,
     })
 }
 

@@ -5,6 +5,7 @@
 //! - `application`: clusters of one job
 //! - `native`: workers that the JobManager asks for
 //! - `several`: JobManagers of which one leads
+//! - `tls`: a session whose REST port speaks TLS
 //! - `refused`: what the API server says of all sets of values
 //! - `release`: a release in a namespace of its own, and its clients
 
@@ -14,3 +15,4 @@ mod refused;
 mod release;
 mod session;
 mod several;
+mod tls;

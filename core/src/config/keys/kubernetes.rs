@@ -63,7 +63,7 @@ section! {
     /// Secret of the kind `kubernetes.io/tls` with `tls.crt`, `tls.key` and `ca.crt`, for a REST port that speaks TLS
     /// (`security.ssl.rest.enabled`): JobManagers get all of it, TaskManagers `ca.crt` alone. A client that makes a cluster needs it; its
     /// own `security.ssl.rest.ca` is a file where it runs. The certificate must be for the host of the cluster's Service,
-    /// `<cluster-id>-rest.<namespace>`, or for `security.ssl.rest.server-name`.
+    /// `<cluster-id>.<namespace>`, or for `security.ssl.rest.server-name`.
     TLS_SECRET: Option<String> = key("kubernetes.tls.secret");
 
     /// Service account of all pods, where no more special one is set. TaskManagers are given no token of it.

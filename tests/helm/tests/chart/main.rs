@@ -6,3 +6,4 @@ mod members;
 mod pages;
 mod refused;
 mod security;
+mod tls;
