@@ -67,7 +67,7 @@ fn client_of(dir: &ClusterDir) -> Option<Client> {
     let address = dir.address()?;
     let text = std::fs::read_to_string(dir.config_file()).unwrap_or_default();
     let loaded = flott_core::config::Loader::new().file("config.yaml", &text).load().ok()?;
-    Client::new(&address, token(&loaded.config)).ok()
+    Client::new(&address, token(&loaded.config), &loaded.config).ok()
 }
 
 /// Where a command about jobs should look.
@@ -86,12 +86,12 @@ impl Place {
             return Ok(Self::One(Kubernetes::of(config).await?.client(config).await?));
         }
         match target {
-            Some("remote") => return Ok(Self::One(Client::new(&configured(config), token(config))?)),
+            Some("remote") => return Ok(Self::One(Client::new(&configured(config), token(config), config)?)),
             Some("local" | "cluster" | "yarn-cluster" | "yarn-per-job" | "yarn-application") | None => {}
-            Some(address) => return Ok(Self::One(Client::new(address, token(config))?)),
+            Some(address) => return Ok(Self::One(Client::new(address, token(config), config)?)),
         }
         if target.is_none() && is_configured(config) {
-            return Ok(Self::One(Client::new(&configured(config), token(config))?));
+            return Ok(Self::One(Client::new(&configured(config), token(config), config)?));
         }
         let mut clients = Vec::new();
         for dir in state.clusters() {

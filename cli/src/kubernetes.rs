@@ -72,7 +72,10 @@ pub fn code_of(error: &anyhow::Error) -> Option<Code> {
         ClusterError::Api(error) => of_api(error),
         ClusterError::Missing { .. } => Code::Unreachable,
         ClusterError::Remains { .. } => Code::TimedOut,
-        ClusterError::Taken { .. } | ClusterError::Lost { .. } | ClusterError::Rights { .. } => Code::Usage,
+        ClusterError::Taken { .. }
+        | ClusterError::Lost { .. }
+        | ClusterError::Rights { .. }
+        | ClusterError::Tls { .. } => Code::Usage,
     })
 }
 
@@ -122,7 +125,7 @@ impl Kubernetes {
             Some(token) => Some(token),
             None => cluster::token(config),
         };
-        self.reach(token).await
+        self.reach(token, config).await
     }
 
     /// The error for a cluster that is not there.
@@ -131,16 +134,16 @@ impl Kubernetes {
     }
 
     /// By its Service where this process is in the cluster too, else through the API server.
-    async fn reach(&self, token: Option<String>) -> CommandResult<Client> {
+    async fn reach(&self, token: Option<String>, config: &Configuration) -> CommandResult<Client> {
         let address = self.address();
         if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
-            let client = Client::new(&address, token.clone())?;
+            let client = Client::new(&address, token.clone(), config)?;
             if client.find("/v1/config").await.is_ok() {
                 return Ok(client);
             }
         }
         let way = Forward::open(self.connection.clone(), self.cluster.clone()).await?;
-        Ok(Client::through(way, &address, token)?)
+        Ok(Client::through(way, &address, token, config)?)
     }
 
     /// How the one job of this cluster has ended, if it has.

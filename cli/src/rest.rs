@@ -2,8 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use flott_core::config::{Configuration, keys::security};
 use flott_kubernetes::cluster::forward::Forward;
+use flott_rpc::tls::{self, Connector};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -18,6 +20,8 @@ pub struct Client {
     /// What is dialled.
     dialled: String,
     token: Option<String>,
+    /// `http` or `https`.
+    scheme: &'static str,
     /// The way there, for as long as it is used.
     way: Option<Arc<Forward>>,
 }
@@ -82,23 +86,39 @@ pub enum RestError {
 }
 
 impl Client {
-    /// A client for the JobManager at HOST:PORT.
-    pub fn new(address: &str, token: Option<String>) -> anyhow::Result<Self> {
-        let address = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
-        flott_rpc::tls::provide();
-        let http = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(5))
-            // A JobManager is reached directly: a proxy for the outside world must not get its token.
-            .no_proxy()
-            .build()
-            .context("the HTTP client cannot be set up")?;
-        Ok(Self { http, address: address.to_owned(), dialled: address.to_owned(), token, way: None })
+    /// A client for the JobManager at HOST:PORT, which speaks TLS if `config` or an `https://` before it says so.
+    pub fn new(address: &str, token: Option<String>, config: &Configuration) -> anyhow::Result<Self> {
+        let (address, is_https) = match address.split_once("://") {
+            Some(("https", address)) => (address, true),
+            Some(("http", address)) => (address, false),
+            Some((other, _)) => bail!("{other}:// is no way to a JobManager: write HOST:PORT, or https:// before it"),
+            None => (address, config.get(&security::SSL_REST_ENABLED)),
+        };
+        Self::make(address.trim_end_matches('/'), token, is_https.then(|| Connector::new(config, None)).transpose()?)
     }
 
     /// A client for the JobManager at HOST:PORT, which only a way through the API server leads to.
-    pub fn through(way: Forward, address: &str, token: Option<String>) -> anyhow::Result<Self> {
+    pub fn through(way: Forward, address: &str, token: Option<String>, config: &Configuration) -> anyhow::Result<Self> {
+        let is_https = config.get(&security::SSL_REST_ENABLED);
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        let tls = is_https.then(|| Connector::new(config, Some(host))).transpose()?;
         let dialled = way.address().to_string();
-        Ok(Self { dialled, way: Some(Arc::new(way)), ..Self::new(address, token)? })
+        Ok(Self { dialled, way: Some(Arc::new(way)), ..Self::make(address, token, tls)? })
+    }
+
+    fn make(address: &str, token: Option<String>, tls: Option<Connector>) -> anyhow::Result<Self> {
+        tls::provide();
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            // A JobManager is reached directly: a proxy for the outside world must not get its token.
+            .no_proxy();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        if let Some(tls) = tls {
+            builder = builder.tls_backend_preconfigured(tls.config());
+        }
+        let http = builder.build().context("the HTTP client cannot be set up")?;
+        let address = address.to_owned();
+        Ok(Self { http, dialled: address.clone(), address, token, scheme, way: None })
     }
 
     /// HOST:PORT.
@@ -118,12 +138,12 @@ impl Client {
 
     /// The web address.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// A request with the token.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        let request = self.http.request(method, format!("http://{}{path}", self.dialled));
+        let request = self.http.request(method, format!("{}://{}{path}", self.scheme, self.dialled));
         match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -171,6 +191,7 @@ impl Client {
             reason = cause.to_string();
             source = cause.source();
         }
+        reason = tls::explain(error).unwrap_or(reason);
         // What happened at the other end of the way says more than that nothing came out of this one.
         reason = self.way.as_ref().and_then(|way| way.trouble()).unwrap_or(reason);
         RestError::Unreachable { address: self.address.clone(), reason }

@@ -28,6 +28,7 @@ use flott_core::{job_graph::document, metrics::proc};
 use worker::{Tasks, Worker};
 
 const PARALLELISM: usize = 5000;
+const WORKERS: usize = 10;
 const ROUNDS: usize = 30;
 
 fn main() {
@@ -38,7 +39,11 @@ fn main() {
 async fn measure() {
     let cluster = Cluster::start().await;
     let address = cluster.manager.address().to_string();
-    let _worker = Worker::start(&address, "10.0.0.1-taskmanager", PARALLELISM, Tasks::Run, None).await;
+    let mut workers = Vec::new();
+    for number in 0..WORKERS {
+        let name = format!("flott-taskmanager-{number}");
+        workers.push(Worker::start(&address, &name, PARALLELISM / WORKERS, Tasks::Run, None).await);
+    }
     let mut graph = graph::graph(job(1));
     graph.configuration.insert("parallelism.default".to_owned(), PARALLELISM.to_string());
     let (status, answer) = cluster.post("/v1/jobs", submission(document::write(&graph), graph::program())).await;

@@ -11,10 +11,14 @@ mod life;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use flott_core::{
-    config::keys::{rest as keys, security},
+    config::{
+        Configuration,
+        keys::{rest as keys, security},
+    },
     id::JobId,
     status::JobStatus,
 };
+use flott_rpc::tls::{Acceptor, Connector, TlsError};
 use tokio::{
     net::TcpListener,
     sync::watch,
@@ -63,6 +67,9 @@ pub enum StartError {
         /// Why not.
         cause: std::io::Error,
     },
+    /// The endpoint is to speak TLS, and cannot.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -130,6 +137,7 @@ pub struct JobManager;
 pub struct JobManagerHandle {
     address: SocketAddr,
     advertised: String,
+    url: String,
     dispatcher: Dispatcher,
     end: CancellationToken,
     suspend: CancellationToken,
@@ -147,12 +155,14 @@ impl JobManager {
     /// use, a job that is refused) is told by [`JobManagerHandle::wait`].
     pub async fn start(options: Options) -> Result<JobManagerHandle, StartError> {
         let configuration = &options.configuration;
+        let (acceptor, leader) = (Acceptor::of(configuration)?, Connector::of(configuration)?);
         let (bind, port) = (configuration.get(&keys::BIND_ADDRESS), configuration.get(&keys::PORT));
         let listener = listen(&bind, port).await?;
         let address =
             listener.local_addr().map_err(|cause| StartError::Listen { address: bind.clone(), cause, hint: "" })?;
         let host = configuration.get(&keys::ADDRESS);
         let advertised = address::host_port(&host, address.port());
+        let url = web_address(configuration, &advertised);
         let token = configuration.get(&security::TOKEN);
         let access = Access::new(address, &host, token, configuration.get(&security::INSECURE))?
             .with_metrics_token(configuration.get(&security::METRICS_TOKEN));
@@ -189,13 +199,14 @@ impl JobManager {
             jars: jars(&options),
             planner: planner(&options),
             log_directory: options.log_directory.clone(),
-            web_address: format!("http://{advertised}"),
+            web_address: url.clone(),
+            leader,
             upload_max: configuration.get(&keys::MAX_CONTENT_LENGTH).bytes(),
             end: end.clone(),
             open_api: Default::default(),
         };
-        let server = tokio::spawn(server::serve(listener, rest::router(Arc::new(context)), serving.clone()));
-        tracing::info!(address = %advertised, "listening");
+        let server = tokio::spawn(server::serve(listener, acceptor, rest::router(Arc::new(context)), serving.clone()));
+        tracing::info!(address = %url, "listening");
 
         let (told, outcome) = watch::channel(None);
         let life = Life {
@@ -216,7 +227,7 @@ impl JobManager {
             told.send_replace(Some(()));
             outcome
         });
-        Ok(JobManagerHandle { address, advertised, dispatcher, end, suspend, outcome, running })
+        Ok(JobManagerHandle { address, advertised, url, dispatcher, end, suspend, outcome, running })
     }
 }
 
@@ -229,6 +240,11 @@ impl JobManagerHandle {
     /// `HOST:PORT` that clients and workers use.
     pub fn advertised(&self) -> &str {
         &self.advertised
+    }
+
+    /// The same with `http://` or `https://` before it.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// The Dispatcher.
@@ -274,6 +290,11 @@ fn jars(options: &Options) -> JarStore {
             JarStore::shared(state.join("jar-copies"), share, tokio::runtime::Handle::current())
         }
     }
+}
+
+fn web_address(configuration: &Configuration, advertised: &str) -> String {
+    let scheme = if configuration.get(&security::SSL_REST_ENABLED) { "https" } else { "http" };
+    format!("{scheme}://{advertised}")
 }
 
 fn planner(options: &Options) -> Planner {

@@ -1,23 +1,29 @@
 //! The HTTP server: accepts connections within bounds, and ends them in order.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, http::StatusCode, response::IntoResponse};
+use flott_rpc::tls::Acceptor;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{either::Either, sync::CancellationToken, task::TaskTracker};
+
+use crate::rest::RestError;
 
 /// Connections at a time; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 10_000;
 /// How long a client may take to send the head of a request, and how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may take to begin, and to agree on TLS.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests may take to end once the server ends.
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
 /// Bytes of a connection's read buffer, and so of a request's head.
@@ -27,7 +33,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// Serves `router` on `listener` until `end` is cancelled and the last requests are answered, or have taken too long.
 /// Connections that were upgraded are not waited for.
-pub(crate) async fn serve(listener: TcpListener, router: Router, end: CancellationToken) {
+pub(crate) async fn serve(listener: TcpListener, tls: Option<Acceptor>, router: Router, end: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let connections = TaskTracker::new();
     loop {
@@ -40,7 +46,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, end: Cancellati
         };
         match accepted {
             (Ok((stream, _)), Ok(place)) => {
-                let served = connection(stream, router.clone(), end.clone());
+                let served = connection(stream, tls.clone(), router.clone(), end.clone());
                 connections.spawn(async move {
                     served.await;
                     drop(place);
@@ -61,10 +67,45 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, end: Cancellati
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, end: CancellationToken) {
+async fn connection(stream: TcpStream, tls: Option<Acceptor>, router: Router, end: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection stays slow");
     }
+    let Some(tls) = tls else { return talk(stream, router, end).await };
+    let greeting = tokio::time::timeout(HANDSHAKE_TIMEOUT, async {
+        if !begins_tls(&stream).await? {
+            return Ok(Either::Left(stream));
+        }
+        tls.accept(stream).await.map(Either::Right)
+    });
+    let greeted = tokio::select! {
+        greeted = greeting => greeted,
+        () = end.cancelled() => return,
+    };
+    match greeted {
+        Ok(Ok(Either::Right(stream))) => talk(stream, router, end).await,
+        // So that who forgot is told so in the language that was spoken.
+        Ok(Ok(Either::Left(stream))) => talk(stream, Router::new().fallback(plain), end).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a connection ended within its handshake"),
+        Err(_) => tracing::debug!("a connection took too long for its handshake"),
+    }
+}
+
+/// Whether what comes is TLS, whose records of a handshake begin with 22.
+async fn begins_tls(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    Ok(stream.peek(&mut first).await? == 1 && first[0] == 22)
+}
+
+async fn plain() -> axum::response::Response {
+    let text = "this port speaks TLS: use https, or set security.ssl.rest.enabled where this request comes from";
+    RestError::new(StatusCode::BAD_REQUEST, text).into_response()
+}
+
+async fn talk<Io>(stream: Io, router: Router, end: CancellationToken)
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

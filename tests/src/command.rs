@@ -186,7 +186,7 @@ impl Outcome {
     #[track_caller]
     pub fn address(&self) -> String {
         let text = format!("{}{}", self.out, self.err);
-        let address = text.split("http://").nth(1).unwrap_or_else(|| panic!("there is no web address in:\n{text}"));
+        let address = text.split("://").nth(1).unwrap_or_else(|| panic!("there is no web address in:\n{text}"));
         address.chars().take_while(|c| c.is_ascii_alphanumeric() || ".:".contains(*c)).collect()
     }
 }

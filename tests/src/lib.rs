@@ -4,6 +4,7 @@
 //! # Layout
 //! - [`binaries`]: where the real binaries are
 //! - [`sandbox`]: a place of its own for each test; nothing may be left running in it
+//! - [`certificates`]: TLS of clusters under test
 //! - [`checkpoints`]: checkpoints as they lie in their directory
 //! - [`command`]: a command, what it printed and how it ended
 //! - [`rest`]: the REST endpoint of a cluster under test
@@ -20,6 +21,7 @@
 
 pub mod binaries;
 pub mod book;
+pub mod certificates;
 pub mod chaos;
 pub mod checkpoints;
 pub mod command;

@@ -40,10 +40,15 @@ impl Answer {
     }
 }
 
+fn client() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy().timeout(REQUEST_TIMEOUT)
+}
+
 /// A client of one JobManager.
 pub struct Rest {
     address: String,
     token: Option<String>,
+    scheme: &'static str,
     client: reqwest::Client,
     runtime: Runtime,
 }
@@ -53,11 +58,11 @@ impl Rest {
     pub fn new(address: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         flott_rpc::tls::provide();
-        let client = reqwest::Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).build();
         Self {
             address: address.to_owned(),
             token: None,
-            client: client.expect("an HTTP client can be made"),
+            scheme: "http",
+            client: client().build().expect("an HTTP client can be made"),
             runtime: runtime.expect("a runtime can be made"),
         }
     }
@@ -66,6 +71,15 @@ impl Rest {
     #[must_use]
     pub fn with_token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
+        self
+    }
+
+    /// The same over TLS, trusting who shows a certificate of this authority and nobody else.
+    #[must_use]
+    pub fn trusting(mut self, authority: &[u8]) -> Self {
+        let authority = reqwest::Certificate::from_pem(authority).expect("it is a certificate in PEM");
+        self.client = client().tls_certs_only([authority]).build().expect("an HTTP client can be made");
+        self.scheme = "https";
         self
     }
 
@@ -83,7 +97,7 @@ impl Rest {
     ) -> Answer {
         // The timer of the request wants the runtime around it.
         self.runtime.block_on(async {
-            let request = self.client.request(method, format!("http://{}{path}", self.address));
+            let request = self.client.request(method, format!("{}://{}{path}", self.scheme, self.address));
             let request = match &self.token {
                 Some(token) => request.bearer_auth(token),
                 None => request,

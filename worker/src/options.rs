@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use flott_core::{id::WorkerId, resource::ResourceProfile};
+use flott_rpc::tls::Connector;
 
 use crate::{Error, MetricsOptions};
 
@@ -24,6 +25,8 @@ pub struct Options {
     pub jobmanager: JobManagerAddress,
     /// Sent to the JobManager as bearer token.
     pub token: Option<String>,
+    /// Where JobManagers speak TLS.
+    pub tls: Option<Connector>,
     /// Host that peers reach its job processes at.
     pub host: String,
     /// Where job processes take data connections; port 0 is any free one.
@@ -78,6 +81,7 @@ impl Options {
             worker,
             jobmanager,
             token: None,
+            tls: None,
             host: "127.0.0.1".into(),
             data_bind: ([127, 0, 0, 1], 0).into(),
             slots: vec![ResourceProfile { cpu_millicores: 1000, memory_bytes: memory }],

@@ -332,7 +332,11 @@ impl Service {
             Action::Send(message) => self.send(message),
             Action::Start { process, setup } => {
                 self.prune_logs(setup.job);
-                let source = Source { address: self.address.clone(), token: self.options.token.clone() };
+                let source = Source {
+                    address: self.address.clone(),
+                    token: self.options.token.clone(),
+                    tls: self.options.tls.clone(),
+                };
                 self.processes.insert(process, self.launcher.launch(process, setup, source));
             }
             Action::End { process, how } => {

@@ -141,7 +141,7 @@ async fn serve(options: Options, arguments: &JobManager) -> CommandResult {
     let life = Life::of(arguments);
     let handle = Manager::start(options).await?;
     tracing::info!(address = handle.advertised(), "the JobManager is up");
-    eprintln!("flott: the JobManager listens on http://{}", handle.advertised());
+    eprintln!("flott: the JobManager listens on {}", handle.url());
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         () = handle.ended() => {}

@@ -100,15 +100,15 @@ async fn target(options: &Run, settings: &Settings, state: &StateDir) -> Command
         }
         Some("local") => Where::Local,
         Some("cluster" | "yarn-cluster" | "yarn-per-job" | "yarn-application") => Where::OwnCluster,
-        Some("remote") => Where::Session(Client::new(&cluster::configured(config), cluster::token(config))?),
-        Some(address) if address.contains(':') => Where::Session(Client::new(address, cluster::token(config))?),
+        Some("remote") => Where::Session(Client::new(&cluster::configured(config), cluster::token(config), config)?),
+        Some(address) if address.contains(':') => Where::Session(Client::new(address, cluster::token(config), config)?),
         Some(other) => {
             let error = "use local, cluster, kubernetes-session, kubernetes-application, or HOST:PORT of a JobManager";
             return Err(anyhow!("{other:?} is no target: {error}").into());
         }
         None if on_kubernetes => Where::Session(Kubernetes::of(config).await?.client(config).await?),
         None if cluster::is_configured(config) => {
-            Where::Session(Client::new(&cluster::configured(config), cluster::token(config))?)
+            Where::Session(Client::new(&cluster::configured(config), cluster::token(config), config)?)
         }
         None => match cluster::session(state).await? {
             Some(client) => Where::Session(client),

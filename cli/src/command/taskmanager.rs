@@ -8,6 +8,7 @@ use flott_core::{
     id::WorkerId,
     resource::ResourceProfile,
 };
+use flott_rpc::tls::Connector;
 use flott_worker::{ExitReason, JobManagerAddress, MetricsOptions, Options, TaskManager as Worker};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -79,6 +80,7 @@ fn fill(options: &mut Options, config: &Configuration) -> anyhow::Result<()> {
     options.slots = vec![slot; slots as usize];
     options.memory = memory;
     options.token = cluster::token(config);
+    options.tls = Connector::of(config)?;
     options.data_bind = data_bind(config)?;
     options.metrics = config.get(&keys::taskmanager::METRICS_PORT).map(|ports| MetricsOptions {
         bind: options.data_bind.ip(),

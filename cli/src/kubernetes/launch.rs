@@ -19,6 +19,7 @@ use flott_kubernetes::{
         remove, rights,
         spec::{ClusterSpec, Work},
         startup::{self, Startup},
+        tls,
     },
 };
 
@@ -93,8 +94,9 @@ async fn begin(
 ) -> CommandResult<(Head, Result<Client, String>)> {
     let deadline = Instant::now() + config.get(&keys::JOBMANAGER_START_TIMEOUT);
     rights::check(&kubernetes.connection, spec).await?;
+    tls::check(&kubernetes.connection, spec).await?;
     let head = create::create(&kubernetes.connection, spec, maker, |progress| tell(progress, &spec.id)).await?;
-    let client = kubernetes.reach(Some(token)).await?;
+    let client = kubernetes.reach(Some(token), config).await?;
     let client = until_it_answers(kubernetes, &head, client, deadline).await?;
     Ok((head, client))
 }

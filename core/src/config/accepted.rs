@@ -90,7 +90,12 @@ const UNALIGNED: &str = "this version does not have that part of unaligned check
 const BACKEND: &str = "state is in memory or on disk (`state.backend.type`), and in no other backend";
 const ZOOKEEPER: &str =
     "there is no ZooKeeper; JobManagers agree by the shared directory or by Kubernetes (`high-availability.type`)";
-const TLS: &str = "this version has no TLS; keep to loopback, or put a TLS proxy in front";
+const TLS: &str = "connections between the tasks of a job have no TLS: keep them within a network that is trusted; `security.ssl.rest.*` is of the REST port";
+const JAVA_STORES: &str = "certificates and keys are PEM files: `security.ssl.rest.certificate`, `security.ssl.rest.key`, `security.ssl.rest.ca`";
+const NAMES: &str =
+    "the name in a certificate is always checked: `security.ssl.rest.server-name` is another one than the host's";
+const CLIENT_CERTIFICATES: &str = "clients show a token (`security.token`), and no certificates of their own";
+const CIPHERS: &str = "TLS 1.2 and 1.3 are spoken, with the ciphers that are sound";
 const KERBEROS: &str = "there is no Kerberos login";
 const SQL: &str = "this version has no SQL";
 
@@ -109,7 +114,18 @@ pub(super) static REFUSED: &[Refused] = &[
     Refused { prefix: "state.changelog.", reason: BACKEND },
     Refused { prefix: "state.checkpoint-storage", reason: CHECKPOINTS },
     Refused { prefix: "high-availability.zookeeper.", reason: ZOOKEEPER },
-    Refused { prefix: "security.ssl.", reason: TLS },
+    Refused { prefix: "security.ssl.rest.authentication-enabled", reason: CLIENT_CERTIFICATES },
+    Refused { prefix: "security.ssl.rest.cert.fingerprint", reason: CLIENT_CERTIFICATES },
+    Refused { prefix: "security.ssl.rest.key-password", reason: JAVA_STORES },
+    Refused { prefix: "security.ssl.rest.keystore", reason: JAVA_STORES },
+    Refused { prefix: "security.ssl.rest.truststore", reason: JAVA_STORES },
+    Refused { prefix: "security.ssl.key", reason: JAVA_STORES },
+    Refused { prefix: "security.ssl.truststore", reason: JAVA_STORES },
+    Refused { prefix: "security.ssl.algorithms", reason: CIPHERS },
+    Refused { prefix: "security.ssl.protocol", reason: CIPHERS },
+    Refused { prefix: "security.ssl.provider", reason: CIPHERS },
+    Refused { prefix: "security.ssl.verify-hostname", reason: NAMES },
+    Refused { prefix: "security.ssl.internal.", reason: TLS },
     Refused { prefix: "security.kerberos.", reason: KERBEROS },
     Refused { prefix: "table.", reason: SQL },
     Refused { prefix: "sql-gateway.", reason: SQL },

@@ -1,6 +1,7 @@
 use std::{path::PathBuf, sync::OnceLock};
 
 use flott_core::config::Configuration;
+use flott_rpc::tls::Connector;
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
@@ -23,8 +24,10 @@ pub struct Context {
     pub planner: Planner,
     /// Where this process writes its logs, if it writes files.
     pub log_directory: Option<PathBuf>,
-    /// The `http://HOST:PORT` that clients use.
+    /// The `http://HOST:PORT` or `https://HOST:PORT` that clients use.
     pub web_address: String,
+    /// Reaches the one that leads, where JobManagers speak TLS.
+    pub leader: Option<Connector>,
     /// Most bytes of an upload.
     pub upload_max: u64,
     /// Cancelled to ask for the end of the whole JobManager.

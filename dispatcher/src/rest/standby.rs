@@ -10,6 +10,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use flott_rpc::tls::{self, Connector};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -38,7 +39,8 @@ pub(super) async fn pass_on(State(context): Rest, request: Request, next: Next) 
         let why = match leader {
             None => "no JobManager leads at the moment".to_owned(),
             Some(leader) if passes >= PASSES_MAX => format!("this JobManager stands by, and {leader} leads"),
-            Some(leader) => match timeout_at(Instant::now() + CONNECT, connect(&leader)).await {
+            Some(leader) => match timeout_at(Instant::now() + CONNECT, connect(&leader, context.leader.as_ref())).await
+            {
                 Ok(Ok(connection)) => return passed(connection, &leader, request).await,
                 Ok(Err(error)) => format!("the JobManager that leads, at {leader}, cannot be reached: {error}"),
                 Err(_) => format!("the JobManager that leads, at {leader}, does not answer"),
@@ -59,9 +61,10 @@ fn passes(request: &Request) -> u16 {
     passes.unwrap_or(0)
 }
 
-async fn connect(leader: &str) -> std::io::Result<SendRequest<Body>> {
+async fn connect(leader: &str, tls: Option<&Connector>) -> std::io::Result<SendRequest<Body>> {
     let stream = TcpStream::connect(leader).await?;
     stream.set_nodelay(true)?;
+    let stream = tls::stream(tls, leader, stream).await?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {

@@ -8,6 +8,12 @@ two truths, so it is refused with the value to use instead.
   "security.token" "it would lie in a ConfigMap: use token.existingSecret"
   "security.metrics-token" "it would lie in a ConfigMap: use token.existingSecret and token.metricsKey"
   "security.insecure" "the chart always sets a token"
+  "security.ssl.rest.enabled" "set tls.enabled"
+  "security.ssl.rest.certificate" "it is in the Secret of tls"
+  "security.ssl.rest.key" "it is in the Secret of tls"
+  "security.ssl.rest.ca" "it is in the Secret of tls"
+  "security.ssl.rest.server-name" "set tls.serverName"
+  "kubernetes.tls.secret" "set tls"
   "cluster.id" "set clusterId"
   "cluster.backend" "set workers"
   "rest.address" "it is the headless Service"
@@ -62,6 +68,14 @@ two truths, so it is refused with the value to use instead.
 {{- end -}}
 {{- if and (eq .Values.mode "application") (gt (int .Values.jobmanager.replicas) 1) -}}
 {{- fail "jobmanager.replicas: a cluster for one job has one JobManager, which Kubernetes starts again where it ends" -}}
+{{- end -}}
+{{- if .Values.tls.enabled -}}
+{{- $_ := set $all "security.ssl.rest.enabled" "true" -}}
+{{- $_ := set $all "security.ssl.rest.certificate" "/etc/flott-tls/tls.crt" -}}
+{{- $_ := set $all "security.ssl.rest.key" "/etc/flott-tls/tls.key" -}}
+{{- $_ := set $all "security.ssl.rest.ca" "/etc/flott-tls/ca.crt" -}}
+{{- $_ := set $all "security.ssl.rest.server-name" (.Values.tls.serverName | default (include "flott.host" .)) -}}
+{{- if $native }}{{ $_ := set $all "kubernetes.tls.secret" (include "flott.tlsSecret" .) }}{{ end -}}
 {{- end -}}
 {{- if $native -}}
 {{- $_ := set $all "kubernetes.cluster-id" (include "flott.id" .) -}}

@@ -37,6 +37,10 @@
 {{ .Values.token.existingSecret | default (printf "%s-token" (include "flott.id" .)) }}
 {{- end -}}
 
+{{- define "flott.tlsSecret" -}}
+{{ .Values.tls.existingSecret | default (printf "%s-tls" (include "flott.id" .)) }}
+{{- end -}}
+
 {{- define "flott.tokenKey" -}}
 {{- if .Values.token.existingSecret -}}{{ .Values.token.key }}{{- else -}}token{{- end -}}
 {{- end -}}

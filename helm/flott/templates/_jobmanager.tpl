@@ -45,6 +45,9 @@ spec:
         httpGet:
           path: /flott/v1/health/{{ $path }}
           port: rest
+          {{- if $.Values.tls.enabled }}
+          scheme: HTTPS
+          {{- end }}
         {{- toYaml (index $.Values.jobmanager $probe) | nindent 8 }}
       {{- end }}
       resources:

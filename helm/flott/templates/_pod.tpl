@@ -95,6 +95,11 @@ initContainers:
   mountPath: /var/lib/flott
 - name: tmp
   mountPath: /tmp
+{{- if $root.Values.tls.enabled }}
+- name: tls
+  mountPath: /etc/flott-tls
+  readOnly: true
+{{- end }}
 {{- end }}
 {{- if $root.Values.checkpoints.persistence.enabled }}
 - name: checkpoints
@@ -103,6 +108,19 @@ initContainers:
 {{- with (index $root.Values (index . 1)).extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/*
+The certificates, whole for the JobManager. Others, beside which programs of users may run, get what they trust and not the
+key. Takes (list context whole).
+*/}}
+{{- define "flott.tlsVolume" -}}
+secret:
+  secretName: {{ include "flott.tlsSecret" (index . 0) }}
+  {{- if not (index . 1) }}
+  items:
+    - {key: ca.crt, path: ca.crt}
+  {{- end }}
 {{- end -}}
 
 {{/* Volumes of a pod but its state. Takes (list context component full). */}}
@@ -114,6 +132,10 @@ initContainers:
     name: {{ include "flott.id" $root }}-config
 - name: tmp
   emptyDir: {}
+{{- if $root.Values.tls.enabled }}
+- name: tls
+  {{- include "flott.tlsVolume" (list $root (eq (index . 1) "jobmanager")) | nindent 2 }}
+{{- end }}
 {{- end }}
 {{- with $root.Values.checkpoints.persistence }}
 {{- if .enabled }}

@@ -9,6 +9,7 @@
 //! - [`head`]: what is known of a cluster from its head, pure; [`find`]: looks
 //! - [`create`], [`remove`]: the effects; [`objects`]: requests about objects of any kind
 //! - [`rights`]: whether the JobManager may do what it has to
+//! - [`tls`]: whether the certificates are there that pods mount
 //! - [`startup`]: what the JobManager's pod waits for
 //! - [`forward`], [`token`]: the way to the JobManager
 
@@ -23,6 +24,7 @@ pub mod remove;
 pub mod rights;
 pub mod spec;
 pub mod startup;
+pub mod tls;
 pub mod token;
 
 /// The port of REST and control connections, in every JobManager that a client starts.

@@ -6,7 +6,7 @@ use flott_resource_manager::WorkerSpec;
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource,
-        LocalObjectReference, ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, ResourceRequirements,
+        KeyToPath, LocalObjectReference, ObjectFieldSelector, Pod, PodSecurityContext, PodSpec, ResourceRequirements,
         SeccompProfile, SecretKeySelector, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::OwnerReference},
@@ -27,6 +27,10 @@ pub const WORK_VOLUME: &str = "flott-work";
 pub const CONFIG_DIR: &str = "/etc/flott";
 /// The file in it.
 pub const CONFIG_FILE: &str = "/etc/flott/config.yaml";
+/// Where certificates of the REST port are mounted.
+pub const TLS_DIR: &str = "/etc/flott-tls";
+/// Whom to trust, in that directory and in the Secret that is mounted there.
+pub const TLS_CA: &str = "ca.crt";
 
 /// Makes the pod of a worker.
 pub fn taskmanager(
@@ -100,6 +104,16 @@ fn volumes(settings: &PodSettings) -> Vec<Volume> {
         let config_map = ConfigMapVolumeSource { name: name.clone(), ..ConfigMapVolumeSource::default() };
         volumes.push(Volume { name: "flott-config".to_owned(), config_map: Some(config_map), ..Volume::default() });
     }
+    if let Some(tls) = &settings.tls {
+        let trusted = KeyToPath { key: TLS_CA.to_owned(), path: TLS_CA.to_owned(), mode: None };
+        let secret = SecretVolumeSource {
+            secret_name: Some(tls.secret.clone()),
+            // Programs of users run beside TaskManagers: the key is nothing for them.
+            items: (!tls.has_key).then(|| vec![trusted]),
+            ..SecretVolumeSource::default()
+        };
+        volumes.push(Volume { name: "flott-tls".to_owned(), secret: Some(secret), ..Volume::default() });
+    }
     for (index, name) in settings.secrets.keys().enumerate() {
         let secret = SecretVolumeSource { secret_name: Some(name.clone()), ..SecretVolumeSource::default() };
         volumes.push(Volume { name: format!("flott-secret-{index}"), secret: Some(secret), ..Volume::default() });
@@ -117,6 +131,9 @@ fn mounts(settings: &PodSettings) -> Vec<VolumeMount> {
     let mut mounts = vec![mount(WORK_VOLUME, WORK_DIR, false), mount("flott-tmp", "/tmp", false)];
     if settings.config_map.is_some() {
         mounts.push(mount("flott-config", CONFIG_DIR, true));
+    }
+    if settings.tls.is_some() {
+        mounts.push(mount("flott-tls", TLS_DIR, true));
     }
     for (index, path) in settings.secrets.values().enumerate() {
         mounts.push(mount(&format!("flott-secret-{index}"), path, true));

@@ -11,7 +11,13 @@ use flott_core::config::{
 };
 use k8s_openapi::api::core::v1::{Pod, Toleration};
 
-use crate::{error::Error, names::ClusterId, queue::Queue, template};
+use crate::{
+    error::Error,
+    names::ClusterId,
+    pod::{TLS_CA, TLS_DIR},
+    queue::Queue,
+    template,
+};
 
 /// Everything that TaskManager pods and the requests about them depend on.
 #[derive(Debug, Clone)]
@@ -49,6 +55,8 @@ pub struct PodSettings {
     pub tolerations: Vec<Toleration>,
     /// Secrets that are mounted, by name with their path.
     pub secrets: BTreeMap<String, String>,
+    /// The certificates of the REST port.
+    pub tls: Option<TlsSecret>,
     /// Variables from Secrets.
     pub secret_variables: Vec<SecretVariable>,
     /// Priority class.
@@ -76,6 +84,15 @@ pub struct SecretVariable {
     pub secret: String,
     /// Key in it.
     pub key: String,
+}
+
+/// A Secret with certificates of the REST port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSecret {
+    /// Its name.
+    pub secret: String,
+    /// Whether certificate and key are mounted too, or only whom to trust.
+    pub has_key: bool,
 }
 
 /// How the API server is asked.
@@ -129,6 +146,7 @@ impl Settings {
             node_selector: config.map(&keys::TASKMANAGER_NODE_SELECTOR),
             tolerations: items(&keys::TASKMANAGER_TOLERATIONS, config, toleration)?,
             secrets: config.map(&keys::SECRETS),
+            tls: config.get(&keys::TLS_SECRET).map(|secret| TlsSecret { secret, has_key: false }),
             secret_variables: items(&keys::ENV_SECRET_KEY_REF, config, secret_variable)?,
             priority_class: config.get(&keys::PRIORITY_CLASS),
             queue,
@@ -183,13 +201,23 @@ fn check_gang(config: &Configuration, queue: &Queue) -> Result<(), Error> {
 /// Keys that a TaskManager without the cluster's file reads, and that are no secrets.
 fn defines(config: &Configuration, has_file: bool) -> BTreeMap<String, String> {
     let read = |key: &str| {
-        ["taskmanager.", "task.", "heartbeat.", "flott.log."].iter().any(|prefix| key.starts_with(prefix))
+        ["taskmanager.", "task.", "heartbeat.", "flott.log.", "security.ssl.rest."]
+            .iter()
+            .any(|prefix| key.starts_with(prefix))
             || key == all::security::INSECURE.key()
     };
     // Those are of one TaskManager, or of this process.
-    let own = [all::taskmanager::RESOURCE_ID.key(), all::taskmanager::HOST.key()];
+    let own = [
+        all::taskmanager::RESOURCE_ID.key(),
+        all::taskmanager::HOST.key(),
+        all::security::SSL_REST_CERTIFICATE.key(),
+        all::security::SSL_REST_KEY.key(),
+    ];
     let told = config.entries().filter(|(key, _)| !has_file && read(key) && !own.contains(key));
     let mut defines: BTreeMap<_, _> = told.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    if !has_file && config.is_set(&keys::TLS_SECRET) {
+        defines.insert(all::security::SSL_REST_CA.key().to_owned(), format!("{TLS_DIR}/{TLS_CA}"));
+    }
     if !config.is_set(&all::taskmanager::BIND_HOST) {
         // Peers are in other pods.
         defines.insert(all::taskmanager::BIND_HOST.key().to_owned(), "0.0.0.0".to_owned());

@@ -96,9 +96,25 @@ pub enum ConnectError {
 /// # Errors
 /// When there is no connection, no answer in time, or another answer than the switch to the protocol.
 pub async fn connect(addr: &str, upgrade: &Upgrade<'_>) -> Result<Prefixed<TcpStream>, ConnectError> {
+    connect_by(addr, upgrade, async |stream| Ok(stream)).await
+}
+
+/// As [`connect`], with a stream that `dress` makes of the connection before anything is said: one of TLS.
+///
+/// # Errors
+/// As [`connect`], and what `dress` fails with.
+pub async fn connect_by<Io>(
+    addr: &str,
+    upgrade: &Upgrade<'_>,
+    dress: impl AsyncFnOnce(TcpStream) -> io::Result<Io>,
+) -> Result<Prefixed<Io>, ConnectError>
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+{
     let connecting = async {
         let stream = reach::connect(addr).await.map_err(io_error(addr))?;
         stream.set_nodelay(true).map_err(io_error(addr))?;
+        let stream = dress(stream).await.map_err(io_error(addr))?;
         shake_hands(stream, addr, upgrade).await
     };
     in_time(addr, upgrade, connecting).await

@@ -20,6 +20,7 @@
 //! - `exactly_once`: what checkpoints save when processes are killed
 //! - `supervised`: JobManagers of one job that somebody starts again
 //! - `takeover`: JobManagers that are killed, and the next ones
+//! - `tls`: clusters whose REST port speaks TLS
 //! - `torn`: control connections that tear
 //! - `unaligned`: checkpoints of jobs that are stuck
 //! - `units`: what systemd starts on the hosts of a pool
@@ -45,6 +46,7 @@ mod state_kept;
 mod supervised;
 mod taken_up;
 mod takeover;
+mod tls;
 mod torn;
 mod unaligned;
 mod units;

@@ -6,6 +6,7 @@
 //! - `native`: workers that the JobManager asks for
 //! - `several`: JobManagers of which one leads
 //! - `metrics`: what a Prometheus would collect that goes by the PodMonitors
+//! - `tls`: a session whose REST port speaks TLS
 //! - `refused`: what the API server says of all sets of values
 //! - `release`: a release in a namespace of its own, and its clients
 
@@ -16,3 +17,4 @@ mod refused;
 mod release;
 mod session;
 mod several;
+mod tls;

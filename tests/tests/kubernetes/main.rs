@@ -14,6 +14,7 @@
 //! - `nodes`: nodes that are lost, and an API server that is away
 //! - `pending`: why TaskManagers do not come, as it is told
 //! - `scaled`: more pods and fewer, quotas, and credentials that have expired
+//! - `tls`: clusters whose REST port speaks TLS
 
 mod application;
 mod contention;
@@ -27,4 +28,5 @@ mod refused;
 mod replicas;
 mod scaled;
 mod session;
+mod tls;
 mod world;

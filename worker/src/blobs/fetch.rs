@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use flott_core::{id::Digest, message::BLOB_PATH};
+use flott_rpc::tls::Connector;
 use futures::StreamExt;
 use tokio::io::AsyncWriteExt;
 
@@ -21,6 +22,8 @@ pub(crate) struct Source {
     pub address: String,
     /// Sent as bearer token.
     pub token: Option<String>,
+    /// Where JobManagers speak TLS.
+    pub tls: Option<Connector>,
 }
 
 /// Brings `digest` into the cache's directory and says how long it is.
@@ -44,12 +47,18 @@ async fn fetch_once(cache: &BlobCache, digest: Digest, source: &Source) -> Resul
         Some(client) => client,
         None => {
             flott_rpc::tls::provide();
-            let client =
-                reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(SILENCE_MAX).build()?;
+            let builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(SILENCE_MAX);
+            // A JobManager is reached directly: a proxy for the outside world must not get its token.
+            let mut builder = builder.no_proxy();
+            if let Some(tls) = &source.tls {
+                builder = builder.tls_backend_preconfigured(tls.config());
+            }
+            let client = builder.build()?;
             cache.client.get_or_init(|| client)
         }
     };
-    let mut request = client.get(format!("http://{}{BLOB_PATH}/{digest}", source.address));
+    let scheme = if source.tls.is_some() { "https" } else { "http" };
+    let mut request = client.get(format!("{scheme}://{}{BLOB_PATH}/{digest}", source.address));
     if let Some(token) = &source.token {
         request = request.bearer_auth(token);
     }

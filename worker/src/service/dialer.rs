@@ -13,6 +13,7 @@ use flott_rpc::{
     Connection, Event as Received, Incoming,
     carrier::http::{self, ConnectError, Upgrade},
     session::{self, Packet},
+    tls::{self, Connector},
 };
 use tokio::{sync::mpsc, time::timeout};
 
@@ -46,6 +47,7 @@ pub(crate) enum Link {
 pub(super) struct Dialer {
     jobmanager: JobManagerAddress,
     token: Option<String>,
+    tls: Option<Connector>,
     connect_timeout: Duration,
     registration_timeout: Duration,
     mailbox: mpsc::Sender<Input>,
@@ -66,6 +68,7 @@ impl Dialer {
         Self {
             jobmanager: options.jobmanager.clone(),
             token: options.token.clone(),
+            tls: options.tls.clone(),
             connect_timeout: options.connect_timeout,
             registration_timeout: options.registration_timeout,
             mailbox,
@@ -113,7 +116,8 @@ impl Dialer {
             token: self.token.as_deref(),
             timeout: self.connect_timeout,
         };
-        let stream = http::connect(&address, &upgrade).await?;
+        let dress = async |stream| tls::stream(self.tls.as_ref(), &address, stream).await;
+        let stream = http::connect_by(&address, &upgrade, dress).await?;
         let (jobmanager, incoming) = Connection::start(stream, flott_rpc::Options::default());
         Ok((jobmanager, incoming, address))
     }

@@ -27,13 +27,12 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 pub async fn start(as_json: crate::arguments::Json, settings: &Settings) -> CommandResult {
     let launched = launch(&settings.config, Work::Session).await?;
     let (address, kubernetes) = (launched.kubernetes.address(), &launched.kubernetes);
+    let url = launched.client.as_ref().map_or_else(|_| format!("http://{address}"), Client::url);
     if as_json.json {
         let (cluster, namespace) = (kubernetes.cluster.as_str(), &kubernetes.connection.namespace);
-        output::json(
-            &json!({ "address": address, "url": format!("http://{address}"), "cluster": cluster, "namespace": namespace }),
-        )?;
+        output::json(&json!({ "address": address, "url": url, "cluster": cluster, "namespace": namespace }))?;
     } else {
-        println!("Session cluster is running at http://{address}");
+        println!("Session cluster is running at {url}");
     }
     Ok(Code::Done)
 }

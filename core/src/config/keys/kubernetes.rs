@@ -60,6 +60,12 @@ section! {
     /// Names of Secrets with the credentials for the image's registry.
     PULL_SECRETS: Vec<String> = key("kubernetes.container.image.pull-secrets").default("");
 
+    /// Secret of the kind `kubernetes.io/tls` with `tls.crt`, `tls.key` and `ca.crt`, for a REST port that speaks TLS
+    /// (`security.ssl.rest.enabled`): JobManagers get all of it, TaskManagers `ca.crt` alone. A client that makes a cluster needs it; its
+    /// own `security.ssl.rest.ca` is a file where it runs. The certificate must be for the host of the cluster's Service,
+    /// `<cluster-id>.<namespace>`, or for `security.ssl.rest.server-name`.
+    TLS_SECRET: Option<String> = key("kubernetes.tls.secret");
+
     /// Service account of all pods, where no more special one is set. TaskManagers are given no token of it.
     SERVICE_ACCOUNT: String = key("kubernetes.service-account").default("default");
 

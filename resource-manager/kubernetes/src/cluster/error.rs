@@ -47,6 +47,19 @@ pub enum ClusterError {
         /// Verbs and resources.
         missing: String,
     },
+    /// Pods would wait for their certificates.
+    #[error(
+        "kubernetes.tls.secret: the Secret {secret:?} in namespace {namespace:?} {lacks}: make one of the kind kubernetes.io/tls with \
+         tls.crt, tls.key and ca.crt"
+    )]
+    Tls {
+        /// The Secret.
+        secret: String,
+        /// Where.
+        namespace: String,
+        /// What is wrong with it.
+        lacks: String,
+    },
     /// Something is still there.
     #[error("cluster {cluster} is being removed, but after {} s there is still {left}", .waited.as_secs())]
     Remains {

@@ -198,17 +198,18 @@ fn fill_main(main: &mut Container, spec: &ClusterSpec) {
     let port =
         ContainerPort { name: Some("rest".to_owned()), container_port: i32::from(PORT), ..ContainerPort::default() };
     append(&mut main.ports, [port]);
-    main.readiness_probe.get_or_insert_with(|| probe("ready", 2, 3));
-    main.liveness_probe.get_or_insert_with(|| probe("live", 10, 6));
+    main.readiness_probe.get_or_insert_with(|| probe(spec, "ready", 2, 3));
+    main.liveness_probe.get_or_insert_with(|| probe(spec, "live", 10, 6));
     // Until then the others are not asked: to open a store may take a while.
-    main.startup_probe.get_or_insert_with(|| probe("live", 1, 120));
+    main.startup_probe.get_or_insert_with(|| probe(spec, "live", 1, 120));
 }
 
-fn probe(what: &str, period_s: i32, failures_max: i32) -> Probe {
+fn probe(spec: &ClusterSpec, what: &str, period_s: i32, failures_max: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
             path: Some(format!("/flott/v1/health/{what}")),
             port: IntOrString::Int(i32::from(PORT)),
+            scheme: spec.pod.tls.is_some().then(|| "HTTPS".to_owned()),
             ..HTTPGetAction::default()
         }),
         period_seconds: Some(period_s),

@@ -15,8 +15,8 @@ use super::PORT;
 use crate::{
     error::Error,
     names::ClusterId,
-    pod::CONFIG_DIR,
-    settings::{self, PodSettings, SecretVariable},
+    pod::{CONFIG_DIR, TLS_CA, TLS_DIR},
+    settings::{self, PodSettings, SecretVariable, TlsSecret},
     template,
 };
 
@@ -151,6 +151,7 @@ impl ClusterSpec {
             node_selector: config.map(&keys::JOBMANAGER_NODE_SELECTOR),
             tolerations: settings::items(&keys::JOBMANAGER_TOLERATIONS, config, settings::toleration)?,
             secrets: config.map(&keys::SECRETS),
+            tls: tls_secret(config)?,
             secret_variables,
             priority_class: config.get(&keys::PRIORITY_CLASS),
             queue: crate::queue::Queue { name: None, system: config.get(&keys::QUEUE_SYSTEM), gang: 0 },
@@ -241,10 +242,37 @@ fn in_cluster(config: &Configuration, id: &ClusterId, namespace: &str, has_templ
     set(all::rest::PORT.key(), PORT.to_string());
     set(all::rest::BIND_ADDRESS.key(), "0.0.0.0".to_owned());
     set(all::taskmanager::BIND_HOST.key(), "0.0.0.0".to_owned());
+    if config.is_set(&keys::TLS_SECRET) {
+        set(all::security::SSL_REST_CERTIFICATE.key(), format!("{TLS_DIR}/tls.crt"));
+        set(all::security::SSL_REST_KEY.key(), format!("{TLS_DIR}/tls.key"));
+        set(all::security::SSL_REST_CA.key(), format!("{TLS_DIR}/{TLS_CA}"));
+        // Those that stand by reach the one that leads by the address of its pod.
+        let name = config.get(&all::security::SSL_REST_SERVER_NAME);
+        set(all::security::SSL_REST_SERVER_NAME.key(), name.unwrap_or_else(|| host(id, namespace)));
+    }
     if has_template {
         set(keys::TASKMANAGER_POD_TEMPLATE.key(), format!("{CONFIG_DIR}/{TASKMANAGER_TEMPLATE}"));
     }
     entries
+}
+
+/// Where the certificates of a REST port that speaks TLS are: files of this machine are not in pods.
+fn tls_secret(config: &Configuration) -> Result<Option<TlsSecret>, Error> {
+    let enabled = all::security::SSL_REST_ENABLED.key();
+    let (key, secret) = (keys::TLS_SECRET.key(), config.get(&keys::TLS_SECRET));
+    match (config.get(&all::security::SSL_REST_ENABLED), secret) {
+        (false, None) => Ok(None),
+        (true, Some(secret)) => Ok(Some(TlsSecret { secret, has_key: true })),
+        (true, None) => Err(Error::Setting {
+            key,
+            reason: format!(
+                "it must be set, since {enabled} is true: the Secret with tls.crt, tls.key and ca.crt for the pods"
+            ),
+        }),
+        (false, Some(_)) => {
+            Err(Error::Setting { key, reason: format!("set {enabled} to true with it, or leave it out") })
+        }
+    }
 }
 
 /// JSON strings are YAML strings, whatever is in them.

@@ -116,6 +116,28 @@ fn values_are_no_references_to_variables() {
 }
 
 #[test]
+fn workers_trust_the_certificate_of_their_job_manager_and_are_not_given_its_key() {
+    let keys = [
+        "kubernetes.tls.secret=t",
+        "security.ssl.rest.enabled=true",
+        "security.ssl.rest.key=/home/me/key.pem",
+        "security.ssl.rest.ca=/home/me/ca.pem",
+    ];
+    for in_pod in [true, false] {
+        let pod = made(&settings(&keys, in_pod), None);
+        let volumes = pod["spec"]["volumes"].as_array().expect("volumes");
+        let volume = volumes.iter().find(|volume| volume["name"] == "flott-tls").expect("the certificates");
+        assert_eq!(volume["secret"], json!({"secretName": "t", "items": [{"key": "ca.crt", "path": "ca.crt"}]}));
+        let arguments = pod["spec"]["containers"][0]["args"].as_array().expect("arguments");
+        let told = |word: &str| arguments.iter().any(|argument| argument == word);
+        // With a file of the cluster's configuration they need not be told.
+        assert_eq!(told("security.ssl.rest.ca=/etc/flott-tls/ca.crt"), !in_pod, "{arguments:?}");
+        assert_eq!(told("security.ssl.rest.enabled=true"), !in_pod, "{arguments:?}");
+        assert!(!pod.to_string().contains("key.pem"), "{pod}");
+    }
+}
+
+#[test]
 fn settings_are_laid_over_the_template() {
     let mut settings = settings(
         &[

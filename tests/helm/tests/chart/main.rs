@@ -7,3 +7,4 @@ mod metrics;
 mod pages;
 mod refused;
 mod security;
+mod tls;

@@ -17,7 +17,7 @@ const PORT: &str = "config.taskmanager\\.metrics\\.port=9249";
 fn endpoint(manifests: &Manifests, name: &str) -> Value {
     let endpoints = list(&manifests.named("PodMonitor", name)["spec"]["podMetricsEndpoints"]);
     assert_eq!(endpoints.len(), 1, "{name}");
-    assert_eq!((&endpoints[0]["path"], &endpoints[0]["scheme"]), (&json!("/metrics"), &json!("http")));
+    assert_eq!(endpoints[0]["path"], "/metrics");
     endpoints[0].clone()
 }
 
@@ -61,6 +61,7 @@ fn a_collector_finds_ports_by_name_and_shows_a_token_that_opens_nothing_else() {
     for (monitor, pods) in [("demo-jobmanager", "demo"), ("demo-taskmanager", "demo-taskmanager")] {
         let endpoint = endpoint(&manifests, monitor);
         assert!(has_port(pods, &endpoint["port"]), "{endpoint}");
+        assert_eq!((&endpoint["scheme"], &endpoint["tlsConfig"]), (&json!("http"), &Value::Null));
         assert_eq!(endpoint["authorization"], json!({ "type": "Bearer", "credentials": own }));
         assert_eq!(token_of(&manifests, pods), own, "{pods}");
         for absent in ["interval", "scrapeTimeout", "relabelings", "metricRelabelings"] {
@@ -108,6 +109,24 @@ fn native_workers_are_told_by_the_configuration() {
     let line =
         "\"env:FLOTT_TOKEN,secret:shared,key:token;env:FLOTT_SECURITY__METRICS_TOKEN,secret:shared,key:metrics\"";
     assert!(config.contains(line), "{line} in {config}");
+}
+
+#[test]
+fn where_the_rest_port_speaks_tls_a_collector_is_told_whom_to_trust() {
+    let Some(helm) = helm::or_skipped("where_the_rest_port_speaks_tls_a_collector_is_told_whom_to_trust") else {
+        return;
+    };
+    let tls = |settings: &[&str]| {
+        let manifests = helm.render("helm/flott/ci/session-native-tls.yaml", settings);
+        let worker = endpoint(&manifests, "demo-taskmanager");
+        assert_eq!((&worker["scheme"], &worker["tlsConfig"]), (&json!("http"), &Value::Null), "it has no key");
+        let leader = endpoint(&manifests, "demo-jobmanager");
+        assert_eq!(leader["scheme"], "https");
+        leader["tlsConfig"].clone()
+    };
+    let config = |secret: &str, name: &str| json!({ "ca": { "secret": { "name": secret, "key": "ca.crt" } }, "serverName": name });
+    assert_eq!(tls(&[]), config("demo-tls", "demo.apps"));
+    assert_eq!(tls(&["tls.existingSecret=mine", "tls.serverName=jobs.example"]), config("mine", "jobs.example"));
 }
 
 #[test]

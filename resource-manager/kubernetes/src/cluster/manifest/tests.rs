@@ -171,7 +171,22 @@ fn the_pod_is_restricted_and_asks_for_what_is_configured() {
     );
     for probe in ["readinessProbe", "livenessProbe", "startupProbe"] {
         assert_eq!(main[probe]["httpGet"]["port"], json!(PORT), "{probe}");
+        assert_eq!(main[probe]["httpGet"]["scheme"], Value::Null, "{probe}");
     }
+}
+
+#[test]
+fn a_port_that_speaks_tls_is_looked_at_by_tls() {
+    let head = head(&spec(&["security.ssl.rest.enabled=true", "kubernetes.tls.secret=t"], Work::Session), "me");
+    let main = container(&head);
+    for probe in ["readinessProbe", "livenessProbe", "startupProbe"] {
+        assert_eq!(main[probe]["httpGet"]["scheme"], "HTTPS", "{probe}");
+    }
+    let volumes = head.value["spec"]["template"]["spec"]["volumes"].as_array().expect("volumes");
+    let volume = volumes.iter().find(|volume| volume["name"] == "flott-tls").expect("the certificates");
+    assert_eq!(volume["secret"], json!({ "secretName": "t" }));
+    let mounts = main["volumeMounts"].as_array().expect("mounts");
+    assert!(mounts.contains(&json!({ "name": "flott-tls", "mountPath": "/etc/flott-tls", "readOnly": true })));
 }
 
 #[test]

@@ -62,6 +62,37 @@ fn free_settings_that_are_secrets_are_left_out_with_a_word() {
 }
 
 #[test]
+fn certificates_are_those_of_the_pods_and_not_files_of_the_client() {
+    let keys = [
+        "security.ssl.rest.enabled=true",
+        "security.ssl.rest.ca=/home/me/ca.pem",
+        "kubernetes.tls.secret=certificates",
+        "execution.checkpointing.dir=s3://b/c",
+    ];
+    let spec = read(&keys, Work::Session).expect("a spec");
+    assert_eq!(spec.pod.tls, Some(TlsSecret { secret: "certificates".into(), has_key: true }));
+    let told = told(&spec);
+    let expected = [
+        ("security.ssl.rest.enabled", "true"),
+        ("security.ssl.rest.certificate", "/etc/flott-tls/tls.crt"),
+        ("security.ssl.rest.key", "/etc/flott-tls/tls.key"),
+        ("security.ssl.rest.ca", "/etc/flott-tls/ca.crt"),
+        ("security.ssl.rest.server-name", "demo.ns"),
+        ("kubernetes.tls.secret", "certificates"),
+    ];
+    for (key, value) in expected {
+        assert_eq!(told.get(key).map(String::as_str), Some(value), "{key}");
+    }
+    let named = read(&[&keys[..], &["security.ssl.rest.server-name=jm.example"]].concat(), awaited()).expect("a spec");
+    assert!(named.files[CONFIG].contains("jm.example"), "{}", named.files[CONFIG]);
+    let missing = "kubernetes.tls.secret: it must be set, since security.ssl.rest.enabled is true: the Secret with tls.crt, tls.key \
+                   and ca.crt for the pods";
+    check_error(&keys[..2], Work::Session, missing);
+    let idle = "kubernetes.tls.secret: set security.ssl.rest.enabled to true with it, or leave it out";
+    check_error(&keys[2..], Work::Session, idle);
+}
+
+#[test]
 fn checkpoints_need_a_place_that_pods_share() {
     check_error(
         &["execution.checkpointing.interval=1 s"],
