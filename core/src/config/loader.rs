@@ -215,6 +215,23 @@ mod tests {
     }
 
     #[test]
+    fn reporters_of_flink_are_told_where_metrics_are() {
+        let text = "metrics.reporters: prom\nmetrics.reporter.prom.port: 9250-9260\nmetrics.scope.jm: jm\n\
+                    metrics.reporter.prom.factory.class: org.apache.flink.metrics.prometheus.PrometheusReporterFactory\n";
+        let loaded = Loader::new().file("config.yaml", text).load().expect("accepted");
+        assert_eq!(loaded.config.entries().count(), 0);
+        let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings.len(), 4, "{warnings:?}");
+        for (key, told) in [
+            ("metrics.reporters", "taskmanager.metrics.port"),
+            ("metrics.reporter.prom.port", "`/metrics` of the REST port"),
+            ("metrics.scope.jm", "always the same"),
+        ] {
+            assert!(warnings.iter().any(|line| line.contains(key) && line.contains(told)), "{key}: {warnings:?}");
+        }
+    }
+
+    #[test]
     fn flinks_own_file_loads() {
         let text = "env:\n  java:\n    opts:\n      all: --add-exports=x\njobmanager:\n  bind-host: localhost\n  rpc:\n    address: localhost\n    \
                     port: 6123\n  memory:\n    process:\n      size: 1600m\n  execution:\n    failover-strategy: region\ntaskmanager:\n  \

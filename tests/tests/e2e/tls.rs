@@ -7,6 +7,7 @@ use flott_tests::{
     certificates::Certificates,
     command::Running,
     eventually::{PATIENCE, eventually},
+    metrics::Collected,
     program::{check_output, test_program},
     rest::Rest,
     sandbox::{Sandbox, processes::Role},
@@ -32,6 +33,7 @@ fn a_session_and_all_that_talk_to_it_speak_tls() {
     sandbox.flott(["run", "-p", "2", &test_program(), "a", &format!("output={out}")]).success();
     check_output(&out, 1000, 10);
     assert_eq!(rest.get("/overview")["jobs-finished"], 1);
+    assert_eq!(Collected::of(&rest).value("jobmanager_numJobs", &[("status", "FINISHED")]), Some(1.0));
     sandbox.flott(["list", "-a"]).success().prints(&["FINISHED"]);
     // By name, and as a URL.
     sandbox.flott(["list", "-a", "-m", &address]).success().prints(&["FINISHED"]);
