@@ -113,9 +113,11 @@ impl Client {
             // A JobManager is reached directly: a proxy for the outside world must not get its token.
             .no_proxy();
         let scheme = if tls.is_some() { "https" } else { "http" };
-        if let Some(tls) = tls {
-            builder = builder.tls_backend_preconfigured(tls.config());
-        }
+        builder = match tls {
+            Some(tls) => builder.tls_backend_preconfigured(tls.config()),
+            // An image with nothing but this program has no certificates of authorities, and without TLS they are not needed.
+            None => builder.tls_certs_only([]),
+        };
         let http = builder.build().context("the HTTP client cannot be set up")?;
         let address = address.to_owned();
         Ok(Self { http, dialled: address.clone(), address, token, scheme, way: None })

@@ -7,13 +7,19 @@ mod shared;
 use std::{
     fs, io,
     path::{Component, Path, PathBuf},
-    time::UNIX_EPOCH,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use flott_core::id::ProcessId;
 use flott_snapshot::Directory;
 use shared::{Listed, SharedJars};
 use tokio::runtime::Handle;
+
+/// Most bytes of a program that is read from where JobManagers share it: as many as `rest.server.max-content-length` may let in.
+pub(crate) const PROGRAM_BYTES_MAX: u64 = 16 << 30;
+
+/// How long something half written may be there before it is taken for what a JobManager has left that was killed.
+const HALF_WRITTEN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Uploaded programs that are kept at a time.
 const JARS_MAX: usize = 1000;
@@ -119,11 +125,12 @@ impl JarStore {
         self.get(&id)
     }
 
-    /// All programs, newest first.
+    /// All programs, newest first. What is left half written of long ago is removed on the way.
     ///
     /// # Errors
     /// [`JarError::Io`], [`JarError::Shared`].
     pub fn list(&self) -> Result<Vec<Jar>, JarError> {
+        self.remove_half_written();
         let mut jars = match &self.shared {
             Some(shared) => {
                 // Looked at first: a copy that comes later may be of a program that is not listed yet.
@@ -239,6 +246,21 @@ impl JarStore {
             .collect()
     }
 
+    /// What cannot be removed stays until the next time.
+    fn remove_half_written(&self) {
+        let is_half = |name: &str| name.strip_prefix('.').is_some_and(|id| id.parse::<ProcessId>().is_ok());
+        for name in self.files().into_iter().flatten().filter(|name| is_half(name)) {
+            let path = self.directory.join(name);
+            let age = fs::metadata(&path).and_then(|metadata| metadata.modified()).map(|modified| modified.elapsed());
+            if age.is_ok_and(|age| age.is_ok_and(|age| age > HALF_WRITTEN_MAX)) {
+                match fs::remove_file(&path) {
+                    Ok(()) => tracing::info!(path = %path.display(), "an upload that was never finished is removed"),
+                    Err(error) => tracing::debug!(path = %path.display(), %error, "a half upload cannot be removed"),
+                }
+            }
+        }
+    }
+
     /// Removes those of `copies` whose programs were deleted, by this JobManager or another. What cannot be removed stays until the
     /// next time.
     fn remove_copies(&self, copies: &[String], listed: &[Listed]) {
@@ -323,6 +345,26 @@ mod tests {
         }
         store.remove_copies(&["0a_old".to_owned()], &[]);
         assert_eq!(store.files().unwrap(), ["0a_new"]);
+    }
+
+    #[test]
+    fn uploads_that_were_never_finished_go_after_a_day() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = JarStore::new(directory.path());
+        let half = |name: String, age: Duration| {
+            let file = fs::File::create(directory.path().join(name)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - age).unwrap();
+        };
+        let (now, long_ago) = (format!(".{}", ProcessId::random()), format!(".{}", ProcessId::random()));
+        half(now.clone(), Duration::from_secs(60));
+        half(long_ago, HALF_WRITTEN_MAX * 2);
+        half(".mine".to_owned(), HALF_WRITTEN_MAX * 2);
+        assert_eq!(store.list().unwrap(), []);
+        let mut left = store.files().unwrap();
+        left.sort();
+        let mut expected = vec![now, ".mine".to_owned()];
+        expected.sort();
+        assert_eq!(left, expected);
     }
 
     #[test]

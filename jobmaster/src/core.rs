@@ -111,6 +111,8 @@ pub struct JobMasterCore {
     stranded: bool,
     /// When a job that ends does not wait any more to be told whether its last checkpoint is complete.
     ends_undecided: Option<Millis>,
+    /// TaskManagers on which a process was started to make visible what is certain, for a job that ends without any.
+    last_committers: BTreeSet<WorkerKey>,
     /// What savepoints hold and no checkpoint has made certain since. A job that starts from one makes it visible, so it is not
     /// removed when this one ends before its end.
     promised: BTreeSet<(OperatorId, Bytes)>,
@@ -187,6 +189,7 @@ impl JobMasterCore {
             commits,
             stranded: false,
             ends_undecided: None,
+            last_committers: BTreeSet::new(),
             promised: BTreeSet::new(),
             stopped: false,
             setup: spec.setup(),

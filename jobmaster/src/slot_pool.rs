@@ -131,17 +131,21 @@ impl SlotPool {
 
     /// Asks for a slot, or begins a new wait for one that is wanted already.
     pub fn want(&mut self, slot: SharedSlotIndex, now: Millis) {
-        let profile = self.sharing.slot(slot).profile;
+        self.count_wanted(slot);
         let entry = &mut self.entries[slot];
-        if !entry.wanted {
-            entry.wanted = true;
-            *self.needs.entry(profile).or_default() += 1;
-        }
         // The wait of a slot that is missing goes on, however often it is asked for.
         if entry.since.is_none() {
             entry.since = Some(now);
         }
         self.index_missing(slot);
+    }
+
+    fn count_wanted(&mut self, slot: SharedSlotIndex) {
+        let entry = &mut self.entries[slot];
+        if !entry.wanted {
+            entry.wanted = true;
+            *self.needs.entry(self.sharing.slot(slot).profile).or_default() += 1;
+        }
     }
 
     fn index_missing(&mut self, slot: SharedSlotIndex) {
@@ -265,6 +269,23 @@ impl SlotPool {
             self.unwant(slot);
         }
         Some(held)
+    }
+
+    /// Whether the job asks for all that it has: what it has beyond that would count against what it misses.
+    ///
+    /// # Errors
+    /// What it has beyond that.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn check(&self) -> Result<(), String> {
+        let mut wanted = self.reserved().clone();
+        for (slot, entry) in self.entries.iter() {
+            if entry.wanted {
+                *wanted.entry(self.sharing.slot(slot).profile).or_default() += 1;
+            } else if let Some(held) = &entry.held {
+                return Err(format!("shared slot {} has {} and is not wanted", slot.0, held.allocation));
+            }
+        }
+        if wanted == self.needs { Ok(()) } else { Err(format!("{:?} are declared, not {wanted:?}", self.needs)) }
     }
 
     /// Allocations on `worker`.

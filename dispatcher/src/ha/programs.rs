@@ -12,10 +12,8 @@ use tokio::runtime::Handle;
 use crate::{
     blobs::{BlobStore, Lease},
     error::Error,
+    jars::PROGRAM_BYTES_MAX,
 };
-
-/// Most bytes of an executable.
-const BYTES_MAX: u64 = 4 << 30;
 
 /// The programs in a directory. Methods block on it.
 #[derive(Debug, Clone)]
@@ -47,7 +45,8 @@ impl SharedPrograms {
 
     /// Makes the program of a job a blob of this JobManager.
     pub(crate) fn fetch(&self, job: JobId, program: Digest, blobs: &BlobStore) -> Result<Lease, Error> {
-        let content = self.runtime.block_on(self.directory.get(&name(job, program), BYTES_MAX)).map_err(shared)?;
+        let content =
+            self.runtime.block_on(self.directory.get(&name(job, program), PROGRAM_BYTES_MAX)).map_err(shared)?;
         let content = content.ok_or(crate::blobs::BlobError::Missing(program))?;
         let mut upload = blobs.upload(content.len() as u64)?;
         upload.write(&content)?;

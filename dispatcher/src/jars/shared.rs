@@ -9,10 +9,7 @@ use flott_snapshot::{
 };
 use tokio::runtime::Handle;
 
-use super::JarError;
-
-/// Most bytes of a program.
-const BYTES_MAX: u64 = 16 << 30;
+use super::{JarError, PROGRAM_BYTES_MAX};
 
 /// What there is. Methods block on the directory.
 #[derive(Debug, Clone)]
@@ -51,7 +48,7 @@ impl SharedJars {
 
     /// None if it was deleted in between.
     pub fn read(&self, id: &str) -> Result<Option<Bytes>, JarError> {
-        self.runtime.block_on(self.directory.get(&object(id), BYTES_MAX)).map_err(failed("read"))
+        self.runtime.block_on(self.directory.get(&object(id), PROGRAM_BYTES_MAX)).map_err(failed("read"))
     }
 
     pub fn delete(&self, id: &str) -> Result<(), JarError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use flott_core::failure::Failure;
 
 use super::{JobMasterCore, Phase};
-use crate::time::Millis;
+use crate::{commit::Ending, time::Millis};
 
 impl JobMasterCore {
     /// When something is to be done without further news.
@@ -28,7 +28,9 @@ impl JobMasterCore {
             Phase::Reconciling(reconciling) => [Some(reconciling.until()), None, None, None],
             Phase::Executing => [slots(), process(), cancel(), restart()],
             Phase::Committing(commit) => [slots(), process(), commit.deadline(), None],
-            Phase::Stopping(_) => [cancel(), self.awaits_cause(), undecided(), None],
+            Phase::Stopping(_) => {
+                [cancel(), self.awaits_cause(), undecided(), process().filter(|_| self.awaits_processes())]
+            }
             Phase::Aborting(_, abort) => [Some(abort.until), None, None, None],
         };
         let commit = self.commits.at_hand().and_then(|(_, commit)| commit.deadline());
@@ -59,8 +61,21 @@ impl JobMasterCore {
         }
     }
 
+    /// Whether something hangs on processes that come up. An abort has an end of its own.
+    fn awaits_processes(&self) -> bool {
+        match self.phase {
+            Phase::Executing | Phase::Committing(_) => true,
+            Phase::Stopping(Ending::Failed(_) | Ending::Canceled) => !self.commits.is_empty(),
+            Phase::New
+            | Phase::Reconciling(_)
+            | Phase::Stopping(Ending::Stopped)
+            | Phase::Aborting(..)
+            | Phase::Done => false,
+        }
+    }
+
     fn processes_due(&mut self) {
-        if !matches!(self.phase, Phase::Executing | Phase::Committing(_)) {
+        if !self.awaits_processes() {
             return;
         }
         let timeout = self.spec.timeouts.process_start;

@@ -236,10 +236,10 @@ impl JobMasterCore {
             format!("the store did not say within {patience} ms whether the last checkpoint is complete")
         } else if self.commits.is_empty() {
             return true;
-        } else if self.processes.hosts().next().is_none() {
-            "there is no process any more to make visible what the latest checkpoint holds".to_owned()
-        } else {
+        } else if self.processes.hosts().next().is_some() || self.seek_last_committer() {
             return false;
+        } else {
+            "there is no TaskManager any more to make visible what the latest checkpoint holds".to_owned()
         };
         self.commits.take_all();
         self.stranded = true;
@@ -247,6 +247,20 @@ impl JobMasterCore {
             Failure::environment(format!("{why}; it is not lost: a job that starts from it makes it visible"));
         tracing::warn!(job = %self.spec.graph.job_id, %failure, "the job ends without all of its results");
         self.history.record(self.now, failure);
+        true
+    }
+
+    /// Brings up a process to make visible what is certain, once on each TaskManager that the job has a slot of; whether one is on
+    /// its way.
+    fn seek_last_committer(&mut self) -> bool {
+        if self.processes.starting().next().is_some() {
+            return true;
+        }
+        let is_fresh = |worker: &&WorkerKey| !self.last_committers.contains(*worker);
+        let fresh = self.slots.workers().map(|(worker, _)| worker).find(is_fresh).cloned();
+        let Some(worker) = fresh else { return false };
+        self.last_committers.insert(worker.clone());
+        self.ensure_process(&worker);
         true
     }
 

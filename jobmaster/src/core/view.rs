@@ -143,6 +143,7 @@ impl JobMasterCore {
             let state = self.graph.execution(gone).state;
             return Err(format!("subtask {} is {state}, and its watermark counts", gone.0));
         }
+        self.slots.check()?;
         for slot in self.slots.sharing().keys() {
             let up = self.slots.held(slot).is_some_and(|held| self.processes.host(&held.worker).is_some());
             if up != self.states.ready[slot] {

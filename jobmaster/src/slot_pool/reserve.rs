@@ -212,6 +212,8 @@ impl SlotPool {
         self.by_allocation.insert(held.allocation, slot);
         self.by_worker.entry(held.worker.clone()).or_default().insert(slot);
         self.entries[slot].held = Some(held);
+        // It counts as given to the job, so it must count as needed too: else it would stand for one that is missing.
+        self.count_wanted(slot);
     }
 
     fn give_back(&mut self, held: HeldSlot) -> HeldSlot {

@@ -87,6 +87,24 @@ fn an_offer_is_taken_once_and_answered_as_often_as_it_comes() {
 }
 
 #[test]
+fn what_another_division_of_the_job_has_counts_as_needed_though_its_turn_has_not_come() {
+    let mut pool = pool(word_count());
+    let slots: Vec<_> = pool.sharing().keys().collect();
+    for (number, slot) in (1..).zip(&slots) {
+        pool.want(*slot, Millis(0));
+        assert_eq!(pool.offer(&worker(number), &grant(number, ResourceProfile::ANY)), Answer::Accepted(*slot));
+    }
+    let all = pool.needs().clone();
+    pool.reshare(pool.sharing().clone(), |_| true);
+    assert_eq!(*pool.needs(), all);
+    // One is wanted again and then lost: another takes its place, though there is one that nobody has come to want.
+    pool.want(slots[0], Millis(5));
+    pool.lose(slots[0], true, Millis(6));
+    assert_eq!((pool.needs(), pool.missing().count()), (&all, 1));
+    assert_eq!(pool.check(), Ok(()));
+}
+
+#[test]
 fn an_offer_serves_what_asked_for_it_or_else_the_largest_that_fits() {
     let mut pool = pool(two_groups());
     for slot in pool.sharing().keys().collect::<Vec<_>>() {

@@ -42,6 +42,25 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
 }
 
 #[test]
+fn a_system_that_trusts_nobody_serves_who_needs_no_tls() {
+    let sandbox = Sandbox::new();
+    let flott = |line: &[&str]| {
+        let state = sandbox.state();
+        let line = ["--state-dir", &state].into_iter().chain(line.iter().copied());
+        let mut command = sandbox.command(&binary("flott"), line);
+        // As in an image that holds nothing but this program.
+        command.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", sandbox.at("nowhere"));
+        sandbox.start(command).end()
+    };
+    flott(&["session", "start"]).success();
+    flott(&["run", "-p", "2", &test_program(), "a"]).success();
+    flott(&["list", "-a"]).success().prints(&["FINISHED"]);
+    flott(&["list", "-m", "https://127.0.0.1:1"]).refused(1, &["security.ssl.rest.ca"]);
+    flott(&["session", "stop"]).success();
+    sandbox.until_empty();
+}
+
+#[test]
 fn keys_of_a_virtual_machine_are_one_warning_line_each() {
     let sandbox = Sandbox::new();
     let line = ["run", "-m", "local", "-D", "env.java.opts=-Xmx1g", "-D", "classloader.resolve-order=parent-first"];

@@ -153,6 +153,25 @@ fn each_tells_metrics_of_itself() {
 }
 
 #[test]
+fn a_request_is_passed_on_a_few_times_and_not_in_circles() {
+    let sandbox = sandbox();
+    let (first, second) = pair(&sandbox);
+    let passed = |times: u16| {
+        second.rest.request(Method::GET, "/overview", |request| request.header("flott-passed-on", times.to_string()))
+    };
+    passed(2).expect(200);
+    passed(3).refused(503, &["stands by", first.rest.address(), "leads"]);
+    // The one that leads answers whatever way it has come.
+    let led = first.rest.request(Method::GET, "/overview", |request| request.header("flott-passed-on", "9"));
+    led.expect(200);
+    shut_down(&first);
+    for jobmanager in [first, second] {
+        assert_eq!(jobmanager.ended().code(), Some(0));
+    }
+    sandbox.until_empty();
+}
+
+#[test]
 fn tasks_run_on_while_the_leadership_passes_from_one_to_another_and_back() {
     let sandbox = sandbox();
     let (first, second) = pair(&sandbox);

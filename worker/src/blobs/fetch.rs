@@ -49,10 +49,12 @@ async fn fetch_once(cache: &BlobCache, digest: Digest, source: &Source) -> Resul
             flott_rpc::tls::provide();
             let builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(SILENCE_MAX);
             // A JobManager is reached directly: a proxy for the outside world must not get its token.
-            let mut builder = builder.no_proxy();
-            if let Some(tls) = &source.tls {
-                builder = builder.tls_backend_preconfigured(tls.config());
-            }
+            let builder = builder.no_proxy();
+            let builder = match &source.tls {
+                Some(tls) => builder.tls_backend_preconfigured(tls.config()),
+                // An image with nothing but this program has no certificates of authorities, and without TLS they are not needed.
+                None => builder.tls_certs_only([]),
+            };
             let client = builder.build()?;
             cache.client.get_or_init(|| client)
         }

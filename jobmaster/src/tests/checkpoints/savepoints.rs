@@ -76,6 +76,56 @@ fn a_job_that_is_cancelled_does_not_wait_for_ever_for_its_store() {
     assert!(view.exceptions[0].failure.to_string().contains("60000 ms"), "{:?}", view.exceptions);
 }
 
+/// A job whose last process has died when a checkpoint was complete, whose results nobody has made visible yet, and which is to
+/// start over after an hour. Its only TaskManager is there.
+fn between_attempts() -> (FakeCluster, WorkerKey) {
+    let mut cluster = cluster(spec(word_count(), RestartStrategy::FixedDelay { attempts: 1, delay_ms: 3_600_000 }));
+    let worker = cluster.add_worker(2);
+    start_tasks(&mut cluster);
+    let unheard = Outcome::Bad(Failure::environment("disk full"));
+    cluster.workers.get_mut(&worker).unwrap().commits.push_back(unheard);
+    collect(&mut cluster);
+    cluster.store(Ok(()));
+    cluster.settle();
+    cluster.kill_process(&worker);
+    cluster.settle();
+    assert_eq!(cluster.core.status(), JobStatus::Restarting);
+    assert!(cluster.visible().is_empty());
+    (cluster, worker)
+}
+
+#[test]
+fn what_a_checkpoint_holds_becomes_visible_though_the_job_ends_between_two_attempts() {
+    let (mut cluster, worker) = between_attempts();
+    cluster.tell(Event::Cancel);
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Canceled);
+    assert_eq!(cluster.visible(), data(&cluster.stored[0]));
+    assert!(!cluster.ended[0].checkpoints.holds_results);
+    // And what no checkpoint holds is removed.
+    assert_eq!(cluster.workers[&worker].aborted, 1);
+}
+
+#[test]
+fn a_job_that_ends_between_two_attempts_ends_though_no_process_comes_up() {
+    for dies in [false, true] {
+        let (mut cluster, worker) = between_attempts();
+        let bad = Outcome::Bad(Failure::environment("no room"));
+        cluster.workers.get_mut(&worker).unwrap().starts.push_back(bad);
+        cluster.tell(Event::Cancel);
+        if dies {
+            cluster.kill_worker(&worker);
+        }
+        cluster.run_to_end();
+        check_ended(&mut cluster, JobStatus::Canceled);
+        assert!(cluster.visible().is_empty());
+        let view = &cluster.ended[0];
+        assert!(view.checkpoints.holds_results);
+        let told = view.exceptions.iter().any(|entry| entry.failure.to_string().contains("no TaskManager any more"));
+        assert!(told, "{:?}", view.exceptions);
+    }
+}
+
 #[test]
 fn the_results_of_a_stopped_job_are_visible_though_all_its_processes_die() {
     let mut cluster = checkpointed(word_count(), ONCE);
