@@ -12,7 +12,7 @@
 //! - `disturbed`: pods that end in every way
 //! - `leaders`: JobManagers that are lost with their nodes, alone or with one that stands by
 //! - `nodes`: nodes that are lost, and an API server that is away
-//! - `pending`: why TaskManagers do not come, as it is told
+//! - `pending`: why TaskManagers do not come and how they end, as it is told; `told`: how soon
 //! - `scaled`: more pods and fewer, quotas, and credentials that have expired
 
 mod application;
@@ -27,4 +27,5 @@ mod refused;
 mod replicas;
 mod scaled;
 mod session;
+mod told;
 mod world;
