@@ -66,7 +66,7 @@ impl KubernetesBackend {
         let (teller, events) = mpsc::channel(EVENTS_MAX);
         let end = CancellationToken::new();
         let service = Service {
-            fleet: Fleet::new(settings.requests.container_start_timeout),
+            fleet: Fleet::new(settings.requests.container_start_timeout, settings.gang()),
             requests: Arc::new(Requests::new(connection, settings)),
             untold: VecDeque::new(),
             creating: BTreeMap::new(),
@@ -270,11 +270,11 @@ impl Service {
     fn carry_out(&mut self, action: Action, progress: &mpsc::Sender<Input>) {
         let requests = self.requests.clone();
         match action {
-            Action::Create(spec) => {
+            Action::Create { spec, group } => {
                 let (call_off, progress) = (CancellationToken::new(), progress.clone());
                 self.creating.insert(spec.worker.clone(), call_off.clone());
                 self.tasks.spawn(async move {
-                    let end = requests.create(&spec, &call_off, &progress).await;
+                    let end = requests.create(&spec, group.as_ref(), &call_off, &progress).await;
                     if let CreateEnd::Failed(error) = &end {
                         tracing::warn!(worker = %spec.worker, %error, "no pod was created");
                     }

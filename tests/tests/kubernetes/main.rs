@@ -13,6 +13,7 @@
 //! - `leaders`: JobManagers that are lost with their nodes, alone or with one that stands by
 //! - `nodes`: nodes that are lost, and an API server that is away
 //! - `pending`: why TaskManagers do not come and how they end, as it is told; `told`: how soon
+//! - `queues`: what the queues of batch schedulers are told
 //! - `scaled`: more pods and fewer, quotas, and credentials that have expired
 
 mod application;
@@ -23,6 +24,7 @@ mod job;
 mod leaders;
 mod nodes;
 mod pending;
+mod queues;
 mod refused;
 mod replicas;
 mod scaled;
