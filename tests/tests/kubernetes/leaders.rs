@@ -8,7 +8,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     job::{Job, name},
@@ -142,6 +142,47 @@ fn tasks_run_on_while_the_only_jobmanager_moves_from_a_node_that_is_lost() {
         Ok(()) => Err("its process lives".to_owned()),
         Err(_) => world.try_kubectl(&["get", "pod", &pod]).map_or(Ok(()), |_| Err("it is there".to_owned())),
     });
+    runs_on(&world, &job, &before);
+    job.end();
+}
+
+/// A JobManager with something beside it in its container that takes all memory when a file is there.
+const EATS: &str = "\
+(while [ ! -e FOOD ]; do sleep 0.05; done; rm FOOD; exec tail --lines=1 /dev/zero > /dev/null) & exec flott \"$@\"";
+
+#[test]
+fn tasks_run_on_while_the_only_jobmanager_is_out_of_memory_and_the_api_server_says_so() {
+    let test = "tasks_run_on_while_the_only_jobmanager_is_out_of_memory_and_the_api_server_says_so";
+    let settings = "kubernetes.jobmanager.service-account: candidate\njobmanager.memory.process.size: 256 mb";
+    let Some(world) = World::new(test, "hungry", settings) else { return };
+    if !world.limits_memory(test) {
+        return;
+    }
+    let world = elected(world);
+    let food = world.shared("food");
+    let shared = world.sandbox.at("shared");
+    let template = json!({ "spec": {
+        "volumes": [{ "name": "shared", "hostPath": { "path": shared } }],
+        "containers": [{
+            "name": "flott",
+            "command": ["/bin/sh", "-c", EATS.replace("FOOD", &food), "flott"],
+            "volumeMounts": [{ "name": "shared", "mountPath": shared }],
+        }],
+    } });
+    let template = world.sandbox.write("eats.yaml", template.to_string());
+    let template = format!("kubernetes.pod-template-file.jobmanager={template}");
+    let job = Job::start_elected_with(&world, Some("1"), &[&template]);
+    let before = processes(&world);
+    let pod = name(&leading(&world));
+    let first = holder(&world).unwrap();
+
+    fs::write(&food, "").unwrap();
+    world.until_restarted(&pod);
+    let ended = world.kubectl(&["get", "pod", &pod, "-o=jsonpath={.status.containerStatuses[0].lastState.terminated}"]);
+    let ended: Value = serde_json::from_str(&ended).unwrap();
+    assert_eq!((&ended["reason"], &ended["exitCode"]), (&json!("OOMKilled"), &json!(137)));
+    until_another_leads(&world, &first);
+    assert_eq!(name(&leading(&world)), pod, "its pod is the same");
     runs_on(&world, &job, &before);
     job.end();
 }
