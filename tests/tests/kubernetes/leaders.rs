@@ -94,7 +94,7 @@ fn processes(world: &World) -> Vec<(String, Vec<i32>)> {
     taskmanagers(world).into_iter().map(of).collect()
 }
 
-fn children(process: Pid) -> Vec<i32> {
+pub fn children(process: Pid) -> Vec<i32> {
     let is_child = |pid: &i32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         // The state and the parent, after the name in parentheses.

@@ -43,7 +43,7 @@ impl Watch {
     }
 
     /// The pods of which this was ever true, by name, with the first time.
-    fn first(&self, is_it: impl Fn(&Value) -> bool) -> Vec<(String, Instant)> {
+    pub fn first(&self, is_it: impl Fn(&Value) -> bool) -> Vec<(String, Instant)> {
         let mut found: Vec<(String, Instant)> = Vec::new();
         for (at, pod) in &*self.seen.lock().unwrap_or_else(PoisonError::into_inner) {
             let name = name(pod);
@@ -135,7 +135,8 @@ impl Trouble<'_> {
     }
 }
 
-fn container(pod: &Value, kind: &str) -> Value {
+/// Why the first container of a kind waits, or how it has ended.
+pub fn container(pod: &Value, kind: &str) -> Value {
     let container = &pod["status"][kind][0]["state"];
     container["waiting"]
         .as_object()
