@@ -85,7 +85,7 @@ fn taskmanagers(world: &World) -> Vec<String> {
 }
 
 /// The TaskManagers with their job processes, which are others when a task is started again.
-fn processes(world: &World) -> Vec<(String, Vec<i32>)> {
+pub fn processes(world: &World) -> Vec<(String, Vec<i32>)> {
     let of = |pod: String| {
         let children = children(world.process("taskmanager", &pod));
         assert!(!children.is_empty(), "{pod} has no job process");
