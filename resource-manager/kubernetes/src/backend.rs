@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    client::Connection,
+    client::{Connection, WATCH_LASTS},
     error::ApiError,
     fleet::{Action, CreateEnd, Facts, Fleet, Input},
     observed::ObservedPod,
@@ -141,8 +141,9 @@ impl Service {
         end: CancellationToken,
     ) {
         let (progress, mut told) = mpsc::channel(RESULTS_MAX);
-        let config = watcher::Config::default().labels(&self.requests.selector());
-        let watch = watcher(self.requests.pods(), config).backoff(WatchPause::default());
+        let lasts = u32::try_from(WATCH_LASTS.as_secs()).unwrap_or(u32::MAX);
+        let config = watcher::Config::default().labels(&self.requests.selector()).timeout(lasts);
+        let watch = watcher(self.requests.watched_pods(), config).backoff(WatchPause::default());
         let mut watch = std::pin::pin!(watch);
         self.find_owner();
         loop {

@@ -61,6 +61,11 @@ impl Requests {
         Api::namespaced(self.connection.client.clone(), &self.connection.namespace)
     }
 
+    /// The same for whoever watches them.
+    pub(crate) fn watched_pods(&self) -> Api<ObservedPod> {
+        Api::namespaced(self.connection.watching.clone(), &self.connection.namespace)
+    }
+
     pub(crate) fn selector(&self) -> String {
         labels::selector(&self.settings.cluster, Component::TaskManager)
     }

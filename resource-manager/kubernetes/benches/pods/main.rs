@@ -95,7 +95,8 @@ async fn run(client: Client, pods: u32, counts: &Counts) -> anyhow::Result<Strin
     let keys = ["kubernetes.cluster-id=many", "kubernetes.container.image.ref=x", "kubernetes.request.rate=200"];
     let config = Loader::new().overrides(keys).load()?.config;
     let settings = Settings::read(&config, Place { address: "jobmanager:8081".into(), pod: None })?;
-    let connection = Connection { client, namespace: "default".into(), server: String::new() };
+    let connection =
+        Connection { watching: client.clone(), client, namespace: "default".into(), server: String::new() };
     let (seen, mut running) = mpsc::unbounded_channel();
     let backend = Arc::new(Seen { backend: KubernetesBackend::new(connection, settings), seen: seen.clone() });
 

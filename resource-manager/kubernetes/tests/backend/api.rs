@@ -89,7 +89,7 @@ impl Api {
         let mut config = kube::Config::new(server.parse().expect("an address"));
         config.default_retry = false;
         let client = kube::Client::try_from(config).expect("a client");
-        Connection { client, namespace: NAMESPACE.into(), server }
+        Connection { watching: client.clone(), client, namespace: NAMESPACE.into(), server }
     }
 
     fn cluster(&self) -> MutexGuard<'_, Cluster> {
