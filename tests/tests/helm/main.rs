@@ -5,11 +5,13 @@
 //! - `application`: clusters of one job
 //! - `native`: workers that the JobManager asks for
 //! - `several`: JobManagers of which one leads
+//! - `notes`: what the chart says to whoever has installed it
 //! - `refused`: what the API server says of all sets of values
 //! - `release`: a release in a namespace of its own, and its clients
 
 mod application;
 mod native;
+mod notes;
 mod refused;
 mod release;
 mod session;
