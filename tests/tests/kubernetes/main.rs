@@ -12,7 +12,7 @@
 //! - `disturbed`: pods that end in every way
 //! - `bucket`, with the feature `s3`: what is remembered in an S3-compatible store
 //! - `leaders`: JobManagers that are lost with their nodes, alone or with one that stands by
-//! - `nodes`: nodes that are lost, and an API server that is away
+//! - `nodes`: nodes that are lost, and an API server that is away or does not answer
 //! - `pending`: why TaskManagers do not come and how they end, as it is told; `told`: how soon
 //! - `queues`: what the queues of batch schedulers are told
 //! - `scaled`: more pods and fewer, quotas, and credentials that have expired
