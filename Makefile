@@ -25,9 +25,10 @@ test:
 	cargo test -p flott-tests --features disk --test disk
 	@if command -v "$${FLOTT_MOTO_SERVER:-moto_server}" > /dev/null; then \
 		cargo test -p flott-snapshot --features s3 --test s3 && \
-		cargo test -p flott-tests --features s3 --test s3; \
+		cargo test -p flott-tests --features s3 --test s3 && \
+		cargo test -p flott-tests --features s3 --test kubernetes bucket::; \
 	else \
-		echo "SKIPPED 9 tests of checkpoints in S3: moto_server is wanted (pip install 'moto[server]')" \
+		echo "SKIPPED 10 tests of checkpoints in S3: moto_server is wanted (pip install 'moto[server]')" \
 			| tee -a "$${FLOTT_SKIPPED:-/dev/null}" >&2; \
 	fi
 

@@ -1,9 +1,12 @@
-//! A stretch of network between two processes of this machine, that tears when it is told to, or again and again.
+//! A stretch of network between two processes of this machine, that tears when it is told to, or again and again, or swallows what is sent.
 
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
 };
 
@@ -14,6 +17,8 @@ use crate::random::Random;
 pub struct Proxy {
     address: String,
     sockets: Arc<Mutex<Vec<TcpStream>>>,
+    /// Odd while everything is swallowed. What began under another number stays lost.
+    weather: Arc<AtomicU32>,
 }
 
 impl Proxy {
@@ -39,25 +44,41 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port can be had");
         let address = listener.local_addr().expect("it has an address").to_string();
         let sockets: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
-        let (target, open) = (target.to_owned(), sockets.clone());
+        let weather: Arc<AtomicU32> = Arc::default();
+        let (target, open, sky) = (target.to_owned(), sockets.clone(), weather.clone());
         thread::spawn(move || {
             for here in listener.incoming().flatten() {
+                let number = sky.load(Ordering::SeqCst);
                 // Whoever dials while the target is away is hung up on.
                 let Ok(there) = TcpStream::connect(&target) else { continue };
                 let (Ok(back), Ok(forth)) = (here.try_clone(), there.try_clone()) else { continue };
                 let kept = [&here, &there].map(|socket| socket.try_clone().ok());
                 open.lock().unwrap_or_else(PoisonError::into_inner).extend(kept.into_iter().flatten());
                 let (up, down) = (bytes(), bytes());
-                thread::spawn(move || carry(here, forth, up));
-                thread::spawn(move || carry(there, back, down));
+                for (from, to, bytes) in [(here, forth, up), (there, back, down)] {
+                    let sky = sky.clone();
+                    let passes = move || number.is_multiple_of(2) && sky.load(Ordering::SeqCst) == number;
+                    thread::spawn(move || carry(from, to, bytes, passes));
+                }
             }
         });
-        Self { address, sockets }
+        Self { address, sockets, weather }
     }
 
     /// HOST:PORT to dial in the target's place.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// From now on nothing that is sent arrives, and nobody hangs up.
+    pub fn swallow(&self) {
+        self.weather.fetch_or(1, Ordering::SeqCst);
+    }
+
+    /// What is sent arrives again, on new connections: those that there are have been forgotten.
+    pub fn flow(&self) {
+        let swallows = |number: u32| (number % 2 == 1).then(|| number + 1);
+        let _ = self.weather.fetch_update(Ordering::SeqCst, Ordering::SeqCst, swallows); // or it flows already
     }
 
     /// Tears every connection; what is on its way is lost. Returns how many there were.
@@ -68,9 +89,12 @@ impl Proxy {
     }
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream, mut bytes: usize) {
+fn carry(mut from: TcpStream, mut to: TcpStream, mut bytes: usize, passes: impl Fn() -> bool) {
     let mut buffer = [0; 4096];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
+        if !passes() {
+            continue;
+        }
         let passed = read.min(bytes);
         bytes -= passed;
         if to.write_all(&buffer[..passed]).is_err() {

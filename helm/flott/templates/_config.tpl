@@ -109,3 +109,9 @@ two truths, so it is refused with the value to use instead.
 {{ $key }}: {{ index $all $key | quote }}
 {{- end }}
 {{- end -}}
+
+{{- /* Whether Volcano lets TaskManagers in together, for which the JobManager makes a PodGroup. */ -}}
+{{- define "flott.podGroup" -}}
+{{- $gang := index .Values.config "kubernetes.gang-minimum" | default 0 | int -}}
+{{- and (gt $gang 0) (eq (index .Values.config "kubernetes.queue-system" | default "" | toString) "volcano") -}}
+{{- end -}}

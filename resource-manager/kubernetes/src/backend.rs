@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    client::Connection,
+    client::{Connection, WATCH_LASTS},
     error::ApiError,
     fleet::{Action, CreateEnd, Facts, Fleet, Input},
     observed::ObservedPod,
@@ -66,7 +66,7 @@ impl KubernetesBackend {
         let (teller, events) = mpsc::channel(EVENTS_MAX);
         let end = CancellationToken::new();
         let service = Service {
-            fleet: Fleet::new(settings.requests.container_start_timeout),
+            fleet: Fleet::new(settings.requests.container_start_timeout, settings.gang()),
             requests: Arc::new(Requests::new(connection, settings)),
             untold: VecDeque::new(),
             creating: BTreeMap::new(),
@@ -141,8 +141,9 @@ impl Service {
         end: CancellationToken,
     ) {
         let (progress, mut told) = mpsc::channel(RESULTS_MAX);
-        let config = watcher::Config::default().labels(&self.requests.selector());
-        let watch = watcher(self.requests.pods(), config).backoff(WatchPause::default());
+        let lasts = u32::try_from(WATCH_LASTS.as_secs()).unwrap_or(u32::MAX);
+        let config = watcher::Config::default().labels(&self.requests.selector()).timeout(lasts);
+        let watch = watcher(self.requests.watched_pods(), config).backoff(WatchPause::default());
         let mut watch = std::pin::pin!(watch);
         self.find_owner();
         loop {
@@ -270,11 +271,11 @@ impl Service {
     fn carry_out(&mut self, action: Action, progress: &mpsc::Sender<Input>) {
         let requests = self.requests.clone();
         match action {
-            Action::Create(spec) => {
+            Action::Create { spec, group } => {
                 let (call_off, progress) = (CancellationToken::new(), progress.clone());
                 self.creating.insert(spec.worker.clone(), call_off.clone());
                 self.tasks.spawn(async move {
-                    let end = requests.create(&spec, &call_off, &progress).await;
+                    let end = requests.create(&spec, group.as_ref(), &call_off, &progress).await;
                     if let CreateEnd::Failed(error) = &end {
                         tracing::warn!(worker = %spec.worker, %error, "no pod was created");
                     }

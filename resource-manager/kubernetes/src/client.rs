@@ -13,11 +13,17 @@ use crate::error::Error;
 /// How long a connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
+/// How long one watch lasts before the API server ends it, so that silence that is longer is that of a way that is lost: nobody hangs up
+/// who has forgotten a connection.
+pub(crate) const WATCH_LASTS: Duration = Duration::from_secs(20);
+
 /// A client and the namespace that it works in. Cheap to clone.
 #[derive(Clone)]
 pub struct Connection {
     /// Speaks with the API server.
     pub client: Client,
+    /// The same for watches of [`WATCH_LASTS`]: gives up what is silent for longer.
+    pub watching: Client,
     /// Where everything of the cluster is.
     pub namespace: String,
     /// The API server, for people.
@@ -60,7 +66,10 @@ impl Connection {
         settings.default_retry = false;
         let namespace = config.get(&keys::NAMESPACE).unwrap_or_else(|| settings.default_namespace.clone());
         let server = settings.cluster_url.to_string();
-        let client = Client::try_from(settings).map_err(|error| bad(error.to_string()))?;
-        Ok(Self { client, namespace, server })
+        let mut watches = settings.clone();
+        watches.read_timeout = Some(WATCH_LASTS + config.get(&keys::REQUEST_TIMEOUT));
+        watches.reset_reader_on_write = true;
+        let made = |settings: Config| Client::try_from(settings).map_err(|error: kube::Error| bad(error.to_string()));
+        Ok(Self { client: made(settings)?, watching: made(watches)?, namespace, server })
     }
 }

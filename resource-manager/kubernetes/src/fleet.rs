@@ -12,7 +12,7 @@ use std::{
 use flott_core::id::WorkerId;
 use flott_resource_manager::{
     WorkerSpec,
-    backend::{BackendEvent, LossReason},
+    backend::{BackendEvent, LossReason, Rejection},
 };
 
 use crate::{
@@ -23,10 +23,12 @@ use crate::{
     template::MAIN_CONTAINER,
 };
 
+mod gang;
 mod member;
 #[cfg(test)]
 mod tests;
 
+pub use gang::{Gang, Group};
 use member::{Member, PATIENCE, PodId};
 
 /// Pods and names that are over and are remembered.
@@ -47,6 +49,8 @@ pub struct Facts {
     pub phase: Phase,
     /// How it will have ended if it is not seen again.
     pub loss_if_removed: LossReason,
+    /// The pods that it is let in with.
+    pub group: Option<Group>,
 }
 
 impl Facts {
@@ -61,6 +65,7 @@ impl Facts {
             is_being_deleted: pod.is_being_deleted(),
             phase: reason::phase(pod, MAIN_CONTAINER),
             loss_if_removed: reason::loss_of_removed(pod, MAIN_CONTAINER),
+            group: Group::of(pod),
         })
     }
 }
@@ -127,7 +132,12 @@ pub enum CreateEnd {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Create a pod.
-    Create(WorkerSpec),
+    Create {
+        /// Whose.
+        spec: WorkerSpec,
+        /// The pods that it is let in with.
+        group: Option<Group>,
+    },
     /// Do not create it, if that is not under way yet.
     CallOff(WorkerId),
     /// Delete a pod.
@@ -147,13 +157,20 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Fleet {
     start_timeout: Duration,
+    gang: Option<Gang>,
+    /// Groups of which a pod was let in.
+    let_in: BTreeSet<String>,
+    /// Workers that no pod is asked for before it is known what there is.
+    held: BTreeSet<WorkerId>,
     members: BTreeMap<WorkerId, Member>,
     /// Uids of pods whose end was told.
     departed: Recent,
     /// Workers that were given up although their pods may have been created.
     doomed: Recent,
-    /// Whether all pods that there are have been seen.
+    /// Whether all pods that there are have been seen by the watch.
     synced: bool,
+    /// Whether they have been seen at all.
+    known: bool,
     /// Workers to be stopped that have not been seen, though they may be there.
     stop_when_seen: BTreeSet<WorkerId>,
     relist: Relist,
@@ -170,14 +187,19 @@ struct Relist {
 }
 
 impl Fleet {
-    /// No pods, and nothing known of what there is. `start_timeout` is how long a pod with a node may take to run.
-    pub fn new(start_timeout: Duration) -> Self {
+    /// No pods, and nothing known of what there is. `start_timeout` is how long a pod with a node may take to run, `gang` how
+    /// many are let in together by a queue that counts them.
+    pub fn new(start_timeout: Duration, gang: Option<Gang>) -> Self {
         Self {
             start_timeout,
+            gang,
+            let_in: BTreeSet::new(),
+            held: BTreeSet::new(),
             members: BTreeMap::new(),
             departed: Recent::default(),
             doomed: Recent::default(),
             synced: false,
+            known: false,
             stop_when_seen: BTreeSet::new(),
             relist: Relist::default(),
             deadlines: BTreeSet::new(),
@@ -230,11 +252,40 @@ impl Fleet {
         }
         let mut member = Member::new(now, spec.clone(), self.relist.number);
         member.is_known = true;
-        self.members.insert(spec.worker.clone(), member);
-        self.actions.push(Action::Create(spec));
+        let worker = spec.worker.clone();
+        if self.gang.is_some() && !self.known {
+            let message = "it is not known yet which TaskManagers there are that it would be let in with";
+            self.actions.extend(member.tell_delay((Rejection::Unreachable, message.to_owned())));
+            self.members.insert(worker.clone(), member);
+            self.held.insert(worker);
+            return;
+        }
+        member.group = self.group_for(&worker);
+        let group = member.group.clone();
+        self.members.insert(worker, member);
+        self.actions.push(Action::Create { spec, group });
+    }
+
+    /// It is known what there is.
+    fn release(&mut self) {
+        self.known = true;
+        // They are not among those that there are.
+        let held = std::mem::take(&mut self.held);
+        let held: Vec<_> = held.into_iter().filter_map(|worker| self.members.remove_entry(&worker)).collect();
+        for (worker, mut member) in held {
+            // A pod that was seen is that of an earlier try.
+            if member.pod.is_none() {
+                member.group = self.group_for(&worker);
+                self.actions.push(Action::Create { spec: member.spec.clone(), group: member.group.clone() });
+            }
+            self.members.insert(worker, member);
+        }
     }
 
     fn stop(&mut self, worker: WorkerId) {
+        if self.held.remove(&worker) && self.members.get(&worker).is_some_and(|member| member.pod.is_none()) {
+            return self.depart(&worker, LossReason::Stopped);
+        }
         match self.members.get_mut(&worker) {
             Some(member) => {
                 member.stop = true;
@@ -287,7 +338,7 @@ impl Fleet {
     }
 
     fn seen(&mut self, now: Instant, facts: Facts) {
-        let Facts { spec, name, uid, is_being_deleted, phase, loss_if_removed } = facts;
+        let Facts { spec, name, uid, is_being_deleted, phase, loss_if_removed, group } = facts;
         let worker = spec.worker.clone();
         if let Some(seen) = &mut self.relist.seen {
             seen.insert(uid.clone());
@@ -308,12 +359,16 @@ impl Fleet {
             }
             self.members.insert(worker.clone(), Member::new(now, spec, self.relist.number));
         }
+        if let Some(group) = group.as_ref().filter(|_| was_let_in(&phase)) {
+            self.let_in.insert(group.name.clone());
+        }
         let Some(member) = self.members.get_mut(&worker) else { return };
         match &member.pod {
             Some(pod) if pod.uid != uid => return,
             Some(_) => {}
             None => {
                 member.pod = Some(PodId { name, uid });
+                member.group = group;
                 member.since_relist = self.relist.number;
                 member.waits_since = now;
                 self.deadlines.insert((now + PATIENCE, worker.clone()));
@@ -372,6 +427,7 @@ impl Fleet {
             self.depart(&worker, LossReason::Vanished);
         }
         self.synced = true;
+        self.release();
         self.stop_when_seen.clear();
     }
 
@@ -380,6 +436,7 @@ impl Fleet {
         for facts in pods {
             self.seen(now, facts);
         }
+        self.release();
         for worker in workers {
             let Some(member) = self.members.get_mut(&worker).filter(|member| !member.is_known) else { continue };
             member.is_known = true;
@@ -421,6 +478,14 @@ impl Fleet {
                 self.actions.extend(member.waited(now, timeout));
             }
         }
+    }
+}
+
+/// Whether a pod waits for no queue any more.
+fn was_let_in(phase: &Phase) -> bool {
+    match phase {
+        Phase::Waiting(obstacle) => obstacle.has_node,
+        Phase::Running | Phase::Ended(_) => true,
     }
 }
 

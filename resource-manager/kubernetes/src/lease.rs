@@ -144,9 +144,13 @@ mod tests {
     fn what_is_written_is_read() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let client = kube::Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap()));
-            let connection =
-                Connection { client: client.unwrap(), namespace: "spaces".to_owned(), server: "none".to_owned() };
+            let client = kube::Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+            let connection = Connection {
+                watching: client.clone(),
+                client,
+                namespace: "spaces".to_owned(),
+                server: "none".to_owned(),
+            };
             let lease = ClusterLease::new(connection, ClusterId::parse("demo").unwrap(), None);
             let held = Record {
                 holder: "a-1".to_owned(),

@@ -9,7 +9,8 @@
 //! # Layout
 //! - [`names`], [`labels`]: what objects are called, and how they are found
 //! - [`client`], [`error`]: the way to the API server, and what it answers instead
-//! - [`settings`]: what the configuration says; [`template`], [`queue`], [`pod`]: the pod of a worker; [`owner`]: whose it is
+//! - [`settings`]: what the configuration says; [`template`], [`queue`], [`pod`]: the pod of a worker; [`owner`]: whose it is;
+//!   [`pod_group`]: what Volcano is told of a gang
 //! - [`observed`], [`reason`]: a pod as it is watched, and what its status means
 //! - [`fleet`]: every decision, pure; [`pace`]: how fast requests follow one another
 //! - `requests`, [`backend`]: the effects
@@ -28,6 +29,7 @@ pub mod observed;
 pub mod owner;
 pub mod pace;
 pub mod pod;
+pub mod pod_group;
 pub mod queue;
 pub mod reason;
 pub mod settings;

@@ -67,6 +67,11 @@ impl ClusterId {
         format!("{self}-leader")
     }
 
+    /// The PodGroup by which Volcano lets TaskManagers in together.
+    pub fn pod_group(&self) -> String {
+        format!("{self}-taskmanagers")
+    }
+
     /// The pod of a worker. The same worker always has the same pod name, so that asking twice is harmless, and no two of
     /// those that one slot manager names share one.
     pub fn pod(&self, worker: &WorkerId) -> String {

@@ -13,6 +13,7 @@ use k8s_openapi::{
 };
 
 use crate::{
+    fleet::Group,
     labels::{self, Component},
     names::ClusterId,
     settings::PodSettings,
@@ -32,15 +33,16 @@ pub const TLS_DIR: &str = "/etc/flott-tls";
 /// Whom to trust, in that directory and in the Secret that is mounted there.
 pub const TLS_CA: &str = "ca.crt";
 
-/// Makes the pod of a worker.
+/// Makes the pod of a worker, which is let in with those of `group`, if there is one.
 pub fn taskmanager(
     cluster: &ClusterId,
     settings: &PodSettings,
     owner: Option<&OwnerReference>,
     worker: &WorkerSpec,
+    group: Option<&Group>,
 ) -> Pod {
     let mut pod = settings.template.clone();
-    let marks = settings.queue.marks(cluster, worker);
+    let marks = settings.queue.marks(cluster, worker, group);
     let metadata = &mut pod.metadata;
     metadata.name = Some(cluster.pod(&worker.worker));
     metadata.owner_references = owner.map(|owner| vec![owner.clone()]);

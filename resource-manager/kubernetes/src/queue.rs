@@ -7,7 +7,12 @@ use flott_core::config::keys::kubernetes::QueueSystem;
 use flott_resource_manager::WorkerSpec;
 use serde_json::json;
 
-use crate::names::ClusterId;
+use crate::{fleet::Group, names::ClusterId};
+
+/// The label by which Kueue knows which pods belong together.
+pub const KUEUE_GROUP: &str = "kueue.x-k8s.io/pod-group-name";
+/// The annotation that tells Kueue how many they are.
+pub const KUEUE_GROUP_TOTAL: &str = "kueue.x-k8s.io/pod-group-total-count";
 
 /// Which queue, told to whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,21 +37,32 @@ pub struct QueueMarks {
 }
 
 impl Queue {
-    /// What the pod of a worker is marked with; nothing when there is neither a queue nor a gang.
-    pub fn marks(&self, cluster: &ClusterId, worker: &WorkerSpec) -> QueueMarks {
+    /// Whether Kueue is told, which counts the pods of a group exactly.
+    pub const fn is_counted(&self) -> bool {
+        matches!(self.system, QueueSystem::All | QueueSystem::Kueue)
+    }
+
+    /// Whether there is a PodGroup, from which Volcano reads how many pods are let in together. It is an object of Volcano's own, so
+    /// that it is made only where pods are left to that.
+    pub fn has_pod_group(&self) -> bool {
+        self.gang > 0 && self.system == QueueSystem::Volcano
+    }
+
+    /// What the pod of a worker is marked with, which Kueue counts to `group`; nothing when there is neither a queue nor a gang.
+    pub fn marks(&self, cluster: &ClusterId, worker: &WorkerSpec, group: Option<&Group>) -> QueueMarks {
         let mut marks = QueueMarks::default();
         if self.name.is_none() && self.gang == 0 {
             return marks;
         }
         let all = self.system == QueueSystem::All;
-        if all || self.system == QueueSystem::Kueue {
-            self.mark_for_kueue(&mut marks, cluster, worker);
+        if self.is_counted() {
+            self.mark_for_kueue(&mut marks, group);
         }
         if all || self.system == QueueSystem::YuniKorn {
             self.mark_for_yunikorn(&mut marks, cluster, worker);
         }
         if all || self.system == QueueSystem::Volcano {
-            self.mark_for_volcano(&mut marks);
+            self.mark_for_volcano(&mut marks, cluster);
         }
         marks.scheduler = match self.system {
             QueueSystem::YuniKorn => Some("yunikorn"),
@@ -56,16 +72,13 @@ impl Queue {
         marks
     }
 
-    /// Kueue counts the pods of a group exactly, so only the first workers of a JobManager are one; those that come later, in
-    /// their place or beside them, wait by themselves.
-    fn mark_for_kueue(&self, marks: &mut QueueMarks, cluster: &ClusterId, worker: &WorkerSpec) {
+    fn mark_for_kueue(&self, marks: &mut QueueMarks, group: Option<&Group>) {
         if let Some(name) = &self.name {
             marks.label("kueue.x-k8s.io/queue-name", name);
         }
-        if let Some((life, number)) = ordinal(&worker.worker.0).filter(|(_, number)| *number <= self.gang) {
-            debug_assert!(number > 0, "workers are numbered from 1");
-            marks.label("kueue.x-k8s.io/pod-group-name", &group(cluster, life));
-            marks.annotate("kueue.x-k8s.io/pod-group-total-count", &self.gang.to_string());
+        if let Some(group) = group {
+            marks.label(KUEUE_GROUP, &group.name);
+            marks.annotate(KUEUE_GROUP_TOTAL, &group.total.to_string());
         }
     }
 
@@ -88,7 +101,11 @@ impl Queue {
         }
     }
 
-    fn mark_for_volcano(&self, marks: &mut QueueMarks) {
+    /// All pods are of the PodGroup: it says how many there must be at least, and others may come later.
+    fn mark_for_volcano(&self, marks: &mut QueueMarks, cluster: &ClusterId) {
+        if self.has_pod_group() {
+            marks.annotate("scheduling.k8s.io/group-name", &cluster.pod_group());
+        }
         if let Some(name) = &self.name {
             marks.label("scheduling.volcano.sh/queue-name", name);
             marks.annotate("scheduling.volcano.sh/queue-name", name);
@@ -106,17 +123,6 @@ impl QueueMarks {
     }
 }
 
-/// A worker's name as the life of the JobManager that named it, and the worker's number there.
-fn ordinal(worker: &str) -> Option<(&str, u32)> {
-    let (life, number) = worker.rsplit_once('-')?;
-    Some((life, number.parse().ok()?))
-}
-
-/// The group of the first workers of one JobManager's life, as a label can hold it.
-fn group(cluster: &ClusterId, life: &str) -> String {
-    format!("{cluster}-{}", &blake3::hash(life.as_bytes()).to_hex()[..10])
-}
-
 #[cfg(test)]
 mod tests {
     use flott_core::id::WorkerId;
@@ -124,23 +130,23 @@ mod tests {
 
     use super::*;
 
-    fn marks(system: QueueSystem, gang: u32, worker: &str) -> QueueMarks {
+    fn marks(system: QueueSystem, gang: u32, group: Option<&Group>) -> QueueMarks {
         let queue = Queue { name: Some("team-a".into()), system, gang };
         let spec =
-            WorkerSpec::new(WorkerId(worker.into()), WorkerShape { slots: 2, memory: 1 << 30, cpu_millicores: 1500 });
-        queue.marks(&ClusterId::parse("demo").expect("fits"), &spec)
+            WorkerSpec::new(WorkerId("w-1".into()), WorkerShape { slots: 2, memory: 1 << 30, cpu_millicores: 1500 });
+        queue.marks(&ClusterId::parse("demo").expect("fits"), &spec, group)
     }
 
     #[test]
     fn without_a_queue_and_a_gang_nothing_is_marked() {
         let queue = Queue { name: None, system: QueueSystem::All, gang: 0 };
         let spec = WorkerSpec::new(WorkerId("a-1".into()), WorkerShape::default());
-        assert_eq!(queue.marks(&ClusterId::parse("demo").expect("fits"), &spec), QueueMarks::default());
+        assert_eq!(queue.marks(&ClusterId::parse("demo").expect("fits"), &spec, None), QueueMarks::default());
     }
 
     #[test]
     fn a_queue_is_told_to_every_system() {
-        let marks = marks(QueueSystem::All, 0, "w-1");
+        let marks = marks(QueueSystem::All, 0, None);
         let labels: Vec<_> = marks.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(
             labels,
@@ -155,24 +161,30 @@ mod tests {
     }
 
     #[test]
-    fn kueue_groups_the_first_workers_of_a_life_alone() {
-        let first = marks(QueueSystem::Kueue, 2, "taskmanager-x-1-1");
-        let second = marks(QueueSystem::Kueue, 2, "taskmanager-x-1-2");
-        let group = |marks: &QueueMarks| marks.labels.get("kueue.x-k8s.io/pod-group-name").cloned();
-        assert!(group(&first).is_some() && group(&first) == group(&second));
-        assert_eq!(group(&marks(QueueSystem::Kueue, 2, "taskmanager-x-1-3")), None);
-        assert_ne!(group(&marks(QueueSystem::Kueue, 2, "taskmanager-y-1-1")), group(&first));
-        assert_eq!(first.annotations.get("kueue.x-k8s.io/pod-group-total-count").map(String::as_str), Some("2"));
+    fn kueue_is_told_the_group_and_nobody_else() {
+        let group = Group { name: "demo-1".into(), total: 2 };
+        let of_group = marks(QueueSystem::Kueue, 2, Some(&group));
+        assert_eq!(of_group.labels.get(KUEUE_GROUP).map(String::as_str), Some("demo-1"));
+        assert_eq!(of_group.annotations.get(KUEUE_GROUP_TOTAL).map(String::as_str), Some("2"));
+        assert_eq!(marks(QueueSystem::Kueue, 2, None).labels.get(KUEUE_GROUP), None);
+        assert_eq!(marks(QueueSystem::YuniKorn, 2, Some(&group)).labels.get(KUEUE_GROUP), None);
+    }
+
+    #[test]
+    fn volcano_alone_is_told_of_its_pod_group() {
+        let group = |system, gang| marks(system, gang, None).annotations.get("scheduling.k8s.io/group-name").cloned();
+        assert_eq!(group(QueueSystem::Volcano, 2).as_deref(), Some("demo-taskmanagers"));
+        assert_eq!((group(QueueSystem::Volcano, 0), group(QueueSystem::All, 2)), (None, None));
     }
 
     #[test]
     fn yunikorn_is_told_the_fewest() {
-        let yunikorn = marks(QueueSystem::YuniKorn, 3, "w-1");
+        let yunikorn = marks(QueueSystem::YuniKorn, 3, None);
         let groups = yunikorn.annotations.get("yunikorn.apache.org/task-groups").expect("groups");
         let groups: serde_json::Value = serde_json::from_str(groups).expect("json");
         assert_eq!(groups[0]["minMember"], 3);
         assert_eq!(groups[0]["minResource"]["cpu"], "1500m");
         assert_eq!(yunikorn.scheduler, Some("yunikorn"));
-        assert_eq!(marks(QueueSystem::Volcano, 0, "w-1").scheduler, Some("volcano"));
+        assert_eq!(marks(QueueSystem::Volcano, 0, None).scheduler, Some("volcano"));
     }
 }

@@ -10,7 +10,7 @@ use flott_resource_manager::WorkerSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, PostParams, Preconditions},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions},
     core::Request,
 };
 use tokio::sync::{OnceCell, Semaphore, mpsc};
@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     client::Connection,
     error::{ApiError, Failure},
-    fleet::{CreateEnd, Facts, Input},
+    fleet::{CreateEnd, Facts, Group, Input},
     labels::{self, Component},
     observed::ObservedPod,
-    owner, pod,
+    owner, pod, pod_group,
     settings::Settings,
 };
 
@@ -38,6 +38,8 @@ pub(crate) struct Requests {
     connection: Connection,
     settings: Settings,
     owner: OnceCell<Option<OwnerReference>>,
+    /// Whether Volcano has been told of the gang.
+    pod_group: OnceCell<()>,
     permits: Semaphore,
     pace: Mutex<crate::pace::Pace>,
 }
@@ -47,6 +49,7 @@ impl Requests {
         let requests = &settings.requests;
         Self {
             owner: OnceCell::new(),
+            pod_group: OnceCell::new(),
             permits: Semaphore::new(requests.in_flight_max),
             pace: Mutex::new(crate::pace::Pace::per_second(requests.per_second)),
             connection,
@@ -58,6 +61,11 @@ impl Requests {
         Api::namespaced(self.connection.client.clone(), &self.connection.namespace)
     }
 
+    /// The same for whoever watches them.
+    pub(crate) fn watched_pods(&self) -> Api<ObservedPod> {
+        Api::namespaced(self.connection.watching.clone(), &self.connection.namespace)
+    }
+
     pub(crate) fn selector(&self) -> String {
         labels::selector(&self.settings.cluster, Component::TaskManager)
     }
@@ -66,6 +74,7 @@ impl Requests {
     pub(crate) async fn create(
         &self,
         worker: &WorkerSpec,
+        group: Option<&Group>,
         call_off: &CancellationToken,
         progress: &mpsc::Sender<Input>,
     ) -> CreateEnd {
@@ -80,7 +89,7 @@ impl Requests {
             let Some(turn) = turn else {
                 return latest.map_or(CreateEnd::NotSent, CreateEnd::Failed);
             };
-            let result = self.create_once(worker).await;
+            let result = self.create_once(worker, group).await;
             drop(turn);
             let error = match result {
                 Ok((name, uid)) => return CreateEnd::Created { name, uid },
@@ -140,9 +149,12 @@ impl Requests {
         Ok(self.owner.get_or_try_init(find).await?.as_ref())
     }
 
-    async fn create_once(&self, worker: &WorkerSpec) -> Result<(String, String), ApiError> {
+    async fn create_once(&self, worker: &WorkerSpec, group: Option<&Group>) -> Result<(String, String), ApiError> {
         let owner = self.owner().await?;
-        let pod = pod::taskmanager(&self.settings.cluster, &self.settings.pods, owner, worker);
+        if self.settings.pods.queue.has_pod_group() {
+            self.pod_group.get_or_try_init(|| self.apply_pod_group(owner, worker)).await?;
+        }
+        let pod = pod::taskmanager(&self.settings.cluster, &self.settings.pods, owner, worker, group);
         let name = pod.metadata.name.clone().unwrap_or_default();
         let internal = |error: &dyn std::fmt::Display| ApiError {
             verb: "create",
@@ -158,6 +170,25 @@ impl Requests {
         match answer {
             Ok(pod) => Ok((name, pod.metadata.uid.unwrap_or_default())),
             Err(ApiError { failure: Failure::Conflict(message), .. }) => self.existing(worker, name, message).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells Volcano how many pods are let in together.
+    async fn apply_pod_group(&self, owner: Option<&OwnerReference>, worker: &WorkerSpec) -> Result<(), ApiError> {
+        let group = pod_group::of(&self.settings.cluster, &self.settings.pods, owner, worker);
+        let (name, resource) = (self.settings.cluster.pod_group(), pod_group::resource());
+        let groups: Api<DynamicObject> =
+            Api::namespaced_with(self.connection.client.clone(), &self.connection.namespace, &resource);
+        // An earlier JobManager may have made it, of another size.
+        let parameters = PatchParams::apply("flott").force();
+        let group = Patch::Apply(&group);
+        let applied = groups.patch(&name, &parameters, &group);
+        match self.timely("create", &format!("podgroups.{} {name:?}", pod_group::GROUP), applied).await {
+            Ok(_) => Ok(()),
+            Err(ApiError { failure: Failure::NotFound(message), verb, resource }) => {
+                Err(ApiError { failure: Failure::Invalid(pod_group::missing(&message)), verb, resource })
+            }
             Err(error) => Err(error),
         }
     }

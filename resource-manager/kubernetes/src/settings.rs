@@ -4,15 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use flott_core::config::{
     Configuration,
-    keys::{
-        self as all,
-        kubernetes::{self as keys, QueueSystem},
-    },
+    keys::{self as all, kubernetes as keys},
 };
 use k8s_openapi::api::core::v1::{Pod, Toleration};
 
 use crate::{
     error::Error,
+    fleet::Gang,
     names::ClusterId,
     pod::{TLS_CA, TLS_DIR},
     queue::Queue,
@@ -128,11 +126,7 @@ impl Settings {
         let cluster = cluster_id(config)?;
         let specific = config.get(&keys::TASKMANAGER_POD_TEMPLATE).or_else(|| config.get(&keys::POD_TEMPLATE));
         let template = specific.map(|path| template::load(&path)).transpose()?.unwrap_or_default();
-        let queue = Queue {
-            name: config.get(&keys::QUEUE),
-            system: config.get(&keys::QUEUE_SYSTEM),
-            gang: config.get(&keys::GANG_MINIMUM),
-        };
+        let queue = queue(config);
         check_gang(config, &queue)?;
         let account = config.get(&keys::TASKMANAGER_SERVICE_ACCOUNT);
         let pods = PodSettings {
@@ -166,6 +160,12 @@ impl Settings {
         };
         Ok(Self { cluster, pods, requests, own_pod: place.pod })
     }
+
+    /// The pods that are let in together by a queue that counts them.
+    pub fn gang(&self) -> Option<Gang> {
+        let size = self.pods.queue.gang;
+        (size > 0 && self.pods.queue.is_counted()).then(|| Gang { size, cluster: self.cluster.clone() })
+    }
 }
 
 /// The configured name of the cluster.
@@ -178,13 +178,17 @@ pub fn cluster_id(config: &Configuration) -> Result<ClusterId, Error> {
     ClusterId::parse(&text).map_err(|error| Error::Setting { key, reason: error.to_string() })
 }
 
-/// A gang that is never asked for as a whole, or that nobody knows as one, would wait for ever.
-fn check_gang(config: &Configuration, queue: &Queue) -> Result<(), Error> {
-    if queue.gang > 0 && queue.system == QueueSystem::Volcano {
-        let reason = "Volcano reads how many pods belong together from an object of its own, which is not made; leave this key out, or let in \
-                      gangs by Kueue or YuniKorn";
-        return Err(Error::Setting { key: keys::GANG_MINIMUM.key(), reason: reason.to_owned() });
+/// The queue of TaskManagers.
+pub(crate) fn queue(config: &Configuration) -> Queue {
+    Queue {
+        name: config.get(&keys::QUEUE),
+        system: config.get(&keys::QUEUE_SYSTEM),
+        gang: config.get(&keys::GANG_MINIMUM),
     }
+}
+
+/// A gang that is never asked for as a whole would wait for ever.
+fn check_gang(config: &Configuration, queue: &Queue) -> Result<(), Error> {
     let slots = config.get(&all::taskmanager::NUMBER_OF_TASK_SLOTS);
     let asked = config.get(&all::slots::NUMBER_OF_SLOTS_MIN).div_ceil(slots);
     if asked >= queue.gang {
@@ -311,11 +315,6 @@ mod tests {
             &["kubernetes.gang-minimum=3", "taskmanager.numberOfTaskSlots=2", "slotmanager.number-of-slots.min=4"],
             "kubernetes.gang-minimum: a gang of 3 TaskManagers is let in when all have been asked for, but \
              slotmanager.number-of-slots.min asks for 2 at once; set it to 6",
-        );
-        check_error(
-            &["kubernetes.gang-minimum=3", "kubernetes.queue-system=volcano", "slotmanager.number-of-slots.min=9"],
-            "kubernetes.gang-minimum: Volcano reads how many pods belong together from an object of its own, which is not made; \
-             leave this key out, or let in gangs by Kueue or YuniKorn",
         );
     }
 

@@ -115,10 +115,13 @@ impl SlotManager {
         }
     }
 
-    /// How many workers may be tried while starts are failing: one at a time after several failures in a row.
+    /// How many workers may be tried while starts are failing: one at a time after several failures in a row. One that is held up
+    /// shows nothing, and may wait for others that it is let in with.
     fn probes(&self) -> u64 {
         match self.backoff.trouble() {
-            Some((failures, _)) if failures >= 3 => u64::from(self.requested.is_empty()),
+            Some((failures, _)) if failures >= 3 => {
+                u64::from(self.requested.values().all(|requested| requested.delay.is_some()))
+            }
             Some(_) | None => u64::MAX,
         }
     }

@@ -1,14 +1,21 @@
 //! A session in pods, against a real API server and nodes that run containers as processes: `cargo bench -p flott-tests --bench
-//! kubernetes [-- PODS CHANGES]`, after `cargo build --release -p flott-cli -p flott-tests`; with `--profile dev`, of debug builds.
-//! A JSON line of milliseconds each:
+//! kubernetes [-- PODS CHANGES TROUBLES]`, after `cargo build --release -p flott-cli -p flott-tests`; with `--profile dev`, of debug builds.
+//! A JSON line of milliseconds each, and none of what shall be measured 0 times:
 //!
 //! - from the start of a TaskManager pod's process to its slots' offer, of pods that come one after the other. The process of
 //!   the container says when it starts and becomes `flott`; the JobManager's log says when it has the slots.
 //! - from the end of a leader to when another one leads, by the log of that one, with the lease as it is by default. The
 //!   leader is killed, its pod deleted, its node crashed.
+//! - from the API server's word of a pod's trouble, as another watch hears it, to the reason in an answer of REST. The pod has no
+//!   node, no image, ends with an exit code, or is out of memory.
 //!
 //! The clock is one: all are processes of this machine.
 
+#[path = "../../tests/kubernetes/job.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod job;
+#[path = "../../tests/kubernetes/told.rs"]
+mod told;
 #[path = "../../tests/kubernetes/world.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod world;
@@ -46,8 +53,10 @@ taskmanager.memory.process.size: 256 mb";
 
 fn main() -> anyhow::Result<()> {
     let numbers = std::env::args().skip(1).filter(|argument| argument != "--bench").map(|text| text.parse());
-    let numbers: Vec<u32> = numbers.collect::<Result<_, _>>().context("usage: kubernetes [PODS [CHANGES]]")?;
-    let (pods, changes) = (numbers.first().copied().unwrap_or(10), numbers.get(1).copied().unwrap_or(5));
+    let numbers: Vec<u32> =
+        numbers.collect::<Result<_, _>>().context("usage: kubernetes [PODS [CHANGES [TROUBLES]]]")?;
+    let number = |place: usize, otherwise| numbers.get(place).copied().unwrap_or(otherwise);
+    let (pods, changes, troubles) = (number(0, 10), number(1, 5), number(2, 5));
     let files = [("/usr/local/bin/flott".to_owned(), PathBuf::from(binary("flott")))].into();
     let env = [("FLOTT_LOG".to_owned(), "info,flott_jobmaster=debug".to_owned())].into();
     let entrypoint = ENTRY.map(str::to_owned).to_vec();
@@ -56,6 +65,17 @@ fn main() -> anyhow::Result<()> {
     for (node, pool) in [("node-0", "control"), ("node-1", "control"), ("node-2", "control"), ("node-3", "workers")] {
         world::run(cluster.kubectl().args(["label", "node", node, &format!("pool={pool}")]));
     }
+    if pods > 0 || changes > 0 {
+        leaders(Arc::clone(&cluster), pods, changes);
+    }
+    if troubles > 0 {
+        reasons(cluster, troubles);
+    }
+    Ok(())
+}
+
+/// A session of two JobManagers.
+fn leaders(cluster: Arc<Cluster>, pods: u32, changes: u32) {
     let world = World::of(cluster, "bench", SETTINGS);
     world.account("candidate", &[RIGHTS[0], RIGHTS[1], CANDIDATE]);
     let shared = format!("high-availability.storageDir={}", world.output("high-availability"));
@@ -73,10 +93,25 @@ fn main() -> anyhow::Result<()> {
     }
     all_nodes_run(&world);
     world.sandbox.flott(["session", "stop", "--backend", "kubernetes"]).success();
-    Ok(())
+}
+
+/// Sessions of one JobManager, whose TaskManagers are in trouble.
+fn reasons(cluster: Arc<Cluster>, times: u32) {
+    let world = World::of(cluster, "reasons", "");
+    type Measure = (&'static str, fn(&World, u32) -> Vec<Duration>);
+    let troubles: [Measure; 3] =
+        [("unschedulable", told::unschedulable), ("image", told::image_missing), ("exit_code", told::exit_code)];
+    let limited: Measure = ("out_of_memory", told::out_of_memory);
+    for (what, measure) in troubles.into_iter().chain(world.limits_memory("kubernetes").then_some(limited)) {
+        let mut figures: Vec<_> = measure(&world, times).into_iter().map(millis).collect();
+        show(&format!("event_to_rest_{what}_ms"), &mut figures);
+    }
 }
 
 fn show(what: &str, figures: &mut [f64]) {
+    if figures.is_empty() {
+        return;
+    }
     figures.sort_by(f64::total_cmp);
     let mut all = String::new();
     for figure in &*figures {

@@ -56,6 +56,7 @@ fn an_application_goes_on_in_other_pods_and_completes_with_its_job() {
     let (hold, out) = (format!("hold={SHARED}/hold"), format!("output={SHARED}/out"));
     files(&release, &sandbox, &["held", &hold, &out]);
     let release = Release::install(&cluster, "held", &[SETTINGS, &[HELD]].concat());
+    release.notes_can_be_followed();
     release.helm("test", &[]);
     let client = release.client();
     let job = eventually("the job", PATIENCE, || {

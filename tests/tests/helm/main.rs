@@ -7,12 +7,14 @@
 //! - `several`: JobManagers of which one leads
 //! - `metrics`: what a Prometheus would collect that goes by the PodMonitors
 //! - `tls`: a session whose REST port speaks TLS
+//! - `notes`: what the chart says to whoever has installed it
 //! - `refused`: what the API server says of all sets of values
 //! - `release`: a release in a namespace of its own, and its clients
 
 mod application;
 mod metrics;
 mod native;
+mod notes;
 mod refused;
 mod release;
 mod session;

@@ -2,7 +2,9 @@
 
 use std::fs;
 
+use flott_kubernetes_lab::{skipped, toolchain::Tool};
 use flott_tests::{
+    binaries::shipped,
     eventually::{PATIENCE, eventually},
     program::{check_output_in_any_order, slim, test_program},
     sandbox::Sandbox,
@@ -71,6 +73,7 @@ fn native_workers_need_the_role_of_the_chart_alone_and_go_with_the_release() {
     let Some(cluster) = cluster(test) else { return };
     let sandbox = Sandbox::new();
     let release = Release::install(&cluster, "native", SETTINGS);
+    release.notes_can_be_followed();
     release.helm("test", &[]);
     check_rights(&release);
     assert!(release.pods("taskmanager").is_empty(), "nothing needs one yet");
@@ -149,6 +152,7 @@ fn an_application_asks_for_its_own_workers_and_leaves_none() {
         "application.volume.persistentVolumeClaim.claimName=single-files",
     ];
     let release = Release::install(&cluster, "single", &[SETTINGS, &application].concat());
+    release.notes_can_be_followed();
     let client = release.client();
     let job = eventually("the job", PATIENCE, || {
         let jobs = client.rest.get("/jobs");
@@ -169,4 +173,26 @@ fn an_application_asks_for_its_own_workers_and_leaves_none() {
     release.uninstall(&[]);
     let left = done(cluster.kubectl().args(["get", "pods", "--namespace=apps", "--output=name"]));
     assert!(!left.contains("single"), "{left}");
+}
+
+#[test]
+fn the_role_is_about_pod_groups_only_where_volcano_lets_gangs_in() {
+    let test = "the_role_is_about_pod_groups_only_where_volcano_lets_gangs_in";
+    let Some(toolchain) = skipped::without_toolchain(test) else { return };
+    let rules = |settings: &[&str]| {
+        let line =
+            ["template", "demo", &*shipped("helm/flott"), "--show-only=templates/rbac.yaml", "--set=workers=native"];
+        let role = done(toolchain.command(Tool::Helm).args(line).args(settings));
+        role.split("\n  - ").filter(|rule| rule.contains("podgroups")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let gang = "--set=config.kubernetes\\.gang-minimum=2,config.slotmanager\\.number-of-slots\\.min=2";
+    let system = |name| format!("--set=config.kubernetes\\.queue-system={name}");
+    assert_eq!(rules(&[]), [""; 0]);
+    assert_eq!(rules(&[gang, &system("kueue")]), [""; 0]);
+    assert_eq!(rules(&[&system("volcano")]), [""; 0]);
+    let allowed = rules(&[gang, &system("volcano")]);
+    assert_eq!(allowed.len(), 2, "{allowed:?}");
+    assert!(allowed[0].contains("verbs: [create]"), "{allowed:?}");
+    let named = allowed[1].contains("resourceNames: [demo-taskmanagers]") && allowed[1].contains("verbs: [patch]");
+    assert!(named, "{allowed:?}");
 }

@@ -179,6 +179,23 @@ impl<'a> Release<'a> {
         self.kubectl(&["get", "secret", name, &template])
     }
 
+    /// Does what NOTES tells people to do: the token is that of the Secret, and what the port is forwarded to is there.
+    #[track_caller]
+    pub fn notes_can_be_followed(&self) {
+        let notes = done(self.cluster.helm().args(["get", "notes", self.name, "--namespace", NAMESPACE]));
+        let kubectl = self.cluster.kubectl();
+        let (program, environment) = (PathBuf::from(kubectl.get_program()), kubectl.get_envs());
+        let environment = environment.filter_map(|(name, value)| Some((name, value?)));
+        let path = std::env::var("PATH").unwrap_or_default();
+        let path = format!("{}:{path}", program.parent().expect("a directory").display());
+        let line = notes.lines().find(|line| line.trim_start().starts_with("export FLOTT_TOKEN=")).expect("a token");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{line}; printf %s \"$FLOTT_TOKEN\"")]).envs(environment).env("PATH", path);
+        assert_eq!(done(&mut shell), self.token(), "{notes}");
+        let head = notes.split(" port-forward ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a head");
+        self.kubectl(&["get", head]);
+    }
+
     /// A client, as NOTES tells people to be one.
     #[track_caller]
     pub fn client(&self) -> Client {

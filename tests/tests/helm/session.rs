@@ -23,6 +23,7 @@ fn a_session_goes_on_through_lost_pods_upgrade_and_rollback_and_leaves_nothing()
     let Some(cluster) = cluster(test) else { return };
     let sandbox = Sandbox::new();
     let release = Release::install(&cluster, "demo", SETTINGS);
+    release.notes_can_be_followed();
     release.helm("test", &[]);
     assert!(release.pods("test").is_empty(), "a test that has passed leaves no pod");
     let token = release.token();

@@ -1,12 +1,21 @@
 //! Pods that end in every way while a job runs.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use flott_tests::eventually::{PATIENCE, eventually};
-use nix::sys::signal::{Signal, kill};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
 
 use crate::{
     job::{Job, name},
+    leaders::children,
+    told::{Watch, container},
     world::World,
 };
 
@@ -46,6 +55,52 @@ fn taskmanagers_that_end_in_any_way_are_replaced_and_told_of() {
             if told.contains("TaskManager lost: killed because it was out of memory") { Ok(()) } else { Err(newest) }
         });
         job.goes_on(&rest);
+    }
+    job.end();
+}
+
+/// How long a pod may take to end after it was told to, at which the kubelet kills it.
+const GRACE: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_taskmanager_whose_program_does_not_end_when_it_is_told_hands_its_slots_on_within_its_grace() {
+    let test = "a_taskmanager_whose_program_does_not_end_when_it_is_told_hands_its_slots_on_within_its_grace";
+    let Some(world) = World::new(test, "stubborn", "kubernetes.taskmanager.termination-grace: 30 s") else { return };
+    let stuck = world.shared("stuck");
+    let job = Job::start(&world, "1", &["trouble=defy", &format!("when={stuck}")]);
+    let rest = world.rest();
+    let ends: [&dyn Fn(&str); 2] =
+        [&|pod| world.evict(pod), &|pod| drop(world.kubectl(&["delete", "pod", pod, "--wait=false"]))];
+    for end in ends {
+        let watch = Watch::start(&world);
+        let victim = name(&world.pods("taskmanager")[0]);
+        fs::write(&stuck, "").unwrap();
+        eventually("the program to be stuck", PATIENCE, || {
+            if fs::exists(&stuck).unwrap() { Err("it takes records") } else { Ok(()) }
+        });
+        let process = world.process("taskmanager", &victim);
+        let programs = children(process);
+        assert!(!programs.is_empty(), "there is a job process");
+
+        let began = Instant::now();
+        end(&victim);
+        eventually("the pod to be gone", GRACE, || {
+            let left = world.kubectl(&["get", "pod", &victim, "--ignore-not-found", "-o", "name"]);
+            if left.is_empty() { Ok(()) } else { Err(left) }
+        });
+        let gone = began.elapsed();
+        job.goes_on(&rest);
+        let goes_on = began.elapsed();
+        println!("gone after {gone:.1?}, the job goes on after {goes_on:.1?}");
+        assert!(goes_on < GRACE, "the job goes on after {goes_on:?}");
+        // It has ended by itself, and nobody has killed it.
+        let ended = |pod: &Value| name(pod) == victim && container(pod, "containerStatuses")["exitCode"] == 0;
+        eventually("the word of its end", PATIENCE, || {
+            if watch.first(ended).is_empty() { Err(format!("{:?}", watch.first(|_| true))) } else { Ok(()) }
+        });
+        for process in programs.into_iter().map(Pid::from_raw).chain([process]) {
+            assert!(kill(process, None).is_err(), "process {process} is left");
+        }
     }
     job.end();
 }

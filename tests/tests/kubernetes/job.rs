@@ -38,16 +38,22 @@ impl<'a> Job<'a> {
     /// for none, in a cluster of its own.
     #[track_caller]
     pub fn start_elected(world: &'a World, replicas: Option<&str>) -> Self {
+        Self::start_elected_with(world, replicas, &[])
+    }
+
+    /// The same with more settings of the cluster.
+    #[track_caller]
+    pub fn start_elected_with(world: &'a World, replicas: Option<&str>, more: &[&str]) -> Self {
         let shared = world.output("high-availability");
         let checkpoints = format!("{shared}/demo/checkpoints");
         let directory = format!("high-availability.storageDir={shared}");
-        let settings = [INTERVAL, &directory, "high-availability.type=kubernetes"];
+        let settings = [&[INTERVAL, &*directory, "high-availability.type=kubernetes"], more].concat();
         let Some(replicas) = replicas else {
-            let settings = settings.map(|setting| ["-D", setting]).concat();
+            let settings: Vec<_> = settings.into_iter().flat_map(|setting| ["-D", setting]).collect();
             return Self::run(world, &[&["-t", "kubernetes-application", "-p", "2"], &settings], &[], checkpoints);
         };
         let replicas = format!("kubernetes.jobmanager.replicas={replicas}");
-        start_session(world, &[&settings[..], &[&replicas]].concat());
+        start_session(world, &[&settings[..], &[&*replicas]].concat());
         Self::run(world, &[&["-t", SESSION, "-p", "2"]], &[], checkpoints)
     }
 

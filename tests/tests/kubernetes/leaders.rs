@@ -8,7 +8,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     job::{Job, name},
@@ -85,7 +85,7 @@ fn taskmanagers(world: &World) -> Vec<String> {
 }
 
 /// The TaskManagers with their job processes, which are others when a task is started again.
-fn processes(world: &World) -> Vec<(String, Vec<i32>)> {
+pub fn processes(world: &World) -> Vec<(String, Vec<i32>)> {
     let of = |pod: String| {
         let children = children(world.process("taskmanager", &pod));
         assert!(!children.is_empty(), "{pod} has no job process");
@@ -94,7 +94,7 @@ fn processes(world: &World) -> Vec<(String, Vec<i32>)> {
     taskmanagers(world).into_iter().map(of).collect()
 }
 
-fn children(process: Pid) -> Vec<i32> {
+pub fn children(process: Pid) -> Vec<i32> {
     let is_child = |pid: &i32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         // The state and the parent, after the name in parentheses.
@@ -142,6 +142,47 @@ fn tasks_run_on_while_the_only_jobmanager_moves_from_a_node_that_is_lost() {
         Ok(()) => Err("its process lives".to_owned()),
         Err(_) => world.try_kubectl(&["get", "pod", &pod]).map_or(Ok(()), |_| Err("it is there".to_owned())),
     });
+    runs_on(&world, &job, &before);
+    job.end();
+}
+
+/// A JobManager with something beside it in its container that takes all memory when a file is there.
+const EATS: &str = "\
+(while [ ! -e FOOD ]; do sleep 0.05; done; rm FOOD; exec tail --lines=1 /dev/zero > /dev/null) & exec flott \"$@\"";
+
+#[test]
+fn tasks_run_on_while_the_only_jobmanager_is_out_of_memory_and_the_api_server_says_so() {
+    let test = "tasks_run_on_while_the_only_jobmanager_is_out_of_memory_and_the_api_server_says_so";
+    let settings = "kubernetes.jobmanager.service-account: candidate\njobmanager.memory.process.size: 256 mb";
+    let Some(world) = World::new(test, "hungry", settings) else { return };
+    if !world.limits_memory(test) {
+        return;
+    }
+    let world = elected(world);
+    let food = world.shared("food");
+    let shared = world.sandbox.at("shared");
+    let template = json!({ "spec": {
+        "volumes": [{ "name": "shared", "hostPath": { "path": shared } }],
+        "containers": [{
+            "name": "flott",
+            "command": ["/bin/sh", "-c", EATS.replace("FOOD", &food), "flott"],
+            "volumeMounts": [{ "name": "shared", "mountPath": shared }],
+        }],
+    } });
+    let template = world.sandbox.write("eats.yaml", template.to_string());
+    let template = format!("kubernetes.pod-template-file.jobmanager={template}");
+    let job = Job::start_elected_with(&world, Some("1"), &[&template]);
+    let before = processes(&world);
+    let pod = name(&leading(&world));
+    let first = holder(&world).unwrap();
+
+    fs::write(&food, "").unwrap();
+    world.until_restarted(&pod);
+    let ended = world.kubectl(&["get", "pod", &pod, "-o=jsonpath={.status.containerStatuses[0].lastState.terminated}"]);
+    let ended: Value = serde_json::from_str(&ended).unwrap();
+    assert_eq!((&ended["reason"], &ended["exitCode"]), (&json!("OOMKilled"), &json!(137)));
+    until_another_leads(&world, &first);
+    assert_eq!(name(&leading(&world)), pod, "its pod is the same");
     runs_on(&world, &job, &before);
     job.end();
 }

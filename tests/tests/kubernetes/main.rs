@@ -10,13 +10,17 @@
 //! - `inside`: clients in pods of the cluster
 //! - `job`: a job that runs until it is let go on, for those that follow
 //! - `disturbed`: pods that end in every way
+//! - `bucket`, with the feature `s3`: what is remembered in an S3-compatible store
 //! - `leaders`: JobManagers that are lost with their nodes, alone or with one that stands by
-//! - `nodes`: nodes that are lost, and an API server that is away
-//! - `pending`: why TaskManagers do not come, as it is told
+//! - `nodes`: nodes that are lost, and an API server that is away or does not answer
+//! - `pending`: why TaskManagers do not come and how they end, as it is told; `told`: how soon
+//! - `queues`: what the queues of batch schedulers are told
 //! - `scaled`: more pods and fewer, quotas, and credentials that have expired
 //! - `tls`: clusters whose REST port speaks TLS
 
 mod application;
+#[cfg(feature = "s3")]
+mod bucket;
 mod contention;
 mod disturbed;
 mod inside;
@@ -24,9 +28,11 @@ mod job;
 mod leaders;
 mod nodes;
 mod pending;
+mod queues;
 mod refused;
 mod replicas;
 mod scaled;
 mod session;
 mod tls;
+mod told;
 mod world;

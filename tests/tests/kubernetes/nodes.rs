@@ -1,7 +1,11 @@
-//! Nodes that are lost, and an API server that is away, while a job runs.
+//! Nodes that are lost, and an API server that is away or does not answer.
 
 use flott_kubernetes_lab::Options;
-use flott_tests::eventually::{PATIENCE, eventually};
+use flott_tests::{
+    eventually::{PATIENCE, eventually},
+    proxy::Proxy,
+    rest::Rest,
+};
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
@@ -29,6 +33,45 @@ fn a_job_goes_on_when_nodes_are_lost_and_while_the_api_server_is_away() {
     drop(rest);
     away(&world, &job);
     job.end();
+}
+
+/// The JobManager is outside of the cluster, behind a network of its own.
+#[test]
+fn a_job_that_waits_tells_that_the_api_server_does_not_answer_until_it_does() {
+    let test = "a_job_that_waits_tells_that_the_api_server_does_not_answer_until_it_does";
+    let Some(world) = World::new(test, "swallowed", "") else { return };
+    let network = Proxy::before(world.cluster.server().trim_start_matches("https://"));
+    let token = world.kubectl(&["create", "token", "flott"]);
+    let server = format!("https://{}", network.address());
+    let file = format!("kubernetes.config.file={}", world.kubeconfig("network", &token, Some(&server)));
+    let settings = [&*file, "cluster.backend=kubernetes", "kubernetes.request.timeout=2 s"];
+    let settings = settings.into_iter().flat_map(|setting| ["-D", setting]);
+    let mut jobmanager = world.sandbox.start_flott(["jobmanager"].into_iter().chain(settings));
+    jobmanager.until_printed("TaskManager pods");
+    jobmanager.until_printed("the JobManager listens on http://");
+    let said = jobmanager.out() + &jobmanager.err();
+    let rest = Rest::new(said.split("listens on http://").nth(1).unwrap().split_whitespace().next().unwrap());
+
+    network.swallow();
+    let job = world.sandbox.flott(["run", "-d", "-m", rest.address(), &world.program, "waits"]).success().job();
+    let reasons = || rest.get(&format!("/flott/v1/jobs/{job}/pending"))["reasons"].to_string();
+    eventually("the reason", PATIENCE, || {
+        let told = reasons();
+        let is_it = told.contains("unreachable: ") && told.contains("no answer within 2 s; it is tried again");
+        if is_it { Ok(()) } else { Err(told) }
+    });
+    let listed = world.sandbox.flott(["list", "-m", rest.address()]).success();
+    listed.prints(&["unreachable: ", "the API server is not reached"]);
+    assert!(world.pods("taskmanager").is_empty());
+
+    network.flow();
+    eventually("its pod", PATIENCE, || {
+        let pods: Vec<_> = world.pods("taskmanager").iter().map(name).collect();
+        let told = reasons();
+        if pods.len() == 1 && !told.contains("unreachable: ") { Ok(()) } else { Err(format!("{pods:?}: {told}")) }
+    });
+    jobmanager.signal(Signal::SIGTERM);
+    jobmanager.end();
 }
 
 /// The only TaskManager, and its node.

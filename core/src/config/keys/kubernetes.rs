@@ -122,7 +122,8 @@ section! {
     QUEUE_SYSTEM: QueueSystem = key("kubernetes.queue-system").default("all");
 
     /// So many TaskManagers are let in by the queue together or not at all. `slotmanager.number-of-slots.min` must ask for
-    /// as many from the start. Not with Volcano. 0: each by itself.
+    /// as many from the start. With `volcano` the JobManager makes a PodGroup, for which it needs rights; with `all`, Volcano lets in
+    /// each by itself. 0: each by itself.
     GANG_MINIMUM: u32 = key("kubernetes.gang-minimum").default("0").range("0", "100000");
 
     /// How long a pod that has a node may wait for its image, its volumes or its container before it is given up. A pod

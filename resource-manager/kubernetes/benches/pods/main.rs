@@ -13,7 +13,7 @@ use std::{
     collections::BTreeMap,
     process::Command,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -95,7 +95,8 @@ async fn run(client: Client, pods: u32, counts: &Counts) -> anyhow::Result<Strin
     let keys = ["kubernetes.cluster-id=many", "kubernetes.container.image.ref=x", "kubernetes.request.rate=200"];
     let config = Loader::new().overrides(keys).load()?.config;
     let settings = Settings::read(&config, Place { address: "jobmanager:8081".into(), pod: None })?;
-    let connection = Connection { client, namespace: "default".into(), server: String::new() };
+    let connection =
+        Connection { watching: client.clone(), client, namespace: "default".into(), server: String::new() };
     let (seen, mut running) = mpsc::unbounded_channel();
     let backend = Arc::new(Seen { backend: KubernetesBackend::new(connection, settings), seen: seen.clone() });
 
@@ -258,18 +259,38 @@ struct Counts {
     post: AtomicU64,
     delete: AtomicU64,
     get: AtomicU64,
-    first_create: Mutex<Option<Instant>>,
+    /// Requests to create and to delete that are under way, and the most that were.
+    under_way: AtomicU64,
+    under_way_max: AtomicU64,
+    creates: Mutex<Vec<Instant>>,
 }
 
 impl Counts {
+    fn creates(&self) -> MutexGuard<'_, Vec<Instant>> {
+        self.creates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn first_create(&self) -> Option<Instant> {
-        *self.first_create.lock().unwrap_or_else(PoisonError::into_inner)
+        self.creates().first().copied()
+    }
+
+    /// The most requests to create that were sent within a second.
+    fn busiest_second(&self) -> usize {
+        let creates = self.creates();
+        let second = Duration::from_secs(1);
+        let sent = |since: Instant| creates.iter().filter(|at| **at >= since && **at < since + second).count();
+        creates.iter().map(|at| sent(*at)).max().unwrap_or(0)
     }
 
     fn shown(&self) -> String {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (post, delete, get) = (of(&self.post), of(&self.delete), of(&self.get));
-        format!("\"creates\": {post}, \"deletes\": {delete}, \"lists_watches_and_gets\": {get}")
+        format!(
+            "\"creates\": {post}, \"deletes\": {delete}, \"lists_watches_and_gets\": {get}, \"at_once_max\": {}, \
+             \"creates_in_a_second_max\": {}",
+            of(&self.under_way_max),
+            self.busiest_second()
+        )
     }
 }
 
@@ -291,28 +312,38 @@ struct Counted<S> {
 
 impl<S, B> tower::Service<axum::http::Request<B>> for Counted<S>
 where
-    S: tower::Service<axum::http::Request<B>>,
+    S: tower::Service<axum::http::Request<B>, Future: Send + 'static>,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, request: axum::http::Request<B>) -> Self::Future {
+        let counts = self.counts.clone();
         let count = match request.method().as_str() {
             "POST" => {
-                let mut first = self.counts.first_create.lock().unwrap_or_else(PoisonError::into_inner);
-                first.get_or_insert_with(Instant::now);
-                &self.counts.post
+                counts.creates().push(Instant::now());
+                &counts.post
             }
-            "DELETE" => &self.counts.delete,
-            _ => &self.counts.get,
+            "DELETE" => &counts.delete,
+            _ => {
+                counts.get.fetch_add(1, Ordering::Relaxed);
+                return Box::pin(self.inner.call(request));
+            }
         };
         count.fetch_add(1, Ordering::Relaxed);
-        self.inner.call(request)
+        let now = counts.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+        counts.under_way_max.fetch_max(now, Ordering::Relaxed);
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            counts.under_way.fetch_sub(1, Ordering::Relaxed);
+            answer
+        })
     }
 }
 

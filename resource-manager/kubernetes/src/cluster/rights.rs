@@ -9,6 +9,7 @@ use super::{error::ClusterError, spec::ClusterSpec};
 use crate::{
     client::Connection,
     error::{ApiError, Failure},
+    pod_group,
 };
 
 /// What a JobManager needs, as group, resource and verbs.
@@ -18,6 +19,9 @@ const NEEDED: [(&str, &str, &[&str]); 2] =
 /// What one needs besides that stands for election with a Lease.
 const NEEDED_TO_LEAD: (&str, &str, &[&str]) = ("coordination.k8s.io", "leases", &["get", "create", "update"]);
 
+/// What one needs besides that lets TaskManagers in together by Volcano.
+const NEEDED_FOR_POD_GROUP: (&str, &str, &[&str]) = (pod_group::GROUP, "podgroups", &pod_group::VERBS);
+
 /// Asks about the service account of `spec`. A client that may not ask goes on without: the JobManager would tell.
 ///
 /// # Errors
@@ -25,9 +29,11 @@ const NEEDED_TO_LEAD: (&str, &str, &[&str]) = ("coordination.k8s.io", "leases", 
 pub async fn check(connection: &Connection, spec: &ClusterSpec) -> Result<(), ClusterError> {
     let user = format!("system:serviceaccount:{}:{}", spec.namespace, spec.pod.service_account);
     let elected = spec.elected.then_some(&NEEDED_TO_LEAD);
+    let grouped = spec.has_pod_group.then_some(&NEEDED_FOR_POD_GROUP);
     let needed = NEEDED
         .iter()
         .chain(elected)
+        .chain(grouped)
         .flat_map(|(group, resource, verbs)| verbs.iter().map(move |verb| (*group, *resource, *verb)));
     let answers =
         needed.map(|(group, resource, verb)| {

@@ -88,6 +88,8 @@ pub struct ClusterSpec {
     pub agreed: bool,
     /// Whether they stand for election with a Lease.
     pub elected: bool,
+    /// Whether it makes a PodGroup of Volcano's.
+    pub has_pod_group: bool,
     /// How long a JobManager stays on a node that is lost; none leaves it to the cluster.
     pub node_loss: Option<Duration>,
     /// The files of the ConfigMap.
@@ -171,6 +173,7 @@ impl ClusterSpec {
             agreed,
             node_loss: config.get(&keys::JOBMANAGER_NODE_LOSS).or(agreed.then_some(NODE_LOSS)),
             elected: config.get(&all::high_availability::TYPE) == HighAvailabilityType::Kubernetes,
+            has_pod_group: settings::queue(config).has_pod_group(),
             work,
             files,
             secrets,

@@ -7,7 +7,7 @@ use flott_resource_manager::{
     backend::{BackendEvent, Rejection},
 };
 
-use super::Action;
+use super::{Action, Group};
 use crate::reason::Obstacle;
 
 /// What every pod goes through is worth a word when it lasts this long.
@@ -17,6 +17,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Member {
     pub spec: WorkerSpec,
     pub pod: Option<PodId>,
+    /// The pods that it is let in with.
+    pub group: Option<Group>,
     /// The relist after which the pod was first known.
     pub since_relist: u64,
     pub runs: bool,
@@ -47,6 +49,7 @@ impl Member {
         Self {
             spec,
             pod: None,
+            group: None,
             since_relist: relist,
             runs: false,
             stop: false,

@@ -14,7 +14,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self { fleet: Fleet::new(TIMEOUT), now: Instant::now() }
+        Self { fleet: Fleet::new(TIMEOUT, None), now: Instant::now() }
     }
 
     fn does(&mut self, input: Input) -> Vec<String> {
@@ -42,7 +42,8 @@ impl World {
 
 fn words(action: Action) -> String {
     match action {
-        Action::Create(spec) => format!("create {}", spec.worker),
+        Action::Create { spec, group: None } => format!("create {}", spec.worker),
+        Action::Create { spec, group: Some(Group { total, .. }) } => format!("create {} of {total}", spec.worker),
         Action::CallOff(worker) => format!("call off {worker}"),
         Action::Delete { worker, uid, .. } => format!("delete {worker} ({uid})"),
         Action::Tell(BackendEvent::Started(worker)) => format!("{worker} started"),
@@ -81,6 +82,7 @@ fn pod(worker: &str, phase: Phase) -> Facts {
         is_being_deleted: false,
         phase,
         loss_if_removed: LossReason::Deleted,
+        group: None,
     }
 }
 
@@ -294,4 +296,104 @@ proptest! {
         prop_assert!(open.is_empty(), "{open:?}");
         prop_assert!(world.fleet.members.is_empty(), "{:?}", world.fleet.members);
     }
+}
+
+/// A fleet of which two are let in together, that knows that there are these.
+fn gang(found: Vec<Facts>) -> World {
+    let gang = Gang { size: 2, cluster: crate::names::ClusterId::parse("demo").expect("fits") };
+    let mut world = World { fleet: Fleet::new(TIMEOUT, Some(gang)), now: Instant::now() };
+    world.does(Input::Listed(found));
+    world
+}
+
+fn of_group(worker: &str, name: &str, phase: Phase) -> Facts {
+    Facts { group: Some(Group { name: name.into(), total: 2 }), ..pod(worker, phase) }
+}
+
+fn queued() -> Phase {
+    let obstacle = Obstacle {
+        rejection: Rejection::Queued,
+        message: "gated".into(),
+        is_usual: false,
+        is_pause: false,
+        has_node: false,
+    };
+    Phase::Waiting(obstacle)
+}
+
+fn start(worker: &str) -> Input {
+    Input::Start(spec(worker))
+}
+
+#[test]
+fn the_first_pods_are_a_group_and_later_ones_wait_by_themselves() {
+    let mut world = gang(Vec::new());
+    let groups: Vec<_> = ["a", "b", "c"]
+        .into_iter()
+        .flat_map(|worker| world.fleet.handle(world.now, start(worker)))
+        .map(|action| match action {
+            Action::Create { group, .. } => group.map(|group| (group.name, group.total)),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(groups[0].is_some() && groups[0] == groups[1], "{groups:?}");
+    assert_eq!(groups[2], None);
+}
+
+#[test]
+fn the_place_of_one_that_was_refused_is_taken_by_the_next() {
+    let mut world = gang(Vec::new());
+    world.does(start("a"));
+    world.does(start("b"));
+    world.does(failed("b", Failure::Quota("none left".into())));
+    assert_eq!(world.does(start("c")), ["create c of 2"]);
+    assert_eq!(world.does(start("d")), ["create d"]);
+}
+
+#[test]
+fn a_group_that_an_earlier_jobmanager_has_not_filled_is_filled() {
+    let mut world = gang(vec![of_group("a", "old", queued())]);
+    assert_eq!(world.does(start("b")), ["create b of 2"]);
+    assert_eq!(world.fleet.members[&WorkerId("b".into())].group.as_ref().map(|group| &*group.name), Some("old"));
+    assert_eq!(world.does(start("c")), ["create c"]);
+}
+
+#[test]
+fn beside_a_group_that_was_let_in_and_in_the_place_of_what_it_has_lost_pods_wait_by_themselves() {
+    let mut world = gang(vec![of_group("a", "old", Phase::Running)]);
+    assert_eq!(world.does(start("b")), ["create b"]);
+    // Also when none of those that ran is left.
+    let mut world = gang(vec![of_group("a", "old", Phase::Running), of_group("b", "old", queued())]);
+    world.does(Input::Removed(of_group("a", "old", Phase::Running)));
+    assert_eq!(world.does(start("c")), ["create c"]);
+}
+
+#[test]
+fn when_all_are_lost_the_next_are_another_group() {
+    let mut world = gang(vec![of_group("a", "old", Phase::Running)]);
+    world.does(Input::Removed(of_group("a", "old", Phase::Running)));
+    assert_eq!(world.does(start("b")), ["create b of 2"]);
+    assert_eq!(world.does(start("c")), ["create c of 2"]);
+    let group = |worker: &str| world.fleet.members[&WorkerId(worker.into())].group.as_ref().map(|group| &*group.name);
+    assert!(group("b") == group("c") && group("b") != Some("old"));
+}
+
+#[test]
+fn nothing_is_asked_for_before_it_is_known_what_it_would_be_let_in_with() {
+    let gang = Gang { size: 2, cluster: crate::names::ClusterId::parse("demo").expect("fits") };
+    let mut world = World { fleet: Fleet::new(TIMEOUT, Some(gang)), now: Instant::now() };
+    let unknown = "delayed: it is not known yet which TaskManagers there are that it would be let in with";
+    assert_eq!(world.does(start("b")), [format!("b {unknown}")]);
+    assert_eq!(world.does(start("c")), [format!("c {unknown}")]);
+    assert_eq!(world.does(stop("c")), ["c lost: stopped as asked"]);
+    world.does(Input::RelistBegan);
+    world.does(Input::Seen(of_group("a", "old", queued())));
+    assert_eq!(world.does(Input::RelistEnded), ["create b of 2"]);
+
+    let gang = world.fleet.gang.clone();
+    let mut world = World { fleet: Fleet::new(TIMEOUT, gang), now: Instant::now() };
+    for worker in ["a", "b", "c"] {
+        world.does(start(worker));
+    }
+    assert_eq!(world.does(Input::Listed(Vec::new())), ["create a of 2", "create b of 2", "create c"]);
 }

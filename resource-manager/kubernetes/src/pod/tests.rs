@@ -21,7 +21,7 @@ fn worker() -> WorkerSpec {
 }
 
 fn made(settings: &Settings, owner: Option<&OwnerReference>) -> Value {
-    serde_json::to_value(taskmanager(&settings.cluster, &settings.pods, owner, &worker())).expect("JSON")
+    serde_json::to_value(taskmanager(&settings.cluster, &settings.pods, owner, &worker(), None)).expect("JSON")
 }
 
 fn variable<'a>(pod: &'a Value, name: &str) -> &'a Value {

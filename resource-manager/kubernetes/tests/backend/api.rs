@@ -3,7 +3,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::{
@@ -32,6 +35,11 @@ struct Shared {
     cluster: Mutex<Cluster>,
     /// Grows with every change that streams should look at.
     changed: watch::Sender<u64>,
+    /// Whether requests to create wait.
+    held: watch::Sender<bool>,
+    /// Requests to create that are under way, and the most that were.
+    creating: AtomicUsize,
+    creating_max: AtomicUsize,
 }
 
 /// What the node does with a new pod.
@@ -71,7 +79,13 @@ impl Api {
             loses_answers: false,
             counts: BTreeMap::new(),
         };
-        let shared = Arc::new(Shared { cluster: Mutex::new(cluster), changed: watch::Sender::new(0) });
+        let shared = Arc::new(Shared {
+            cluster: Mutex::new(cluster),
+            changed: watch::Sender::new(0),
+            held: watch::Sender::new(false),
+            creating: AtomicUsize::new(0),
+            creating_max: AtomicUsize::new(0),
+        });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let pods = "/api/v1/namespaces/{namespace}/pods";
@@ -89,7 +103,7 @@ impl Api {
         let mut config = kube::Config::new(server.parse().expect("an address"));
         config.default_retry = false;
         let client = kube::Client::try_from(config).expect("a client");
-        Connection { client, namespace: NAMESPACE.into(), server }
+        Connection { watching: client.clone(), client, namespace: NAMESPACE.into(), server }
     }
 
     fn cluster(&self) -> MutexGuard<'_, Cluster> {
@@ -129,6 +143,21 @@ impl Api {
 
     pub fn allow(&self, verb: &'static str) {
         self.cluster().refusals.remove(verb);
+    }
+
+    /// Has requests to create wait, until they are not to.
+    pub fn hold(&self, holds: bool) {
+        self.shared.held.send_replace(holds);
+    }
+
+    /// How many requests to create are under way.
+    pub fn creating(&self) -> usize {
+        self.shared.creating.load(Ordering::SeqCst)
+    }
+
+    /// How many there were at most.
+    pub fn creating_max(&self) -> usize {
+        self.shared.creating_max.load(Ordering::SeqCst)
     }
 
     pub fn lose_answers(&self, loses: bool) {
@@ -243,7 +272,17 @@ fn failure(code: u16, reason: &str, message: &str) -> Response {
 
 type Server = State<Arc<Shared>>;
 
-async fn create(State(shared): Server, Json(mut pod): Json<Value>) -> Response {
+async fn create(State(shared): Server, Json(pod): Json<Value>) -> Response {
+    let now = shared.creating.fetch_add(1, Ordering::SeqCst) + 1;
+    shared.creating_max.fetch_max(now, Ordering::SeqCst);
+    // It is there for as long as the test.
+    let _ = shared.held.subscribe().wait_for(|held| !held).await;
+    let answer = create_now(&shared, pod);
+    shared.creating.fetch_sub(1, Ordering::SeqCst);
+    answer
+}
+
+fn create_now(shared: &Shared, mut pod: Value) -> Response {
     let answer = {
         let mut cluster = shared.cluster.lock().expect("no test panics within");
         if let Some(refusal) = cluster.refusal("create") {

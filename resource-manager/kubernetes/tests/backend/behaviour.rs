@@ -1,6 +1,9 @@
 //! What is special about pods.
 
-use std::ops::ControlFlow;
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
 use flott_core::id::WorkerId;
 use flott_resource_manager::backend::{BackendEvent, LossReason, Rejection, contract::Bench};
@@ -304,4 +307,51 @@ async fn many_pods_cost_one_request_to_create_and_one_to_delete_each() {
     assert!(api.pods().is_empty());
     assert_eq!([api.count("create"), api.count("delete")], [PODS as u32; 2]);
     assert_eq!([api.count("list"), api.count("watch")], [1, 1]);
+}
+
+#[tokio::test]
+async fn so_many_requests_are_under_way_at_a_time_as_configured_and_no_more() {
+    const PODS: usize = 40;
+    let api = Api::start().await;
+    api.hold(true);
+    let mut bench = bench_over(&api, &["kubernetes.request.parallelism=7"]);
+    for number in 0..PODS {
+        bench.start(&format!("w{number}"));
+    }
+    while api.creating() < 7 {
+        tokio::task::yield_now().await;
+    }
+    // Time enough for one more to come.
+    bench.listed().await;
+    api.hold(false);
+    for _ in 0..PODS {
+        assert!(matches!(bench.next().await, BackendEvent::Started(_)));
+    }
+    assert_eq!((api.creating_max(), api.count("create")), (7, PODS as u32));
+}
+
+#[tokio::test]
+async fn so_many_requests_are_sent_a_second_as_configured_over_a_burst_of_as_many() {
+    let api = Api::start().await;
+    let mut bench = bench_over(&api, &["kubernetes.request.rate=20"]);
+    bench.listed().await;
+    let began = Instant::now();
+    for number in 0..50 {
+        bench.start(&format!("w{number}"));
+    }
+    let mut started = Vec::new();
+    for _ in 0..50 {
+        assert!(matches!(bench.next().await, BackendEvent::Started(_)));
+        started.push(began.elapsed());
+    }
+    println!("20 after {:.3?}, 50 after {:.3?}", started[19], started[49]);
+    // The last of thirty that wait for their turn. They may be late on a busy machine, and are never early.
+    for (number, at) in started.iter().enumerate().skip(20) {
+        let due = Duration::from_millis(50) * (number as u32 - 19);
+        assert!(
+            *at + Duration::from_millis(2) >= due,
+            "number {number} has come after {at:?}, and was due after {due:?}"
+        );
+    }
+    assert!(started[49] < Duration::from_secs(15), "{:?}", started[49]);
 }

@@ -5,8 +5,10 @@
 //! - `world`: a cluster that tests share, namespaces, backends, and what the containers of these tests do
 //! - `reasons`: why pods do not run, and how they end
 //! - `access`: rights, credentials, and an API server that is away
+//! - `network`: a way to the API server that is lost
 
 mod access;
+mod network;
 mod reasons;
 mod world;
 

@@ -82,3 +82,21 @@ fn the_fewest_workers_are_kept_though_held_up_and_unwanted() {
     assert_eq!(bench.backend.len(), 2);
     assert_eq!(bench.log.len(), 2);
 }
+
+#[test]
+fn one_is_tried_beside_those_that_are_held_up_after_several_failures() {
+    let mut bench = Bench::starting(|options| options.workers_min = 3);
+    bench.event(Event::Found(Vec::new()));
+    assert_eq!(bench.log.len(), 3);
+    // They are let in together; the third finds no room in a quota.
+    delayed(&mut bench, "taskmanager-1-1", "not all are there");
+    delayed(&mut bench, "taskmanager-1-2", "not all are there");
+    for refused in 3..=8 {
+        let worker = WorkerId(format!("taskmanager-1-{refused}"));
+        bench.backend.remove(&worker);
+        let (rejection, message) = (Rejection::Quota, "used up".into());
+        bench.event(Event::Backend(BackendEvent::Rejected { worker, rejection, message }));
+        bench.pass_ms(40_000);
+        assert_eq!(bench.log.last(), Some(&format!("start taskmanager-1-{}", refused + 1)), "{:?}", bench.log);
+    }
+}

@@ -8,6 +8,8 @@ use std::{
     str::FromStr,
 };
 
+use nix::sys::signal::{SigHandler, Signal, signal};
+
 /// Kinds of trouble.
 #[derive(Debug, Clone, Copy)]
 pub enum Trouble {
@@ -19,6 +21,8 @@ pub enum Trouble {
     Exit,
     /// It never comes back.
     Spin,
+    /// The same, and the process minds no SIGTERM.
+    Defy,
     /// It prints for ever.
     Print,
     /// It starts a child that outlives it, and goes on.
@@ -36,6 +40,7 @@ impl FromStr for Trouble {
             "segfault" => Self::Segfault,
             "exit" => Self::Exit,
             "spin" => Self::Spin,
+            "defy" => Self::Defy,
             "print" => Self::Print,
             "spawn" => Self::Spawn,
             "eat" => Self::Eat,
@@ -61,6 +66,7 @@ pub fn happens(trouble: Trouble) {
         Trouble::Segfault => segfault(),
         Trouble::Exit => exit(7),
         Trouble::Spin => spin(),
+        Trouble::Defy => defy(),
         Trouble::Print => print(),
         Trouble::Spawn => spawn(),
         Trouble::Eat => eat(),
@@ -76,6 +82,14 @@ pub fn spin() -> ! {
     loop {
         std::hint::spin_loop();
     }
+}
+
+fn defy() -> ! {
+    // SAFETY: to ignore a signal runs no code.
+    if let Err(error) = unsafe { signal(Signal::SIGTERM, SigHandler::SigIgn) } {
+        panic!("SIGTERM cannot be ignored: {error}");
+    }
+    spin()
 }
 
 /// Until nobody reads any more.
