@@ -22,7 +22,7 @@ pub(crate) const WATCH_LASTS: Duration = Duration::from_secs(20);
 pub struct Connection {
     /// Speaks with the API server.
     pub client: Client,
-    /// The same for watches of [`WATCH_LASTS`]: gives up what is silent for longer.
+    /// The same for watches that last 20 s: gives up what is silent for longer.
     pub watching: Client,
     /// Where everything of the cluster is.
     pub namespace: String,
