@@ -155,7 +155,12 @@ impl JobManager {
     /// use, a job that is refused) is told by [`JobManagerHandle::wait`].
     pub async fn start(options: Options) -> Result<JobManagerHandle, StartError> {
         let configuration = &options.configuration;
-        let (acceptor, leader) = (Acceptor::of(configuration)?, Connector::of(configuration)?);
+        let acceptor = Acceptor::of(configuration)?;
+        // Of one that is alone nobody asks whom it trusts.
+        let leader = match &options.high_availability {
+            Some(_) => Connector::of(configuration)?,
+            None => None,
+        };
         let (bind, port) = (configuration.get(&keys::BIND_ADDRESS), configuration.get(&keys::PORT));
         let listener = listen(&bind, port).await?;
         let address =

@@ -96,6 +96,21 @@ fn settings_that_do_not_serve_keep_a_session_from_starting() {
     sandbox.until_empty();
 }
 
+#[test]
+fn a_job_manager_that_is_alone_need_not_know_whom_to_trust() {
+    let (sandbox, certificates) = sandbox("rest.port: 0\n");
+    let file = |key: &str, name: &str| format!("security.ssl.rest.{key}: {}\n", certificates.path(name).display());
+    let own = [file("certificate", "tls.crt"), file("key", "tls.key")].concat();
+    sandbox.configure(&format!("security.ssl.rest.enabled: true\n{own}"));
+    let mut command = sandbox.command(&binary("flott"), ["--state-dir", &sandbox.at("state/alone"), "jobmanager"]);
+    command.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", sandbox.at("nowhere"));
+    let mut running = sandbox.start(command);
+    running.until_printed("the JobManager listens on https://");
+    running.signal(Signal::SIGTERM);
+    running.end().success();
+    sandbox.until_empty();
+}
+
 /// A JobManager with a state directory of its own, and where it listens.
 fn job_manager(sandbox: &Sandbox, name: &str) -> (Running, String) {
     let state = sandbox.at(&format!("state/{name}"));
