@@ -75,7 +75,10 @@ fn until_another_leads(world: &World, than: &str) {
 /// Waits until the only JobManager is on another node than that one.
 fn until_it_is_elsewhere(world: &World, than: &str) {
     eventually("a JobManager on another node", PATIENCE, || {
-        let nodes: Vec<_> = world.pods("jobmanager").iter().map(node_of).collect();
+        // One that its node has evicted is still listed.
+        let mut pods = world.pods("jobmanager");
+        pods.retain(|pod| pod["status"]["phase"] == "Running");
+        let nodes: Vec<_> = pods.iter().map(node_of).collect();
         if nodes.iter().any(|node| !node.is_empty() && node != than) { Ok(()) } else { Err(nodes.join(", ")) }
     });
 }
