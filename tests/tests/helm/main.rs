@@ -3,6 +3,7 @@
 //! # Layout
 //! - `session`: a session with standalone workers
 //! - `application`: clusters of one job
+//! - `lost`: those whose JobManager is lost, with its node or without it
 //! - `native`: workers that the JobManager asks for
 //! - `several`: JobManagers of which one leads
 //! - `metrics`: what a Prometheus would collect that goes by the PodMonitors
@@ -12,6 +13,7 @@
 //! - `release`: a release in a namespace of its own, and its clients
 
 mod application;
+mod lost;
 mod metrics;
 mod native;
 mod notes;
