@@ -4,6 +4,7 @@
 //! - `session`: a session with standalone workers
 //! - `application`: clusters of one job
 //! - `lost`: those whose JobManager is lost, with its node or without it
+//! - `everything`: a session with all that a release may have beside it
 //! - `native`: workers that the JobManager asks for
 //! - `several`: JobManagers of which one leads
 //! - `metrics`: what a Prometheus would collect that goes by the PodMonitors
@@ -13,6 +14,7 @@
 //! - `release`: a release in a namespace of its own, and its clients
 
 mod application;
+mod everything;
 mod lost;
 mod metrics;
 mod native;
