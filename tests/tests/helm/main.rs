@@ -7,6 +7,7 @@
 //! - `everything`: a session with all that a release may have beside it
 //! - `native`: workers that the JobManager asks for
 //! - `several`: JobManagers of which one leads
+//! - `plain`: the manifests of `deploy/kubernetes`, without Helm
 //! - `metrics`: what a Prometheus would collect that goes by the PodMonitors
 //! - `tls`: a session whose REST port speaks TLS
 //! - `notes`: what the chart says to whoever has installed it
@@ -19,6 +20,7 @@ mod lost;
 mod metrics;
 mod native;
 mod notes;
+mod plain;
 mod refused;
 mod release;
 mod session;

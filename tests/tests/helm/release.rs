@@ -16,11 +16,11 @@ use flott_tests::{
 use serde_json::Value;
 
 /// The image that the chart names when it is told nothing: that of its application's version.
-const IMAGE: &str = "flott:0.1.0";
+pub const IMAGE: &str = "flott:0.1.0";
 /// The namespace, in which pods must be restricted.
 pub const NAMESPACE: &str = "apps";
 /// Everything that a release may consist of.
-const KINDS: &str = "deployments,replicasets,jobs,pods,services,endpointslices,configmaps,secrets,serviceaccounts,roles,rolebindings,\
+pub const KINDS: &str = "deployments,replicasets,jobs,pods,services,endpointslices,configmaps,secrets,serviceaccounts,roles,rolebindings,\
                      persistentvolumeclaims,networkpolicies,poddisruptionbudgets,horizontalpodautoscalers,ingresses";
 
 /// A cluster with two nodes, which tests share while they overlap; where there can be none, says that `test` is skipped.
