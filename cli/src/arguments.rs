@@ -274,7 +274,7 @@ pub struct JobManager {
     pub log_to_file: bool,
     /// Whoever starts this JobManager starts it again until its job has ended, so SIGTERM leaves the job to the next one
     /// (exit code 143) instead of cancelling it. The state of the ended job stays, and the exit code says how it ended:
-    /// 0 finished, 2 failed, 4 cancelled.
+    /// 0 finished, 2 failed, 4 cancelled; with `--outcome-file` it is 0, and the file says that.
     #[arg(long, requires = "job_graph")]
     pub supervised: bool,
     /// Ends when standard input does: with the client of an attached run, who holds its other end.

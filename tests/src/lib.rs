@@ -10,6 +10,7 @@
 //! - [`rest`]: the REST endpoint of a cluster under test
 //! - [`metrics`]: what is collected of an endpoint
 //! - [`forward`]: a port of a pod of a Kubernetes cluster under test
+//! - [`pod`]: processes of such pods
 //! - [`eventually`](mod@eventually): bounded waits with a name
 //! - [`book`]: word counts, counted the plain way
 //! - [`simulation`]: a whole control plane in simulated time, from a seed
@@ -30,6 +31,7 @@ pub mod eventually;
 pub mod forward;
 pub mod metrics;
 pub mod plain;
+pub mod pod;
 pub mod program;
 pub mod proxy;
 mod random;

@@ -109,7 +109,7 @@ enum Life {
     Session,
     /// With its job.
     Job,
-    /// With its job, which others of its kind go on with if it ends before.
+    /// With its job, which others of its kind go on with if it ends before. The exit code says how the job ended.
     Supervised,
     /// With its job, in a place where it is started again until it exits with 0.
     Application,
@@ -121,6 +121,7 @@ impl Life {
     fn of(options: &JobManager) -> Self {
         match options {
             JobManager { ends_with_client: true, .. } => Self::Client,
+            JobManager { supervised: true, outcome_file: Some(_), .. } => Self::Application,
             JobManager { supervised: true, .. } => Self::Supervised,
             JobManager { job_graph: Some(_), .. } => Self::Job,
             JobManager { await_job: Some(_), .. } | JobManager { application: Some(_), .. } => Self::Application,

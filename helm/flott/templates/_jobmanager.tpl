@@ -2,6 +2,7 @@
 {{- define "flott.jobmanager.pod" -}}
 {{- $application := eq .Values.mode "application" -}}
 {{- $native := eq .Values.workers "native" -}}
+{{- $agreed := .Values.highAvailability.enabled -}}
 metadata:
   labels:
     {{- include "flott.podLabels" (list . "jobmanager") | nindent 4 }}
@@ -17,7 +18,7 @@ metadata:
 spec:
   automountServiceAccountToken: {{ $native }}
   {{- include "flott.placement" (list . "jobmanager" true) | trim | nindent 2 }}
-  restartPolicy: {{ $application | ternary "Never" "Always" }}
+  restartPolicy: {{ $application | ternary ($agreed | ternary "OnFailure" "Never") "Always" }}
   containers:
     - name: flott
       image: {{ include "flott.image" . }}
@@ -28,6 +29,9 @@ spec:
         - --config=/etc/flott/config.yaml
         {{- if $application }}
         - --supervised
+        {{- if $agreed }}
+        - --outcome-file=/dev/termination-log
+        {{- end }}
         - --job-graph={{ include "flott.local" (list "jobGraph" .Values.application.jobGraph) }}
         - --program={{ include "flott.local" (list "program" .Values.application.program) }}
         {{- end }}

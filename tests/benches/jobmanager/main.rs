@@ -1,12 +1,14 @@
 //! The memory of a whole JobManager with a thousand pods: `cargo bench -p flott-tests --bench jobmanager [-- PODS]`, after `cargo build
-//! --release -p flott-cli -p flott-tests`; with `--profile dev`, of debug builds. A JSON line.
+//! --release -p flott-cli -p flott-tests`; with `--profile dev`, of debug builds. Two JSON lines: of pods that are requested, registered and
+//! released, and of a job.
 //!
 //! The JobManager is a process of its own, outside of the cluster, with the Kubernetes backend; API server, scheduler and etcd are real. So
-//! many TaskManagers are there to be always; then a job takes a slot of each, in which every subtask of the one vertex sends to every
+//! many TaskManagers are there to be always, until the cluster is shut down. The next JobManager has as many; then a job takes a slot of each, in which every subtask of the one vertex sends to every
 //! one of the other. A node in name only says of each pod that it runs, and this process plays the
 //! TaskManagers: each has a connection, registers, offers its slot, reports its tasks as running, and sends heartbeats. So the JobManager
 //! does all that it does with real ones, but for checkpoints.
 
+mod counted;
 #[path = "../../../resource-manager/kubernetes/benches/pods/node.rs"]
 mod node;
 #[path = "../../../dispatcher/tests/jobmanager/worker.rs"]
@@ -15,7 +17,9 @@ mod worker;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    path::Path,
     process::{Child, Command},
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -68,7 +72,16 @@ fn measure(pods: u32) -> anyhow::Result<()> {
     node::register(&cluster)?;
     let node = Node(Command::new(std::env::current_exe()?).arg("node").arg(&kubeconfig).spawn()?);
 
-    let sandbox = Sandbox::new();
+    println!("{}", requested_and_released(pods, &kubeconfig)?);
+    println!("{}", with_job(pods, &kubeconfig)?);
+    // Before the cluster, lest it complain.
+    drop(node);
+    drop(cluster);
+    Ok(())
+}
+
+/// A JobManager that wants so many TaskManagers.
+fn start(sandbox: &Sandbox, pods: u32, kubeconfig: &Path) -> anyhow::Result<(Running, String)> {
     sandbox.configure(&format!(
         "cluster.backend: kubernetes\nkubernetes.config.file: {}\nkubernetes.cluster-id: many\n\
          kubernetes.container.image.ref: x\nkubernetes.request.rate: 200\ntaskmanager.numberOfTaskSlots: 1\n\
@@ -80,17 +93,63 @@ fn measure(pods: u32) -> anyhow::Result<()> {
     let mut jobmanager = sandbox.start_flott(["jobmanager"]);
     jobmanager.until_printed("the JobManager listens on http://");
     let address = address(&jobmanager)?;
-    let pid = jobmanager.pid();
-    let before = resident(pid, "VmRSS")?;
+    Ok((jobmanager, address))
+}
 
-    let runtime = runtime()?;
+/// Plays the TaskManagers of pods, for as long as the runtime lives.
+fn play_all(runtime: &tokio::runtime::Runtime, kubeconfig: &Path, address: &str) {
     let (told, running) = mpsc::unbounded_channel();
-    let watch = runtime.spawn(async move {
+    let kubeconfig = kubeconfig.to_owned();
+    runtime.spawn(async move {
         if let Err(error) = watch_pods(&kubeconfig, told).await {
             eprintln!("pods are not watched: {error:#}");
         }
     });
-    let workers = runtime.spawn(play(address.clone(), running));
+    runtime.spawn(play(address.to_owned(), running));
+}
+
+/// Requests of the whole process, and its memory, from the first pod that is asked for until none is left.
+fn requested_and_released(pods: u32, kubeconfig: &Path) -> anyhow::Result<String> {
+    let (sandbox, runtime) = (Sandbox::new(), runtime()?);
+    let path = sandbox.at("counted.kubeconfig");
+    let counts = runtime.block_on(counted::open(kubeconfig, Path::new(&path)))?;
+    let (mut jobmanager, address) = start(&sandbox, pods, Path::new(&path))?;
+    let pid = jobmanager.pid();
+    let before = resident(pid, "VmRSS")?;
+    play_all(&runtime, kubeconfig, &address);
+    let demanded = Instant::now();
+    let rest = Rest::new(&address);
+    until(|| rest.try_get("/overview").body["taskmanagers"] == pods)?;
+    let (up, registered) = (demanded.elapsed(), resident(pid, "VmRSS")?);
+
+    let released = Instant::now();
+    rest.request(reqwest::Method::DELETE, "/cluster", |request| request).expect(200);
+    let mut peak: f64 = 0.0;
+    until(|| {
+        peak = peak.max(resident(pid, "VmHWM").unwrap_or_default());
+        jobmanager.has_ended().is_some()
+    })?;
+    let of = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+    Ok(format!(
+        "{{\"pods\": {pods}, \"up_s\": {:.1}, \"released_s\": {:.1}, \"creates\": {}, \"deletes\": {}, \"deleted_pods\": {}, \"watches\": {}, \"others\": {}, \
+         \"resident_mib_before\": {before:.1}, \"resident_mib_registered\": {registered:.1}, \"resident_mib_peak\": {peak:.1}}}",
+        up.as_secs_f64(),
+        released.elapsed().as_secs_f64(),
+        of(&counts.creates),
+        of(&counts.deletes),
+        counts.deleted(),
+        of(&counts.watches),
+        of(&counts.others),
+    ))
+}
+
+/// Memory with a job whose every subtask sends to every other one.
+fn with_job(pods: u32, kubeconfig: &Path) -> anyhow::Result<String> {
+    let (sandbox, runtime) = (Sandbox::new(), runtime()?);
+    let (jobmanager, address) = start(&sandbox, pods, kubeconfig)?;
+    let pid = jobmanager.pid();
+    let before = resident(pid, "VmRSS")?;
+    play_all(&runtime, kubeconfig, &address);
 
     let demanded = Instant::now();
     let rest = Rest::new(&address);
@@ -113,7 +172,7 @@ fn measure(pods: u32) -> anyhow::Result<()> {
     let deployed = submitted.elapsed();
     let all_run = resident(pid, "VmRSS")?;
     rest.cancel(&job);
-    println!(
+    let figures = format!(
         "{{\"pods\": {pods}, \"up_s\": {:.1}, \"deployed_s\": {:.1}, \"resident_mib_before\": {before:.1}, \
          \"resident_mib_registered\": {registered:.1}, \"resident_mib_registered_peak\": {registered_peak:.1}, \
          \"resident_mib_job_runs\": {all_run:.1}, \"resident_mib_peak\": {:.1}}}",
@@ -121,14 +180,9 @@ fn measure(pods: u32) -> anyhow::Result<()> {
         deployed.as_secs_f64(),
         resident(pid, "VmHWM")?,
     );
-    watch.abort();
-    workers.abort();
     jobmanager.signal(nix::sys::signal::Signal::SIGTERM);
     jobmanager.end();
-    // Before the cluster, lest it complain.
-    drop(node);
-    drop(cluster);
-    Ok(())
+    Ok(figures)
 }
 
 fn address(jobmanager: &Running) -> anyhow::Result<String> {
@@ -147,7 +201,7 @@ fn until(mut is_so: impl FnMut() -> bool) -> anyhow::Result<()> {
 }
 
 /// Tells the workers whose pods run, with `true`, and those whose pods shall end or are gone.
-async fn watch_pods(kubeconfig: &std::path::Path, told: mpsc::UnboundedSender<(String, bool)>) -> anyhow::Result<()> {
+async fn watch_pods(kubeconfig: &Path, told: mpsc::UnboundedSender<(String, bool)>) -> anyhow::Result<()> {
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     let pods: Api<Pod> = Api::default_namespaced(Client::try_from(config)?);

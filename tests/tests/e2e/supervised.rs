@@ -9,7 +9,7 @@ use flott_tests::{
     sandbox::{Sandbox, processes::Role},
 };
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A planned job, and the directory of its cluster.
 struct Planned<'a> {
@@ -30,10 +30,10 @@ impl<'a> Planned<'a> {
 
     /// Starts the next JobManager.
     #[track_caller]
-    fn start(&self) -> Running {
+    fn start(&self, more: &[&str]) -> Running {
         let directory = self.sandbox.at("cluster");
         let line = ["jobmanager", "--supervised", "--cluster-dir", &directory, "--job-graph", &self.graph, "--program"];
-        self.sandbox.start_flott(line.iter().copied().chain([&*test_program()]))
+        self.sandbox.start_flott(line.iter().copied().chain([&*test_program()]).chain(more.iter().copied()))
     }
 
     /// Waits until all its tasks run under `manager`.
@@ -52,13 +52,13 @@ fn told_to_go_it_leaves_the_job_to_the_next_and_its_tasks_run_on() {
     let sandbox = Sandbox::new();
     let (out, hold) = (sandbox.at("out"), sandbox.at("hold"));
     let job = Planned::new(&sandbox, &["held", &format!("output={out}"), &format!("hold={hold}")]);
-    let mut first = job.start();
+    let mut first = job.start(&[]);
     job.running(&mut first);
     let processes = sandbox.until_running(Role::JobProcess, 1);
     first.signal(Signal::SIGTERM);
     first.end().expect(143);
 
-    let mut second = job.start();
+    let mut second = job.start(&[]);
     job.running(&mut second);
     assert_eq!(sandbox.running(Role::JobProcess), processes);
     fs::write(&hold, "").unwrap();
@@ -68,7 +68,7 @@ fn told_to_go_it_leaves_the_job_to_the_next_and_its_tasks_run_on() {
 
     // One more is told that the job is over, and does not run it again.
     fs::remove_dir_all(&out).unwrap();
-    job.start().end().success();
+    job.start(&[]).end().success();
     assert!(!fs::exists(&out).unwrap());
     sandbox.until_empty();
 }
@@ -77,8 +77,13 @@ fn told_to_go_it_leaves_the_job_to_the_next_and_its_tasks_run_on() {
 fn the_exit_code_says_how_the_job_has_ended_however_often_it_is_asked() {
     let sandbox = Sandbox::with("restart-strategy.type: none");
     let failing = Planned::new(&sandbox, &["fails", "trouble=exit"]);
-    failing.start().end().expect(2);
-    failing.start().end().expect(2);
+    failing.start(&[]).end().expect(2);
+    failing.start(&[]).end().expect(2);
+    // Or it is in a file, for somebody who starts another one until one has ended with 0.
+    let file = sandbox.at("outcome");
+    failing.start(&["--outcome-file", &file]).end().expect(0);
+    let outcome: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(outcome, json!({ "job": failing.job, "status": "FAILED" }));
     sandbox.until_empty();
 }
 
@@ -86,7 +91,7 @@ fn the_exit_code_says_how_the_job_has_ended_however_often_it_is_asked() {
 fn a_cancelled_job_is_told_apart_from_a_failed_one() {
     let sandbox = Sandbox::new();
     let held = Planned::new(&sandbox, &["held", &format!("hold={}", sandbox.at("hold"))]);
-    let mut manager = held.start();
+    let mut manager = held.start(&[]);
     held.running(&mut manager).cancel(&held.job);
     manager.end().expect(4);
     sandbox.until_empty();

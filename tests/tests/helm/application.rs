@@ -42,7 +42,7 @@ pub fn files(release: &Release<'_>, sandbox: &Sandbox, program: &[&str]) {
 }
 
 /// By everybody, as the files of an image are.
-fn readable(path: &Path) {
+pub fn readable(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -16,29 +16,39 @@ use flott_tests::{
 use serde_json::Value;
 
 /// The image that the chart names when it is told nothing: that of its application's version.
-const IMAGE: &str = "flott:0.1.0";
+pub const IMAGE: &str = "flott:0.1.0";
 /// The namespace, in which pods must be restricted.
-const NAMESPACE: &str = "apps";
+pub const NAMESPACE: &str = "apps";
 /// Everything that a release may consist of.
-const KINDS: &str = "deployments,replicasets,jobs,pods,services,endpointslices,configmaps,secrets,serviceaccounts,roles,rolebindings,\
+pub const KINDS: &str = "deployments,replicasets,jobs,pods,services,endpointslices,configmaps,secrets,serviceaccounts,roles,rolebindings,\
                      persistentvolumeclaims,networkpolicies,poddisruptionbudgets,horizontalpodautoscalers,ingresses";
 
 /// A cluster with two nodes, which tests share while they overlap; where there can be none, says that `test` is skipped.
 pub fn cluster(test: &str) -> Option<Arc<Cluster>> {
     static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
-    let toolchain = skipped::without_toolchain(test)?;
+    skipped::without_toolchain(test)?;
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(cluster) = shared.upgrade() {
         return Some(cluster);
     }
-    let flott = Image::of_executable(PathBuf::from(binary("flott")));
-    let cluster = Cluster::start(&toolchain, Options::nodes(2).image(IMAGE, flott)).expect("a cluster starts");
-    let cluster = Arc::new(cluster);
+    let cluster = Arc::new(own(test, Options::nodes(2))?);
     *shared = Arc::downgrade(&cluster);
+    Some(cluster)
+}
+
+/// One of one's own, which may be damaged; where there can be none, says that `test` is skipped.
+pub fn own(test: &str, options: Options) -> Option<Cluster> {
+    let toolchain = skipped::without_toolchain(test)?;
+    let flott = Image::of_executable(PathBuf::from(binary("flott")));
+    let cluster = Cluster::start(&toolchain, options.image(IMAGE, flott)).expect("a cluster starts");
+    with_namespace(&cluster);
+    Some(cluster)
+}
+
+fn with_namespace(cluster: &Cluster) {
     let kubectl = |arguments: &[&str]| done(cluster.kubectl().args(arguments));
     kubectl(&["create", "namespace", NAMESPACE]);
     kubectl(&["label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted"]);
-    Some(cluster)
 }
 
 /// What a PodMonitor is, as far as the chart makes one.

@@ -5,6 +5,8 @@
 //! - `session`: sessions from start to stop
 //! - `application`: clusters of one job, attached, detached, interrupted, and from an image
 //! - `contention`: clients of one name, and what a client leaves that dies
+//! - `abandoned`: clients that are killed before their cluster has its job
+//! - `orphans`: pods that a JobManager finds and that are of no use
 //! - `replicas`: several JobManagers, of which one leads
 //! - `refused`: what cannot be, in words
 //! - `inside`: clients in pods of the cluster
@@ -18,6 +20,7 @@
 //! - `scaled`: more pods and fewer, quotas, and credentials that have expired
 //! - `tls`: clusters whose REST port speaks TLS
 
+mod abandoned;
 mod application;
 #[cfg(feature = "s3")]
 mod bucket;
@@ -27,6 +30,7 @@ mod inside;
 mod job;
 mod leaders;
 mod nodes;
+mod orphans;
 mod pending;
 mod queues;
 mod refused;

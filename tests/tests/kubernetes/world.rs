@@ -267,20 +267,7 @@ impl World {
     /// The process of a pod, which is one of this machine: `jobmanager` or `taskmanager`.
     #[track_caller]
     pub fn process(&self, verb: &str, pod: &str) -> Pid {
-        let (namespace, pod) = (format!("FLOTT_POD_NAMESPACE={}", self.namespace), format!("FLOTT_POD_NAME={pod}"));
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        let has = |pid: i32, file: &str, wanted: &[&str]| {
-            let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-            let mut words = text.split(|byte| *byte == 0).take(if file == "cmdline" { 2 } else { usize::MAX });
-            wanted.iter().all(|wanted| words.any(|word| word == wanted.as_bytes()))
-        };
-        let mut found = pids.filter(|pid| {
-            has(*pid, "cmdline", &["flott", verb])
-                && has(*pid, "environ", &[&namespace])
-                && has(*pid, "environ", &[&pod])
-        });
-        Pid::from_raw(found.next().unwrap_or_else(|| panic!("there is no process of {pod}")))
+        flott_tests::pod::process(self.namespace, verb, pod)
     }
 
     /// Wants nothing to be there now.

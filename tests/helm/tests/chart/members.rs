@@ -128,6 +128,25 @@ fn an_application_is_a_job_that_outlives_its_pods() {
 }
 
 #[test]
+fn the_next_jobmanager_of_an_application_waits_for_no_lost_node_where_they_agree_on_who_leads() {
+    let test = "the_next_jobmanager_of_an_application_waits_for_no_lost_node_where_they_agree_on_who_leads";
+    let Some(helm) = helm::or_skipped(test) else { return };
+    let agreed = ["highAvailability.enabled=true", "highAvailability.storageDir=s3://bucket/flott"];
+    let job = helm.render(APPLICATION, &agreed).kind("Job")[0].clone();
+    // Kubernetes takes no policy of failures beside this one of replacement.
+    assert_eq!(job["spec"]["podReplacementPolicy"], "TerminatingOrFailed");
+    assert!(job["spec"]["podFailurePolicy"].is_null());
+    let pod = &job["spec"]["template"]["spec"];
+    assert_eq!(pod["restartPolicy"], "OnFailure");
+    assert!(arguments(&pod["containers"][0]).contains(&"--outcome-file=/dev/termination-log"));
+    let seconds: Vec<_> = list(&pod["tolerations"]).iter().map(|one| one["tolerationSeconds"].as_i64()).collect();
+    assert_eq!(seconds, [Some(30); 2]);
+    let limit = |settings: &[&str]| helm.render(APPLICATION, settings).kind("Job")[0]["spec"]["backoffLimit"].clone();
+    assert_eq!([limit(&[]), limit(&agreed)], [json!(100), json!(i32::MAX)]);
+    assert_eq!(limit(&[&agreed[..], &["application.backoffLimit=3"]].concat()), 3);
+}
+
+#[test]
 fn another_pod_of_an_application_is_another_job() {
     let Some(helm) = helm::or_skipped("another_pod_of_an_application_is_another_job") else { return };
     let name = |settings: &[&str]| helm.render(APPLICATION, settings).kind("Job")[0]["metadata"]["name"].clone();

@@ -11,6 +11,7 @@
 //! - `plain`: where containers are plain processes
 //! - `port_forward`: ports of pods
 //! - `volumes`: claims
+//! - `skipped`: tests that cannot be run are told of and counted
 //! - `support`: clusters, namespaces and waits
 
 mod eviction;
@@ -21,6 +22,7 @@ mod nodes;
 mod plain;
 mod pods;
 mod port_forward;
+mod skipped;
 mod smoke;
 mod support;
 mod volumes;
