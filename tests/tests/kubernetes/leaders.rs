@@ -65,10 +65,21 @@ fn holder(world: &World) -> Result<String, String> {
     if holder.is_empty() { Err("the Lease names nobody".to_owned()) } else { Ok(holder) }
 }
 
+#[track_caller]
 fn until_another_leads(world: &World, than: &str) {
     eventually("another leader", PATIENCE, || match holder(world)? {
         same if same == than => Err(format!("{same} leads")),
         _ => Ok(()),
+    });
+}
+
+#[track_caller]
+fn until_ended(process: Pid) {
+    eventually(&format!("process {process} to end"), PATIENCE, || {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // A node that is stopped does not ask how it ended.
+        let state = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+        if state.is_empty() || state.starts_with('Z') { Ok(()) } else { Err(stat) }
     });
 }
 
@@ -228,7 +239,9 @@ fn of_two_jobmanagers_the_other_takes_the_tasks_over_however_the_leader_ends() {
     ];
     for end in ends {
         until_two_are_ready(&world);
-        let nodes: Vec<_> = world.pods("jobmanager").iter().map(node_of).collect();
+        // What its node has evicted stays as a pod that has failed.
+        let pods = world.pods("jobmanager").into_iter().filter(|pod| pod["status"]["phase"] == "Running");
+        let nodes: Vec<_> = pods.map(|pod| node_of(&pod)).collect();
         assert_ne!(nodes[0], nodes[1], "they are on two nodes");
         let (first, pod) = (holder(&world).unwrap(), leading(&world));
         end(&name(&pod), &node_of(&pod));
@@ -239,5 +252,42 @@ fn of_two_jobmanagers_the_other_takes_the_tasks_over_however_the_leader_ends() {
         // All but one run.
         let _ = world.cluster.add_node(node, world.cluster.node_options());
     }
+    job.end();
+}
+
+/// Two live JobManagers at once, of which one has led, and does not hear that it does no more.
+#[test]
+fn a_leader_that_is_cut_off_ends_while_the_other_takes_the_tasks_over() {
+    let test = "a_leader_that_is_cut_off_ends_while_the_other_takes_the_tasks_over";
+    let Some(world) = world(test, "divided", 3) else { return };
+    let job = Job::start_elected(&world, Some("2"));
+    let before = processes(&world);
+    until_two_are_ready(&world);
+    let (first, pod) = (holder(&world).unwrap(), leading(&world));
+    let (pod, node) = (name(&pod), node_of(&pod));
+    let process = world.process("jobmanager", &pod);
+
+    world.cluster.cut_off_node(&node).unwrap();
+    kill(process, None).expect("nobody has ended what is cut off");
+    until_another_leads(&world, &first);
+    until_ended(process);
+    // Also for clients that take the pod that is cut off for one that is ready, as the API server does.
+    world.sandbox.flott(["list", "-t", "kubernetes-session"]).success().prints(&[&job.id]);
+    runs_on(&world, &job, &before);
+    assert_ne!(name(&leading(&world)), pod);
+
+    // It comes back when others have taken its place.
+    let second = holder(&world).unwrap();
+    eventually("the pod that is cut off to be given up", PATIENCE, || {
+        let pods: Vec<_> = world.pods("jobmanager").iter().map(name).collect();
+        if pods.contains(&pod) { Err(pods.join(", ")) } else { Ok(()) }
+    });
+    world.cluster.reconnect_node(&node).unwrap();
+    eventually("the pod that was cut off to be gone", PATIENCE, || {
+        world.try_kubectl(&["get", "pod", &pod]).map_or(Ok(()), |_| Err("it is there"))
+    });
+    until_two_are_ready(&world);
+    runs_on(&world, &job, &before);
+    assert_eq!(holder(&world).unwrap(), second, "the leader is the same");
     job.end();
 }
