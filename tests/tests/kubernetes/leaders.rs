@@ -83,6 +83,16 @@ fn until_ended(process: Pid) {
     });
 }
 
+/// The pods whose JobManagers have said last that they lead.
+fn leading_by_their_logs(world: &World) -> Vec<String> {
+    let leads = |pod: &String| {
+        let log = world.kubectl(&["logs", pod]);
+        let last = log.lines().rfind(|line| line.contains(": leading ") || line.contains(": standing by "));
+        last.is_some_and(|line| line.contains(": leading "))
+    };
+    world.pods("jobmanager").iter().map(name).filter(leads).collect()
+}
+
 /// Waits until the only JobManager is on another node than that one.
 fn until_it_is_elsewhere(world: &World, than: &str) {
     eventually("a JobManager on another node", PATIENCE, || {
@@ -289,5 +299,33 @@ fn a_leader_that_is_cut_off_ends_while_the_other_takes_the_tasks_over() {
     until_two_are_ready(&world);
     runs_on(&world, &job, &before);
     assert_eq!(holder(&world).unwrap(), second, "the leader is the same");
+    job.end();
+}
+
+/// Nobody can lead then, and the one that has led ends.
+#[test]
+fn tasks_run_on_while_the_api_server_is_away_for_longer_than_a_leader_tries_to_renew() {
+    let test = "tasks_run_on_while_the_api_server_is_away_for_longer_than_a_leader_tries_to_renew";
+    let Some(world) = world(test, "outage", 2) else { return };
+    let job = Job::start_elected(&world, Some("2"));
+    let before = processes(&world);
+    until_two_are_ready(&world);
+    let (first, pod) = (holder(&world).unwrap(), name(&leading(&world)));
+    let process = world.process("jobmanager", &pod);
+
+    world.cluster.stop_api_server().unwrap();
+    until_ended(process);
+    world.cluster.start_api_server().unwrap();
+    until_another_leads(&world, &first);
+    runs_on(&world, &job, &before);
+    assert_eq!(leading_by_their_logs(&world), [name(&leading(&world))], "one leads");
+    let ended = "jsonpath={.status.containerStatuses[0].lastState.terminated.exitCode}";
+    // The node tells what it could not tell meanwhile.
+    eventually("how the first leader has ended", PATIENCE, || {
+        match world.try_kubectl(&["get", "pod", &pod, "-o", ended])? {
+            deposed if deposed == "75" => Ok(()),
+            other => Err(other),
+        }
+    });
     job.end();
 }
