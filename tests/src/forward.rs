@@ -3,7 +3,13 @@
 use std::{
     io::{BufRead, BufReader},
     process::{Child, ChildStdout, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
+
+/// How long it may take until something is forwarded.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// It ends with this.
 #[derive(Debug)]
@@ -23,9 +29,15 @@ impl Forward {
         kubectl.args(["port-forward", &format!("pod/{pod}"), &format!(":{port}")]);
         kubectl.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = kubectl.spawn().map_err(|error| format!("kubectl cannot be run: {error}"))?;
-        let mut first = String::new();
+        let (told, first) = mpsc::channel();
         let out = child.stdout.take().map(BufReader::new);
-        let read = out.and_then(|mut out| out.read_line(&mut first).ok().map(|_| out));
+        thread::spawn(move || {
+            let mut line = String::new();
+            let read = out.and_then(|mut out| out.read_line(&mut line).ok().map(|_| out));
+            let _ = told.send((read, line)); // nobody waits for what comes too late
+        });
+        // The node of a pod may be one that does not answer.
+        let (read, first) = first.recv_timeout(ANSWER_MAX).unwrap_or_default();
         let address = first.strip_prefix("Forwarding from ").and_then(|rest| rest.split(' ').next());
         match (read, address) {
             (Some(out), Some(address)) => Ok(Self { address: address.to_owned(), child, _out: out }),

@@ -6,8 +6,9 @@
 //!   the container says when it starts and becomes `flott`; the JobManager's log says when it has the slots.
 //! - from the end of a leader to when another one leads, by the log of that one, with the lease as it is by default. The
 //!   leader is killed, its pod deleted, its node crashed.
-//! - from the API server's word of a pod's trouble, as another watch hears it, to the reason in an answer of REST. The pod has no
-//!   node, no image, ends with an exit code, or is out of memory.
+//! - from the API server's word of a pod's trouble, as another watch hears it, to the reason in an answer of REST, and to the end of a
+//!   `flott list` that begins then. The pod has no node, no image, ends with an exit code, is evicted, preempted, or out of
+//!   memory. Of a pod that is refused, for a quota or by pod security, nobody else hears: that is from the start of its job.
 //!
 //! The clock is one: all are processes of this machine.
 
@@ -36,6 +37,7 @@ use flott_tests::{
 };
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
+use told::{Told, Victim};
 use world::{RIGHTS, World};
 
 /// What stands in front of `flott` in the image: its first line of output is the time.
@@ -98,14 +100,32 @@ fn leaders(cluster: Arc<Cluster>, pods: u32, changes: u32) {
 /// Sessions of one JobManager, whose TaskManagers are in trouble.
 fn reasons(cluster: Arc<Cluster>, times: u32) {
     let world = World::of(cluster, "reasons", "");
-    type Measure = (&'static str, fn(&World, u32) -> Vec<Duration>);
-    let troubles: [Measure; 3] =
-        [("unschedulable", told::unschedulable), ("image", told::image_missing), ("exit_code", told::exit_code)];
-    let limited: Measure = ("out_of_memory", told::out_of_memory);
-    for (what, measure) in troubles.into_iter().chain(world.limits_memory("kubernetes").then_some(limited)) {
-        let mut figures: Vec<_> = measure(&world, times).into_iter().map(millis).collect();
-        show(&format!("event_to_rest_{what}_ms"), &mut figures);
+    type Measure = (&'static str, fn(&World, u32) -> Vec<Told>);
+    let troubles: [Measure; 5] = [
+        ("unschedulable", told::unschedulable),
+        ("image", told::image_missing),
+        ("exit_code", told::exit_code),
+        ("quota", told::quota),
+        ("admission", told::admission),
+    ];
+    for (what, measure) in troubles {
+        show_told(what, &measure(&world, times));
     }
+    let victim = Victim::start(&world);
+    show_told("evicted", &victim.evicted(times));
+    show_told("preempted", &victim.preempted(times));
+    if world.limits_memory("kubernetes") {
+        show_told("out_of_memory", &victim.out_of_memory(times));
+    }
+    victim.end();
+}
+
+fn show_told(what: &str, told: &[Told]) {
+    let figures = |to: &str, of: fn(&Told) -> Duration| {
+        show(&format!("event_to_{to}_{what}_ms"), &mut told.iter().map(of).map(millis).collect::<Vec<_>>());
+    };
+    figures("rest", |told| told.rest);
+    figures("list", |told| told.list);
 }
 
 fn show(what: &str, figures: &mut [f64]) {

@@ -30,6 +30,16 @@ class Container:
     def failed(self):
         return bool(self.terminated) and self.terminated['exitCode'] != 0
 
+    def remember(self):
+        """Keeps how it has ended, before another state takes its place."""
+        if self.terminated:
+            self.last = {'terminated': self.terminated}
+
+    def waits(self, state):
+        """It cannot start now, for the first time or again."""
+        self.remember()
+        self.state = state
+
     def put_off(self, first, most):
         """Waits before the next start, longer each time; not so for one that has run well for ten minutes."""
         if time.time() - self.began > 600:

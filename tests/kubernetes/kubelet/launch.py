@@ -21,7 +21,7 @@ def start(pod, container):
     try:
         image = kubelet.images.pull(spec, pod)
     except images.PullError as error:
-        container.state = images.pull_failed(container, error, moment)
+        container.waits(images.pull_failed(container, error, moment))
         kubelet.event(pod, 'Warning', 'Failed', str(error), container)
         return
     if not container.id and image.get('pull_seconds'):
@@ -37,7 +37,7 @@ def start(pod, container):
             raise RuntimeError('container has runAsNonRoot and image will run as root')
         mounts = mounts_of(pod, container, env) + [(source, where, True) for where, source in image.get('files', {}).items()]
     except Exception as error:
-        container.state = {'waiting': {'reason': 'CreateContainerConfigError', 'message': str(error)}}
+        container.waits({'waiting': {'reason': 'CreateContainerConfigError', 'message': str(error)}})
         container.retry_at = moment + 2
         kubelet.event(pod, 'Warning', 'Failed', f'Error: {error}', container)
         return
@@ -64,9 +64,9 @@ def mounts_of(pod, container, env):
 
 def run(pod, container, image, argv, env, mounts, security):
     kubelet = pod.kubelet
-    if container.terminated:
+    if container.terminated or container.id:
         container.restarts += 1
-        container.last = {'terminated': container.terminated}
+    container.remember()
     container.id, container.kill_at, container.probes = uuid.uuid4().hex, None, {}
     container.log = os.path.join(pod.directory, f'{container.name}.{container.restarts}.log')
     container.started = container.ready = False

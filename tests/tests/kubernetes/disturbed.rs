@@ -106,8 +106,8 @@ fn a_taskmanager_whose_program_does_not_end_when_it_is_told_hands_its_slots_on_w
 }
 
 #[test]
-fn a_jobmanager_that_is_killed_or_deleted_goes_on_with_its_job() {
-    let test = "a_jobmanager_that_is_killed_or_deleted_goes_on_with_its_job";
+fn a_jobmanager_that_is_killed_deleted_or_evicted_goes_on_with_its_job() {
+    let test = "a_jobmanager_that_is_killed_deleted_or_evicted_goes_on_with_its_job";
     let Some(world) = World::new(test, "leaderless", "") else { return };
     let job = Job::start(&world, "2", &[]);
     let pods = |component| world.pods(component).iter().map(name).collect::<Vec<_>>();
@@ -117,12 +117,20 @@ fn a_jobmanager_that_is_killed_or_deleted_goes_on_with_its_job() {
     world.until_restarted(&first[0]);
     job.goes_on(&world.rest());
     assert_eq!(pods("jobmanager"), first, "its pod is the same");
-    for options in [&["--wait=false"][..], &["--grace-period=0", "--force"]] {
+    let ends: [&dyn Fn(&str); 4] = [
+        &|pod| drop(world.kubectl(&["delete", "pod", pod, "--wait=false"])),
+        &|pod| drop(world.kubectl(&["delete", "pod", pod, "--grace-period=0", "--force"])),
+        &|pod| world.evict(pod),
+        // The last one, since it stays as a pod that has failed.
+        &|pod| world.cluster.evict(world.namespace, pod, "memory", Duration::ZERO).unwrap(),
+    ];
+    for end in ends {
         let before = pods("jobmanager");
-        world.kubectl(&[&["delete", "pod", &before[0]], options].concat());
+        assert_eq!(before.len(), 1, "{before:?}");
+        end(&before[0]);
         eventually("another pod", PATIENCE, || {
             let now = pods("jobmanager");
-            if now.len() == 1 && now != before { Ok(()) } else { Err(now.join(", ")) }
+            if now.iter().any(|pod| !before.contains(pod)) { Ok(()) } else { Err(now.join(", ")) }
         });
         job.goes_on(&world.rest());
     }

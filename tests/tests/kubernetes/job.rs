@@ -28,9 +28,15 @@ impl<'a> Job<'a> {
     /// Starts it, with more settings of the program, and waits until it runs and takes checkpoints.
     #[track_caller]
     pub fn start(world: &'a World, parallelism: &str, more: &[&str]) -> Self {
+        Self::start_with(world, parallelism, &[], more)
+    }
+
+    /// The same with more settings of the cluster.
+    #[track_caller]
+    pub fn start_with(world: &'a World, parallelism: &str, settings: &[&str], more: &[&str]) -> Self {
         let checkpoints = world.output("checkpoints");
         let directory = format!("execution.checkpointing.dir={checkpoints}");
-        start_session(world, &[&world.lasting(), INTERVAL, &directory]);
+        start_session(world, &[&[&*world.lasting(), INTERVAL, &directory], settings].concat());
         Self::run(world, &[&["-t", SESSION, "-p", parallelism]], more, checkpoints)
     }
 

@@ -65,11 +65,35 @@ fn holder(world: &World) -> Result<String, String> {
     if holder.is_empty() { Err("the Lease names nobody".to_owned()) } else { Ok(holder) }
 }
 
+/// How long a leader that was lost may have none after it: its lease, and what a loaded machine takes besides.
+const TO_LEAD_MAX: Duration = Duration::from_secs(5 + 15);
+
+#[track_caller]
 fn until_another_leads(world: &World, than: &str) {
-    eventually("another leader", PATIENCE, || match holder(world)? {
+    eventually("another leader", TO_LEAD_MAX, || match holder(world)? {
         same if same == than => Err(format!("{same} leads")),
         _ => Ok(()),
     });
+}
+
+#[track_caller]
+fn until_ended(process: Pid) {
+    eventually(&format!("process {process} to end"), PATIENCE, || {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // A node that is stopped does not ask how it ended.
+        let state = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+        if state.is_empty() || state.starts_with('Z') { Ok(()) } else { Err(stat) }
+    });
+}
+
+/// The pods whose JobManagers have said last that they lead.
+fn leading_by_their_logs(world: &World) -> Vec<String> {
+    let leads = |pod: &String| {
+        let log = world.kubectl(&["logs", pod]);
+        let last = log.lines().rfind(|line| line.contains(": leading ") || line.contains(": standing by "));
+        last.is_some_and(|line| line.contains(": leading "))
+    };
+    world.pods("jobmanager").iter().map(name).filter(leads).collect()
 }
 
 /// Waits until the only JobManager is on another node than that one.
@@ -231,7 +255,9 @@ fn of_two_jobmanagers_the_other_takes_the_tasks_over_however_the_leader_ends() {
     ];
     for end in ends {
         until_two_are_ready(&world);
-        let nodes: Vec<_> = world.pods("jobmanager").iter().map(node_of).collect();
+        // What its node has evicted stays as a pod that has failed.
+        let pods = world.pods("jobmanager").into_iter().filter(|pod| pod["status"]["phase"] == "Running");
+        let nodes: Vec<_> = pods.map(|pod| node_of(&pod)).collect();
         assert_ne!(nodes[0], nodes[1], "they are on two nodes");
         let (first, pod) = (holder(&world).unwrap(), leading(&world));
         end(&name(&pod), &node_of(&pod));
@@ -242,5 +268,70 @@ fn of_two_jobmanagers_the_other_takes_the_tasks_over_however_the_leader_ends() {
         // All but one run.
         let _ = world.cluster.add_node(node, world.cluster.node_options());
     }
+    job.end();
+}
+
+/// Two live JobManagers at once, of which one has led, and does not hear that it does no more.
+#[test]
+fn a_leader_that_is_cut_off_ends_while_the_other_takes_the_tasks_over() {
+    let test = "a_leader_that_is_cut_off_ends_while_the_other_takes_the_tasks_over";
+    let Some(world) = world(test, "divided", 3) else { return };
+    let job = Job::start_elected(&world, Some("2"));
+    let before = processes(&world);
+    until_two_are_ready(&world);
+    let (first, pod) = (holder(&world).unwrap(), leading(&world));
+    let (pod, node) = (name(&pod), node_of(&pod));
+    let process = world.process("jobmanager", &pod);
+
+    world.cluster.cut_off_node(&node).unwrap();
+    kill(process, None).expect("nobody has ended what is cut off");
+    until_another_leads(&world, &first);
+    until_ended(process);
+    // Also for clients that take the pod that is cut off for one that is ready, as the API server does.
+    world.sandbox.flott(["list", "-t", "kubernetes-session"]).success().prints(&[&job.id]);
+    runs_on(&world, &job, &before);
+    assert_ne!(name(&leading(&world)), pod);
+
+    // It comes back when others have taken its place.
+    let second = holder(&world).unwrap();
+    eventually("the pod that is cut off to be given up", PATIENCE, || {
+        let pods: Vec<_> = world.pods("jobmanager").iter().map(name).collect();
+        if pods.contains(&pod) { Err(pods.join(", ")) } else { Ok(()) }
+    });
+    world.cluster.reconnect_node(&node).unwrap();
+    eventually("the pod that was cut off to be gone", PATIENCE, || {
+        world.try_kubectl(&["get", "pod", &pod]).map_or(Ok(()), |_| Err("it is there"))
+    });
+    until_two_are_ready(&world);
+    runs_on(&world, &job, &before);
+    assert_eq!(holder(&world).unwrap(), second, "the leader is the same");
+    job.end();
+}
+
+/// Nobody can lead then, and the one that has led ends.
+#[test]
+fn tasks_run_on_while_the_api_server_is_away_for_longer_than_a_leader_tries_to_renew() {
+    let test = "tasks_run_on_while_the_api_server_is_away_for_longer_than_a_leader_tries_to_renew";
+    let Some(world) = world(test, "outage", 2) else { return };
+    let job = Job::start_elected(&world, Some("2"));
+    let before = processes(&world);
+    until_two_are_ready(&world);
+    let (first, pod) = (holder(&world).unwrap(), name(&leading(&world)));
+    let process = world.process("jobmanager", &pod);
+
+    world.cluster.stop_api_server().unwrap();
+    until_ended(process);
+    world.cluster.start_api_server().unwrap();
+    until_another_leads(&world, &first);
+    runs_on(&world, &job, &before);
+    assert_eq!(leading_by_their_logs(&world), [name(&leading(&world))], "one leads");
+    let ended = "jsonpath={.status.containerStatuses[0].lastState.terminated.exitCode}";
+    // The node tells what it could not tell meanwhile.
+    eventually("how the first leader has ended", PATIENCE, || {
+        match world.try_kubectl(&["get", "pod", &pod, "-o", ended])? {
+            deposed if deposed == "75" => Ok(()),
+            other => Err(other),
+        }
+    });
     job.end();
 }

@@ -16,6 +16,7 @@
 //! - `leaders`: JobManagers that are lost with their nodes, alone or with one that stands by
 //! - `nodes`: nodes that are lost, and an API server that is away or does not answer
 //! - `pending`: why TaskManagers do not come and how they end, as it is told; `told`: how soon
+//! - `placed`: TaskManagers on nodes that are kept for them, of an image that is not for everybody
 //! - `queues`: what the queues of batch schedulers are told
 //! - `scaled`: more pods and fewer, quotas, and credentials that have expired
 //! - `tls`: clusters whose REST port speaks TLS
@@ -32,6 +33,7 @@ mod leaders;
 mod nodes;
 mod orphans;
 mod pending;
+mod placed;
 mod queues;
 mod refused;
 mod replicas;

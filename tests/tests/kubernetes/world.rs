@@ -52,9 +52,14 @@ pub fn own(test: &str, options: Options) -> Option<Arc<Cluster>> {
 }
 
 fn with_image(options: Options) -> Options {
+    options.image("flott:dev", image())
+}
+
+/// An image with Flott and the word count.
+pub fn image() -> Image {
     let program = |name: &str| (format!("/usr/local/bin/{name}"), PathBuf::from(binary(name)));
     let files = [program("flott"), program("wordcount")].into();
-    options.image("flott:dev", Image { entrypoint: vec!["flott".into()], files, user: Some(USER), ..Image::default() })
+    Image { entrypoint: vec!["flott".into()], files, user: Some(USER), ..Image::default() }
 }
 
 fn is_isolated(cluster: &Cluster, test: &str) -> bool {
