@@ -43,6 +43,8 @@ const WATCH_PAUSE_MAX: Duration = Duration::from_secs(2);
 const EXPIRED: u16 = 410;
 /// Without trouble for so long, the next trouble is a new one.
 const WATCH_QUIET: Duration = Duration::from_secs(10);
+/// Pause after a list that could not be had.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Starts workers as pods.
 pub struct KubernetesBackend {
@@ -291,6 +293,20 @@ impl Service {
                 self.tasks.spawn(async move {
                     let heard = requests.delete(&worker, &name, &uid).await;
                     Some(Brought::Input(Input::Deleted { worker, heard }))
+                });
+            }
+            Action::Look => {
+                self.tasks.spawn(async move {
+                    loop {
+                        match requests.list().await {
+                            Ok(pods) => {
+                                let uids = pods.into_iter().map(|facts| facts.uid).collect();
+                                return Some(Brought::Input(Input::Looked(uids)));
+                            }
+                            Err(error) => tracing::debug!(%error, "which pods there are is not known yet"),
+                        }
+                        tokio::time::sleep(LOOK_AGAIN).await;
+                    }
                 });
             }
             Action::Tell(event) => self.untold.push_back(event),

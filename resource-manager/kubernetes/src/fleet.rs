@@ -108,6 +108,8 @@ pub enum Input {
     RelistEnded,
     /// Everything was listed beside the watch, for whoever asked.
     Listed(Vec<Facts>),
+    /// The answer to [`Action::Look`]: uids of all pods.
+    Looked(BTreeSet<String>),
     /// Nothing but time has passed.
     Tick,
 }
@@ -149,6 +151,8 @@ pub enum Action {
         /// That very pod.
         uid: String,
     },
+    /// List everything, until the API server says.
+    Look,
     /// Tell what happened.
     Tell(BackendEvent),
 }
@@ -174,6 +178,11 @@ pub struct Fleet {
     /// Workers to be stopped that have not been seen, though they may be there.
     stop_when_seen: BTreeSet<WorkerId>,
     relist: Relist,
+    /// Uids of pods that came to be known while the watch listed all, and that it did not list: they came later, or were gone before,
+    /// and of these the watch says nothing any more.
+    doubtful: BTreeSet<String>,
+    /// Those of them that it is being looked for.
+    sought: BTreeSet<String>,
     deadlines: BTreeSet<(Instant, WorkerId)>,
     actions: Vec<Action>,
 }
@@ -202,6 +211,8 @@ impl Fleet {
             known: false,
             stop_when_seen: BTreeSet::new(),
             relist: Relist::default(),
+            doubtful: BTreeSet::new(),
+            sought: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             actions: Vec::new(),
         }
@@ -224,10 +235,16 @@ impl Fleet {
                 self.relist.number += 1;
                 self.relist.seen = Some(BTreeSet::new());
             }
-            Input::Seen(facts) => self.seen(now, facts),
+            Input::Seen(facts) => {
+                if let Some(seen) = &mut self.relist.seen {
+                    seen.insert(facts.uid.clone());
+                }
+                self.seen(now, facts);
+            }
             Input::Removed(facts) => self.removed(facts),
             Input::RelistEnded => self.relist_ended(),
             Input::Listed(pods) => self.listed(now, pods),
+            Input::Looked(uids) => self.looked(&uids),
             Input::Tick => {}
         }
         self.look_at_time(now);
@@ -340,9 +357,6 @@ impl Fleet {
     fn seen(&mut self, now: Instant, facts: Facts) {
         let Facts { spec, name, uid, is_being_deleted, phase, loss_if_removed, group } = facts;
         let worker = spec.worker.clone();
-        if let Some(seen) = &mut self.relist.seen {
-            seen.insert(uid.clone());
-        }
         if self.departed.contains(&uid) {
             return;
         }
@@ -415,20 +429,47 @@ impl Fleet {
 
     fn relist_ended(&mut self) {
         let Some(seen) = self.relist.seen.take() else { return };
-        let is_missing = |member: &Member| {
-            member.since_relist < self.relist.number && member.pod.as_ref().is_some_and(|pod| !seen.contains(&pod.uid))
-        };
-        let missing: Vec<_> =
-            self.members.iter().filter(|(_, member)| is_missing(member)).map(|(worker, _)| worker.clone()).collect();
-        for worker in missing {
+        let mut missing = Vec::new();
+        for (worker, member) in &self.members {
+            let Some(pod) = member.pod.as_ref().filter(|pod| !seen.contains(&pod.uid)) else { continue };
+            if member.since_relist < self.relist.number {
+                missing.push(worker.clone());
+            } else {
+                self.doubtful.insert(pod.uid.clone());
+            }
+        }
+        self.vanished(missing);
+        self.look();
+        self.synced = true;
+        self.release();
+        self.stop_when_seen.clear();
+    }
+
+    /// Those pods are not there any more.
+    fn vanished(&mut self, workers: Vec<WorkerId>) {
+        for worker in workers {
             if let Some(member) = self.members.get_mut(&worker) {
                 member.is_leaving = true;
             }
             self.depart(&worker, LossReason::Vanished);
         }
-        self.synced = true;
-        self.release();
-        self.stop_when_seen.clear();
+    }
+
+    /// Looks for pods that are in doubt, for all of them at a time: a list that was begun before says nothing of later ones.
+    fn look(&mut self) {
+        if self.sought.is_empty() && !self.doubtful.is_empty() {
+            self.sought = std::mem::take(&mut self.doubtful);
+            self.actions.push(Action::Look);
+        }
+    }
+
+    fn looked(&mut self, uids: &BTreeSet<String>) {
+        let sought = std::mem::take(&mut self.sought);
+        let is_gone = |pod: &PodId| sought.contains(&pod.uid) && !uids.contains(&pod.uid);
+        let gone = self.members.iter().filter(|(_, member)| member.pod.as_ref().is_some_and(is_gone));
+        let gone = gone.map(|(worker, _)| worker.clone()).collect();
+        self.vanished(gone);
+        self.look();
     }
 
     fn listed(&mut self, now: Instant, pods: Vec<Facts>) {

@@ -45,6 +45,7 @@ fn words(action: Action) -> String {
         Action::Create { spec, group: None } => format!("create {}", spec.worker),
         Action::Create { spec, group: Some(Group { total, .. }) } => format!("create {} of {total}", spec.worker),
         Action::CallOff(worker) => format!("call off {worker}"),
+        Action::Look => "look".to_owned(),
         Action::Delete { worker, uid, .. } => format!("delete {worker} ({uid})"),
         Action::Tell(BackendEvent::Started(worker)) => format!("{worker} started"),
         Action::Tell(BackendEvent::Delayed { worker, message, .. }) => format!("{worker} delayed: {message}"),
@@ -194,7 +195,10 @@ fn pods_that_a_relist_does_not_show_are_gone_but_not_those_created_meanwhile() {
     world.does(Input::Start(spec("d")));
     world.does(created("d"));
     world.does(Input::Seen(pod("b", Phase::Running)));
-    assert_eq!(world.does(Input::RelistEnded), ["a lost: gone, nothing is known of its end"]);
+    // The last has not been seen yet.
+    assert_eq!(world.does(Input::RelistEnded), ["a lost: gone, nothing is known of its end", "look"]);
+    let there = ["uid-b", "uid-c", "uid-d"].map(str::to_owned);
+    assert!(world.does(Input::Looked(there.into())).is_empty());
     world.does(Input::RelistBegan);
     assert_eq!(world.does(Input::RelistEnded).len(), 3);
 }
@@ -210,6 +214,37 @@ fn a_list_that_was_made_before_does_not_bring_back_what_has_gone() {
     world.does(Input::Removed(pod("x", Phase::Running)));
     world.does(Input::Listed(vec![pod("x", Phase::Running)]));
     assert!(world.fleet.workers().is_empty());
+}
+
+#[test]
+fn pods_that_are_found_while_the_watch_lists_and_gone_before_it_has_are_looked_for() {
+    let mut world = World::new();
+    // The watch has asked, and somebody else is answered first.
+    world.does(Input::RelistBegan);
+    let found = ["a", "b", "c"].map(|worker| pod(worker, Phase::Running));
+    world.does(Input::Listed(found.to_vec()));
+    assert_eq!(world.does(stop("a")), ["delete a (uid-a)"]);
+    world.does(Input::Seen(pod("c", Phase::Running)));
+    // The first is gone, or the list older than both.
+    assert_eq!(world.does(Input::RelistEnded), ["look"]);
+    // One that comes meanwhile is looked for by a list of its own.
+    world.does(Input::RelistBegan);
+    world.does(Input::Seen(pod("b", Phase::Running)));
+    world.does(Input::Seen(pod("c", Phase::Running)));
+    world.does(Input::Listed(vec![pod("d", Phase::Running)]));
+    assert_eq!(world.does(Input::RelistEnded), ["a lost: stopped as asked"]);
+    assert_eq!(world.does(Input::Looked(["uid-b", "uid-c"].map(str::to_owned).into())), ["look"]);
+    assert!(world.does(Input::Looked(["uid-b", "uid-c", "uid-d"].map(str::to_owned).into())).is_empty());
+
+    world.does(Input::RelistBegan);
+    world.does(Input::Seen(pod("b", Phase::Running)));
+    world.does(Input::Seen(pod("c", Phase::Running)));
+    world.does(Input::Seen(pod("d", Phase::Running)));
+    world.does(Input::Listed(vec![pod("e", Phase::Running)]));
+    assert_eq!(world.does(Input::RelistEnded), ["look"]);
+    assert_eq!(world.does(stop("e")), ["delete e (uid-e)"]);
+    let left = ["uid-b", "uid-c", "uid-d"].map(str::to_owned);
+    assert_eq!(world.does(Input::Looked(left.into())), ["e lost: stopped as asked"]);
 }
 
 #[test]
@@ -243,7 +278,7 @@ fn a_request_that_was_given_up_may_have_worked() {
 
 /// What may happen, in any order.
 fn any_input() -> impl Strategy<Value = (u8, u8)> {
-    (0..14u8, 0..4u8)
+    (0..16u8, 0..4u8)
 }
 
 proptest! {
@@ -255,7 +290,7 @@ proptest! {
         let mut open: BTreeSet<String> = BTreeSet::new();
         let note = |open: &mut BTreeSet<String>, said: Vec<String>| {
             for line in said {
-                let (worker, rest) = line.split_once(' ').expect("two words");
+                let Some((worker, rest)) = line.split_once(' ') else { continue };
                 if rest == "started" {
                     open.insert(worker.to_owned());
                 } else if rest.starts_with("lost") || rest.starts_with("rejected") {
@@ -278,6 +313,8 @@ proptest! {
                 10 => world.does(Input::RelistBegan),
                 11 => world.does(Input::RelistEnded),
                 12 => world.does(Input::Deleted { worker: WorkerId((*worker).into()), heard: true }),
+                13 => world.does(Input::Listed(vec![pod(worker, Phase::Running)])),
+                14 => world.does(Input::Looked([format!("uid-{worker}")].into())),
                 _ => world.pass(Duration::from_secs(30)),
             };
             note(&mut open, said);
