@@ -25,11 +25,13 @@ use crate::{
 
 mod gang;
 mod member;
+mod relist;
 #[cfg(test)]
 mod tests;
 
 pub use gang::{Gang, Group};
 use member::{Member, PATIENCE, PodId};
+use relist::Relist;
 
 /// Pods and names that are over and are remembered.
 const DEPARTED_MAX: usize = 4096;
@@ -178,21 +180,8 @@ pub struct Fleet {
     /// Workers to be stopped that have not been seen, though they may be there.
     stop_when_seen: BTreeSet<WorkerId>,
     relist: Relist,
-    /// Uids of pods that came to be known while the watch listed all, and that it did not list: they came later, or were gone before,
-    /// and of these the watch says nothing any more.
-    doubtful: BTreeSet<String>,
-    /// Those of them that it is being looked for.
-    sought: BTreeSet<String>,
     deadlines: BTreeSet<(Instant, WorkerId)>,
     actions: Vec<Action>,
-}
-
-#[derive(Debug, Default)]
-struct Relist {
-    /// How many there have been.
-    number: u64,
-    /// What the one under way has seen.
-    seen: Option<BTreeSet<String>>,
 }
 
 impl Fleet {
@@ -211,8 +200,6 @@ impl Fleet {
             known: false,
             stop_when_seen: BTreeSet::new(),
             relist: Relist::default(),
-            doubtful: BTreeSet::new(),
-            sought: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             actions: Vec::new(),
         }
@@ -231,14 +218,9 @@ impl Fleet {
                 }
             }
             Input::Deleted { worker, heard } => self.deleted(&worker, heard),
-            Input::RelistBegan => {
-                self.relist.number += 1;
-                self.relist.seen = Some(BTreeSet::new());
-            }
+            Input::RelistBegan => self.relist.begin(),
             Input::Seen(facts) => {
-                if let Some(seen) = &mut self.relist.seen {
-                    seen.insert(facts.uid.clone());
-                }
+                self.relist.shows(&facts.uid);
                 self.seen(now, facts);
             }
             Input::Removed(facts) => self.removed(facts),
@@ -267,7 +249,7 @@ impl Fleet {
         if self.members.contains_key(&spec.worker) {
             return;
         }
-        let mut member = Member::new(now, spec.clone(), self.relist.number);
+        let mut member = Member::new(now, spec.clone(), self.relist.number());
         member.is_known = true;
         let worker = spec.worker.clone();
         if self.gang.is_some() && !self.known {
@@ -324,7 +306,7 @@ impl Fleet {
         match end {
             CreateEnd::Created { name, uid } => {
                 member.pod = Some(PodId { name, uid });
-                member.since_relist = self.relist.number;
+                member.since_relist = self.relist.number();
                 member.waits_since = now;
                 self.deadlines.insert((now + PATIENCE, worker.clone()));
                 if member.stop {
@@ -371,7 +353,7 @@ impl Fleet {
                 }
                 return;
             }
-            self.members.insert(worker.clone(), Member::new(now, spec, self.relist.number));
+            self.members.insert(worker.clone(), Member::new(now, spec, self.relist.number()));
         }
         if let Some(group) = group.as_ref().filter(|_| was_let_in(&phase)) {
             self.let_in.insert(group.name.clone());
@@ -383,7 +365,7 @@ impl Fleet {
             None => {
                 member.pod = Some(PodId { name, uid });
                 member.group = group;
-                member.since_relist = self.relist.number;
+                member.since_relist = self.relist.number();
                 member.waits_since = now;
                 self.deadlines.insert((now + PATIENCE, worker.clone()));
             }
@@ -425,51 +407,6 @@ impl Fleet {
             // A list that was made before must not bring it back.
             self.departed.note(facts.uid);
         }
-    }
-
-    fn relist_ended(&mut self) {
-        let Some(seen) = self.relist.seen.take() else { return };
-        let mut missing = Vec::new();
-        for (worker, member) in &self.members {
-            let Some(pod) = member.pod.as_ref().filter(|pod| !seen.contains(&pod.uid)) else { continue };
-            if member.since_relist < self.relist.number {
-                missing.push(worker.clone());
-            } else {
-                self.doubtful.insert(pod.uid.clone());
-            }
-        }
-        self.vanished(missing);
-        self.look();
-        self.synced = true;
-        self.release();
-        self.stop_when_seen.clear();
-    }
-
-    /// Those pods are not there any more.
-    fn vanished(&mut self, workers: Vec<WorkerId>) {
-        for worker in workers {
-            if let Some(member) = self.members.get_mut(&worker) {
-                member.is_leaving = true;
-            }
-            self.depart(&worker, LossReason::Vanished);
-        }
-    }
-
-    /// Looks for pods that are in doubt, for all of them at a time: a list that was begun before says nothing of later ones.
-    fn look(&mut self) {
-        if self.sought.is_empty() && !self.doubtful.is_empty() {
-            self.sought = std::mem::take(&mut self.doubtful);
-            self.actions.push(Action::Look);
-        }
-    }
-
-    fn looked(&mut self, uids: &BTreeSet<String>) {
-        let sought = std::mem::take(&mut self.sought);
-        let is_gone = |pod: &PodId| sought.contains(&pod.uid) && !uids.contains(&pod.uid);
-        let gone = self.members.iter().filter(|(_, member)| member.pod.as_ref().is_some_and(is_gone));
-        let gone = gone.map(|(worker, _)| worker.clone()).collect();
-        self.vanished(gone);
-        self.look();
     }
 
     fn listed(&mut self, now: Instant, pods: Vec<Facts>) {
