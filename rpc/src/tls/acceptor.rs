@@ -49,8 +49,8 @@ impl Acceptor {
             })?,
         };
         let provider = provider();
-        let of_identity = provider.clone();
-        let identity = Watched::new(vec![certificate, key], move |files| identity(files, &of_identity))?;
+        let (files, of_identity) = (vec![certificate.clone(), key.clone()], provider.clone());
+        let identity = Watched::new(files, move || identity(&certificate, &key, &of_identity))?;
         let builder = ServerConfig::builder_with_provider(provider);
         let builder = builder
             .with_safe_default_protocol_versions()
@@ -93,8 +93,7 @@ impl ResolvesServerCert for Identity {
     }
 }
 
-fn identity(files: &[Named], provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-    let [certificate, key] = files else { unreachable!("there are two") };
+fn identity(certificate: &Named, key: &Named, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(certificate)?;
     let secret = PrivateKeyDer::from_pem_file(&key.path).map_err(|error| key.unusable(error))?;
     CertifiedKey::from_der(chain, secret, provider)

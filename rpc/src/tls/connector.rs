@@ -59,7 +59,7 @@ impl Connector {
         let trust = match config.get(&security::SSL_REST_CA) {
             Some(path) => {
                 let file = Named { key: security::SSL_REST_CA.key(), path };
-                Trust::File(Watched::new(vec![file], verifier)?)
+                Trust::File(Watched::new(vec![file.clone()], move || verifier(&file))?)
             }
             None => {
                 let verifier = SystemVerifier::new(provider.clone());
@@ -110,8 +110,7 @@ fn server_name(name: &str, key: &'static str) -> Result<ServerName<'static>, Tls
     ServerName::try_from(name.to_owned()).map_err(|_| TlsError::Name { key, name: name.to_owned() })
 }
 
-fn verifier(files: &[Named]) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
-    let [file] = files else { unreachable!("there is one") };
+fn verifier(file: &Named) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file)? {
         roots.add(certificate).map_err(|error| file.unusable(error))?;

@@ -41,7 +41,7 @@ fn mark(path: &Path) -> io::Result<Mark> {
     Ok(Mark { inode: metadata.ino(), length: metadata.len(), modified: metadata.modified().ok() })
 }
 
-type Read<T> = Box<dyn Fn(&[Named]) -> Result<T, TlsError> + Send + Sync>;
+type Read<T> = Box<dyn Fn() -> Result<T, TlsError> + Send + Sync>;
 
 /// A value made of the contents of files.
 pub(super) struct Watched<T> {
@@ -61,11 +61,11 @@ impl<T> Watched<T> {
     /// Reads the files for the first time.
     pub(super) fn new(
         files: Vec<Named>,
-        read: impl Fn(&[Named]) -> Result<T, TlsError> + Send + Sync + 'static,
+        read: impl Fn() -> Result<T, TlsError> + Send + Sync + 'static,
     ) -> Result<Self, TlsError> {
         // Before they are read: what changes meanwhile is read again.
         let marks = marks(&files);
-        let value = Arc::new(read(&files)?);
+        let value = Arc::new(read()?);
         let state = State { marks, looked: Instant::now(), value };
         Ok(Self { files, read: Box::new(read), state: Mutex::new(state) })
     }
@@ -83,7 +83,7 @@ impl<T> Watched<T> {
         state.looked = Instant::now();
         let marks = marks(&self.files);
         if marks != state.marks {
-            match (self.read)(&self.files) {
+            match (self.read)() {
                 Ok(value) => {
                     tracing::info!(files = ?self.files, "certificates were read again");
                     state.value = Arc::new(value);

@@ -164,8 +164,8 @@ fn a_change_that_does_not_serve_is_not_used() {
     fs::write(&path, "1").unwrap();
     let file = Named { key: "a.number", path: path.clone() };
     let number = |path: &Path| fs::read_to_string(path).unwrap_or_default().parse::<u32>();
-    let read = move |files: &[Named]| number(&files[0].path).map_err(|error| files[0].unusable(error));
-    let watched = Watched::new(vec![file], read).unwrap();
+    let watched =
+        Watched::new(vec![file.clone()], move || number(&file.path).map_err(|error| file.unusable(error))).unwrap();
     let now = || *watched.get_looking_every(Duration::ZERO);
     assert_eq!(now(), 1);
     fs::write(&path, "none").unwrap();
