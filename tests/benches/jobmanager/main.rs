@@ -108,6 +108,13 @@ fn play_all(runtime: &tokio::runtime::Runtime, kubeconfig: &Path, address: &str)
     runtime.spawn(play(address.to_owned(), running));
 }
 
+/// Waits until all are there; how long that has taken since they were asked for.
+fn all_registered(address: &str, pods: u32, demanded: Instant) -> anyhow::Result<(Rest, Duration)> {
+    let rest = Rest::new(address);
+    until(|| rest.try_get("/overview").body["taskmanagers"] == pods)?;
+    Ok((rest, demanded.elapsed()))
+}
+
 /// Requests of the whole process, and its memory, from the first pod that is asked for until none is left.
 fn requested_and_released(pods: u32, kubeconfig: &Path) -> anyhow::Result<String> {
     let (sandbox, runtime) = (Sandbox::new(), runtime()?);
@@ -118,9 +125,8 @@ fn requested_and_released(pods: u32, kubeconfig: &Path) -> anyhow::Result<String
     let before = resident(pid, "VmRSS")?;
     play_all(&runtime, kubeconfig, &address);
     let demanded = Instant::now();
-    let rest = Rest::new(&address);
-    until(|| rest.try_get("/overview").body["taskmanagers"] == pods)?;
-    let (up, registered) = (demanded.elapsed(), resident(pid, "VmRSS")?);
+    let (rest, up) = all_registered(&address, pods, demanded)?;
+    let registered = resident(pid, "VmRSS")?;
 
     let released = Instant::now();
     rest.request(reqwest::Method::DELETE, "/cluster", |request| request).expect(200);
@@ -152,9 +158,7 @@ fn with_job(pods: u32, kubeconfig: &Path) -> anyhow::Result<String> {
     play_all(&runtime, kubeconfig, &address);
 
     let demanded = Instant::now();
-    let rest = Rest::new(&address);
-    until(|| rest.try_get("/overview").body["taskmanagers"] == pods)?;
-    let up = demanded.elapsed();
+    let (rest, up) = all_registered(&address, pods, demanded)?;
     let registered = resident(pid, "VmRSS")?;
     let registered_peak = resident(pid, "VmHWM")?;
 

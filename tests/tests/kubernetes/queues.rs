@@ -14,18 +14,6 @@ const POD_GROUP: &str = include_str!("volcano.yaml");
 const KUEUE_GROUP: &str = "kueue.x-k8s.io/pod-group-name";
 
 #[track_caller]
-fn start(world: &World, settings: &[&str]) {
-    let settings = settings.iter().flat_map(|setting| ["-D", setting]);
-    world.sandbox.flott(["session", "start", "--backend", "kubernetes"].into_iter().chain(settings)).success();
-}
-
-#[track_caller]
-fn stop(world: &World) {
-    world.sandbox.flott(["session", "stop", "--backend", "kubernetes"]).success();
-    world.nothing_is_left();
-}
-
-#[track_caller]
 fn until_pods(world: &World, count: usize) -> Vec<Value> {
     eventually(&format!("{count} TaskManagers"), PATIENCE, || {
         let pods = world.pods("taskmanager");
@@ -59,14 +47,14 @@ fn pods_carry_what_the_queue_systems_look_for() {
     ];
     for (system, labels, scheduler) in cases {
         let system = format!("kubernetes.queue-system={system}");
-        start(&world, &[&system, "slotmanager.number-of-slots.min=1"]);
+        world.start_session(&[&system, "slotmanager.number-of-slots.min=1"]);
         let pod = &until_pods(&world, 1)[0];
         for (key, value) in &all {
             let expected = if labels.contains(&(key, value)) { Value::from(*value) } else { Value::Null };
             assert_eq!(pod["metadata"]["labels"][key], expected, "{key} for {system}");
         }
         assert_eq!(pod["spec"]["schedulerName"], scheduler, "{system}");
-        stop(&world);
+        world.stop_session();
     }
 }
 
@@ -82,7 +70,7 @@ fn a_group_of_kueue_is_filled_once_whatever_becomes_of_the_jobmanager_and_of_pod
     // Of three pods that are to be let in together two are asked for before the JobManager ends.
     world.kubectl(&["create", "quota", "few", "--hard=pods=3"]);
     let gang = ["kubernetes.queue-system=kueue", "kubernetes.gang-minimum=3", "slotmanager.number-of-slots.min=3"];
-    start(&world, &[&gang[..], &[&template]].concat());
+    world.start_session(&[&gang[..], &[&template]].concat());
     let group = |pods: &[Value]| {
         let groups: Vec<_> = pods.iter().map(kueue_group).collect();
         assert!(groups[0].is_some() && groups.iter().all(|group| *group == groups[0]), "{groups:?}");
@@ -121,7 +109,7 @@ fn a_group_of_kueue_is_filled_once_whatever_becomes_of_the_jobmanager_and_of_pod
     });
     assert_eq!(kueue_group(&next), None);
     assert_eq!(next["metadata"]["labels"]["kueue.x-k8s.io/queue-name"], "team-a");
-    stop(&world);
+    world.stop_session();
 }
 
 #[test]
@@ -190,7 +178,7 @@ fn a_gang_of_volcano_has_a_pod_group_or_says_what_it_lacks() {
         "-o=jsonpath={.spec.minMember}",
     ]);
     assert_eq!(minimum, "3");
-    stop(&world);
+    world.stop_session();
     eventually("the group to be gone", PATIENCE, || {
         let left = world.kubectl(&["get", "podgroups.scheduling.volcano.sh", "-o", "name"]);
         if left.is_empty() { Ok(()) } else { Err(left) }

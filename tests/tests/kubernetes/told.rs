@@ -134,7 +134,7 @@ impl Trouble<'_> {
     /// So often. Each time the pod is of another job, and what was told before is forgotten.
     #[track_caller]
     fn delays(&self, world: &World, times: u32) -> Vec<Told> {
-        start(world, self.settings);
+        world.start_session(self.settings);
         let rest = world.rest();
         let told = (0..times).map(|_| {
             let watch = Watch::start(world);
@@ -145,21 +145,9 @@ impl Trouble<'_> {
             told
         });
         let told = told.collect();
-        stop(world);
+        world.stop_session();
         told
     }
-}
-
-#[track_caller]
-fn start(world: &World, settings: &[&str]) {
-    let settings = settings.iter().flat_map(|setting| ["-D", setting]);
-    world.sandbox.flott(["session", "start", "--backend", "kubernetes"].into_iter().chain(settings)).success();
-}
-
-#[track_caller]
-fn stop(world: &World) {
-    world.sandbox.flott(["session", "stop", "--backend", "kubernetes"]).success();
-    world.nothing_is_left();
 }
 
 /// The command line of a job that never has an end.
@@ -190,7 +178,7 @@ fn is_no_failure(world: &World, rest: &Client, job: &str) {
 /// is before.
 #[track_caller]
 fn refused(world: &World, times: u32, rule: &dyn Fn(), words: [&str; 2]) -> Vec<Told> {
-    start(world, &[]);
+    world.start_session(&[]);
     let rest = world.rest();
     rule();
     let told = (0..times).map(|_| {
@@ -209,7 +197,7 @@ fn refused(world: &World, times: u32, rule: &dyn Fn(), words: [&str; 2]) -> Vec<
         told
     });
     let told = told.collect();
-    stop(world);
+    world.stop_session();
     told
 }
 

@@ -285,6 +285,20 @@ impl World {
         });
     }
 
+    /// Starts a session with these settings.
+    #[track_caller]
+    pub fn start_session(&self, settings: &[&str]) {
+        let settings = settings.iter().flat_map(|setting| ["-D", setting]);
+        self.sandbox.flott(["session", "start", "--backend", "kubernetes"].into_iter().chain(settings)).success();
+    }
+
+    /// Stops it, and wants nothing to be left.
+    #[track_caller]
+    pub fn stop_session(&self) {
+        self.sandbox.flott(["session", "stop", "--backend", "kubernetes"]).success();
+        self.nothing_is_left();
+    }
+
     /// A path that all pods see.
     pub fn shared(&self, name: &str) -> String {
         self.sandbox.at(&format!("shared/{name}"))
