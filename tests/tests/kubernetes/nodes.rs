@@ -117,6 +117,8 @@ fn away(world: &World, job: &Job<'_>) {
     let process = world.process("taskmanager", &pod);
     let jobmanager = name(&world.pods("jobmanager")[0]);
     let watches = world.process("jobmanager", &jobmanager);
+    // What is written after the last event of a pod makes the watch's version one of the past; else it would not expire.
+    world.kubectl(&["create", "configmap", "later"]);
     world.cluster.stop_api_server().unwrap();
     job.takes_checkpoints();
     kill(process, Signal::SIGKILL).unwrap();
