@@ -38,6 +38,8 @@ pub enum Kind {
     /// A connection to another process of the job broke. If that process is gone, its end is the cause, and is reported
     /// by who watches over it, often a moment later.
     Peer,
+    /// A TaskManager was lost. What became of it may be found out later: then its loss is told once more.
+    Loss,
 }
 
 /// Where a failure happened.
@@ -101,6 +103,19 @@ impl Failure {
     /// A connection to another process of the job broke; see [`Kind::Peer`].
     pub fn lost_peer(message: impl Into<String>) -> Self {
         Self { kind: Kind::Peer, ..Self::environment(message) }
+    }
+
+    /// A TaskManager was lost; see [`Kind::Loss`].
+    pub fn lost_worker(worker: WorkerId, host: String, reason: impl fmt::Display) -> Self {
+        Self { kind: Kind::Loss, ..Self::environment(format!("TaskManager lost: {reason}")) }.at(|place| {
+            place.worker = Some(worker);
+            place.host = Some(host);
+        })
+    }
+
+    /// Whether this is the loss of `worker`.
+    pub fn is_loss_of(&self, worker: &WorkerId) -> bool {
+        self.kind == Kind::Loss && self.location.worker.as_ref() == Some(worker)
     }
 
     /// Flott's fault.

@@ -131,10 +131,25 @@ pub enum LossReason {
     Deleted,
     /// Its machine would not run it, or not for longer.
     Failed(String),
-    /// It ended after [`Backend::stop_worker`].
+    /// It ended after [`Backend::stop_worker`], and nothing else is known to have ended it.
     Stopped,
     /// It is not there any more; how it ended is not known.
     Vanished,
+}
+
+impl LossReason {
+    /// Whether a worker that is told to stop may end like this, so that it says nothing more of its end.
+    pub const fn may_be_of_a_stop(&self) -> bool {
+        match self {
+            Self::OutOfMemory | Self::Evicted(_) | Self::Preempted(_) | Self::NodeLost(_) => false,
+            Self::Exited { .. }
+            | Self::Killed { .. }
+            | Self::Deleted
+            | Self::Failed(_)
+            | Self::Stopped
+            | Self::Vanished => true,
+        }
+    }
 }
 
 impl fmt::Display for LossReason {

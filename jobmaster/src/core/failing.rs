@@ -31,8 +31,11 @@ impl JobMasterCore {
 
     /// A TaskManager is gone for good.
     pub(super) fn worker_lost(&mut self, worker: &WorkerKey, failure: Failure) {
-        if self.is_over() || self.processes.is_lost(worker) {
+        if self.is_over() {
             return;
+        }
+        if self.processes.is_lost(worker) {
+            return self.loss_is_explained(worker, failure);
         }
         if self.has_found(worker) {
             self.give_up_reconciling("a TaskManager that had tasks of it is lost");

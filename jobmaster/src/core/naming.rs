@@ -8,7 +8,10 @@
 
 use std::collections::BTreeSet;
 
-use flott_core::failure::{Failure, Kind, Retry};
+use flott_core::{
+    failure::{Failure, Kind, Retry},
+    id::WorkerKey,
+};
 
 use super::{JobMasterCore, Phase, regions::RegionPhase};
 use crate::{
@@ -107,6 +110,14 @@ impl JobMasterCore {
             | RegionPhase::Finished
             | RegionPhase::Ended => None,
         }
+    }
+
+    /// What became of a TaskManager that was lost is known at last.
+    pub(super) fn loss_is_explained(&mut self, worker: &WorkerKey, failure: Failure) {
+        if self.failure.as_ref().is_some_and(|latest| latest.is_loss_of(&worker.worker)) {
+            self.failure = Some(failure.clone());
+        }
+        self.history.retell_loss(&worker.worker, failure);
     }
 
     fn name(&mut self, open: OpenName, hit: BTreeSet<RegionIndex>, cause: &Failure) {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use flott_core::{failure::Failure, view::ExceptionView};
+use flott_core::{failure::Failure, id::WorkerId, view::ExceptionView};
 
 use crate::time::Millis;
 
@@ -55,6 +55,16 @@ impl History {
         if entry.concurrent.len() > CONCURRENT_MAX {
             entry.concurrent.pop();
             self.truncated = true;
+        }
+    }
+
+    /// Tells the loss of a TaskManager in other words; nothing if it is not among what is kept.
+    pub fn retell_loss(&mut self, worker: &WorkerId, failure: Failure) {
+        let told = self.entries.iter_mut().rev().find_map(|entry| {
+            std::iter::once(&mut entry.failure).chain(&mut entry.concurrent).find(|told| told.is_loss_of(worker))
+        });
+        if let Some(told) = told {
+            *told = failure;
         }
     }
 

@@ -169,6 +169,11 @@ impl FakeCluster {
 
     /// A TaskManager dies with all that is on it; what it had sent may still arrive, in wild order.
     pub fn kill_worker(&mut self, worker: &WorkerKey) {
+        self.lose_worker(worker, Failure::environment("no heartbeat for 8000 ms"));
+    }
+
+    /// As [`Self::kill_worker`], told in these words.
+    pub fn lose_worker(&mut self, worker: &WorkerKey, failure: Failure) {
         if self.workers.remove(worker).is_none() {
             return;
         }
@@ -179,7 +184,6 @@ impl FakeCluster {
         if matches!(self.order, Order::Sent) {
             self.to_master.retain(|(from, ..)| from != worker);
         }
-        let failure = Failure::environment("no heartbeat for 8000 ms");
         self.tell(Event::WorkerLost { worker: worker.clone(), failure });
         self.allocate();
     }

@@ -1,6 +1,10 @@
 //! Which of the failures that come together is said to be the root.
 
-use flott_core::{failure::Failure, id::WorkerKey, view::ExceptionView};
+use flott_core::{
+    failure::Failure,
+    id::{WorkerId, WorkerKey},
+    view::ExceptionView,
+};
 
 use super::*;
 use crate::core::{CAUSE_WAIT, Event, Wait};
@@ -116,6 +120,27 @@ fn a_lost_task_manager_is_the_root_however_late_it_is_missed() {
     victim.cluster.add_worker(1);
     victim.cluster.run_to_end();
     check_ended(&mut victim.cluster, JobStatus::Finished);
+}
+
+#[test]
+fn what_became_of_a_lost_task_manager_takes_the_place_of_its_loss() {
+    let lost = |worker: &WorkerKey, reason: &str| Failure::lost_worker(worker.worker.clone(), "host".into(), reason);
+    let mut victim = Victim::of(word_count(), ONCE);
+    victim.is_missed_by("source");
+    let worker = victim.worker.clone();
+    victim.cluster.lose_worker(&worker, lost(&worker, "silent"));
+    victim.check(&[("TaskManager lost: silent", &[HUNG_UP])]);
+    victim.cluster.add_worker(1);
+    victim.cluster.settle();
+    let other = WorkerKey { worker: WorkerId("another".into()), ..worker.clone() };
+    for worker in [&worker, &other, &other] {
+        victim.cluster.tell(Event::WorkerLost { worker: worker.clone(), failure: lost(worker, "its node burns") });
+    }
+    victim.check(&[("TaskManager lost: its node burns", &[HUNG_UP])]);
+    assert_eq!(victim.cluster.core.view().failure.unwrap().message, "TaskManager lost: its node burns");
+    victim.cluster.run_to_end();
+    check_ended(&mut victim.cluster, JobStatus::Finished);
+    assert_eq!(victim.cluster.ended[0].restarts, 1);
 }
 
 #[test]

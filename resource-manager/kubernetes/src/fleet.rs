@@ -427,7 +427,8 @@ impl Fleet {
         }
     }
 
-    /// The end of a worker, told once: as it is given, unless it was wanted or brought about here.
+    /// The end of a worker, told once: as it is given, unless it was wanted or brought about here. A node that was lost under a pod
+    /// that was being deleted is told, for it may be why somebody wanted its end.
     fn depart(&mut self, worker: &WorkerId, loss: LossReason) {
         let Some(mut member) = self.members.remove(worker) else { return };
         if !member.is_leaving {
@@ -440,7 +441,9 @@ impl Fleet {
         let worker = worker.clone();
         self.actions.push(Action::Tell(match member.rejected {
             Some((rejection, message)) => BackendEvent::Rejected { worker, rejection, message },
-            None if member.stop => BackendEvent::Lost { worker, reason: LossReason::Stopped },
+            None if member.stop && loss.may_be_of_a_stop() => {
+                BackendEvent::Lost { worker, reason: LossReason::Stopped }
+            }
             None => BackendEvent::Lost { worker, reason: loss },
         }));
     }

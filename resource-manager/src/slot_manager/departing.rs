@@ -1,5 +1,10 @@
-//! Workers that have taken leave. What for, they do not know: they were told to end. Who has told them, their backend knows, and
-//! its word may come a moment later. It is waited for, so that a failure tells it; what the worker had is gone at once.
+//! What became of workers, told late.
+//!
+//! A worker that has taken leave does not know what for: it was told to end. Who has told it, its backend knows, and its word
+//! may come a moment later. It is waited for, so that a failure tells it; what the worker had is gone at once.
+//!
+//! A worker that is given up, since nothing is heard of it, may have gone with its machine, which its backend learns much
+//! later. Nobody waits for that, and it is told once more.
 
 use std::time::Duration;
 
@@ -16,12 +21,12 @@ use crate::{backend::LossReason, time::Time};
 /// How long a backend's word is waited for.
 const WORD_MAX: Duration = Duration::from_secs(1);
 
-/// A worker that has taken leave and of which jobs have not been told.
-#[derive(Debug)]
+/// A worker that is gone, and what is said of that.
+#[derive(Debug, Clone)]
 pub(super) struct Departed {
-    key: WorkerKey,
-    host: String,
-    said: String,
+    pub(super) key: WorkerKey,
+    pub(super) host: String,
+    pub(super) said: String,
 }
 
 impl SlotManager {
@@ -36,7 +41,7 @@ impl SlotManager {
         let id = worker.key.worker.clone();
         self.actions.push(Action::Disconnect { worker: worker.key.clone(), reason: said.clone() });
         // To have it stopped would make its end one that was asked for here.
-        self.stopping.insert(id.clone(), Stopping { told_at: now });
+        self.stopping.insert(id.clone(), Stopping { told_at: now, departed: None });
         self.deadlines.set(now + WORD_MAX, Due::Departed(id.clone()));
         self.departed.insert(id, Departed { key: worker.key, host: worker.registration.host, said });
     }
@@ -59,6 +64,14 @@ impl SlotManager {
             Some(reason) => format!("{reason}; {said}"),
         };
         self.tell_lost(key, host, &reason);
+    }
+
+    /// Tells jobs once more of a worker that was given up, if more is known of its end than that it was stopped.
+    pub(super) fn explain_late(&mut self, departed: Departed, reason: &LossReason) {
+        if !reason.may_be_of_a_stop() {
+            let Departed { key, host, said } = departed;
+            self.tell_lost(key, host, &format!("{reason}; it was given up before: {said}"));
+        }
     }
 
     /// The backend has had its time.

@@ -12,6 +12,7 @@ use flott_core::{
 use super::{
     Action, SlotManager,
     deadlines::Due,
+    departing::Departed,
     worker::{Link, Slot, SlotState, Worker, WorkerNumber},
 };
 use crate::{backend::WorkerSpec, ports::ConnectionNumber, time::Time};
@@ -215,12 +216,17 @@ impl SlotManager {
         let Some(worker) = self.take(now, number) else {
             return;
         };
-        // What the worker or its connection tells is what came of it.
+        // Why it leaves the backend has told; what the worker or its connection tells is what came of it.
+        let is_explained = worker.leaving.is_some();
         let reason = worker.leaving.map_or_else(|| reason.to_owned(), |why| format!("{why}; {reason}"));
-        self.tell_lost(worker.key.clone(), worker.registration.host, &reason);
+        self.tell_lost(worker.key.clone(), worker.registration.host.clone(), &reason);
         self.actions.push(Action::Disconnect { worker: worker.key.clone(), reason: reason.clone() });
         if worker.started.is_some() {
-            self.stop_worker(now, worker.key.worker, &reason);
+            let id = worker.key.worker.clone();
+            self.stop_worker(now, id.clone(), &reason);
+            if let Some(stopping) = self.stopping.get_mut(&id).filter(|_| !is_explained) {
+                stopping.departed = Some(Departed { key: worker.key, host: worker.registration.host, said: reason });
+            }
         }
     }
 
@@ -245,10 +251,7 @@ impl SlotManager {
     }
 
     pub(super) fn tell_lost(&mut self, worker: WorkerKey, host: String, reason: &str) {
-        let failure = Failure::environment(format!("TaskManager lost: {reason}")).at(|place| {
-            place.worker = Some(worker.worker.clone());
-            place.host = Some(host);
-        });
+        let failure = Failure::lost_worker(worker.worker.clone(), host, reason);
         self.actions.push(Action::WorkerLost { worker, failure });
     }
 }

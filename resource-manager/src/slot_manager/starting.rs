@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use flott_core::{id::WorkerId, resource::ResourceProfile};
 
-use super::{Action, SlotManager, classes::Classes, deadlines::Due, serving::can_be_served, worker::WorkerNumber};
+use super::{
+    Action, SlotManager, classes::Classes, deadlines::Due, departing::Departed, serving::can_be_served,
+    worker::WorkerNumber,
+};
 use crate::{
     backend::{BackendEvent, BackendWorker, LossReason, Rejection, WorkerSpec},
     time::Time,
@@ -32,6 +35,8 @@ pub(super) struct Delay {
 #[derive(Debug, Clone)]
 pub(super) struct Stopping {
     pub(super) told_at: Time,
+    /// It was given up, and jobs were told so.
+    pub(super) departed: Option<Departed>,
 }
 
 /// After this the backend is told again to stop a worker.
@@ -176,8 +181,13 @@ impl SlotManager {
 
     fn backend_lost(&mut self, now: Time, worker: &WorkerId, reason: &LossReason) {
         self.explain(worker, Some(reason));
-        // There may be room again for another one.
-        self.changed |= self.stopping.remove(worker).is_some();
+        if let Some(stopping) = self.stopping.remove(worker) {
+            // There may be room again for another one.
+            self.changed = true;
+            if let Some(departed) = stopping.departed {
+                self.explain_late(departed, reason);
+            }
+        }
         if self.forget_request(worker).is_some() {
             self.start_failed(now, format!("{worker} {reason} before it registered"));
         }
@@ -276,7 +286,7 @@ impl SlotManager {
 
     /// Has the backend stop a worker, and remembers it until it is known to be gone.
     pub(super) fn stop_worker(&mut self, now: Time, worker: WorkerId, reason: &str) {
-        self.stopping.insert(worker.clone(), Stopping { told_at: now });
+        self.stopping.entry(worker.clone()).or_insert(Stopping { told_at: now, departed: None }).told_at = now;
         self.deadlines.set(now + STOP_AGAIN, Due::Stop(worker.clone()));
         self.actions.push(Action::StopWorker { worker, reason: reason.into() });
     }

@@ -88,6 +88,7 @@ fn crash(world: &World, job: &Job<'_>, rest: &Client) {
     job.until_told(rest, &pod, "its connection was lost");
     job.goes_on(rest);
     assert_ne!(victim(world).1, node);
+    job.until_told(rest, &pod, &format!("lost with its node: node {node}"));
     world.cluster.add_node(&node, world.cluster.node_options()).unwrap();
 }
 

@@ -119,6 +119,24 @@ fn a_stop_calls_off_what_was_not_sent_and_deletes_what_is_there() {
 }
 
 #[test]
+fn a_pod_that_was_deleted_and_has_ended_of_something_else_tells_that() {
+    let mut world = World::new();
+    let node_lost = || LossReason::NodeLost("node n".into());
+    world.with("a", Phase::Running);
+    world.does(stop("a"));
+    let cut_off = Facts { is_being_deleted: true, ..pod("a", Phase::Ended(node_lost())) };
+    assert_eq!(world.does(Input::Seen(cut_off)), ["a lost: lost with its node: node n"]);
+    world.with("b", Phase::Running);
+    world.does(stop("b"));
+    let gone = Facts { is_being_deleted: true, loss_if_removed: node_lost(), ..pod("b", Phase::Running) };
+    assert_eq!(world.does(Input::Removed(gone)), ["b lost: lost with its node: node n"]);
+    world.with("c", Phase::Running);
+    world.does(stop("c"));
+    let killed = LossReason::Killed { signal: 9 };
+    assert_eq!(world.does(Input::Seen(pod("c", Phase::Ended(killed))))[1..], [] as [String; 0]);
+}
+
+#[test]
 fn the_end_that_somebody_else_asks_for_is_told_before_it_comes() {
     let mut world = World::new();
     world.with("a", Phase::Running);

@@ -197,6 +197,30 @@ fn what_a_started_worker_takes_leave_for_is_waited_for() {
 }
 
 #[test]
+fn what_became_of_a_worker_that_was_given_up_is_told_when_it_is_known() {
+    let check = |loss: LossReason, told: &[&str]| {
+        let mut bench = Bench::starting(|_| {});
+        bench.need(1, 1);
+        bench.register_started();
+        bench.pass_ms(20_000);
+        // The backend does not hear that it ends.
+        bench.backend.remove(&WorkerId("taskmanager-1-1".into()));
+        bench.disconnect("taskmanager-1-1");
+        bench.pass_ms(60_000);
+        // Told twice to stop, and remembered all the same.
+        bench.crash("taskmanager-1-1", loss);
+        bench.pass_ms(60_000);
+        let log = bench.log.iter().filter_map(|line| line.strip_prefix("lost taskmanager-1-1: TaskManager lost: "));
+        assert_eq!(log.collect::<Vec<_>>(), told, "{:?}", bench.log);
+    };
+    let given_up = "its connection was lost: reset";
+    let node = "lost with its node: node n; it was given up before: its connection was lost: reset";
+    check(LossReason::NodeLost("node n".into()), &[given_up, node]);
+    check(LossReason::Stopped, &[given_up]);
+    check(LossReason::Killed { signal: 9 }, &[given_up]);
+}
+
+#[test]
 fn slots_of_a_former_leader_are_freed_and_given_anew() {
     let mut bench = Bench::standalone();
     bench.register("a", &[ANY; 2]);
