@@ -26,6 +26,8 @@ use crate::{
 };
 
 /// Between two looks whether a JobManager answers.
+/// Bytes that last words may take on a disk that is full.
+const WORDS_MAX: i64 = 4096;
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 /// How long a cluster may take to end in order.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
@@ -153,7 +155,8 @@ pub async fn launch(dir: &ClusterDir, config: &Configuration, launch: Launch) ->
         Ok(()) | Err(_) => {}
     }
     let out_path = out_file(dir);
-    let out = File::create(&out_path).with_context(|| format!("cannot write {}", out_path.display()))?;
+    let out = File::create(&out_path).and_then(|out| reserve(&out).map(|()| out));
+    let out = out.with_context(|| format!("cannot write {}", out_path.display()))?;
     let mut command = Command::new(std::env::current_exe()?);
     command
         .arg("jobmanager")
@@ -198,6 +201,19 @@ pub async fn launch(dir: &ClusterDir, config: &Configuration, launch: Launch) ->
             return Err(End::new(Code::TimedOut, error));
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// Room for some last words, lest a JobManager that finds its disk full cannot say so.
+fn reserve(out: &File) -> std::io::Result<()> {
+    use nix::{
+        errno::Errno,
+        fcntl::{FallocateFlags, fallocate},
+    };
+    match fallocate(out, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, WORDS_MAX) {
+        // A filesystem that does not know how gives what it has.
+        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

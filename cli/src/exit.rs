@@ -1,6 +1,10 @@
 //! How the command ends. The codes are a contract: scripts depend on them.
 
-use std::{fmt, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use crate::{kubernetes, rest::RestError};
 
@@ -61,7 +65,7 @@ impl End {
         if self.plain {
             print!("{}", self.error);
         } else {
-            eprintln!("flott: {self}");
+            say(&self.to_string());
         }
         self.code.into()
     }
@@ -71,6 +75,11 @@ impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#}", self.error)
     }
+}
+
+/// Says something on standard error, from where a log goes on if that cannot be written.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "flott: {text}"); // there is nobody to tell
 }
 
 /// Errors of the client end it with [`Code::Usage`], unless no cluster answered.

@@ -18,7 +18,8 @@ pub fn start(file: Option<(&Path, u64)>) -> anyhow::Result<()> {
         // What kube says there is said again, with what it was about, by whoever asked.
         Err(_) => EnvFilter::new("info,kube_client::client::builder=off"),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    // What cannot be written (a disk is full) is lost, and no reason to end: to say so on standard error would panic if that fails as well.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     match file {
         Some((path, bytes_max)) => builder.with_ansi(false).with_writer(LogFile::open(path, bytes_max)?).init(),
         None => builder.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).init(),

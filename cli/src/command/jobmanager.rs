@@ -29,7 +29,7 @@ use crate::{
     arguments::{Arguments, JobManager},
     cluster,
     ended::Ended,
-    exit::{Code, CommandResult, End},
+    exit::{self, Code, CommandResult, End},
     kubernetes::KubernetesLease,
     log,
     settings::Settings,
@@ -142,7 +142,7 @@ async fn serve(options: Options, arguments: &JobManager) -> CommandResult {
     let life = Life::of(arguments);
     let handle = Manager::start(options).await?;
     tracing::info!(address = handle.advertised(), "the JobManager is up");
-    eprintln!("flott: the JobManager listens on {}", handle.url());
+    exit::say(&format!("the JobManager listens on {}", handle.url()));
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         () = handle.ended() => {}

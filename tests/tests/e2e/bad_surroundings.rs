@@ -6,8 +6,13 @@ use flott_tests::{
     binaries::binary,
     book::{book, lines_in, nothing_in},
     disk::SmallDisk,
+    eventually::{PATIENCE, eventually},
     program::test_program,
     sandbox::Sandbox,
+};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 
 #[test]
@@ -149,6 +154,20 @@ fn an_output_that_holds_files_already() {
     assert_eq!(lines_in(&out), ["precious"]);
     let names: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["part-0"], "nothing hidden is left beside it");
+}
+
+#[test]
+fn a_jobmanager_serves_though_no_word_of_it_can_be_written() {
+    let sandbox = Sandbox::new();
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let directory = sandbox.at("mute");
+    let mut command = sandbox.command(&binary("flott"), ["jobmanager", "--cluster-dir", &directory]);
+    let mut manager = command.stdout(full()).stderr(full()).spawn().unwrap();
+    let address = eventually("its address", PATIENCE, || fs::read_to_string(format!("{directory}/jobmanager.address")));
+    sandbox.flott(["run", "-m", &address, &test_program(), "a"]).success();
+    kill(Pid::from_raw(manager.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert!(manager.wait().unwrap().success());
+    sandbox.until_empty();
 }
 
 #[test]
