@@ -22,7 +22,7 @@ impl SlotManager {
             same("grants of a worker", &(worker.granted as usize), &granted)?;
             for (index, slot) in worker.indexed() {
                 registered.add(slot.profile, 1);
-                if slot.state == SlotState::Free && worker.is_up() {
+                if slot.state == SlotState::Free && worker.is_open() {
                     free.insert(*number, index, slot.profile);
                 }
                 if let Some(allocation) = slot.state.allocation()
@@ -32,6 +32,7 @@ impl SlotManager {
                 }
                 match slot.state.grant() {
                     Some(grant) => drop(grants.entry(grant.job).or_default().insert(grant.allocation)),
+                    None if worker.is_leaving => {}
                     None => ungranted.add(slot.profile, 1),
                 }
             }

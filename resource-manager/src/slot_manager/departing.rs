@@ -51,9 +51,26 @@ impl SlotManager {
         if self.departed.contains_key(worker) {
             self.explain(worker, Some(reason));
             self.stop_worker(now, worker.clone(), "it has taken leave");
-        } else if let Some(worker) = self.by_name.get(worker).and_then(|number| self.workers.get_mut(number)) {
+        } else if let Some(number) = self.by_name.get(worker).copied()
+            && let Some(worker) = self.workers.get_mut(&number)
+        {
             worker.leaving = Some(reason.to_string());
+            if !std::mem::replace(&mut worker.is_leaving, true) {
+                self.close_slots(number);
+            }
         }
+    }
+
+    /// Gives no slot of a worker any more, so that another one is started for whoever waits. What is held is held until it ends.
+    fn close_slots(&mut self, number: WorkerNumber) {
+        let Some(worker) = self.workers.get(&number) else { return };
+        for (index, slot) in worker.indexed() {
+            self.free.remove(number, index, slot.profile);
+            if slot.state.grant().is_none() {
+                self.ungranted.remove(slot.profile, 1);
+            }
+        }
+        self.changed = true;
     }
 
     /// Tells jobs of a worker that has taken leave, if they were not told.

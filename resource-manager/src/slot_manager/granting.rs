@@ -22,7 +22,7 @@ impl SlotManager {
         let Some(worker) = self.workers.get_mut(&number) else {
             return;
         };
-        let up = worker.is_up();
+        let (is_open, is_leaving) = (worker.is_open(), worker.is_leaving);
         let Some(slot) = worker.slots.get_mut(index.0 as usize) else {
             return;
         };
@@ -35,7 +35,7 @@ impl SlotManager {
             self.allocations.insert(allocation, (number, index));
         }
         match state {
-            SlotState::Free if up => self.free.insert(number, index, profile),
+            SlotState::Free if is_open => self.free.insert(number, index, profile),
             _ => self.free.remove(number, index, profile),
         }
         match &state {
@@ -48,11 +48,15 @@ impl SlotManager {
         match (before.grant().is_some(), state.grant().is_some()) {
             (false, true) => {
                 worker.granted += 1;
-                self.ungranted.remove(profile, 1);
+                if !is_leaving {
+                    self.ungranted.remove(profile, 1);
+                }
             }
             (true, false) => {
                 worker.granted -= 1;
-                self.ungranted.add(profile, 1);
+                if !is_leaving {
+                    self.ungranted.add(profile, 1);
+                }
                 if worker.granted == 0 {
                     worker.idle_since = now;
                     self.deadlines.set(now + self.options.idle_timeout, Due::Idle(number));

@@ -106,6 +106,7 @@ impl SlotManager {
             granted: 0,
             idle_since: now,
             started,
+            is_leaving: false,
             leaving: None,
             metrics: WorkerMetrics::default(),
         };
@@ -233,12 +234,15 @@ impl SlotManager {
     /// Forgets a worker and everything on it.
     pub(super) fn take(&mut self, now: Time, number: WorkerNumber) -> Option<Worker> {
         let worker = self.workers.get(&number)?;
+        let is_leaving = worker.is_leaving;
         let places: Vec<_> = worker.indexed().map(|(index, slot)| (index, slot.profile)).collect();
         for (index, profile) in places {
             // Out of every index, whatever it was.
             self.set_slot(now, number, index, SlotState::Refused { until: now });
             self.registered.remove(profile, 1);
-            self.ungranted.remove(profile, 1);
+            if !is_leaving {
+                self.ungranted.remove(profile, 1);
+            }
         }
         let worker = self.workers.remove(&number)?;
         self.detector.forget(&number);

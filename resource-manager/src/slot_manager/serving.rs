@@ -95,7 +95,7 @@ impl SlotManager {
         let missing = job.missing();
         // Free slots, those put aside for this job too, and those that are being freed already.
         let mut pool = Classes::default();
-        for slot in self.workers.values().filter(|worker| worker.is_up()).flat_map(|worker| &worker.slots) {
+        for slot in self.workers.values().filter(|worker| worker.is_open()).flat_map(|worker| &worker.slots) {
             if matches!(slot.state, SlotState::Free | SlotState::Freeing { .. }) {
                 pool.add(slot.profile, 1);
             }

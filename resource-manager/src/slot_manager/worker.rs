@@ -83,7 +83,9 @@ pub(super) struct Worker {
     pub(super) idle_since: Time,
     /// What the backend was asked for; `None` for a worker that someone else started.
     pub(super) started: Option<WorkerSpec>,
-    /// Why it is about to end, if its backend has said so.
+    /// Its backend has said that it is about to end: nobody is given slots of it any more.
+    pub(super) is_leaving: bool,
+    /// Why it is, unless it has ended in another way.
     pub(super) leaving: Option<String>,
     pub(super) metrics: WorkerMetrics,
 }
@@ -91,6 +93,11 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) const fn is_up(&self) -> bool {
         matches!(self.link, Link::Up(_))
+    }
+
+    /// Whether its slots can be given.
+    pub(super) const fn is_open(&self) -> bool {
+        self.is_up() && !self.is_leaving
     }
 
     pub(super) fn slot(&self, index: SlotIndex) -> Option<&Slot> {

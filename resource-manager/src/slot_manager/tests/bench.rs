@@ -74,6 +74,8 @@ pub(super) struct Bench {
     pub(super) workers: BTreeMap<WorkerId, FakeWorker>,
     /// Workers that the backend runs, registered or not.
     pub(super) backend: BTreeMap<WorkerId, WorkerSpec>,
+    /// Those of them that the backend has said will end soon.
+    pub(super) leaving: BTreeSet<WorkerId>,
     /// What left the slot manager, in words.
     pub(super) log: Vec<String>,
     pub(super) lost: Vec<WorkerKey>,
@@ -106,6 +108,7 @@ impl Bench {
             now: Time(1_000_000),
             workers: BTreeMap::new(),
             backend: BTreeMap::new(),
+            leaving: BTreeSet::new(),
             log: Vec::new(),
             lost: Vec::new(),
             pending: BTreeMap::new(),
@@ -229,7 +232,14 @@ impl Bench {
         let worker = WorkerId(worker.into());
         self.backend.remove(&worker);
         self.workers.remove(&worker);
+        self.leaving.remove(&worker);
         self.event(Event::Backend(BackendEvent::Lost { worker, reason }));
+    }
+
+    pub(super) fn leave(&mut self, worker: &str, reason: LossReason) {
+        let worker = WorkerId(worker.into());
+        self.leaving.insert(worker.clone());
+        self.event(Event::Backend(BackendEvent::Leaving { worker, reason }));
     }
 
     pub(super) fn declare(&mut self, number: u8, epoch: u64, needs: &[(ResourceProfile, u32)]) {

@@ -20,6 +20,7 @@ enum Step {
     Forget { worker: usize },
     JobFrees { job: u8, count: usize },
     Crash { worker: usize },
+    Leave { worker: usize },
     Reject { worker: usize },
     Pass { millis: u64 },
 }
@@ -40,6 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => worker.clone().prop_map(|worker| Step::Forget { worker }),
         1 => (0..5u8, 1..3usize).prop_map(|(job, count)| Step::JobFrees { job, count }),
         1 => worker.clone().prop_map(|worker| Step::Crash { worker }),
+        1 => worker.clone().prop_map(|worker| Step::Leave { worker }),
         1 => worker.prop_map(|worker| Step::Reject { worker }),
         3 => (1..12_000u64).prop_map(|millis| Step::Pass { millis }),
     ]
@@ -92,6 +94,11 @@ fn run(bench: &mut Bench, step: Step) {
                 bench.crash(&worker.0, LossReason::Exited { code: 1 });
             }
         }
+        Step::Leave { worker } => {
+            if let Some(worker) = bench.backend.keys().nth(worker).cloned() {
+                bench.leave(&worker.0, LossReason::Evicted("drained".into()));
+            }
+        }
         Step::Reject { worker } => {
             let unregistered = |worker: &&flott_core::id::WorkerId| !bench.workers.contains_key(*worker);
             if let Some(worker) = bench.backend.keys().filter(unregistered).nth(worker).cloned() {
@@ -108,6 +115,9 @@ fn run(bench: &mut Bench, step: Step) {
 
 /// Faults end; workers that were started register as they come.
 fn calm_down(bench: &mut Bench) {
+    for worker in bench.leaving.clone() {
+        bench.crash(&worker.0, LossReason::Evicted("drained".into()));
+    }
     for worker in bench.workers.keys().cloned().collect::<Vec<_>>() {
         if let Some(worker) = bench.workers.get_mut(&worker) {
             worker.refuses = false;

@@ -9,7 +9,7 @@ use flott_core::{
 use super::bench::{Bench, job};
 use crate::{
     Declaration,
-    backend::{BackendEvent, LossReason},
+    backend::LossReason,
     slot_manager::{Action, Event, SlotManager},
     time::Time,
 };
@@ -147,8 +147,7 @@ fn who_has_asked_for_the_end_of_a_worker_is_told_with_its_loss() {
     let mut bench = Bench::standalone();
     for worker in ["a", "b", "c"] {
         bench.register(worker, &[ANY]);
-        let reason = LossReason::Evicted("drained".into());
-        bench.event(Event::Backend(BackendEvent::Leaving { worker: WorkerId(worker.into()), reason }));
+        bench.leave(worker, LossReason::Evicted("drained".into()));
     }
     assert!(bench.log.is_empty(), "they run on until then: {:?}", bench.log);
     bench.tell("a", FromWorker::Goodbye { reason: "terminated".into() });
@@ -161,6 +160,29 @@ fn who_has_asked_for_the_end_of_a_worker_is_told_with_its_loss() {
     ];
     assert_eq!(bench.log[..2], lost.map(|lost| format!("lost {lost}")));
     assert!(bench.log[2].starts_with("lost c: TaskManager lost: evicted: drained; no heartbeat"), "{:?}", bench.log);
+}
+
+#[test]
+fn nobody_is_given_slots_of_a_worker_that_is_about_to_end() {
+    let mut bench = Bench::starting(|_| {});
+    bench.need(1, 1);
+    bench.register_started();
+    let reason = LossReason::Evicted("drained".into());
+    for _ in 0..2 {
+        bench.leave("taskmanager-1-1", reason.clone());
+    }
+    bench.need(2, 1);
+    assert_eq!((bench.count_of(1), bench.count_of(2)), (1, 0), "what is held is held");
+    assert_eq!(bench.log.last().map(String::as_str), Some("start taskmanager-1-2"));
+    bench.register_started();
+    assert_eq!(bench.slots_of(2), [("taskmanager-1-2", 1)].into());
+    bench.disconnect("taskmanager-1-1");
+    bench.connect("taskmanager-1-1");
+    bench.need(1, 0);
+    bench.need(3, 1);
+    assert_eq!(bench.slots_of(3), [("taskmanager-1-2", 1)].into(), "nor what it has given back");
+    bench.tell("taskmanager-1-1", FromWorker::Goodbye { reason: "terminated".into() });
+    bench.core.audit().unwrap();
 }
 
 #[track_caller]
@@ -182,11 +204,7 @@ fn check_leave(end: impl FnOnce(&mut Bench), reason: &str) {
 
 #[test]
 fn what_a_started_worker_takes_leave_for_is_waited_for() {
-    let worker = || WorkerId("taskmanager-1-1".into());
-    let leaving = |bench: &mut Bench| {
-        let reason = LossReason::Evicted("drained".into());
-        bench.event(Event::Backend(BackendEvent::Leaving { worker: worker(), reason }));
-    };
+    let leaving = |bench: &mut Bench| bench.leave("taskmanager-1-1", LossReason::Evicted("drained".into()));
     check_leave(leaving, "evicted: drained; it ended in order: terminated");
     let deleted = |bench: &mut Bench| bench.crash("taskmanager-1-1", LossReason::Deleted);
     check_leave(deleted, "deleted by somebody; it ended in order: terminated");
