@@ -22,7 +22,7 @@ const ELSEWHERE: u32 = 0;
 ///
 /// An edge lists all of its subtasks on both ends, so that places in the lists are subtask indices. Of a pointwise edge,
 /// only ends that have a channel with one of `executions` are resolved: the others may not be placed yet. `restore` says what
-/// each subtask starts from.
+/// each subtask starts from. All deployments share their edges and the list of processes.
 pub fn build(
     epoch: JobMasterEpoch,
     graph: &ExecutionGraph,
@@ -60,10 +60,11 @@ pub fn build(
             }
         }
     }
-    let edges: BTreeMap<usize, EdgeDeployment> = by_edge
+    let edges: BTreeMap<usize, Arc<EdgeDeployment>> = by_edge
         .into_iter()
-        .map(|(place, executions)| (place, deploy_edge(graph, place, &executions, &mut processes)))
+        .map(|(place, executions)| (place, Arc::new(deploy_edge(graph, place, &executions, &mut processes))))
         .collect();
+    let processes: Arc<[ProcessLocation]> = processes.locations.into();
     parts
         .into_values()
         .map(|mut part| {
@@ -73,7 +74,7 @@ pub fn build(
                 epoch,
                 tasks: part.tasks,
                 edges: part.edges.iter().filter_map(|place| edges.get(place)).cloned().collect(),
-                processes: processes.locations.clone(),
+                processes: Arc::clone(&processes),
             };
             (part.host, deployment)
         })

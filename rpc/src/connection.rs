@@ -1,5 +1,6 @@
 //! Two tasks over one stream, one that reads and one that writes, and what they share with the connection's user.
 
+mod queue;
 mod reader;
 pub(crate) mod shared;
 mod writer;

@@ -79,6 +79,36 @@ pub fn encode<T: Serialize + ?Sized>(kind: Kind, body: &T) -> Result<Vec<u8>, Co
     Ok(seal(bytes))
 }
 
+/// A frame whose body ends in bytes that were encoded before, and are not copied.
+#[derive(Debug)]
+pub(crate) struct Tailed {
+    pub(crate) front: Vec<u8>,
+    pub(crate) tail: Bytes,
+    pub(crate) checksum: [u8; CHECKSUM_BYTES],
+}
+
+impl Tailed {
+    /// Length of the whole.
+    pub(crate) fn len(&self) -> usize {
+        self.front.len() + self.tail.len() + self.checksum.len()
+    }
+}
+
+/// A frame whose body is `front`, encoded, and then `tail`.
+///
+/// # Errors
+/// When `front` cannot be encoded.
+pub(crate) fn encode_tailed<T: Serialize + ?Sized>(kind: Kind, front: &T, tail: Bytes) -> Result<Tailed, CodecError> {
+    let mut front_bytes = head(kind);
+    codec::encode(front, &mut front_bytes)?;
+    let length = front_bytes.len() + tail.len();
+    set_length(&mut front_bytes, length);
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&front_bytes);
+    hasher.update(&tail);
+    Ok(Tailed { front: front_bytes, tail, checksum: hasher.finalize().to_le_bytes() })
+}
+
 /// A frame without a body.
 pub fn encode_empty(kind: Kind) -> Vec<u8> {
     seal(head(kind))
@@ -95,10 +125,16 @@ fn head(kind: Kind) -> Vec<u8> {
 }
 
 fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
-    // Past 4 GiB the length saturates; such a frame is longer than any bound on frames, and refused before it is sent.
-    let length = u32::try_from(bytes.len() - LENGTH_BYTES + CHECKSUM_BYTES).unwrap_or(u32::MAX);
-    bytes[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+    let length = bytes.len();
+    set_length(&mut bytes, length);
     let checksum = crc32fast::hash(&bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
     bytes
+}
+
+/// Writes the length of a frame that has `bytes` before its checksum. Past 4 GiB it saturates; such a frame is longer than any
+/// bound on frames, and refused before it is sent.
+fn set_length(front: &mut [u8], bytes: usize) {
+    let length = u32::try_from(bytes - LENGTH_BYTES + CHECKSUM_BYTES).unwrap_or(u32::MAX);
+    front[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
 }

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::connection::shared::Shared;
@@ -42,6 +43,11 @@ impl<Out, In> Sender<Out, In> {
         Out: Serialize,
     {
         self.shared.send(&frame::encode(Kind::Notify, &message).map_err(SendError::Encode)?)
+    }
+
+    /// As [`Self::send`], of the message whose encoding is that of `front`, followed by `tail`. The tail is not copied.
+    pub(crate) fn send_tailed<T: Serialize>(&self, front: &T, tail: Bytes) -> Result<(), SendError> {
+        self.shared.send_tailed(frame::encode_tailed(Kind::Notify, front, tail).map_err(SendError::Encode)?)
     }
 
     /// Makes a call and waits for its reply. Dropping the future gives the reply up, but does not take the request back.

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use ledger::{Arrival, Full, Ledger, Violation};
 
-use crate::{Options, Sender};
+use crate::{Options, SendError, Sender};
 
 /// What a message weighs beside its body, in bytes: its frame, its numbers and its place in the queue.
 const MESSAGE_BYTES: usize = 64;
@@ -41,6 +41,9 @@ const MESSAGES_MAX: usize = 1 << 16;
 const CONFIRM_MESSAGES: u64 = 32;
 /// Bytes after which it is.
 const CONFIRM_BYTES: usize = 256 << 10;
+
+/// Bodies of this length are not copied into a connection's queue. Shorter ones are, to go out together with others.
+const SHARED_BYTES_MIN: usize = 16 << 10;
 
 /// What goes over a connection of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +73,23 @@ impl Packet {
         codec::encode(opening, &mut body)?;
         Ok(Self::Open(body.into()))
     }
+
+    /// A long body is shared with whoever keeps the packet.
+    fn transmit(self, link: &Link) -> Result<(), SendError> {
+        match self {
+            Self::Message { number, received, body } if body.len() >= SHARED_BYTES_MIN => {
+                link.send_tailed(&front(number, received, &body), body)
+            }
+            packet => link.send(packet),
+        }
+    }
+}
+
+/// [`Packet::Message`] without the bytes of its body: variant, fields, and how many bytes follow.
+fn front(number: Number, received: Number, body: &Bytes) -> (u32, Number, Number, u32) {
+    const MESSAGE: u32 = 1;
+    // Past 4 GiB the frame is refused.
+    (MESSAGE, number, received, u32::try_from(body.len()).unwrap_or(u32::MAX))
 }
 
 /// A session's connection.
@@ -133,6 +153,8 @@ impl<Out: Serialize, In: DeserializeOwned> Session<Out, In> {
     pub fn send(&mut self, message: &Out) -> Result<(), SessionError> {
         let mut body = Vec::new();
         codec::encode(message, &mut body).map_err(SessionError::Encode)?;
+        // As long as it is said to be, for as long as it is kept.
+        body.shrink_to_fit();
         let (body, bytes, max) = (Bytes::from(body), MESSAGE_BYTES, self.ledger.bytes_max());
         let bytes = bytes + body.len();
         if bytes > max {
@@ -225,7 +247,7 @@ impl<Out: Serialize, In: DeserializeOwned> Session<Out, In> {
     /// What does not get through is said again on the next connection.
     fn transmit(&mut self, packet: Packet) {
         if let Some(link) = &self.link
-            && let Err(error) = link.send(packet)
+            && let Err(error) = packet.transmit(link)
         {
             tracing::debug!(%error, "a packet waits for the next connection");
             self.link = None;

@@ -25,7 +25,7 @@ fn deploy(number: u32) -> JobToHost {
         epoch: JobMasterEpoch(1),
         tasks: vec![task],
         edges: Vec::new(),
-        processes: Vec::new(),
+        processes: [].into(),
     }))
 }
 

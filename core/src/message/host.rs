@@ -1,6 +1,6 @@
 //! Job process and JobMaster, and job process and TaskManager.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -150,6 +150,10 @@ pub enum JobToHost {
 }
 
 /// Tasks for one process, with what they need to find their peers.
+///
+/// The deployments of one round say much the same of edges and processes, and all of them are there before the first is sent:
+/// thousands of processes would hold thousands of copies. So they share these. On the wire nothing of that is seen, and each
+/// process decodes its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Deployment {
     /// The JobMaster that deploys. With the number of an attempt it tells older attempts from newer ones: numbers begin anew
@@ -158,9 +162,9 @@ pub struct Deployment {
     /// What to run.
     pub tasks: Vec<TaskDeployment>,
     /// Every edge that one of `tasks` reads or writes.
-    pub edges: Vec<EdgeDeployment>,
+    pub edges: Vec<Arc<EdgeDeployment>>,
     /// Processes that `edges` refer to by place.
-    pub processes: Vec<ProcessLocation>,
+    pub processes: Arc<[ProcessLocation]>,
 }
 
 /// One attempt to run.

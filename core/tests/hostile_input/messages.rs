@@ -1,6 +1,6 @@
 //! One control message of each interesting shape.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use flott_core::{
@@ -172,13 +172,13 @@ fn deployment() -> Deployment {
             max_parallelism: 128,
             restore: Some(Box::new(restore())),
         }],
-        edges: vec![EdgeDeployment {
+        edges: vec![Arc::new(EdgeDeployment {
             edge: EdgeIndex(0),
             producers: vec![peer; 2],
             consumers: vec![peer; 2],
             max_parallelism: 128,
-        }],
-        processes: vec![location()],
+        })],
+        processes: [location()].into(),
     }
 }
 

@@ -189,7 +189,7 @@ fn what_does_not_fit_makes_the_job_start_over() {
         let attempt = AttemptId { subtask: SubtaskIndex(77), ..attempt };
         let task = TaskDeployment { attempt, allocation, parallelism: 78, max_parallelism: 128, restore: None };
         let deployment =
-            Deployment { epoch: JobMasterEpoch(1), tasks: vec![task], edges: Vec::new(), processes: Vec::new() };
+            Deployment { epoch: JobMasterEpoch(1), tasks: vec![task], edges: Vec::new(), processes: [].into() };
         journal.told(&JobToHost::Deploy(Box::new(deployment)));
     });
     // Some of a region have heard that it starts over.
@@ -199,7 +199,7 @@ fn what_does_not_fit_makes_the_job_start_over() {
         let attempt = AttemptId { attempt: attempt.attempt.next(), ..attempt };
         let task = TaskDeployment { attempt, allocation, parallelism: 2, max_parallelism: 128, restore: None };
         let deployment =
-            Deployment { epoch: JobMasterEpoch(1), tasks: vec![task], edges: Vec::new(), processes: Vec::new() };
+            Deployment { epoch: JobMasterEpoch(1), tasks: vec![task], edges: Vec::new(), processes: [].into() };
         journal.told(&JobToHost::Deploy(Box::new(deployment)));
     });
     // A checkpoint was complete that is not there any more.

@@ -1,8 +1,11 @@
 //! A job that goes well.
 
+use std::sync::Arc;
+
 use flott_core::{
+    codec,
     job_graph::{Exchange, OperatorKind, Parallelism, RestartStrategy, ShipStrategy},
-    message::{HostToJob, JobToHost, JobToWorker},
+    message::{Deployment, EdgeDeployment, HostToJob, JobToHost, JobToWorker},
     status::{ExecutionState, JobStatus},
     view::Accumulator,
 };
@@ -76,6 +79,31 @@ fn a_stage_waits_for_the_one_before() {
     check_ended(&mut cluster, JobStatus::Finished);
 }
 
+/// What the processes of so many TaskManagers are told to run, in the order in which they are told.
+fn deployments(graph: TestGraph, workers: u32, slots: u32) -> Vec<Deployment> {
+    let mut core = JobMasterCore::new(spec_of(graph.clone(), RestartStrategy::None)).unwrap();
+    let mut cluster = FakeCluster::new(spec_of(graph, RestartStrategy::None), 1, Order::Sent);
+    for _ in 0..workers {
+        cluster.add_worker(slots);
+    }
+    // The same messages, seen from this side.
+    core.handle(Millis(1000), Event::Start);
+    let mut deployments = Vec::new();
+    let epoch = core.spec().epoch;
+    let mut messages: Vec<_> = cluster.incoming().map(|(worker, message)| (worker.clone(), message.clone())).collect();
+    while let Some((worker, message)) = messages.pop() {
+        for action in core.handle(Millis(1000), Event::Worker { worker, epoch, message }) {
+            let Action::Send { worker, message } = action else { continue };
+            if let JobToWorker::Host { message: JobToHost::Deploy(deployment), .. } = &message {
+                deployments.push((**deployment).clone());
+            }
+            let answers = cluster.workers.get_mut(&worker).unwrap().receive(message);
+            messages.extend(answers.into_iter().map(|answer| (worker.clone(), answer)));
+        }
+    }
+    deployments
+}
+
 #[test]
 fn a_deployment_names_both_ends_of_every_edge() {
     let graph = TestGraph::new("edges")
@@ -84,24 +112,7 @@ fn a_deployment_names_both_ends_of_every_edge() {
         .vertex("sink", Parallelism::Fixed(1), OperatorKind::Sink)
         .edge("source", "map", ShipStrategy::Rescale, Exchange::Pipelined)
         .edge("map", "sink", ShipStrategy::Global, Exchange::Pipelined);
-    let mut core = JobMasterCore::new(spec_of(graph.clone(), RestartStrategy::None)).unwrap();
-    let mut cluster = FakeCluster::new(spec_of(graph, RestartStrategy::None), 1, Order::Sent);
-    cluster.add_worker(4);
-    // The same messages, seen from this side.
-    core.handle(Millis(1000), Event::Start);
-    let mut deployments = Vec::new();
-    let worker = cluster.workers.keys().next().unwrap().clone();
-    let epoch = core.spec().epoch;
-    let mut messages: Vec<_> = cluster.incoming().map(|(_, message)| message.clone()).collect();
-    while let Some(message) = messages.pop() {
-        for action in core.handle(Millis(1000), Event::Worker { worker: worker.clone(), epoch, message }) {
-            let Action::Send { message, .. } = action else { continue };
-            if let JobToWorker::Host { message: JobToHost::Deploy(deployment), .. } = &message {
-                deployments.push(deployment.clone());
-            }
-            messages.extend(cluster.workers.get_mut(&worker).unwrap().receive(message));
-        }
-    }
+    let deployments = deployments(graph, 1, 4);
     let [deployment] = &deployments[..] else { panic!("one deployment, not {}", deployments.len()) };
     assert_eq!(deployment.tasks.len(), 7);
     let ends: Vec<_> =
@@ -111,6 +122,27 @@ fn a_deployment_names_both_ends_of_every_edge() {
     assert_eq!(deployment.processes.len(), 1);
     let subtasks: Vec<_> = deployment.tasks.iter().map(|task| (task.attempt.subtask.0, task.parallelism)).collect();
     assert_eq!(subtasks, [(0, 2), (1, 2), (0, 4), (1, 4), (2, 4), (3, 4), (0, 1)]);
+}
+
+#[test]
+fn deployments_of_a_round_share_edges_and_processes() {
+    let deployments = deployments(word_count(), 2, 1);
+    let [first, second] = &deployments[..] else { panic!("two deployments, not {}", deployments.len()) };
+    let ([edge], [same]) = (&first.edges[..], &second.edges[..]) else { panic!("each process has an end of the edge") };
+    assert!(Arc::ptr_eq(edge, same));
+    assert!(Arc::ptr_eq(&first.processes, &second.processes));
+    assert_eq!(first.processes.len(), 2);
+}
+
+#[test]
+fn a_deployment_is_encoded_as_if_nothing_were_shared() {
+    for deployment in deployments(word_count(), 2, 1) {
+        let edges: Vec<EdgeDeployment> = deployment.edges.iter().map(|edge| (**edge).clone()).collect();
+        let owned = (deployment.epoch, deployment.tasks.clone(), edges, deployment.processes.to_vec());
+        let bytes = codec::to_vec(&deployment).unwrap();
+        assert_eq!(bytes, codec::to_vec(&owned).unwrap());
+        assert_eq!(codec::decode::<Deployment>(&bytes), Ok(deployment));
+    }
 }
 
 #[test]

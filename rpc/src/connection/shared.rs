@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::frame::{self, Kind};
+use super::queue::Queue;
+use crate::frame::{self, Kind, Tailed};
 use crate::{CallError, CloseReason, Options, SendError};
 
 /// The reason that a closing connection gives its peer is cut at this length, in bytes.
@@ -26,7 +27,7 @@ pub(crate) struct Shared<In> {
 }
 
 struct State<In> {
-    queue: Vec<u8>,
+    queue: Queue,
     /// Bytes that the writer has taken out of the queue, and the peer has not taken yet.
     writing: usize,
     closed: Option<CloseReason>,
@@ -38,15 +39,21 @@ struct State<In> {
 
 /// What the writer does next.
 pub(crate) enum Work {
-    Write(Vec<u8>),
+    Write(Queue),
     /// Write these last bytes, and end.
-    Finish(Vec<u8>),
+    Finish(Queue),
 }
 
 impl<In> Shared<In> {
     pub(crate) fn new(options: Options) -> Self {
-        let state =
-            State { queue: Vec::new(), writing: 0, closed: None, calls: HashMap::new(), next_call: 0, requests: 0 };
+        let state = State {
+            queue: Queue::default(),
+            writing: 0,
+            closed: None,
+            calls: HashMap::new(),
+            next_call: 0,
+            requests: 0,
+        };
         Self { options, state: Mutex::new(state), queued: Notify::new(), closed: CancellationToken::new() }
     }
 
@@ -57,23 +64,37 @@ impl<In> Shared<In> {
 
     /// Queues a frame; never waits.
     pub(crate) fn send(&self, frame: &[u8]) -> Result<(), SendError> {
+        self.enqueue(frame.len(), |queue| queue.copy(frame))
+    }
+
+    /// The same, without a copy of the tail.
+    pub(crate) fn send_tailed(&self, frame: Tailed) -> Result<(), SendError> {
+        self.enqueue(frame.len(), |queue| {
+            queue.copy(&frame.front);
+            queue.share(frame.tail);
+            queue.copy(&frame.checksum);
+        })
+    }
+
+    /// Has `put` put a frame of that many bytes into the queue.
+    fn enqueue(&self, bytes: usize, put: impl FnOnce(&mut Queue)) -> Result<(), SendError> {
         let max = self.options.frame_bytes_max;
-        if frame.len() > max {
-            return Err(SendError::TooLong { bytes: frame.len(), max });
+        if bytes > max {
+            return Err(SendError::TooLong { bytes, max });
         }
         let mut state = self.state();
         if let Some(reason) = &state.closed {
             return Err(SendError::Closed(reason.clone()));
         }
         let before = state.queue.len() + state.writing;
-        let waiting = before + frame.len();
+        let waiting = before + bytes;
         if before > 0 && waiting > self.options.queue_bytes_max {
             drop(state);
             let reason = CloseReason::Overflow { waiting, max: self.options.queue_bytes_max };
             self.close(reason.clone(), "");
             return Err(SendError::Closed(reason));
         }
-        state.queue.extend_from_slice(frame);
+        put(&mut state.queue);
         drop(state);
         self.queued.notify_one();
         Ok(())
@@ -114,14 +135,14 @@ impl<In> Shared<In> {
                     let cut = farewell.floor_char_boundary(FAREWELL_BYTES_MAX);
                     // A short string can be encoded.
                     if let Ok(frame) = frame::encode(Kind::Close, &farewell[..cut]) {
-                        state.queue.extend_from_slice(&frame);
+                        state.queue.copy(&frame);
                     }
                 }
                 // Nobody is left to be told, or does not read what is queued already.
                 CloseReason::PeerClosed(_)
                 | CloseReason::PeerVanished
                 | CloseReason::Io(_)
-                | CloseReason::Overflow { .. } => state.queue = Vec::new(),
+                | CloseReason::Overflow { .. } => state.queue = Queue::default(),
             }
             state.closed = Some(reason.clone());
             mem::take(&mut state.calls)

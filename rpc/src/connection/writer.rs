@@ -1,10 +1,11 @@
-//! The task that writes: everything queued goes out in one piece.
+//! The task that writes: everything queued goes out together.
 
 use std::sync::Arc;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt, WriteHalf};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::queue::Queue;
 use super::shared::{Shared, Work};
 use crate::CloseReason;
 use crate::frame::{self, Kind};
@@ -13,11 +14,11 @@ pub(super) async fn run<Io: AsyncWrite, In>(mut io: WriteHalf<Io>, shared: Arc<S
     loop {
         let work = match timeout(shared.options.ping_interval, shared.work()).await {
             Ok(work) => work,
-            Err(_) => Work::Write(frame::encode_empty(Kind::Ping)),
+            Err(_) => Work::Write(frame::encode_empty(Kind::Ping).into()),
         };
         match work {
-            Work::Write(bytes) => {
-                if let Err(reason) = write(&mut io, &bytes, &shared).await {
+            Work::Write(queue) => {
+                if let Err(reason) = write(&mut io, &queue, &shared).await {
                     // A peer that closes in order says so in what is still to be read, and its word comes first.
                     if matches!(reason, CloseReason::Io(_)) {
                         let _ = timeout(shared.options.close_timeout, shared.closed.cancelled()).await;
@@ -29,9 +30,11 @@ pub(super) async fn run<Io: AsyncWrite, In>(mut io: WriteHalf<Io>, shared: Arc<S
                 }
                 shared.written();
             }
-            Work::Finish(bytes) => {
+            Work::Finish(queue) => {
                 let finish = async {
-                    io.write_all(&bytes).await?;
+                    for piece in queue.pieces() {
+                        io.write_all(piece).await?;
+                    }
                     io.shutdown().await
                 };
                 if let Ok(Err(error)) = timeout(shared.options.close_timeout, finish).await {
@@ -43,22 +46,24 @@ pub(super) async fn run<Io: AsyncWrite, In>(mut io: WriteHalf<Io>, shared: Arc<S
     }
 }
 
-/// Writes and flushes `bytes`, or says why not: the stream failed, the peer takes nothing, or the connection was closed
+/// Writes and flushes what is in `queue`, or says why not: the stream failed, the peer takes nothing, or the connection was closed
 /// and the time for last frames is over.
 async fn write<Io: AsyncWrite, In>(
     io: &mut WriteHalf<Io>,
-    mut bytes: &[u8],
+    queue: &Queue,
     shared: &Shared<In>,
 ) -> Result<(), CloseReason> {
     let idle = shared.options.idle_timeout;
     let stalled = CloseReason::Timeout { wait: "the peer took nothing of what was sent", after: idle };
     let transfer = async {
-        while !bytes.is_empty() {
-            match timeout_at(Instant::now() + idle, io.write(bytes)).await {
-                Ok(Ok(0)) => return Err(CloseReason::Io("nothing more can be written".to_owned())),
-                Ok(Ok(written)) => bytes = &bytes[written..],
-                Ok(Err(error)) => return Err(CloseReason::Io(error.to_string())),
-                Err(_) => return Err(stalled.clone()),
+        for mut piece in queue.pieces() {
+            while !piece.is_empty() {
+                match timeout_at(Instant::now() + idle, io.write(piece)).await {
+                    Ok(Ok(0)) => return Err(CloseReason::Io("nothing more can be written".to_owned())),
+                    Ok(Ok(written)) => piece = &piece[written..],
+                    Ok(Err(error)) => return Err(CloseReason::Io(error.to_string())),
+                    Err(_) => return Err(stalled.clone()),
+                }
             }
         }
         match timeout(idle, io.flush()).await {

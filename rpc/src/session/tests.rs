@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{Connection, Event, Incoming, carrier};
+use crate::{
+    Connection, Event, Incoming, carrier,
+    frame::{self, Kind},
+};
 
 type End = Session<String, String>;
 
@@ -97,6 +100,27 @@ fn a_message_that_can_never_be_said_leaves_the_session_as_it_is() {
     let mut end = End::new(&Options::default());
     assert!(matches!(end.send(&"x".repeat(64 << 20)), Err(SessionError::TooLong { .. })));
     end.send(&String::new()).unwrap();
+}
+
+#[tokio::test]
+async fn a_long_message_is_kept_and_queued_once_and_is_said_as_a_short_one() {
+    let body = Bytes::from(vec![7; SHARED_BYTES_MIN]);
+    let (number, received) = (Number(u64::MAX), Number(3));
+    let tailed = frame::encode_tailed(Kind::Notify, &front(number, received, &body), body.clone()).unwrap();
+    assert_eq!(tailed.tail.as_ptr(), body.as_ptr());
+    let whole = frame::encode(Kind::Notify, &Packet::Message { number, received, body }).unwrap();
+    assert_eq!(tailed.len(), whole.len());
+    assert_eq!([&tailed.front[..], &tailed.tail, &tailed.checksum].concat(), whole);
+
+    let (mut here, mut there) = (Peer::new(), Peer::new());
+    here.session.send(&"before any connection".repeat(SHARED_BYTES_MIN)).unwrap();
+    connect([&mut here, &mut there]);
+    for message in ["short", &"x".repeat(SHARED_BYTES_MIN), "short again", &"y".repeat(1 << 20)] {
+        here.session.send(&message.into()).unwrap();
+    }
+    for expected in [21 * SHARED_BYTES_MIN, 5, SHARED_BYTES_MIN, 11, 1 << 20] {
+        assert_eq!(there.hear().await.len(), expected);
+    }
 }
 
 #[track_caller]

@@ -1,6 +1,9 @@
 //! A deployment of a whole job to the one process that there is.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use flott_core::{
     failure::Failure,
@@ -42,7 +45,7 @@ pub(super) fn of(graph: &JobGraph) -> TaskResult<Deployment> {
         let (consumers, max_parallelism) = end(ends.target)?;
         let peers = |subtasks: u32| vec![Peer { attempt: AttemptNumber(0), process: 0 }; subtasks as usize];
         let (producers, consumers) = (peers(producers), peers(consumers));
-        edges.push(EdgeDeployment { edge, producers, consumers, max_parallelism });
+        edges.push(Arc::new(EdgeDeployment { edge, producers, consumers, max_parallelism }));
     }
     let process = ProcessLocation {
         process: PROCESS,
@@ -50,7 +53,7 @@ pub(super) fn of(graph: &JobGraph) -> TaskResult<Deployment> {
         data_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         pid: std::process::id(),
     };
-    Ok(Deployment { epoch: JobMasterEpoch(1), tasks, edges, processes: vec![process] })
+    Ok(Deployment { epoch: JobMasterEpoch(1), tasks, edges, processes: [process].into() })
 }
 
 /// Subtasks and key groups of a vertex.

@@ -183,7 +183,7 @@ impl TaskWiring {
     }
 
     fn deployed(&self, index: EdgeIndex) -> TaskResult<&EdgeDeployment> {
-        let edge = self.deployment.edges.iter().find(|deployed| deployed.edge == index);
+        let edge = self.deployment.edges.iter().map(Arc::as_ref).find(|deployed| deployed.edge == index);
         Ok(edge.ok_or_else(|| Failure::internal(format!("edge {index} is not in the deployment")))?)
     }
 

@@ -204,7 +204,7 @@ impl Cluster {
         Deployment {
             epoch: JobMasterEpoch(1),
             tasks: tasks.collect(),
-            edges: (0..).zip(&self.graph.edges).map(edge).collect(),
+            edges: (0..).zip(&self.graph.edges).map(edge).map(Arc::new).collect(),
             processes: self.hosts.iter().map(Host::location).collect(),
         }
     }

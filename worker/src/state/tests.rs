@@ -89,7 +89,7 @@ fn deploy() -> JobToHost {
         epoch: JobMasterEpoch(1),
         tasks: Vec::new(),
         edges: Vec::new(),
-        processes: Vec::new(),
+        processes: [].into(),
     }))
 }
 

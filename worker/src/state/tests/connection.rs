@@ -27,7 +27,7 @@ fn orphan() -> (Worker, ProcessId) {
         restore: None,
     };
     let deployment =
-        Deployment { epoch: JobMasterEpoch(1), tasks: vec![task], edges: Vec::new(), processes: Vec::new() };
+        Deployment { epoch: JobMasterEpoch(1), tasks: vec![task], edges: Vec::new(), processes: [].into() };
     worker.host(process, JobToHost::Deploy(Box::new(deployment)));
     worker.host(process, JobToHost::EnumerateSplits { attempt: attempt(), source, parallelism: 1 });
     let list = HostToJob::SplitsEnumerated { attempt: attempt(), source, result: Ok(vec!["a".into(), "b".into()]) };
