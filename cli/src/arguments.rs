@@ -299,6 +299,10 @@ pub struct JobManager {
     /// Where to write how the one job has ended, as JSON.
     #[arg(long, value_name = "FILE")]
     pub outcome_file: Option<PathBuf>,
+    /// The Job of Kubernetes whose pod this JobManager runs in: it is to fail when the one job has failed or was cancelled, which
+    /// the exit code would not tell it. Needs the right to `patch` its `jobs/status`.
+    #[arg(long, value_name = "NAME", requires = "outcome_file", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub outcome_job: Option<String>,
     /// Arguments of the program.
     #[arg(value_name = "ARGUMENTS", last = true, requires = "application")]
     pub arguments: Vec<String>,

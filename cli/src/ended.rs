@@ -19,7 +19,7 @@ impl Ended {
     /// What is worth noting of an outcome. What is left to another JobManager has not ended.
     pub fn of(outcome: &Outcome) -> Option<Self> {
         match outcome {
-            Outcome::Job { job, status } => Some(Self { job: *job, status: Some(*status) }),
+            Outcome::Job { job, status, .. } => Some(Self { job: *job, status: Some(*status) }),
             Outcome::NoJob { job, .. } => Some(Self { job: *job, status: None }),
             Outcome::ShutDown | Outcome::Suspended | Outcome::Deposed | Outcome::Over => None,
         }

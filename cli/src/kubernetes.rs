@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - `launch`: makes one and waits until it answers
+//! - `kept`: the Job that keeps its JobManager, which is told when the Flott job has not finished
 //! - `lease`: how its JobManagers agree on who leads
 
 use flott_core::{
@@ -24,9 +25,11 @@ use flott_kubernetes::{
     settings,
 };
 
+mod kept;
 mod launch;
 mod lease;
 
+pub use kept::KeptBy;
 pub use launch::{Launched, launch};
 pub use lease::KubernetesLease;
 

@@ -102,7 +102,7 @@ pub enum StartError {
 }
 
 /// How a JobManager has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// A session was shut down.
     ShutDown,
@@ -114,6 +114,8 @@ pub enum Outcome {
         job: JobId,
         /// How it ended.
         status: JobStatus,
+        /// What it failed of, on one line, if it has failed.
+        cause: Option<String>,
     },
     /// The one job has not come.
     NoJob {

@@ -35,3 +35,4 @@ pub use error::{Error, ExitReason};
 pub use handle::{TaskManager, TaskManagerHandle, run};
 pub use metrics::MetricsOptions;
 pub use options::{JobManagerAddress, Options};
+pub use process::ProgramVariables;

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use flott_core::{id::WorkerId, resource::ResourceProfile};
 use flott_rpc::tls::Connector;
 
-use crate::{Error, MetricsOptions};
+use crate::{Error, MetricsOptions, process::ProgramVariables};
 
 /// Where the JobManager is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub struct Options {
     pub blob_bytes_max: u64,
     /// Added to the niceness of job processes.
     pub nice: i32,
+    /// What programs see of the environment.
+    pub programs: ProgramVariables,
     /// Where it serves metrics, if it does.
     pub metrics: Option<MetricsOptions>,
 }
@@ -103,6 +105,7 @@ impl Options {
             blob_cache_bytes_max: 4 << 30,
             blob_bytes_max: 2 << 30,
             nice: 0,
+            programs: ProgramVariables::default(),
             metrics: None,
         }
     }

@@ -34,6 +34,7 @@ use crate::{
     service::Input,
     state::Ending,
 };
+pub use environment::ProgramVariables;
 use group::Group;
 use host::HostLink;
 use life::Life;
@@ -52,6 +53,8 @@ pub(crate) struct Launcher {
     pub log_bytes_max: u64,
     pub log_rate_max: u64,
     pub nice: i32,
+    /// What programs see of the environment.
+    pub programs: ProgramVariables,
     pub blobs: Arc<BlobCache>,
     pub mailbox: mpsc::Sender<Input>,
     /// Whether what processes say has to wait.

@@ -145,6 +145,7 @@ impl Service {
             log_bytes_max: options.log_bytes_max,
             log_rate_max: options.log_rate_max,
             nice: options.nice,
+            programs: options.programs.clone(),
             blobs,
             mailbox,
             crowded: crowded.subscribe(),

@@ -30,7 +30,7 @@ use crate::{
     cluster,
     ended::Ended,
     exit::{self, Code, CommandResult, End},
-    kubernetes::KubernetesLease,
+    kubernetes::{KeptBy, KubernetesLease},
     log,
     settings::Settings,
     state_dir::{ClusterDir, StateDir, private_dir},
@@ -63,7 +63,8 @@ pub fn run(arguments: &Arguments, options: &JobManager) -> CommandResult {
     manager.archive_directory = Some(state.history());
     manager.job = single_job(options)?;
     manager.high_availability = runtime.block_on(high_availability(&config))?;
-    let ended = runtime.block_on(serve(manager, options));
+    let kept_by = runtime.block_on(kept_by(&config, options))?;
+    let ended = runtime.block_on(serve(manager, options, kept_by));
     runtime.shutdown_timeout(Duration::from_secs(1));
     // A JobManager that cannot go on where another one was killed leaves its job to the next. One that is supervised
     // leaves all: were it started once more, it must find that its job is over.
@@ -72,6 +73,14 @@ pub fn run(arguments: &Arguments, options: &JobManager) -> CommandResult {
         dir.clean_up();
     }
     ended
+}
+
+/// The Job of Kubernetes that is told how the one job ends, if there is one.
+async fn kept_by(config: &Configuration, options: &JobManager) -> anyhow::Result<Option<KeptBy>> {
+    match &options.outcome_job {
+        Some(job) => Ok(Some(KeptBy::of(config, job).await?)),
+        None => Ok(None),
+    }
 }
 
 /// The one job, if this JobManager is for one.
@@ -138,7 +147,7 @@ fn with_token(mut config: Configuration) -> anyhow::Result<Configuration> {
     Ok(config)
 }
 
-async fn serve(options: Options, arguments: &JobManager) -> CommandResult {
+async fn serve(options: Options, arguments: &JobManager, kept_by: Option<KeptBy>) -> CommandResult {
     let life = Life::of(arguments);
     let handle = Manager::start(options).await?;
     tracing::info!(address = handle.advertised(), "the JobManager is up");
@@ -161,8 +170,16 @@ async fn serve(options: Options, arguments: &JobManager) -> CommandResult {
         note(&outcome, file);
     }
     match outcome {
-        Ok(Outcome::Job { job, status }) => {
+        Ok(Outcome::Job { job, status, cause }) => {
             tracing::info!(%job, %status, "the job has ended, and this JobManager with it");
+            if let Some(kept_by) = kept_by {
+                let ended = Ended { job, status: Some(status) };
+                return Ok(tokio::select! {
+                    code = kept_by.tell(&ended, cause.as_deref()) => code,
+                    // The next one finds that the job has ended, and tells it.
+                    _ = terminate.recv() => Code::Terminated,
+                });
+            }
             Ok(match (life, status) {
                 (Life::Supervised, JobStatus::Failed) => Code::JobFailed,
                 (Life::Supervised, JobStatus::Canceled) => Code::Cancelled,

@@ -9,7 +9,7 @@ use flott_core::{
     resource::ResourceProfile,
 };
 use flott_rpc::tls::Connector;
-use flott_worker::{ExitReason, JobManagerAddress, MetricsOptions, Options, TaskManager as Worker};
+use flott_worker::{ExitReason, JobManagerAddress, MetricsOptions, Options, ProgramVariables, TaskManager as Worker};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -96,6 +96,10 @@ fn fill(options: &mut Options, config: &Configuration) -> anyhow::Result<()> {
     options.registration_timeout = config.get(&keys::taskmanager::REGISTRATION_TIMEOUT);
     options.cancellation_timeout = Some(config.get(&keys::taskmanager::CANCELLATION_TIMEOUT));
     options.log_bytes_max = config.get(&keys::taskmanager::LOG_MAX_SIZE).bytes();
+    options.programs = ProgramVariables {
+        passed: flott_kubernetes::settings::secret_variables(config)?,
+        set: config.map(&keys::taskmanager::PROGRAM_ENV),
+    };
     Ok(())
 }
 

@@ -44,7 +44,7 @@ pub(super) static WITHOUT_EFFECT: &[WithoutEffect] = without_effect! {
         "akka.", "pekko.", "pipeline.jars", "pipeline.classpaths", "pipeline.object-reuse", "pipeline.generic-types",
         "pipeline.force-avro", "pipeline.force-kryo", "pipeline.serialization-config", "pipeline.registered-kryo-types",
         "pipeline.registered-pojo-types", "jobmanager.memory.jvm-", "taskmanager.memory.jvm-", "fs.hdfs.";
-    YARN: "yarn.", "containerized.", "external-resource.";
+    YARN: "yarn.", "containerized.heap-cutoff-", "containerized.master.env.", "external-resource.";
     KUBERNETES: "kubernetes.client.", "kubernetes.decorator.", "kubernetes.entry.path", "kubernetes.flink.", "kubernetes.hadoop.",
         "kubernetes.node-name-label", "kubernetes.transactional-operation.", "kubernetes.artifacts.",
         "kubernetes.user.artifacts.", "kubernetes.leader-election.", "kubernetes.hostnetwork.enabled",

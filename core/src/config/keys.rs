@@ -41,7 +41,8 @@ pub(super) static SECTIONS: [&Section; 16] = [
     &client::SECTION,
 ];
 
-pub(super) static MAPS: [&ConfigMap; 8] = [
+pub(super) static MAPS: [&ConfigMap; 9] = [
+    &taskmanager::PROGRAM_ENV,
     &pipeline::GLOBAL_JOB_PARAMETERS,
     &kubernetes::JOBMANAGER_LABELS,
     &kubernetes::JOBMANAGER_ANNOTATIONS,

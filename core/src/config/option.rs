@@ -134,7 +134,7 @@ impl ConfigMap {
     }
 
     /// The free part of a key of this map.
-    pub(super) fn entry_of<'k>(&self, key: &'k str) -> Option<&'k str> {
+    pub fn entry_of<'k>(&self, key: &'k str) -> Option<&'k str> {
         key.strip_prefix(self.prefix)?.strip_prefix('.').filter(|entry| !entry.is_empty())
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use flott_core::{
     id::{JobId, LeaderEpoch},
     message::PlanRequest,
+    status::JobStatus,
 };
 use flott_resource_manager::{ResourceManagerHandle, ResourceManagerService};
 use flott_snapshot::Directory;
@@ -192,12 +193,18 @@ impl Life {
             }
         };
         let status = self.dispatcher.ended(job).await?;
+        let cause = if status == JobStatus::Failed { self.cause(job).await } else { None };
         tokio::select! {
             () = tokio::time::sleep(single.linger) => {}
             () = self.end.cancelled() => {}
             () = self.suspend.cancelled() => {}
         }
-        Ok(Outcome::Job { job, status })
+        Ok(Outcome::Job { job, status, cause })
+    }
+
+    /// What a job has failed of. It is for people: where it is not known any more, the end counts all the same.
+    async fn cause(&self, job: JobId) -> Option<String> {
+        Some(self.dispatcher.job(job).await.ok()?.view.failure.as_ref()?.to_string())
     }
 
     async fn submit_files(&self, graph: PathBuf, program: PathBuf) -> Result<JobId, StartError> {

@@ -237,14 +237,14 @@ async fn a_job_manager_of_one_job_ends_with_it() {
     let manager = JobManager::start(single(state.path(), graph::document(job(1)))).await.unwrap();
     let _worker = Worker::start(&manager.address().to_string(), "tm", 2, Tasks::Finish, None).await;
     let outcome = manager.wait().await.unwrap();
-    assert_eq!(outcome, Outcome::Job { job: job(1), status: JobStatus::Finished });
+    assert_eq!(outcome, Outcome::Job { job: job(1), status: JobStatus::Finished, cause: None });
 
     // Its result stays, and it is not run again.
     let archive = SledStore::read_archive(state.path()).unwrap();
     assert_eq!((archive.len(), archive[0].view.status), (1, JobStatus::Finished));
     assert!(SledStore::read_archive(&state.path().join("nowhere")).unwrap().is_empty());
     let again = JobManager::start(single(state.path(), graph::document(job(1)))).await.unwrap();
-    assert_eq!(again.wait().await.unwrap(), Outcome::Job { job: job(1), status: JobStatus::Finished });
+    assert_eq!(again.wait().await.unwrap(), Outcome::Job { job: job(1), status: JobStatus::Finished, cause: None });
     let cluster = Cluster::on(state, &[]).await.unwrap();
     assert_eq!(cluster.get(&format!("/jobs/{}/status", job(1))).await["status"], "FINISHED");
 }
@@ -268,10 +268,10 @@ async fn a_job_manager_that_waits_for_its_job_ends_with_it_and_no_other() {
         dispatcher.ended(job(number)).await.unwrap();
     }
     let outcome = manager.wait().await.unwrap();
-    assert_eq!(outcome, Outcome::Job { job: job(1), status: JobStatus::Finished });
+    assert_eq!(outcome, Outcome::Job { job: job(1), status: JobStatus::Finished, cause: None });
     // Started again, it does not wait for what is over.
     let again = JobManager::start(awaiting(state.path(), Duration::from_secs(3600))).await.unwrap();
-    assert_eq!(again.wait().await.unwrap(), Outcome::Job { job: job(1), status: JobStatus::Finished });
+    assert_eq!(again.wait().await.unwrap(), Outcome::Job { job: job(1), status: JobStatus::Finished, cause: None });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

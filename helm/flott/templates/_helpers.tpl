@@ -165,6 +165,11 @@ take its place at any time. Takes (list context component).
 {{- end -}}
 {{- end -}}
 
+{{/* Whether the JobManager tells its Job when the Flott job has not finished, since its exit code does not; empty where it does. */}}
+{{- define "flott.tellsJob" -}}
+{{- if and (eq .Values.mode "application") .Values.highAvailability.enabled -}}true{{- end -}}
+{{- end -}}
+
 {{/* A path in the container, of `local:///path` or `/path`. Takes (list key value). */}}
 {{- define "flott.local" -}}
 {{ index . 1 | trimPrefix "local://" }}

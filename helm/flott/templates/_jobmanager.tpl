@@ -16,7 +16,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  automountServiceAccountToken: {{ $native }}
+  automountServiceAccountToken: {{ or $native (eq (include "flott.tellsJob" .) "true") }}
   {{- include "flott.placement" (list . "jobmanager" true) | trim | nindent 2 }}
   restartPolicy: {{ $application | ternary ($agreed | ternary "OnFailure" "Never") "Always" }}
   containers:
@@ -31,12 +31,19 @@ spec:
         - --supervised
         {{- if $agreed }}
         - --outcome-file=/dev/termination-log
+        - --outcome-job=$(FLOTT_POD_JOB)
         {{- end }}
         - --job-graph={{ include "flott.local" (list "jobGraph" .Values.application.jobGraph) }}
         - --program={{ include "flott.local" (list "program" .Values.application.program) }}
         {{- end }}
       env:
         {{- include "flott.env" (list . "jobmanager") | nindent 8 }}
+        {{- if include "flott.tellsJob" . }}
+        - name: FLOTT_POD_JOB
+          valueFrom:
+            fieldRef:
+              fieldPath: metadata.labels['batch.kubernetes.io/job-name']
+        {{- end }}
       {{- with .Values.jobmanager.extraEnvFrom }}
       envFrom:
         {{- toYaml . | nindent 8 }}

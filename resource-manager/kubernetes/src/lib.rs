@@ -14,7 +14,7 @@
 //! - [`observed`], [`reason`]: a pod as it is watched, and what its status means
 //! - [`fleet`]: every decision, pure; [`pace`]: how fast requests follow one another
 //! - `requests`, [`backend`]: the effects
-//! - [`lease`]: how JobManagers agree on who leads
+//! - [`lease`]: how JobManagers agree on who leads; [`outcome`]: how the Job that keeps one hears that its job has failed
 //! - [`cluster`]: what the client of a cluster makes and finds: the JobManager and all around it
 
 pub mod backend;
@@ -26,6 +26,7 @@ pub mod labels;
 pub mod lease;
 pub mod names;
 pub mod observed;
+pub mod outcome;
 pub mod owner;
 pub mod pace;
 pub mod pod;

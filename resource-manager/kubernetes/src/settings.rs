@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use flott_core::config::{
-    Configuration,
+    Configuration, is_secret,
     keys::{self as all, kubernetes as keys},
 };
 use k8s_openapi::api::core::v1::{Pod, Toleration};
@@ -178,6 +178,15 @@ pub fn cluster_id(config: &Configuration) -> Result<ClusterId, Error> {
     ClusterId::parse(&text).map_err(|error| Error::Setting { key, reason: error.to_string() })
 }
 
+/// Names of the variables that pods have from Secrets, by the configuration.
+///
+/// # Errors
+/// Names the item that is none.
+pub fn secret_variables(config: &Configuration) -> Result<Vec<String>, Error> {
+    let variables = items(&keys::ENV_SECRET_KEY_REF, config, secret_variable)?;
+    Ok(variables.into_iter().map(|variable| variable.name).collect())
+}
+
 /// The queue of TaskManagers.
 pub(crate) fn queue(config: &Configuration) -> Queue {
     Queue {
@@ -208,7 +217,9 @@ fn defines(config: &Configuration, has_file: bool) -> BTreeMap<String, String> {
         ["taskmanager.", "task.", "heartbeat.", "flott.log.", "security.ssl.rest."]
             .iter()
             .any(|prefix| key.starts_with(prefix))
-            || key == all::security::INSECURE.key()
+            // Which of its variables are meant for programs.
+            || [all::security::INSECURE.key(), keys::ENV_SECRET_KEY_REF.key()].contains(&key)
+            || (all::taskmanager::PROGRAM_ENV.entry_of(key).is_some() && !is_secret(key))
     };
     // Those are of one TaskManager, or of this process.
     let own = [
@@ -343,10 +354,20 @@ mod tests {
             "security.token=t",
             "security.insecure=true",
             "task.cancellation.timeout=3 s",
+            "kubernetes.env.secretKeyRef=env:WORD,secret:words,key:word",
+            "containerized.taskmanager.env.LEVEL=9",
+            "containerized.taskmanager.env.PASSWORD=p",
         ];
         let outside = read(&told, None).expect("settings").pods;
         let keys: Vec<_> = outside.defines.keys().map(String::as_str).collect();
-        assert_eq!(keys, ["security.insecure", "task.cancellation.timeout", "taskmanager.bind-host"]);
+        let expected = [
+            "containerized.taskmanager.env.LEVEL",
+            "kubernetes.env.secretKeyRef",
+            "security.insecure",
+            "task.cancellation.timeout",
+            "taskmanager.bind-host",
+        ];
+        assert_eq!(keys, expected);
         assert_eq!(outside.config_map, None);
         let inside = read(&told, Some("demo-0")).expect("settings").pods;
         assert_eq!(inside.defines.keys().collect::<Vec<_>>(), ["taskmanager.bind-host"]);

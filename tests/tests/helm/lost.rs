@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     application::files,
-    release::{NAMESPACE, Release, done, own},
+    release::{NAMESPACE, Release, cluster, done, own},
 };
 
 /// Where the shared claim is mounted.
@@ -119,5 +119,79 @@ fn an_application_goes_on_when_its_jobmanager_is_killed_and_when_its_node_is_los
         cluster.add_node(node, cluster.node_options()).unwrap();
         release.until_job("Complete");
         release.uninstall(&[]);
+    }
+}
+
+/// The condition of a Job, if it has it.
+fn condition<'a>(job: &'a Value, kind: &str) -> Option<&'a Value> {
+    let mut conditions = job["status"]["conditions"].as_array()?.iter();
+    conditions.find(|one| one["type"] == kind && one["status"] == "True")
+}
+
+/// Names of the pods that were made for a Job.
+fn made_for(release: &Release<'_>, job: &str) -> Vec<String> {
+    let selector = format!("reason=SuccessfulCreate,involvedObject.kind=Job,involvedObject.name={job}");
+    let events = release.get(&["events", "--field-selector", &selector]);
+    events["items"].as_array().unwrap().iter().map(|event| text(event, "/message").to_owned()).collect()
+}
+
+#[test]
+fn a_job_that_fails_after_a_pod_of_its_jobmanager_was_lost_fails_the_application_without_another_try() {
+    let test = "a_job_that_fails_after_a_pod_of_its_jobmanager_was_lost_fails_the_application_without_another_try";
+    let Some(cluster) = cluster(test) else { return };
+    let own = ["mode=application", "config.restart-strategy\\.type=none", "config.taskmanager\\.cpu\\.cores=0.5"];
+    let settings = [&SETTINGS[1..7], &own].concat();
+    for (name, workers) in [("failed", "workers=standalone"), ("failed-native", "workers=native")] {
+        let sandbox = Sandbox::new();
+        let release = Release { cluster: &cluster, name };
+        let (hold, when) = (format!("hold={SHARED}/hold"), format!("when={SHARED}/now"));
+        files(&release, &sandbox, &["fails", &hold, "trouble=exit", &when]);
+        let volume = format!("application.volume.persistentVolumeClaim.claimName={name}-files");
+        let release = Release::install(&cluster, name, &[&settings[..], &[workers, &*volume]].concat());
+        let first = jobmanager(&release);
+        let client = release.client_of(text(&first, "/metadata/name"), 8081, &release.token());
+        let job = eventually("the job", PATIENCE, || {
+            let jobs = client.rest.get("/jobs");
+            jobs["jobs"][0]["id"].as_str().map(str::to_owned).ok_or(jobs)
+        });
+        client.rest.until_all_run(&job);
+        drop(client);
+        // A pod that was lost is no failure, though Kubernetes counts it as one.
+        release.replace_jobmanager(&["--wait=false"]);
+        let shared = release.directory(&format!("{name}-checkpoints"));
+        goes_on(&release, &jobmanager(&release), &job, &shared.join("checkpoints"));
+        let of_kubernetes = text(&release.jobs()[0], "/metadata/name").to_owned();
+        assert_eq!(made_for(&release, &of_kubernetes).len(), 2);
+
+        fs::write(shared.join("now"), "").unwrap();
+        fs::write(shared.join("hold"), "").unwrap();
+        let wait = ["wait", "--for=condition=failed", "--timeout=60s"];
+        release.kubectl(&[&wait[..], &[&format!("job/{of_kubernetes}")]].concat());
+        let ended = &release.jobs()[0];
+        let failed = condition(ended, "Failed").expect("kubectl has waited for it");
+        assert_eq!(failed["reason"], "FlottJobFailed");
+        let message = text(failed, "/message");
+        assert!(message.starts_with(&format!("job {job} is FAILED: ")), "{message}");
+        assert!(message.contains("ended with exit code 7"), "{message}");
+        assert!(condition(ended, "Complete").is_none(), "{ended}");
+        assert_eq!(made_for(&release, &of_kubernetes).len(), 2, "{}", release.seen());
+        // The controller deletes a pod that it still sees running; of one that has ended before the last words stay.
+        for pod in release.pods("jobmanager") {
+            let said = text(&pod, "/status/containerStatuses/0/state/terminated/message").to_owned();
+            let said: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {pod}"));
+            assert_eq!((text(&said, "/job"), text(&said, "/status")), (&*job, "FAILED"));
+        }
+        // TaskManagers that the JobManager has asked for end with it; the others are the Deployment's.
+        if workers == "workers=native" {
+            eventually("no TaskManager to be left", PATIENCE, || {
+                let left = release.pods("taskmanager");
+                if left.is_empty() { Ok(()) } else { Err(release.seen()) }
+            });
+            let lease = release.get(&["lease", &format!("{name}-leader")]);
+            assert_eq!(text(&lease, "/spec/holderIdentity"), "", "nobody leads any more");
+        }
+        release.uninstall(&[]);
+        let leases = release.kubectl(&["get", "leases", "--output=name"]);
+        assert!(!leases.contains(name), "{leases}");
     }
 }

@@ -1,10 +1,12 @@
-//! What the API server says of the chart: nothing.
+//! What the API server says of the chart: nothing. What it would say, were the chart otherwise.
 
 use std::fs;
 
+use flott_kubernetes_lab::command::output;
 use flott_tests::binaries::shipped;
+use serde_json::json;
 
-use crate::release::{cluster, done, with_pod_monitors};
+use crate::release::{IMAGE, cluster, done, with_pod_monitors};
 
 #[test]
 fn the_api_server_takes_every_set_of_values() {
@@ -30,4 +32,35 @@ fn the_api_server_takes_every_set_of_values() {
         count += 1;
     }
     assert!(count >= 5, "{count}");
+}
+
+/// Why the Job of an application whose JobManagers agree on who leads is told by its JobManager that it has failed.
+#[test]
+fn the_api_server_takes_no_policy_of_failures_beside_pods_that_are_replaced_while_they_end() {
+    let test = "the_api_server_takes_no_policy_of_failures_beside_pods_that_are_replaced_while_they_end";
+    let Some(cluster) = cluster(test) else { return };
+    let created = |replacement: &str| {
+        let exit_codes = json!({ "containerName": "flott", "operator": "In", "values": [2] });
+        let job = json!({
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": { "name": "told" },
+            "spec": {
+                "podReplacementPolicy": replacement,
+                "podFailurePolicy": { "rules": [{ "action": "FailJob", "onExitCodes": exit_codes }] },
+                "template": { "spec": {
+                    "restartPolicy": "Never",
+                    "containers": [{ "name": "flott", "image": IMAGE }],
+                } },
+            },
+        });
+        let file = cluster.directory().join(format!("{replacement}.json"));
+        fs::write(&file, job.to_string()).unwrap();
+        let line = ["create", "--namespace", "default", "--dry-run=server", "--filename"];
+        output(cluster.kubectl().args(line).arg(&file))
+    };
+    created("Failed").unwrap();
+    let refused = created("TerminatingOrFailed").unwrap_err();
+    let why = "spec.podReplacementPolicy: Unsupported value: \"TerminatingOrFailed\": supported values: \"Failed\"";
+    assert!(refused.contains(why), "{refused}");
 }

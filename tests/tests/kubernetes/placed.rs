@@ -1,12 +1,13 @@
 //! TaskManagers on nodes that are kept for them, of an image that is not for everybody.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use flott_kubernetes_lab::{Image, Options, image::Pull};
 use serde_json::json;
 
 use crate::{
     job::Job,
+    leaders::children,
     world::{World, image, own, run},
 };
 
@@ -14,7 +15,8 @@ const IMAGE: &str = "registry.lab/flott:1";
 const SETTINGS: &str = "\
 kubernetes.container.image.ref: registry.lab/flott:1
 kubernetes.taskmanager.tolerations: key:kept-for,operator:Equal,value:flott,effect:NoSchedule
-kubernetes.env.secretKeyRef: env:GREETING,secret:words,key:greeting";
+kubernetes.env.secretKeyRef: env:GREETING,secret:words,key:greeting
+containerized.taskmanager.env.LEVEL: 9";
 
 #[test]
 fn taskmanagers_of_a_private_image_run_where_their_template_and_tolerations_let_them_with_words_of_a_secret() {
@@ -53,9 +55,27 @@ fn taskmanagers_of_a_private_image_run_where_their_template_and_tolerations_let_
             (&json!("node-2"), &json!(IMAGE))
         );
         let process = world.process("taskmanager", pod["metadata"]["name"].as_str().unwrap());
-        let variables = fs::read(format!("/proc/{process}/environ")).unwrap();
-        let mut variables = variables.split(|byte| *byte == 0);
-        assert!(variables.any(|variable| variable == b"GREETING=good morning"), "the words of the Secret are missing");
+        let own = variables(process.as_raw());
+        assert!(own.contains(&words()), "the words of the Secret are missing");
+        assert!(own.iter().any(|variable| variable.starts_with("FLOTT_TOKEN=")), "it has a token");
+        // Programs see what is meant for them, and nothing else of it.
+        let programs = children(process);
+        assert!(!programs.is_empty(), "{process} has no job process");
+        for program in programs {
+            let seen = variables(program);
+            assert!(seen.contains(&words()) && seen.contains("LEVEL=9"), "{seen:?}");
+            let others = ["FLOTT_TOKEN=", "FLOTT_POD_", "KUBERNETES_"];
+            assert!(!seen.iter().any(|variable| others.iter().any(|other| variable.starts_with(other))), "{seen:?}");
+        }
     }
     job.end();
+}
+
+fn words() -> String {
+    "GREETING=good morning".to_owned()
+}
+
+fn variables(process: i32) -> BTreeSet<String> {
+    let all = fs::read(format!("/proc/{process}/environ")).unwrap();
+    all.split(|byte| *byte == 0).map(|one| String::from_utf8_lossy(one).into_owned()).collect()
 }

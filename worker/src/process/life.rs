@@ -99,8 +99,9 @@ impl Life {
     }
 
     fn plan(&self, directory: &Directory, graph: &Blob, program: &Blob) -> io::Result<Plan> {
-        let Launcher { worker, slots, data_bind, data_host, log_dir, log_bytes_max, log_rate_max, nice, .. } =
-            &*self.launcher;
+        let Launcher {
+            worker, slots, data_bind, data_host, log_dir, log_bytes_max, log_rate_max, nice, programs, ..
+        } = &*self.launcher;
         let setup = HostSetup {
             process: self.process,
             setup: (*self.setup).clone(),
@@ -118,7 +119,7 @@ impl Life {
             executable,
             name,
             arguments: self.setup.arguments.clone(),
-            environment: environment(&self.setup, directory.path(), &socket, &setup_file, |name| {
+            environment: environment(&self.setup, programs, directory.path(), &socket, &setup_file, |name| {
                 std::env::var_os(name)
             }),
             // Unlike the socket's path, which may name a handle that is used again, this path is of this process alone.

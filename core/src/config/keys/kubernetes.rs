@@ -109,7 +109,8 @@ section! {
     /// The same for TaskManager pods alone.
     TASKMANAGER_POD_TEMPLATE: Option<PathBuf> = key("kubernetes.pod-template-file.taskmanager");
 
-    /// Variables from Secrets, as `env:NAME,secret:SECRET,key:KEY`.
+    /// Variables from Secrets, as `env:NAME,secret:SECRET,key:KEY`. Programs see them too, but for those whose names begin with
+    /// `FLOTT_`.
     ENV_SECRET_KEY_REF: Vec<String> = key("kubernetes.env.secretKeyRef").default("");
 
     /// Priority class of the pods.

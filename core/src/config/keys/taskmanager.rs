@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     config::{
-        option::{key, section},
+        option::{ConfigMap, key, section},
         value::PortRange,
     },
     units::ByteSize,
@@ -54,3 +54,11 @@ section! {
     /// Size at which the captured log of a job process loses its older half; standard output and standard error each.
     LOG_MAX_SIZE: ByteSize = key("flott.log.max-size").default("16 mb").range("64 kb", "16 gb");
 }
+
+/// Variables of the processes that programs run in, by name.
+pub static PROGRAM_ENV: ConfigMap = ConfigMap::new(
+    "containerized.taskmanager.env",
+    "Variables of the processes that programs run in: a TaskManager's own for all jobs, and a job's, which win. Also \
+     `containerized.taskmanager.env: A:b,C:d`. Names with `FLOTT_` are Flott's own and stay out, as does everything else of the \
+     TaskManager's environment but what `kubernetes.env.secretKeyRef` names.",
+);

@@ -138,7 +138,13 @@ fn the_next_jobmanager_of_an_application_waits_for_no_lost_node_where_they_agree
     assert!(job["spec"]["podFailurePolicy"].is_null());
     let pod = &job["spec"]["template"]["spec"];
     assert_eq!(pod["restartPolicy"], "OnFailure");
-    assert!(arguments(&pod["containers"][0]).contains(&"--outcome-file=/dev/termination-log"));
+    // So it is the JobManager that has the Job fail.
+    let container = &pod["containers"][0];
+    for argument in ["--outcome-file=/dev/termination-log", "--outcome-job=$(FLOTT_POD_JOB)"] {
+        assert!(arguments(container).contains(&argument), "{container}");
+    }
+    let name = list(&container["env"]).iter().find(|variable| variable["name"] == "FLOTT_POD_JOB").unwrap();
+    assert_eq!(name["valueFrom"]["fieldRef"]["fieldPath"], "metadata.labels['batch.kubernetes.io/job-name']");
     let seconds: Vec<_> = list(&pod["tolerations"]).iter().map(|one| one["tolerationSeconds"].as_i64()).collect();
     assert_eq!(seconds, [Some(30); 2]);
     let limit = |settings: &[&str]| helm.render(APPLICATION, settings).kind("Job")[0]["spec"]["backoffLimit"].clone();

@@ -74,6 +74,28 @@ fn the_role_has_the_least_verbs() {
 }
 
 #[test]
+fn a_job_manager_may_have_its_own_job_fail_where_its_exit_code_does_not() {
+    let test = "a_job_manager_may_have_its_own_job_fail_where_its_exit_code_does_not";
+    let Some(helm) = helm::or_skipped(test) else { return };
+    let agreed = ["highAvailability.enabled=true", "highAvailability.storageDir=s3://bucket/flott"];
+    for (values, others) in [("application-standalone", 0), ("application-native", 3)] {
+        let manifests = helm.render(&format!("helm/flott/ci/{values}.yaml"), &agreed);
+        let job = manifests.kind("Job")[0];
+        assert_eq!(job["spec"]["template"]["spec"]["automountServiceAccountToken"], true);
+        let rules = manifests.named("Role", "demo")["rules"].as_array().unwrap().clone();
+        let own = serde_json::json!({
+            "apiGroups": ["batch"], "resources": ["jobs/status"], "resourceNames": [job["metadata"]["name"]], "verbs": ["patch"],
+        });
+        assert_eq!(rules.iter().filter(|rule| **rule == own).count(), 1, "{rules:?}");
+        assert_eq!(rules.len(), 1 + others, "{rules:?}");
+        assert_eq!(manifests.kind("RoleBinding").len(), 1);
+        for (name, pod) in manifests.pods().into_iter().filter(|(name, _)| name.contains("taskmanager")) {
+            assert_ne!(pod["spec"]["automountServiceAccountToken"], true, "{name}");
+        }
+    }
+}
+
+#[test]
 fn the_token_is_in_a_secret_alone() {
     let Some(helm) = helm::or_skipped("the_token_is_in_a_secret_alone") else { return };
     for values in value_sets() {
