@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     task::{Context, Poll},
@@ -10,10 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use flott_core::{
+    checkpoint::{Origin, RestorePart, SnapshotKind, TaskRestore},
     codec,
     failure::{Domain, Failure},
-    id::{AttemptId, AttemptNumber, EdgeIndex},
+    id::{AttemptId, AttemptNumber, CheckpointId, EdgeIndex, JobId},
     job_graph::ShipStrategy,
+    key_group::{KeyGroupRange, MaxParallelism},
     message::{Committable, HostToJob, JobToHost, TaskStateChange},
     status::ExecutionState,
 };
@@ -33,7 +35,7 @@ mod cluster;
 #[path = "harness/parts.rs"]
 mod parts;
 
-use cluster::{BuiltBy, Cluster, attempt, graph, operator_id, vertex_id};
+use cluster::{BuiltBy, Cluster, PATIENCE, attempt, graph, operator_id, vertex_id};
 use parts::{By, Gather, Gathered, Numbered, Silent, operator};
 
 fn split(records: u64) -> Bytes {
@@ -205,6 +207,38 @@ fn an_attempt_that_failed_says_so_again() {
             break;
         }
     }
+}
+
+/// Two tasks whose operators wait for each other when they are opened.
+#[test]
+fn subtasks_take_up_their_state_side_by_side() {
+    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1) {
+        return eprintln!("with one core, one takes it up after the other");
+    }
+    let (opened, both) = (Mutex::new(0), Condvar::new());
+    let meeting = Arc::new((opened, both));
+    let open = move || {
+        let (opened, both) = &*meeting;
+        let mut count = opened.lock().unwrap();
+        *count += 1;
+        both.notify_all();
+        let wait = both.wait_timeout_while(count, PATIENCE, |count| *count < 2).unwrap().1;
+        if wait.timed_out() { Err(Box::new(Failure::user("the other is not opened"))) } else { Ok(()) }
+    };
+    let cluster = faulty_cluster(1, faulty(open, |_| Ok(())));
+    let mut deployment = cluster.deployment(0, 0);
+    for task in deployment.tasks.iter_mut().filter(|task| task.attempt.vertex == vertex_id(2)) {
+        let origin =
+            Origin { job: JobId::from_bytes([9; 16]), kind: SnapshotKind::Checkpoint, checkpoint: CheckpointId(1) };
+        let groups = KeyGroupRange::all(MaxParallelism::LARGEST);
+        let part = RestorePart { subtask: task.attempt.subtask, parallelism: 2, groups, files: Vec::new() };
+        let (directory, in_flight) = (std::env::temp_dir().display().to_string(), Vec::new());
+        let restore =
+            TaskRestore { origin, directory, parts: vec![part], in_flight, finished: false, ignore_unclaimed: false };
+        task.restore = Some(Box::new(restore));
+    }
+    cluster.hosts[0].deliver(JobToHost::Deploy(Box::new(deployment)));
+    cluster.finish([split(1000)]);
 }
 
 #[test]

@@ -124,7 +124,9 @@ impl Shared {
         let build = || {
             loop {
                 let Some(next) = waiting.lock().next() else { break };
-                built.lock().extend(self.build_one(next));
+                // Not within one statement: the lock would be held while it is built.
+                let task = self.build_one(next);
+                built.lock().extend(task);
             }
         };
         std::thread::scope(|scope| {

@@ -22,7 +22,7 @@ use flott_runtime::{
 };
 
 /// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The vertex with this number, from 1.
 pub fn vertex_id(number: u8) -> VertexId {
