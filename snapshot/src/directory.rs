@@ -18,6 +18,7 @@ use flott_core::{
 };
 use object_store::{ObjectStore, local::LocalFileSystem, path::Path};
 
+pub(crate) use local::sync as sync_directory;
 pub use objects::{CreateError, Created, Object};
 
 use crate::{

@@ -17,6 +17,7 @@
 //! manifest: it is put together from those of the chunks, so that a byte is summed up once.
 
 mod index;
+mod local_parts;
 mod reader;
 mod section;
 #[cfg(test)]

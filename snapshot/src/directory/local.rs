@@ -83,7 +83,8 @@ impl Directory {
     }
 }
 
-fn sync(directory: &Path) -> io::Result<()> {
+/// Makes durable what names a directory has.
+pub(crate) fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayloadMut};
 use tokio::task::JoinSet;
 
+use super::local_parts::LocalParts;
 use crate::{directory::Directory, error::Error};
 
 /// Stores want at least 5 MiB, and the same for all parts but the last.
@@ -48,7 +49,7 @@ impl Upload {
         let parts = match &mut self.parts {
             Some(parts) => parts,
             none => {
-                let begun = self.directory.store().put_multipart(&self.directory.object(&self.path)).await;
+                let begun = begin(&self.directory, &self.path).await;
                 none.insert(begun.map_err(|error| failed(&self.directory, &self.path, &error))?)
             }
         };
@@ -85,6 +86,13 @@ impl Upload {
         }
         self.parts = None;
         Ok(())
+    }
+}
+
+async fn begin(directory: &Directory, path: &str) -> object_store::Result<Box<dyn MultipartUpload>> {
+    match directory.local() {
+        Some(local) => Ok(Box::new(LocalParts::begin(local.join(path)).await?)),
+        None => directory.store().put_multipart(&directory.object(path)).await,
     }
 }
 
