@@ -40,6 +40,8 @@ pub enum Kind {
     Peer,
     /// A TaskManager was lost. What became of it may be found out later: then its loss is told once more.
     Loss,
+    /// What a task is to start from is damaged: it would be so again.
+    Damaged,
 }
 
 /// Where a failure happened.

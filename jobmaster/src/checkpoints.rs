@@ -254,6 +254,11 @@ impl Checkpoints {
         self.history.rescaled(graph);
     }
 
+    /// These are damaged, and not kept any more.
+    pub fn forget(&mut self, damaged: &BTreeSet<CheckpointId>) {
+        self.retained.retain(|checkpoint| !damaged.contains(checkpoint));
+    }
+
     /// Whether nobody knows at the moment which one is the latest.
     pub fn is_storing(&self) -> bool {
         self.storing.is_some()

@@ -28,6 +28,7 @@ mod due;
 mod ending;
 mod event;
 mod failing;
+mod falling_back;
 mod manifest;
 mod messages;
 mod naming;
@@ -61,6 +62,7 @@ use crate::{
     splits::SplitCoordinator,
     time::Millis,
 };
+use falling_back::FallingBack;
 use reacting::Reaction;
 use regions::RegionStates;
 use rescaling::Rescales;
@@ -105,6 +107,7 @@ pub struct JobMasterCore {
     checkpoints: Checkpoints,
     /// What a restart goes back to.
     latest: Option<Arc<RestorePoint>>,
+    falling_back: FallingBack,
     /// What complete checkpoints make visible.
     commits: CommitQueue,
     /// Whether a checkpoint holds what could not be made visible, so that nothing may be removed.
@@ -186,6 +189,7 @@ impl JobMasterCore {
         let mut core = Self {
             checkpoints: Checkpoints::new(settings, spec.snapshots.next, restored, graph.resolved(), spec.accepted_at),
             latest,
+            falling_back: FallingBack::default(),
             commits,
             stranded: false,
             ends_undecided: None,
@@ -259,6 +263,7 @@ impl JobMasterCore {
             Event::Cancel => self.cancel(),
             Event::CommitPersisted(result) => self.commit_persisted(result),
             Event::CheckpointStored { checkpoint, result } => self.checkpoint_stored(checkpoint, result),
+            Event::CheckpointFound(point) => self.checkpoint_found(point),
             Event::Snapshot(purpose) => self.snapshot_asked(purpose),
             Event::Rescale { request, asked } => self.rescale_asked(request, &asked),
             Event::ScalePersisted(result) => self.scale_persisted(result),
@@ -313,6 +318,7 @@ impl JobMasterCore {
             self.use_reserve();
             self.react();
             self.advance_rescale();
+            self.advance_falling_back();
             // A restart without delay is due at once.
             self.restart_due();
             self.deploy_ready();

@@ -259,6 +259,7 @@ impl JobMasterService {
             Action::StoreCheckpoint { manifest, retained, directory } => {
                 self.listener.store_checkpoint(job, epoch, ToStore { manifest, retained, savepoint: directory });
             }
+            Action::FindCheckpoint { damaged } => self.listener.find_checkpoint(job, epoch, damaged),
             Action::SnapshotAnswered { request, result } => {
                 if let Some(answer) = self.snapshots.remove(&request) {
                     // Who asked may have gone meanwhile.

@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use flott_core::{
     config::{Configuration, keys::checkpointing},
-    failure::Failure,
+    failure::{Domain, Failure, Kind},
     id::{CheckpointId, JobId, JobMasterEpoch},
 };
-use flott_snapshot::{Checkpoints, Claimed, Directory, Error, Log, Manifest, S3Options, Snapshot};
+use flott_snapshot::{Checkpoints, Claimed, Damage, Directory, Error, Log, Manifest, S3Options, Snapshot};
 use tokio::sync::Mutex;
 
 use crate::{JobMasterHandle, RestorePoint, ToStore, spec::SnapshotSpec};
@@ -67,6 +67,7 @@ impl Recovery {
 pub struct CheckpointKeeper {
     job: JobId,
     s3: S3Options,
+    recovery: Recovery,
     log: Mutex<Log>,
     /// Savepoints that have failed: what is late to complete one finds it here.
     abandoned: Mutex<BTreeSet<String>>,
@@ -87,9 +88,7 @@ impl CheckpointKeeper {
         let root = Directory::open(root, &recovery.s3).map_err(Failure::from)?;
         let checkpoints = Checkpoints::new(&root, job);
         let Claimed { log, restorable, damaged } = checkpoints.claim(epoch).await.map_err(Failure::from)?;
-        for damage in &damaged {
-            tracing::error!(%job, checkpoint = %damage.checkpoint, problem = %damage.problem, "a checkpoint cannot be restored");
-        }
+        note_damage(job, &damaged);
         let own = checkpoints.directory().location().to_owned();
         let restore = match restorable {
             Some(manifest) => {
@@ -105,7 +104,14 @@ impl CheckpointKeeper {
             is_damaged: !damaged.is_empty(),
             ignore_unclaimed: recovery.ignore_unclaimed,
         };
-        Ok((Self { job, s3: recovery.s3.clone(), log: Mutex::new(log), abandoned: Mutex::default() }, spec))
+        let keeper = Self {
+            job,
+            s3: recovery.s3.clone(),
+            recovery: recovery.clone(),
+            log: Mutex::new(log),
+            abandoned: Mutex::default(),
+        };
+        Ok((keeper, spec))
     }
 
     /// Commits a manifest, tells the JobMaster, and then removes what is not retained.
@@ -113,6 +119,44 @@ impl CheckpointKeeper {
         match &what.savepoint {
             None => self.store_checkpoint(master, &what.manifest, &what.retained).await,
             Some(location) => self.store_savepoint(master, &what.manifest, location).await,
+        }
+    }
+
+    /// Tells the JobMaster of the newest checkpoint that is whole, but for `damaged`, else of what the job was started from.
+    pub async fn find(&self, master: &JobMasterHandle, damaged: &BTreeSet<CheckpointId>) {
+        let checkpoints = self.log.lock().await.checkpoints().clone();
+        loop {
+            match self.find_in(&checkpoints, damaged).await {
+                Ok(point) => return master.checkpoint_found(point.map(Arc::new)),
+                // That there is none must be true.
+                Err(failure) => {
+                    tracing::warn!(job = %self.job, %failure, "no checkpoint can be looked for; trying again");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn find_in(
+        &self,
+        checkpoints: &Checkpoints,
+        damaged: &BTreeSet<CheckpointId>,
+    ) -> Result<Option<RestorePoint>, Failure> {
+        let (found, more) = checkpoints.newest_whole(damaged).await.map_err(Failure::from)?;
+        note_damage(self.job, &more);
+        match found {
+            Some(manifest) => {
+                let directory = checkpoints.directory().location().to_owned();
+                Ok(Some(RestorePoint { manifest: Arc::new(manifest), directory }))
+            }
+            None => match self.recovery.load(self.job).await {
+                // It is not what it was any more.
+                Err(failure) if failure.domain == Domain::User || failure.kind == Kind::Damaged => {
+                    tracing::warn!(job = %self.job, %failure, "nor can the job begin where it was started from");
+                    Ok(None)
+                }
+                loaded => loaded,
+            },
         }
     }
 
@@ -198,5 +242,11 @@ impl CheckpointKeeper {
         if let Err(error) = log.discard().await {
             tracing::warn!(job = %self.job, %error, "the checkpoints of a job that has ended cannot be removed");
         }
+    }
+}
+
+fn note_damage(job: JobId, damaged: &[Damage]) {
+    for Damage { checkpoint, problem } in damaged {
+        tracing::error!(%job, %checkpoint, problem, "a checkpoint cannot be restored");
     }
 }

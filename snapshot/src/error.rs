@@ -1,7 +1,7 @@
 //! Why something with checkpoints did not work.
 
 use flott_core::{
-    failure::{Domain, Failure},
+    failure::{Domain, Failure, Kind},
     id::{CheckpointId, JobMasterEpoch},
 };
 
@@ -115,7 +115,8 @@ fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let failure = Self::new(error.domain(), error.to_string());
+        let kind = if matches!(error, Error::Damaged { .. }) { Kind::Damaged } else { Kind::Cause };
+        let failure = Self { kind, ..Self::new(error.domain(), error.to_string()) };
         match std::error::Error::source(&error) {
             Some(cause) => failure.caused_by(cause),
             None => failure,

@@ -205,3 +205,27 @@ async fn a_directory_that_cannot_be_written_is_an_error_that_names_it() {
     let error = Checkpoints::new(&root, JOB).claim(JobMasterEpoch(1)).await.unwrap_err();
     assert!(matches!(&error, Error::Store { path, .. } if path.starts_with(blocked.to_str().unwrap())), "{error}");
 }
+
+#[tokio::test]
+async fn the_newest_that_is_whole_is_found_by_content() {
+    let job = Job::new().await;
+    let flip = |id| {
+        let mut content = fs::read(job.file(id)).unwrap();
+        content[20] ^= 1;
+        fs::write(job.file(id), content).unwrap();
+    };
+    let find = async |damaged: &[u64]| {
+        let damaged = damaged.iter().copied().map(CheckpointId).collect();
+        let (found, problems) = job.checkpoints.newest_whole(&damaged).await.unwrap();
+        let blamed: Vec<_> = problems.iter().map(|damage| damage.checkpoint.0).collect();
+        (found.map(|manifest| manifest.checkpoint.0), blamed)
+    };
+    assert_eq!(find(&[]).await, (Some(4), vec![]));
+    flip(4);
+    assert_eq!(find(&[]).await, (Some(3), vec![4]));
+    assert_eq!(find(&[4]).await, (Some(3), vec![]), "what is known is not read again");
+    fs::remove_file(job.file(3)).unwrap();
+    assert_eq!(find(&[4]).await, (Some(2), vec![3]));
+    flip(2);
+    assert_eq!(find(&[4]).await, (None, vec![3, 2]));
+}

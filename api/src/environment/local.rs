@@ -4,7 +4,7 @@
 //! is the JobMaster's, as on any cluster.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     thread,
     time::{SystemTime, UNIX_EPOCH},
@@ -17,8 +17,8 @@ use flott_core::{
     },
     failure::Failure,
     id::{
-        AllocationId, Digest, IdSequence, InstanceId, JobId, JobMasterEpoch, JobSecret, ProcessId, SlotIndex, WorkerId,
-        WorkerKey,
+        AllocationId, CheckpointId, Digest, IdSequence, InstanceId, JobId, JobMasterEpoch, JobSecret, ProcessId,
+        SlotIndex, WorkerId, WorkerKey,
     },
     job_graph::{ExecutionMode, JobGraph, scale::Scale},
     message::{Committable, JobSetup, JobToWorker, SlotGrant, WorkerToJob},
@@ -166,6 +166,7 @@ enum Order {
     PersistCommit,
     PersistScale,
     StoreCheckpoint(ToStore),
+    FindCheckpoint(BTreeSet<CheckpointId>),
 }
 
 /// The JobMaster's way to the local cluster.
@@ -205,6 +206,10 @@ impl JobListener for Link {
         self.order(Order::StoreCheckpoint(what));
     }
 
+    fn find_checkpoint(&self, _: JobId, _: JobMasterEpoch, damaged: BTreeSet<CheckpointId>) {
+        self.order(Order::FindCheckpoint(damaged));
+    }
+
     fn ended(&self, _: Arc<JobView>) {}
 }
 
@@ -241,6 +246,13 @@ impl LocalCluster {
                     tokio::spawn(async move { keeper.store(&master, what).await });
                 }
             }
+            Order::FindCheckpoint(damaged) => match self.keeper.clone() {
+                Some(keeper) => {
+                    let master = self.master.clone();
+                    tokio::spawn(async move { keeper.find(&master, &damaged).await });
+                }
+                None => self.master.checkpoint_found(None),
+            },
         }
     }
 

@@ -1,6 +1,10 @@
 //! One JobMaster's life: its start, its reports, and the archive.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use flott_core::{
     config::{
@@ -12,7 +16,7 @@ use flott_core::{
         },
     },
     failure::Failure,
-    id::{Digest, IdSequence, JobId, JobMasterEpoch, JobSecret},
+    id::{CheckpointId, Digest, IdSequence, JobId, JobMasterEpoch, JobSecret},
     job_graph::{ExecutionMode, JobGraph, scale::Scale},
     message::Committable,
     status::JobStatus,
@@ -403,6 +407,17 @@ impl JobListener for Reports {
         self.dispatcher.inner.tasks.spawn(async move {
             if let (Some(keeper), Some(master)) = (keeper, Self::master(&dispatcher, job)) {
                 keeper.store(&master, what).await;
+            }
+        });
+    }
+
+    fn find_checkpoint(&self, job: JobId, _: JobMasterEpoch, damaged: BTreeSet<CheckpointId>) {
+        let (dispatcher, keeper) = (self.dispatcher.clone(), self.keeper.clone());
+        self.dispatcher.inner.tasks.spawn(async move {
+            let Some(master) = Self::master(&dispatcher, job) else { return };
+            match keeper {
+                Some(keeper) => keeper.find(&master, &damaged).await,
+                None => master.checkpoint_found(None),
             }
         });
     }

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// A checkpoint that tasks go back to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RestorePoint {
     /// What it consists of.
     pub manifest: Arc<Manifest>,

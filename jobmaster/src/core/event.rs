@@ -16,6 +16,7 @@ use flott_core::{
 };
 use flott_snapshot::Manifest;
 
+use super::RestorePoint;
 use crate::{
     checkpoints::{Purpose, RequestId},
     scaling::{RescaleRequest, Rescaled},
@@ -57,6 +58,8 @@ pub enum Event {
         /// How it went.
         result: Result<(), Failure>,
     },
+    /// The answer to [`Action::FindCheckpoint`]; nothing if there is none.
+    CheckpointFound(Option<Arc<RestorePoint>>),
     /// Someone asks for a snapshot; answered by [`Action::SnapshotAnswered`].
     Snapshot(Purpose),
     /// Someone asks for another parallelism; answered by [`Action::RescaleAnswered`].
@@ -123,6 +126,12 @@ pub enum Action {
         /// Where a savepoint is committed, as a location.
         directory: Option<String>,
     },
+    /// Find the newest checkpoint of the job that is whole, but for those that are known to be damaged, else what it was started from;
+    /// answer with [`Event::CheckpointFound`] once that is known. Not called again before that.
+    FindCheckpoint {
+        /// Checkpoints that cannot be restored.
+        damaged: BTreeSet<CheckpointId>,
+    },
     /// A snapshot that was asked for is complete, or has failed.
     SnapshotAnswered {
         /// Who asked.
@@ -186,7 +195,7 @@ pub enum Wait {
         /// When it is tried again at the latest.
         until: Millis,
     },
-    /// The answer whether a checkpoint is complete.
+    /// The answer whether a checkpoint is complete, or which other one is whole.
     Checkpoint,
     /// Slots and processes for another parallelism, while the job runs.
     Gathering {

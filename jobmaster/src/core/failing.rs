@@ -153,6 +153,13 @@ impl JobMasterCore {
 
     /// One failure hits regions. Those that are already on their way to a restart do not count again.
     pub(super) fn fail_regions(&mut self, hit: BTreeSet<RegionIndex>, failure: Failure) {
+        if let Some(failure) = self.go_further_back(&hit, failure) {
+            self.fail_together(hit, failure);
+        }
+    }
+
+    /// The same for what is no reason to go further back than usual.
+    pub(super) fn fail_together(&mut self, hit: BTreeSet<RegionIndex>, failure: Failure) {
         match &self.phase {
             Phase::Executing => {}
             Phase::New
@@ -246,7 +253,7 @@ impl JobMasterCore {
         found
     }
 
-    fn has_begun(&self, region: RegionIndex) -> bool {
+    pub(super) fn has_begun(&self, region: RegionIndex) -> bool {
         match self.states.phase(region) {
             RegionPhase::Waiting | RegionPhase::Deployed | RegionPhase::Finished => true,
             RegionPhase::Blocked | RegionPhase::Stopping { .. } | RegionPhase::Ended => false,
@@ -284,7 +291,7 @@ impl JobMasterCore {
 
     /// Begins new attempts in every region whose old ones are gone and whose delay is over.
     pub(super) fn restart_due(&mut self) {
-        if self.checkpoints.is_storing() || self.stops_to_rescale() {
+        if self.checkpoints.is_storing() || self.stops_to_rescale() || self.is_falling_back() {
             // What they go back to is known when the answer is there; or they go on with the whole job.
             return;
         }

@@ -26,7 +26,7 @@ use super::{Action, JobMasterCore, Phase, Wait, regions::RegionStates};
 use crate::{
     alignment::Alignment,
     checkpoints::RequestId,
-    execution_graph::job_transition::JobStep,
+    execution_graph::{Resolved, job_transition::JobStep},
     region::Regions,
     scaling::{RescaleRequest, Rescaled, Target},
     slot_pool::{HeldSlot, SlotSharing},
@@ -128,6 +128,7 @@ impl JobMasterCore {
             Phase::New => Some("the job has not begun yet"),
             Phase::Reconciling(_) => Some("the job is being taken over from an earlier JobManager"),
             Phase::Committing(_) | Phase::Stopping(_) | Phase::Aborting(..) | Phase::Done => Some("the job is ending"),
+            Phase::Executing if self.is_falling_back() => Some("the job goes back to an earlier checkpoint; try again"),
             Phase::Executing if self.checkpoints.is_stopping() => Some("the job is being stopped with a savepoint"),
             Phase::Executing => match self.rescales.stage() {
                 None | Some(Stage::Gathering | Stage::Checkpointing { .. }) => None,
@@ -274,7 +275,7 @@ impl JobMasterCore {
 
     /// Goes on with a rescale as far as it can.
     pub(super) fn advance_rescale(&mut self) {
-        while self.rescales.current.is_some() && self.step_rescale() {}
+        while self.rescales.current.is_some() && !self.is_falling_back() && self.step_rescale() {}
     }
 
     /// Takes one stage; `false` if it has to wait.
@@ -367,7 +368,12 @@ impl JobMasterCore {
         let checkpoint = self.latest.as_ref().map(|latest| latest.manifest.checkpoint);
         let vertices = target.changes(self.graph.resolved());
         self.rescales.note(|view| (view.checkpoint, view.vertices) = (checkpoint, vertices));
-        self.graph = self.graph.rescaled(target.resolved, self.now);
+        self.begin_from_latest(target.resolved);
+    }
+
+    /// The job begins where its latest checkpoint is, with these numbers of subtasks. All tasks have ended.
+    pub(super) fn begin_from_latest(&mut self, resolved: Resolved) {
+        self.graph = self.graph.rescaled(resolved, self.now);
         let resolved = self.graph.resolved();
         self.regions = Regions::new(resolved);
         let sharing = SlotSharing::new(resolved);

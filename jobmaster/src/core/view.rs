@@ -84,6 +84,7 @@ impl JobMasterCore {
         if self.checkpoints.is_storing() {
             waits.push(Wait::Checkpoint);
         }
+        self.falling_back_waits(&mut waits);
         self.rescale_waits(&mut waits);
         if let Some(until) = self.commits.at_hand().and_then(|(_, commit)| commit.deadline()) {
             waits.push(Wait::Commit { until });

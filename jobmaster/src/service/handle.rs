@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Mail, RescaleOutcome, Shared, SnapshotRequest};
 use crate::{
-    core::{Event, Taken},
+    core::{Event, RestorePoint, Taken},
     error::Stopped,
     scaling::RescaleRequest,
 };
@@ -99,6 +99,11 @@ impl JobMasterHandle {
     /// The manifest of a checkpoint is durable, or surely never will be.
     pub fn checkpoint_stored(&self, checkpoint: CheckpointId, result: Result<(), Failure>) {
         self.tell(Event::CheckpointStored { checkpoint, result });
+    }
+
+    /// The checkpoint that takes the place of damaged ones; nothing if there is none.
+    pub fn checkpoint_found(&self, point: Option<Arc<RestorePoint>>) {
+        self.tell(Event::CheckpointFound(point));
     }
 
     /// Has a snapshot taken, and waits until it is complete.

@@ -62,6 +62,9 @@ pub struct ToStore {
 /// - `store_checkpoint` is answered by [`JobMasterHandle::checkpoint_stored`](crate::JobMasterHandle::checkpoint_stored):
 ///   with `Ok` when the manifest is durable, with an error only when it is sure that it never will be. It is not called again
 ///   before that. Removing older checkpoints need not be waited for.
+/// - `find_checkpoint` is answered by [`JobMasterHandle::checkpoint_found`](crate::JobMasterHandle::checkpoint_found), with the newest
+///   checkpoint of the job that is whole, content included, or what the job was started from; with nothing only when it is sure
+///   that there is neither.
 /// - `persist_scale` is answered by [`JobMasterHandle::scale_persisted`](crate::JobMasterHandle::scale_persisted), as
 ///   `persist_commit` is. The next JobMaster of the job is started with that scale.
 /// - `ended` is called at most once, after the last `status_changed`; no other call of the job follows it. It is not called
@@ -78,6 +81,9 @@ pub trait JobListener: Send + Sync + 'static {
 
     /// Commit this manifest.
     fn store_checkpoint(&self, job: JobId, epoch: JobMasterEpoch, what: ToStore);
+
+    /// Find another checkpoint than these, which are damaged.
+    fn find_checkpoint(&self, job: JobId, epoch: JobMasterEpoch, damaged: BTreeSet<CheckpointId>);
 
     /// The job has ended for good.
     fn ended(&self, view: Arc<JobView>);

@@ -72,6 +72,8 @@ pub struct FakeCluster {
     pub rescaled: Vec<(RequestId, Result<Rescaled, Failure>)>,
     /// Manifests of checkpoints that are to be stored, and are not answered.
     pub storing: VecDeque<Arc<Manifest>>,
+    /// Checkpoints that are damaged, each time that another one was sought; not answered.
+    pub sought: Vec<BTreeSet<CheckpointId>>,
     /// Manifests that were stored, savepoints too, in order.
     pub stored: Vec<Arc<Manifest>>,
     /// Answers to those who asked for snapshots.
@@ -129,6 +131,7 @@ impl FakeCluster {
             scale: Scale::default(),
             rescaled: Vec::new(),
             storing: VecDeque::new(),
+            sought: Vec::new(),
             stored: Vec::new(),
             answered: Vec::new(),
             barriers: BTreeMap::new(),
@@ -304,6 +307,7 @@ impl FakeCluster {
                 Action::PersistScale(scale) => self.scaling.push_back(scale),
                 Action::RescaleAnswered { request, result } => self.rescaled.push((request, result)),
                 Action::StoreCheckpoint { manifest, .. } => self.storing.push_back(manifest),
+                Action::FindCheckpoint { damaged } => self.sought.push(damaged),
                 Action::SnapshotAnswered { request, result } => self.answered.push((request, result)),
                 Action::StatusChanged(status) => self.statuses.push(status),
                 Action::Ended(view) => self.ended.push(*view),

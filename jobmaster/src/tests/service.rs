@@ -1,12 +1,15 @@
 //! The loop around the machine.
 
-use std::sync::{
-    Arc, Mutex, OnceLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use flott_core::{
-    id::{AllocationId, JobId, JobMasterEpoch, SlotIndex, WorkerKey},
+    id::{AllocationId, CheckpointId, JobId, JobMasterEpoch, SlotIndex, WorkerKey},
     message::{Committable, JobToWorker, SlotGrant},
     view::JobView,
 };
@@ -58,6 +61,10 @@ impl JobListener for Listener {
 
     fn store_checkpoint(&self, _: JobId, _: JobMasterEpoch, what: ToStore) {
         self.handle.get().unwrap().checkpoint_stored(what.manifest.checkpoint, Ok(()));
+    }
+
+    fn find_checkpoint(&self, _: JobId, _: JobMasterEpoch, _: BTreeSet<CheckpointId>) {
+        self.handle.get().unwrap().checkpoint_found(None);
     }
 
     fn ended(&self, _: Arc<JobView>) {

@@ -1,6 +1,6 @@
 //! How a JobMaster begins.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use flott_core::id::JobMasterEpoch;
 
@@ -12,7 +12,7 @@ use crate::{
         Manifest, SHARED, SnapshotKind,
         document::{Document, write_claim},
     },
-    verify::{Damage, Present},
+    verify::{self, Damage, Present},
 };
 
 /// Times that somebody else may take the place. They can only do so by committing or claiming, so it is not often.
@@ -69,8 +69,48 @@ impl Checkpoints {
         Err(Error::Taken { checkpoint: claimed.unwrap_or_default(), by: epoch })
     }
 
+    /// The newest checkpoint that is whole, content included, but for those that are known to be `damaged`; and what is wrong with newer
+    /// ones beside these. Reads all files of those that it looks at.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn newest_whole(
+        &self,
+        damaged: &BTreeSet<CheckpointId>,
+    ) -> Result<(Option<Manifest>, Vec<Damage>), Error> {
+        let (manifests, mut problems) = self.manifests(self.list().await?);
+        let mut whole = None;
+        for manifest in manifests.into_iter().filter(|manifest| !damaged.contains(&manifest.checkpoint)) {
+            let found = verify::deep(&self.directory, &manifest).await?;
+            if found.is_empty() {
+                whole = Some(manifest);
+                break;
+            }
+            problems.extend(found);
+        }
+        Ok(newer_than(whole, problems))
+    }
+
     /// The newest checkpoint of which everything is there, and what is wrong with newer ones.
     async fn newest_restorable(&self, entries: Vec<Listed>) -> Result<(Option<Manifest>, Vec<Damage>), Error> {
+        let (manifests, mut damaged) = self.manifests(entries);
+        let mut restorable = None;
+        if !manifests.is_empty() {
+            let present = Present::list(&self.directory, SHARED).await?;
+            for manifest in manifests {
+                let missing = present.missing(&self.directory, &manifest);
+                if missing.is_empty() {
+                    restorable = Some(manifest);
+                    break;
+                }
+                damaged.extend(missing);
+            }
+        }
+        Ok(newer_than(restorable, damaged))
+    }
+
+    /// The checkpoints among what is in the log, newest first, and what is wrong with others.
+    fn manifests(&self, entries: Vec<Listed>) -> (Vec<Manifest>, Vec<Damage>) {
         let (mut manifests, mut damaged) = (Vec::new(), Vec::new());
         for Listed { checkpoint, document } in entries {
             let problem = match document {
@@ -86,21 +126,14 @@ impl Checkpoints {
         }
         // By epoch first: above the checkpoints of a JobMaster there may be one that an older one was too late with.
         manifests.sort_by_key(|manifest| Reverse((manifest.epoch, manifest.checkpoint)));
-        let mut restorable = None;
-        if !manifests.is_empty() {
-            let present = Present::list(&self.directory, SHARED).await?;
-            for manifest in manifests {
-                let missing = present.missing(&self.directory, &manifest);
-                if missing.is_empty() {
-                    restorable = Some(manifest);
-                    break;
-                }
-                damaged.extend(missing);
-            }
-        }
-        let floor = restorable.as_ref().map_or(CheckpointId(0), |manifest| manifest.checkpoint);
-        damaged.retain(|damage| damage.checkpoint > floor);
-        damaged.sort_by_key(|damage| Reverse(damage.checkpoint));
-        Ok((restorable, damaged))
+        (manifests, damaged)
     }
+}
+
+/// Leaves the damage of checkpoints that are newer than the one that was found, newest first.
+fn newer_than(found: Option<Manifest>, mut damaged: Vec<Damage>) -> (Option<Manifest>, Vec<Damage>) {
+    let floor = found.as_ref().map_or(CheckpointId(0), |manifest| manifest.checkpoint);
+    damaged.retain(|damage| damage.checkpoint > floor);
+    damaged.sort_by_key(|damage| Reverse(damage.checkpoint));
+    (found, damaged)
 }

@@ -125,6 +125,11 @@ impl World {
                 Action::WakeAt(Some(at)) => self.at(at.0.max(self.now), Happening::MasterWake(id, at.0)),
                 Action::PersistScale(scale) => self.store(id, Pending::Scale(scale)),
                 Action::WakeAt(None) | Action::StatusChanged(_) => {}
+                Action::FindCheckpoint { damaged } => {
+                    let point =
+                        self.jobs.get(&id).and_then(|job| job.kept.newest_but(&damaged)).map(std::sync::Arc::new);
+                    self.later.push_back((id, Event::CheckpointFound(point)));
+                }
                 Action::SnapshotAnswered { result, .. } => self.summary.savepoints += u32::from(result.is_ok()),
                 Action::RescaleAnswered { result, .. } => self.summary.rescales += u32::from(result.is_ok()),
                 Action::PersistCommit(committables) => self.store(id, Pending::Commit(committables)),

@@ -58,6 +58,13 @@ impl Kept {
         Self { spec, checkpoints, top, commit, scale, has_ended: false, pending }
     }
 
+    /// The newest checkpoint but for these.
+    pub fn newest_but(&self, damaged: &BTreeSet<CheckpointId>) -> Option<RestorePoint> {
+        let (_, manifest) = self.checkpoints.iter().rfind(|(checkpoint, _)| !damaged.contains(checkpoint))?;
+        let directory = self.spec.snapshots.directory.clone()?;
+        Some(RestorePoint { manifest: Arc::clone(manifest), directory })
+    }
+
     fn write(&mut self, what: Pending) {
         match what {
             Pending::Checkpoint { manifest, retained } => {

@@ -31,6 +31,7 @@ mod bad_programs;
 mod bad_surroundings;
 mod chaos;
 mod command_line;
+mod damaged;
 mod exactly_once;
 mod failures;
 mod isolation;

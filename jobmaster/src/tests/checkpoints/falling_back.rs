@@ -1,0 +1,153 @@
+//! A checkpoint that cannot be restored.
+
+use std::sync::Arc;
+
+use flott_core::{failure::Kind, view::Accumulator};
+
+use super::*;
+use crate::{RestorePoint, scaling::RescaleRequest};
+
+/// Of a restart, at most.
+const DELAY: u64 = 200;
+
+fn damaged() -> Failure {
+    Failure {
+        kind: Kind::Damaged,
+        ..Failure::environment("/checkpoints/job/shared/7: chunk at 8 has another checksum")
+    }
+}
+
+/// Two checkpoints are complete, and two splits were read before the first, one more before each of the second and what is lost.
+fn with_two(restart: RestartStrategy) -> (FakeCluster, [Arc<RestorePoint>; 2]) {
+    let mut cluster = checkpointed(word_count(), restart);
+    let mut points = Vec::new();
+    for round in 0..2 {
+        for _ in 0..2 - round {
+            let source = attempt(&cluster, "source", 0);
+            cluster.work(source);
+            cluster.settle();
+        }
+        collect(&mut cluster);
+        let manifest = cluster.storing.back().unwrap().clone();
+        cluster.store(Ok(()));
+        points.push(Arc::new(RestorePoint { manifest, directory: "/checkpoints/job".to_owned() }));
+    }
+    (cluster, points.try_into().unwrap())
+}
+
+fn restored(cluster: &FakeCluster) -> Option<u64> {
+    cluster.core.view().checkpoints.latest_restored.map(|restored| restored.id.0)
+}
+
+/// All tasks fail, start again from the latest checkpoint, and so many of them find that they cannot.
+fn find_damage(cluster: &mut FakeCluster, tasks: u32) {
+    let source = attempt(cluster, "source", 0);
+    cluster.fail(source, Failure::user("boom"));
+    cluster.settle();
+    cluster.pass(DELAY);
+    start_tasks(cluster);
+    for subtask in 0..tasks {
+        let sink = attempt(cluster, "sink", subtask);
+        cluster.fail(sink, damaged());
+    }
+    cluster.settle();
+}
+
+fn ids(sets: &[BTreeSet<CheckpointId>]) -> Vec<Vec<u64>> {
+    sets.iter().map(|set| set.iter().map(|id| id.0).collect()).collect()
+}
+
+#[test]
+fn the_job_goes_back_to_the_one_before() {
+    let (mut cluster, [first, _]) = with_two(OFTEN);
+    find_damage(&mut cluster, 1);
+    assert_eq!(restored(&cluster), Some(2));
+    assert_eq!(ids(&cluster.sought), [[2]]);
+    assert_eq!(cluster.core.status(), JobStatus::Restarting);
+    cluster.pass(600_000);
+    let waits = cluster.core.waits();
+    assert!(!waits.iter().any(|wait| matches!(wait, Wait::Tasks { .. })), "nobody knows yet from where: {waits:?}");
+    assert!(waits.contains(&Wait::Checkpoint));
+    let told = cluster.core.view().exceptions[0].failure.message.clone();
+    assert!(
+        told.contains("has another checksum (checkpoint 2 is damaged: the job goes back to an earlier one"),
+        "{told}"
+    );
+
+    cluster.tell(Event::CheckpointFound(Some(first)));
+    start_tasks(&mut cluster);
+    assert_eq!(restored(&cluster), Some(1));
+    check_sound(&cluster);
+    // The next is a number of its own, and the damaged one is not kept.
+    assert_eq!(collect(&mut cluster), CheckpointId(3));
+    cluster.store(Ok(()));
+    cluster.run_to_end();
+    if cluster.store(Ok(())) {
+        cluster.run_to_end();
+    }
+    check_ended(&mut cluster, JobStatus::Finished);
+    let view = &cluster.ended[0];
+    assert_eq!(view.restarts, 2);
+    let Some(Accumulator::List(read)) = view.accumulators.get("splits") else { panic!("nothing was read") };
+    let distinct: BTreeSet<_> = read.iter().collect();
+    assert_eq!((distinct.len(), read.len()), (10, 10), "what was read behind the first counts once: {read:?}");
+}
+
+#[test]
+fn damage_that_is_found_by_many_or_again_is_asked_about_once_for_each_checkpoint() {
+    let (mut cluster, [first, _]) = with_two(OFTEN);
+    find_damage(&mut cluster, 2);
+    assert_eq!(ids(&cluster.sought), [[2]]);
+    cluster.tell(Event::CheckpointFound(Some(first)));
+    cluster.tell(Event::CheckpointFound(None));
+    cluster.pass(DELAY);
+    start_tasks(&mut cluster);
+    let sink = attempt(&cluster, "sink", 0);
+    cluster.fail(sink, damaged());
+    cluster.settle();
+    assert_eq!(ids(&cluster.sought), [vec![2], vec![1, 2]]);
+    cluster.tell(Event::CheckpointFound(None));
+    check_ended(&mut cluster, JobStatus::Failed);
+    let failure = cluster.ended[0].failure.clone().unwrap();
+    assert!(failure.message.contains("no other checkpoint is whole"), "{failure}");
+    assert!(failure.causes[0].contains("checkpoint 1 is damaged"), "{:?}", failure.causes);
+}
+
+#[test]
+fn a_job_that_is_asked_to_meanwhile_ends_and_is_not_rescaled() {
+    let (mut cluster, _) = with_two(OFTEN);
+    find_damage(&mut cluster, 1);
+    let asked = RescaleRequest { parallelism: Some(3), ..RescaleRequest::default() };
+    let refused = cluster.core.rescale_target(&asked).map(drop).unwrap_err();
+    assert!(refused.message.contains("goes back to an earlier checkpoint"), "{refused}");
+    cluster.tell(Event::Cancel);
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Canceled);
+}
+
+#[test]
+fn the_strategy_may_be_through() {
+    let (mut cluster, _) = with_two(ONCE);
+    find_damage(&mut cluster, 1);
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Failed);
+    assert!(cluster.sought.is_empty());
+}
+
+#[test]
+fn what_the_job_was_started_from_has_nothing_before_it() {
+    let (_, [first, _]) = with_two(ONCE);
+    let point = RestorePoint { directory: "/savepoints/s".to_owned(), ..(*first).clone() };
+    let mut spec = spec(word_count(), OFTEN);
+    (spec.snapshots.restore, spec.snapshots.next) = (Some(Arc::new(point)), CheckpointId(1));
+    let mut cluster = super::super::cluster(spec);
+    cluster.add_worker(2);
+    start_tasks(&mut cluster);
+    let sink = attempt(&cluster, "sink", 0);
+    cluster.fail(sink, damaged());
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Failed);
+    let message = cluster.ended[0].failure.clone().unwrap().message;
+    assert!(message.contains("start it from another"), "{message}");
+    assert!(cluster.sought.is_empty());
+}
