@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod lost;
+mod unsaved;
 
 /// A job as listed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,6 +40,9 @@ struct Job {
     /// What a job that has not ended has last started over from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     latest_failure: Option<String>,
+    /// That the latest checkpoint of a job that has not ended has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failed_checkpoint: Option<String>,
     /// What a job that was cancelled or has failed can be taken up from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     checkpoint: Option<String>,
@@ -144,6 +148,9 @@ fn section(jobs: &[&Job], title: &str, none: &str) {
         if let Some(failure) = &job.latest_failure {
             println!("    latest failure: {failure}");
         }
+        if let Some(failed) = &job.failed_checkpoint {
+            println!("    latest checkpoint: {failed}");
+        }
         if let Some(path) = &job.checkpoint {
             println!("    latest state: {path}");
         }
@@ -165,6 +172,7 @@ async fn of_cluster(client: &Client, named: bool, all: bool) -> CommandResult<Ve
             // A job that has just ended is not waiting.
             job.pending = pending::reasons(client, job.jid).await.unwrap_or_default();
             job.latest_failure = latest_failure(client, job.jid).await;
+            job.failed_checkpoint = unsaved::of_job(client, job.jid).await;
         } else if all && job.state != JobStatus::Finished {
             job.checkpoint = resumable::of_job(client, job.jid).await;
         }
@@ -209,6 +217,7 @@ fn history(state: &StateDir) -> Vec<Job> {
             address: None,
             pending: Vec::new(),
             latest_failure: None,
+            failed_checkpoint: None,
         })
     });
     views.collect()

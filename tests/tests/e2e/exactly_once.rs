@@ -177,6 +177,34 @@ fn a_job_manager_that_cannot_reach_the_checkpoints_waits_for_them() {
     run.check();
 }
 
+/// Nothing of the job fails, so its list must say it.
+#[test]
+fn a_job_whose_checkpoints_fail_says_so_in_the_list_until_one_is_complete() {
+    let sandbox = Sandbox::new();
+    let run = Run::half_way(&sandbox);
+    let shared = Path::new(&sandbox.at("checkpoints")).join(&run.job).join("shared");
+    let aside = shared.with_extension("aside");
+    let line = || {
+        sandbox
+            .flott(["list"])
+            .success()
+            .out
+            .lines()
+            .find(|line| line.contains("latest checkpoint: "))
+            .map(str::to_owned)
+    };
+    assert_eq!(line(), None);
+    fs::rename(&shared, &aside).unwrap();
+    fs::write(&shared, "no directory").unwrap();
+    let told = eventually("the failure in the list", PATIENCE, || line().ok_or("nothing is said"));
+    assert!(told.contains(" has failed: ") && told.contains("the last complete one is "), "{told}");
+    fs::remove_file(&shared).unwrap();
+    fs::rename(&aside, &shared).unwrap();
+    eventually("the list to be quiet", PATIENCE, || line().map_or(Ok(()), Err));
+    run.go_on();
+    run.check();
+}
+
 #[test]
 fn a_job_whose_checkpoints_cannot_be_reached_can_be_cancelled() {
     let sandbox = Sandbox::new();

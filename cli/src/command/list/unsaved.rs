@@ -1,0 +1,51 @@
+//! Whether the latest checkpoint of a job that runs has failed: what it has done since the last complete one would be done again.
+
+use flott_core::id::JobId;
+use serde_json::Value;
+
+use crate::{output, rest::Client};
+
+/// In a line; nothing where all is well, or nothing is known.
+pub async fn of_job(client: &Client, job: JobId) -> Option<String> {
+    let answer = client.find(&format!("/v1/jobs/{job}/checkpoints")).await.ok()??;
+    of_answer(&answer, output::local_time)
+}
+
+fn of_answer(answer: &Value, time: impl Fn(i64) -> String) -> Option<String> {
+    let (failed, completed) = (&answer["latest"]["failed"], &answer["latest"]["completed"]);
+    let id = failed["id"].as_u64()?;
+    let is_over = completed["id"].as_u64().is_some_and(|completed| completed > id);
+    if is_over {
+        return None;
+    }
+    let why =
+        failed["failure_message"].as_str().and_then(|message| message.lines().next()).unwrap_or("nobody says why");
+    let last = match (completed["id"].as_u64(), completed["latest_ack_timestamp"].as_i64()) {
+        (Some(last), Some(at)) => format!("the last complete one is {last}, of {}", time(at)),
+        _ => "none has been complete yet".to_owned(),
+    };
+    Some(format!("{id} has failed: {why}; {last}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_until_a_later_one_is_complete() {
+        #[track_caller]
+        fn check(failed: Value, completed: Value, expected: Option<&str>) {
+            let answer = json!({ "latest": { "failed": failed, "completed": completed } });
+            assert_eq!(of_answer(&answer, |at| format!("<{at}>")).as_deref(), expected);
+        }
+        let failed = |id: u64| json!({ "id": id, "failure_message": "disk full\nCaused by: no" });
+        let completed = |id: u64| json!({ "id": id, "latest_ack_timestamp": 7 });
+        check(Value::Null, Value::Null, None);
+        check(Value::Null, completed(3), None);
+        check(failed(2), completed(3), None);
+        check(failed(2), Value::Null, Some("2 has failed: disk full; none has been complete yet"));
+        check(failed(4), completed(3), Some("4 has failed: disk full; the last complete one is 3, of <7>"));
+    }
+}
