@@ -6,7 +6,7 @@ use flott_runtime::time::Clock;
 use proptest::prelude::*;
 
 use super::{
-    Bench, Values, check, check_default, emit,
+    Bench, Values, check, check_aligned, check_default, emit,
     model::{Record, Shape, Step},
 };
 use crate::{
@@ -54,6 +54,11 @@ fn times() -> impl Strategy<Value = i64> + Clone {
     ]
 }
 
+/// Times from one end to the other, and often at one.
+fn anytimes() -> impl Strategy<Value = i64> + Clone {
+    prop_oneof![4 => times(), 4 => any::<i64>()]
+}
+
 fn ms(millis: i64) -> Duration {
     Duration::from_millis(millis as u64)
 }
@@ -62,34 +67,48 @@ fn lateness() -> impl Strategy<Value = i64> {
     prop_oneof![3 => Just(0), 3 => 1i64..40, 1 => Just(i64::MAX)]
 }
 
+/// Sizes at which slices are often of a millisecond: then there are as many as there are timestamps.
+fn small() -> impl Strategy<Value = i64> {
+    1i64..10
+}
+
 proptest! {
     #[test]
-    fn tumbling(steps in steps(times()), size in prop_oneof![4 => 1i64..30, 1 => Just(i64::MAX)], offset in any::<i64>(), lateness in lateness()) {
+    fn tumbling(steps in steps(times()), size in prop_oneof![4 => small(), 4 => 1i64..30, 1 => Just(i64::MAX)], offset in any::<i64>(), lateness in lateness()) {
         let offset = offset % size;
         let windows = TumblingEventTimeWindows::of(ms(size)).offset_ms(offset);
-        check_default(windows, Shape::Sliding { size, slide: size, offset }, lateness, &steps);
+        check_aligned(windows, Shape::Sliding { size, slide: size, offset }, lateness, &steps);
     }
 
     #[test]
-    fn sliding(steps in steps(times()), size in 1i64..40, slide in 1i64..40, offset in any::<i64>(), lateness in lateness()) {
+    fn sliding(steps in steps(times()), (size, slide) in prop_oneof![(small(), small()), (1i64..40, 1i64..40)], offset in any::<i64>(), lateness in lateness()) {
         let offset = offset % slide;
         let windows = SlidingEventTimeWindows::of(ms(size), ms(slide)).offset_ms(offset);
-        check_default(windows, Shape::Sliding { size, slide, offset }, lateness, &steps);
+        check_aligned(windows, Shape::Sliding { size, slide, offset }, lateness, &steps);
     }
 
     #[test]
     fn huge(steps in steps(times()), size in (1i64 << 61)..i64::MAX, slide in (1i64 << 61)..i64::MAX, offset in any::<i64>()) {
         let offset = offset % slide;
         let windows = SlidingEventTimeWindows::of(ms(size), ms(slide)).offset_ms(offset);
-        check_default(windows, Shape::Sliding { size, slide, offset }, 0, &steps);
+        check_aligned(windows, Shape::Sliding { size, slide, offset }, 0, &steps);
     }
 
     #[test]
-    fn cumulating(steps in steps(times()), step in 1i64..15, many in 1i64..5, offset in any::<i64>(), lateness in lateness()) {
+    fn cumulating(steps in steps(times()), step in prop_oneof![Just(1), small(), 1i64..15], many in 1i64..5, offset in any::<i64>(), lateness in lateness()) {
         let size = step * many;
         let offset = offset % size;
         let windows = CumulativeEventTimeWindows::of(ms(size), ms(step)).offset_ms(offset);
-        check_default(windows, Shape::Cumulating { size, step, offset }, lateness, &steps);
+        check_aligned(windows, Shape::Cumulating { size, step, offset }, lateness, &steps);
+    }
+
+    #[test]
+    fn anywhere(steps in steps(anytimes()), slide in prop_oneof![small(), 1i64..=i64::MAX / 5], many in 1i64..5, offset in any::<i64>()) {
+        let size = slide * many;
+        let windows = SlidingEventTimeWindows::of(ms(size), ms(slide)).offset_ms(offset % slide);
+        check_aligned(windows, Shape::Sliding { size, slide, offset: offset % slide }, 0, &steps);
+        let windows = CumulativeEventTimeWindows::of(ms(size), ms(slide)).offset_ms(offset % size);
+        check_aligned(windows, Shape::Cumulating { size, step: slide, offset: offset % size }, 0, &steps);
     }
 
     #[test]
