@@ -72,6 +72,15 @@ fn small() -> impl Strategy<Value = i64> {
     1i64..10
 }
 
+/// Gaps of records by their values: short ones beside those that reach over several others, and one without an end.
+fn gap_of(value: i64) -> i64 {
+    match value * 7919 % 32 {
+        0 => i64::MAX,
+        gap @ 1..24 => gap,
+        gap => (gap - 20) * 10,
+    }
+}
+
 proptest! {
     #[test]
     fn tumbling(steps in steps(times()), size in prop_oneof![4 => small(), 4 => 1i64..30, 1 => Just(i64::MAX)], offset in any::<i64>(), lateness in lateness()) {
@@ -120,6 +129,12 @@ proptest! {
     fn sessions_by_a_gap_of_each_record_agree_with_those_of_one_gap(steps in steps(-60i64..60), gap in 1i64..40) {
         let windows = EventTimeSessionWindows::with_dynamic_gap(move |_: &(u8, i64)| ms(gap));
         check_default(windows, Shape::Session { gap }, 0, &steps);
+    }
+
+    #[test]
+    fn sessions_by_a_gap_of_each_record(steps in steps(times()), lateness in lateness()) {
+        let windows = EventTimeSessionWindows::with_dynamic_gap(|record: &(u8, i64)| ms(gap_of(record.1)));
+        check_default(windows, Shape::OwnGaps { gap: |record| gap_of(record.value) }, lateness, &steps);
     }
 
     #[test]
