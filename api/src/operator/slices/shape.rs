@@ -255,6 +255,16 @@ mod tests {
         }
     }
 
+    /// Their numbers begin elsewhere where there is an offset, so what these stored must not pass for the same.
+    #[test]
+    fn slices_of_a_millisecond_are_not_those_of_earlier_builds() {
+        let earlier = |offset| Shape { kind: Kind::Sliding { size: 3, slide: 2 }, width: 1, offset };
+        assert_eq!(Shape::sliding(3, 2, 0), earlier(0));
+        assert_ne!(Shape::sliding(3, 2, 1), earlier(1));
+        let earlier = Shape { kind: Kind::Sliding { size: 3, slide: 2 }, width: 2, offset: 3 };
+        assert_eq!(Shape::sliding(6, 4, 3), earlier);
+    }
+
     fn sizes() -> impl Strategy<Value = i64> + Clone {
         prop_oneof![1i64..10, 1i64..=i64::MAX]
     }
