@@ -35,7 +35,7 @@ use flott_runtime::{
 
 use self::{
     closed::{Closed, Past},
-    shape::SliceNo,
+    shape::{Bound, SliceNo},
 };
 use super::{
     fold::Fold,
@@ -83,9 +83,9 @@ enum Place {
     Open(usize),
     /// Into a slice that has closed, but is in windows still to come.
     Closed(SliceNo),
-    /// Into none: all its windows have gone.
+    /// Into none: all its windows have gone, or it lies between ones that have.
     Late,
-    /// Into none: it lies between windows.
+    /// Into none: it lies between windows still to come.
     Between,
 }
 
@@ -102,11 +102,11 @@ enum Stage<K, V> {
     /// Whatever is due next.
     Next,
     /// What the slice has joins what those before it had, for the window with this end.
-    Close { slice: SliceNo, contents: Contents<K, V>, end: SliceNo },
+    Close { slice: SliceNo, contents: Contents<K, V>, end: Bound },
     /// Results of the window with this end, of the keys from `place` on.
-    Walk { end: SliceNo, place: usize },
+    Walk { end: Bound, place: usize },
     /// Results of the slice that is the window with this end.
-    Tumble { end: SliceNo, contents: Contents<K, V> },
+    Tumble { end: Bound, contents: Contents<K, V> },
 }
 
 /// Windows of one shape, folded by key.
@@ -132,9 +132,9 @@ where
     /// Under which name that snapshot has closed slices.
     stored_closed: String,
     /// The end of the next window that has anything in it.
-    next: Option<SliceNo>,
+    next: Option<Bound>,
     /// Slices before this one have closed.
-    fired: SliceNo,
+    fired: Bound,
     firing: Option<(Timestamp, Stage<K, F::Value>)>,
     /// Keys of the last slice, for the room of the next.
     keys_before: usize,
@@ -169,7 +169,7 @@ where
             closed_leaving: None,
             stored_closed: String::new(),
             next: None,
-            fired: SliceNo::MIN,
+            fired: SliceNo::MIN.into(),
             firing: None,
             keys_before: 0,
             late,
@@ -179,6 +179,12 @@ where
         }
     }
 
+    /// Slices that are open, and keys that have anything in closed ones.
+    #[cfg(test)]
+    pub fn kept(&self) -> usize {
+        self.open.len() + self.closed.len() + usize::from(self.next.is_some())
+    }
+
     fn place(&mut self, at: Timestamp) -> Place {
         let holds = |slice: &Slice<K, F::Value>| slice.begin <= at && at <= slice.last;
         if let Some(found) = self.open.iter().rposition(holds) {
@@ -186,30 +192,32 @@ where
             return Place::Open(found);
         }
         let number = self.shape.slice(at);
-        let Some(mut end) = self.shape.first_end(number) else { return Place::Between };
         let watermark = self.desk.watermark;
-        if watermark > Timestamp::MIN {
-            if self.shape.last(self.shape.last_end(number)) <= watermark {
-                return Place::Late;
-            }
-            // The windows before the watermark are over, whether or not there was anything in them.
-            end = end.max(self.shape.next_end(self.shape.slice(watermark.saturating_add(1))));
+        let Some(end) = self.shape.first_end(number) else {
+            return if at <= watermark { Place::Late } else { Place::Between };
+        };
+        if self.shape.last(self.shape.last_end(number.into())) <= watermark {
+            return Place::Late;
         }
+        // The windows before the watermark are over, whether or not there was anything in them.
+        let end = end.max(self.first_behind(watermark));
         self.next = Some(self.next.map_or(end, |next| next.min(end)));
-        if number < self.fired {
+        if Bound::from(number) < self.fired {
             return Place::Closed(number);
         }
         let found = self.open.partition_point(|open| open.number < number);
-        // At the ends of time a slice may hold more than its bounds say.
         if self.open.get(found).is_none_or(|open| open.number != number) {
             self.open.insert(found, snapshot::slice(self.shape, number, self.keys_before));
         }
-        if let Some(open) = self.open.get_mut(found) {
-            open.begin = open.begin.min(at);
-            open.last = open.last.max(at);
-        }
         self.recent = found;
         Place::Open(found)
+    }
+
+    /// The end of the first window that is not over by `watermark`.
+    fn first_behind(&self, watermark: Timestamp) -> Bound {
+        // One that ends with the last millisecond is over with it, and not before.
+        let next = watermark.saturating_add(1).min(Timestamp::MAX - 1);
+        self.shape.next_end(self.shape.slice(next).into())
     }
 
     /// Takes a batch apart into runs of records that go to one place.
@@ -282,14 +290,14 @@ where
     }
 
     /// The window with this end.
-    fn window(&self, end: SliceNo) -> TaskResult<W> {
+    fn window(&self, end: Bound) -> TaskResult<W> {
         let (start, last) = (self.shape.begin(self.shape.start(end)), self.shape.last(end));
         W::of_span(start, last.saturating_add(1)).ok_or_else(no_span)
     }
 
     /// The stage that comes after the slices before `end` have been dealt with, one at a time.
-    fn close(&mut self, end: SliceNo) -> Stage<K, F::Value> {
-        if self.open.first().is_some_and(|slice| slice.number < end) {
+    fn close(&mut self, end: Bound) -> Stage<K, F::Value> {
+        if self.open.first().is_some_and(|slice| Bound::from(slice.number) < end) {
             let slice = self.open.remove(0);
             self.recent = self.recent.saturating_sub(1);
             self.keys_before = slice.table.len();
@@ -316,8 +324,8 @@ where
     }
 
     /// The window with this end is over.
-    fn over(&mut self, end: SliceNo) {
-        if self.shape.is_cumulating() && self.shape.last_end(end.saturating_sub(1)) == end {
+    fn over(&mut self, end: Bound) {
+        if self.shape.is_cumulating() && self.shape.last_end(end - 1) == end {
             let cycle = self.closed.take();
             if cycle.is_giving() {
                 self.closed_leaving = Some(cycle);
@@ -328,10 +336,6 @@ where
         } else {
             Some(self.shape.next_end(end))
         };
-        if self.next.is_some_and(|next| next <= end) {
-            // Only at the end of time, where numbers no longer grow.
-            self.next = None;
-        }
     }
 
     /// Does some of the work of a stage.

@@ -46,6 +46,11 @@ fn expected(shape: Shape, rows: &[Row]) -> Vec<Firing> {
     model::outcome(shape, 0, &steps).timeless().0
 }
 
+/// Gaps of rows, short and long ones, all odd.
+fn gap_of(value: i64) -> i64 {
+    value * 7919 % 40 * 2 + 1
+}
+
 /// Gathers values.
 #[derive(Clone)]
 struct Values;
@@ -114,6 +119,8 @@ proptest! {
         let gap = 2 * (size / 2) + 1;
         let windows = EventTimeSessionWindows::with_gap(millis(gap as u64));
         check_windows(&windows, Shape::Session { gap }, &rows);
+        let windows = EventTimeSessionWindows::with_dynamic_gap(|row: &Row| millis(gap_of(row.2) as u64));
+        check_windows(&windows, Shape::OwnGaps { gap: |record| gap_of(record.value) }, &rows);
     }
 }
 

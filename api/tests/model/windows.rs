@@ -36,6 +36,10 @@ pub enum Shape {
     Session {
         gap: i64,
     },
+    /// Sessions where each record says how long there must be nothing after it.
+    OwnGaps {
+        gap: fn(Record) -> i64,
+    },
     Count {
         size: usize,
     },
@@ -83,7 +87,8 @@ impl Outcome {
 pub fn outcome(shape: Shape, lateness: i64, steps: &[Step]) -> Outcome {
     match shape {
         Shape::Sliding { .. } | Shape::Cumulating { .. } => aligned(shape, lateness, steps),
-        Shape::Session { gap } => sessions(gap, lateness, steps),
+        Shape::Session { gap } => sessions(|_| gap, lateness, steps),
+        Shape::OwnGaps { gap } => sessions(gap, lateness, steps),
         Shape::Count { size } => counted(size, size, true, steps),
         Shape::CountSliding { size, slide } => counted(size, slide, false, steps),
     }
@@ -104,7 +109,9 @@ pub fn windows_of(shape: Shape, at: i64) -> BTreeSet<(i64, i64)> {
     let (period, offset, lengths) = match shape {
         Shape::Sliding { size, slide, offset } => (slide, offset, vec![size]),
         Shape::Cumulating { size, step, offset } => (size, offset, (1..=size / step).map(|n| n * step).collect()),
-        Shape::Session { .. } | Shape::Count { .. } | Shape::CountSliding { .. } => unreachable!("not aligned"),
+        Shape::Session { .. } | Shape::OwnGaps { .. } | Shape::Count { .. } | Shape::CountSliding { .. } => {
+            unreachable!("not aligned")
+        }
     };
     let (at, period, offset) = (i128::from(at), i128::from(period), i128::from(offset));
     let mut windows = BTreeSet::new();
@@ -173,7 +180,7 @@ fn aligned(shape: Shape, lateness: i64, steps: &[Step]) -> Outcome {
 /// A session: its bounds and its values.
 type Session = (i64, i64, Vec<i64>);
 
-fn sessions(gap: i64, lateness: i64, steps: &[Step]) -> Outcome {
+fn sessions(gap: impl Fn(Record) -> i64, lateness: i64, steps: &[Step]) -> Outcome {
     let mut outcome = Outcome::default();
     let mut open: BTreeMap<u8, Vec<Session>> = BTreeMap::new();
     let mut watermark = i64::MIN;
@@ -181,7 +188,7 @@ fn sessions(gap: i64, lateness: i64, steps: &[Step]) -> Outcome {
         match *step {
             Step::Record(record) => {
                 let sessions = open.entry(record.key).or_default();
-                let mut whole = (record.at, record.at.saturating_add(gap), vec![record.value]);
+                let mut whole = (record.at, record.at.saturating_add(gap(record)), vec![record.value]);
                 let touches = |a: &Session, b: &Session| a.0 <= b.1 && b.0 <= a.1;
                 let (own, others): (Vec<_>, Vec<_>) = sessions.drain(..).partition(|known| touches(known, &whole));
                 *sessions = others;

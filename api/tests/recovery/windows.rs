@@ -1,10 +1,10 @@
 //! Windows of all kinds.
 
-use std::time::Duration;
+use std::{marker::PhantomData, time::Duration};
 
 use flott::{
     ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor, CountTrigger,
-    CumulativeEventTimeWindows, DeltaTrigger, EventTimeSessionWindows, FunctionResult, GlobalWindows,
+    CumulativeEventTimeWindows, Data, DeltaTrigger, EventTimeSessionWindows, FunctionResult, GlobalWindows,
     ProcessWindowFunction, ProcessingTimeSessionWindows, PurgingTrigger, SlidingEventTimeWindows,
     SlidingProcessingTimeWindows, TimeEvictor, TimeWindow, TumblingEventTimeWindows, TumblingProcessingTimeWindows,
     Window, WindowAssigner, WindowContext, WindowOpen, WindowState,
@@ -27,18 +27,25 @@ fn gathered<W: Window>(key: &u8, window: &W, records: &[Record]) -> Gathered {
     (*key, window.max_timestamp(), numbers)
 }
 
-/// Counts the firings of each window, and those of all windows of a key.
-#[derive(Clone, Default)]
-struct Firings {
+/// Counts the firings of each window, and those of all windows of a key, and gives the largest of what a window has.
+#[derive(Clone)]
+struct Firings<In> {
     window: WindowState<TimeWindow, u32>,
     key: flott::ValueState<u32>,
+    elements: PhantomData<fn(In)>,
 }
 
-impl ProcessWindowFunction for Firings {
+impl<In> Default for Firings<In> {
+    fn default() -> Self {
+        Self { window: WindowState::default(), key: flott::ValueState::default(), elements: PhantomData }
+    }
+}
+
+impl<In: Data + Ord> ProcessWindowFunction for Firings<In> {
     type Key = u8;
     type Window = TimeWindow;
-    type In = Record;
-    type Out = (u8, i64, u32, u32);
+    type In = In;
+    type Out = (u8, i64, Option<In>, u32, u32);
 
     fn open(&mut self, ctx: &mut WindowOpen<'_, u8, TimeWindow>) -> FunctionResult {
         self.window = ctx.window_value("firings")?;
@@ -50,7 +57,7 @@ impl ProcessWindowFunction for Firings {
         &mut self,
         key: &u8,
         window: &TimeWindow,
-        _: &[Record],
+        elements: &[In],
         ctx: &mut WindowContext<'_, u8, TimeWindow, Self::Out>,
     ) -> FunctionResult {
         let of_window = self.window.get_or_insert_with(ctx, || 0)?;
@@ -59,7 +66,7 @@ impl ProcessWindowFunction for Firings {
         let of_key = self.key.get_or_insert_with(ctx, || 0)?;
         *of_key += 1;
         let of_key = *of_key;
-        ctx.emit((*key, window.end, of_window, of_key));
+        ctx.emit((*key, window.end, elements.iter().max().cloned(), of_window, of_key));
         Ok(())
     }
 }
@@ -131,6 +138,11 @@ proptest! {
             let windows = records.key_by(|record| record.0).window(EventTimeSessionWindows::with_gap(ms(gap)));
             windows.sum(|record| record.1)
         })?;
+        script.check_all_goes(|records| {
+            let gap = move |record: &Record| ms(1 + record.1 as u64 * 7919 % (2 * gap));
+            let windows = records.key_by(|record| record.0).window(EventTimeSessionWindows::with_dynamic_gap(gap));
+            windows.side_output_late_data(&LATE).sum(|record| record.1)
+        })?;
     }
 
     #[test]
@@ -139,6 +151,14 @@ proptest! {
             let windows = records.key_by(|record| record.0).window(TumblingEventTimeWindows::of(ms(size)));
             let windows = windows.trigger(ContinuousEventTimeTrigger::of(ms(interval))).allowed_lateness(ms(lateness));
             windows.process(Firings::default())
+        })?;
+        script.check(|records| {
+            let windows = records.key_by(|record| record.0).window(TumblingEventTimeWindows::of(ms(size)));
+            windows.allowed_lateness(ms(lateness)).reduce_process(|sum, record| sum.1 += record.1, Firings::default())
+        })?;
+        script.check(|records| {
+            let windows = records.key_by(|record| record.0).window(SlidingEventTimeWindows::of(ms(size), ms(interval)));
+            windows.allowed_lateness(ms(lateness)).aggregate_process(Sum, Firings::default())
         })?;
     }
 

@@ -1,6 +1,8 @@
 //! What results must not depend on: how records are cut into batches, how many subtasks there are, and which of them is
 //! faster.
 
+mod windows;
+
 use std::collections::BTreeMap;
 
 use flott::{

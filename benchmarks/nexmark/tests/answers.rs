@@ -1,7 +1,10 @@
 //! Every query, run within the test's process, against the model.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use flott_nexmark::{
     check::{answer, difference},
+    event::Event,
     generator::{Generator, Options},
     model,
     query::Query,
@@ -16,19 +19,75 @@ fn options(seed: u64) -> Options {
     Options { count: 20_000, seed, out_of_order_ms: 500, base_time, ..Options::default() }
 }
 
+/// As many over 40 seconds and not two: several windows of ten seconds, and people who are gone for longer than that.
+fn slow(seed: u64) -> Options {
+    Options { events_per_second: 500, ..options(seed) }
+}
+
 #[track_caller]
 fn check(query: Query) {
     for seed in SEEDS {
-        let generator = Generator::new(options(seed)).unwrap();
-        let expected = model::answer(query, &generator.events());
-        assert!(!expected.is_empty(), "{query} has no answer to seed {seed}");
-        for parallelism in PARALLELISMS {
-            let found = answer(query, &generator, parallelism).unwrap();
-            if let Some(difference) = difference(&expected, &found) {
-                panic!("{query}, seed {seed}, parallelism {parallelism}: {difference}");
-            }
+        check_events(query, options(seed));
+    }
+}
+
+/// Compares the answers of all parallelisms with the model's, which it gives.
+#[track_caller]
+fn check_events(query: Query, options: Options) -> Vec<String> {
+    let generator = Generator::new(options).unwrap();
+    let expected = model::answer(query, &generator.events());
+    assert!(!expected.is_empty(), "{query} has no answer to {:?}", generator.options());
+    for parallelism in PARALLELISMS {
+        let found = answer(query, &generator, parallelism).unwrap();
+        if let Some(difference) = difference(&expected, &found) {
+            panic!("{query}, {:?}, parallelism {parallelism}: {difference}", generator.options());
         }
     }
+    expected
+}
+
+/// How many different values `field` has in `rows`.
+fn distinct(rows: &[String], field: &str) -> usize {
+    let rows = rows.iter().map(|row| serde_json::from_str::<serde_json::Value>(row).unwrap());
+    rows.map(|row| row[field].to_string()).collect::<BTreeSet<_>>().len()
+}
+
+#[test]
+fn hot_items_and_highest_bids_of_many_windows() {
+    for seed in SEEDS {
+        // 24 windows begin within the time, and each has something.
+        assert!(check_events(Query::Q5, slow(seed)).len() >= 24);
+        assert!(check_events(Query::Q7, slow(seed)).len() >= 5);
+    }
+}
+
+#[test]
+fn new_sellers_of_many_windows() {
+    for seed in SEEDS {
+        let rows = check_events(Query::Q8, slow(seed));
+        assert!(distinct(&rows, "starttime") >= 5);
+    }
+}
+
+#[test]
+fn sessions_that_are_split() {
+    for seed in SEEDS {
+        assert!(!has_bids_a_gap_apart(&slow(seed)), "seed {seed}: whether they split would depend on the watermark");
+        let rows = check_events(Query::Q11, slow(seed));
+        let bidders = distinct(&rows, "bidder");
+        assert!(bidders + 10 < rows.len(), "{} sessions of {bidders} bidders", rows.len());
+    }
+}
+
+/// Whether somebody bids exactly ten seconds after bidding, and not in between.
+fn has_bids_a_gap_apart(options: &Options) -> bool {
+    let mut times = BTreeMap::<u64, BTreeSet<i64>>::new();
+    for event in Generator::new(options.clone()).unwrap().events() {
+        if let Event::Bid(bid) = event {
+            times.entry(bid.bidder).or_default().insert(bid.date_time.0);
+        }
+    }
+    times.values().any(|times| times.iter().zip(times.iter().skip(1)).any(|(earlier, later)| later - earlier == 10_000))
 }
 
 macro_rules! queries {

@@ -7,7 +7,10 @@ use flott_runtime::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{history::History, shape::SliceNo};
+use super::{
+    history::History,
+    shape::{Bound, SliceNo},
+};
 
 /// How slices that have closed add up.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -75,7 +78,7 @@ impl<K: Key, V: Data> Closed<K, V> {
     pub fn window<C>(
         &mut self,
         (place, places): (usize, usize),
-        start: SliceNo,
+        start: Bound,
         with: &mut C,
         merge: fn(&mut C, &mut V, V),
         mut take: impl FnMut(&mut C, &K, V) -> TaskResult,

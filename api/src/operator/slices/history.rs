@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::shape::SliceNo;
+use super::shape::{Bound, SliceNo};
 
 /// Slices of one key, each with what is in it. Merging must not depend on the order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -81,8 +81,8 @@ impl<V: Clone> History<V> {
     }
 
     /// Forgets the slices before `start`, and says what the others come to; nothing if there are none.
-    pub fn window(&mut self, start: SliceNo, mut merge: impl FnMut(&mut V, V)) -> Option<V> {
-        while self.slices.pop_front_if(|(slice, _)| *slice < start).is_some() {
+    pub fn window(&mut self, start: Bound, mut merge: impl FnMut(&mut V, V)) -> Option<V> {
+        while self.slices.pop_front_if(|(slice, _)| Bound::from(*slice) < start).is_some() {
             match self.old.checked_sub(1) {
                 Some(fewer) => self.old = fewer,
                 // One that is in the sum: it has to be made anew.
@@ -160,7 +160,7 @@ mod tests {
                         model.retain(|slice, _| *slice >= start);
                         let mut expected: Vec<u64> = model.values().flatten().copied().collect();
                         expected.sort_unstable();
-                        let mut found = history.window(start, merge);
+                        let mut found = history.window(start.into(), merge);
                         if let Some(found) = &mut found {
                             found.sort_unstable();
                         }

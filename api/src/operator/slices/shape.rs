@@ -2,10 +2,14 @@
 //!
 //! Time is cut into slices of equal width, numbered from the offset on; a window is a run of slices. Everything is
 //! reckoned in numbers of slices, and turned into milliseconds only to compare with a watermark and to name a window.
-//! At the ends of time both saturate.
+//!
+//! Every timestamp has a slice whose number fits, so none are lost or mixed at the ends of time. Windows may begin and
+//! end beyond them, where numbers are wider ([`Bound`]), and are cut when they become milliseconds.
 
 use flott_runtime::batch::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::window::{AlignedKind, AlignedWindows};
 
 /// Windows that are aligned with each other for all keys. Sizes are in milliseconds, above 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +17,11 @@ pub(crate) struct Shape {
     kind: Kind,
     /// Width of a slice.
     width: i64,
-    /// Not negative, and less than the time from one window's beginning to the next.
+    /// Where slices are wider than a millisecond: when slice 0 begins, from 0 on and before the second window.
+    ///
+    /// Slices of a millisecond are numbered by their timestamp, since no other number fits all of them. Windows begin at
+    /// this number then, which is 0 or less: earlier builds had it above and numbered from it, and their snapshots must
+    /// not be taken for ones of this kind.
     offset: i64,
 }
 
@@ -25,10 +33,28 @@ enum Kind {
     Cumulating { max: i64 },
 }
 
-/// Number of a slice, or of the slice behind the last one of a window.
+/// Number of a slice that a timestamp may be in.
 pub(super) type SliceNo = i64;
 
+/// Number of the slice with which a window begins, or of the one behind its last. It may lie beyond the ends of time.
+pub(super) type Bound = i128;
+
 impl Shape {
+    /// That of `aligned`; none if its numbers make no windows, which is told with the plan.
+    pub fn of(aligned: AlignedWindows) -> Option<Self> {
+        let AlignedWindows { kind, size_ms, slide_ms, offset_ms, .. } = aligned;
+        if size_ms < 1 || slide_ms < 1 {
+            return None;
+        }
+        match kind {
+            AlignedKind::Tumbling => Some(Self::tumbling(size_ms, offset_ms)),
+            AlignedKind::Sliding => Some(Self::sliding(size_ms, slide_ms, offset_ms)),
+            AlignedKind::Cumulating => {
+                (size_ms % slide_ms == 0).then(|| Self::cumulating(slide_ms, size_ms, offset_ms))
+            }
+        }
+    }
+
     /// One after the other.
     pub fn tumbling(size: i64, offset: i64) -> Self {
         Self { kind: Kind::Sliding { size: 1, slide: 1 }, width: size, offset: offset.rem_euclid(size) }
@@ -37,16 +63,13 @@ impl Shape {
     /// Of `size`, one beginning every `slide`.
     pub fn sliding(size: i64, slide: i64, offset: i64) -> Self {
         let width = gcd(size, slide);
-        Self {
-            kind: Kind::Sliding { size: size / width, slide: slide / width },
-            width,
-            offset: offset.rem_euclid(slide),
-        }
+        let kind = Kind::Sliding { size: size / width, slide: slide / width };
+        Self { kind, width, offset: first_begin(width, slide, offset) }
     }
 
     /// Growing by `step` up to `max`, which must be a multiple of it; then from the beginning.
     pub fn cumulating(step: i64, max: i64, offset: i64) -> Self {
-        Self { kind: Kind::Cumulating { max: max / step }, width: step, offset: offset.rem_euclid(max) }
+        Self { kind: Kind::Cumulating { max: max / step }, width: step, offset: first_begin(step, max, offset) }
     }
 
     /// Whether each slice is a window.
@@ -59,65 +82,97 @@ impl Shape {
         matches!(self.kind, Kind::Cumulating { .. })
     }
 
+    /// When slice 0 begins.
+    fn origin(self) -> i128 {
+        if self.width == 1 { 0 } else { i128::from(self.offset) }
+    }
+
+    /// A slice with which a window begins.
+    fn phase(self) -> Bound {
+        if self.width == 1 { i128::from(self.offset) } else { 0 }
+    }
+
     /// The slice that `at` is in.
     pub fn slice(self, at: Timestamp) -> SliceNo {
-        saturated((i128::from(at) - i128::from(self.offset)).div_euclid(i128::from(self.width)))
+        saturated((i128::from(at) - self.origin()).div_euclid(i128::from(self.width)))
     }
 
-    /// The time at which slice `slice` begins, and that before it ends.
-    pub fn begin(self, slice: SliceNo) -> Timestamp {
-        saturated(i128::from(slice) * i128::from(self.width) + i128::from(self.offset))
+    /// The first and the last timestamp of slice `slice`.
+    pub fn span(self, slice: SliceNo) -> (Timestamp, Timestamp) {
+        let (begin, end) = (self.time(slice.into()), self.time(Bound::from(slice) + 1));
+        (saturated(begin), saturated(end - 1))
     }
 
-    /// The last millisecond before the slice `end`.
-    pub fn last(self, end: SliceNo) -> Timestamp {
-        saturated(i128::from(end) * i128::from(self.width) + i128::from(self.offset) - 1)
+    /// The first timestamp of a window that begins with slice `start`.
+    pub fn begin(self, start: Bound) -> Timestamp {
+        saturated(self.time(start))
+    }
+
+    /// The watermark with which a window that ends before slice `end` is over. One that ends with time itself is so with
+    /// its last watermark.
+    pub fn last(self, end: Bound) -> Timestamp {
+        match saturated(self.time(end)) {
+            Timestamp::MAX => Timestamp::MAX,
+            end => end.saturating_sub(1),
+        }
     }
 
     /// The first end of a window that slice `slice` is in; none if it lies between windows.
-    pub fn first_end(self, slice: SliceNo) -> Option<SliceNo> {
+    pub fn first_end(self, slice: SliceNo) -> Option<Bound> {
+        let slice = slice.into();
+        let end = self.next_end(slice);
         match self.kind {
-            Kind::Sliding { size, slide } => {
-                let end = self.next_end(slice);
-                (end.saturating_sub(size) <= slice && slide > 0).then_some(end)
-            }
-            Kind::Cumulating { .. } => Some(slice.saturating_add(1)),
+            Kind::Sliding { size, .. } => (end - i128::from(size) <= slice).then_some(end),
+            Kind::Cumulating { .. } => Some(end),
         }
     }
 
     /// The first end of a window behind slice `slice`.
-    pub fn next_end(self, slice: SliceNo) -> SliceNo {
-        let behind = slice.saturating_add(1);
+    pub fn next_end(self, slice: Bound) -> Bound {
+        let behind = slice + 1;
         match self.kind {
             Kind::Sliding { size, slide } => {
-                let missing = (i128::from(size) - i128::from(behind)).rem_euclid(i128::from(slide));
-                saturated(i128::from(behind) + missing)
+                behind + (i128::from(size) + self.phase() - behind).rem_euclid(i128::from(slide))
             }
+            // Those that would end with time or after it are all cut there: they are one.
+            Kind::Cumulating { .. } if self.time(behind) >= i128::from(Timestamp::MAX) => self.last_end(slice),
             Kind::Cumulating { .. } => behind,
         }
     }
 
     /// The last end of a window that slice `slice` is in.
-    pub fn last_end(self, slice: SliceNo) -> SliceNo {
+    pub fn last_end(self, slice: Bound) -> Bound {
         match self.kind {
-            Kind::Sliding { size, slide } => {
-                // The last window begins with the slice or before it, on a multiple of the slide.
-                saturated(i128::from(slice).div_euclid(i128::from(slide)) * i128::from(slide) + i128::from(size))
-            }
-            Kind::Cumulating { max } => {
-                saturated((i128::from(slice).div_euclid(i128::from(max)) + 1) * i128::from(max))
-            }
+            // The last window begins with the slice or before it.
+            Kind::Sliding { size, slide } => self.before(slice, slide) + i128::from(size),
+            Kind::Cumulating { max } => self.before(slice, max) + i128::from(max),
         }
     }
 
     /// The first slice of the window that ends with `end`.
-    pub fn start(self, end: SliceNo) -> SliceNo {
+    pub fn start(self, end: Bound) -> Bound {
         match self.kind {
-            Kind::Sliding { size, .. } => end.saturating_sub(size),
-            Kind::Cumulating { max } => {
-                saturated(i128::from(end.saturating_sub(1)).div_euclid(i128::from(max)) * i128::from(max))
-            }
+            Kind::Sliding { size, .. } => end - i128::from(size),
+            Kind::Cumulating { max } => self.before(end - 1, max),
         }
+    }
+
+    /// The last slice up to `slice` that is a multiple of `period` away from the beginning of a window.
+    fn before(self, slice: Bound, period: i64) -> Bound {
+        slice - (slice - self.phase()).rem_euclid(i128::from(period))
+    }
+
+    /// When slice `slice` begins.
+    fn time(self, slice: Bound) -> i128 {
+        slice * i128::from(self.width) + self.origin()
+    }
+}
+
+/// The offset of windows that begin every `period`, as it is kept for slices of `width`.
+fn first_begin(width: i64, period: i64, offset: i64) -> i64 {
+    match offset.rem_euclid(period) {
+        offset if width == 1 && offset > 0 => offset - period,
+        offset => offset,
     }
 }
 
@@ -150,9 +205,11 @@ mod tests {
         fn slices_make_up_the_windows(size in 1i64..40, slide in 1i64..40, offset in -50i64..50, at in -200i64..200) {
             let shape = Shape::sliding(size, slide, offset);
             let slice = shape.slice(at);
-            prop_assert!(shape.begin(slice) <= at && at <= shape.last(slice + 1));
+            let span = shape.span(slice);
+            prop_assert!(span.0 <= at && at <= span.1);
+            let slice = Bound::from(slice);
             let mut found = Vec::new();
-            if let Some(first) = shape.first_end(slice) {
+            if let Some(first) = shape.first_end(shape.slice(at)) {
                 let mut end = first;
                 while end <= shape.last_end(slice) {
                     prop_assert!(shape.start(end) <= slice && slice < end);
@@ -171,7 +228,7 @@ mod tests {
             let begin = (at - offset).div_euclid(step * steps) * step * steps + offset;
             let expected: Vec<_> =
                 (1..=steps).map(|n| (begin, begin + n * step)).filter(|(_, end)| *end > at).collect();
-            let found: Vec<_> = (shape.first_end(slice).unwrap()..=shape.last_end(slice))
+            let found: Vec<_> = (shape.first_end(slice).unwrap()..=shape.last_end(slice.into()))
                 .map(|end| (shape.begin(shape.start(end)), shape.last(end) + 1))
                 .collect();
             prop_assert_eq!(found, expected);
@@ -179,14 +236,36 @@ mod tests {
 
         #[test]
         fn the_ends_of_time_are_no_trouble(
-            size in 1i64..=i64::MAX, slide in 1i64..=i64::MAX, offset: i64, at: i64,
+            size in sizes(), slide in sizes(), offset: i64, at in prop_oneof![
+                any::<i64>(), (0i64..20).prop_map(|after| i64::MIN + after), (0i64..20).prop_map(|before| i64::MAX - before),
+            ],
         ) {
             let shape = Shape::sliding(size, slide, offset);
             let slice = shape.slice(at);
-            // Times that are less than an offset from the beginning of time may all be in one slice.
-            prop_assert!(shape.begin(slice) <= at || slice == SliceNo::MIN);
-            prop_assert!(at <= shape.last(slice.saturating_add(1)) || shape.last(slice.saturating_add(1)) == i64::MAX - 1 || slice == SliceNo::MAX);
-            let _ = (shape.first_end(slice), shape.last_end(slice), shape.last(slice), shape.start(slice));
+            let (begin, last) = shape.span(slice);
+            prop_assert!(begin <= at && at <= last);
+            // No other slice has any of its times.
+            prop_assert!(begin == i64::MIN || shape.slice(begin - 1) < slice);
+            prop_assert!(last == i64::MAX || slice < shape.slice(last + 1));
+            if let Some(end) = shape.first_end(slice) {
+                let (first, last) = (shape.begin(shape.start(end)), shape.last(end));
+                prop_assert!(first <= at && at <= last);
+                prop_assert!(end <= shape.last_end(slice.into()));
+            }
         }
+    }
+
+    /// Their numbers begin elsewhere where there is an offset, so what these stored must not pass for the same.
+    #[test]
+    fn slices_of_a_millisecond_are_not_those_of_earlier_builds() {
+        let earlier = |offset| Shape { kind: Kind::Sliding { size: 3, slide: 2 }, width: 1, offset };
+        assert_eq!(Shape::sliding(3, 2, 0), earlier(0));
+        assert_ne!(Shape::sliding(3, 2, 1), earlier(1));
+        let earlier = Shape { kind: Kind::Sliding { size: 3, slide: 2 }, width: 2, offset: 3 };
+        assert_eq!(Shape::sliding(6, 4, 3), earlier);
+    }
+
+    fn sizes() -> impl Strategy<Value = i64> + Clone {
+        prop_oneof![1i64..10, 1i64..=i64::MAX]
     }
 }

@@ -20,7 +20,7 @@ use super::{
     Contents, Slice, SliceWindows, Stage,
     closed::Past,
     history::History,
-    shape::{Shape, SliceNo},
+    shape::{Bound, Shape, SliceNo},
 };
 use crate::{
     operator::{Fold, window::Emit},
@@ -37,7 +37,7 @@ const HISTORIES: &str = "closed slices";
 
 /// An empty slice for the records of number `number`.
 pub(super) fn slice<K: Key, V>(shape: Shape, number: SliceNo, keys: usize) -> Slice<K, V> {
-    let (begin, last) = (shape.begin(number), shape.last(number.saturating_add(1)));
+    let (begin, last) = shape.span(number);
     Slice { number, begin, last, table: FoldTable::with_capacity(keys) }
 }
 
@@ -75,7 +75,12 @@ where
     /// Under which name closed slices are stored. Something of a cycle is closed only when a window of it is over; that was the
     /// last one.
     fn closed_name(&self) -> String {
-        if self.shape.is_cumulating() { format!("{CYCLE}{}", self.shape.start(self.fired)) } else { CLOSED.to_owned() }
+        if !self.shape.is_cumulating() {
+            return CLOSED.to_owned();
+        }
+        // The first cycle may have begun before time did.
+        let first = self.shape.slice(Timestamp::MIN).into();
+        format!("{CYCLE}{}", self.shape.start(self.fired).max(first))
     }
 
     pub(super) fn begin_storing(&mut self, into: &mut StateSink<'_>) -> TaskResult {
@@ -167,13 +172,9 @@ where
     }
 
     /// The end of the next window with anything in it, from what there is.
-    fn first_due(&self) -> Option<SliceNo> {
+    fn first_due(&self) -> Option<Bound> {
         let Self { shape, open, closed, desk, .. } = self;
-        // Windows before this one are over.
-        let behind = match desk.watermark {
-            Timestamp::MIN => SliceNo::MIN,
-            watermark => shape.next_end(shape.slice(watermark.saturating_add(1))),
-        };
+        let behind = self.first_behind(desk.watermark);
         let of = |number: SliceNo| {
             let first = shape.first_end(number)?;
             Some(if shape.is_tumbling() { first } else { first.max(behind) })

@@ -182,37 +182,6 @@ proptest! {
         prop_assert_eq!(results, model(&steps, windows));
         prop_assert!(left.open.is_empty() && left.closed.is_empty() && left.next.is_none());
     }
-
-    #[test]
-    fn all_of_time_has_results(
-        times in prop::collection::vec(prop_oneof![Just(i64::MIN), Just(i64::MAX), any::<i64>()], 1..20),
-        size in 1i64..=i64::MAX,
-        slices in 1i64..5,
-        offset: i64,
-    ) {
-        let slide = (size / slices).max(1);
-        for shape in [Shape::tumbling(size, offset), Shape::sliding(slide.saturating_mul(slices), slide, offset)] {
-            let steps: Vec<_> = times.iter().map(|at| Step::Batch(vec![(0, *at)])).collect();
-            let (results, _) = run_any(shape, &steps);
-            prop_assert!(results > 0);
-        }
-    }
-}
-
-/// As `run`, without what only holds away from the ends of time.
-fn run_any(shape: Shape, steps: &[Step]) -> (usize, Sliced) {
-    let mut operator = windows(shape);
-    let mut out = Kept::default();
-    for step in steps {
-        if let Step::Batch(records) = step {
-            let mut batch = Batch::default();
-            records.iter().for_each(|(key, at)| batch.push_with((*key, 1), Some(*at)));
-            operator.process(&mut batch, &mut out).unwrap();
-        }
-    }
-    operator.event(Event::Watermark(i64::MAX), &mut out).unwrap();
-    while operator.resume(&mut out).unwrap() == Drained::Some {}
-    (out.records().len(), operator)
 }
 
 #[test]

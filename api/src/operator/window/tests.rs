@@ -7,6 +7,7 @@ mod functions;
 mod pair;
 mod processing;
 mod shapes;
+mod slices;
 mod triggers;
 
 use std::sync::Arc;
@@ -208,6 +209,18 @@ where
         let batched = run(bench(), steps, batch);
         assert_eq!(batched.timeless(), expected.timeless(), "{shape:?}, lateness {lateness}, batches of {batch}");
     }
+}
+
+/// As `check_default`, of windows that lie the same for all keys: by slices as well, where these do them.
+#[track_caller]
+fn check_aligned<A>(assigner: A, shape: model::Shape, lateness: i64, steps: &[Step])
+where
+    A: WindowAssigner<(u8, i64), Window = TimeWindow>,
+{
+    if lateness == 0 {
+        slices::check(&assigner, shape, steps);
+    }
+    check_default(assigner, shape, lateness, steps);
 }
 
 /// As `check`, of windows with their default trigger.

@@ -13,7 +13,7 @@ use crate::{
         WindowSpec, Windows,
     },
     plan::{Body, Node, OneInput},
-    window::{AlignedKind, AlignedWindows, TaggedUnion, Trigger, WindowAssigner},
+    window::{TaggedUnion, Trigger, WindowAssigner},
 };
 
 impl<K, T, A, Tr> WindowedStream<K, T, A, Tr>
@@ -50,18 +50,7 @@ where
     /// has passed them.
     fn shape(&self) -> Option<Shape> {
         let plain = self.default_trigger && self.evictor.is_none() && self.lateness_ms == 0;
-        let aligned = self.assigner.aligned().filter(|aligned| plain && aligned.domain == TimeDomain::Event)?;
-        let AlignedWindows { kind, size_ms, slide_ms, offset_ms, .. } = aligned;
-        // What is wrong with other numbers is told with the plan.
-        if size_ms < 1 || slide_ms < 1 {
-            return None;
-        }
-        match kind {
-            AlignedKind::Tumbling => Some(Shape::tumbling(size_ms, offset_ms)),
-            AlignedKind::Sliding => Some(Shape::sliding(size_ms, slide_ms, offset_ms)),
-            AlignedKind::Cumulating if size_ms % slide_ms == 0 => Some(Shape::cumulating(slide_ms, size_ms, offset_ms)),
-            AlignedKind::Cumulating => None,
-        }
+        self.assigner.aligned().filter(|aligned| plain && aligned.domain == TimeDomain::Event).and_then(Shape::of)
     }
 
     /// Windows that keep all their records until they fire.

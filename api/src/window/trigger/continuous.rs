@@ -26,6 +26,10 @@ fn earlier(into: &mut Option<Timestamp>, other: Option<Timestamp>) {
 
 /// Fires whenever the watermark passes a multiple of an interval, from the first record of a window on, and at the window's
 /// end; after it as [`EventTimeTrigger`](crate::EventTimeTrigger).
+///
+/// A watermark that passes several multiples at once has it fire once for all of them: nothing has come between, so each
+/// would give the same again. (Flink fires for each; a window without an end, a small interval and a record with a timestamp far
+/// ahead would then fire for ever.)
 #[derive(Debug, Clone, Copy)]
 pub struct ContinuousEventTimeTrigger {
     interval_ms: i64,
@@ -77,7 +81,8 @@ impl<T, W: Window> Trigger<T, W> for ContinuousEventTimeTrigger {
         if *ctx.state() != Some(time) {
             return Ok(TriggerResult::Continue);
         }
-        let at = next(time, self.interval_ms, end);
+        // This firing is also that of the other multiples that the watermark has passed.
+        let at = next(time.max(ctx.watermark()), self.interval_ms, end);
         *ctx.state() = Some(at);
         ctx.register_event_time_timer(at);
         Ok(TriggerResult::Fire)
@@ -117,7 +122,7 @@ impl<T, W: Window> Trigger<T, W> for ContinuousEventTimeTrigger {
 }
 
 /// Fires whenever the clock passes a multiple of an interval, from the first record of a window on, until the window's end
-/// by the clock.
+/// by the clock. If several have passed when it gets to fire, it fires once for all of them.
 #[derive(Debug, Clone, Copy)]
 pub struct ContinuousProcessingTimeTrigger {
     interval_ms: i64,
@@ -159,7 +164,10 @@ impl<T, W: Window> Trigger<T, W> for ContinuousProcessingTimeTrigger {
         if *ctx.state() != Some(time) {
             return Ok(TriggerResult::Continue);
         }
-        let at = next(time, self.interval_ms, window.max_timestamp());
+        // This firing is also that of the other multiples that the clock is past. At the end of the input it may not be past
+        // any.
+        let past = time.max(ctx.processing_time().saturating_sub(1));
+        let at = next(past, self.interval_ms, window.max_timestamp());
         // The last one is at the end.
         let more = at > time;
         *ctx.state() = more.then_some(at);

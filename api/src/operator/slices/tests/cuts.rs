@@ -213,18 +213,18 @@ fn check_cuts(shape: Shape, cuttings: &[Cutting]) {
 
 proptest! {
     #[test]
-    fn tumbling_windows_come_through_cuts(cuttings in cuttings(), size in 1i64..15) {
-        check_cuts(Shape::tumbling(size, 0), &cuttings);
+    fn tumbling_windows_come_through_cuts(cuttings in cuttings(), size in 1i64..15, offset in -20i64..20) {
+        check_cuts(Shape::tumbling(size, offset), &cuttings);
     }
 
     #[test]
-    fn sliding_windows_come_through_cuts(cuttings in cuttings(), size in 1i64..30, slide in 1i64..12) {
-        check_cuts(Shape::sliding(size, slide, 0), &cuttings);
+    fn sliding_windows_come_through_cuts(cuttings in cuttings(), size in 1i64..30, slide in 1i64..12, offset in -20i64..20) {
+        check_cuts(Shape::sliding(size, slide, offset), &cuttings);
     }
 
     #[test]
-    fn cumulating_windows_come_through_cuts(cuttings in cuttings(), step in 1i64..8, count in 1i64..6) {
-        check_cuts(Shape::cumulating(step, step * count, 0), &cuttings);
+    fn cumulating_windows_come_through_cuts(cuttings in cuttings(), step in 1i64..8, count in 1i64..6, offset in -20i64..20) {
+        check_cuts(Shape::cumulating(step, step * count, offset), &cuttings);
     }
 }
 

@@ -6,7 +6,7 @@ use flott_runtime::time::Clock;
 use proptest::prelude::*;
 
 use super::{
-    Bench, Values, check, check_default, emit,
+    Bench, Values, check, check_aligned, check_default, emit,
     model::{Record, Shape, Step},
 };
 use crate::{
@@ -54,6 +54,11 @@ fn times() -> impl Strategy<Value = i64> + Clone {
     ]
 }
 
+/// Times from one end to the other, and often at one.
+fn anytimes() -> impl Strategy<Value = i64> + Clone {
+    prop_oneof![4 => times(), 4 => any::<i64>()]
+}
+
 fn ms(millis: i64) -> Duration {
     Duration::from_millis(millis as u64)
 }
@@ -62,34 +67,57 @@ fn lateness() -> impl Strategy<Value = i64> {
     prop_oneof![3 => Just(0), 3 => 1i64..40, 1 => Just(i64::MAX)]
 }
 
+/// Sizes at which slices are often of a millisecond: then there are as many as there are timestamps.
+fn small() -> impl Strategy<Value = i64> {
+    1i64..10
+}
+
+/// Gaps of records by their values: short ones beside those that reach over several others, and one without an end.
+fn gap_of(value: i64) -> i64 {
+    match value * 7919 % 32 {
+        0 => i64::MAX,
+        gap @ 1..24 => gap,
+        gap => (gap - 20) * 10,
+    }
+}
+
 proptest! {
     #[test]
-    fn tumbling(steps in steps(times()), size in prop_oneof![4 => 1i64..30, 1 => Just(i64::MAX)], offset in any::<i64>(), lateness in lateness()) {
+    fn tumbling(steps in steps(times()), size in prop_oneof![4 => small(), 4 => 1i64..30, 1 => Just(i64::MAX)], offset in any::<i64>(), lateness in lateness()) {
         let offset = offset % size;
         let windows = TumblingEventTimeWindows::of(ms(size)).offset_ms(offset);
-        check_default(windows, Shape::Sliding { size, slide: size, offset }, lateness, &steps);
+        check_aligned(windows, Shape::Sliding { size, slide: size, offset }, lateness, &steps);
     }
 
     #[test]
-    fn sliding(steps in steps(times()), size in 1i64..40, slide in 1i64..40, offset in any::<i64>(), lateness in lateness()) {
+    fn sliding(steps in steps(times()), (size, slide) in prop_oneof![(small(), small()), (1i64..40, 1i64..40)], offset in any::<i64>(), lateness in lateness()) {
         let offset = offset % slide;
         let windows = SlidingEventTimeWindows::of(ms(size), ms(slide)).offset_ms(offset);
-        check_default(windows, Shape::Sliding { size, slide, offset }, lateness, &steps);
+        check_aligned(windows, Shape::Sliding { size, slide, offset }, lateness, &steps);
     }
 
     #[test]
     fn huge(steps in steps(times()), size in (1i64 << 61)..i64::MAX, slide in (1i64 << 61)..i64::MAX, offset in any::<i64>()) {
         let offset = offset % slide;
         let windows = SlidingEventTimeWindows::of(ms(size), ms(slide)).offset_ms(offset);
-        check_default(windows, Shape::Sliding { size, slide, offset }, 0, &steps);
+        check_aligned(windows, Shape::Sliding { size, slide, offset }, 0, &steps);
     }
 
     #[test]
-    fn cumulating(steps in steps(times()), step in 1i64..15, many in 1i64..5, offset in any::<i64>(), lateness in lateness()) {
+    fn cumulating(steps in steps(times()), step in prop_oneof![Just(1), small(), 1i64..15], many in 1i64..5, offset in any::<i64>(), lateness in lateness()) {
         let size = step * many;
         let offset = offset % size;
         let windows = CumulativeEventTimeWindows::of(ms(size), ms(step)).offset_ms(offset);
-        check_default(windows, Shape::Cumulating { size, step, offset }, lateness, &steps);
+        check_aligned(windows, Shape::Cumulating { size, step, offset }, lateness, &steps);
+    }
+
+    #[test]
+    fn anywhere(steps in steps(anytimes()), slide in prop_oneof![small(), 1i64..=i64::MAX / 5], many in 1i64..5, offset in any::<i64>()) {
+        let size = slide * many;
+        let windows = SlidingEventTimeWindows::of(ms(size), ms(slide)).offset_ms(offset % slide);
+        check_aligned(windows, Shape::Sliding { size, slide, offset: offset % slide }, 0, &steps);
+        let windows = CumulativeEventTimeWindows::of(ms(size), ms(slide)).offset_ms(offset % size);
+        check_aligned(windows, Shape::Cumulating { size, step: slide, offset: offset % size }, 0, &steps);
     }
 
     #[test]
@@ -101,6 +129,12 @@ proptest! {
     fn sessions_by_a_gap_of_each_record_agree_with_those_of_one_gap(steps in steps(-60i64..60), gap in 1i64..40) {
         let windows = EventTimeSessionWindows::with_dynamic_gap(move |_: &(u8, i64)| ms(gap));
         check_default(windows, Shape::Session { gap }, 0, &steps);
+    }
+
+    #[test]
+    fn sessions_by_a_gap_of_each_record(steps in steps(times()), lateness in lateness()) {
+        let windows = EventTimeSessionWindows::with_dynamic_gap(|record: &(u8, i64)| ms(gap_of(record.1)));
+        check_default(windows, Shape::OwnGaps { gap: |record| gap_of(record.value) }, lateness, &steps);
     }
 
     #[test]

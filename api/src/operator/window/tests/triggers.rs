@@ -136,8 +136,49 @@ fn a_continuous_trigger_fires_at_multiples_of_its_interval_and_at_the_end() {
         (W(i64::MAX), &[&[31], &[31]]),
     ];
     check(tens(), trigger, 0, steps);
-    let late: &[(Did, &[&[i64]])] = &[(R(1), &[]), (W(9), &[&[1], &[1], &[1]]), (R(2), &[&[1, 2]]), (W(40), &[])];
+    let late: &[(Did, &[&[i64]])] = &[(R(1), &[]), (W(9), &[&[1], &[1]]), (R(2), &[&[1, 2]]), (W(40), &[])];
     check(tens(), trigger, 5, late);
+}
+
+#[test]
+fn a_continuous_trigger_fires_once_for_all_that_a_watermark_passes() {
+    const FAR: i64 = i64::MAX - 5;
+    let steps: &[(Did, &[&[i64]])] = &[
+        (R(1), &[]),
+        (W(999), &[]),
+        (W(1_000), &[&[1]]),
+        (W(1_999), &[]),
+        (W(2_000), &[&[1]]),
+        // 3, 4 and 5 seconds; the next is 6.
+        (W(5_999), &[&[1]]),
+        (W(6_000), &[&[1]]),
+        (R(FAR), &[]),
+        (W(FAR - 1_000), &[&[1, FAR]]),
+        (W(FAR), &[&[1, FAR]]),
+        (W(i64::MAX), &[&[1, FAR]]),
+    ];
+    check(GlobalWindows::create(), ContinuousEventTimeTrigger::of(ms(1_000)), 0, steps);
+    // From the first timestamp to the last.
+    let steps: &[(Did, &[&[i64]])] = &[
+        (R(i64::MIN), &[]),
+        (W(10), &[&[i64::MIN]]),
+        (W(11), &[&[i64::MIN]]),
+        (W(i64::MAX), &[&[i64::MIN], &[i64::MIN]]),
+    ];
+    check(GlobalWindows::create(), ContinuousEventTimeTrigger::of(ms(1)), 0, steps);
+}
+
+#[test]
+fn a_continuous_trigger_by_the_clock_fires_once_for_all_that_it_is_past() {
+    let clock = ManualClock::at(3);
+    let trigger = ContinuousProcessingTimeTrigger::of(ms(4));
+    let mut bench = Bench::new(GlobalWindows::create(), trigger, folding(), 0, Clock::Manual(clock.clone()));
+    let mut at = |now: i64, records: &[Record]| {
+        clock.set(now);
+        bench.records(records).len()
+    };
+    assert_eq!([at(3, &[record(1)]), at(4, &[]), at(5, &[]), at(8, &[]), at(9, &[])], [0, 0, 1, 0, 1]);
+    assert_eq!([at(1 << 60, &[]), at((1 << 60) + 1, &[]), at((1 << 60) + 5, &[])], [1, 1, 1]);
 }
 
 #[test]
@@ -149,8 +190,10 @@ fn a_continuous_trigger_goes_on_when_sessions_merge() {
         (R(12), &[]),
         (W(7), &[&[2, 12]]),
         (R(20), &[]),
-        // Multiples of 7, and the end of the session.
-        (W(34), &[&[2, 12, 20, 25], &[2, 12, 20, 25], &[2, 12, 20, 25], &[2, 12, 20, 25]]),
+        // Multiples of 7, each by itself, and the end of the session.
+        (W(14), &[&[2, 12, 20, 25]]),
+        (W(21), &[&[2, 12, 20, 25]]),
+        (W(34), &[&[2, 12, 20, 25], &[2, 12, 20, 25]]),
     ];
     check(windows, ContinuousEventTimeTrigger::of(ms(7)), 0, steps);
 }

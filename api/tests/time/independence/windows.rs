@@ -1,0 +1,199 @@
+//! Windows, by slices and each by itself, against the naive model.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use flott::{
+    Aggregate, CumulativeEventTimeWindows, Data, EventTimeSessionWindows, KeyedStream, SlidingEventTimeWindows, Stream,
+    TimeWindow, TumblingEventTimeWindows, WindowAssigner,
+    testing::{Harness, Harness2},
+};
+use proptest::prelude::*;
+
+use super::{Way, sorted, way};
+
+#[path = "../../model/windows.rs"]
+#[allow(dead_code, reason = "windows that count depend on the order of records")]
+mod model;
+
+use model::{Firing, Record, Shape, Step};
+
+/// Key, time and a value that no other row has.
+type Row = (u8, i64, i64);
+
+/// Rows out of order by at most a lag, at even times: so sessions with an odd gap never touch, and none of them depends on
+/// how far the watermark had come.
+fn rows() -> impl Strategy<Value = (Vec<Row>, i64)> {
+    (prop::collection::vec((0u8..6, 0i64..150, 0i64..30), 0..80), 0i64..30).prop_map(|(mut rows, lag)| {
+        rows.sort_by_key(|(_, at, late)| at * 2 + late % (lag + 1));
+        ((0..).zip(rows).map(|(value, (key, at, _))| (key, at * 2, value)).collect(), lag)
+    })
+}
+
+fn ms(ms: i64) -> Duration {
+    Duration::from_millis(ms as u64)
+}
+
+/// Gaps of rows, short and long ones, all odd.
+fn gap_of(value: i64) -> i64 {
+    value * 7919 % 20 * 2 + 1
+}
+
+/// Gathers values.
+#[derive(Clone)]
+struct Values;
+
+impl Aggregate for Values {
+    type In = Row;
+    type Accumulator = Vec<i64>;
+    type Out = Vec<i64>;
+    fn create(&self) -> Vec<i64> {
+        Vec::new()
+    }
+    fn add(&self, values: &mut Vec<i64>, row: Row) {
+        values.push(row.2);
+    }
+    fn result(&self, values: &Vec<i64>) -> Vec<i64> {
+        sorted(values.iter().copied())
+    }
+    fn merge(&self, into: &mut Vec<i64>, mut other: Vec<i64>) {
+        into.append(&mut other);
+    }
+}
+
+/// Cuts rows that are out of order by `lag` into batches, each with the watermark behind it.
+fn batches<'a>(way: &'a Way, rows: &'a [Row], lag: i64) -> impl Iterator<Item = (&'a [Row], i64)> {
+    let (mut rest, mut max) = (rows, i64::MIN + lag + 1);
+    way.cuts.iter().cycle().map_while(move |cut| {
+        let (batch, later) = rest.split_at((*cut).min(rest.len()));
+        rest = later;
+        max = batch.iter().map(|row| row.1).fold(max, i64::max);
+        (!batch.is_empty()).then_some((batch, max - lag - 1))
+    })
+}
+
+/// All results of a pipeline of rows that come with timestamps and watermarks. Nothing is late, and nothing is left.
+fn run<Out: Data + Ord>(
+    way: &Way,
+    (rows, lag): &(Vec<Row>, i64),
+    build: impl FnOnce(Stream<Row>) -> Stream<Out>,
+) -> Vec<Out> {
+    let mut harness = Harness::with(way.options(), build);
+    for (batch, watermark) in batches(way, rows, *lag) {
+        harness.batch_at(batch.iter().map(|row| (*row, row.1))).unwrap();
+        harness.watermark(watermark).unwrap();
+    }
+    harness.end().unwrap();
+    assert_eq!(harness.state_size(), Default::default());
+    assert_eq!(harness.counter("numLateRecordsDropped"), 0);
+    sorted(harness.take())
+}
+
+fn expected(shape: Shape, rows: &[Row]) -> Vec<Firing> {
+    let records = rows.iter().map(|(key, at, value)| Step::Record(Record { key: *key, at: *at, value: *value }));
+    let steps: Vec<_> = records.chain([Step::Watermark(i64::MAX)]).collect();
+    model::outcome(shape, 0, &steps).timeless().0
+}
+
+/// Checks windows that aggregate as records come, and such as keep them, behind a shuffle and without one.
+fn check<A>(way: &Way, rows: &(Vec<Row>, i64), assigner: A, shape: Shape) -> Result<(), TestCaseError>
+where
+    A: WindowAssigner<Row, Window = TimeWindow>,
+{
+    let expected = expected(shape, &rows.0);
+    let keyed = |rows: Stream<Row>| -> KeyedStream<u8, Row> { rows.key_by(|row| row.0) };
+    let aggregated = run(way, rows, |rows| {
+        keyed(rows).window(assigner.clone()).aggregate_with(Values, |key, window, values, out| {
+            out.emit(Firing { key: *key, start: window.start, end: window.end, values });
+        })
+    });
+    prop_assert_eq!(&aggregated, &expected, "{:?} that aggregate", shape);
+    let gathered = run(way, rows, |rows| {
+        keyed(rows.rebalance().map(|row| row)).window(assigner.clone()).apply(|key, window, rows, out| {
+            let values = sorted(rows.iter().map(|row| row.2));
+            out.emit(Firing { key: *key, start: window.start, end: window.end, values });
+        })
+    });
+    prop_assert_eq!(&gathered, &expected, "{:?} that keep their records", shape);
+    Ok(())
+}
+
+/// Each row of one side with each of the other that has its key, once for each window that both are in.
+fn joined(shape: Shape, left: &[Row], right: &[Row]) -> Vec<(u8, i64, i64)> {
+    let windows = |row: &Row| -> BTreeSet<(i64, i64)> { model::windows_of(shape, row.1) };
+    let pairs = left.iter().flat_map(|left| right.iter().map(move |right| (left, right)));
+    let pairs = pairs.filter(|(left, right)| left.0 == right.0).flat_map(|(left, right)| {
+        let common = windows(left).intersection(&windows(right)).count();
+        std::iter::repeat_n((left.0, left.2, right.2), common)
+    });
+    sorted(pairs)
+}
+
+fn check_join<A>(
+    way: &Way,
+    left: &(Vec<Row>, i64),
+    right: &(Vec<Row>, i64),
+    assigner: A,
+    shape: Shape,
+) -> Result<(), TestCaseError>
+where
+    A: WindowAssigner<flott::TaggedUnion<Row, Row>, Window = TimeWindow>,
+{
+    let mut harness = Harness2::with(way.options(), |left: Stream<Row>, right: Stream<Row>| {
+        let joined = left.join(&right).where_key(|row| row.0).equal_to(|row| row.0).window(assigner);
+        joined.apply(|left, right| (left.0, left.2, right.2))
+    });
+    let (mut lefts, mut rights) = (batches(way, &left.0, left.1), batches(way, &right.0, right.1));
+    loop {
+        let (left, right) = (lefts.next(), rights.next());
+        if let Some((batch, watermark)) = left {
+            harness.left().batch_at(batch.iter().map(|row| (*row, row.1))).unwrap();
+            harness.left().watermark(watermark).unwrap();
+        }
+        if let Some((batch, watermark)) = right {
+            harness.right().batch_at(batch.iter().map(|row| (*row, row.1))).unwrap();
+            harness.right().watermark(watermark).unwrap();
+        }
+        if left.is_none() && right.is_none() {
+            break;
+        }
+    }
+    harness.end().unwrap();
+    prop_assert_eq!(harness.state_size(), Default::default());
+    prop_assert_eq!(sorted(harness.take()), joined(shape, &left.0, &right.0), "{:?} that join", shape);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn aligned_windows_have_what_falls_into_them(
+        rows in rows(), way in way(), size in 1i64..60, slide in 1i64..40, offset in -60i64..60,
+    ) {
+        let (tumbling, sliding) = (offset % size, offset % slide);
+        let windows = TumblingEventTimeWindows::of(ms(size)).offset_ms(tumbling);
+        check(&way, &rows, windows, Shape::Sliding { size, slide: size, offset: tumbling })?;
+        let windows = SlidingEventTimeWindows::of(ms(size), ms(slide)).offset_ms(sliding);
+        check(&way, &rows, windows, Shape::Sliding { size, slide, offset: sliding })?;
+        let windows = CumulativeEventTimeWindows::of(ms(4 * size), ms(size)).offset_ms(tumbling);
+        check(&way, &rows, windows, Shape::Cumulating { size: 4 * size, step: size, offset: tumbling })?;
+    }
+
+    #[test]
+    fn sessions_have_what_falls_into_them(rows in rows(), way in way(), half in 0i64..20) {
+        let gap = 2 * half + 1;
+        check(&way, &rows, EventTimeSessionWindows::with_gap(ms(gap)), Shape::Session { gap })?;
+        let windows = EventTimeSessionWindows::with_dynamic_gap(|row: &Row| ms(gap_of(row.2)));
+        check(&way, &rows, windows, Shape::OwnGaps { gap: |record| gap_of(record.value) })?;
+    }
+
+    #[test]
+    fn rows_meet_in_each_window_that_both_are_in(
+        left in rows(), right in rows(), way in way(), size in 1i64..60, slide in 1i64..40,
+    ) {
+        let tumbling = Shape::Sliding { size, slide: size, offset: 0 };
+        check_join(&way, &left, &right, TumblingEventTimeWindows::of(ms(size)), tumbling)?;
+        let sliding = Shape::Sliding { size, slide, offset: 0 };
+        check_join(&way, &left, &right, SlidingEventTimeWindows::of(ms(size), ms(slide)), sliding)?;
+    }
+}
