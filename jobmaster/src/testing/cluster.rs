@@ -72,6 +72,8 @@ pub struct FakeCluster {
     pub rescaled: Vec<(RequestId, Result<Rescaled, Failure>)>,
     /// Manifests of checkpoints that are to be stored, and are not answered.
     pub storing: VecDeque<Arc<Manifest>>,
+    /// What is to be kept with the one that was handed out last.
+    pub retained: BTreeSet<CheckpointId>,
     /// Manifests that were stored, savepoints too, in order.
     pub stored: Vec<Arc<Manifest>>,
     /// Answers to those who asked for snapshots.
@@ -129,6 +131,7 @@ impl FakeCluster {
             scale: Scale::default(),
             rescaled: Vec::new(),
             storing: VecDeque::new(),
+            retained: BTreeSet::new(),
             stored: Vec::new(),
             answered: Vec::new(),
             barriers: BTreeMap::new(),
@@ -303,7 +306,10 @@ impl FakeCluster {
                 Action::PersistCommit(committables) => self.manifests.push(committables),
                 Action::PersistScale(scale) => self.scaling.push_back(scale),
                 Action::RescaleAnswered { request, result } => self.rescaled.push((request, result)),
-                Action::StoreCheckpoint { manifest, .. } => self.storing.push_back(manifest),
+                Action::StoreCheckpoint { manifest, retained, .. } => {
+                    self.retained = retained;
+                    self.storing.push_back(manifest);
+                }
                 Action::SnapshotAnswered { request, result } => self.answered.push((request, result)),
                 Action::StatusChanged(status) => self.statuses.push(status),
                 Action::Ended(view) => self.ended.push(*view),

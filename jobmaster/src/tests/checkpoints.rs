@@ -2,6 +2,7 @@
 
 mod chance;
 mod savepoints;
+mod settings;
 mod unaligned;
 
 use std::collections::{BTreeMap, BTreeSet};
