@@ -1,6 +1,7 @@
 //! Checkpoints: what is awaited, what counts, and what a restart goes back to.
 
 mod chance;
+mod fits;
 mod savepoints;
 mod settings;
 mod unaligned;
