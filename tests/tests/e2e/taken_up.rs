@@ -218,3 +218,19 @@ fn a_cluster_of_one_job_leaves_what_its_job_can_be_taken_up_from() {
     }
     sandbox.until_empty();
 }
+
+#[test]
+fn whose_a_savepoint_is_may_be_said_and_cannot_be_changed() {
+    let sandbox = Sandbox::new();
+    let run = |option: &str, mode: &str| {
+        let program = test_program();
+        sandbox.flott(["run", "-m", "local", option, mode, &program, "counts"])
+    };
+    run("--claimMode", "NO_CLAIM").success();
+    run("-rm", "no_claim").success();
+    for option in ["--claimMode", "-claim", "-rm", "-restoreMode"] {
+        run(option, "CLAIM")
+            .refused(1, &["execution.state-recovery.claim-mode", "NO_CLAIM", "remove the snapshot yourself"]);
+    }
+    run("-cm", "legacy").refused(1, &["execution.state-recovery.claim-mode", "NO_CLAIM"]);
+}
