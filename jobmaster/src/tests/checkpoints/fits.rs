@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flott_core::id::{AttemptNumber, SubtaskIndex};
 use flott_snapshot::{Checksum, DataPath, Manifest, StateFile};
 
 use super::*;
@@ -19,12 +20,25 @@ fn with_state() -> Manifest {
     manifest
 }
 
-fn start(graph: TestGraph, manifest: &Manifest, ignore_unclaimed: bool) -> Result<JobMasterCore, JobMasterError> {
+fn spec_from(graph: TestGraph, manifest: &Manifest, ignore_unclaimed: bool) -> JobSpec {
     let mut spec = spec(graph, ONCE);
     let point = RestorePoint { manifest: Arc::new(manifest.clone()), directory: "/savepoints/s".to_owned() };
     spec.snapshots.restore = Some(Arc::new(point));
     spec.snapshots.ignore_unclaimed = ignore_unclaimed;
-    JobMasterCore::new(spec)
+    spec
+}
+
+fn start(graph: TestGraph, manifest: &Manifest, ignore_unclaimed: bool) -> Result<JobMasterCore, JobMasterError> {
+    JobMasterCore::new(spec_from(graph, manifest, ignore_unclaimed))
+}
+
+/// What a job that starts so makes visible before it has done anything.
+fn made_visible(graph: TestGraph, manifest: &Manifest, ignore_unclaimed: bool) -> Vec<Committable> {
+    let mut cluster = cluster(spec_from(graph, manifest, ignore_unclaimed));
+    cluster.add_worker(2);
+    start_tasks(&mut cluster);
+    assert_eq!(cluster.core.status(), JobStatus::Running);
+    commits(&cluster).concat()
 }
 
 /// [`word_count`] with another sink.
@@ -49,7 +63,24 @@ fn state_without_an_owner_is_refused_unless_it_is_to_be_left_behind() {
     assert!(start(printed(), &manifest, true).is_ok());
     // A vertex that had none is missed by nobody.
     manifest.vertices.iter_mut().flat_map(|stored| &mut stored.subtasks).for_each(|subtask| subtask.files.clear());
+    manifest.committables.clear();
     assert!(start(printed(), &manifest, false).is_ok());
+}
+
+#[test]
+fn results_without_a_sink_are_refused_unless_they_are_to_be_left_behind() {
+    let mut manifest = with_state();
+    manifest.vertices.iter_mut().flat_map(|stored| &mut stored.subtasks).for_each(|subtask| subtask.files.clear());
+    let operator = manifest.vertices.iter().find(|stored| stored.id == TestGraph::id("sink")).unwrap().operators[0].id;
+    let attempt = AttemptId { vertex: TestGraph::id("sink"), subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
+    manifest.committables = vec![Committable { sink: operator, attempt, data: Bytes::from_static(b"result") }];
+    let refused = start(printed(), &manifest, false).unwrap_err();
+    assert!(matches!(&refused, JobMasterError::NoSink { sink } if sink == "sink"), "{refused:?}");
+    let told = refused.to_string();
+    assert!(told.contains("results of sink \"sink\"") && told.contains("start with -n"), "{told}");
+    // Whoever has the sink makes them visible; else there is nothing to wait for.
+    assert_eq!(made_visible(word_count(), &manifest, false), manifest.committables);
+    assert_eq!(made_visible(printed(), &manifest, true), []);
 }
 
 #[test]
