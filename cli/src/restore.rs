@@ -1,4 +1,4 @@
-//! What a job is started from: the options `-s` and `-n`.
+//! What a job is started from: the options `-s`, `-n` and `--claimMode`.
 
 use std::path::Path;
 
@@ -18,7 +18,8 @@ impl Restore {
         let ignore = self
             .allow_non_restored_state
             .then(|| (checkpointing::IGNORE_UNCLAIMED.key().to_owned(), "true".to_owned()));
-        Ok(path.into_iter().chain(ignore).collect())
+        let claim = self.claim_mode.clone().map(|mode| (checkpointing::CLAIM_MODE.key().to_owned(), mode));
+        Ok(path.into_iter().chain(ignore).chain(claim).collect())
     }
 
     /// Whether the snapshot is there, if it is on this machine.
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     fn restore(path: &str) -> Restore {
-        Restore { from_savepoint: Some(path.to_owned()), allow_non_restored_state: false }
+        Restore { from_savepoint: Some(path.to_owned()), ..Restore::default() }
     }
 
     #[test]
@@ -65,10 +66,17 @@ mod tests {
 
     #[test]
     fn options_are_settings_of_the_job() {
-        let both = Restore { from_savepoint: Some("/a".to_owned()), allow_non_restored_state: true };
-        let expected =
-            [("execution.state-recovery.path", "/a"), ("execution.state-recovery.ignore-unclaimed-state", "true")];
-        assert_eq!(both.settings().unwrap(), expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        let all = Restore {
+            from_savepoint: Some("/a".to_owned()),
+            allow_non_restored_state: true,
+            claim_mode: Some("no_claim".to_owned()),
+        };
+        let expected = [
+            ("execution.state-recovery.path", "/a"),
+            ("execution.state-recovery.ignore-unclaimed-state", "true"),
+            ("execution.state-recovery.claim-mode", "no_claim"),
+        ];
+        assert_eq!(all.settings().unwrap(), expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
         assert_eq!(Restore::default().settings().unwrap(), []);
     }
 }

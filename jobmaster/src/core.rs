@@ -173,11 +173,10 @@ impl JobMasterCore {
             splits_of.entry(coordinator.vertex).or_default().push(place);
         }
         let mut commits = CommitQueue::default();
-        if let Some(manifest) =
-            latest.as_ref().map(|point| &point.manifest).filter(|found| !found.committables.is_empty())
-        {
+        let visible = latest.as_ref().map(|point| checkpointing::claimed(&point.manifest, &spec));
+        if let Some((checkpoint, committables)) = visible.filter(|(_, committables)| !committables.is_empty()) {
             // Whether that was done before is not known; done again it is harmless.
-            commits.push(manifest.checkpoint, manifest.committables.clone());
+            commits.push(checkpoint, committables);
         }
         let restored = latest.as_ref().map(|point| point.manifest.checkpoint);
         let settings = Settings::of(&spec);

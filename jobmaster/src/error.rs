@@ -75,6 +75,15 @@ pub enum JobMasterError {
         /// Name of the vertex in the snapshot.
         vertex: String,
     },
+    /// A snapshot to start from holds what a sink is to make visible that the job does not have.
+    #[error(
+        "the snapshot holds results of sink {sink:?}, which the job does not have to make them visible; give it the uid that it had, or \
+         start with -n (--allowNonRestoredState) to leave behind those that are not visible yet"
+    )]
+    NoSink {
+        /// Name of the sink in the snapshot.
+        sink: String,
+    },
     /// The key groups of a vertex are not those of its state.
     #[error("state of vertex {vertex:?} has maximum parallelism {stored}, and the job has {now}; it cannot change")]
     KeyGroups {

@@ -118,7 +118,16 @@ impl Streams {
 
 /// As [`task`], with somebody who takes what it gives at barriers.
 pub(crate) fn task_that_gives(streams: &Arc<Streams>, clock: Clock) -> Arc<TaskInfo> {
-    let task = Arc::into_inner(task_with(clock, &[])).expect("nobody else has it");
+    gives(task_with(clock, &[]), streams)
+}
+
+/// As [`task_that_gives`], with a value of `execution.checkpointing.mode`.
+pub(crate) fn task_in_mode(streams: &Arc<Streams>, mode: &str) -> Arc<TaskInfo> {
+    gives(task_with(Clock::System, &[("execution.checkpointing.mode", mode)]), streams)
+}
+
+fn gives(task: Arc<TaskInfo>, streams: &Arc<Streams>) -> Arc<TaskInfo> {
+    let task = Arc::into_inner(task).expect("nobody else has it");
     let snapshots = TaskSnapshots::new(SubtaskIndex(0), 1, 128, &task.configuration, streams.clone());
     Arc::new(TaskInfo { snapshots, ..task })
 }

@@ -21,7 +21,7 @@
 //! - [`world`]: the queue of happenings and what becomes of each; `network`, `machines`, `masters`, `faults` its parts
 //! - `host`: a job process; `jobs`: random jobs; `outside`: what they read and make visible
 //! - `stores`: what JobMasters have written down, and how another JobManager begins with it
-//! - [`check`]: the invariants
+//! - [`check`]: the invariants, numbered
 //! - [`deployment`]: the deployment of ten thousand subtasks, for the benchmark
 
 pub mod check;
@@ -38,7 +38,7 @@ mod stores;
 
 pub mod world;
 
-pub use check::Violation;
+pub use check::{Invariant, Violation};
 pub use deployment::{Deployed, deploy_10k};
 pub use plan::Plan;
 pub use world::{Summary, World};
@@ -50,8 +50,8 @@ pub use world::{Summary, World};
 pub fn run(plan: Plan) -> Result<Summary, Violation> {
     let mut world = World::new(plan);
     let summary = world.run();
-    summary.map_err(|what| {
+    summary.map_err(|check::Broken { invariant, what }| {
         let what = format!("{what}\n{}", world.describe());
-        Violation { seed: world.plan().seed, at_ms: world.now(), what }
+        Violation { seed: world.plan().seed, at_ms: world.now(), invariant, what }
     })
 }

@@ -1,7 +1,7 @@
 //! Histories of a whole control plane, one per seed. `FLOTT_SIM_SEED=N` replays one; `FLOTT_SIM_SEEDS=N` runs that many
 //! small ones.
 
-use flott_tests::simulation::{Plan, Summary, Violation, deploy_10k, run};
+use flott_tests::simulation::{Invariant, Plan, Summary, Violation, deploy_10k, run};
 
 /// Seeds whose small histories once went wrong.
 ///
@@ -123,4 +123,15 @@ fn ten_thousand_subtasks_are_deployed() {
     let deployed = deploy_10k().unwrap();
     println!("{deployed:?}");
     assert_eq!((deployed.subtasks, deployed.workers), (10_000, 1000));
+}
+
+#[test]
+fn a_violation_names_what_does_not_hold_and_how_to_see_it_again() {
+    let what = "record 0/1#2 is visible 2 times".to_owned();
+    let violation = Violation { seed: 7, at_ms: 30, invariant: Invariant::I3, what };
+    assert_eq!(
+        violation.to_string(),
+        "seed 7, at 30 ms: I3 does not hold: record 0/1#2 is visible 2 times\n\
+         replay: FLOTT_SIM_SEED=7 cargo test -p flott-tests --test simulation"
+    );
 }

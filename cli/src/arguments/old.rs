@@ -22,6 +22,9 @@ const fn value(spelling: &'static str, now: &'static str) -> Old {
     Old { spelling, now, takes_value: true }
 }
 
+/// What only `flott run` has other spellings of.
+const CLAIM_MODE: &str = "--claimMode";
+
 /// Every old spelling. The first seven pairs are Flink's YARN client, short and long.
 const OLD: &[Old] = &[
     value("-yn", "--yarncontainer"),
@@ -54,6 +57,12 @@ const OLD: &[Old] = &[
     flag("-all", "--all"),
     value("-fromSavepoint", "--fromSavepoint"),
     flag("-allowNonRestoredState", "--allowNonRestoredState"),
+    value("-cm", CLAIM_MODE),
+    value("-claim", CLAIM_MODE),
+    value("-claimMode", CLAIM_MODE),
+    value("-rm", CLAIM_MODE),
+    value("-restoreMode", CLAIM_MODE),
+    value("--restoreMode", CLAIM_MODE),
     value("-withSavepoint", "--withSavepoint"),
     value("-savepointPath", "--savepointPath"),
     value("-dispose", "--dispose"),
@@ -71,7 +80,9 @@ pub fn rewrite(root: &Command, arguments: impl IntoIterator<Item = OsString>) ->
     let mut verb: Option<OsString> = None;
     while let Some(argument) = arguments.next() {
         let text = argument.to_str().unwrap_or("");
-        if let Some((now, takes_value, glued)) = find(text) {
+        // Elsewhere `-rm` is `-r` and `-m`.
+        let applies = |now: &str| now != CLAIM_MODE || verb.as_deref() == Some(OsStr::new("run"));
+        if let Some((now, takes_value, glued)) = find(text).filter(|(now, ..)| applies(now)) {
             let given = if takes_value { glued.or_else(|| arguments.next()) } else { None };
             out.push(now.into());
             out.extend(given);
@@ -170,6 +181,16 @@ mod tests {
     }
 
     #[test]
+    fn whose_a_snapshot_is_has_many_spellings() {
+        for spelling in ["-cm", "-claim", "-claimMode", "--claimMode", "-rm", "-restoreMode", "--restoreMode"] {
+            check(
+                &format!("flott run -s a {spelling} no_claim -n P -rm"),
+                "flott run -s a --claimMode no_claim -n -- P -rm",
+            );
+        }
+    }
+
+    #[test]
     fn values_may_be_glued() {
         check("flott run -yDa=b -yn=3 P", "flott run --yarnproperty a=b --yarncontainer 3 -- P");
         check("flott run -Da=b -p4 -d P -p4 -Dc=d", "flott run -Da=b -p4 -d -- P -p4 -Dc=d");
@@ -206,5 +227,6 @@ mod tests {
     #[test]
     fn other_verbs_are_rewritten_to_the_end() {
         check("flott list -all -m a:1", "flott list --all -m a:1");
+        check("flott list -rm a:1", "flott list -rm a:1");
     }
 }

@@ -36,6 +36,13 @@ pub struct Of {
     pub state: Option<String>,
 }
 
+impl Of {
+    /// Whether it names any, rather than all.
+    pub fn names_any(&self) -> bool {
+        self.operator.is_some() || self.state.is_some()
+    }
+}
+
 /// `flott state cat`
 #[derive(Debug, Args)]
 pub struct Cat {

@@ -3,7 +3,7 @@
 mod diff;
 mod show;
 
-use anyhow::bail;
+use anyhow::anyhow;
 use flott_snapshot::{S3Options, Snapshot, states::State as Found};
 
 use crate::{
@@ -37,6 +37,15 @@ async fn load(path: &str, s3: &S3Options) -> anyhow::Result<Snapshot> {
 /// # Errors
 /// When there are none, though some were named.
 async fn chosen(snapshot: &Snapshot, of: &Of) -> anyhow::Result<Vec<Found>> {
+    let states = matching(snapshot, of).await?;
+    if states.is_empty() && of.names_any() {
+        return Err(no_such_state(&[snapshot]));
+    }
+    Ok(states)
+}
+
+/// Those of the states that are asked for which are there.
+async fn matching(snapshot: &Snapshot, of: &Of) -> anyhow::Result<Vec<Found>> {
     let is_it = |state: &Found| {
         let (name, uid) = &state.operator;
         let operator = of.operator.as_ref().is_none_or(|wanted| {
@@ -44,9 +53,11 @@ async fn chosen(snapshot: &Snapshot, of: &Of) -> anyhow::Result<Vec<Found>> {
         });
         operator && of.state.as_ref().is_none_or(|wanted| *wanted == state.section.name)
     };
-    let states: Vec<Found> = snapshot.states().await?.into_iter().filter(is_it).collect();
-    if states.is_empty() && (of.operator.is_some() || of.state.is_some()) {
-        bail!("{} holds no such state; `flott state ls` lists what it holds", snapshot.directory.location());
-    }
-    Ok(states)
+    Ok(snapshot.states().await?.into_iter().filter(is_it).collect())
+}
+
+fn no_such_state(snapshots: &[&Snapshot]) -> anyhow::Error {
+    let locations: Vec<_> = snapshots.iter().map(|snapshot| snapshot.directory.location()).collect();
+    let hold = if let [_] = locations[..] { "holds" } else { "hold" };
+    anyhow!("{} {hold} no such state; `flott state ls` lists what it holds", locations.join(" and "))
 }

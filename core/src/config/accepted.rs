@@ -108,8 +108,6 @@ pub(super) static REFUSED: &[Refused] = &[
     Refused { prefix: "execution.checkpointing.local-backup.", reason: CHECKPOINTS },
     Refused { prefix: "execution.checkpointing.interval-during-backlog", reason: CHECKPOINTS },
     Refused { prefix: "execution.checkpointing.checkpoints-after-tasks-finish", reason: CHECKPOINTS },
-    Refused { prefix: "execution.state-recovery.claim-mode", reason: CHECKPOINTS },
-    Refused { prefix: "execution.savepoint-restore-mode", reason: CHECKPOINTS },
     Refused { prefix: "state.backend.forst.", reason: BACKEND },
     Refused { prefix: "state.changelog.", reason: BACKEND },
     Refused { prefix: "state.checkpoint-storage", reason: CHECKPOINTS },

@@ -310,6 +310,21 @@ mod tests {
     }
 
     #[test]
+    fn a_job_claims_nothing_of_what_it_starts_from() {
+        for key in ["execution.state-recovery.claim-mode", "execution.savepoint-restore-mode"] {
+            assert!(of(&[(key, "NO_CLAIM")]).is_ok() && of(&[(key, "no_claim")]).is_ok());
+            for mode in ["CLAIM", "claim", "LEGACY"] {
+                let refused = of(&[(key, mode)]).expect_err("refused").to_string();
+                let named = refused.contains(key) && refused.contains(&format!("\"{mode}\""));
+                assert!(named && refused.contains("NO_CLAIM"), "{refused}");
+            }
+            let of_claim = of(&[(key, "CLAIM")]).expect_err("refused").to_string();
+            assert!(of_claim.contains("remove the snapshot yourself"), "{of_claim}");
+            of(&[(key, "NOCLAIM")]).expect_err("no mode");
+        }
+    }
+
+    #[test]
     fn errors_name_key_value_and_what_would_be_right() {
         check_error(
             &[("taskmanger.memory.process.size", "1g")],

@@ -164,6 +164,9 @@ impl Asked {
         if let Some(ignore) = body.allow_non_restored_state.or(parameters.query("allowNonRestoredState")?) {
             configuration.insert(checkpointing::IGNORE_UNCLAIMED.key().to_owned(), ignore.to_string());
         }
+        if let Some(mode) = body.claim_mode.or(body.restore_mode).filter(|mode| !mode.is_empty()) {
+            configuration.insert(checkpointing::CLAIM_MODE.key().to_owned(), mode);
+        }
         let separated = |text: String| text.split(',').map(str::to_owned).collect();
         let arguments = match (body.program_args_list, body.program_args) {
             (Some(list), _) => list,

@@ -73,7 +73,7 @@ fn checkpoint_location(directory: &str, checkpoint: CheckpointId) -> String {
     format!("{directory}/chk-{checkpoint}")
 }
 
-/// Whether a job can start from a snapshot: each state has an owner, and key groups are the same.
+/// Whether a job can start from a snapshot: each state and each result has an owner, and key groups are the same.
 ///
 /// # Errors
 /// When it cannot.
@@ -93,7 +93,24 @@ pub(super) fn check_fits(point: &RestorePoint, graph: &ExecutionGraph, spec: &Jo
             return Err(JobMasterError::KeyGroups { vertex: vertex.name.clone(), stored, now });
         }
     }
-    Ok(())
+    let lost = point.manifest.committables.iter().find(|committable| !owners.contains_key(&committable.sink));
+    match lost.filter(|_| !spec.snapshots.ignore_unclaimed) {
+        Some(Committable { sink, .. }) => Err(JobMasterError::NoSink { sink: name_of(&point.manifest, *sink) }),
+        None => Ok(()),
+    }
+}
+
+fn name_of(manifest: &Manifest, operator: OperatorId) -> String {
+    let mut operators = manifest.vertices.iter().flat_map(|stored| &stored.operators);
+    operators.find(|stored| stored.id == operator).map_or_else(|| operator.to_string(), |stored| stored.name.clone())
+}
+
+/// What the sinks of a job are to make visible of a snapshot that it starts from. What is of others is left behind: nobody could.
+pub(super) fn claimed(manifest: &Manifest, spec: &JobSpec) -> (CheckpointId, Vec<Committable>) {
+    let sinks: BTreeSet<OperatorId> =
+        spec.graph.vertices.iter().flat_map(|vertex| &vertex.operators).map(|operator| operator.id).collect();
+    let claimed = manifest.committables.iter().filter(|committable| sinks.contains(&committable.sink));
+    (manifest.checkpoint, claimed.cloned().collect())
 }
 
 /// How many key groups vertices had in a snapshot, where the job leaves that open. State cannot do with another number; what has

@@ -74,6 +74,8 @@ pub struct FakeCluster {
     pub storing: VecDeque<Arc<Manifest>>,
     /// Checkpoints that are damaged, each time that another one was sought; not answered.
     pub sought: Vec<BTreeSet<CheckpointId>>,
+    /// What is to be kept with the one that was handed out last.
+    pub retained: BTreeSet<CheckpointId>,
     /// Manifests that were stored, savepoints too, in order.
     pub stored: Vec<Arc<Manifest>>,
     /// Answers to those who asked for snapshots.
@@ -132,6 +134,7 @@ impl FakeCluster {
             rescaled: Vec::new(),
             storing: VecDeque::new(),
             sought: Vec::new(),
+            retained: BTreeSet::new(),
             stored: Vec::new(),
             answered: Vec::new(),
             barriers: BTreeMap::new(),
@@ -306,8 +309,11 @@ impl FakeCluster {
                 Action::PersistCommit(committables) => self.manifests.push(committables),
                 Action::PersistScale(scale) => self.scaling.push_back(scale),
                 Action::RescaleAnswered { request, result } => self.rescaled.push((request, result)),
-                Action::StoreCheckpoint { manifest, .. } => self.storing.push_back(manifest),
                 Action::FindCheckpoint { damaged } => self.sought.push(damaged),
+                Action::StoreCheckpoint { manifest, retained, .. } => {
+                    self.retained = retained;
+                    self.storing.push_back(manifest);
+                }
                 Action::SnapshotAnswered { request, result } => self.answered.push((request, result)),
                 Action::StatusChanged(status) => self.statuses.push(status),
                 Action::Ended(view) => self.ended.push(*view),

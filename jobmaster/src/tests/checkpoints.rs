@@ -2,7 +2,9 @@
 
 mod chance;
 mod falling_back;
+mod fits;
 mod savepoints;
+mod settings;
 mod unaligned;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! What must hold.
+//! What must hold: each [`Invariant`], by its number.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,12 +6,70 @@ use std::{
     fmt::Write as _,
 };
 
-use flott_core::status::JobStatus;
+use flott_core::{id::JobId, status::JobStatus};
 
 use super::world::World;
 
 /// Longest wait of a job that the cluster could serve, in milliseconds: many times what all jobs before it may take.
 const WAIT_MAX_MS: u64 = 600_000;
+
+/// What must hold, numbered. A history in which it does not is told of with the number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Invariant {
+    /// No slot is given twice.
+    I1,
+    /// No allocation is two slots.
+    I2,
+    /// Each record that was read is visible at most once.
+    I3,
+    /// Each record is visible once a job is FINISHED.
+    I4,
+    /// The books of the slot manager agree, and no job waits for slots that are free.
+    I5,
+    /// No job waits for ever that the cluster could serve.
+    I6,
+    /// Each message of a session arrives once and in order, and its two ends agree on which session it is.
+    I7,
+    /// A JobMaster can begin with a new job, and go on with what another has written down.
+    I8,
+    /// Every job ends, once, when faults have ceased: as it was told to, and FAILED only if it gives up by itself.
+    I9,
+    /// Nothing is left of a job that has ended: no slot, no process.
+    I10,
+    /// No worker is left over, and none stays away.
+    I11,
+}
+
+impl Invariant {
+    /// It does not hold: `what` says where.
+    pub(super) fn broken(self, what: impl fmt::Display) -> Broken {
+        Broken { invariant: self, what: what.to_string() }
+    }
+
+    /// As [`broken`](Self::broken), of a check that has found out already.
+    pub(super) fn held<T, E: fmt::Display>(self, outcome: Result<T, E>) -> Result<T, Broken> {
+        outcome.map_err(|what| self.broken(what))
+    }
+}
+
+/// What does not hold.
+#[derive(Debug, Clone)]
+pub(super) struct Broken {
+    pub invariant: Invariant,
+    pub what: String,
+}
+
+impl From<Broken> for String {
+    fn from(Broken { invariant, what }: Broken) -> Self {
+        format!("{invariant:?} does not hold: {what}")
+    }
+}
+
+impl Broken {
+    fn of(self, job: &JobId) -> Self {
+        Self { what: format!("job {job}: {}", self.what), ..self }
+    }
+}
 
 /// Something happened that must not.
 #[derive(Debug, Clone)]
@@ -20,14 +78,16 @@ pub struct Violation {
     pub seed: u64,
     /// At this time.
     pub at_ms: u64,
-    /// What.
+    /// What does not hold.
+    pub invariant: Invariant,
+    /// Where, and what else was going on.
     pub what: String,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, at_ms, what } = self;
-        writeln!(f, "seed {seed}, at {at_ms} ms: {what}")?;
+        let Self { seed, at_ms, invariant, what } = self;
+        writeln!(f, "seed {seed}, at {at_ms} ms: {invariant:?} does not hold: {what}")?;
         write!(f, "replay: FLOTT_SIM_SEED={seed} cargo test -p flott-tests --test simulation")
     }
 }
@@ -36,29 +96,30 @@ impl std::error::Error for Violation {}
 
 impl World {
     /// Everything that holds at any time.
-    pub(super) fn check(&mut self) -> Result<(), String> {
+    pub(super) fn check(&mut self) -> Result<(), Broken> {
         self.check_slots()?;
-        for job in self.jobs.values().filter(|_| self.plan.durable) {
-            job.outside.check(&job.profile, false)?;
+        for (id, job) in self.jobs.iter().filter(|_| self.plan.durable) {
+            job.outside.check(&job.profile, false).map_err(|broken| broken.of(id))?;
         }
         if self.is_down {
             return Ok(());
         }
-        self.manager.audit()?;
+        Invariant::I5.held(self.manager.audit())?;
         self.check_waiting()
     }
 
     /// No slot is given twice, and no allocation is two slots.
-    fn check_slots(&self) -> Result<(), String> {
+    fn check_slots(&self) -> Result<(), Broken> {
         let mut allocations = BTreeMap::new();
         for machine in self.machines.values() {
             let mut slots = BTreeSet::new();
             for grant in machine.state.allocated() {
                 if !slots.insert(grant.slot) {
-                    return Err(format!("slot {} of {} is given twice", grant.slot, machine.key));
+                    return Err(Invariant::I1.broken(format!("slot {} of {} is given twice", grant.slot, machine.key)));
                 }
                 if let Some(other) = allocations.insert(grant.allocation, &machine.key) {
-                    return Err(format!("{} is given by {other} and by {}", grant.allocation, machine.key));
+                    let what = format!("{} is given by {other} and by {}", grant.allocation, machine.key);
+                    return Err(Invariant::I2.broken(what));
                 }
             }
         }
@@ -66,45 +127,51 @@ impl World {
     }
 
     /// No job waits for ever that could run.
-    fn check_waiting(&mut self) -> Result<(), String> {
+    fn check_waiting(&mut self) -> Result<(), Broken> {
         let now = self.now;
         for (id, job) in &mut self.jobs {
             let waits = self.manager.is_served(id) == Some(false) && self.manager.is_servable(id) == Some(true);
             job.waits_since = if waits { Some(job.waits_since.unwrap_or(now)) } else { None };
             if job.waits_since.is_some_and(|since| now - since > WAIT_MAX_MS) {
                 let reasons = self.manager.pending(id);
-                return Err(format!("job {id} waits since {:?} ms and could run: {reasons:?}", job.waits_since));
+                let what = format!("job {id} waits since {:?} ms and could run: {reasons:?}", job.waits_since);
+                return Err(Invariant::I6.broken(what));
             }
         }
         Ok(())
     }
 
     /// When all is over: nothing is left.
-    pub(super) fn check_end(&self) -> Result<(), String> {
-        self.manager.audit()?;
+    pub(super) fn check_end(&self) -> Result<(), Broken> {
+        Invariant::I5.held(self.manager.audit())?;
         for (id, job) in self.jobs.iter().filter(|_| self.plan.durable) {
             let has_finished = job.ended.as_ref().is_some_and(|(status, _)| *status == JobStatus::Finished);
-            job.outside.check(&job.profile, has_finished).map_err(|what| format!("job {id}: {what}"))?;
+            job.outside.check(&job.profile, has_finished).map_err(|broken| broken.of(id))?;
         }
         for (id, job) in &self.jobs {
             if !job.core.is_over() {
-                return Err(format!("job {id} ({:?}) does not end: {:?}", job.core.status(), job.core.waits()));
+                let what = format!("job {id} ({:?}) does not end: {:?}", job.core.status(), job.core.waits());
+                return Err(Invariant::I9.broken(what));
             }
         }
         for machine in self.machines.values() {
             if let Some(grant) = machine.state.allocated().first() {
-                return Err(format!("slot {} of {} is still given to {}", grant.slot, machine.key, grant.job));
+                let what = format!("slot {} of {} is still given to {}", grant.slot, machine.key, grant.job);
+                return Err(Invariant::I10.broken(what));
             }
             if !machine.hosts.is_empty() {
-                return Err(format!("{} job processes are left on {}", machine.hosts.len(), machine.key));
+                let what = format!("{} job processes are left on {}", machine.hosts.len(), machine.key);
+                return Err(Invariant::I10.broken(what));
             }
         }
         if self.plan.backend && (!self.machines.is_empty() || self.manager.started_workers() > 0) {
             let counted = self.manager.started_workers();
-            return Err(format!("{} machines are left, {counted} of them counted", self.machines.len()));
+            let what = format!("{} machines are left, {counted} of them counted", self.machines.len());
+            return Err(Invariant::I11.broken(what));
         }
         if !self.plan.backend && self.manager.overview().len() != self.plan.machines as usize {
-            return Err(format!("{} of {} workers came back", self.manager.overview().len(), self.plan.machines));
+            let what = format!("{} of {} workers came back", self.manager.overview().len(), self.plan.machines);
+            return Err(Invariant::I11.broken(what));
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use flott_resource_manager::{
 };
 
 use super::{
+    check::{Broken, Invariant},
     jobs::Profile,
     outside::Outside,
     stores::{Kept, Pending},
@@ -44,11 +45,11 @@ impl Job {
 }
 
 impl World {
-    pub(super) fn submit(&mut self, spec: JobSpec, profile: Profile) -> Result<JobId, String> {
+    pub(super) fn submit(&mut self, spec: JobSpec, profile: Profile) -> Result<JobId, Broken> {
         let id = spec.graph.job_id;
         let declared = Declaration::withdrawn(id, spec.epoch);
         let (outside, kept) = (Outside { epoch: spec.epoch, ..Outside::default() }, Kept::new(spec.clone()));
-        let core = JobMasterCore::new(spec).map_err(|error| error.to_string())?;
+        let core = Invariant::I8.held(JobMasterCore::new(spec))?;
         let (is_cancelled, ended, waits_since) = Default::default();
         let job = Job { core, profile, outside, kept, is_cancelled, ended, waits_since, declared };
         self.jobs.insert(id, job);
@@ -143,7 +144,8 @@ impl World {
                 Action::Ended(view) => {
                     if let Some(job) = self.jobs.get_mut(&id) {
                         let again = job.ended.replace((view.status, view.failure));
-                        self.faults_seen.extend(again.map(|_| format!("job {id} has ended twice")));
+                        self.faults_seen
+                            .extend(again.map(|_| Invariant::I9.broken(format!("job {id} has ended twice"))));
                     }
                     self.store(id, Pending::End);
                 }

@@ -10,7 +10,10 @@ use flott_core::{
 use flott_resource_manager::{ConnectionNumber, slot_manager::Event as ManagerEvent};
 use flott_rpc::session::{Arrival, Ledger};
 
-use super::world::{Happening, World};
+use super::{
+    check::{Broken, Invariant},
+    world::{Happening, World},
+};
 
 /// Messages that may be unconfirmed. More is a fault: nobody confirms.
 const UNCONFIRMED_MAX: usize = 1 << 16;
@@ -55,15 +58,15 @@ impl<M: Clone> Session<M> {
     }
 
     /// What is to be sent now, and over which connection; a fault if nobody confirms.
-    fn say<O>(&mut self, message: M) -> Result<Option<Sent<O, M>>, String> {
-        let number = self.ledger.push(message.clone(), 1).map_err(|full| full.to_string())?;
+    fn say<O>(&mut self, message: M) -> Result<Option<Sent<O, M>>, Broken> {
+        let number = Invariant::I7.held(self.ledger.push(message.clone(), 1))?;
         let Some(connection) = self.connection else { return Ok(None) };
         self.ledger.told();
         Ok(Some((connection, Wire::Message { number, received: self.ledger.received(), message })))
     }
 
-    fn resume<O>(&mut self, connection: u64, peer: MessageNumber) -> Result<Vec<Wire<O, M>>, String> {
-        self.ledger.resume(peer).map_err(|violation| violation.to_string())?;
+    fn resume<O>(&mut self, connection: u64, peer: MessageNumber) -> Result<Vec<Wire<O, M>>, Broken> {
+        Invariant::I7.held(self.ledger.resume(peer))?;
         self.connection = Some(connection);
         self.ledger.told();
         let received = self.ledger.received();
@@ -71,9 +74,9 @@ impl<M: Clone> Session<M> {
         Ok(again.map(|(number, message)| Wire::Message { number, received, message: message.clone() }).collect())
     }
 
-    fn arrive(&mut self, number: MessageNumber, received: MessageNumber) -> Result<bool, String> {
-        self.ledger.confirmed(received).map_err(|violation| violation.to_string())?;
-        let arrival = self.ledger.arrive(number).map_err(|violation| violation.to_string())?;
+    fn arrive(&mut self, number: MessageNumber, received: MessageNumber) -> Result<bool, Broken> {
+        Invariant::I7.held(self.ledger.confirmed(received))?;
+        let arrival = Invariant::I7.held(self.ledger.arrive(number))?;
         Ok(arrival == Arrival::New)
     }
 }
@@ -155,7 +158,7 @@ impl World {
 
     // ------------------------------------------------------------ what arrives
 
-    pub(super) fn jobmanager_receives(&mut self, number: u64, wire: Wire<Opening, FromWorker>) -> Result<(), String> {
+    pub(super) fn jobmanager_receives(&mut self, number: u64, wire: Wire<Opening, FromWorker>) -> Result<(), Broken> {
         let Some(connection) = self.connections.get(&number).filter(|connection| connection.open_here) else {
             return Ok(());
         };
@@ -163,7 +166,7 @@ impl World {
         match wire {
             Wire::Open(opening) => self.opened(number, &worker, &opening),
             Wire::Received(received) => match self.sessions.get_mut(&worker) {
-                Some(session) => session.ledger.confirmed(received).map_err(|violation| violation.to_string()),
+                Some(session) => Invariant::I7.held(session.ledger.confirmed(received)),
                 None => Ok(()),
             },
             Wire::Message { number: message_number, received, message } => {
@@ -205,7 +208,7 @@ impl World {
         }
     }
 
-    fn opened(&mut self, number: u64, worker: &WorkerKey, opening: &Opening) -> Result<(), String> {
+    fn opened(&mut self, number: u64, worker: &WorkerKey, opening: &Opening) -> Result<(), Broken> {
         let resumes = opening.session == Some(self.leader);
         if let Some(earlier) = self.sessions.get(worker).and_then(|session| session.connection) {
             self.closed_here(earlier);
@@ -219,7 +222,9 @@ impl World {
                 let (worker, connection) = (worker.clone(), ConnectionNumber(number));
                 self.manage(ManagerEvent::Resumed { worker, connection });
             }
-            Some(session) if session.registered => return Err(format!("{worker} does not know of its session")),
+            Some(session) if session.registered => {
+                return Err(Invariant::I7.broken(format!("{worker} does not know of its session")));
+            }
             None if resumes && opening.received > MessageNumber::default() => {
                 self.carry_to_worker(number, Wire::Open(Welcome::Over { reason: "the worker was given up".into() }));
             }
@@ -233,7 +238,7 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn worker_receives(&mut self, number: u64, wire: Wire<Welcome, ToWorker>) -> Result<(), String> {
+    pub(super) fn worker_receives(&mut self, number: u64, wire: Wire<Welcome, ToWorker>) -> Result<(), Broken> {
         let Some(connection) = self.connections.get(&number).filter(|connection| connection.open_there) else {
             return Ok(());
         };
@@ -243,7 +248,7 @@ impl World {
         };
         match (wire, &mut machine.session) {
             (Wire::Open(Welcome::Begun { leader }), session) => {
-                machine.state.follows(leader)?;
+                Invariant::I7.held(machine.state.follows(leader))?;
                 session.insert(Session::new()).resume::<Opening>(number, MessageNumber::default())?;
                 machine.leader = Some(leader);
                 let registration = machine.registration();
@@ -261,9 +266,9 @@ impl World {
                 }
             }
             (Wire::Received(received), Some(session)) => {
-                session.ledger.confirmed(received).map_err(|violation| violation.to_string())?;
+                Invariant::I7.held(session.ledger.confirmed(received))?;
             }
-            (wire, None) => return Err(format!("{worker} has no session, and hears {wire:?}")),
+            (wire, None) => return Err(Invariant::I7.broken(format!("{worker} has no session, and hears {wire:?}"))),
         }
         Ok(())
     }

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use flott_core::id::{CheckpointId, JobMasterEpoch, OperatorId};
 
-use super::jobs::Profile;
+use super::{
+    check::{Broken, Invariant},
+    jobs::Profile,
+};
 
 /// The newest barrier, and of which JobMaster.
 pub type Newest = Option<(JobMasterEpoch, CheckpointId)>;
@@ -60,10 +63,10 @@ impl Split {
 
 impl Outside {
     /// Every record of the input is visible once; or, while `is_whole` is false, at most once.
-    pub fn check(&self, profile: &Profile, is_whole: bool) -> Result<(), String> {
+    pub fn check(&self, profile: &Profile, is_whole: bool) -> Result<(), Broken> {
         let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
         for data in &self.visible {
-            let text = std::str::from_utf8(data).map_err(|error| error.to_string())?;
+            let text = Invariant::I3.held(std::str::from_utf8(data))?;
             let records = text.split_once('|').map_or("", |(_, records)| records);
             records.split(',').filter(|record| !record.is_empty()).for_each(|record| {
                 *seen.entry(record).or_default() += 1;
@@ -72,7 +75,7 @@ impl Outside {
         if let Some((record, times)) = seen.iter().find(|(_, times)| **times > 1) {
             let by: Vec<_> =
                 self.visible.iter().filter(|data| String::from_utf8_lossy(data).contains(record)).collect();
-            return Err(format!("record {record} is visible {times} times: {by:?}"));
+            return Err(Invariant::I3.broken(format!("record {record} is visible {times} times: {by:?}")));
         }
         let mut all = profile.sources.values().flat_map(|(source, splits)| {
             (0..*splits).flat_map(|number| {
@@ -81,7 +84,7 @@ impl Outside {
             })
         });
         match all.find(|record| is_whole && !seen.contains_key(&record[..])) {
-            Some(lost) => Err(format!("record {lost} is lost")),
+            Some(lost) => Err(Invariant::I4.broken(format!("record {lost} is lost"))),
             None => Ok(()),
         }
     }

@@ -19,7 +19,10 @@ use flott_resource_manager::{
 };
 use flott_snapshot::Manifest;
 
-use super::world::{Happening, World};
+use super::{
+    check::{Broken, Invariant},
+    world::{Happening, World},
+};
 
 /// Longest time that the store takes, in milliseconds.
 const STORE_MS: u64 = 50;
@@ -166,7 +169,7 @@ impl World {
     }
 
     /// Another one leads.
-    pub(super) fn lead(&mut self) -> Result<(), String> {
+    pub(super) fn lead(&mut self) -> Result<(), Broken> {
         self.leader = LeaderEpoch(self.leader.0 + 1);
         (self.is_down, self.led_since) = (false, self.connections_ever);
         self.summary.leaders += 1;
@@ -177,7 +180,8 @@ impl World {
             job.outside.epoch = spec.epoch;
             (job.ended, job.waits_since) = (None, None);
             job.declared = Declaration::withdrawn(id, spec.epoch);
-            job.core = JobMasterCore::new(spec).map_err(|error| format!("job {id} cannot go on: {error}"))?;
+            job.core = JobMasterCore::new(spec)
+                .map_err(|error| Invariant::I8.broken(format!("job {id} cannot go on: {error}")))?;
             let is_cancelled = job.is_cancelled;
             self.master(id, Event::Start);
             if is_cancelled {

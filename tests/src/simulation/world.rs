@@ -18,6 +18,7 @@ use flott_resource_manager::{
 };
 
 use super::{
+    check::{Broken, Invariant},
     faults::Fault,
     jobs,
     machines::{HostStep, Machine},
@@ -118,7 +119,7 @@ pub struct World {
     pub(super) connections_ever: u64,
     /// The JobManager's ends of the sessions.
     pub(super) sessions: BTreeMap<WorkerKey, Session<ToWorker>>,
-    pub(super) faults_seen: Vec<String>,
+    pub(super) faults_seen: Vec<Broken>,
     pub(super) summary: Summary,
     pub(super) asked_ever: u64,
     /// Prints what happens at this worker, or to this job.
@@ -194,7 +195,7 @@ impl World {
     }
 
     /// Lets the whole plan happen.
-    pub(super) fn run(&mut self) -> Result<Summary, String> {
+    pub(super) fn run(&mut self) -> Result<Summary, Broken> {
         for _ in 0..self.plan.jobs {
             let arrival = self.random.within(0..=self.plan.arrivals_ms);
             self.at(self.now + arrival, Happening::Arrive);
@@ -211,7 +212,7 @@ impl World {
     }
 
     /// Goes on up to a time, as long as a condition holds.
-    pub(super) fn run_while(&mut self, until: u64, goes_on: impl Fn(&Self) -> bool) -> Result<(), String> {
+    pub(super) fn run_while(&mut self, until: u64, goes_on: impl Fn(&Self) -> bool) -> Result<(), Broken> {
         while goes_on(self) {
             let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= until) else { break };
             let ((at, _), happening) = entry.remove_entry();
@@ -225,7 +226,8 @@ impl World {
                 return Err(fault);
             }
             if self.summary.happenings > HAPPENINGS_MAX {
-                return Err(format!("{HAPPENINGS_MAX} things have happened, and there is no end"));
+                let what = format!("{HAPPENINGS_MAX} things have happened, and there is no end");
+                return Err(Invariant::I9.broken(what));
             }
         }
         Ok(())
@@ -255,7 +257,7 @@ impl World {
         self.arrived == self.plan.jobs && !self.has_faults() && are_over
     }
 
-    fn happen(&mut self, happening: Happening) -> Result<(), String> {
+    fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
         match happening {
             Happening::Arrive if self.is_down => {
                 let pause = self.random.within(1..=1000);
@@ -295,14 +297,16 @@ impl World {
         Ok(())
     }
 
-    fn count_ends(&mut self) -> Result<(), String> {
+    fn count_ends(&mut self) -> Result<(), Broken> {
         for (id, job) in &self.jobs {
-            let Some((status, failure)) = &job.ended else { return Err(format!("job {id} has no end")) };
+            let Some((status, failure)) = &job.ended else {
+                return Err(Invariant::I9.broken(format!("job {id} has no end")));
+            };
             match status {
                 JobStatus::Finished => self.summary.finished += 1,
                 JobStatus::Canceled if job.is_cancelled => self.summary.canceled += 1,
                 JobStatus::Failed if !job.profile.is_patient => self.summary.failed += 1,
-                status => return Err(format!("job {id} ended {status}: {failure:?}")),
+                status => return Err(Invariant::I9.broken(format!("job {id} ended {status}: {failure:?}"))),
             }
         }
         Ok(())

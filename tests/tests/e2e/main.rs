@@ -17,6 +17,7 @@
 //! - `bad_programs`: programs that cannot be run
 //! - `bad_graphs`: job graphs that must be refused
 //! - `bad_surroundings`: inputs, outputs, ports and settings that do not serve
+//! - `drain`: windows of jobs that are stopped, with time drained and without
 //! - `exactly_once`: what checkpoints save when processes are killed
 //! - `supervised`: JobManagers of one job that somebody starts again
 //! - `takeover`: JobManagers that are killed, and the next ones
@@ -32,6 +33,7 @@ mod bad_surroundings;
 mod chaos;
 mod command_line;
 mod damaged;
+mod drain;
 mod exactly_once;
 mod failures;
 mod isolation;

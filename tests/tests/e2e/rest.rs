@@ -261,6 +261,18 @@ fn programs_are_uploaded_planned_run_and_deleted_as_jars() {
     for verb in ["plan", "run"] {
         post(&format!("/jars/{id}/{verb}"), &crash("twice")).refused(400, &["calls execute() twice"]);
     }
+    for field in ["claimMode", "restoreMode"] {
+        let mode = |mode: &str| {
+            let mut body = arguments.clone();
+            body[field] = mode.into();
+            body
+        };
+        post(&format!("/jars/{id}/plan"), &mode("NO_CLAIM")).expect(200);
+        for verb in ["plan", "run"] {
+            post(&format!("/jars/{id}/{verb}"), &mode("CLAIM")).refused(400, &["claim-mode", "NO_CLAIM", "yourself"]);
+            post(&format!("/jars/{id}/{verb}"), &mode("LEGACY")).refused(400, &["claim-mode", "NO_CLAIM"]);
+        }
+    }
     let script = session.post_parts("/jars/upload", vec![("jarfile", Some("script"), b"#!/bin/sh\n".to_vec())]);
     let script = script.expect(200)["filename"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
     post(&format!("/jars/{script}/run"), &json!({})).refused(400, &["a script"]);

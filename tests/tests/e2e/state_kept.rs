@@ -37,9 +37,16 @@ fn arguments(hold: &str, out: &str) -> Vec<String> {
 impl<'a> CountJob<'a> {
     #[track_caller]
     fn start(sandbox: &'a Sandbox) -> Self {
+        Self::start_with(sandbox, &[])
+    }
+
+    /// With more settings of the program.
+    #[track_caller]
+    fn start_with(sandbox: &'a Sandbox, more: &[&str]) -> Self {
         let session = sandbox.session(&[]);
         let (hold, out) = (sandbox.at("hold"), sandbox.at("out"));
-        let job = session.run(&["-d", "-p", "2"], &test_program(), arguments(&hold, &out)).success().job();
+        let arguments = arguments(&hold, &out).into_iter().chain(more.iter().map(|&setting| setting.to_owned()));
+        let job = session.run(&["-d", "-p", "2"], &test_program(), arguments).success().job();
         session.until_all_run(&job);
         eventually("half of the records to be read", PATIENCE, || {
             let details = session.try_get(&format!("/v1/jobs/{job}")).body;
@@ -274,5 +281,48 @@ fn state_is_shown_as_data() {
     assert!(missing.err.contains("holds no such state; `flott state ls` lists what it holds"), "{}", missing.err);
     let missing = sandbox.flott(["state", "ls", &sandbox.at("nowhere")]);
     assert!(missing.err.contains(&sandbox.at("nowhere")), "{}", missing.err);
+    job.session.stop();
+}
+
+/// The arguments of a program that has changed.
+fn changed(job: &CountJob<'_>, out: &str, how: &[&str]) -> Vec<String> {
+    arguments(&job.hold, out).into_iter().chain(how.iter().map(|&setting| setting.to_owned())).collect()
+}
+
+#[test]
+fn state_that_the_program_has_no_operator_for_is_refused_unless_it_is_to_be_left_behind() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let job = CountJob::start(&sandbox);
+    let stopped = sandbox.flott(["stop", "-p", &sandbox.at("savepoints"), &job.job, "--json"]).success().json();
+    let path = stopped["location"].as_str().unwrap();
+    fs::write(&job.hold, "").unwrap();
+    // It shows the numbers themselves, and counts none.
+    let (refused, rest) = (sandbox.at("refused"), sandbox.at("rest"));
+    let run = job.session.run(&["-p", "2", "-s", path], &test_program(), changed(&job, &refused, &["plain=true"]));
+    run.refused(2, &["state of \"counts", "-n (--allowNonRestoredState)", "uids"]);
+    assert!(!std::path::Path::new(&refused).exists(), "it has written something");
+    let options = ["-p", "2", "-s", path, "-n"];
+    job.session.run(&options, &test_program(), changed(&job, &rest, &["plain=true"])).success();
+    // What it still has goes on: the source.
+    assert_eq!(lines_in(&rest).len() as u64, RECORDS / 2);
+    job.session.stop();
+}
+
+#[test]
+fn state_finds_its_operator_by_uid_wherever_that_stands() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let job = CountJob::start_with(&sandbox, &["uid=visits"]);
+    let stopped = sandbox.flott(["stop", "-p", &sandbox.at("savepoints"), &job.job, "--json"]).success().json();
+    let path = stopped["location"].as_str().unwrap();
+    fs::write(&job.hold, "").unwrap();
+    // By its place alone it is not found.
+    let (refused, rest) = (sandbox.at("refused"), sandbox.at("rest"));
+    let options = ["-p", "2", "-s", path];
+    let run = job.session.run(&options, &test_program(), changed(&job, &refused, &["rearranged=true"]));
+    run.refused(2, &["state of \"counts", "uids"]);
+    let arguments = changed(&job, &rest, &["rearranged=true", "uid=visits"]);
+    job.session.run(&options, &test_program(), arguments).success();
+    let lines: Vec<_> = lines_in(&job.out).into_iter().chain(lines_in(&rest)).collect();
+    check_running(&lines, &counts(RECORDS, KEYS));
     job.session.stop();
 }

@@ -99,6 +99,55 @@ fn checkpoints_that_are_not_retained_are_not_named() {
     job.session.stop();
 }
 
+/// Whether the checkpoint of a job that has failed is removed with `retention`.
+#[track_caller]
+fn check_failed(retention: &str, removed: bool) {
+    let key = "execution.checkpointing.externalized-checkpoint-retention";
+    let sandbox = Sandbox::with(&format!("{ON_REQUEST}\nrestart-strategy.type: none\n{key}: {retention}"));
+    let job = PlainJob::start(&sandbox);
+    let taken = sandbox.flott(["checkpoint", &job.job, "--json"]).success().json();
+    let path = taken["location"].as_str().unwrap().to_owned();
+    sandbox.running(Role::JobProcess).iter().for_each(Process::kill);
+    let waited = sandbox.flott(["jobs", "wait", &job.job, "--json"]).expect(2).json();
+    assert_eq!(waited["status"], "FAILED", "{waited}");
+    assert_eq!(waited["checkpoint"].is_null(), removed, "{retention}: {waited}");
+    assert_eq!(job.checkpoints()["latest"]["completed"]["discarded"], removed, "{retention}");
+    let is_there = || Path::new(&path).join("_metadata").exists();
+    if removed {
+        eventually("the checkpoint to be removed", PATIENCE, || if is_there() { Err(path.as_str()) } else { Ok(()) });
+    } else {
+        assert!(is_there(), "{retention}: {path} is gone");
+    }
+    job.session.stop();
+}
+
+#[test]
+fn a_failed_job_leaves_its_checkpoint_unless_none_are_to_be_left() {
+    check_failed("DELETE_ON_CANCELLATION", false);
+    check_failed("NO_EXTERNALIZED_CHECKPOINTS", true);
+}
+
+#[test]
+fn as_many_checkpoints_are_left_as_are_to_be_kept() {
+    let sandbox = Sandbox::with(&format!("{ON_REQUEST}\nexecution.checkpointing.num-retained: 3"));
+    let job = PlainJob::start(&sandbox);
+    let taken: Vec<_> = (0..5)
+        .map(|_| {
+            let taken = sandbox.flott(["checkpoint", &job.job, "--json"]).success().json();
+            taken["location"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    // They are removed once the next one is known to be complete.
+    eventually("older checkpoints to be removed", PATIENCE, || {
+        let is_there = |path: &&String| Path::new(path).join("_metadata").exists();
+        let left: Vec<_> = taken.iter().filter(is_there).cloned().collect();
+        if left == taken[2..] { Ok(()) } else { Err(left.join(" and ") + " are left") }
+    });
+    job.session.cancel(&job.job);
+    check_goes_on(&job, &taken[2], false);
+    job.session.stop();
+}
+
 #[test]
 fn a_job_whose_process_is_killed_goes_on_from_its_checkpoint() {
     let sandbox = Sandbox::with(ON_REQUEST);
@@ -168,4 +217,20 @@ fn a_cluster_of_one_job_leaves_what_its_job_can_be_taken_up_from() {
         sandbox.flott(["run", "-m", "local", "-s", &path, &program, "held", "plain=true", &hold]).success();
     }
     sandbox.until_empty();
+}
+
+#[test]
+fn whose_a_savepoint_is_may_be_said_and_cannot_be_changed() {
+    let sandbox = Sandbox::new();
+    let run = |option: &str, mode: &str| {
+        let program = test_program();
+        sandbox.flott(["run", "-m", "local", option, mode, &program, "counts"])
+    };
+    run("--claimMode", "NO_CLAIM").success();
+    run("-rm", "no_claim").success();
+    for option in ["--claimMode", "-claim", "-rm", "-restoreMode"] {
+        run(option, "CLAIM")
+            .refused(1, &["execution.state-recovery.claim-mode", "NO_CLAIM", "remove the snapshot yourself"]);
+    }
+    run("-cm", "legacy").refused(1, &["execution.state-recovery.claim-mode", "NO_CLAIM"]);
 }

@@ -1,27 +1,52 @@
 //! What lies between two snapshots.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use flott_core::id::OperatorId;
 use flott_snapshot::{Snapshot, states::State};
 use serde_json::{Value, json};
 
-use super::chosen;
+use super::{matching, no_such_state, show::kind_of};
 use crate::{
-    arguments::state::Diff,
+    arguments::state::{Diff, Of},
     exit::{Code, CommandResult},
     output,
 };
 
-/// A state's operator and name.
-type Place = (OperatorId, String);
+/// A state's operator, name and sort: an operator may have timers and a state of one name.
+type Place = (OperatorId, String, String);
 
 pub async fn print(before: &Snapshot, after: &Snapshot, options: &Diff) -> CommandResult {
+    let differences = differences(before, after, &options.of).await?;
+    if options.json.json {
+        output::json(&differences)?;
+        return Ok(Code::Done);
+    }
+    for difference in &differences {
+        println!("{}", line(difference));
+    }
+    if differences.is_empty() {
+        println!("no difference");
+    }
+    Ok(Code::Done)
+}
+
+async fn differences(before: &Snapshot, after: &Snapshot, of: &Of) -> anyhow::Result<Vec<Value>> {
+    let (old, new) = (matching(before, of).await?, matching(after, of).await?);
+    // A state that is named may be in one alone.
+    if old.is_empty() && new.is_empty() && of.names_any() {
+        return Err(no_such_state(&[before, after]));
+    }
     let by_place = |states: Vec<State>| -> BTreeMap<Place, State> {
-        states.into_iter().map(|state| ((state.section.operator, state.section.name.clone()), state)).collect()
+        let place =
+            |state: &State| (state.section.operator, state.section.name.clone(), format!("{:?}", state.section.kind));
+        states.into_iter().map(|state| (place(&state), state)).collect()
     };
-    let (old, new) = (by_place(chosen(before, &options.of).await?), by_place(chosen(after, &options.of).await?));
-    let places: std::collections::BTreeSet<&Place> = old.keys().chain(new.keys()).collect();
+    let (old, new) = (by_place(old), by_place(new));
+    let places: BTreeSet<&Place> = old.keys().chain(new.keys()).collect();
     let mut differences = Vec::new();
     for place in places {
         let difference = match (old.get(place), new.get(place)) {
@@ -32,32 +57,28 @@ pub async fn print(before: &Snapshot, after: &Snapshot, options: &Diff) -> Comma
         };
         differences.extend(difference);
     }
-    if options.json.json {
-        output::json(&differences)?;
-        return Ok(Code::Done);
+    Ok(differences)
+}
+
+/// As people read it.
+fn line(difference: &Value) -> String {
+    let text = |name: &str| difference[name].as_str().unwrap_or_default();
+    let (operator, state) = (text("operator"), text("state"));
+    if difference.get("in").is_some() {
+        format!("{operator} {state}: only in the one {}", text("in"))
+    } else if difference.get("type").is_some() {
+        format!("{operator} {state}: {}", text("type"))
+    } else {
+        let [added, removed, changed] = ["added", "removed", "changed"].map(|name| &difference[name]);
+        format!("{operator} {state}: {added} added, {removed} removed, {changed} changed")
     }
-    for difference in &differences {
-        let text = |name: &str| difference[name].as_str().unwrap_or_default().to_owned();
-        let (operator, state) = (text("operator"), text("state"));
-        if difference.get("in").is_some() {
-            println!("{operator} {state}: only in the one {}", text("in"));
-        } else if difference.get("type").is_some() {
-            println!("{operator} {state}: {}", text("type"));
-        } else {
-            let [added, removed, changed] = ["added", "removed", "changed"].map(|name| difference[name].to_string());
-            println!("{operator} {state}: {added} added, {removed} removed, {changed} changed");
-        }
-    }
-    if differences.is_empty() {
-        println!("no difference");
-    }
-    Ok(Code::Done)
 }
 
 fn described(state: &State, mut difference: Value) -> Value {
     let (name, uid) = &state.operator;
     difference["operator"] = uid.as_ref().unwrap_or(name).as_str().into();
     difference["state"] = state.section.name.as_str().into();
+    difference["kind"] = kind_of(state.section.kind).into();
     difference
 }
 

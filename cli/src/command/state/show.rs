@@ -65,7 +65,7 @@ fn as_value(state: &State) -> Value {
     })
 }
 
-fn kind_of(kind: SectionKind) -> String {
+pub(super) fn kind_of(kind: SectionKind) -> String {
     match kind {
         SectionKind::Keyed { kind, expires } => {
             let kind = match kind {

@@ -1,7 +1,6 @@
 //! A broker that lives no longer than its owner.
 
 use std::{
-    io::Write,
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -14,7 +13,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use crate::{Node, jars, ready};
+use crate::{Node, jars, ready, skipped};
 
 /// How long a broker may take until it answers.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -22,11 +21,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two looks whether it does.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Says aloud, past the capture of the test harness, that `what_for` is skipped where this machine cannot run a broker.
-/// `true` if it cannot.
+/// Says aloud that `what_for` is skipped where this machine cannot run a broker, and has it counted. `true` if it cannot.
 pub fn missing(what_for: &str) -> bool {
     let Some(why) = why_missing() else { return false };
-    let _ = writeln!(std::io::stderr(), "SKIPPED {what_for}: it needs a Kafka broker, and {why}");
+    skipped::aloud(&format!("SKIPPED {what_for}: it needs a Kafka broker, and {why}\n"));
     true
 }
 

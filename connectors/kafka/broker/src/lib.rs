@@ -15,6 +15,7 @@ mod daemon;
 pub mod jars;
 mod node;
 mod ready;
+mod skipped;
 
 pub use broker::{Broker, missing};
 pub use daemon::Daemon;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{
+    ConfigValue,
     option::{key, section},
     value::config_enum,
 };
@@ -26,6 +27,37 @@ config_enum! {
         RetainOnCancellation = "RETAIN_ON_CANCELLATION",
         /// They go.
         NoExternalizedCheckpoints = "NO_EXTERNALIZED_CHECKPOINTS",
+    }
+}
+
+/// Whose the snapshot is that a job starts from. Flink has more modes than this; each of them is refused with what to do instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ClaimMode {
+    /// Its owner's: the job's first checkpoint needs nothing of it, and nobody removes it.
+    NoClaim,
+}
+
+impl ConfigValue for ClaimMode {
+    fn kind() -> String {
+        "`NO_CLAIM`".to_owned()
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.trim().to_lowercase().as_str() {
+            "no_claim" => Ok(Self::NoClaim),
+            "claim" => Err("not NO_CLAIM: a job never owns the snapshot that it starts from, and its first checkpoint \
+                 needs nothing of it; start it with NO_CLAIM, and remove the snapshot yourself once the job has completed \
+                 a checkpoint"
+                .to_owned()),
+            "legacy" => Err("not NO_CLAIM: the first checkpoint of a job never builds on the snapshot that it starts \
+                 from; with NO_CLAIM too, nobody removes that"
+                .to_owned()),
+            _ => Err("not NO_CLAIM".to_owned()),
+        }
+    }
+
+    fn show(&self) -> String {
+        "NO_CLAIM".to_owned()
     }
 }
 
@@ -93,4 +125,10 @@ section! {
     IGNORE_UNCLAIMED: bool = key("execution.state-recovery.ignore-unclaimed-state")
         .default("false")
         .fallback(&["execution.savepoint.ignore-unclaimed-state"]);
+
+    /// Whose the snapshot is that a job starts from: with `NO_CLAIM`, the only mode, it stays its owner's. The first checkpoint
+    /// of the job needs nothing of it, and nobody but its owner removes it. The command line's `--claimMode`.
+    CLAIM_MODE: ClaimMode = key("execution.state-recovery.claim-mode")
+        .default("NO_CLAIM")
+        .fallback(&["execution.savepoint-restore-mode"]);
 }

@@ -64,9 +64,9 @@ pub struct JarRequest {
     pub allow_non_restored_state: Option<bool>,
     /// Savepoint or checkpoint that the job starts from.
     pub savepoint_path: Option<String>,
-    /// Without effect.
+    /// Whose that snapshot is: `NO_CLAIM`, its owner's. Other modes are refused.
     pub claim_mode: Option<String>,
-    /// Without effect.
+    /// The older name of `claimMode`.
     pub restore_mode: Option<String>,
 }
 

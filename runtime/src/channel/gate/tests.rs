@@ -1,11 +1,16 @@
-use std::task::{Context, Poll, Waker};
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use flott_core::checkpoint::Overtaking;
 
 use super::{GateItem, InputGate, LocalSender};
 use crate::{
     batch::Batch,
     channel::CREDITS,
     event::Event,
-    testing::{Sleeper, task},
+    testing::{Sleeper, Streams, barrier, task, task_in_mode},
 };
 
 fn gate(channels: u32) -> (InputGate<u64>, Vec<LocalSender<u64>>) {
@@ -186,4 +191,27 @@ fn room_goes_round() {
     let mut next = Batch::from(vec![2]);
     assert!(senders[0].try_send(&mut next, None));
     assert!(next.is_empty() && next.records.capacity() >= 100);
+}
+
+/// One of two inputs has come to a barrier, and gives more: what there is before the other comes to it, and then.
+#[track_caller]
+fn check_at_a_barrier(mode: &str, before: &[Result<u64, Event>], after: &[Result<u64, Event>]) {
+    let mut gate = InputGate::new(2, task_in_mode(&Arc::<Streams>::default(), mode));
+    let senders = [gate.local_sender(0), gate.local_sender(1)];
+    let barrier = Event::Barrier(barrier(1, Overtaking::Never));
+    send(&senders[0], 1);
+    senders[0].send_event(barrier);
+    send(&senders[0], 2);
+    send(&senders[1], 10);
+    assert_eq!(drain(&mut gate), before, "{mode}");
+    senders[1].send_event(barrier);
+    assert_eq!(drain(&mut gate), after, "{mode}");
+}
+
+#[test]
+fn inputs_wait_for_each_other_at_a_barrier_if_records_are_to_count_once() {
+    let cut = Err(Event::Barrier(barrier(1, Overtaking::Never)));
+    check_at_a_barrier("EXACTLY_ONCE", &[Ok(1), Ok(10)], &[cut, Ok(2)]);
+    // What comes behind the barrier is part of the snapshot, and will be given again.
+    check_at_a_barrier("AT_LEAST_ONCE", &[Ok(1), Ok(10), Ok(2)], &[cut]);
 }

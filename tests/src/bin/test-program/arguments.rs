@@ -38,6 +38,10 @@ pub struct Arguments {
     pub plain: bool,
     /// Counts are those of a function with state, rather than the library's.
     pub by_function: bool,
+    /// The uid of the operator that counts, if it is to have one.
+    pub uid: Option<String>,
+    /// Another operator stands before the one that counts.
+    pub rearranged: bool,
     /// What goes wrong.
     pub trouble: Option<Trouble>,
     /// At which record.
@@ -72,6 +76,8 @@ impl Arguments {
             gate: None,
             plain: false,
             by_function: false,
+            uid: None,
+            rearranged: false,
             trouble: None,
             at: 0,
             once: None,
@@ -99,6 +105,8 @@ impl Arguments {
                 "gate" => arguments.gate = Some(value.into()),
                 "plain" => arguments.plain = value == "true",
                 "by-function" => arguments.by_function = value == "true",
+                "uid" => arguments.uid = Some(value.to_owned()),
+                "rearranged" => arguments.rearranged = value == "true",
                 "trouble" => arguments.trouble = Some(value.parse()?),
                 "at" => arguments.at = number(value)?,
                 "once" => arguments.once = Some(value.into()),

@@ -88,6 +88,7 @@ fn build(env: &Environment, arguments: &Arguments, name: &str) {
     if let Some(size) = arguments.windows {
         return windows(&numbers, arguments, size);
     }
+    let numbers = if arguments.rearranged { numbers.rebalance().filter(|_| true) } else { numbers };
     let keyed = numbers
         .map(move |number: u64| {
             if let Some(trouble) = trouble
@@ -100,6 +101,10 @@ fn build(env: &Environment, arguments: &Arguments, name: &str) {
         })
         .key_by(|key| *key);
     let counts = if arguments.by_function { keyed.process(Running::default()) } else { keyed.count() };
+    let counts = match &arguments.uid {
+        Some(uid) => counts.uid(uid.clone()),
+        None => counts,
+    };
     let lines = counts.name(name).map(|(key, count)| format!("{key} {count}"));
     let lines = match &arguments.gate {
         Some(gate) => gate::held_back(&lines, gate.clone()),
