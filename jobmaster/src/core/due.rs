@@ -15,12 +15,13 @@ impl JobMasterCore {
         let process = || self.processes.starting().next().map(|(since, _)| since.plus(timeouts.process_start));
         let cancel = || self.canceling.first().map(|(since, _)| since.plus(timeouts.cancellation));
         // While nobody knows what is to be gone back to, the answer is waited for.
-        let restart =
-            || {
-                self.states.backoff.first().map(|(at, _)| *at).filter(|_| {
-                    !self.checkpoints.is_storing() && !self.stops_to_rescale() && !self.asks_for_checkpoint()
-                })
-            };
+        let restart = || {
+            self.states
+                .backoff
+                .first()
+                .map(|(at, _)| *at)
+                .filter(|_| !self.checkpoints.is_storing() && !self.stops_to_rescale() && !self.holds_restarts())
+        };
         let undecided = || self.ends_undecided.filter(|_| self.checkpoints.is_storing());
         let waits = match &self.phase {
             Phase::New | Phase::Done => return None,

@@ -47,6 +47,11 @@ impl JobMasterCore {
         matches!(self.phase, Phase::Executing) && matches!(self.falling_back.stage, Stage::Asking(_))
     }
 
+    /// Whether restarts that are due wait for something that is told: what to start from, or the end of a task.
+    pub(super) fn holds_restarts(&self) -> bool {
+        self.is_falling_back() && (self.asks_for_checkpoint() || self.graph.deployed() > 0)
+    }
+
     pub(super) fn falling_back_waits(&self, waits: &mut Vec<Wait>) {
         if self.asks_for_checkpoint() {
             waits.push(Wait::Checkpoint);

@@ -18,8 +18,8 @@ fn damaged() -> Failure {
 }
 
 /// Two checkpoints are complete, and two splits were read before the first, one more before each of the second and what is lost.
-fn with_two(restart: RestartStrategy) -> (FakeCluster, [Arc<RestorePoint>; 2]) {
-    let mut cluster = checkpointed(word_count(), restart);
+fn with_two(graph: TestGraph, restart: RestartStrategy) -> (FakeCluster, [Arc<RestorePoint>; 2]) {
+    let mut cluster = checkpointed(graph, restart);
     let mut points = Vec::new();
     for round in 0..2 {
         for _ in 0..2 - round {
@@ -59,7 +59,7 @@ fn ids(sets: &[BTreeSet<CheckpointId>]) -> Vec<Vec<u64>> {
 
 #[test]
 fn the_job_goes_back_to_the_one_before() {
-    let (mut cluster, [first, _]) = with_two(OFTEN);
+    let (mut cluster, [first, _]) = with_two(word_count(), OFTEN);
     find_damage(&mut cluster, 1);
     assert_eq!(restored(&cluster), Some(2));
     assert_eq!(ids(&cluster.sought), [[2]]);
@@ -95,7 +95,7 @@ fn the_job_goes_back_to_the_one_before() {
 
 #[test]
 fn damage_that_is_found_by_many_or_again_is_asked_about_once_for_each_checkpoint() {
-    let (mut cluster, [first, _]) = with_two(OFTEN);
+    let (mut cluster, [first, _]) = with_two(word_count(), OFTEN);
     find_damage(&mut cluster, 2);
     assert_eq!(ids(&cluster.sought), [[2]]);
     cluster.tell(Event::CheckpointFound(Some(first)));
@@ -115,7 +115,7 @@ fn damage_that_is_found_by_many_or_again_is_asked_about_once_for_each_checkpoint
 
 #[test]
 fn a_job_that_is_asked_to_meanwhile_ends_and_is_not_rescaled() {
-    let (mut cluster, _) = with_two(OFTEN);
+    let (mut cluster, _) = with_two(word_count(), OFTEN);
     find_damage(&mut cluster, 1);
     let asked = RescaleRequest { parallelism: Some(3), ..RescaleRequest::default() };
     let refused = cluster.core.rescale_target(&asked).map(drop).unwrap_err();
@@ -127,7 +127,7 @@ fn a_job_that_is_asked_to_meanwhile_ends_and_is_not_rescaled() {
 
 #[test]
 fn the_strategy_may_be_through() {
-    let (mut cluster, _) = with_two(ONCE);
+    let (mut cluster, _) = with_two(word_count(), ONCE);
     find_damage(&mut cluster, 1);
     cluster.run_to_end();
     check_ended(&mut cluster, JobStatus::Failed);
@@ -136,7 +136,7 @@ fn the_strategy_may_be_through() {
 
 #[test]
 fn what_the_job_was_started_from_has_nothing_before_it() {
-    let (_, [first, _]) = with_two(ONCE);
+    let (_, [first, _]) = with_two(word_count(), ONCE);
     let point = RestorePoint { directory: "/savepoints/s".to_owned(), ..(*first).clone() };
     let mut spec = spec(word_count(), OFTEN);
     (spec.snapshots.restore, spec.snapshots.next) = (Some(Arc::new(point)), CheckpointId(1));
@@ -150,4 +150,25 @@ fn what_the_job_was_started_from_has_nothing_before_it() {
     let message = cluster.ended[0].failure.clone().unwrap().message;
     assert!(message.contains("start it from another"), "{message}");
     assert!(cluster.sought.is_empty());
+}
+
+#[test]
+fn regions_that_run_go_back_as_well_and_the_last_task_is_waited_for() {
+    let (mut cluster, [first, _]) = with_two(side_by_side(), OFTEN);
+    let runs = attempt(&cluster, "sink", 1);
+    let other = cluster.worker_of(runs).unwrap();
+    cluster.workers.get_mut(&other).unwrap().is_stuck = true;
+    find_damage(&mut cluster, 1);
+    cluster.tell(Event::CheckpointFound(Some(first)));
+    cluster.pass(DELAY);
+    assert_eq!(restored(&cluster), Some(2), "the other region has not ended");
+    let wake = cluster.core.next_wake();
+    assert!(wake.is_none_or(|at| at > cluster.now), "{wake:?} at {:?}", cluster.now);
+    cluster.kill_worker(&other);
+    cluster.add_worker(1);
+    cluster.settle();
+    start_tasks(&mut cluster);
+    assert_eq!(restored(&cluster), Some(1));
+    assert!(attempt(&cluster, "sink", 1).attempt > runs.attempt);
+    check_sound(&cluster);
 }
