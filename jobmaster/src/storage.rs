@@ -122,10 +122,11 @@ impl CheckpointKeeper {
         }
     }
 
-    /// Tells the JobMaster of the newest checkpoint that is whole, but for `damaged`, else of what the job was started from.
+    /// Tells the JobMaster of the newest checkpoint that is whole, but for `damaged`, else of what the job was started from. Asks a
+    /// store that fails until the job is over.
     pub async fn find(&self, master: &JobMasterHandle, damaged: &BTreeSet<CheckpointId>) {
         let checkpoints = self.log.lock().await.checkpoints().clone();
-        loop {
+        while !master.status().is_terminal() {
             match self.find_in(&checkpoints, damaged).await {
                 Ok(point) => return master.checkpoint_found(point.map(Arc::new)),
                 // That there is none must be true.
