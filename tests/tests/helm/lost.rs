@@ -51,6 +51,17 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// The only job of an application, once all its tasks run.
+fn running_job(release: &Release<'_>, pod: &Value) -> String {
+    let client = release.client_of(text(pod, "/metadata/name"), 8081, &release.token());
+    let job = eventually("the job", PATIENCE, || {
+        let jobs = client.rest.get("/jobs");
+        jobs["jobs"][0]["id"].as_str().map(str::to_owned).ok_or(jobs)
+    });
+    client.rest.until_all_run(&job);
+    job
+}
+
 /// Waits until all tasks run under that JobManager, and until a checkpoint is complete that has begun since.
 #[track_caller]
 fn goes_on(release: &Release<'_>, pod: &Value, job: &str, checkpoints: &Path) {
@@ -76,13 +87,7 @@ fn an_application_goes_on_when_its_jobmanager_is_killed_and_when_its_node_is_los
         let volume = format!("application.volume.persistentVolumeClaim.claimName={name}-files");
         let release = Release::install(&cluster, name, &[SETTINGS, own, &[&volume]].concat());
         let first = jobmanager(&release);
-        let client = release.client_of(text(&first, "/metadata/name"), 8081, &release.token());
-        let job = eventually("the job", PATIENCE, || {
-            let jobs = client.rest.get("/jobs");
-            jobs["jobs"][0]["id"].as_str().map(str::to_owned).ok_or(jobs)
-        });
-        client.rest.until_all_run(&job);
-        drop(client);
+        let job = running_job(&release, &first);
         let shared = release.directory(&format!("{name}-checkpoints"));
         let checkpoints = shared.join("checkpoints");
 
@@ -149,13 +154,7 @@ fn a_job_that_fails_after_a_pod_of_its_jobmanager_was_lost_fails_the_application
         let volume = format!("application.volume.persistentVolumeClaim.claimName={name}-files");
         let release = Release::install(&cluster, name, &[&settings[..], &[workers, &*volume]].concat());
         let first = jobmanager(&release);
-        let client = release.client_of(text(&first, "/metadata/name"), 8081, &release.token());
-        let job = eventually("the job", PATIENCE, || {
-            let jobs = client.rest.get("/jobs");
-            jobs["jobs"][0]["id"].as_str().map(str::to_owned).ok_or(jobs)
-        });
-        client.rest.until_all_run(&job);
-        drop(client);
+        let job = running_job(&release, &first);
         // A pod that was lost is no failure, though Kubernetes counts it as one.
         release.replace_jobmanager(&["--wait=false"]);
         let shared = release.directory(&format!("{name}-checkpoints"));
