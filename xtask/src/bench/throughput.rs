@@ -66,13 +66,14 @@ pub fn measure(bench: &Bench, workload: Workload) -> anyhow::Result<()> {
 
 const HOUR_MS: u64 = 3_600_000;
 
-/// Sums of a million keys in windows, with checkpoints at an interval.
+/// Sums of a million keys in windows, with checkpoints at an interval or with none.
 fn checkpointed(bench: &Bench, interval: Option<&str>, parallelism: u32) -> Job {
     let mut job = window_sum(bench, bench.sizes.keys, parallelism);
     job.name = format!("window-sum-checkpoints-{}", interval.map_or("none", |_| "every-second"));
+    let key = "execution.checkpointing.interval";
+    // By default there are some.
+    job.arguments.splice(0..0, ["-D".to_owned(), format!("{key}={}", interval.unwrap_or("0"))]);
     if let Some(interval) = interval {
-        let key = "execution.checkpointing.interval";
-        job.arguments.splice(0..0, ["-D".to_owned(), format!("{key}={interval}")]);
         job.flink.arguments.extend([format!("--{key}"), interval.to_owned()]);
     }
     job
