@@ -15,6 +15,7 @@
 //! - [`book`]: word counts, counted the plain way
 //! - [`simulation`]: a whole control plane in simulated time, from a seed
 //! - [`chaos`]: clusters of real processes that are killed and stopped by a plan, from a seed
+//! - [`date`]: what day it is, by the clocks of a sandbox
 //! - [`disk`]: a file system of few bytes, and what else disks do
 //! - `random`: numbers from a seed
 //! - [`proxy`]: a stretch of network that tears
@@ -26,6 +27,7 @@ pub mod certificates;
 pub mod chaos;
 pub mod checkpoints;
 pub mod command;
+pub mod date;
 pub mod disk;
 pub mod eventually;
 pub mod forward;

@@ -56,6 +56,8 @@ pub struct Sandbox {
     path: PathBuf,
     commands: AtomicU32,
     keep: bool,
+    /// What its processes have in their environment besides.
+    variables: Vec<(String, String)>,
 }
 
 impl Default for Sandbox {
@@ -78,8 +80,13 @@ impl Sandbox {
         for name in ["state", "conf", "home", "printed"] {
             fs::create_dir(path.join(name)).expect("a new directory can be written to");
         }
-        let sandbox =
-            Self { dir: Some(dir), path, commands: AtomicU32::new(0), keep: std::env::var_os(KEEP).is_some() };
+        let sandbox = Self {
+            dir: Some(dir),
+            path,
+            commands: AtomicU32::new(0),
+            keep: std::env::var_os(KEEP).is_some(),
+            variables: Vec::new(),
+        };
         sandbox.configure(lines);
         sandbox
     }
@@ -89,6 +96,11 @@ impl Sandbox {
     pub fn kept_if_it_fails(mut self) -> Self {
         self.keep = true;
         self
+    }
+
+    /// Gives all processes of it a variable in their environment.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
     }
 
     /// Sets what the configuration file has beyond the common lines. A key that is in both is taken from `lines`.
@@ -132,6 +144,7 @@ impl Sandbox {
             }
         }
         command.env("HOME", self.path.join("home")).env("FLOTT_CONF_DIR", self.path.join("conf"));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.current_dir(&self.path);
         command.args(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         command

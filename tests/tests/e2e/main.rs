@@ -3,6 +3,8 @@
 //! # Layout
 //! - `programs`: the examples, in all modes
 //! - `command_line`: verbs, options, texts and exit codes
+//! - `parts`: jobs of which a part is lost or cut off
+//! - `clocks`: clocks that are set while a job runs
 //! - `per_job`: clusters for one job, attached, detached, and in the old YARN spelling
 //! - `rest`: the endpoint
 //! - `metrics`: what is collected of a cluster, against what REST says
@@ -31,6 +33,7 @@ mod bad_graphs;
 mod bad_programs;
 mod bad_surroundings;
 mod chaos;
+mod clocks;
 mod command_line;
 mod damaged;
 mod drain;
@@ -38,6 +41,7 @@ mod exactly_once;
 mod failures;
 mod isolation;
 mod metrics;
+mod parts;
 mod per_job;
 mod programs;
 mod reactive;

@@ -3,9 +3,10 @@
 use std::{fs, path::Path};
 
 use flott_tests::{
+    book::{Counts, lines_in},
     eventually::{PATIENCE, eventually},
     plain::{PlainJob, RECORDS, records_read},
-    program::test_program,
+    program::{counts, test_program},
     rest::Rest,
     sandbox::{
         Sandbox,
@@ -233,4 +234,69 @@ fn whose_a_savepoint_is_may_be_said_and_cannot_be_changed() {
             .refused(1, &["execution.state-recovery.claim-mode", "NO_CLAIM", "remove the snapshot yourself"]);
     }
     run("-cm", "legacy").refused(1, &["execution.state-recovery.claim-mode", "NO_CLAIM"]);
+}
+
+/// Each holds what had been counted when it was taken, and where its readers were then.
+#[test]
+fn a_job_can_be_started_from_each_of_the_checkpoints_that_are_left() {
+    let dir = "checkpoints";
+    let sandbox = Sandbox::new();
+    sandbox.configure(&format!(
+        "{ON_REQUEST}\nexecution.checkpointing.num-retained: 4\nexecution.checkpointing.dir: {}",
+        sandbox.at(dir)
+    ));
+    let session = sandbox.session(&[]);
+    let hold = sandbox.at("hold");
+    let arguments = |output: &str| {
+        ["held", "keys=7", "splits=20", "pace=2"].map(str::to_owned).into_iter().chain([
+            format!("records={RECORDS}"),
+            format!("hold={hold}"),
+            format!("output={}", sandbox.at(output)),
+        ])
+    };
+    let job = session.run(&["-d", "-p", "2"], &test_program(), arguments("out")).success().job();
+    session.until_all_run(&job);
+    let mut paths = Vec::new();
+    for _ in 0..6 {
+        let before = records_read(&session, &job);
+        eventually("more records to be read", PATIENCE, || {
+            let read = records_read(&session, &job);
+            if read > before { Ok(()) } else { Err(read) }
+        });
+        let taken = sandbox.flott(["checkpoint", &job, "--json"]).success().json();
+        paths.push(taken["location"].as_str().unwrap().to_owned());
+    }
+    session.cancel(&job);
+    fs::write(&hold, "").unwrap();
+    let mut left = Vec::new();
+    for (number, path) in paths[2..].iter().enumerate() {
+        let out = format!("out-{number}");
+        // Each is started at another parallelism than the one before.
+        let parallelism = (number + 1).to_string();
+        let options = ["-d", "-p", &parallelism, "-s", path];
+        let next = session.run(&options, &test_program(), arguments(&out)).success().job();
+        session.finished(&next);
+        let lines = lines_in(&sandbox.at(&out));
+        assert_eq!(lines.len() as u64, records_read(&session, &next));
+        check_rest(&lines, &counts(RECORDS, 7));
+        left.push(lines.len());
+    }
+    assert!(left.is_sorted_by(|one, next| one > next), "the newer, the less is left: {left:?}");
+    session.stop();
+}
+
+/// Wants running counts to go on to the last of each key, and none to be left out after the first.
+#[track_caller]
+fn check_rest(lines: &[String], all: &Counts) {
+    for (word, &last) in all {
+        let mut counts: Vec<u64> = lines
+            .iter()
+            .filter_map(|line| line.split_once(' '))
+            .filter(|(key, _)| key == word)
+            .map(|(_, count)| count.parse().unwrap())
+            .collect();
+        counts.sort_unstable();
+        let first = counts.first().copied().unwrap_or(last + 1);
+        assert!(counts.iter().copied().eq(first..=last), "{word}: {first} to {last}, but {} lines", counts.len());
+    }
 }
