@@ -44,7 +44,7 @@ pub fn measure(bench: &Bench) -> anyhow::Result<()> {
 fn run(bench: &Bench, query: &str, parallelism: u32) -> anyhow::Result<Line> {
     let events = bench.sizes.nexmark_events;
     let mut line = Line::new(FLOTT, &format!("nexmark-{query}"), parallelism, events);
-    let cluster = Cluster::start(&bench.binaries, Shape { workers: 1, slots: parallelism })?;
+    let cluster = Cluster::start_with(&bench.binaries, Shape { workers: 1, slots: parallelism }, &throughput::ONCE)?;
     let jar = cluster.client().upload(&bench.binaries.nexmark)?;
     let arguments = ["--query", query, "--events", &events.to_string()].map(str::to_owned).to_vec();
     let program = Program { jar, entry: None, arguments, parallelism, from: None };

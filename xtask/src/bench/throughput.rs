@@ -17,6 +17,9 @@ use super::{
 /// How long the processes of a job that has finished may take to be gone.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// For programs that say themselves whether they want checkpoints; and what runs twice is no measurement.
+pub const ONCE: [&str; 2] = ["execution.checkpointing.interval=0", "restart-strategy.type=none"];
+
 /// A job on both engines.
 pub struct Job {
     pub name: String,
@@ -196,8 +199,7 @@ fn job(bench: &Bench, workload: Workload, parallelism: u32) -> anyhow::Result<Jo
 fn compare(bench: &Bench, job: &Job) -> anyhow::Result<()> {
     let name = &job.name;
     let mut flott = Line::new(FLOTT, name, job.parallelism, job.records);
-    // Programs that want checkpoints say so.
-    let cluster = Cluster::start_with(&bench.binaries, job.shape, &["execution.checkpointing.interval=0"])?;
+    let cluster = Cluster::start_with(&bench.binaries, job.shape, &ONCE)?;
     let jar = cluster.client().upload(&bench.binaries.lab)?;
     let program =
         Program { jar, entry: None, arguments: job.arguments.clone(), parallelism: job.parallelism, from: None };
