@@ -7,7 +7,7 @@ use flott_core::{
 };
 use flott_runtime::{
     snapshot::{Cut, Piece},
-    state::{Extent, GroupSpace, Spread},
+    state::{Extent, GroupSpace, KeyHash, Spread},
 };
 
 use super::*;

@@ -1,0 +1,173 @@
+//! What a watermark sets off, in steps.
+
+use flott_runtime::{
+    batch::{BATCH_RECORDS, Data, Key, Timestamp},
+    error::TaskResult,
+    event::Event,
+    output::Output,
+    state::KeyHash,
+};
+
+use super::{
+    SliceWindows,
+    shape::{Bound, SliceNo},
+    slice::{Contents, Slice},
+};
+use crate::{
+    function::failed,
+    operator::{Fold, window::Emit},
+    window::{Window, WindowContext},
+};
+
+/// Work that a watermark has set off.
+pub(super) struct Firing<K, V> {
+    watermark: Timestamp,
+    stage: Stage<K, V>,
+}
+
+enum Stage<K, V> {
+    /// Whatever is due next.
+    Next,
+    /// What the slice has joins what those before it had, for the window with this end.
+    Close { slice: SliceNo, contents: Contents<K, V>, end: Bound },
+    /// Results of the window with this end, of the keys from `place` on.
+    Walk { end: Bound, place: usize },
+    /// Results of the slice that is the window with this end.
+    Tumble { end: Bound, contents: Contents<K, V> },
+}
+
+impl<K, V> Firing<K, V> {
+    /// All that is due with `watermark`.
+    pub fn new(watermark: Timestamp) -> Self {
+        Self { watermark, stage: Stage::Next }
+    }
+
+    /// The slice that is being given out.
+    pub fn slice_mut(&mut self) -> Option<&mut Slice<K, V>> {
+        match &mut self.stage {
+            Stage::Tumble { contents: Contents::Seen { slice, .. }, .. }
+            | Stage::Close { contents: Contents::Seen { slice, .. }, .. } => Some(slice),
+            _ => None,
+        }
+    }
+}
+
+impl<K, T, W, F, E> SliceWindows<K, T, W, F, E>
+where
+    K: Key,
+    T: Data,
+    W: Window,
+    F: Fold<K, T>,
+    E: Emit<K, W, F::Bare>,
+{
+    /// The stage that comes after the slices before `end` have been dealt with, one at a time.
+    fn close(&mut self, end: Bound) -> Stage<K, F::Value> {
+        let Some(slice) = self.slices.close_before(end) else { return Stage::Walk { end, place: 0 } };
+        let number = slice.number;
+        let contents = Contents::of(slice);
+        if self.slices.shape.is_tumbling() {
+            return Stage::Tumble { end, contents };
+        }
+        Stage::Close { slice: number, contents, end }
+    }
+
+    /// What was given out stays for a snapshot that has not been given all of it.
+    fn leave(&mut self, contents: Contents<K, F::Value>) {
+        if let Contents::Seen { slice, .. } = contents
+            && slice.table.is_giving()
+        {
+            self.leaving.push(slice);
+        }
+    }
+
+    /// The window with this end is over.
+    fn over(&mut self, end: Bound) {
+        if let Some(cycle) = self.slices.over(end).filter(|cycle| cycle.is_giving()) {
+            self.closed_leaving = Some(cycle);
+        }
+    }
+
+    /// Does some of the work; what is left of it.
+    pub(super) fn step(
+        &mut self,
+        firing: Firing<K, F::Value>,
+        out: &mut dyn Output<E::Out>,
+    ) -> TaskResult<Option<Firing<K, F::Value>>> {
+        let Firing { watermark, stage } = firing;
+        let stage = match stage {
+            Stage::Next => {
+                let Some(end) = self.slices.next.filter(|_| self.slices.is_due(watermark)) else {
+                    out.event(Event::Watermark(watermark))?;
+                    return Ok(None);
+                };
+                self.slices.fired = self.slices.fired.max(end);
+                self.close(end)
+            }
+            Stage::Close { slice, mut contents, end } => {
+                let Self { fold, slices, .. } = self;
+                contents.take(BATCH_RECORDS, |key, value| {
+                    slices.closed.add(KeyHash::of(key), key, slice, value, |a, b| fold.merge(a, b));
+                });
+                if contents.has_more() {
+                    Stage::Close { slice, contents, end }
+                } else {
+                    self.leave(contents);
+                    self.close(end)
+                }
+            }
+            Stage::Walk { end, place } => match self.walk(end, place, out)? {
+                Some(place) => Stage::Walk { end, place },
+                None => {
+                    self.over(end);
+                    Stage::Next
+                }
+            },
+            Stage::Tumble { end, mut contents } => {
+                self.tumble(end, &mut contents, out)?;
+                if contents.has_more() {
+                    Stage::Tumble { end, contents }
+                } else {
+                    self.leave(contents);
+                    self.over(end);
+                    Stage::Next
+                }
+            }
+        };
+        Ok(Some(Firing { watermark, stage }))
+    }
+
+    /// Gives results of the window with this end, of the keys from `place` on. Where to go on.
+    fn walk(&mut self, end: Bound, place: usize, out: &mut dyn Output<E::Out>) -> TaskResult<Option<usize>> {
+        let (window, start) = (self.slices.window::<W>(end)?, self.slices.shape.start(end));
+        let Self { fold, emit, slices, states, desk, .. } = self;
+        let mut on = None;
+        desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
+            let mut ctx = WindowContext::new(ctx);
+            ctx.set_timestamp(Some(window.max_timestamp()));
+            on = slices.closed.window((place, BATCH_RECORDS), start, fold, F::merge, |fold, key, value| {
+                emit.emit(key, &window, fold.bare(&value), &mut ctx).map_err(failed)
+            })?;
+            ctx.flush()
+        })?;
+        Ok(on)
+    }
+
+    /// Gives results of the slice that is the window with this end.
+    fn tumble(
+        &mut self,
+        end: Bound,
+        contents: &mut Contents<K, F::Value>,
+        out: &mut dyn Output<E::Out>,
+    ) -> TaskResult {
+        let window = self.slices.window::<W>(end)?;
+        let Self { fold, emit, states, desk, .. } = self;
+        desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
+            let mut ctx = WindowContext::new(ctx);
+            ctx.set_timestamp(Some(window.max_timestamp()));
+            contents.look(BATCH_RECORDS, |key, value| {
+                emit.emit(key, &window, fold.bare(value), &mut ctx).map_err(failed)
+            })?;
+            ctx.flush()
+        })
+    }
+}
