@@ -7,7 +7,7 @@ use flott::{
     CumulativeEventTimeWindows, Data, DeltaTrigger, EventTimeSessionWindows, FunctionResult, GlobalWindows,
     ProcessWindowFunction, ProcessingTimeSessionWindows, PurgingTrigger, SlidingEventTimeWindows,
     SlidingProcessingTimeWindows, TimeEvictor, TimeWindow, TumblingEventTimeWindows, TumblingProcessingTimeWindows,
-    Window, WindowAssigner, WindowContext, WindowOpen, WindowState,
+    Window, WindowAssigner, WindowContext, WindowOpen, WindowValueState,
     testing::{HarnessOptions, Snapshot},
 };
 use proptest::prelude::*;
@@ -30,14 +30,14 @@ fn gathered<W: Window>(key: &u8, window: &W, records: &[Record]) -> Gathered {
 /// Counts the firings of each window, and those of all windows of a key, and gives the largest of what a window has.
 #[derive(Clone)]
 struct Firings<In> {
-    window: WindowState<TimeWindow, u32>,
+    window: WindowValueState<TimeWindow, u32>,
     key: flott::ValueState<u32>,
     elements: PhantomData<fn(In)>,
 }
 
 impl<In> Default for Firings<In> {
     fn default() -> Self {
-        Self { window: WindowState::default(), key: flott::ValueState::default(), elements: PhantomData }
+        Self { window: WindowValueState::default(), key: flott::ValueState::default(), elements: PhantomData }
     }
 }
 

@@ -6,3 +6,4 @@ mod independence;
 mod pressure;
 mod timers;
 mod watermarks;
+mod window_state;
