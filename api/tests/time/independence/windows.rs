@@ -10,12 +10,7 @@ use flott::{
 use proptest::prelude::*;
 
 use super::{Way, sorted, way};
-
-#[path = "../../model/windows.rs"]
-#[allow(dead_code, reason = "windows that count depend on the order of records")]
-mod model;
-
-use model::{Firing, Record, Shape, Step};
+use crate::model::{self, Firing, Record, Shape, Step};
 
 /// Key, time and a value that no other row has.
 type Row = (u8, i64, i64);
