@@ -7,6 +7,7 @@ mod independence;
 #[allow(dead_code, reason = "windows that count depend on the order of records")]
 mod model;
 mod pressure;
+mod sharing;
 mod timers;
 mod watermarks;
 mod window_state;

@@ -1,5 +1,7 @@
 //! Which operator runs.
 
+use std::any::TypeId;
+
 use flott_core::job_graph::OperatorKind;
 use flott_runtime::{
     batch::{Data, Key},
@@ -13,7 +15,7 @@ use crate::{
         WindowSpec, Windows,
     },
     plan::{Body, Node, OneInput},
-    window::{TaggedUnion, Trigger, WindowAssigner},
+    window::{EventTimeTrigger, TaggedUnion, Trigger, WindowAssigner},
 };
 
 impl<K, T, A, Tr> WindowedStream<K, T, A, Tr>
@@ -46,11 +48,15 @@ where
         }
     }
 
-    /// How windows lie whose records can be folded by slices: in event time, the same for all keys, over when the watermark
-    /// has passed them.
+    /// How windows lie whose records can be folded by slices: in event time, the same for all keys, and with results when time
+    /// has passed them, and not before.
     fn shape(&self) -> Option<Shape> {
-        let plain = self.default_trigger && self.evictor.is_none() && self.lateness_ms == 0;
-        self.assigner.aligned().filter(|aligned| plain && aligned.domain == TimeDomain::Event).and_then(Shape::of)
+        if self.evictor.is_some() || self.lateness_ms > 0 || self.assigner.merges() {
+            return None;
+        }
+        let aligned = self.assigner.aligned().filter(|aligned| aligned.domain == TimeDomain::Event)?;
+        let fires_at_the_end = TypeId::of::<Tr>() == TypeId::of::<EventTimeTrigger>();
+        fires_at_the_end.then(|| Shape::of(aligned))?
     }
 
     /// Windows that keep all their records until they fire.
