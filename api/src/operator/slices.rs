@@ -16,10 +16,12 @@
 //! - `closed`: slices that have closed, by key
 //! - `history`: the slices of one key in sliding windows
 //! - `due`: what a watermark sets off
+//! - `giving`: what is given out for a window of a key
 //! - `snapshot`: what is stored of all that
 
 mod closed;
 mod due;
+mod giving;
 mod history;
 mod placing;
 mod shape;
@@ -29,7 +31,7 @@ mod taking;
 #[cfg(test)]
 mod tests;
 
-use std::{marker::PhantomData, sync::Arc};
+use std::sync::Arc;
 
 use flott_runtime::{
     batch::{Batch, Data, Key},
@@ -38,6 +40,7 @@ use flott_runtime::{
     output::{Drained, Operator, Output},
     snapshot::{Restored, StateSink},
     state::{HeapTable, Progress, Spot, StateSize, States},
+    task::TaskInfo,
 };
 
 use self::{closed::Past, due::Firing, placing::Slices, slice::Slice};
@@ -47,9 +50,9 @@ use super::{
     window::{Emit, unstamped},
 };
 use crate::{
-    function::OutputTag,
+    function::{KeyedOpen, OutputTag, failed},
     plan::{KeyOf, Keys, Site},
-    window::Window,
+    window::{Window, WindowOpen, WindowScopes},
 };
 
 pub(crate) use shape::Shape;
@@ -59,7 +62,7 @@ pub(crate) struct SliceSpec<T, F, E> {
     pub shape: Shape,
     /// What is kept per key and slice.
     pub fold: F,
-    /// What is given out for it. Its states are not used: windows are not known before they are due.
+    /// What is given out for it.
     pub emit: E,
     /// Where late records go.
     pub late: Option<OutputTag<T>>,
@@ -91,10 +94,10 @@ where
     stored_closed: String,
     firing: Option<Firing<K, F::Value>>,
     late: Option<OutputTag<T>>,
-    /// None: only contexts need them.
+    /// Those of the user, if what is given out has any.
     states: States<K>,
+    scopes: WindowScopes<K, W>,
     desk: Desk<E::Out>,
-    window: PhantomData<fn() -> W>,
 }
 
 impl<K, T, W, F, E> SliceWindows<K, T, W, F, E>
@@ -120,8 +123,9 @@ where
             firing: None,
             late,
             states: States::default(),
+            // Windows that merge are not the same for all keys.
+            scopes: WindowScopes::new(false),
             desk: Desk::new(site),
-            window: PhantomData,
         }
     }
 
@@ -142,8 +146,16 @@ where
     E: Emit<K, W, F::Bare>,
 {
     fn restore(&mut self, from: &Restored) -> TaskResult {
+        if E::STATEFUL {
+            self.states.restore_from(from)?;
+        }
         self.desk.restore(from)?;
         self.put_back(from)
+    }
+
+    fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
+        let Self { emit, states, scopes, .. } = self;
+        emit.open(&mut WindowOpen::new(KeyedOpen::new(states, task), scopes)).map_err(failed)
     }
 
     fn process(&mut self, input: &mut Batch<T>, out: &mut dyn Output<E::Out>) -> TaskResult {
@@ -175,11 +187,17 @@ where
 
     fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
         debug_assert!(self.firing.is_none(), "what a watermark has set off is done before a barrier");
+        if E::STATEFUL {
+            into.states(&mut self.states)?;
+        }
         self.begin_storing(into)?;
         self.desk.snapshot(into)
     }
 
     fn snapshot_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        if E::STATEFUL && into.more(&mut self.states.keyed)? == Progress::More {
+            return Ok(Progress::More);
+        }
         self.store_more(into)
     }
 
@@ -189,6 +207,6 @@ where
 
     fn state_size(&self) -> StateSize {
         let leaving = self.leaving.iter().map(|slice| slice.table.len()).sum::<usize>();
-        StateSize { keys: self.slices.len() + leaving, timers: 0 }
+        StateSize { keys: self.slices.len() + leaving, timers: 0 } + self.states.keyed.size()
     }
 }

@@ -1,5 +1,6 @@
 //! Functions and pipelines under the test harness: time, timers, and what results must not depend on.
 
+mod aligned;
 mod folded;
 mod harness;
 mod independence;

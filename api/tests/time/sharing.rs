@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use flott::{
     AlignedWindows, CountTrigger, Data, EventTimeSessionWindows, EventTimeTrigger, FunctionResult,
-    SlidingEventTimeWindows, Stream, TimeDomain, TimeEvictor, TimeWindow, WindowAssigner, WindowedStream,
-    testing::Harness,
+    ProcessWindowFunction, SlidingEventTimeWindows, Stream, TimeDomain, TimeEvictor, TimeWindow, WindowAssigner,
+    WindowContext, WindowedStream, testing::Harness,
 };
 
 type Row = (u8, i64);
@@ -37,6 +37,28 @@ fn has_timers<Out: Data>(build: impl FnOnce(Stream<Row>) -> Stream<Out>) {
     assert!(timers > 0, "no timers");
 }
 
+/// Gives what it is given.
+#[derive(Clone)]
+struct Same;
+
+impl ProcessWindowFunction for Same {
+    type Key = u8;
+    type Window = TimeWindow;
+    type In = Row;
+    type Out = Row;
+
+    fn process(
+        &mut self,
+        _: &u8,
+        _: &TimeWindow,
+        rows: &[Row],
+        ctx: &mut WindowContext<'_, u8, TimeWindow, Row>,
+    ) -> FunctionResult {
+        rows.iter().for_each(|row| ctx.emit(*row));
+        Ok(())
+    }
+}
+
 fn sum(sum: &mut Row, row: Row) {
     sum.1 += row.1;
 }
@@ -44,6 +66,7 @@ fn sum(sum: &mut Row, row: Row) {
 #[test]
 fn windows_that_fold_their_records_share_slices() {
     shares(|rows| sliding(rows).sum(|row| row.1));
+    shares(|rows| sliding(rows).reduce_process(sum, Same));
     shares(|rows| sliding(rows).trigger(EventTimeTrigger::create()).reduce(sum));
 }
 

@@ -10,11 +10,11 @@ use flott_runtime::{
 
 use super::{
     SliceWindows,
+    giving::{KEYS_MAX, KEYS_TOGETHER, clear, give},
     shape::{Bound, SliceNo},
     slice::{Contents, Slice},
 };
 use crate::{
-    function::failed,
     operator::{Fold, window::Emit},
     window::{Window, WindowContext},
 };
@@ -139,34 +139,42 @@ where
     /// Gives results of the window with this end, of the keys from `place` on. Where to go on.
     fn walk(&mut self, end: Bound, place: usize, out: &mut dyn Output<E::Out>) -> TaskResult<Option<usize>> {
         let (window, start) = (self.slices.window::<W>(end)?, self.slices.shape.start(end));
-        let Self { fold, emit, slices, states, desk, .. } = self;
-        let mut on = None;
+        let Self { fold, emit, slices, states, scopes, desk, .. } = self;
+        let mut on = Some(place);
         desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
             let mut ctx = WindowContext::new(ctx);
             ctx.set_timestamp(Some(window.max_timestamp()));
-            on = slices.closed.window((place, BATCH_RECORDS), start, fold, F::merge, |fold, key, value| {
-                emit.emit(key, &window, fold.bare(&value), &mut ctx).map_err(failed)
-            })?;
+            let mut left = KEYS_MAX;
+            while let Some(from) = on
+                && left > 0
+                && ctx.given() < BATCH_RECORDS
+            {
+                on = slices.closed.window((from, KEYS_TOGETHER), start, fold, F::merge, |fold, key, value| {
+                    give(emit, key, &window, fold.bare(&value), &mut ctx)?;
+                    clear::<_, _, F::Bare, _>(emit, scopes, key, &window, &mut ctx)
+                })?;
+                left -= KEYS_TOGETHER;
+            }
             ctx.flush()
         })?;
         Ok(on)
     }
 
     /// Gives results of the slice that is the window with this end.
-    fn tumble(
-        &mut self,
-        end: Bound,
-        contents: &mut Contents<K, F::Value>,
-        out: &mut dyn Output<E::Out>,
-    ) -> TaskResult {
+    fn tumble(&mut self, end: Bound, contents: &mut Contents<K, F::Value>, out: &mut dyn Output<E::Out>) -> TaskResult {
         let window = self.slices.window::<W>(end)?;
-        let Self { fold, emit, states, desk, .. } = self;
+        let Self { fold, emit, states, scopes, desk, .. } = self;
         desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
             let mut ctx = WindowContext::new(ctx);
             ctx.set_timestamp(Some(window.max_timestamp()));
-            contents.look(BATCH_RECORDS, |key, value| {
-                emit.emit(key, &window, fold.bare(value), &mut ctx).map_err(failed)
-            })?;
+            let mut left = KEYS_MAX;
+            while left > 0 && ctx.given() < BATCH_RECORDS && contents.has_more() {
+                contents.look(KEYS_TOGETHER, |key, value| {
+                    give(emit, key, &window, fold.bare(value), &mut ctx)?;
+                    clear::<_, _, F::Bare, _>(emit, scopes, key, &window, &mut ctx)
+                })?;
+                left -= KEYS_TOGETHER;
+            }
             ctx.flush()
         })
     }

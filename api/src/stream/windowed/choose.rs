@@ -33,9 +33,7 @@ where
         F: Fold<K, T>,
         E: Emit<K, A::Window, F::Bare>,
     {
-        if let Some(shape) = self.shape()
-            && !E::STATEFUL
-        {
+        if let Some(shape) = self.shape() {
             let spec = SliceSpec { shape, fold, emit, late: self.late.clone() };
             let keys = self.keys.clone();
             let make = move |site: &_| SliceWindows::<K, T, A::Window, F, E>::new(spec.clone(), keys.clone(), site);
