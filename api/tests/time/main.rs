@@ -1,6 +1,7 @@
 //! Functions and pipelines under the test harness: time, timers, and what results must not depend on.
 
 mod aligned;
+mod evictors;
 mod folded;
 mod harness;
 mod independence;
