@@ -1,4 +1,4 @@
-//! Aligned windows in event time, by slices that they share.
+//! Aligned windows, by slices that they share.
 //!
 //! Each record is folded into one slice, whatever the number of windows that the slice is in, so a record costs one
 //! look-up in the slice's table. A tumbling window is a slice: when the watermark passes its end, the table is given out
@@ -15,12 +15,14 @@
 //! - `taking`: records on their way into slices
 //! - `closed`: slices that have closed, by key
 //! - `history`: the slices of one key in sliding windows
-//! - `due`: what a watermark sets off
+//! - `due`: what a watermark or the clock sets off
 //! - `giving`: what is given out for a window of a key
+//! - `given`: how far windows by the clock have been given out
 //! - `snapshot`: what is stored of all that
 
 mod closed;
 mod due;
+mod given;
 mod giving;
 mod history;
 mod placing;
@@ -34,16 +36,23 @@ mod tests;
 use std::sync::Arc;
 
 use flott_runtime::{
-    batch::{Batch, Data, Key},
+    batch::{Batch, Data, Key, Timestamp},
     error::TaskResult,
     event::Event,
     output::{Drained, Operator, Output},
     snapshot::{Restored, StateSink},
     state::{HeapTable, Progress, Spot, StateSize, States},
     task::TaskInfo,
+    time::TimeDomain,
 };
 
-use self::{closed::Past, due::Firing, placing::Slices, slice::Slice};
+use self::{
+    closed::Past,
+    due::{Cause, Firing},
+    given::Given,
+    placing::Slices,
+    slice::Slice,
+};
 use super::{
     fold::Fold,
     process::Desk,
@@ -60,6 +69,8 @@ pub(crate) use shape::Shape;
 /// What the operator does. A prototype lives in the plan.
 pub(crate) struct SliceSpec<T, F, E> {
     pub shape: Shape,
+    /// The kind of time that windows end in.
+    pub domain: TimeDomain,
     /// What is kept per key and slice.
     pub fold: F,
     /// What is given out for it.
@@ -70,8 +81,8 @@ pub(crate) struct SliceSpec<T, F, E> {
 
 impl<T, F: Clone, E: Clone> Clone for SliceSpec<T, F, E> {
     fn clone(&self) -> Self {
-        let Self { shape, fold, emit, late } = self;
-        Self { shape: *shape, fold: fold.clone(), emit: emit.clone(), late: late.clone() }
+        let Self { shape, domain, fold, emit, late } = self;
+        Self { shape: *shape, domain: *domain, fold: fold.clone(), emit: emit.clone(), late: late.clone() }
     }
 }
 
@@ -86,6 +97,7 @@ where
     emit: E,
     keys: Keys<K>,
     spots: Vec<Spot>,
+    domain: TimeDomain,
     slices: Slices<K, F::Value>,
     /// Given out, but not to the snapshot that has them.
     leaving: Vec<Slice<K, F::Value>>,
@@ -93,6 +105,10 @@ where
     /// Under which name that snapshot has closed slices.
     stored_closed: String,
     firing: Option<Firing<K, F::Value>>,
+    /// Processing time, if windows may be due by it.
+    clock: Option<Timestamp>,
+    /// Of windows by the clock.
+    given: Given,
     late: Option<OutputTag<T>>,
     /// Those of the user, if what is given out has any.
     states: States<K>,
@@ -109,23 +125,36 @@ where
     E: Emit<K, W, F::Bare>,
 {
     pub fn new(spec: SliceSpec<T, F, E>, keys_of: Arc<dyn KeyOf<T, K>>, site: &Site) -> Self {
-        let SliceSpec { shape, fold, emit, late } = spec;
+        let SliceSpec { shape, domain, fold, emit, late } = spec;
         Self {
             keys_of,
             fold,
             emit,
             keys: Keys::default(),
             spots: Vec::new(),
+            domain,
             slices: Slices::new(shape),
             leaving: Vec::new(),
             closed_leaving: None,
             stored_closed: String::new(),
             firing: None,
+            clock: None,
+            given: Given::default(),
             late,
             states: States::default(),
             // Windows that merge are not the same for all keys.
             scopes: WindowScopes::new(false),
             desk: Desk::new(site),
+        }
+    }
+
+    /// Has the task woken when the next window by the clock is due: when its last millisecond is over, as more records may
+    /// come within it.
+    fn set_alarm(&self) {
+        if self.domain == TimeDomain::Processing
+            && let Some(end) = self.slices.next
+        {
+            self.desk.task.alarm.set(self.slices.shape.last(end).saturating_add(1));
         }
     }
 
@@ -155,10 +184,18 @@ where
 
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
         let Self { emit, states, scopes, .. } = self;
-        emit.open(&mut WindowOpen::new(KeyedOpen::new(states, task), scopes)).map_err(failed)
+        emit.open(&mut WindowOpen::new(KeyedOpen::new(states, task), scopes)).map_err(failed)?;
+        self.set_alarm();
+        Ok(())
     }
 
     fn process(&mut self, input: &mut Batch<T>, out: &mut dyn Output<E::Out>) -> TaskResult {
+        if self.domain == TimeDomain::Processing {
+            self.keys.take(&*self.keys_of, input);
+            self.take_by_clock(input);
+            self.set_alarm();
+            return Ok(());
+        }
         if !input.has_timestamps() {
             return Err(unstamped());
         }
@@ -171,8 +208,8 @@ where
             if !self.desk.advance(watermark) {
                 return Ok(());
             }
-            if self.slices.is_due(watermark) {
-                self.firing = Some(Firing::new(watermark));
+            if self.domain == TimeDomain::Event && self.slices.is_due(watermark) {
+                self.firing = Some(Firing::new(Cause::Watermark, watermark));
                 return Ok(());
             }
         }
@@ -180,13 +217,23 @@ where
     }
 
     fn resume(&mut self, out: &mut dyn Output<E::Out>) -> TaskResult<Drained> {
+        if self.firing.is_none() {
+            self.firing = self.clock.take().map(|now| Firing::new(Cause::Clock, now.saturating_sub(1)));
+        }
         let Some(firing) = self.firing.take() else { return Ok(Drained::All) };
         self.firing = self.step(firing, out)?;
         Ok(Drained::Some)
     }
 
+    fn time(&mut self, now: Timestamp, _: &mut dyn Output<E::Out>) -> TaskResult {
+        if self.domain == TimeDomain::Processing {
+            self.clock = Some(now);
+        }
+        Ok(())
+    }
+
     fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
-        debug_assert!(self.firing.is_none(), "what a watermark has set off is done before a barrier");
+        debug_assert!(self.firing.is_none(), "what is due is done before a barrier");
         if E::STATEFUL {
             into.states(&mut self.states)?;
         }
@@ -199,6 +246,13 @@ where
             return Ok(Progress::More);
         }
         self.store_more(into)
+    }
+
+    fn drain(&mut self, out: &mut dyn Output<E::Out>) -> TaskResult<Drained> {
+        if self.domain == TimeDomain::Processing && self.firing.is_none() && self.slices.next.is_some() {
+            self.firing = Some(Firing::new(Cause::End, Timestamp::MAX));
+        }
+        self.resume(out)
     }
 
     fn finish(&mut self, out: &mut dyn Output<E::Out>) -> TaskResult {

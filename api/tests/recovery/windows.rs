@@ -199,6 +199,10 @@ proptest! {
         })?;
         script.check_all_goes(|records| {
             let windows = records.key_by(|record| record.0).window(SlidingProcessingTimeWindows::of(ms(size), ms(slide)));
+            windows.sum(|record| record.1)
+        })?;
+        script.check_all_goes(|records| {
+            let windows = records.key_by(|record| record.0).window(SlidingProcessingTimeWindows::of(ms(size), ms(slide)));
             windows.apply(|key, window, records, out| out.emit(gathered(key, window, records)))
         })?;
         script.check_all_goes(|records| {

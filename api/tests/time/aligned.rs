@@ -7,8 +7,9 @@ use std::{
 };
 
 use flott::{
-    Aggregate, CumulativeEventTimeWindows, FunctionResult, OutputTag, ProcessWindowFunction, SlidingEventTimeWindows,
-    Stream, TimeWindow, TumblingEventTimeWindows, ValueState, WindowAssigner, WindowContext, WindowOpen,
+    Aggregate, CumulativeEventTimeWindows, CumulativeProcessingTimeWindows, FunctionResult, OutputTag,
+    ProcessWindowFunction, SlidingEventTimeWindows, SlidingProcessingTimeWindows, Stream, TimeWindow,
+    TumblingEventTimeWindows, TumblingProcessingTimeWindows, ValueState, WindowAssigner, WindowContext, WindowOpen,
     WindowValueState,
     testing::{Harness, HarnessOptions, Snapshot},
 };
@@ -167,6 +168,19 @@ fn by_watermark(steps: &[Step], mut now: i64) -> Vec<Step> {
     placed
 }
 
+/// `steps` by the clock from `now` on: records have the time at which they come.
+fn by_clock(steps: &[Step], mut now: i64) -> Vec<Step> {
+    let place = |(step, value): (&Step, i64)| match *step {
+        Step::Record(Record { key, .. }) => Step::Record(Record { key, at: now, value }),
+        Step::Time(on) => {
+            now = now.saturating_add(on);
+            Step::Time(now)
+        }
+        restart => restart,
+    };
+    steps.iter().zip(0..).map(place).collect()
+}
+
 /// What comes out at each step, in order within it: calls, and late rows.
 type Outcome = (Vec<(usize, Call)>, Vec<(usize, Row)>);
 
@@ -282,6 +296,22 @@ where
     Ok(())
 }
 
+fn check_by_clock<A>(assigner: A, shape: Shape, start: i64, steps: &[Step]) -> TestCaseResult
+where
+    A: WindowAssigner<Row, Window = TimeWindow>,
+{
+    let build = |rows: Stream<Row>| {
+        // Lateness means nothing here, and nothing is late.
+        let windows = rows.key_by(|row| row.0).window(assigner.clone()).allowed_lateness(ms(7));
+        windows.side_output_late_data(&LATE).aggregate_process(Values, Calls::default())
+    };
+    let options = || HarnessOptions::new().start_at(start);
+    let outcome = run(steps, options, build, |harness, at| harness.set_time(at).unwrap());
+    // The millisecond that the clock shows is not over.
+    prop_assert_eq!(outcome, expected(shape, 0, steps, |now| now.saturating_sub(1)), "{:?}", shape);
+    Ok(())
+}
+
 fn lateness() -> impl Strategy<Value = i64> {
     prop_oneof![2 => Just(0), 4 => 1i64..30, 1 => Just(i64::MAX)]
 }
@@ -313,5 +343,27 @@ proptest! {
         let (steps, offset) = (by_watermark(&steps, start), offset % size);
         let windows = CumulativeEventTimeWindows::of(ms(size), ms(step)).offset_ms(offset);
         check_by_watermark(windows, Shape::Cumulating { size, step, offset }, lateness, &steps)?;
+    }
+
+    #[test]
+    fn tumbling_by_the_clock(steps in steps(), start in start(), size in 1i64..30, offset in -30i64..30) {
+        let (steps, offset) = (by_clock(&steps, start), offset % size);
+        let windows = TumblingProcessingTimeWindows::of(ms(size)).offset_ms(offset);
+        check_by_clock(windows, Shape::Sliding { size, slide: size, offset }, start, &steps)?;
+    }
+
+    #[test]
+    fn sliding_by_the_clock(steps in steps(), start in start(), size in 1i64..40, slide in 1i64..15, offset in -15i64..15) {
+        let (steps, offset) = (by_clock(&steps, start), offset % slide);
+        let windows = SlidingProcessingTimeWindows::of(ms(size), ms(slide)).offset_ms(offset);
+        check_by_clock(windows, Shape::Sliding { size, slide, offset }, start, &steps)?;
+    }
+
+    #[test]
+    fn cumulating_by_the_clock(steps in steps(), start in start(), step in 1i64..9, many in 1i64..6, offset in -40i64..40) {
+        let size = step * many;
+        let (steps, offset) = (by_clock(&steps, start), offset % size);
+        let windows = CumulativeProcessingTimeWindows::of(ms(size), ms(step)).offset_ms(offset);
+        check_by_clock(windows, Shape::Cumulating { size, step, offset }, start, &steps)?;
     }
 }

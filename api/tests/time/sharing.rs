@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use flott::{
     AlignedWindows, CountTrigger, Data, EventTimeSessionWindows, EventTimeTrigger, FunctionResult,
-    ProcessWindowFunction, SlidingEventTimeWindows, Stream, TimeDomain, TimeEvictor, TimeWindow, WindowAssigner,
-    WindowContext, WindowedStream, testing::Harness,
+    ProcessWindowFunction, ProcessingTimeTrigger, SlidingEventTimeWindows, SlidingProcessingTimeWindows, Stream,
+    TimeDomain, TimeEvictor, TimeWindow, WindowAssigner, WindowContext, WindowedStream, testing::Harness,
 };
 
 type Row = (u8, i64);
@@ -68,6 +68,12 @@ fn windows_that_fold_their_records_share_slices() {
     shares(|rows| sliding(rows).sum(|row| row.1));
     shares(|rows| sliding(rows).reduce_process(sum, Same));
     shares(|rows| sliding(rows).trigger(EventTimeTrigger::create()).reduce(sum));
+    let by_clock =
+        |rows: Stream<Row>| rows.key_by(|row| row.0).window(SlidingProcessingTimeWindows::of(ms(1_000), ms(10)));
+    shares(|rows| by_clock(rows).sum(|row| row.1));
+    shares(|rows| by_clock(rows).trigger(ProcessingTimeTrigger::create()).reduce_process(sum, Same));
+    // It means nothing there.
+    shares(|rows| by_clock(rows).allowed_lateness(ms(5)).reduce(sum));
 }
 
 #[test]
@@ -75,6 +81,7 @@ fn others_are_kept_each_by_itself() {
     has_timers(|rows| sliding(rows).apply(|_, _, rows, out| out.emit_all(rows.iter().copied())));
     has_timers(|rows| sliding(rows).evictor(TimeEvictor::of(ms(5))).reduce(sum));
     has_timers(|rows| sliding(rows).trigger(CountTrigger::of(2)).reduce(sum));
+    has_timers(|rows| sliding(rows).trigger(ProcessingTimeTrigger::create()).reduce(sum));
     has_timers(|rows| rows.key_by(|row| row.0).window(EventTimeSessionWindows::with_gap(ms(10))).reduce(sum));
 }
 

@@ -1,4 +1,4 @@
-//! What a watermark sets off, in steps.
+//! What a watermark or the clock sets off, in steps.
 
 use flott_runtime::{
     batch::{BATCH_RECORDS, Data, Key, Timestamp},
@@ -19,9 +19,21 @@ use crate::{
     window::{Window, WindowContext},
 };
 
-/// Work that a watermark has set off.
+/// What has windows due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// A watermark, which waits for their results.
+    Watermark,
+    Clock,
+    /// The end of the input: windows by the clock do not wait for theirs.
+    End,
+}
+
+/// Windows at work that are over.
 pub(super) struct Firing<K, V> {
-    watermark: Timestamp,
+    cause: Cause,
+    /// The last timestamp that is over.
+    until: Timestamp,
     stage: Stage<K, V>,
 }
 
@@ -37,9 +49,9 @@ enum Stage<K, V> {
 }
 
 impl<K, V> Firing<K, V> {
-    /// All that is due with `watermark`.
-    pub fn new(watermark: Timestamp) -> Self {
-        Self { watermark, stage: Stage::Next }
+    /// All that is over with the timestamp `until`.
+    pub fn new(cause: Cause, until: Timestamp) -> Self {
+        Self { cause, until, stage: Stage::Next }
     }
 
     /// The slice that is being given out.
@@ -80,8 +92,11 @@ where
         }
     }
 
-    /// The window with this end is over.
-    fn over(&mut self, end: Bound) {
+    /// The window with this end has been given out.
+    fn over(&mut self, cause: Cause, end: Bound) {
+        if cause == Cause::Clock {
+            self.given.advance(self.slices.shape.last(end));
+        }
         if let Some(cycle) = self.slices.over(end).filter(|cycle| cycle.is_giving()) {
             self.closed_leaving = Some(cycle);
         }
@@ -93,11 +108,15 @@ where
         firing: Firing<K, F::Value>,
         out: &mut dyn Output<E::Out>,
     ) -> TaskResult<Option<Firing<K, F::Value>>> {
-        let Firing { watermark, stage } = firing;
+        let Firing { cause, until, stage } = firing;
         let stage = match stage {
             Stage::Next => {
-                let Some(end) = self.slices.next.filter(|_| self.slices.is_due(watermark)) else {
-                    out.event(Event::Watermark(watermark))?;
+                let Some(end) = self.slices.next.filter(|_| self.slices.is_due(until)) else {
+                    match cause {
+                        Cause::Watermark => out.event(Event::Watermark(until))?,
+                        Cause::Clock => self.set_alarm(),
+                        Cause::End => {}
+                    }
                     return Ok(None);
                 };
                 self.slices.fired = self.slices.fired.max(end);
@@ -118,7 +137,7 @@ where
             Stage::Walk { end, place } => match self.walk(end, place, out)? {
                 Some(place) => Stage::Walk { end, place },
                 None => {
-                    self.over(end);
+                    self.over(cause, end);
                     Stage::Next
                 }
             },
@@ -128,28 +147,32 @@ where
                     Stage::Tumble { end, contents }
                 } else {
                     self.leave(contents);
-                    self.over(end);
+                    self.over(cause, end);
                     Stage::Next
                 }
             }
         };
-        Ok(Some(Firing { watermark, stage }))
+        Ok(Some(Firing { cause, until, stage }))
     }
 
     /// Gives results of the window with this end, of the keys from `place` on. Where to go on.
     fn walk(&mut self, end: Bound, place: usize, out: &mut dyn Output<E::Out>) -> TaskResult<Option<usize>> {
         let (window, start) = (self.slices.window::<W>(end)?, self.slices.shape.start(end));
-        let Self { fold, emit, slices, states, scopes, desk, .. } = self;
+        let Self { fold, emit, slices, given, states, scopes, desk, .. } = self;
+        let (groups, last) = (desk.task.snapshots.groups(), window.max_timestamp());
         let mut on = Some(place);
         desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
             let mut ctx = WindowContext::new(ctx);
-            ctx.set_timestamp(Some(window.max_timestamp()));
+            ctx.set_timestamp(Some(last));
             let mut left = KEYS_MAX;
             while let Some(from) = on
                 && left > 0
                 && ctx.given() < BATCH_RECORDS
             {
                 on = slices.closed.window((from, KEYS_TOGETHER), start, fold, F::merge, |fold, key, value| {
+                    if given.has(last, key, groups) {
+                        return Ok(());
+                    }
                     give(emit, key, &window, fold.bare(&value), &mut ctx)?;
                     clear::<_, _, F::Bare, _>(emit, scopes, key, &window, &mut ctx)
                 })?;

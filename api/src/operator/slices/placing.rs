@@ -82,6 +82,17 @@ impl<K: Key, V: Data> Slices<K, V> {
         Place::Open(self.open_up(number))
     }
 
+    /// The place of the open slice of what comes at the time `at`, before which no window has been given out that is over
+    /// later; nothing if it lies between windows.
+    pub fn place_by_clock(&mut self, at: Timestamp) -> Option<usize> {
+        if let Some(found) = self.open.iter().rposition(|slice| slice.holds(at)) {
+            return Some(found);
+        }
+        let number = self.shape.slice(at);
+        self.expect(self.shape.first_end(number)?);
+        Some(self.open_up(number))
+    }
+
     /// The window with this end has something in it.
     fn expect(&mut self, end: Bound) {
         self.next = Some(self.next.map_or(end, |next| next.min(end)));
@@ -131,10 +142,10 @@ impl<K: Key, V: Data> Slices<K, V> {
         cycle
     }
 
-    /// The end of the next window with anything in it, from what there is.
-    pub fn first_due(&self, watermark: Timestamp) -> Option<Bound> {
+    /// The end of the next window with anything in it, from what there is; those that are over with `until` have been given out.
+    pub fn first_due(&self, until: Timestamp) -> Option<Bound> {
         let Self { shape, open, closed, .. } = self;
-        let behind = shape.first_behind(watermark);
+        let behind = shape.first_behind(until);
         let of = |number: SliceNo| {
             let first = shape.first_end(number)?;
             Some(if shape.is_tumbling() { first } else { first.max(behind) })

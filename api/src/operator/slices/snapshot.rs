@@ -14,6 +14,7 @@ use flott_runtime::{
     error::TaskResult,
     snapshot::{Restored, StateSink},
     state::{HeapTable, KeyHash, Progress, Spread},
+    time::TimeDomain,
 };
 
 use super::{
@@ -83,7 +84,11 @@ where
         for slice in &mut slices.open {
             into.table(&slice_name(slice.number), &mut slice.table)?;
         }
-        into.table(stored_closed, &mut slices.closed.table)
+        into.table(stored_closed, &mut slices.closed.table)?;
+        if self.domain == TimeDomain::Processing {
+            self.given.store(self.desk.task.snapshots.groups(), into)?;
+        }
+        Ok(())
     }
 
     pub(super) fn store_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
@@ -110,7 +115,10 @@ where
 
     /// Puts back what was stored; the watermark has been.
     pub(super) fn put_back(&mut self, from: &Restored) -> TaskResult {
-        let Self { slices, fold, desk, .. } = self;
+        let Self { slices, fold, given, desk, .. } = self;
+        if self.domain == TimeDomain::Processing {
+            given.put_back(desk.task.snapshots.groups(), from)?;
+        }
         let (mut same, mut sound) = (true, true);
         from.own_elements(SHAPE, |stored: Shape| same &= stored == slices.shape)?;
         if !same {
@@ -149,7 +157,11 @@ where
         }
         // Those of key groups of other subtasks.
         slices.open.retain(|slice| !slice.table.is_empty());
-        slices.next = slices.first_due(desk.watermark);
+        let until = match self.domain {
+            TimeDomain::Event => desk.watermark,
+            TimeDomain::Processing => given.until(),
+        };
+        slices.next = slices.first_due(until);
         Ok(())
     }
 }

@@ -71,6 +71,17 @@ where
         Ok(())
     }
 
+    /// Takes a batch whose records all come when the clock says.
+    pub(super) fn take_by_clock(&mut self, input: &mut Batch<T>) {
+        let now = self.given.time(self.desk.task.clock.now());
+        let Self { slices, keys, fold, spots, .. } = self;
+        if let Some(place) = slices.place_by_clock(now) {
+            let table = &mut slices.open[place].table;
+            fold_all(table, &keys.hashes, &keys.keys, &mut input.records.drain(..), fold, spots);
+        }
+        input.clear();
+    }
+
     #[cold]
     fn late(&mut self, record: T, at: Timestamp, out: &mut dyn Output<E::Out>) -> TaskResult {
         let late = &self.late;

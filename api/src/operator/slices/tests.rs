@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, marker::PhantomData};
 
+mod clock;
 mod cuts;
 
 use flott_runtime::time::Clock;
@@ -43,10 +44,17 @@ type Sums = Summing<fn(&(u8, u64)) -> u64, fn(&mut u64, u64), u64>;
 type Sliced = SliceWindows<u8, (u8, u64), TimeWindow, Sums, WithBounds>;
 
 fn windows(shape: Shape) -> Sliced {
-    let fold: Sums = Summing { number: |record| record.1, combine: |sum, number| *sum += number, numbers: PhantomData };
-    let spec = SliceSpec { shape, fold, emit: WithBounds, late: None };
-    let site = site(task(Clock::System), &LATE, Kept::default());
+    let spec = SliceSpec { shape, domain: TimeDomain::Event, fold: summing(), emit: WithBounds, late: None };
+    of(spec, &task(Clock::System))
+}
+
+fn of(spec: SliceSpec<(u8, u64), Sums, WithBounds>, task: &Arc<TaskInfo>) -> Sliced {
+    let site = site(task.clone(), &LATE, Kept::default());
     SliceWindows::new(spec, Arc::new(MadeKey(|record: &(u8, u64)| record.0)), &site)
+}
+
+fn summing() -> Sums {
+    Summing { number: |record| record.1, combine: |sum, number| *sum += number, numbers: PhantomData }
 }
 
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ use crate::{
         WindowSpec, Windows,
     },
     plan::{Body, Node, OneInput},
-    window::{EventTimeTrigger, TaggedUnion, Trigger, WindowAssigner},
+    window::{EventTimeTrigger, ProcessingTimeTrigger, TaggedUnion, Trigger, WindowAssigner},
 };
 
 impl<K, T, A, Tr> WindowedStream<K, T, A, Tr>
@@ -33,8 +33,8 @@ where
         F: Fold<K, T>,
         E: Emit<K, A::Window, F::Bare>,
     {
-        if let Some(shape) = self.shape() {
-            let spec = SliceSpec { shape, fold, emit, late: self.late.clone() };
+        if let Some((shape, domain)) = self.shape() {
+            let spec = SliceSpec { shape, domain, fold, emit, late: self.late.clone() };
             let keys = self.keys.clone();
             let make = move |site: &_| SliceWindows::<K, T, A::Window, F, E>::new(spec.clone(), keys.clone(), site);
             return self.then(OneInput::<T, E::Out, _>::body(make));
@@ -46,15 +46,21 @@ where
         }
     }
 
-    /// How windows lie whose records can be folded by slices: in event time, the same for all keys, and with results when time
-    /// has passed them, and not before.
-    fn shape(&self) -> Option<Shape> {
-        if self.evictor.is_some() || self.lateness_ms > 0 || self.assigner.merges() {
+    /// How windows lie whose records can be folded by slices, and in which kind of time: the same for all keys, and with results
+    /// when time has passed them, and not before.
+    fn shape(&self) -> Option<(Shape, TimeDomain)> {
+        if self.evictor.is_some() || self.assigner.merges() {
             return None;
         }
-        let aligned = self.assigner.aligned().filter(|aligned| aligned.domain == TimeDomain::Event)?;
-        let fires_at_the_end = TypeId::of::<Tr>() == TypeId::of::<EventTimeTrigger>();
-        fires_at_the_end.then(|| Shape::of(aligned))?
+        let aligned = self.assigner.aligned()?;
+        let (at_the_end, lateness_ms) = match aligned.domain {
+            TimeDomain::Event => (TypeId::of::<EventTimeTrigger>(), self.lateness_ms),
+            TimeDomain::Processing => (TypeId::of::<ProcessingTimeTrigger>(), 0),
+        };
+        if TypeId::of::<Tr>() != at_the_end || lateness_ms > 0 {
+            return None;
+        }
+        Some((Shape::of(aligned)?, aligned.domain))
     }
 
     /// Windows that keep all their records until they fire.

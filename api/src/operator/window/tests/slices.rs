@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flott_runtime::time::Clock;
 
 use super::{
-    Emitting, Event, Fired, Firing, Folding, Kept, LATE, Outcome, Record, Seen, Step, TimeWindow, Values,
+    Emitting, Event, Fired, Firing, Folding, Kept, LATE, Outcome, Record, Seen, Step, TimeDomain, TimeWindow, Values,
     WindowAssigner, folding, model, site, task,
 };
 use crate::{
@@ -24,7 +24,7 @@ struct Bench {
 impl Bench {
     fn new(shape: Shape) -> Self {
         let Folding { fold, emit } = folding();
-        let spec = SliceSpec { shape, fold, emit, late: Some(LATE) };
+        let spec = SliceSpec { shape, domain: TimeDomain::Event, fold, emit, late: Some(LATE) };
         let (task, late) = (task(Clock::System), Kept::default());
         let operator = SliceWindows::new(
             spec,
