@@ -16,15 +16,21 @@
 //! - `closed`: slices that have closed, by key
 //! - `history`: the slices of one key in sliding windows
 //! - `due`: what a watermark or the clock sets off
+//! - `late`: late records, in windows that have fired
+//! - `clearing`: windows that are over for good
 //! - `giving`: what is given out for a window of a key
 //! - `given`: how far windows by the clock have been given out
 //! - `snapshot`: what is stored of all that
+//! - `numbered`: slices that are stored as one table
 
+mod clearing;
 mod closed;
 mod due;
 mod given;
 mod giving;
 mod history;
+mod late;
+mod numbered;
 mod placing;
 mod shape;
 mod slice;
@@ -47,10 +53,12 @@ use flott_runtime::{
 };
 
 use self::{
+    clearing::Clearing,
     closed::Past,
     due::{Cause, Firing},
     given::Given,
     placing::Slices,
+    shape::Bound,
     slice::Slice,
 };
 use super::{
@@ -71,6 +79,8 @@ pub(crate) struct SliceSpec<T, F, E> {
     pub shape: Shape,
     /// The kind of time that windows end in.
     pub domain: TimeDomain,
+    /// How long after its end a window takes records; 0 where windows end in processing time.
+    pub lateness_ms: i64,
     /// What is kept per key and slice.
     pub fold: F,
     /// What is given out for it.
@@ -81,8 +91,9 @@ pub(crate) struct SliceSpec<T, F, E> {
 
 impl<T, F: Clone, E: Clone> Clone for SliceSpec<T, F, E> {
     fn clone(&self) -> Self {
-        let Self { shape, domain, fold, emit, late } = self;
-        Self { shape: *shape, domain: *domain, fold: fold.clone(), emit: emit.clone(), late: late.clone() }
+        let Self { shape, domain, lateness_ms, fold, emit, late } = self;
+        let (fold, emit, late) = (fold.clone(), emit.clone(), late.clone());
+        Self { shape: *shape, domain: *domain, lateness_ms: *lateness_ms, fold, emit, late }
     }
 }
 
@@ -99,9 +110,12 @@ where
     spots: Vec<Spot>,
     domain: TimeDomain,
     slices: Slices<K, F::Value>,
+    clearing: Clearing<K>,
     /// Given out, but not to the snapshot that has them.
     leaving: Vec<Slice<K, F::Value>>,
     closed_leaving: Option<HeapTable<K, Past<F::Value>>>,
+    /// Slices before this one have been given to that snapshot, where all are one table.
+    stored: Bound,
     /// Under which name that snapshot has closed slices.
     stored_closed: String,
     firing: Option<Firing<K, F::Value>>,
@@ -125,7 +139,7 @@ where
     E: Emit<K, W, F::Bare>,
 {
     pub fn new(spec: SliceSpec<T, F, E>, keys_of: Arc<dyn KeyOf<T, K>>, site: &Site) -> Self {
-        let SliceSpec { shape, domain, fold, emit, late } = spec;
+        let SliceSpec { shape, domain, lateness_ms, fold, emit, late } = spec;
         Self {
             keys_of,
             fold,
@@ -133,9 +147,11 @@ where
             keys: Keys::default(),
             spots: Vec::new(),
             domain,
-            slices: Slices::new(shape),
+            slices: Slices::new(shape, lateness_ms),
+            clearing: Clearing::new(shape),
             leaving: Vec::new(),
             closed_leaving: None,
+            stored: Bound::MIN,
             stored_closed: String::new(),
             firing: None,
             clock: None,
@@ -161,8 +177,9 @@ where
     /// Slices that are open, and keys that have anything in closed ones.
     #[cfg(test)]
     pub fn kept(&self) -> usize {
-        let Slices { open, closed, next, .. } = &self.slices;
-        open.len() + closed.len() + usize::from(next.is_some())
+        let (Slices { open, kept, closed, next, .. }, clearing) = (&self.slices, &self.clearing);
+        let expected = usize::from(next.is_some()) + usize::from(clearing.next.is_some());
+        open.len() + kept.len() + closed.len() + clearing.len() + expected
     }
 }
 
@@ -208,7 +225,7 @@ where
             if !self.desk.advance(watermark) {
                 return Ok(());
             }
-            if self.domain == TimeDomain::Event && self.slices.is_due(watermark) {
+            if self.domain == TimeDomain::Event && self.is_due(watermark) {
                 self.firing = Some(Firing::new(Cause::Watermark, watermark));
                 return Ok(());
             }
@@ -261,6 +278,6 @@ where
 
     fn state_size(&self) -> StateSize {
         let leaving = self.leaving.iter().map(|slice| slice.table.len()).sum::<usize>();
-        StateSize { keys: self.slices.len() + leaving, timers: 0 } + self.states.keyed.size()
+        StateSize { keys: self.slices.len() + self.clearing.len() + leaving, timers: 0 } + self.states.keyed.size()
     }
 }

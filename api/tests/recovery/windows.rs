@@ -72,9 +72,14 @@ impl<In: Data + Ord> ProcessWindowFunction for Firings<In> {
 }
 
 /// Sums of slices.
-fn sums<A: WindowAssigner<Record>>(assigner: A, script: &crate::script::Script) -> Result<(), TestCaseError> {
+fn sums<A: WindowAssigner<Record>>(
+    assigner: A,
+    lateness: u64,
+    script: &crate::script::Script,
+) -> Result<(), TestCaseError> {
     script.check_all_goes(|records| {
-        let windows = records.key_by(|record| record.0).window(assigner.clone()).side_output_late_data(&LATE);
+        let windows = records.key_by(|record| record.0).window(assigner.clone()).allowed_lateness(ms(lateness));
+        let windows = windows.side_output_late_data(&LATE);
         windows.aggregate_with(Sum, |key, window, sum, out| out.emit((*key, window.max_timestamp(), sum)))
     })
 }
@@ -100,22 +105,26 @@ impl flott::Aggregate for Sum {
     }
 }
 
+fn lateness() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0), 1u64..25]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
-    fn slices_of_tumbling_windows(script in script(), size in 1u64..20) {
-        sums(TumblingEventTimeWindows::of(ms(size)), &script)?;
+    fn slices_of_tumbling_windows(script in script(), size in 1u64..20, lateness in lateness()) {
+        sums(TumblingEventTimeWindows::of(ms(size)), lateness, &script)?;
     }
 
     #[test]
-    fn slices_of_sliding_windows(script in script(), size in 1u64..40, slide in 1u64..15) {
-        sums(SlidingEventTimeWindows::of(ms(size), ms(slide)), &script)?;
+    fn slices_of_sliding_windows(script in script(), size in 1u64..40, slide in 1u64..15, lateness in lateness()) {
+        sums(SlidingEventTimeWindows::of(ms(size), ms(slide)), lateness, &script)?;
     }
 
     #[test]
-    fn slices_of_cumulating_windows(script in script(), step in 1u64..9, steps in 1u64..6) {
-        sums(CumulativeEventTimeWindows::of(ms(step * steps), ms(step)), &script)?;
+    fn slices_of_cumulating_windows(script in script(), step in 1u64..9, steps in 1u64..6, lateness in lateness()) {
+        sums(CumulativeEventTimeWindows::of(ms(step * steps), ms(step)), lateness, &script)?;
     }
 
     #[test]

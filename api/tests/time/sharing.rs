@@ -68,6 +68,8 @@ fn windows_that_fold_their_records_share_slices() {
     shares(|rows| sliding(rows).sum(|row| row.1));
     shares(|rows| sliding(rows).reduce_process(sum, Same));
     shares(|rows| sliding(rows).trigger(EventTimeTrigger::create()).reduce(sum));
+    shares(|rows| sliding(rows).allowed_lateness(ms(500)).sum(|row| row.1));
+    shares(|rows| sliding(rows).allowed_lateness(Duration::MAX).reduce_process(sum, Same));
     let by_clock =
         |rows: Stream<Row>| rows.key_by(|row| row.0).window(SlidingProcessingTimeWindows::of(ms(1_000), ms(10)));
     shares(|rows| by_clock(rows).sum(|row| row.1));

@@ -46,6 +46,11 @@ enum Stage<K, V> {
     Walk { end: Bound, place: usize },
     /// Results of the slice that is the window with this end.
     Tumble { end: Bound, contents: Contents<K, V> },
+    /// Keys of the slice that is kept at `place` join those before them, from the one on that came `from`th, for the window
+    /// with this end, which is over for good.
+    Join { end: Bound, place: usize, from: usize },
+    /// Keys from `place` on are told so.
+    Clear { end: Bound, place: usize },
 }
 
 impl<K, V> Firing<K, V> {
@@ -76,19 +81,62 @@ where
     fn close(&mut self, end: Bound) -> Stage<K, F::Value> {
         let Some(slice) = self.slices.close_before(end) else { return Stage::Walk { end, place: 0 } };
         let number = slice.number;
-        let contents = Contents::of(slice);
+        let contents = Contents::of(slice, self.slices.keeps());
         if self.slices.shape.is_tumbling() {
             return Stage::Tumble { end, contents };
         }
         Stage::Close { slice: number, contents, end }
     }
 
-    /// What was given out stays for a snapshot that has not been given all of it.
+    /// What was given out stays for late records, or for a snapshot that has not been given all of it.
     fn leave(&mut self, contents: Contents<K, F::Value>) {
-        if let Contents::Seen { slice, .. } = contents
-            && slice.table.is_giving()
+        let Contents::Seen { slice, .. } = contents else { return };
+        if !self.slices.keeps() {
+            return self.discard(slice);
+        }
+        if E::STATEFUL
+            && let Some(end) = self.slices.shape.first_end(slice.number)
         {
+            self.clearing.expect(end);
+        }
+        self.slices.keep(slice);
+    }
+
+    /// Drops a slice, but for a snapshot that has not been given all of it.
+    fn discard(&mut self, slice: Slice<K, F::Value>) {
+        if slice.table.is_giving() {
             self.leaving.push(slice);
+        }
+    }
+
+    /// Whether there is something to do by the time that `until` is over.
+    pub(super) fn is_due(&self, until: Timestamp) -> bool {
+        let Self { slices, clearing, .. } = self;
+        slices.next.is_some_and(|end| slices.shape.last(end) <= until)
+            || clearing.next.is_some_and(|end| slices.over_at(end) <= until)
+            || slices.can_forget(until)
+    }
+
+    /// What is next, in order of time, by the time that `until` is over.
+    fn next(&mut self, until: Timestamp) -> Option<Stage<K, F::Value>> {
+        let Self { slices, clearing, .. } = self;
+        let fires = slices.next.map(|end| (slices.shape.last(end), end)).filter(|(at, _)| *at <= until);
+        let clears = clearing.next.map(|end| (slices.over_at(end), end)).filter(|(at, _)| *at <= until);
+        match (fires, clears) {
+            (Some((at, end)), clears) if clears.is_none_or(|(over, _)| at <= over) => {
+                slices.fired = slices.fired.max(end);
+                Some(self.close(end))
+            }
+            (_, Some((_, end))) => Some(self.join(end)),
+            _ => None,
+        }
+    }
+
+    /// The stage that comes after the kept slices before `end` have joined those whose keys are cleared, one at a time.
+    fn join(&mut self, end: Bound) -> Stage<K, F::Value> {
+        match self.clearing.next_to_join(&self.slices, end) {
+            Some(place) => Stage::Join { end, place, from: 0 },
+            None => Stage::Clear { end, place: 0 },
         }
     }
 
@@ -111,7 +159,10 @@ where
         let Firing { cause, until, stage } = firing;
         let stage = match stage {
             Stage::Next => {
-                let Some(end) = self.slices.next.filter(|_| self.slices.is_due(until)) else {
+                let Some(stage) = self.next(until) else {
+                    while let Some(slice) = self.slices.forget(until) {
+                        self.discard(slice);
+                    }
                     match cause {
                         Cause::Watermark => out.event(Event::Watermark(until))?,
                         Cause::Clock => self.set_alarm(),
@@ -119,8 +170,7 @@ where
                     }
                     return Ok(None);
                 };
-                self.slices.fired = self.slices.fired.max(end);
-                self.close(end)
+                stage
             }
             Stage::Close { slice, mut contents, end } => {
                 let Self { fold, slices, .. } = self;
@@ -151,6 +201,17 @@ where
                     Stage::Next
                 }
             }
+            Stage::Join { end, place, from } => match self.clearing.join(&self.slices, place, from) {
+                Some(from) => Stage::Join { end, place, from },
+                None => self.join(end),
+            },
+            Stage::Clear { end, place } => match self.clear(end, place, out)? {
+                Some(place) => Stage::Clear { end, place },
+                None => {
+                    self.clearing.over(&self.slices, end);
+                    Stage::Next
+                }
+            },
         };
         Ok(Some(Firing { cause, until, stage }))
     }
@@ -159,7 +220,7 @@ where
     fn walk(&mut self, end: Bound, place: usize, out: &mut dyn Output<E::Out>) -> TaskResult<Option<usize>> {
         let (window, start) = (self.slices.window::<W>(end)?, self.slices.shape.start(end));
         let Self { fold, emit, slices, given, states, scopes, desk, .. } = self;
-        let (groups, last) = (desk.task.snapshots.groups(), window.max_timestamp());
+        let (groups, last, keeps) = (desk.task.snapshots.groups(), window.max_timestamp(), slices.keeps());
         let mut on = Some(place);
         desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
             let mut ctx = WindowContext::new(ctx);
@@ -174,7 +235,7 @@ where
                         return Ok(());
                     }
                     give(emit, key, &window, fold.bare(&value), &mut ctx)?;
-                    clear::<_, _, F::Bare, _>(emit, scopes, key, &window, &mut ctx)
+                    if keeps { Ok(()) } else { clear::<_, _, F::Bare, _>(emit, scopes, key, &window, &mut ctx) }
                 })?;
                 left -= KEYS_TOGETHER;
             }
@@ -185,7 +246,7 @@ where
 
     /// Gives results of the slice that is the window with this end.
     fn tumble(&mut self, end: Bound, contents: &mut Contents<K, F::Value>, out: &mut dyn Output<E::Out>) -> TaskResult {
-        let window = self.slices.window::<W>(end)?;
+        let (window, keeps) = (self.slices.window::<W>(end)?, self.slices.keeps());
         let Self { fold, emit, states, scopes, desk, .. } = self;
         desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
             let mut ctx = WindowContext::new(ctx);
@@ -194,7 +255,7 @@ where
             while left > 0 && ctx.given() < BATCH_RECORDS && contents.has_more() {
                 contents.look(KEYS_TOGETHER, |key, value| {
                     give(emit, key, &window, fold.bare(value), &mut ctx)?;
-                    clear::<_, _, F::Bare, _>(emit, scopes, key, &window, &mut ctx)
+                    if keeps { Ok(()) } else { clear::<_, _, F::Bare, _>(emit, scopes, key, &window, &mut ctx) }
                 })?;
                 left -= KEYS_TOGETHER;
             }

@@ -34,14 +34,14 @@ impl<K: Key, V> Slice<K, V> {
 pub(super) enum Contents<K, V> {
     /// Taken out one after the other.
     Taken(Box<dyn Iterator<Item = (K, V)> + Send>),
-    /// Looked at, from `place` on, since a snapshot has not been given all of it.
+    /// Looked at, from `place` on: a snapshot has not been given all of it, or it is kept.
     Seen { slice: Slice<K, V>, place: usize },
 }
 
 impl<K: Key, V: Clone + Send + 'static> Contents<K, V> {
-    /// What `slice` has.
-    pub fn of(slice: Slice<K, V>) -> Self {
-        match slice.table.is_giving() {
+    /// What `slice` has, which may have to be `kept`.
+    pub fn of(slice: Slice<K, V>, kept: bool) -> Self {
+        match kept || slice.table.is_giving() {
             true => Self::Seen { slice, place: 0 },
             false => Self::Taken(Box::new(slice.table.into_entries())),
         }

@@ -4,6 +4,9 @@
 //! changed is not given again; so which of them are there is stored besides. One that is given out while some of it is still to be
 //! stored is kept until it is.
 //!
+//! Where slices are kept for late records, all of them are one table (see `numbered`), and of closed ones nothing else is stored: what they
+//! have come to for windows that are still to come is put together of them again.
+//!
 //! What a key has had in cumulating windows since its cycle began is stored under the number of the first slice of the cycle, and comes back as
 //! if it lay there: it takes part in the same windows. Which window is next is not stored; it follows from the watermark and from
 //! what there is.
@@ -22,6 +25,7 @@ use super::{
     closed::Past,
     due::Firing,
     history::History,
+    numbered::Numbered,
     shape::{Shape, SliceNo},
     slice::Slice,
 };
@@ -34,6 +38,8 @@ const SHAPE: &str = "windows";
 const SLICE: &str = "slice ";
 const CYCLE: &str = "cycle ";
 const CLOSED: &str = "closed slices";
+/// All slices, where they are kept for late records.
+const KEPT: &str = "numbered slices";
 /// Both are of snapshots that had all slices at once.
 const SLICES: &str = "slices";
 const HISTORIES: &str = "closed slices";
@@ -77,8 +83,13 @@ where
         self.leaving.clear();
         self.closed_leaving = None;
         self.stored_closed = self.closed_name();
+        into.own_elements(SHAPE, Spread::Union, std::iter::once(self.slices.shape))?;
+        if self.slices.keeps() {
+            // What closed ones have come to is made of them.
+            into.tables(vec![KEPT.to_owned()])?;
+            return into.table(KEPT, &mut self.numbered());
+        }
         let Self { slices, stored_closed, .. } = self;
-        into.own_elements(SHAPE, Spread::Union, std::iter::once(slices.shape))?;
         let open = slices.open.iter().map(|slice| slice_name(slice.number));
         into.tables(open.chain((!slices.closed.is_empty()).then(|| stored_closed.clone())).collect())?;
         for slice in &mut slices.open {
@@ -92,6 +103,9 @@ where
     }
 
     pub(super) fn store_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        if self.slices.keeps() {
+            return into.more_table(KEPT, &mut self.numbered());
+        }
         while let Some(slice) = self.leaving.last_mut() {
             if slice.give(into)? == Progress::More {
                 return Ok(Progress::More);
@@ -113,13 +127,19 @@ where
         into.more_table(&self.stored_closed, &mut self.slices.closed.table)
     }
 
+    fn numbered(&mut self) -> Numbered<'_, K, F::Value> {
+        let Self { slices, leaving, firing, stored, desk, .. } = self;
+        let firing = firing.as_mut().and_then(Firing::slice_mut);
+        Numbered { slices, leaving, firing, stored, watermark: desk.watermark }
+    }
+
     /// Puts back what was stored; the watermark has been.
     pub(super) fn put_back(&mut self, from: &Restored) -> TaskResult {
-        let Self { slices, fold, given, desk, .. } = self;
+        let Self { slices, leaving, stored, clearing, fold, given, desk, .. } = self;
         if self.domain == TimeDomain::Processing {
             given.put_back(desk.task.snapshots.groups(), from)?;
         }
-        let (mut same, mut sound) = (true, true);
+        let (mut same, mut sound, mut dropped) = (true, true, false);
         from.own_elements(SHAPE, |stored: Shape| same &= stored == slices.shape)?;
         if !same {
             let message = "the windows of the snapshot have another kind, size or offset than those of the program";
@@ -128,9 +148,13 @@ where
         let number = |name: &str, kind: &str| name.strip_prefix(kind)?.parse::<SliceNo>().ok();
         let tables = from.tables()?;
         for name in tables.names() {
-            if let Some(number) = number(name, SLICE) {
+            if name == KEPT {
+                let watermark = desk.watermark;
+                tables.put_back(name, &mut Numbered { slices, leaving, firing: None, stored, watermark })?;
+            } else if let Some(number) = number(name, SLICE) {
                 tables.put_back(name, &mut slices.opened(number).table)?;
             } else if let Some(number) = number(name, CYCLE) {
+                dropped = true;
                 let mut cycle = HeapTable::<K, Past<F::Value>>::default();
                 tables.put_back(name, &mut cycle)?;
                 let slice = slices.opened(number);
@@ -142,6 +166,7 @@ where
                     slice.table.fold(KeyHash::of(&key), key, value, fold, |_, value| value, F::merge);
                 }
             } else {
+                dropped = true;
                 tables.put_back(name, &mut slices.closed.table)?;
             }
         }
@@ -150,18 +175,26 @@ where
             slice.table.fold(KeyHash::of(&key), key, value, fold, |_, value| value, F::merge);
         })?;
         from.own(HISTORIES, |(key, history): (K, History<F::Value>)| {
+            dropped = true;
             slices.closed.table.set(KeyHash::of(&key), &key, Past::Sliding(history));
         })?;
         if !sound || !slices.closed.is_sound() {
             return Err(Box::new(Failure::user("slices of the snapshot are not in order").fatal()));
         }
-        // Those of key groups of other subtasks.
-        slices.open.retain(|slice| !slice.table.is_empty());
+        if dropped && slices.keeps() {
+            let message = "the windows of the snapshot took no late records, and what they had is dropped: start with an allowed \
+                           lateness of 0, or without the snapshot";
+            return Err(Box::new(Failure::user(message).fatal()));
+        }
         let until = match self.domain {
             TimeDomain::Event => desk.watermark,
             TimeDomain::Processing => given.until(),
         };
-        slices.next = slices.first_due(until);
+        slices.settle(until, fold);
+        if E::STATEFUL {
+            let ends = slices.kept.iter().filter_map(|slice| slices.first_kept_end(slice.number, until));
+            ends.for_each(|end| clearing.expect(end));
+        }
         Ok(())
     }
 }

@@ -55,6 +55,7 @@ where
                         slices.closed.add(hash, key, number, value, |a, b| fold.merge(a, b));
                     }
                 }
+                Place::Kept(_) => run = self.take_late(from, &timestamps, &keys, &mut records, out)?,
                 Place::Late => {
                     if let Some(record) = records.next() {
                         self.late(record, at, out)?;

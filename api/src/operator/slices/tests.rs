@@ -43,8 +43,9 @@ impl Emit<u8, TimeWindow, u64> for WithBounds {
 type Sums = Summing<fn(&(u8, u64)) -> u64, fn(&mut u64, u64), u64>;
 type Sliced = SliceWindows<u8, (u8, u64), TimeWindow, Sums, WithBounds>;
 
-fn windows(shape: Shape) -> Sliced {
-    let spec = SliceSpec { shape, domain: TimeDomain::Event, fold: summing(), emit: WithBounds, late: None };
+fn windows(shape: Shape, lateness_ms: i64) -> Sliced {
+    let spec =
+        SliceSpec { shape, domain: TimeDomain::Event, lateness_ms, fold: summing(), emit: WithBounds, late: None };
     of(spec, &task(Clock::System))
 }
 
@@ -64,7 +65,7 @@ enum Step {
 }
 
 fn run(shape: Shape, steps: &[Step]) -> (Vec<(u8, i64, i64, u64)>, Sliced) {
-    let mut operator = windows(shape);
+    let mut operator = windows(shape, 0);
     let mut out = Kept::default();
     let mut number = 0;
     let drive = |operator: &mut Sliced, event: Event, out: &mut Kept<_>| {
@@ -206,7 +207,7 @@ fn late_records_are_counted_and_dropped() {
 
 #[test]
 fn records_without_timestamps_are_an_error() {
-    let mut operator = windows(Shape::tumbling(10, 0));
+    let mut operator = windows(Shape::tumbling(10, 0), 0);
     let failure = operator.process(&mut Batch::from(vec![(1, 1)]), &mut Kept::default()).unwrap_err();
     assert!(failure.to_string().contains("assign_timestamps_and_watermarks"), "{failure}");
 }

@@ -34,7 +34,8 @@ where
         E: Emit<K, A::Window, F::Bare>,
     {
         if let Some((shape, domain)) = self.shape() {
-            let spec = SliceSpec { shape, domain, fold, emit, late: self.late.clone() };
+            let lateness_ms = if domain == TimeDomain::Event { self.lateness_ms } else { 0 };
+            let spec = SliceSpec { shape, domain, lateness_ms, fold, emit, late: self.late.clone() };
             let keys = self.keys.clone();
             let make = move |site: &_| SliceWindows::<K, T, A::Window, F, E>::new(spec.clone(), keys.clone(), site);
             return self.then(OneInput::<T, E::Out, _>::body(make));
@@ -53,11 +54,11 @@ where
             return None;
         }
         let aligned = self.assigner.aligned()?;
-        let (at_the_end, lateness_ms) = match aligned.domain {
-            TimeDomain::Event => (TypeId::of::<EventTimeTrigger>(), self.lateness_ms),
-            TimeDomain::Processing => (TypeId::of::<ProcessingTimeTrigger>(), 0),
+        let at_the_end = match aligned.domain {
+            TimeDomain::Event => TypeId::of::<EventTimeTrigger>(),
+            TimeDomain::Processing => TypeId::of::<ProcessingTimeTrigger>(),
         };
-        if TypeId::of::<Tr>() != at_the_end || lateness_ms > 0 {
+        if TypeId::of::<Tr>() != at_the_end {
             return None;
         }
         Some((Shape::of(aligned)?, aligned.domain))

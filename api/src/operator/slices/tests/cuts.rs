@@ -105,10 +105,14 @@ fn cuttings() -> impl Strategy<Value = Vec<Cutting>> {
     prop::collection::vec(step, 0..80)
 }
 
+fn lateness() -> impl Strategy<Value = i64> {
+    prop_oneof![Just(0), 1i64..30]
+}
+
 /// The results are those of a run in which nothing starts over, whenever cuts are taken and given.
-fn check_cuts(shape: Shape, cuttings: &[Cutting]) {
-    let (mut operator, mut cuts, out) = (windows(shape), Cuts::new(), Kept::default());
-    let (mut plain, plain_out) = (windows(shape), Kept::default());
+fn check_cuts(shape: Shape, lateness: i64, cuttings: &[Cutting]) {
+    let (mut operator, mut cuts, out) = (windows(shape, lateness), Cuts::new(), Kept::default());
+    let (mut plain, plain_out) = (windows(shape, lateness), Kept::default());
     let mut results = Vec::new();
     // What came behind the last cut that is whole, and behind the one that is not.
     let (mut since, mut since_open): (Vec<Cutting>, Vec<Cutting>) = (Vec::new(), Vec::new());
@@ -177,7 +181,7 @@ fn check_cuts(shape: Shape, cuttings: &[Cutting]) {
                     true => (since.iter().chain(&since_open).cloned().collect(), numbers_at_cut.0),
                     false => (since_open.clone(), numbers_at_cut.1),
                 };
-                operator = windows(shape);
+                operator = windows(shape, lateness);
                 operator.restore(&cuts.restored()).unwrap();
                 results.clone_from(&cuts.given);
                 let mut fresh = Cuts::new();
@@ -213,18 +217,18 @@ fn check_cuts(shape: Shape, cuttings: &[Cutting]) {
 
 proptest! {
     #[test]
-    fn tumbling_windows_come_through_cuts(cuttings in cuttings(), size in 1i64..15, offset in -20i64..20) {
-        check_cuts(Shape::tumbling(size, offset), &cuttings);
+    fn tumbling_windows_come_through_cuts(cuttings in cuttings(), size in 1i64..15, offset in -20i64..20, lateness in lateness()) {
+        check_cuts(Shape::tumbling(size, offset), lateness, &cuttings);
     }
 
     #[test]
-    fn sliding_windows_come_through_cuts(cuttings in cuttings(), size in 1i64..30, slide in 1i64..12, offset in -20i64..20) {
-        check_cuts(Shape::sliding(size, slide, offset), &cuttings);
+    fn sliding_windows_come_through_cuts(cuttings in cuttings(), size in 1i64..30, slide in 1i64..12, offset in -20i64..20, lateness in lateness()) {
+        check_cuts(Shape::sliding(size, slide, offset), lateness, &cuttings);
     }
 
     #[test]
-    fn cumulating_windows_come_through_cuts(cuttings in cuttings(), step in 1i64..8, count in 1i64..6, offset in -20i64..20) {
-        check_cuts(Shape::cumulating(step, step * count, offset), &cuttings);
+    fn cumulating_windows_come_through_cuts(cuttings in cuttings(), step in 1i64..8, count in 1i64..6, offset in -20i64..20, lateness in lateness()) {
+        check_cuts(Shape::cumulating(step, step * count, offset), lateness, &cuttings);
     }
 }
 
@@ -242,7 +246,7 @@ fn slices_that_were_stored_at_once_come_back() {
     sink.watermark(10).unwrap();
     let restored = Restored::new(SubtaskIndex(0), 1);
     pieces.into_iter().for_each(|(_, section, chunk)| restored.add(section, SubtaskIndex(0), chunk));
-    let (mut operator, mut out) = (windows(shape), Kept::default());
+    let (mut operator, mut out) = (windows(shape, 0), Kept::default());
     operator.restore(&restored).unwrap();
     assert!(restored.is_empty());
     operator.event(Event::Watermark(i64::MAX), &mut out).unwrap();
