@@ -24,6 +24,8 @@ enum Cutting {
     Begin(Extent),
     /// So many steps of it are given.
     Give(usize),
+    /// The last cut is given up.
+    Abandon,
     /// Everything starts over from the last cut that is whole.
     Restore,
 }
@@ -35,6 +37,8 @@ struct Cuts {
     chain: Vec<Vec<Piece>>,
     /// What had been given out where the last of the chain was cut.
     given: Vec<Sum>,
+    /// One was given up: the next has to be whole.
+    torn: bool,
 }
 
 impl Cuts {
@@ -45,12 +49,14 @@ impl Cuts {
             open: None,
             chain: Vec::new(),
             given: Vec::new(),
+            torn: false,
         }
     }
 
     fn begin(&mut self, operator: &mut Sliced, extent: Extent, given: Vec<Sum>) {
         while self.give(operator) {}
-        let extent = if self.chain.is_empty() { Extent::Whole } else { extent };
+        let whole = std::mem::take(&mut self.torn) || self.chain.is_empty();
+        let extent = if whole { Extent::Whole } else { extent };
         let (mut cut, mut pieces) = (Cut::new(barrier(), extent, Default::default()), Vec::new());
         operator.snapshot(&mut StateSink::new(ID, self.space, STEP_BYTES, &mut cut, &mut pieces)).unwrap();
         self.open = Some((cut, pieces, given));
@@ -70,6 +76,13 @@ impl Cuts {
         self.chain.push(pieces);
         self.given = given;
         false
+    }
+
+    /// Gives up the cut that is not whole; `false` if there is none.
+    fn abandon(&mut self) -> bool {
+        let is_open = self.open.take().is_some();
+        self.torn |= is_open;
+        is_open
     }
 
     fn restored(&self) -> Restored {
@@ -100,6 +113,7 @@ fn cuttings() -> impl Strategy<Value = Vec<Cutting>> {
         3 => (0i64..12).prop_map(Cutting::Watermark),
         2 => prop_oneof![1 => Just(Extent::Whole), 3 => Just(Extent::Changed)].prop_map(Cutting::Begin),
         2 => (1usize..4).prop_map(Cutting::Give),
+        1 => Just(Cutting::Abandon),
         1 => Just(Cutting::Restore),
     ];
     prop::collection::vec(step, 0..80)
@@ -139,7 +153,7 @@ fn check_cuts(shape: Shape, lateness: i64, cuttings: &[Cutting]) {
                     }
                 }
             }
-            Cutting::Begin(_) | Cutting::Give(_) | Cutting::Restore => {}
+            Cutting::Begin(_) | Cutting::Give(_) | Cutting::Abandon | Cutting::Restore => {}
         }
     };
     let records = |out: &Kept<Sum>| out.records().into_iter().map(|(record, _)| record);
@@ -171,6 +185,15 @@ fn check_cuts(shape: Shape, lateness: i64, cuttings: &[Cutting]) {
             }
             Cutting::Give(steps) => {
                 (0..*steps).for_each(|_| _ = cuts.give(&mut operator));
+            }
+            Cutting::Abandon => {
+                if cuts.abandon() {
+                    // All that came behind the one before counts as before.
+                    let behind = std::mem::take(&mut since_open);
+                    since_open = std::mem::take(&mut since);
+                    since_open.extend(behind);
+                    numbers_at_cut.1 = numbers_at_cut.0;
+                }
             }
             Cutting::Restore => {
                 if cuts.chain.is_empty() {
@@ -207,6 +230,8 @@ fn check_cuts(shape: Shape, lateness: i64, cuttings: &[Cutting]) {
     feed(&mut plain, &end, &mut plain_out.clone(), &mut number, None);
     feed(&mut operator, &end, &mut out.clone(), &mut number, Some(&mut cuts));
     results.extend(records(&out));
+    // The operator does not hear of a cut that is given up before the next.
+    cuts.begin(&mut operator, Extent::Changed, Vec::new());
     while cuts.give(&mut operator) {}
     let mut expected: Vec<_> = records(&plain_out).collect();
     expected.sort_unstable();
