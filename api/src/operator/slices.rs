@@ -6,7 +6,13 @@
 //! the first window that ends behind it is due (see [`history`]); a window's results then cost a merge for each key
 //! that has anything in it, and none for keys and slices that have not.
 //!
-//! Nothing is kept but slices that a window still needs. Records none of whose windows is still to come are late.
+//! Nothing is kept but slices that a window still needs. Without an allowed lateness those are the windows that are still to
+//! come, and records that are in none of these are late. With one they are also the windows that have fired and are not over
+//! for good: their slices are kept beside the open ones, and a record that goes into one of them has its windows fire again.
+//! By the clock, all records of a batch come at one time, and nothing is late.
+//!
+//! What is asked once for an operator is not asked for each record: a batch goes one way in event time and another by the
+//! clock, and the loop over records in time knows of open slices alone.
 //!
 //! # Layout
 //! - `shape`: from timestamps to slices, and from slices to windows
