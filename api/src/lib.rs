@@ -97,7 +97,7 @@ pub use window::{
     ProcessingTimeSessionWindows, ProcessingTimeTrigger, PurgingTrigger, SlidingEventTimeWindows,
     SlidingProcessingTimeWindows, TaggedUnion, TimeEvictor, TimeWindow, Trigger, TriggerContext, TriggerResult,
     TumblingEventTimeWindows, TumblingProcessingTimeWindows, Window, WindowAssigner, WindowContext, WindowElements,
-    WindowOpen, WindowState,
+    WindowListState, WindowMapState, WindowOpen, WindowValueState,
 };
 
 #[doc(hidden)]

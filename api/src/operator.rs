@@ -14,7 +14,7 @@
 //! - `folding`: a batch folded into a table
 //! - `running`: a result for each record (streaming)
 //! - `combine`, `total`: one result for each key (batch), before the shuffle and after
-//! - `slices`: aligned windows in event time
+//! - `slices`: aligned windows that fold
 //! - `sink`: the end of a chain
 
 mod broadcast;

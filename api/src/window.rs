@@ -12,6 +12,7 @@
 //! - `tagged`: a record of one of two streams: [`TaggedUnion`]
 //! - `function`: what makes results of a window: [`ProcessWindowFunction`]
 //! - `context`: what such a function sees besides the records
+//! - `state`: what it keeps per window
 
 mod aligned;
 mod assigner;
@@ -22,6 +23,7 @@ mod evictor;
 mod function;
 mod global;
 mod session;
+mod state;
 mod tagged;
 mod trigger;
 
@@ -32,7 +34,7 @@ pub use aligned::{
 pub use assigner::{AlignedKind, AlignedWindows, WindowAssigner};
 pub use bounds::{GlobalWindow, TimeWindow, Window};
 pub(crate) use context::WindowScopes;
-pub use context::{WindowContext, WindowOpen, WindowState};
+pub use context::{WindowContext, WindowOpen};
 pub use elements::WindowElements;
 pub(crate) use evictor::AnyEvictor;
 pub use evictor::{CountEvictor, DeltaEvictor, Evictor, EvictorContext, TimeEvictor};
@@ -42,6 +44,7 @@ pub use session::{
     DynamicEventTimeSessionWindows, DynamicProcessingTimeSessionWindows, EventTimeSessionWindows,
     ProcessingTimeSessionWindows,
 };
+pub use state::{WindowListState, WindowMapState, WindowValueState};
 pub use tagged::TaggedUnion;
 pub(crate) use trigger::TriggerTimers;
 pub use trigger::{

@@ -39,8 +39,6 @@ where
     single: bool,
     assigner: A,
     trigger: Tr,
-    /// The trigger is the assigner's.
-    default_trigger: bool,
     evictor: Option<AnyEvictor<T, A::Window>>,
     lateness_ms: i64,
     late: Option<OutputTag<T>>,
@@ -58,7 +56,6 @@ where
             single: self.single,
             assigner: self.assigner.clone(),
             trigger: self.trigger.clone(),
-            default_trigger: self.default_trigger,
             evictor: self.evictor.clone(),
             lateness_ms: self.lateness_ms,
             late: self.late.clone(),
@@ -109,17 +106,7 @@ where
     pub(super) fn new(stream: Stream<T>, keys: Arc<dyn KeyOf<T, K>>, single: bool, assigner: A) -> Self {
         note(&stream.env, assigner.describe(), assigner.problem());
         let trigger = assigner.default_trigger();
-        Self {
-            stream,
-            keys,
-            single,
-            assigner,
-            trigger,
-            default_trigger: true,
-            evictor: None,
-            lateness_ms: 0,
-            late: None,
-        }
+        Self { stream, keys, single, assigner, trigger, evictor: None, lateness_ms: 0, late: None }
     }
 }
 

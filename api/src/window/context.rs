@@ -1,22 +1,20 @@
 //! What the function of a window sees besides its records.
 
-use std::{
-    fmt,
-    ops::{Deref, DerefMut},
-};
+use std::ops::{Deref, DerefMut};
 
 use flott_core::failure::Failure;
 use flott_runtime::{
     batch::{Data, Key},
     error::TaskResult,
-    state::{KeyHash, KeyScope, KeyedStates, MapState, OperatorLists, OperatorScope},
+    state::{EntryMap, KeyHash, KeyScope, KeyedStates, MapState, OperatorLists, OperatorScope},
 };
 
-use super::Window;
+use super::{Window, WindowListState, WindowMapState, WindowValueState};
 use crate::function::{Collector, Context, FunctionResult, KeyedContext, KeyedOpen};
 
-/// A [`Context`] with a key and a window. State handles take it as their scope: those of [`WindowState`] have a value for
-/// each window of a key, others one for each key, which all its windows see.
+/// A [`Context`] with a key and a window. State handles take it as their scope: those of [`WindowValueState`],
+/// [`WindowListState`] and [`WindowMapState`] have something for each window of a key, others for each key, which all its
+/// windows see.
 pub struct WindowContext<'a, K, W, Out> {
     keyed: KeyedContext<'a, K, Out>,
     window: Option<W>,
@@ -36,6 +34,21 @@ impl<'a, K: Key, W: Window, Out> WindowContext<'a, K, W, Out> {
     pub(crate) fn collector(&mut self) -> &mut Collector<'a, Out> {
         self.keyed.collector()
     }
+
+    /// The window at hand, and where the states of the key at hand are.
+    ///
+    /// # Errors
+    /// When there is none at hand.
+    pub(super) fn at_hand(&mut self) -> TaskResult<(&W, &mut KeyedContext<'a, K, Out>)> {
+        let Self { keyed, window } = self;
+        let window = window.as_ref().ok_or_else(no_window)?;
+        Ok((window, keyed))
+    }
+}
+
+#[cold]
+fn no_window() -> Box<Failure> {
+    Box::new(Failure::user("state of a window can only be used while a window is processed"))
 }
 
 impl<K: Key, W, Out> KeyScope for WindowContext<'_, K, W, Out> {
@@ -85,9 +98,30 @@ impl<'a, K: Key, W: Window> WindowOpen<'a, K, W> {
     /// The state `name`, with one value per window of a key. It is dropped with the window.
     ///
     /// # Errors
-    /// When the function uses the name with another type, or windows merge: it would not be clear what becomes of the
-    /// values.
-    pub fn window_value<V: Data>(&mut self, name: &str) -> FunctionResult<WindowState<W, V>> {
+    /// When the function uses the name for other state of windows, or windows merge: it would not be clear what becomes of
+    /// the values. So it is with all states of windows.
+    pub fn window_value<V: Data>(&mut self, name: &str) -> FunctionResult<WindowValueState<W, V>> {
+        Ok(WindowValueState::new(self.of_windows(name)?))
+    }
+
+    /// The state `name`, with a list per window of a key. It is dropped with the window.
+    ///
+    /// # Errors
+    /// As [`window_value`](Self::window_value).
+    pub fn window_list<V: Data>(&mut self, name: &str) -> FunctionResult<WindowListState<W, V>> {
+        Ok(WindowListState::new(self.of_windows(name)?))
+    }
+
+    /// The state `name`, with a map per window of a key. It is dropped with the window.
+    ///
+    /// # Errors
+    /// As [`window_value`](Self::window_value).
+    pub fn window_map<MK: Key, MV: Data>(&mut self, name: &str) -> FunctionResult<WindowMapState<W, MK, MV>> {
+        Ok(WindowMapState::new(self.of_windows::<EntryMap<MK, MV>>(name)?))
+    }
+
+    /// What a key has in the state `name`, by window.
+    fn of_windows<V: Data>(&mut self, name: &str) -> FunctionResult<MapState<W, V>> {
         if self.scopes.merging {
             return Err(Box::new(Failure::user(format!(
                 "state {name:?} cannot be kept per window, as windows merge here: keep it per key"
@@ -99,7 +133,7 @@ impl<'a, K: Key, W: Window> WindowOpen<'a, K, W> {
             let values = values.clone();
             move |states: &mut KeyedStates<K>, window: &W| values.remove(states, window).map(drop)
         }));
-        Ok(WindowState { values })
+        Ok(values)
     }
 }
 
@@ -149,79 +183,5 @@ impl<K, W> WindowScopes<K, W> {
     /// Drops what is kept for `window` of the key at hand.
     pub fn forget(&self, states: &mut KeyedStates<K>, window: &W) -> TaskResult {
         self.forget.iter().try_for_each(|forget| forget(states, window))
-    }
-}
-
-/// One value per window of a key.
-///
-/// A handle made by `default()` is not bound; get a bound one from the context when the function is opened.
-pub struct WindowState<W, V> {
-    values: MapState<W, V>,
-}
-
-impl<W, V> Default for WindowState<W, V> {
-    fn default() -> Self {
-        Self { values: MapState::default() }
-    }
-}
-
-impl<W, V> Clone for WindowState<W, V> {
-    fn clone(&self) -> Self {
-        Self { values: self.values.clone() }
-    }
-}
-
-impl<W, V> fmt::Debug for WindowState<W, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WindowState({:?})", self.values)
-    }
-}
-
-impl<W: Window, V: Data> WindowState<W, V> {
-    /// The value of the window at hand.
-    ///
-    /// # Errors
-    /// When the handle is not bound, or the backend fails; so it is with all methods.
-    pub fn get<'s, K: Key, Out>(&self, ctx: &'s mut WindowContext<'_, K, W, Out>) -> TaskResult<Option<&'s V>> {
-        let WindowContext { keyed, window } = ctx;
-        self.values.get(keyed, at_hand(window)?)
-    }
-
-    /// The value of the window at hand, to be changed in place; `create` makes it where there is none.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    pub fn get_or_insert_with<'s, K: Key, Out>(
-        &self,
-        ctx: &'s mut WindowContext<'_, K, W, Out>,
-        create: impl FnOnce() -> V,
-    ) -> TaskResult<&'s mut V> {
-        let WindowContext { keyed, window } = ctx;
-        self.values.get_or_insert_with(keyed, at_hand(window)?, create)
-    }
-
-    /// Sets the value of the window at hand.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    pub fn set<K: Key, Out>(&self, ctx: &mut WindowContext<'_, K, W, Out>, value: V) -> TaskResult {
-        let WindowContext { keyed, window } = ctx;
-        self.values.insert(keyed, at_hand(window)?, value)
-    }
-
-    /// Takes the value of the window at hand out.
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    pub fn take<K: Key, Out>(&self, ctx: &mut WindowContext<'_, K, W, Out>) -> TaskResult<Option<V>> {
-        let WindowContext { keyed, window } = ctx;
-        self.values.remove(keyed, at_hand(window)?)
-    }
-}
-
-fn at_hand<W>(window: &Option<W>) -> TaskResult<&W> {
-    match window {
-        Some(window) => Ok(window),
-        None => Err(Box::new(Failure::user("state of a window can only be used while a window is processed"))),
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use flott::{
-    Stream, Timestamp, TumblingEventTimeWindows, WatermarkGenerator, WatermarkStrategy, WindowAssigner,
+    Failure, SlidingEventTimeWindows, Stream, Timestamp, TumblingEventTimeWindows, WatermarkGenerator,
+    WatermarkStrategy, WindowAssigner,
     testing::{Emitted, Harness, HarnessOptions},
 };
 use proptest::prelude::*;
@@ -124,4 +125,45 @@ fn windows_of_another_size_do_not_take_over_slices() {
     let mut harness = Harness::with(HarnessOptions::new().from_snapshot(&snapshot), build(WINDOW * 2));
     let failure = harness.push_at((1, 1), 6).unwrap_err();
     assert!(failure.message.contains("another kind, size or offset"), "{failure}");
+}
+
+/// Windows of 10 ms every 5 ms, with an allowed lateness.
+fn sliding(lateness: u64) -> impl Fn(Stream<Record>) -> Stream<(i64, i64)> {
+    let ms = Duration::from_millis;
+    move |records| {
+        let windows = records.key_by(|record| record.0).window(SlidingEventTimeWindows::of(ms(10), ms(5)));
+        let windows = windows.allowed_lateness(ms(lateness));
+        windows.reduce_with(|sum, record| sum.1 += record.1, |_, window, sum, out| out.emit((window.end, sum.1)))
+    }
+}
+
+/// What comes of a record that is late when windows go on with another allowed lateness.
+fn with_another_lateness(before: u64, after: u64) -> Result<Vec<(i64, i64)>, Failure> {
+    let mut harness = Harness::new(sliding(before));
+    harness.push_at((1, 1), 6)?;
+    harness.push_at((1, 2), 11)?;
+    harness.watermark(12)?;
+    assert_eq!(harness.take(), [(10, 1)]);
+    let snapshot = harness.snapshot()?;
+    let mut harness = Harness::with(HarnessOptions::new().from_snapshot(&snapshot), sliding(after));
+    harness.push_at((1, 4), 7)?;
+    harness.end()?;
+    let mut results = harness.take();
+    results.sort_unstable();
+    Ok(results)
+}
+
+#[test]
+fn windows_go_on_with_another_lateness() {
+    assert_eq!(with_another_lateness(20, 20).unwrap(), [(10, 5), (15, 7), (20, 2)]);
+    assert_eq!(with_another_lateness(20, 40).unwrap(), [(10, 5), (15, 7), (20, 2)]);
+    // The first window is over.
+    assert_eq!(with_another_lateness(20, 0).unwrap(), [(15, 7), (20, 2)]);
+    assert_eq!(with_another_lateness(20, 2).unwrap(), [(15, 7), (20, 2)]);
+}
+
+#[test]
+fn windows_that_took_no_late_records_cannot_begin_to() {
+    let failure = with_another_lateness(0, 20).unwrap_err();
+    assert!(failure.message.contains("took no late records"), "{failure}");
 }

@@ -1,13 +1,13 @@
 //! Windows of all kinds.
 
-use std::{marker::PhantomData, time::Duration};
+use std::time::Duration;
 
 use flott::{
     ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, CountEvictor, CountTrigger,
     CumulativeEventTimeWindows, Data, DeltaTrigger, EventTimeSessionWindows, FunctionResult, GlobalWindows,
     ProcessWindowFunction, ProcessingTimeSessionWindows, PurgingTrigger, SlidingEventTimeWindows,
     SlidingProcessingTimeWindows, TimeEvictor, TimeWindow, TumblingEventTimeWindows, TumblingProcessingTimeWindows,
-    Window, WindowAssigner, WindowContext, WindowOpen, WindowState,
+    Window, WindowAssigner, WindowContext, WindowListState, WindowMapState, WindowOpen, WindowValueState,
     testing::{HarnessOptions, Snapshot},
 };
 use proptest::prelude::*;
@@ -27,17 +27,24 @@ fn gathered<W: Window>(key: &u8, window: &W, records: &[Record]) -> Gathered {
     (*key, window.max_timestamp(), numbers)
 }
 
-/// Counts the firings of each window, and those of all windows of a key, and gives the largest of what a window has.
+/// Counts the firings of each window, and those of all windows of a key, gives the largest of what a window has, and what that
+/// was each time, with how often it was that.
 #[derive(Clone)]
 struct Firings<In> {
-    window: WindowState<TimeWindow, u32>,
+    window: WindowValueState<TimeWindow, u32>,
+    largest: WindowListState<TimeWindow, Option<In>>,
+    often: WindowMapState<TimeWindow, Option<In>, u32>,
     key: flott::ValueState<u32>,
-    elements: PhantomData<fn(In)>,
 }
 
 impl<In> Default for Firings<In> {
     fn default() -> Self {
-        Self { window: WindowState::default(), key: flott::ValueState::default(), elements: PhantomData }
+        Self {
+            window: WindowValueState::default(),
+            largest: WindowListState::default(),
+            often: WindowMapState::default(),
+            key: flott::ValueState::default(),
+        }
     }
 }
 
@@ -45,10 +52,12 @@ impl<In: Data + Ord> ProcessWindowFunction for Firings<In> {
     type Key = u8;
     type Window = TimeWindow;
     type In = In;
-    type Out = (u8, i64, Option<In>, u32, u32);
+    type Out = (u8, i64, Vec<Option<In>>, u32, u32, u32);
 
     fn open(&mut self, ctx: &mut WindowOpen<'_, u8, TimeWindow>) -> FunctionResult {
         self.window = ctx.window_value("firings")?;
+        self.largest = ctx.window_list("largest")?;
+        self.often = ctx.window_map("often")?;
         self.key = ctx.value("all")?;
         Ok(())
     }
@@ -66,15 +75,26 @@ impl<In: Data + Ord> ProcessWindowFunction for Firings<In> {
         let of_key = self.key.get_or_insert_with(ctx, || 0)?;
         *of_key += 1;
         let of_key = *of_key;
-        ctx.emit((*key, window.end, elements.iter().max().cloned(), of_window, of_key));
+        let largest = elements.iter().max().cloned();
+        let often = self.often.get_or_insert_with(ctx, &largest, || 0)?;
+        *often += 1;
+        let often = *often;
+        self.largest.add(ctx, largest)?;
+        let largest = self.largest.get(ctx)?.to_vec();
+        ctx.emit((*key, window.end, largest, often, of_window, of_key));
         Ok(())
     }
 }
 
 /// Sums of slices.
-fn sums<A: WindowAssigner<Record>>(assigner: A, script: &crate::script::Script) -> Result<(), TestCaseError> {
+fn sums<A: WindowAssigner<Record>>(
+    assigner: A,
+    lateness: u64,
+    script: &crate::script::Script,
+) -> Result<(), TestCaseError> {
     script.check_all_goes(|records| {
-        let windows = records.key_by(|record| record.0).window(assigner.clone()).side_output_late_data(&LATE);
+        let windows = records.key_by(|record| record.0).window(assigner.clone()).allowed_lateness(ms(lateness));
+        let windows = windows.side_output_late_data(&LATE);
         windows.aggregate_with(Sum, |key, window, sum, out| out.emit((*key, window.max_timestamp(), sum)))
     })
 }
@@ -100,22 +120,26 @@ impl flott::Aggregate for Sum {
     }
 }
 
+fn lateness() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0), 1u64..25]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
-    fn slices_of_tumbling_windows(script in script(), size in 1u64..20) {
-        sums(TumblingEventTimeWindows::of(ms(size)), &script)?;
+    fn slices_of_tumbling_windows(script in script(), size in 1u64..20, lateness in lateness()) {
+        sums(TumblingEventTimeWindows::of(ms(size)), lateness, &script)?;
     }
 
     #[test]
-    fn slices_of_sliding_windows(script in script(), size in 1u64..40, slide in 1u64..15) {
-        sums(SlidingEventTimeWindows::of(ms(size), ms(slide)), &script)?;
+    fn slices_of_sliding_windows(script in script(), size in 1u64..40, slide in 1u64..15, lateness in lateness()) {
+        sums(SlidingEventTimeWindows::of(ms(size), ms(slide)), lateness, &script)?;
     }
 
     #[test]
-    fn slices_of_cumulating_windows(script in script(), step in 1u64..9, steps in 1u64..6) {
-        sums(CumulativeEventTimeWindows::of(ms(step * steps), ms(step)), &script)?;
+    fn slices_of_cumulating_windows(script in script(), step in 1u64..9, steps in 1u64..6, lateness in lateness()) {
+        sums(CumulativeEventTimeWindows::of(ms(step * steps), ms(step)), lateness, &script)?;
     }
 
     #[test]
@@ -196,6 +220,10 @@ proptest! {
     fn windows_in_processing_time(script in script(), size in 1u64..30, slide in 1u64..15) {
         script.check_all_goes(|records| {
             records.key_by(|record| record.0).window(TumblingProcessingTimeWindows::of(ms(size))).sum(|record| record.1)
+        })?;
+        script.check_all_goes(|records| {
+            let windows = records.key_by(|record| record.0).window(SlidingProcessingTimeWindows::of(ms(size), ms(slide)));
+            windows.sum(|record| record.1)
         })?;
         script.check_all_goes(|records| {
             let windows = records.key_by(|record| record.0).window(SlidingProcessingTimeWindows::of(ms(size), ms(slide)));

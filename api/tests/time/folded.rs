@@ -4,7 +4,7 @@ use std::{marker::PhantomData, time::Duration};
 
 use flott::{
     Aggregate, Data, EventTimeSessionWindows, FunctionResult, Key, ProcessWindowFunction, SlidingEventTimeWindows,
-    Stream, TimeWindow, TumblingEventTimeWindows, ValueState, WindowContext, WindowOpen, WindowState,
+    Stream, TimeWindow, TumblingEventTimeWindows, ValueState, WindowContext, WindowOpen, WindowValueState,
     testing::{Emitted, Harness, HarnessOptions},
 };
 
@@ -21,7 +21,7 @@ type Call<K, In> = (K, (i64, i64), Vec<In>, u32, u32);
 /// Says what it is called with.
 #[derive(Clone)]
 struct Calls<K, In> {
-    of_window: Option<WindowState<TimeWindow, u32>>,
+    of_window: Option<WindowValueState<TimeWindow, u32>>,
     of_key: ValueState<u32>,
     called: PhantomData<fn() -> (K, In)>,
 }
@@ -29,7 +29,7 @@ struct Calls<K, In> {
 impl<K, In> Calls<K, In> {
     /// Counts calls of each window and of each key.
     fn counted() -> Self {
-        Self { of_window: Some(WindowState::default()), ..Self::by_key() }
+        Self { of_window: Some(WindowValueState::default()), ..Self::by_key() }
     }
 
     /// Counts those of each key: windows that merge have no state of their own.

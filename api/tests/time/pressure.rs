@@ -1,15 +1,25 @@
 //! What a watermark sets off is much more than a batch, and yet little of it exists at once.
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use flott::{
-    BATCH_RECORDS, FunctionResult, KeyedContext, KeyedProcessFunction, OutputTag, Stream, Timer,
+    BATCH_RECORDS, FunctionResult, KeyedContext, KeyedProcessFunction, OutputTag, SlidingEventTimeWindows, Stream,
+    TimeWindow, Timer, TumblingEventTimeWindows, WindowAssigner,
     testing::{Harness, HarnessOptions},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 static ALIVE: AtomicUsize = AtomicUsize::new(0);
 static MOST_ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// Tests count one after the other.
+static COUNTING: Mutex<()> = Mutex::new(());
 
 /// A record that is counted while it exists.
 struct Counted(u64);
@@ -78,6 +88,7 @@ impl KeyedProcessFunction for Bursts {
 
 #[test]
 fn what_timers_give_is_held_back_by_those_who_take_it() {
+    let _counting = COUNTING.lock().unwrap();
     for (timers, each) in [(20_000, 1), (3_000, 50)] {
         MOST_ALIVE.store(0, SeqCst);
         let mut harness = Harness::with(HarnessOptions::new(), |numbers: Stream<u64>| {
@@ -100,4 +111,33 @@ fn what_timers_give_is_held_back_by_those_who_take_it() {
         let most = MOST_ALIVE.load(SeqCst);
         assert!((BATCH_RECORDS..=bound).contains(&most), "{most} records at once, of at most {bound}");
     }
+}
+
+/// Counts what 3,000 keys give, each 50 records for each of two windows.
+fn check_windows(windows: impl WindowAssigner<u64, Window = TimeWindow>) {
+    let (keys, each) = (3_000, 50);
+    MOST_ALIVE.store(0, SeqCst);
+    let mut harness = Harness::new(|numbers: Stream<u64>| {
+        let bursts = numbers
+            .key_by(|n| *n)
+            .window(windows)
+            .reduce_with(|_, _| {}, move |_, _, _, out| (0..each).for_each(|number| out.emit(Counted::new(number))));
+        bursts.key_by(|record| record.0 % 2).count()
+    });
+    harness.batch_at((0..keys).map(|n| (n, 15))).unwrap();
+    harness.batch_at((0..keys).map(|n| (n, 25))).unwrap();
+    harness.end().unwrap();
+    assert!(harness.take().len() as u64 >= keys * each * 2);
+    assert_eq!(ALIVE.load(SeqCst), 0);
+    // The credits, a partial batch, one held back, one at work; and the keys that a step looks at before it asks.
+    let bound = 7 * BATCH_RECORDS + 128 * each as usize;
+    let most = MOST_ALIVE.load(SeqCst);
+    assert!((BATCH_RECORDS..=bound).contains(&most), "{most} records at once, of at most {bound}");
+}
+
+#[test]
+fn what_windows_give_is_held_back_by_those_who_take_it() {
+    let _counting = COUNTING.lock().unwrap();
+    check_windows(TumblingEventTimeWindows::of(Duration::from_millis(10)));
+    check_windows(SlidingEventTimeWindows::of(Duration::from_millis(20), Duration::from_millis(10)));
 }

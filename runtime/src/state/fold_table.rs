@@ -68,6 +68,13 @@ impl<K: Key, V> FoldTable<K, V> {
         self.entries.iter().map(|(key, value)| (key, value))
     }
 
+    /// The value of `key`.
+    pub fn find(&self, hash: KeyHash, key: &K) -> Option<&V> {
+        let is_it = |entry| self.entries.get(entry).is_some_and(|(known, _)| known == key);
+        let entry = self.slots.find(hash.low(), is_it).entry()?;
+        self.entries.get(entry).map(|(_, value)| value)
+    }
+
     /// Appends the spots of `keys`, whose hashes are `hashes`, to `spots`. They hold until the table is emptied.
     ///
     /// What is not in the nearest caches is asked for beforehand for all keys: so their loads overlap, instead of each

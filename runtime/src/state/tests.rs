@@ -141,7 +141,13 @@ fn check_counts<K: crate::batch::Key + std::hash::Hash + std::fmt::Debug>(keys: 
         }
         assert_eq!((table.len(), table.is_empty()), (known.len(), false));
     }
+    assert!(known.iter().all(|(key, count)| table.find(KeyHash::of(key), key) == Some(count)));
     assert_eq!(table.clone().into_entries().collect::<Vec<_>>(), known);
+    let mut halves = FoldTable::default();
+    for (key, count) in known.iter().step_by(2) {
+        halves.fold(KeyHash::of(key), key.clone(), *count, &mut (), |(), count| count, |(), _, _| {});
+    }
+    assert!(known.iter().skip(1).step_by(2).all(|(key, _)| halves.find(KeyHash::of(key), key).is_none()));
     assert_eq!(table.drain_entries().collect::<Vec<_>>(), known);
     assert!(table.is_empty());
 }

@@ -149,6 +149,18 @@ impl Shape {
         }
     }
 
+    /// The first end of a window that is not over by `watermark`.
+    pub fn first_behind(self, watermark: Timestamp) -> Bound {
+        // One that ends with the last millisecond is over with it, and not before.
+        let next = watermark.saturating_add(1).min(Timestamp::MAX - 1);
+        self.next_end(self.slice(next).into())
+    }
+
+    /// Whether windows begin anew behind the one that ends with `end`.
+    pub fn ends_cycle(self, end: Bound) -> bool {
+        self.is_cumulating() && self.last_end(end - 1) == end
+    }
+
     /// The first slice of the window that ends with `end`.
     pub fn start(self, end: Bound) -> Bound {
         match self.kind {

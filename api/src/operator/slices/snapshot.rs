@@ -4,6 +4,9 @@
 //! changed is not given again; so which of them are there is stored besides. One that is given out while some of it is still to be
 //! stored is kept until it is.
 //!
+//! Where slices are kept for late records, all of them are one table (see `numbered`), and of closed ones nothing else is stored: what they
+//! have come to for windows that are still to come is put together of them again.
+//!
 //! What a key has had in cumulating windows since its cycle began is stored under the number of the first slice of the cycle, and comes back as
 //! if it lay there: it takes part in the same windows. Which window is next is not stored; it follows from the watermark and from
 //! what there is.
@@ -13,14 +16,18 @@ use flott_runtime::{
     batch::{Data, Key, Timestamp},
     error::TaskResult,
     snapshot::{Restored, StateSink},
-    state::{FoldTable, HeapTable, KeyHash, Progress, Spread},
+    state::{HeapTable, KeyHash, Progress, Spread},
+    time::TimeDomain,
 };
 
 use super::{
-    Contents, Slice, SliceWindows, Stage,
+    SliceWindows,
     closed::Past,
+    due::Firing,
     history::History,
-    shape::{Bound, Shape, SliceNo},
+    numbered::Numbered,
+    shape::{Shape, SliceNo},
+    slice::Slice,
 };
 use crate::{
     operator::{Fold, window::Emit},
@@ -31,24 +38,11 @@ const SHAPE: &str = "windows";
 const SLICE: &str = "slice ";
 const CYCLE: &str = "cycle ";
 const CLOSED: &str = "closed slices";
+/// All slices, where they are kept for late records.
+const KEPT: &str = "numbered slices";
 /// Both are of snapshots that had all slices at once.
 const SLICES: &str = "slices";
 const HISTORIES: &str = "closed slices";
-
-/// An empty slice for the records of number `number`.
-pub(super) fn slice<K: Key, V>(shape: Shape, number: SliceNo, keys: usize) -> Slice<K, V> {
-    let (begin, last) = shape.span(number);
-    Slice { number, begin, last, table: FoldTable::with_capacity(keys) }
-}
-
-/// The slice of this number, which is made if it is not there.
-fn of_number<K: Key, V>(open: &mut Vec<Slice<K, V>>, shape: Shape, number: SliceNo) -> &mut Slice<K, V> {
-    let place = open.partition_point(|open| open.number < number);
-    if open.get(place).is_none_or(|open| open.number != number) {
-        open.insert(place, slice(shape, number, 0));
-    }
-    &mut open[place]
-}
 
 fn slice_name(number: SliceNo) -> String {
     format!("{SLICE}{number}")
@@ -75,44 +69,51 @@ where
     /// Under which name closed slices are stored. Something of a cycle is closed only when a window of it is over; that was the
     /// last one.
     fn closed_name(&self) -> String {
-        if !self.shape.is_cumulating() {
+        let shape = self.slices.shape;
+        if !shape.is_cumulating() {
             return CLOSED.to_owned();
         }
         // The first cycle may have begun before time did.
-        let first = self.shape.slice(Timestamp::MIN).into();
-        format!("{CYCLE}{}", self.shape.start(self.fired).max(first))
+        let first = shape.slice(Timestamp::MIN).into();
+        format!("{CYCLE}{}", shape.start(self.slices.fired).max(first))
     }
 
     pub(super) fn begin_storing(&mut self, into: &mut StateSink<'_>) -> TaskResult {
         // The snapshot that they were kept for was given up.
         self.leaving.clear();
-        into.own_elements(SHAPE, Spread::Union, std::iter::once(self.shape))?;
-        let closed = self.closed_name();
-        let open = self.open.iter().map(|slice| slice_name(slice.number));
-        into.tables(open.chain((!self.closed.is_empty()).then(|| closed.clone())).collect())?;
-        for slice in &mut self.open {
+        self.closed_leaving = None;
+        self.stored_closed = self.closed_name();
+        into.own_elements(SHAPE, Spread::Union, std::iter::once(self.slices.shape))?;
+        if self.slices.keeps() {
+            // What closed ones have come to is made of them.
+            into.tables(vec![KEPT.to_owned()])?;
+            return into.table(KEPT, &mut self.numbered());
+        }
+        let Self { slices, stored_closed, .. } = self;
+        let open = slices.open.iter().map(|slice| slice_name(slice.number));
+        into.tables(open.chain((!slices.closed.is_empty()).then(|| stored_closed.clone())).collect())?;
+        for slice in &mut slices.open {
             into.table(&slice_name(slice.number), &mut slice.table)?;
         }
-        self.stored_closed = closed;
-        into.table(&self.stored_closed, &mut self.closed.table)
+        into.table(stored_closed, &mut slices.closed.table)?;
+        if self.domain == TimeDomain::Processing {
+            self.given.store(self.desk.task.snapshots.groups(), into)?;
+        }
+        Ok(())
     }
 
     pub(super) fn store_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
+        if self.slices.keeps() {
+            return into.more_table(KEPT, &mut self.numbered());
+        }
         while let Some(slice) = self.leaving.last_mut() {
             if slice.give(into)? == Progress::More {
                 return Ok(Progress::More);
             }
             self.leaving.pop();
         }
-        let firing = match &mut self.firing {
-            Some((
-                _,
-                Stage::Tumble { contents: Contents::Seen { slice, .. }, .. }
-                | Stage::Close { contents: Contents::Seen { slice, .. }, .. },
-            )) => Some(slice),
-            _ => None,
-        };
-        for slice in firing.into_iter().chain(&mut self.open) {
+        let firing = self.firing.as_mut().and_then(Firing::slice_mut);
+        for slice in firing.into_iter().chain(&mut self.slices.open) {
             if slice.give(into)? == Progress::More {
                 return Ok(Progress::More);
             }
@@ -123,14 +124,23 @@ where
             return Ok(Progress::More);
         }
         self.closed_leaving = None;
-        into.more_table(&self.stored_closed, &mut self.closed.table)
+        into.more_table(&self.stored_closed, &mut self.slices.closed.table)
+    }
+
+    fn numbered(&mut self) -> Numbered<'_, K, F::Value> {
+        let Self { slices, leaving, firing, stored, desk, .. } = self;
+        let firing = firing.as_mut().and_then(Firing::slice_mut);
+        Numbered { slices, leaving, firing, stored, watermark: desk.watermark }
     }
 
     /// Puts back what was stored; the watermark has been.
     pub(super) fn put_back(&mut self, from: &Restored) -> TaskResult {
-        let Self { shape, fold, open, closed, .. } = self;
-        let (mut same, mut sound) = (true, true);
-        from.own_elements(SHAPE, |stored: Shape| same &= stored == *shape)?;
+        let Self { slices, leaving, stored, clearing, fold, given, desk, .. } = self;
+        if self.domain == TimeDomain::Processing {
+            given.put_back(desk.task.snapshots.groups(), from)?;
+        }
+        let (mut same, mut sound, mut dropped) = (true, true, false);
+        from.own_elements(SHAPE, |stored: Shape| same &= stored == slices.shape)?;
         if !same {
             let message = "the windows of the snapshot have another kind, size or offset than those of the program";
             return Err(Box::new(Failure::user(message).fatal()));
@@ -138,12 +148,16 @@ where
         let number = |name: &str, kind: &str| name.strip_prefix(kind)?.parse::<SliceNo>().ok();
         let tables = from.tables()?;
         for name in tables.names() {
-            if let Some(number) = number(name, SLICE) {
-                tables.put_back(name, &mut of_number(open, *shape, number).table)?;
+            if name == KEPT {
+                let watermark = desk.watermark;
+                tables.put_back(name, &mut Numbered { slices, leaving, firing: None, stored, watermark })?;
+            } else if let Some(number) = number(name, SLICE) {
+                tables.put_back(name, &mut slices.opened(number).table)?;
             } else if let Some(number) = number(name, CYCLE) {
+                dropped = true;
                 let mut cycle = HeapTable::<K, Past<F::Value>>::default();
                 tables.put_back(name, &mut cycle)?;
-                let slice = of_number(open, *shape, number);
+                let slice = slices.opened(number);
                 for (key, past) in cycle.into_entries() {
                     let Past::Whole(value) = past else {
                         sound = false;
@@ -152,33 +166,35 @@ where
                     slice.table.fold(KeyHash::of(&key), key, value, fold, |_, value| value, F::merge);
                 }
             } else {
-                tables.put_back(name, &mut closed.table)?;
+                dropped = true;
+                tables.put_back(name, &mut slices.closed.table)?;
             }
         }
         from.own(SLICES, |(number, key, value): (SliceNo, K, F::Value)| {
-            let slice = of_number(open, *shape, number);
+            let slice = slices.opened(number);
             slice.table.fold(KeyHash::of(&key), key, value, fold, |_, value| value, F::merge);
         })?;
         from.own(HISTORIES, |(key, history): (K, History<F::Value>)| {
-            closed.table.set(KeyHash::of(&key), &key, Past::Sliding(history));
+            dropped = true;
+            slices.closed.table.set(KeyHash::of(&key), &key, Past::Sliding(history));
         })?;
-        if !sound || !closed.is_sound() {
+        if !sound || !slices.closed.is_sound() {
             return Err(Box::new(Failure::user("slices of the snapshot are not in order").fatal()));
         }
-        // Those of key groups of other subtasks.
-        open.retain(|slice| !slice.table.is_empty());
-        self.next = self.first_due();
-        Ok(())
-    }
-
-    /// The end of the next window with anything in it, from what there is.
-    fn first_due(&self) -> Option<Bound> {
-        let Self { shape, open, closed, desk, .. } = self;
-        let behind = self.first_behind(desk.watermark);
-        let of = |number: SliceNo| {
-            let first = shape.first_end(number)?;
-            Some(if shape.is_tumbling() { first } else { first.max(behind) })
+        if dropped && slices.keeps() {
+            let message = "the windows of the snapshot took no late records, and what they had is dropped: start with an allowed \
+                           lateness of 0, or without the snapshot";
+            return Err(Box::new(Failure::user(message).fatal()));
+        }
+        let until = match self.domain {
+            TimeDomain::Event => desk.watermark,
+            TimeDomain::Processing => given.until(),
         };
-        open.iter().map(|slice| slice.number).chain(closed.oldest()).filter_map(of).min()
+        slices.settle(until, fold);
+        if E::STATEFUL {
+            let ends = slices.kept.iter().filter_map(|slice| slices.first_kept_end(slice.number, until));
+            ends.for_each(|end| clearing.expect(end));
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, marker::PhantomData};
 
+mod clock;
 mod cuts;
 
 use flott_runtime::time::Clock;
@@ -11,9 +12,10 @@ use crate::{
     operator::{
         fold::Summing,
         stand::{Kept, Seen, site, task},
+        window::LATE_RECORDS_DROPPED,
     },
     plan::MadeKey,
-    window::TimeWindow,
+    window::{TimeWindow, WindowContext},
 };
 
 const LATE: OutputTag<(u8, u64)> = OutputTag::new("late");
@@ -41,11 +43,19 @@ impl Emit<u8, TimeWindow, u64> for WithBounds {
 type Sums = Summing<fn(&(u8, u64)) -> u64, fn(&mut u64, u64), u64>;
 type Sliced = SliceWindows<u8, (u8, u64), TimeWindow, Sums, WithBounds>;
 
-fn windows(shape: Shape) -> Sliced {
-    let fold: Sums = Summing { number: |record| record.1, combine: |sum, number| *sum += number, numbers: PhantomData };
-    let spec = SliceSpec { shape, fold, emit: WithBounds, late: None };
-    let site = site(task(Clock::System), &LATE, Kept::default());
+fn windows(shape: Shape, lateness_ms: i64) -> Sliced {
+    let spec =
+        SliceSpec { shape, domain: TimeDomain::Event, lateness_ms, fold: summing(), emit: WithBounds, late: None };
+    of(spec, &task(Clock::System))
+}
+
+fn of(spec: SliceSpec<(u8, u64), Sums, WithBounds>, task: &Arc<TaskInfo>) -> Sliced {
+    let site = site(task.clone(), &LATE, Kept::default());
     SliceWindows::new(spec, Arc::new(MadeKey(|record: &(u8, u64)| record.0)), &site)
+}
+
+fn summing() -> Sums {
+    Summing { number: |record| record.1, combine: |sum, number| *sum += number, numbers: PhantomData }
 }
 
 #[derive(Debug, Clone)]
@@ -55,7 +65,7 @@ enum Step {
 }
 
 fn run(shape: Shape, steps: &[Step]) -> (Vec<(u8, i64, i64, u64)>, Sliced) {
-    let mut operator = windows(shape);
+    let mut operator = windows(shape, 0);
     let mut out = Kept::default();
     let mut number = 0;
     let drive = |operator: &mut Sliced, event: Event, out: &mut Kept<_>| {
@@ -156,7 +166,7 @@ proptest! {
     fn tumbling_windows_are_those_of_the_model(steps in steps(), size in 1i64..15, offset in -20i64..20) {
         let (results, left) = run(Shape::tumbling(size, offset), &steps);
         prop_assert_eq!(results, model(&steps, sliding(size, size, offset)));
-        prop_assert!(left.open.is_empty() && left.closed.is_empty() && left.next.is_none());
+        prop_assert!(left.kept() == 0);
     }
 
     #[test]
@@ -165,7 +175,7 @@ proptest! {
     ) {
         let (results, left) = run(Shape::sliding(size, slide, offset), &steps);
         prop_assert_eq!(results, model(&steps, sliding(size, slide, offset)));
-        prop_assert!(left.open.is_empty() && left.closed.is_empty() && left.next.is_none());
+        prop_assert!(left.kept() == 0);
     }
 
     #[test]
@@ -180,7 +190,7 @@ proptest! {
         let (results, left) = run(Shape::cumulating(step, max, offset), &steps);
         // A window of this kind has results for all keys of those before it in its cycle; so it is in the model.
         prop_assert_eq!(results, model(&steps, windows));
-        prop_assert!(left.open.is_empty() && left.closed.is_empty() && left.next.is_none());
+        prop_assert!(left.kept() == 0);
     }
 }
 
@@ -197,7 +207,7 @@ fn late_records_are_counted_and_dropped() {
 
 #[test]
 fn records_without_timestamps_are_an_error() {
-    let mut operator = windows(Shape::tumbling(10, 0));
+    let mut operator = windows(Shape::tumbling(10, 0), 0);
     let failure = operator.process(&mut Batch::from(vec![(1, 1)]), &mut Kept::default()).unwrap_err();
     assert!(failure.to_string().contains("assign_timestamps_and_watermarks"), "{failure}");
 }

@@ -217,9 +217,7 @@ fn check_aligned<A>(assigner: A, shape: model::Shape, lateness: i64, steps: &[St
 where
     A: WindowAssigner<(u8, i64), Window = TimeWindow>,
 {
-    if lateness == 0 {
-        slices::check(&assigner, shape, steps);
-    }
+    slices::check(&assigner, shape, lateness, steps);
     check_default(assigner, shape, lateness, steps);
 }
 

@@ -1,5 +1,7 @@
 //! Which operator runs.
 
+use std::any::TypeId;
+
 use flott_core::job_graph::OperatorKind;
 use flott_runtime::{
     batch::{Data, Key},
@@ -13,7 +15,7 @@ use crate::{
         WindowSpec, Windows,
     },
     plan::{Body, Node, OneInput},
-    window::{TaggedUnion, Trigger, WindowAssigner},
+    window::{EventTimeTrigger, ProcessingTimeTrigger, TaggedUnion, Trigger, WindowAssigner},
 };
 
 impl<K, T, A, Tr> WindowedStream<K, T, A, Tr>
@@ -31,10 +33,9 @@ where
         F: Fold<K, T>,
         E: Emit<K, A::Window, F::Bare>,
     {
-        if let Some(shape) = self.shape()
-            && !E::STATEFUL
-        {
-            let spec = SliceSpec { shape, fold, emit, late: self.late.clone() };
+        if let Some((shape, domain)) = self.shape() {
+            let lateness_ms = if domain == TimeDomain::Event { self.lateness_ms } else { 0 };
+            let spec = SliceSpec { shape, domain, lateness_ms, fold, emit, late: self.late.clone() };
             let keys = self.keys.clone();
             let make = move |site: &_| SliceWindows::<K, T, A::Window, F, E>::new(spec.clone(), keys.clone(), site);
             return self.then(OneInput::<T, E::Out, _>::body(make));
@@ -46,11 +47,21 @@ where
         }
     }
 
-    /// How windows lie whose records can be folded by slices: in event time, the same for all keys, over when the watermark
-    /// has passed them.
-    fn shape(&self) -> Option<Shape> {
-        let plain = self.default_trigger && self.evictor.is_none() && self.lateness_ms == 0;
-        self.assigner.aligned().filter(|aligned| plain && aligned.domain == TimeDomain::Event).and_then(Shape::of)
+    /// How windows lie whose records can be folded by slices, and in which kind of time: the same for all keys, and with results
+    /// when time has passed them, and not before.
+    fn shape(&self) -> Option<(Shape, TimeDomain)> {
+        if self.evictor.is_some() || self.assigner.merges() {
+            return None;
+        }
+        let aligned = self.assigner.aligned()?;
+        let at_the_end = match aligned.domain {
+            TimeDomain::Event => TypeId::of::<EventTimeTrigger>(),
+            TimeDomain::Processing => TypeId::of::<ProcessingTimeTrigger>(),
+        };
+        if TypeId::of::<Tr>() != at_the_end {
+            return None;
+        }
+        Some((Shape::of(aligned)?, aligned.domain))
     }
 
     /// Windows that keep all their records until they fire.

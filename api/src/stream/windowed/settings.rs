@@ -25,8 +25,7 @@ where
             problem.get_or_insert_with(|| format!("it cannot be used where windows merge, as {}", assigner.describe()));
         }
         note(&stream.env, trigger.describe(), problem);
-        let default_trigger = false;
-        WindowedStream { stream, keys, single, assigner, trigger, default_trigger, evictor, lateness_ms, late }
+        WindowedStream { stream, keys, single, assigner, trigger, evictor, lateness_ms, late }
     }
 
     /// Has an evictor take records out of windows when they fire. Windows then keep all their records, even where they

@@ -10,12 +10,7 @@ use flott::{
 use proptest::prelude::*;
 
 use super::{Way, sorted, way};
-
-#[path = "../../model/windows.rs"]
-#[allow(dead_code, reason = "windows that count depend on the order of records")]
-mod model;
-
-use model::{Firing, Record, Shape, Step};
+use crate::model::{self, Firing, Record, Shape, Step};
 
 /// Key, time and a value that no other row has.
 type Row = (u8, i64, i64);
@@ -163,6 +158,38 @@ where
     Ok(())
 }
 
+/// Checks windows whose rows are often late: behind each few of them there is a watermark that waits for no other.
+fn check_late(way: &Way, rows: &[Row], (size, slide): (i64, i64), lateness: i64) -> Result<(), TestCaseError> {
+    // With one input the rows of a key keep their order.
+    let mut harness = Harness::with(way.clone().one_input().options(), |rows: Stream<Row>| {
+        let windows = rows.key_by(|row| row.0).window(SlidingEventTimeWindows::of(ms(size), ms(slide)));
+        windows.allowed_lateness(ms(lateness)).aggregate_with(Values, |key, window, values, out| {
+            out.emit(Firing { key: *key, start: window.start, end: window.end, values });
+        })
+    });
+    let (mut steps, mut watermark, mut cuts) = (Vec::new(), i64::MIN, way.cuts.iter().cycle());
+    for mut part in rows.chunks(7) {
+        steps.extend(part.iter().map(|(key, at, value)| Step::Record(Record { key: *key, at: *at, value: *value })));
+        watermark = part.iter().map(|row| row.1).fold(watermark, i64::max);
+        steps.push(Step::Watermark(watermark));
+        while !part.is_empty() {
+            let cut = cuts.next().map_or(1, |cut| *cut);
+            let (batch, rest) = part.split_at(cut.min(part.len()));
+            harness.batch_at(batch.iter().map(|row| (*row, row.1))).unwrap();
+            part = rest;
+        }
+        harness.watermark(watermark).unwrap();
+    }
+    steps.push(Step::Watermark(i64::MAX));
+    harness.end().unwrap();
+    let shape = Shape::Sliding { size, slide, offset: 0 };
+    let (firings, late) = model::outcome(shape, lateness, &steps).timeless();
+    prop_assert_eq!(harness.state_size(), Default::default());
+    prop_assert_eq!(harness.counter("numLateRecordsDropped"), late.len() as i64);
+    prop_assert_eq!(sorted(harness.take()), firings);
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
@@ -177,6 +204,14 @@ proptest! {
         check(&way, &rows, windows, Shape::Sliding { size, slide, offset: sliding })?;
         let windows = CumulativeEventTimeWindows::of(ms(4 * size), ms(size)).offset_ms(tumbling);
         check(&way, &rows, windows, Shape::Cumulating { size: 4 * size, step: size, offset: tumbling })?;
+    }
+
+    #[test]
+    fn late_rows_correct_what_windows_have_given(
+        rows in rows(), way in way(), size in 1i64..60, slide in 1i64..40, lateness in 1i64..60,
+    ) {
+        check_late(&way, &rows.0, (size, slide), lateness)?;
+        check_late(&way, &rows.0, (size, size), lateness)?;
     }
 
     #[test]

@@ -7,7 +7,7 @@ use flott_core::{
 };
 use flott_runtime::{
     snapshot::{Cut, Piece},
-    state::{Extent, GroupSpace, Spread},
+    state::{Extent, GroupSpace, KeyHash, Spread},
 };
 
 use super::*;
@@ -24,6 +24,8 @@ enum Cutting {
     Begin(Extent),
     /// So many steps of it are given.
     Give(usize),
+    /// The last cut is given up.
+    Abandon,
     /// Everything starts over from the last cut that is whole.
     Restore,
 }
@@ -35,6 +37,8 @@ struct Cuts {
     chain: Vec<Vec<Piece>>,
     /// What had been given out where the last of the chain was cut.
     given: Vec<Sum>,
+    /// One was given up: the next has to be whole.
+    torn: bool,
 }
 
 impl Cuts {
@@ -45,12 +49,14 @@ impl Cuts {
             open: None,
             chain: Vec::new(),
             given: Vec::new(),
+            torn: false,
         }
     }
 
     fn begin(&mut self, operator: &mut Sliced, extent: Extent, given: Vec<Sum>) {
         while self.give(operator) {}
-        let extent = if self.chain.is_empty() { Extent::Whole } else { extent };
+        let whole = std::mem::take(&mut self.torn) || self.chain.is_empty();
+        let extent = if whole { Extent::Whole } else { extent };
         let (mut cut, mut pieces) = (Cut::new(barrier(), extent, Default::default()), Vec::new());
         operator.snapshot(&mut StateSink::new(ID, self.space, STEP_BYTES, &mut cut, &mut pieces)).unwrap();
         self.open = Some((cut, pieces, given));
@@ -70,6 +76,13 @@ impl Cuts {
         self.chain.push(pieces);
         self.given = given;
         false
+    }
+
+    /// Gives up the cut that is not whole; `false` if there is none.
+    fn abandon(&mut self) -> bool {
+        let is_open = self.open.take().is_some();
+        self.torn |= is_open;
+        is_open
     }
 
     fn restored(&self) -> Restored {
@@ -100,15 +113,20 @@ fn cuttings() -> impl Strategy<Value = Vec<Cutting>> {
         3 => (0i64..12).prop_map(Cutting::Watermark),
         2 => prop_oneof![1 => Just(Extent::Whole), 3 => Just(Extent::Changed)].prop_map(Cutting::Begin),
         2 => (1usize..4).prop_map(Cutting::Give),
+        1 => Just(Cutting::Abandon),
         1 => Just(Cutting::Restore),
     ];
     prop::collection::vec(step, 0..80)
 }
 
+fn lateness() -> impl Strategy<Value = i64> {
+    prop_oneof![Just(0), 1i64..30]
+}
+
 /// The results are those of a run in which nothing starts over, whenever cuts are taken and given.
-fn check_cuts(shape: Shape, cuttings: &[Cutting]) {
-    let (mut operator, mut cuts, out) = (windows(shape), Cuts::new(), Kept::default());
-    let (mut plain, plain_out) = (windows(shape), Kept::default());
+fn check_cuts(shape: Shape, lateness: i64, cuttings: &[Cutting]) {
+    let (mut operator, mut cuts, out) = (windows(shape, lateness), Cuts::new(), Kept::default());
+    let (mut plain, plain_out) = (windows(shape, lateness), Kept::default());
     let mut results = Vec::new();
     // What came behind the last cut that is whole, and behind the one that is not.
     let (mut since, mut since_open): (Vec<Cutting>, Vec<Cutting>) = (Vec::new(), Vec::new());
@@ -135,7 +153,7 @@ fn check_cuts(shape: Shape, cuttings: &[Cutting]) {
                     }
                 }
             }
-            Cutting::Begin(_) | Cutting::Give(_) | Cutting::Restore => {}
+            Cutting::Begin(_) | Cutting::Give(_) | Cutting::Abandon | Cutting::Restore => {}
         }
     };
     let records = |out: &Kept<Sum>| out.records().into_iter().map(|(record, _)| record);
@@ -168,6 +186,15 @@ fn check_cuts(shape: Shape, cuttings: &[Cutting]) {
             Cutting::Give(steps) => {
                 (0..*steps).for_each(|_| _ = cuts.give(&mut operator));
             }
+            Cutting::Abandon => {
+                if cuts.abandon() {
+                    // All that came behind the one before counts as before.
+                    let behind = std::mem::take(&mut since_open);
+                    since_open = std::mem::take(&mut since);
+                    since_open.extend(behind);
+                    numbers_at_cut.1 = numbers_at_cut.0;
+                }
+            }
             Cutting::Restore => {
                 if cuts.chain.is_empty() {
                     continue;
@@ -177,7 +204,7 @@ fn check_cuts(shape: Shape, cuttings: &[Cutting]) {
                     true => (since.iter().chain(&since_open).cloned().collect(), numbers_at_cut.0),
                     false => (since_open.clone(), numbers_at_cut.1),
                 };
-                operator = windows(shape);
+                operator = windows(shape, lateness);
                 operator.restore(&cuts.restored()).unwrap();
                 results.clone_from(&cuts.given);
                 let mut fresh = Cuts::new();
@@ -203,6 +230,8 @@ fn check_cuts(shape: Shape, cuttings: &[Cutting]) {
     feed(&mut plain, &end, &mut plain_out.clone(), &mut number, None);
     feed(&mut operator, &end, &mut out.clone(), &mut number, Some(&mut cuts));
     results.extend(records(&out));
+    // The operator does not hear of a cut that is given up before the next.
+    cuts.begin(&mut operator, Extent::Changed, Vec::new());
     while cuts.give(&mut operator) {}
     let mut expected: Vec<_> = records(&plain_out).collect();
     expected.sort_unstable();
@@ -213,18 +242,18 @@ fn check_cuts(shape: Shape, cuttings: &[Cutting]) {
 
 proptest! {
     #[test]
-    fn tumbling_windows_come_through_cuts(cuttings in cuttings(), size in 1i64..15, offset in -20i64..20) {
-        check_cuts(Shape::tumbling(size, offset), &cuttings);
+    fn tumbling_windows_come_through_cuts(cuttings in cuttings(), size in 1i64..15, offset in -20i64..20, lateness in lateness()) {
+        check_cuts(Shape::tumbling(size, offset), lateness, &cuttings);
     }
 
     #[test]
-    fn sliding_windows_come_through_cuts(cuttings in cuttings(), size in 1i64..30, slide in 1i64..12, offset in -20i64..20) {
-        check_cuts(Shape::sliding(size, slide, offset), &cuttings);
+    fn sliding_windows_come_through_cuts(cuttings in cuttings(), size in 1i64..30, slide in 1i64..12, offset in -20i64..20, lateness in lateness()) {
+        check_cuts(Shape::sliding(size, slide, offset), lateness, &cuttings);
     }
 
     #[test]
-    fn cumulating_windows_come_through_cuts(cuttings in cuttings(), step in 1i64..8, count in 1i64..6, offset in -20i64..20) {
-        check_cuts(Shape::cumulating(step, step * count, offset), &cuttings);
+    fn cumulating_windows_come_through_cuts(cuttings in cuttings(), step in 1i64..8, count in 1i64..6, offset in -20i64..20, lateness in lateness()) {
+        check_cuts(Shape::cumulating(step, step * count, offset), lateness, &cuttings);
     }
 }
 
@@ -242,7 +271,7 @@ fn slices_that_were_stored_at_once_come_back() {
     sink.watermark(10).unwrap();
     let restored = Restored::new(SubtaskIndex(0), 1);
     pieces.into_iter().for_each(|(_, section, chunk)| restored.add(section, SubtaskIndex(0), chunk));
-    let (mut operator, mut out) = (windows(shape), Kept::default());
+    let (mut operator, mut out) = (windows(shape, 0), Kept::default());
     operator.restore(&restored).unwrap();
     assert!(restored.is_empty());
     operator.event(Event::Watermark(i64::MAX), &mut out).unwrap();

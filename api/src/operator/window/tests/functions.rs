@@ -15,7 +15,7 @@ use crate::{
     plan::KeyOf,
     window::{
         AnyEvictor, CountEvictor, CountTrigger, DeltaEvictor, EventTimeSessionWindows, EventTimeTrigger, Evictor,
-        GlobalWindows, ProcessWindowFunction, TimeEvictor, TimeWindow, WindowContext, WindowOpen, WindowState,
+        GlobalWindows, ProcessWindowFunction, TimeEvictor, TimeWindow, WindowContext, WindowOpen, WindowValueState,
     },
 };
 
@@ -60,7 +60,7 @@ fn a_window_that_is_emptied_is_forgotten() {
 /// Numbers the firings of each window and of all windows of the key, and counts windows that are over.
 #[derive(Clone, Default)]
 struct Numbering {
-    of_window: WindowState<TimeWindow, u32>,
+    of_window: WindowValueState<TimeWindow, u32>,
     of_key: ValueState<u32>,
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flott_runtime::time::Clock;
 
 use super::{
-    Emitting, Event, Fired, Firing, Folding, Kept, LATE, Outcome, Record, Seen, Step, TimeWindow, Values,
+    Emitting, Event, Fired, Firing, Folding, Kept, LATE, Outcome, Record, Seen, Step, TimeDomain, TimeWindow, Values,
     WindowAssigner, folding, model, site, task,
 };
 use crate::{
@@ -22,9 +22,9 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(shape: Shape) -> Self {
+    fn new(shape: Shape, lateness_ms: i64) -> Self {
         let Folding { fold, emit } = folding();
-        let spec = SliceSpec { shape, fold, emit, late: Some(LATE) };
+        let spec = SliceSpec { shape, domain: TimeDomain::Event, lateness_ms, fold, emit, late: Some(LATE) };
         let (task, late) = (task(Clock::System), Kept::default());
         let operator = SliceWindows::new(
             spec,
@@ -47,8 +47,8 @@ impl Bench {
     }
 }
 
-fn run(shape: Shape, steps: &[Step], batch: usize) -> Outcome {
-    let (mut bench, mut outcome) = (Bench::new(shape), Outcome::default());
+fn run(shape: Shape, lateness: i64, steps: &[Step], batch: usize) -> Outcome {
+    let (mut bench, mut outcome) = (Bench::new(shape, lateness), Outcome::default());
     let mut step = 0;
     while let Some(next) = steps.get(step) {
         if let Step::Watermark(watermark) = *next {
@@ -75,17 +75,21 @@ fn run(shape: Shape, steps: &[Step], batch: usize) -> Outcome {
 
 /// Checks windows against the model, by single records and by batches.
 #[track_caller]
-pub(super) fn check<A>(assigner: &A, shape: model::Shape, steps: &[Step])
+pub(super) fn check<A>(assigner: &A, shape: model::Shape, lateness: i64, steps: &[Step])
 where
     A: WindowAssigner<(u8, i64)>,
 {
     let slices = Shape::of(assigner.aligned().unwrap()).unwrap();
     let whole: Vec<_> = steps.iter().copied().chain([Step::Watermark(i64::MAX)]).collect();
-    let expected = model::outcome(shape, 0, &whole);
-    assert_eq!(run(slices, steps, 1), expected, "{shape:?} by slices");
+    let expected = model::outcome(shape, lateness, &whole);
+    assert_eq!(run(slices, lateness, steps, 1), expected, "{shape:?} by slices, lateness {lateness}");
     for batch in [3, usize::MAX] {
-        let batched = run(slices, steps, batch);
-        assert_eq!(batched.timeless(), expected.timeless(), "{shape:?} by slices, batches of {batch}");
+        let batched = run(slices, lateness, steps, batch);
+        assert_eq!(
+            batched.timeless(),
+            expected.timeless(),
+            "{shape:?} by slices, lateness {lateness}, batches of {batch}"
+        );
     }
 }
 
@@ -98,11 +102,11 @@ fn check_millis(offset: i64, steps: &[Step]) {
 
     let (one, two, three) = (Duration::from_millis(1), Duration::from_millis(2), Duration::from_millis(3));
     let tumbling = TumblingEventTimeWindows::of(one);
-    check(&tumbling, model::Shape::Sliding { size: 1, slide: 1, offset: 0 }, steps);
+    check(&tumbling, model::Shape::Sliding { size: 1, slide: 1, offset: 0 }, 0, steps);
     let sliding = SlidingEventTimeWindows::of(three, two).offset_ms(offset % 2);
-    check(&sliding, model::Shape::Sliding { size: 3, slide: 2, offset: offset % 2 }, steps);
+    check(&sliding, model::Shape::Sliding { size: 3, slide: 2, offset: offset % 2 }, 0, steps);
     let cumulating = CumulativeEventTimeWindows::of(three, one).offset_ms(offset);
-    check(&cumulating, model::Shape::Cumulating { size: 3, step: 1, offset }, steps);
+    check(&cumulating, model::Shape::Cumulating { size: 3, step: 1, offset }, 0, steps);
 }
 
 fn at(times: impl IntoIterator<Item = i64>) -> Vec<Step> {
@@ -113,7 +117,7 @@ fn at(times: impl IntoIterator<Item = i64>) -> Vec<Step> {
 fn the_last_milliseconds_have_slices_of_their_own() {
     let (tumbling, last) = (Shape::tumbling(1, 0), at([i64::MAX]));
     let expected = Firing { key: 0, start: i64::MAX, end: i64::MAX, values: vec![0] };
-    assert_eq!(run(tumbling, &last, 1).firings, [(1, expected)]);
+    assert_eq!(run(tumbling, 0, &last, 1).firings, [(1, expected)]);
     for offset in -2..=2 {
         check_millis(offset, &at((0..5).map(|before| i64::MAX - before)));
     }

@@ -1,0 +1,265 @@
+//! What a watermark or the clock sets off, in steps.
+
+use flott_runtime::{
+    batch::{BATCH_RECORDS, Data, Key, Timestamp},
+    error::TaskResult,
+    event::Event,
+    output::Output,
+    state::KeyHash,
+};
+
+use super::{
+    SliceWindows,
+    giving::{KEYS_MAX, KEYS_TOGETHER, clear, give},
+    shape::{Bound, SliceNo},
+    slice::{Contents, Slice},
+};
+use crate::{
+    operator::{Fold, window::Emit},
+    window::{Window, WindowContext},
+};
+
+/// What has windows due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// A watermark, which waits for their results.
+    Watermark,
+    Clock,
+    /// The end of the input: windows by the clock do not wait for theirs.
+    End,
+}
+
+/// Windows at work that are over.
+pub(super) struct Firing<K, V> {
+    cause: Cause,
+    /// The last timestamp that is over.
+    until: Timestamp,
+    stage: Stage<K, V>,
+}
+
+enum Stage<K, V> {
+    /// Whatever is due next.
+    Next,
+    /// What the slice has joins what those before it had, for the window with this end.
+    Close { slice: SliceNo, contents: Contents<K, V>, end: Bound },
+    /// Results of the window with this end, of the keys from `place` on.
+    Walk { end: Bound, place: usize },
+    /// Results of the slice that is the window with this end.
+    Tumble { end: Bound, contents: Contents<K, V> },
+    /// Keys of the slice that is kept at `place` join those before them, from the one on that came `from`th, for the window
+    /// with this end, which is over for good.
+    Join { end: Bound, place: usize, from: usize },
+    /// Keys from `place` on are told so.
+    Clear { end: Bound, place: usize },
+}
+
+impl<K, V> Firing<K, V> {
+    /// All that is over with the timestamp `until`.
+    pub fn new(cause: Cause, until: Timestamp) -> Self {
+        Self { cause, until, stage: Stage::Next }
+    }
+
+    /// The slice that is being given out.
+    pub fn slice_mut(&mut self) -> Option<&mut Slice<K, V>> {
+        match &mut self.stage {
+            Stage::Tumble { contents: Contents::Seen { slice, .. }, .. }
+            | Stage::Close { contents: Contents::Seen { slice, .. }, .. } => Some(slice),
+            _ => None,
+        }
+    }
+}
+
+impl<K, T, W, F, E> SliceWindows<K, T, W, F, E>
+where
+    K: Key,
+    T: Data,
+    W: Window,
+    F: Fold<K, T>,
+    E: Emit<K, W, F::Bare>,
+{
+    /// The stage that comes after the slices before `end` have been dealt with, one at a time.
+    fn close(&mut self, end: Bound) -> Stage<K, F::Value> {
+        let Some(slice) = self.slices.close_before(end) else { return Stage::Walk { end, place: 0 } };
+        let number = slice.number;
+        let contents = Contents::of(slice, self.slices.keeps());
+        if self.slices.shape.is_tumbling() {
+            return Stage::Tumble { end, contents };
+        }
+        Stage::Close { slice: number, contents, end }
+    }
+
+    /// What was given out stays for late records, or for a snapshot that has not been given all of it.
+    fn leave(&mut self, contents: Contents<K, F::Value>) {
+        let Contents::Seen { slice, .. } = contents else { return };
+        if !self.slices.keeps() {
+            return self.discard(slice);
+        }
+        if E::STATEFUL
+            && let Some(end) = self.slices.shape.first_end(slice.number)
+        {
+            self.clearing.expect(end);
+        }
+        self.slices.keep(slice);
+    }
+
+    /// Drops a slice, but for a snapshot that has not been given all of it.
+    fn discard(&mut self, slice: Slice<K, F::Value>) {
+        if slice.table.is_giving() {
+            self.leaving.push(slice);
+        }
+    }
+
+    /// Whether there is something to do by the time that `until` is over.
+    pub(super) fn is_due(&self, until: Timestamp) -> bool {
+        let Self { slices, clearing, .. } = self;
+        slices.next.is_some_and(|end| slices.shape.last(end) <= until)
+            || clearing.next.is_some_and(|end| slices.over_at(end) <= until)
+            || slices.can_forget(until)
+    }
+
+    /// What is next, in order of time, by the time that `until` is over.
+    fn next(&mut self, until: Timestamp) -> Option<Stage<K, F::Value>> {
+        let Self { slices, clearing, .. } = self;
+        let fires = slices.next.map(|end| (slices.shape.last(end), end)).filter(|(at, _)| *at <= until);
+        let clears = clearing.next.map(|end| (slices.over_at(end), end)).filter(|(at, _)| *at <= until);
+        match (fires, clears) {
+            (Some((at, end)), clears) if clears.is_none_or(|(over, _)| at <= over) => {
+                slices.fired = slices.fired.max(end);
+                Some(self.close(end))
+            }
+            (_, Some((_, end))) => Some(self.join(end)),
+            _ => None,
+        }
+    }
+
+    /// The stage that comes after the kept slices before `end` have joined those whose keys are cleared, one at a time.
+    fn join(&mut self, end: Bound) -> Stage<K, F::Value> {
+        match self.clearing.next_to_join(&self.slices, end) {
+            Some(place) => Stage::Join { end, place, from: 0 },
+            None => Stage::Clear { end, place: 0 },
+        }
+    }
+
+    /// The window with this end has been given out.
+    fn over(&mut self, cause: Cause, end: Bound) {
+        if cause == Cause::Clock {
+            self.given.advance(self.slices.shape.last(end));
+        }
+        if let Some(cycle) = self.slices.over(end).filter(|cycle| cycle.is_giving()) {
+            self.closed_leaving = Some(cycle);
+        }
+    }
+
+    /// Does some of the work; what is left of it.
+    pub(super) fn step(
+        &mut self,
+        firing: Firing<K, F::Value>,
+        out: &mut dyn Output<E::Out>,
+    ) -> TaskResult<Option<Firing<K, F::Value>>> {
+        let Firing { cause, until, stage } = firing;
+        let stage = match stage {
+            Stage::Next => {
+                let Some(stage) = self.next(until) else {
+                    while let Some(slice) = self.slices.forget(until) {
+                        self.discard(slice);
+                    }
+                    match cause {
+                        Cause::Watermark => out.event(Event::Watermark(until))?,
+                        Cause::Clock => self.set_alarm(),
+                        Cause::End => {}
+                    }
+                    return Ok(None);
+                };
+                stage
+            }
+            Stage::Close { slice, mut contents, end } => {
+                let Self { fold, slices, .. } = self;
+                contents.take(BATCH_RECORDS, |key, value| {
+                    slices.closed.add(KeyHash::of(key), key, slice, value, |a, b| fold.merge(a, b));
+                });
+                if contents.has_more() {
+                    Stage::Close { slice, contents, end }
+                } else {
+                    self.leave(contents);
+                    self.close(end)
+                }
+            }
+            Stage::Walk { end, place } => match self.walk(end, place, out)? {
+                Some(place) => Stage::Walk { end, place },
+                None => {
+                    self.over(cause, end);
+                    Stage::Next
+                }
+            },
+            Stage::Tumble { end, mut contents } => {
+                self.tumble(end, &mut contents, out)?;
+                if contents.has_more() {
+                    Stage::Tumble { end, contents }
+                } else {
+                    self.leave(contents);
+                    self.over(cause, end);
+                    Stage::Next
+                }
+            }
+            Stage::Join { end, place, from } => match self.clearing.join(&self.slices, place, from) {
+                Some(from) => Stage::Join { end, place, from },
+                None => self.join(end),
+            },
+            Stage::Clear { end, place } => match self.clear(end, place, out)? {
+                Some(place) => Stage::Clear { end, place },
+                None => {
+                    self.clearing.over(&self.slices, end);
+                    Stage::Next
+                }
+            },
+        };
+        Ok(Some(Firing { cause, until, stage }))
+    }
+
+    /// Gives results of the window with this end, of the keys from `place` on. Where to go on.
+    fn walk(&mut self, end: Bound, place: usize, out: &mut dyn Output<E::Out>) -> TaskResult<Option<usize>> {
+        let (window, start) = (self.slices.window::<W>(end)?, self.slices.shape.start(end));
+        let Self { fold, emit, slices, given, states, scopes, desk, .. } = self;
+        let (groups, last, keeps) = (desk.task.snapshots.groups(), window.max_timestamp(), slices.keeps());
+        let mut on = Some(place);
+        desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
+            let mut ctx = WindowContext::new(ctx);
+            ctx.set_timestamp(Some(last));
+            let mut left = KEYS_MAX;
+            while let Some(from) = on
+                && left > 0
+                && ctx.given() < BATCH_RECORDS
+            {
+                on = slices.closed.window((from, KEYS_TOGETHER), start, fold, F::merge, |fold, key, value| {
+                    if given.has(last, key, groups) {
+                        return Ok(());
+                    }
+                    give(emit, key, &window, fold.bare(&value), &mut ctx)?;
+                    if keeps { Ok(()) } else { clear::<_, _, F::Bare, _>(emit, scopes, key, &window, &mut ctx) }
+                })?;
+                left -= KEYS_TOGETHER;
+            }
+            ctx.flush()
+        })?;
+        Ok(on)
+    }
+
+    /// Gives results of the slice that is the window with this end.
+    fn tumble(&mut self, end: Bound, contents: &mut Contents<K, F::Value>, out: &mut dyn Output<E::Out>) -> TaskResult {
+        let (window, keeps) = (self.slices.window::<W>(end)?, self.slices.keeps());
+        let Self { fold, emit, states, scopes, desk, .. } = self;
+        desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
+            let mut ctx = WindowContext::new(ctx);
+            ctx.set_timestamp(Some(window.max_timestamp()));
+            let mut left = KEYS_MAX;
+            while left > 0 && ctx.given() < BATCH_RECORDS && contents.has_more() {
+                contents.look(KEYS_TOGETHER, |key, value| {
+                    give(emit, key, &window, fold.bare(value), &mut ctx)?;
+                    if keeps { Ok(()) } else { clear::<_, _, F::Bare, _>(emit, scopes, key, &window, &mut ctx) }
+                })?;
+                left -= KEYS_TOGETHER;
+            }
+            ctx.flush()
+        })
+    }
+}
