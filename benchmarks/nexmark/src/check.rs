@@ -3,13 +3,19 @@
 //! Equality of the multisets of rows is asked for, not of their number: a row too many and another too few would go
 //! unnoticed. Of a table that changes, the last row of each key counts.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use flott::{Batch, Environment, RestartStrategy, Sink, SinkTask, SinkWriter, Stream, TaskResult};
 use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::{
+    event::Event,
     generator::Generator,
     queries::Row,
     query::{Query, Take},
@@ -25,6 +31,20 @@ pub enum CheckError {
     /// A row cannot be written as JSON.
     #[error("a row cannot be written as JSON")]
     Json(#[from] serde_json::Error),
+    /// What was written of an answer cannot be read.
+    #[error("{} cannot be read", .0.display())]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// A line is no row of the answer.
+    #[error("{} has the line {line:?}, which is no row of the answer", path.display())]
+    NoRow {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: String,
+        /// What is wrong with it.
+        #[source]
+        error: serde_json::Error,
+    },
 }
 
 /// The answer of `query` to the events of `generator`, by a job within this process: rows as JSON, sorted.
@@ -58,6 +78,47 @@ impl Take for Gather {
             Ok(settled)
         })
     }
+}
+
+/// The answer of `query` that a job has written to `directory` with `--sink json`: rows as JSON, sorted.
+///
+/// # Errors
+/// When there is none, or it is that of another query.
+pub fn written(query: Query, directory: &Path) -> Result<Vec<String>, CheckError> {
+    // It is never run: it only knows what the rows of a query are.
+    let env = Environment::local();
+    let events = env.from_collection(Vec::<Event>::new());
+    query.plan(&events, Duration::ZERO, Written(directory))
+}
+
+struct Written<'a>(&'a Path);
+
+impl Take for Written<'_> {
+    type Out = Result<Vec<String>, CheckError>;
+
+    fn take<R: Row>(self, rows: &Stream<R>) -> Self::Out {
+        rows.clone().discard();
+        let mut rows: Vec<R> = Vec::new();
+        for path in parts(self.0).map_err(|error| CheckError::Unreadable(self.0.to_owned(), error))? {
+            let text = fs::read_to_string(&path).map_err(|error| CheckError::Unreadable(path.clone(), error))?;
+            for line in text.lines() {
+                let no_row = |error| CheckError::NoRow { path: path.clone(), line: line.to_owned(), error };
+                rows.push(serde_json::from_str(line).map_err(no_row)?);
+            }
+        }
+        let mut settled = R::settled(&rows)?;
+        settled.sort_unstable();
+        Ok(settled)
+    }
+}
+
+/// Visible files, those of one writer in the order in which they were written: their names end in numbers, and 9 comes before 10.
+fn parts(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut parts = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    parts.retain(|path| !name(path).starts_with('.'));
+    parts.sort_by_cached_key(|path| (name(path).len(), name(path)));
+    Ok(parts)
 }
 
 /// All rows in the order in which they came, those of one subtask in theirs.

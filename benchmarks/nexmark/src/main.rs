@@ -31,7 +31,7 @@ struct Arguments {
 enum Command {
     /// Writes the events to files, as lines of JSON
     Write(Write),
-    /// Compares the answers of queries with those of the model, within this process
+    /// Compares the answers of queries with those of the model: of jobs within this process, or one that was written to files
     Check(Check),
 }
 
@@ -148,6 +148,9 @@ struct Check {
     /// Subtasks of each operator
     #[arg(long, short, default_values_t = [1, 2, 4], value_delimiter = ',')]
     parallelism: Vec<u32>,
+    /// Directory to which a job has written the rows of the one query with `--sink json`: runs nothing
+    #[arg(long, value_name = "DIR", requires = "queries", conflicts_with_all = ["seeds", "parallelism"])]
+    answers: Option<PathBuf>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -219,25 +222,35 @@ impl Take for Output {
 /// How late events of a check may be, where nothing is said of it.
 const CHECK_OUT_OF_ORDER_MS: u64 = 1_000;
 
-fn run_check(Check { events, seeds, queries, parallelism }: &Check) -> anyhow::Result<()> {
+fn run_check(options: &Check) -> anyhow::Result<()> {
+    let Check { events, seeds, queries, parallelism, answers } = options;
     let queries = if queries.is_empty() { Query::ALL.as_slice() } else { queries };
     let out_of_order = Some(events.out_of_order.unwrap_or(CHECK_OUT_OF_ORDER_MS));
     let mut wrong = 0;
+    let mut compare = |what: fmt::Arguments<'_>, expected: &[String], found: &[String]| {
+        let outcome = match check::difference(expected, found) {
+            None => format!("{} rows", expected.len()),
+            Some(difference) => {
+                wrong += 1;
+                format!("WRONG: {difference}")
+            }
+        };
+        println!("{what}: {outcome}");
+    };
     for seed in (0..*seeds).map(|more| events.seed.wrapping_add(more)) {
         let generator = Events { seed, out_of_order, ..*events }.generator()?;
         let all = generator.events();
+        if let Some(directory) = answers {
+            let [query] = queries else { bail!("--answers has the rows of one query; name it with --queries") };
+            let found = check::written(*query, directory)?;
+            compare(format_args!("{query:<4} seed {seed}"), &model::answer(*query, &all), &found);
+            continue;
+        }
         for query in queries {
             let expected = model::answer(*query, &all);
             for parallelism in parallelism {
                 let found = check::answer(*query, &generator, *parallelism)?;
-                let outcome = match check::difference(&expected, &found) {
-                    None => format!("{} rows", expected.len()),
-                    Some(difference) => {
-                        wrong += 1;
-                        format!("WRONG: {difference}")
-                    }
-                };
-                println!("{query:<4} seed {seed} parallelism {parallelism}: {outcome}");
+                compare(format_args!("{query:<4} seed {seed} parallelism {parallelism}"), &expected, &found);
             }
         }
     }

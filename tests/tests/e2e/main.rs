@@ -3,6 +3,7 @@
 //! # Layout
 //! - `programs`: the examples, in all modes
 //! - `command_line`: verbs, options, texts and exit codes
+//! - `nexmark`: answers of the benchmark's queries
 //! - `parts`: jobs of which a part is lost or cut off
 //! - `clocks`: clocks that are set while a job runs
 //! - `per_job`: clusters for one job, attached, detached, and in the old YARN spelling
@@ -41,6 +42,7 @@ mod exactly_once;
 mod failures;
 mod isolation;
 mod metrics;
+mod nexmark;
 mod parts;
 mod per_job;
 mod programs;
