@@ -151,7 +151,7 @@ impl JobMasterCore {
     ///
     /// # Errors
     /// When the graph is inconsistent, or does not fit the configuration.
-    pub fn new(spec: JobSpec) -> Result<Self, JobMasterError> {
+    pub fn new(mut spec: JobSpec) -> Result<Self, JobMasterError> {
         let latest = spec.snapshots.restore.clone();
         let mut given = Overrides::of(&spec.scale);
         for (vertex, max) in latest.as_deref().map(|point| checkpointing::key_groups(point, &spec)).unwrap_or_default()
@@ -178,7 +178,7 @@ impl JobMasterCore {
             // Whether that was done before is not known; done again it is harmless.
             commits.push(checkpoint, committables);
         }
-        let restored = latest.as_ref().map(|point| point.manifest.checkpoint);
+        let found = std::mem::take(&mut spec.snapshots.found);
         let settings = Settings::of(&spec);
         let bounds = if spec.adaptive.reactive {
             reacting::reactive_bounds(&spec, graph.resolved())
@@ -186,7 +186,7 @@ impl JobMasterCore {
             spec.scale.vertices.iter().map(|(id, scale)| (*id, scale.bounds)).collect()
         };
         let mut core = Self {
-            checkpoints: Checkpoints::new(settings, spec.snapshots.next, restored, graph.resolved(), spec.accepted_at),
+            checkpoints: Checkpoints::new(settings, spec.snapshots.next, found, graph.resolved(), spec.accepted_at),
             latest,
             falling_back: FallingBack::default(),
             commits,
@@ -262,7 +262,7 @@ impl JobMasterCore {
             Event::Cancel => self.cancel(),
             Event::CommitPersisted(result) => self.commit_persisted(result),
             Event::CheckpointStored { checkpoint, result } => self.checkpoint_stored(checkpoint, result),
-            Event::CheckpointFound(point) => self.checkpoint_found(point),
+            Event::CheckpointFound { point, damaged } => self.checkpoint_found(point, damaged),
             Event::Snapshot(purpose) => self.snapshot_asked(purpose),
             Event::Rescale { request, asked } => self.rescale_asked(request, &asked),
             Event::ScalePersisted(result) => self.scale_persisted(result),

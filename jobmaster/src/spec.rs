@@ -10,6 +10,7 @@ use flott_core::{
     id::{CheckpointId, Digest, JobMasterEpoch, JobSecret},
     job_graph::{JobGraph, RestartPolicy, RestartStrategy, scale::Scale},
     message::{Committable, JobSetup},
+    view::CheckpointView,
 };
 
 use crate::{core::RestorePoint, time::Millis};
@@ -59,6 +60,9 @@ pub struct SnapshotSpec {
     pub next: CheckpointId,
     /// The checkpoint or savepoint that the job starts from.
     pub restore: Option<Arc<RestorePoint>>,
+    /// Checkpoints of earlier JobMasters that are there, the oldest first, with what the job starts from if it is one of them.
+    /// They are kept on.
+    pub found: Vec<CheckpointView>,
     /// Whether a newer checkpoint is there that cannot be restored. Tasks that run may build on it.
     pub is_damaged: bool,
     /// Whether state in it that the job has no operator for is left behind, rather than refused.
@@ -67,7 +71,14 @@ pub struct SnapshotSpec {
 
 impl Default for SnapshotSpec {
     fn default() -> Self {
-        Self { directory: None, next: CheckpointId(1), restore: None, is_damaged: false, ignore_unclaimed: false }
+        Self {
+            directory: None,
+            next: CheckpointId(1),
+            restore: None,
+            found: Vec::new(),
+            is_damaged: false,
+            ignore_unclaimed: false,
+        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! Where a JobMaster's checkpoints go: the log of its job in a store, for the owner of the JobMaster to keep.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use flott_core::{
     config::{Configuration, keys::checkpointing},
@@ -10,7 +14,7 @@ use flott_core::{
 use flott_snapshot::{Checkpoints, Claimed, Damage, Directory, Error, Log, Manifest, S3Options, Snapshot};
 use tokio::sync::Mutex;
 
-use crate::{JobMasterHandle, RestorePoint, ToStore, spec::SnapshotSpec};
+use crate::{JobMasterHandle, RestorePoint, ToStore, checkpoints::found, spec::SnapshotSpec};
 
 /// Pause before something is tried again of which nobody knows whether it was done.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -87,10 +91,13 @@ impl CheckpointKeeper {
     ) -> Result<(Self, SnapshotSpec), Failure> {
         let root = Directory::open(root, &recovery.s3).map_err(Failure::from)?;
         let checkpoints = Checkpoints::new(&root, job);
-        let Claimed { log, restorable, damaged } = checkpoints.claim(epoch).await.map_err(Failure::from)?;
+        let Claimed { log, restorable, older, damaged } = checkpoints.claim(epoch).await.map_err(Failure::from)?;
         note_damage(job, &damaged);
         let own = checkpoints.directory().location().to_owned();
-        let restore = match restorable {
+        let all: Vec<Manifest> = restorable.into_iter().chain(older).collect();
+        let shown = |manifest: &Manifest| found(manifest, checkpoints.location(manifest.checkpoint));
+        let found = all.iter().rev().map(shown).collect();
+        let restore = match all.into_iter().next() {
             Some(manifest) => {
                 tracing::info!(%job, checkpoint = %manifest.checkpoint, "the job goes on from its checkpoint");
                 Some(RestorePoint { manifest: Arc::new(manifest), directory: own.clone() })
@@ -101,6 +108,7 @@ impl CheckpointKeeper {
             directory: Some(own),
             next: log.next(),
             restore: restore.map(Arc::new),
+            found,
             is_damaged: !damaged.is_empty(),
             ignore_unclaimed: recovery.ignore_unclaimed,
         };
@@ -128,7 +136,7 @@ impl CheckpointKeeper {
         let checkpoints = self.log.lock().await.checkpoints().clone();
         while !master.status().is_terminal() {
             match self.find_in(&checkpoints, damaged).await {
-                Ok(point) => return master.checkpoint_found(point.map(Arc::new)),
+                Ok((point, damaged)) => return master.checkpoint_found(point.map(Arc::new), damaged),
                 // That there is none must be true.
                 Err(failure) => {
                     tracing::warn!(job = %self.job, %failure, "no checkpoint can be looked for; trying again");
@@ -142,23 +150,25 @@ impl CheckpointKeeper {
         &self,
         checkpoints: &Checkpoints,
         damaged: &BTreeSet<CheckpointId>,
-    ) -> Result<Option<RestorePoint>, Failure> {
+    ) -> Result<(Option<RestorePoint>, BTreeMap<CheckpointId, String>), Failure> {
         let (found, more) = checkpoints.newest_whole(damaged).await.map_err(Failure::from)?;
         note_damage(self.job, &more);
-        match found {
+        let point = match found {
             Some(manifest) => {
                 let directory = checkpoints.directory().location().to_owned();
-                Ok(Some(RestorePoint { manifest: Arc::new(manifest), directory }))
+                Some(RestorePoint { manifest: Arc::new(manifest), directory })
             }
             None => match self.recovery.load(self.job).await {
                 // It is not what it was any more.
                 Err(failure) if failure.domain == Domain::User || failure.kind == Kind::Damaged => {
                     tracing::warn!(job = %self.job, %failure, "nor can the job begin where it was started from");
-                    Ok(None)
+                    None
                 }
-                loaded => loaded,
+                loaded => loaded?,
             },
-        }
+        };
+        let more = more.into_iter().filter(|damage| !damaged.contains(&damage.checkpoint));
+        Ok((point, more.map(|damage| (damage.checkpoint, damage.problem)).collect()))
     }
 
     /// A new directory for a savepoint in `root`, as a location.

@@ -251,7 +251,7 @@ impl LocalCluster {
                     let master = self.master.clone();
                     tokio::spawn(async move { keeper.find(&master, &damaged).await });
                 }
-                None => self.master.checkpoint_found(None),
+                None => self.master.checkpoint_found(None, BTreeMap::new()),
             },
         }
     }

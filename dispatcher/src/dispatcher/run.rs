@@ -417,7 +417,7 @@ impl JobListener for Reports {
             let Some(master) = Self::master(&dispatcher, job) else { return };
             match keeper {
                 Some(keeper) => keeper.find(&master, &damaged).await,
-                None => master.checkpoint_found(None),
+                None => master.checkpoint_found(None, BTreeMap::new()),
             }
         });
     }

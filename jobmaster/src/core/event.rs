@@ -58,8 +58,13 @@ pub enum Event {
         /// How it went.
         result: Result<(), Failure>,
     },
-    /// The answer to [`Action::FindCheckpoint`]; nothing if there is none.
-    CheckpointFound(Option<Arc<RestorePoint>>),
+    /// The answer to [`Action::FindCheckpoint`].
+    CheckpointFound {
+        /// Nothing if there is none.
+        point: Option<Arc<RestorePoint>>,
+        /// Others that were found to be damaged, and how.
+        damaged: BTreeMap<CheckpointId, String>,
+    },
     /// Someone asks for a snapshot; answered by [`Action::SnapshotAnswered`].
     Snapshot(Purpose),
     /// Someone asks for another parallelism; answered by [`Action::RescaleAnswered`].

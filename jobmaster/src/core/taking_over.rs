@@ -7,17 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flott_core::{
-    checkpoint::{Origin, SnapshotKind},
+    checkpoint::Origin,
     id::{CheckpointId, OperatorId, WorkerKey},
     journal::{Journal, ReaderJournal, TaskJournal},
     message::{Found, HostToJob, TaskStateChange},
     status::ExecutionState,
-    view::{CheckpointStatus, CheckpointView},
 };
 use flott_snapshot::{Manifest, SubtaskState, VertexState};
 
 use super::{
-    JobMasterCore, RestorePoint,
+    JobMasterCore,
     checkpointing::{origin_of, promise},
     reconciling::Reconciling,
     regions::RegionPhase,
@@ -258,8 +257,7 @@ impl JobMasterCore {
         }
         let rounds = journals.values().map(|journal| journal.round);
         self.commits.after_round(rounds.max().unwrap_or_default());
-        let latest = self.latest.clone().filter(|_| complete > CheckpointId(0));
-        self.checkpoints.take_over(barrier, latest.map(|point| found_view(&point)));
+        self.checkpoints.take_over(barrier, complete);
     }
 
     // ------------------------------------------------------------ splits
@@ -333,33 +331,5 @@ impl JobMasterCore {
             return Err("there are two lists of its splits");
         }
         Ok(list)
-    }
-}
-
-/// A checkpoint that an earlier JobMaster has completed, as far as it can be told from what it consists of.
-fn found_view(point: &RestorePoint) -> CheckpointView {
-    let RestorePoint { manifest, .. } = point;
-    let tasks = manifest.vertices.iter().map(|vertex| vertex.parallelism).sum();
-    CheckpointView {
-        id: manifest.checkpoint,
-        kind: SnapshotKind::Checkpoint,
-        status: CheckpointStatus::Completed,
-        triggered_at: manifest.triggered_ms,
-        ended_at: Some(manifest.completed_ms),
-        latest_report_at: Some(manifest.completed_ms),
-        tasks,
-        reported: tasks,
-        stored_bytes: 0,
-        state_bytes: manifest.state_bytes(),
-        alignment_ms_max: 0,
-        sync_ms_max: 0,
-        async_ms_max: 0,
-        processed_bytes: 0,
-        persisted_bytes: 0,
-        unaligned: false,
-        location: Some(point.location()),
-        discarded: false,
-        vertices: Vec::new(),
-        failure: None,
     }
 }

@@ -64,7 +64,7 @@ pub struct ToStore {
 ///   before that. Removing older checkpoints need not be waited for.
 /// - `find_checkpoint` is answered by [`JobMasterHandle::checkpoint_found`](crate::JobMasterHandle::checkpoint_found), with the newest
 ///   checkpoint of the job that is whole, content included, or what the job was started from; with nothing only when it is sure
-///   that there is neither.
+///   that there is neither. It says what else it has found to be damaged.
 /// - `persist_scale` is answered by [`JobMasterHandle::scale_persisted`](crate::JobMasterHandle::scale_persisted), as
 ///   `persist_commit` is. The next JobMaster of the job is started with that scale.
 /// - `ended` is called at most once, after the last `status_changed`; no other call of the job follows it. It is not called

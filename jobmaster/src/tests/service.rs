@@ -64,7 +64,7 @@ impl JobListener for Listener {
     }
 
     fn find_checkpoint(&self, _: JobId, _: JobMasterEpoch, _: BTreeSet<CheckpointId>) {
-        self.handle.get().unwrap().checkpoint_found(None);
+        self.handle.get().unwrap().checkpoint_found(None, Default::default());
     }
 
     fn ended(&self, _: Arc<JobView>) {

@@ -1,5 +1,7 @@
 //! The JobManager: the slot manager, a JobMaster per job, and what goes between them.
 
+use std::collections::BTreeMap;
+
 use flott_core::{
     checkpoint::Behind,
     failure::Failure,
@@ -129,7 +131,7 @@ impl World {
                 Action::FindCheckpoint { damaged } => {
                     let point =
                         self.jobs.get(&id).and_then(|job| job.kept.newest_but(&damaged)).map(std::sync::Arc::new);
-                    self.later.push_back((id, Event::CheckpointFound(point)));
+                    self.later.push_back((id, Event::CheckpointFound { point, damaged: BTreeMap::new() }));
                 }
                 Action::SnapshotAnswered { result, .. } => self.summary.savepoints += u32::from(result.is_ok()),
                 Action::RescaleAnswered { result, .. } => self.summary.rescales += u32::from(result.is_ok()),

@@ -11,7 +11,7 @@ use flott_core::{
     job_graph::scale::Scale,
     message::Committable,
 };
-use flott_jobmaster::{Event, JobMasterCore, JobSpec, RestorePoint};
+use flott_jobmaster::{Event, JobMasterCore, JobSpec, RestorePoint, checkpoints::found};
 use flott_resource_manager::{
     Declaration,
     backend::BackendWorker,
@@ -94,6 +94,9 @@ impl Kept {
             let latest = self.checkpoints.values().next_back();
             let restore = |manifest| RestorePoint { manifest: Arc::clone(manifest), directory: directory.clone() };
             spec.snapshots.restore = latest.map(restore).map(Arc::new);
+            let location = |manifest: &Manifest| format!("{directory}/chk-{}", manifest.checkpoint);
+            let found = self.checkpoints.values().map(|manifest| found(manifest, location(manifest)));
+            spec.snapshots.found = found.collect();
         }
         spec
     }
