@@ -9,7 +9,7 @@
 //! # Layout
 //! - `jobs`: the jobs in memory
 //! - `submit`, `recover`: how jobs get in
-//! - `run`: one JobMaster's life, from its start to the archive
+//! - `run`: one JobMaster's life, from its start to the archive; `reports`: what it has made durable
 //! - `waiting`: jobs whose checkpoints cannot be reached
 //! - `ask`: what REST asks
 //! - `rescales`: what is asked for of parallelism
@@ -20,6 +20,7 @@ mod ask;
 mod drain;
 mod jobs;
 mod recover;
+mod reports;
 mod rescales;
 mod run;
 mod snapshots;

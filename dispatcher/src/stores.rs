@@ -8,8 +8,8 @@
 //! - A method that returns `Ok` has made its change durable (for as long as the store itself lives): a process killed
 //!   right after it finds the change again. One that returns `Err` may have made it or not; asking again is harmless.
 //! - Each method is atomic: after a crash its change is there whole or not at all.
-//! - Epochs only grow. [`JobStore::save_manifest`], [`JobStore::save_scale`] and [`JobStore::end`] by an epoch that is not the newest are refused
-//!   with [`StoreError::Stale`] and change nothing.
+//! - Epochs only grow. [`JobStore::save_manifest`], [`JobStore::save_scale`], [`JobStore::save_past`] and [`JobStore::end`] by an epoch that is not the
+//!   newest are refused with [`StoreError::Stale`] and change nothing.
 //! - A job id that was ever inserted stays known; [`JobStore::insert`] never accepts it twice, also after its archive
 //!   entry was dropped (the last [`KNOWN_MAX`] ended ids are kept).
 //! - Methods block on the disk: call them where blocking is allowed.
@@ -28,6 +28,7 @@ use flott_core::{
     id::{JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
+    past::Past,
     view::JobView,
 };
 
@@ -92,6 +93,9 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Keeps with how many subtasks a job goes on; replaces what was there.
     fn save_scale(&self, job: JobId, by: JobMasterEpoch, scale: &Scale) -> Result<(), StoreError>;
+
+    /// Keeps what the next JobMaster is to know of the job's past; replaces what was there.
+    fn save_past(&self, job: JobId, by: JobMasterEpoch, past: &Past) -> Result<(), StoreError>;
 
     /// Remembers that a person asked for the job's cancellation, so that a recovery does not run it again.
     fn mark_cancelled(&self, job: JobId) -> Result<(), StoreError>;

@@ -10,6 +10,7 @@ use flott_core::{
     id::{CheckpointId, Digest, JobMasterEpoch, JobSecret},
     job_graph::{JobGraph, RestartPolicy, RestartStrategy, scale::Scale},
     message::{Committable, JobSetup},
+    past::Past,
     view::CheckpointView,
 };
 
@@ -43,6 +44,8 @@ pub struct JobSpec {
     pub snapshots: SnapshotSpec,
     /// Its numbers of subtasks, if it was rescaled under an earlier JobMaster.
     pub scale: Scale,
+    /// What earlier JobMasters have written down of it.
+    pub past: Past,
     /// Whether an earlier JobMaster may have left tasks that run.
     pub recovered: bool,
     /// When the job was accepted.
@@ -61,7 +64,7 @@ pub struct SnapshotSpec {
     /// The checkpoint or savepoint that the job starts from.
     pub restore: Option<Arc<RestorePoint>>,
     /// Checkpoints of earlier JobMasters that are there, the oldest first, with what the job starts from if it is one of them.
-    /// They are kept on.
+    /// Those that are complete are kept on; of others it is known that they are damaged.
     pub found: Vec<CheckpointView>,
     /// Whether a newer checkpoint is there that cannot be restored. Tasks that run may build on it.
     pub is_damaged: bool,

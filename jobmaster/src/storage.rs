@@ -10,6 +10,7 @@ use flott_core::{
     config::{Configuration, keys::checkpointing},
     failure::{Domain, Failure, Kind},
     id::{CheckpointId, JobId, JobMasterEpoch},
+    view::{CheckpointStatus, CheckpointView},
 };
 use flott_snapshot::{Checkpoints, Claimed, Damage, Directory, Error, Log, Manifest, S3Options, Snapshot};
 use tokio::sync::Mutex;
@@ -79,7 +80,7 @@ pub struct CheckpointKeeper {
 
 impl CheckpointKeeper {
     /// Makes every older JobMaster of the job unable to complete checkpoints, and finds what the job starts from: the newest
-    /// checkpoint of its own that can be restored, else what `recovery` says.
+    /// checkpoint of its own that can be restored, else what `recovery` says. Those that are `known` not to be whole are none.
     ///
     /// # Errors
     /// When the store fails, a newer JobMaster leads, or there is no snapshot where `recovery` says.
@@ -88,6 +89,7 @@ impl CheckpointKeeper {
         job: JobId,
         epoch: JobMasterEpoch,
         recovery: &Recovery,
+        known: &BTreeMap<CheckpointId, Failure>,
     ) -> Result<(Self, SnapshotSpec), Failure> {
         let root = Directory::open(root, &recovery.s3).map_err(Failure::from)?;
         let checkpoints = Checkpoints::new(&root, job);
@@ -95,9 +97,8 @@ impl CheckpointKeeper {
         note_damage(job, &damaged);
         let own = checkpoints.directory().location().to_owned();
         let all: Vec<Manifest> = restorable.into_iter().chain(older).collect();
-        let shown = |manifest: &Manifest| found(manifest, checkpoints.location(manifest.checkpoint));
-        let found = all.iter().rev().map(shown).collect();
-        let restore = match all.into_iter().next() {
+        let found = all.iter().rev().map(|manifest| shown(&checkpoints, manifest, known)).collect();
+        let restore = match all.into_iter().find(|manifest| !known.contains_key(&manifest.checkpoint)) {
             Some(manifest) => {
                 tracing::info!(%job, checkpoint = %manifest.checkpoint, "the job goes on from its checkpoint");
                 Some(RestorePoint { manifest: Arc::new(manifest), directory: own.clone() })
@@ -253,6 +254,15 @@ impl CheckpointKeeper {
         if let Err(error) = log.discard().await {
             tracing::warn!(job = %self.job, %error, "the checkpoints of a job that has ended cannot be removed");
         }
+    }
+}
+
+/// A checkpoint of an earlier JobMaster as it is shown.
+fn shown(checkpoints: &Checkpoints, manifest: &Manifest, known: &BTreeMap<CheckpointId, Failure>) -> CheckpointView {
+    let view = found(manifest, checkpoints.location(manifest.checkpoint));
+    match known.get(&view.id) {
+        Some(failure) => CheckpointView { status: CheckpointStatus::Failed, failure: Some(failure.clone()), ..view },
+        None => view,
     }
 }
 

@@ -22,6 +22,7 @@ use flott_core::{
     },
     job_graph::{ExecutionMode, JobGraph, scale::Scale},
     message::{Committable, JobSetup, JobToWorker, SlotGrant, WorkerToJob},
+    past::Past,
     resource::ResourceProfile,
     status::JobStatus,
     view::JobView,
@@ -85,6 +86,7 @@ fn spec(graph: JobGraph, config: &Configuration, cores: u32) -> Result<JobSpec> 
         restored_commit: None,
         snapshots: SnapshotSpec::default(),
         scale: Scale::default(),
+        past: Past::default(),
         recovered: false,
         accepted_at: Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)),
         seed: IdSequence::random_seed(),
@@ -148,7 +150,7 @@ async fn open_checkpoints(spec: &JobSpec) -> Result<(Option<Arc<CheckpointKeeper
         }
         (ExecutionMode::Streaming, Some(root)) => {
             let (keeper, snapshots) =
-                CheckpointKeeper::open(&root, job, EPOCH, &recovery).await.map_err(Error::from)?;
+                CheckpointKeeper::open(&root, job, EPOCH, &recovery, &BTreeMap::new()).await.map_err(Error::from)?;
             Ok((Some(Arc::new(keeper)), snapshots))
         }
         (ExecutionMode::Streaming, None) => {
@@ -201,6 +203,9 @@ impl JobListener for Link {
     fn persist_scale(&self, _: JobId, _: JobMasterEpoch, _: Scale) {
         self.order(Order::PersistScale);
     }
+
+    // No JobMaster follows.
+    fn persist_past(&self, _: JobId, _: JobMasterEpoch, _: Past) {}
 
     fn store_checkpoint(&self, _: JobId, _: JobMasterEpoch, what: ToStore) {
         self.order(Order::StoreCheckpoint(what));

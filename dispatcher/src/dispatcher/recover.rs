@@ -9,7 +9,10 @@ use flott_core::{
     view::JobView,
 };
 
-use super::{Dispatcher, Leading, Start, run::Begin, run::failed};
+use super::{
+    Dispatcher, Leading, Start,
+    run::{Begin, failed, with_past},
+};
 use crate::{
     blobs::{BlobError, BlobStore},
     clock::now_ms,
@@ -86,8 +89,9 @@ impl Dispatcher {
 
     fn recover_job(&self, record: JobRecord, epoch: JobMasterEpoch) -> Recovered {
         let (job, accepted_at) = (record.job, record.accepted_at);
+        let past = record.past.clone();
         let unfit = |name: String, failure: Failure| {
-            Recovered::Unfit(epoch, Box::new(failed(job, name, accepted_at, failure.fatal())))
+            Recovered::Unfit(epoch, Box::new(with_past(failed(job, name, accepted_at, failure.fatal()), past)))
         };
         let graph = match document::read(&record.graph) {
             Ok(graph) => graph,
@@ -122,6 +126,7 @@ impl Dispatcher {
             cancelled: record.cancelled,
             manifest: record.manifest,
             scale: record.scale,
+            past: record.past,
             recovered: true,
         }))
     }

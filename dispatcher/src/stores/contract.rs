@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use flott_core::{
-    id::{AttemptId, AttemptNumber, Digest, JobId, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId},
+    failure::Failure,
+    id::{AttemptId, AttemptNumber, CheckpointId, Digest, JobId, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId},
     job_graph::scale::{ParallelismBounds, VertexScale},
     message::Committable,
+    past::Past,
     status::JobStatus,
     view::JobView,
 };
@@ -38,6 +40,11 @@ fn scale() -> Scale {
     let bounds = ParallelismBounds { lower: 1, upper: 4 };
     let vertex = VertexScale { parallelism: 3, max_parallelism: 128, bounds };
     Scale { vertices: [(VertexId::of_chain(OperatorId::from_uid("source")), vertex)].into() }
+}
+
+fn past(restarts: u32) -> Past {
+    let damaged = [(CheckpointId(3), Failure::environment("torn"))].into();
+    Past { restarts, damaged, ..Past::default() }
 }
 
 const FIRST: JobMasterEpoch = JobMasterEpoch(1);
@@ -74,11 +81,15 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     assert!(matches!(store.save_scale(id(1), FIRST, &scale), Err(StoreError::Stale { .. })));
     store.save_scale(id(1), JobMasterEpoch(2), &Scale::default()).unwrap();
     store.save_scale(id(1), JobMasterEpoch(2), &scale).unwrap();
+    assert!(matches!(store.save_past(id(1), FIRST, &past(7)), Err(StoreError::Stale { .. })));
+    store.save_past(id(1), JobMasterEpoch(2), &past(1)).unwrap();
+    store.save_past(id(1), JobMasterEpoch(2), &past(2)).unwrap();
     store.mark_cancelled(id(2)).unwrap();
     store = reopen(store);
     let jobs = store.unfinished().unwrap();
     assert_eq!((jobs[1].epoch, jobs[1].manifest.as_deref()), (JobMasterEpoch(2), Some(&manifest[..])));
     assert_eq!((&jobs[0].scale, &jobs[1].scale), (&Scale::default(), &scale));
+    assert_eq!((&jobs[0].past, &jobs[1].past), (&Past::default(), &past(2)));
     assert!(jobs[0].cancelled);
 
     // An ended job leaves its view behind, and its id stays taken.
@@ -91,6 +102,7 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     assert!(matches!(store.begin_mastership(id(1)), Err(StoreError::Unknown(_))));
     assert!(matches!(store.mark_cancelled(id(1)), Err(StoreError::Unknown(_))));
     assert!(matches!(store.end(JobMasterEpoch(2), &ended(1).view), Err(StoreError::Unknown(_))));
+    assert!(matches!(store.save_past(id(1), JobMasterEpoch(2), &past(3)), Err(StoreError::Unknown(_))));
 
     // The archive is in order of the end; forgetting keeps the id taken.
     assert_eq!(store.insert(&new_job(3)).unwrap(), Inserted::New(FIRST));
@@ -164,6 +176,7 @@ fn a_deposed_leader_changes_nothing_any_more() {
     assert!(matches!(old.insert(&new_job(2)), Err(StoreError::Deposed(_))));
     assert!(shared.deposed.is_cancelled() && !other.deposed.is_cancelled());
     assert!(matches!(old.end(FIRST, &ended(1).view), Err(StoreError::Deposed(_))));
+    assert!(matches!(old.save_past(id(1), FIRST, &past(1)), Err(StoreError::Deposed(_))));
     assert!(matches!(old.begin_leadership(), Err(StoreError::Deposed(_))));
     assert_eq!(other.open().unfinished().unwrap().len(), 1);
 }
@@ -177,6 +190,7 @@ fn a_long_log_is_compacted_and_says_the_same() {
     store.insert(&new_job(2)).unwrap();
     store.save_manifest(id(1), FIRST, &[committable(b"a")]).unwrap();
     store.save_scale(id(1), FIRST, &scale()).unwrap();
+    store.save_past(id(1), FIRST, &past(4)).unwrap();
     store.end(FIRST, &ended(2).view).unwrap();
     for _ in 0..600 {
         store.mark_cancelled(id(1)).unwrap();

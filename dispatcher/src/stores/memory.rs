@@ -4,13 +4,14 @@ use flott_core::{
     id::{JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
+    past::Past,
     view::JobView,
 };
 use parking_lot::Mutex;
 
 use super::{
     ArchivedJob, Inserted, JobRecord, JobStore, NewJob, StoreError,
-    state::{Change, State},
+    state::{Change, Json, State},
 };
 
 /// Where changes go that are to outlive the process.
@@ -132,6 +133,10 @@ impl<J: Journal> JobStore for StateStore<J> {
 
     fn save_scale(&self, job: JobId, by: JobMasterEpoch, scale: &Scale) -> Result<(), StoreError> {
         self.change_by(job, by, || Change::SaveScale { job, scale: scale.clone() })
+    }
+
+    fn save_past(&self, job: JobId, by: JobMasterEpoch, past: &Past) -> Result<(), StoreError> {
+        self.change_by(job, by, || Change::SavePast { job, past: Box::new(Json(past.clone())) })
     }
 
     fn mark_cancelled(&self, job: JobId) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@ use flott_core::{
     id::{Digest, JobId, JobMasterEpoch},
     job_graph::scale::Scale,
     message::Committable,
+    past::Past,
     view::JobView,
 };
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,8 @@ pub struct JobRecord {
     pub manifest: Option<Vec<Committable>>,
     /// With how many subtasks it goes on; empty if it was never rescaled.
     pub scale: Scale,
+    /// What its JobMasters have written down.
+    pub past: Past,
 }
 
 /// A job that has ended, with all that is still shown of it.

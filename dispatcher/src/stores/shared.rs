@@ -9,6 +9,7 @@ use flott_core::{
     id::{Digest, JobId, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
+    past::Past,
     view::JobView,
 };
 use flott_snapshot::Directory;
@@ -69,6 +70,7 @@ struct Unfinished {
     graph: Bytes,
     manifest: Option<Vec<Committable>>,
     scale: Scale,
+    past: Json<Past>,
 }
 
 impl SharedStore {
@@ -149,9 +151,10 @@ impl Journal for SharedJournal {
 impl Image {
     fn of(state: &State) -> Self {
         let job = |record: &JobRecord| {
-            let JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale } = record.clone();
+            let JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale, past } =
+                record.clone();
             let header = Header { graph: Digest::of(&graph), program, accepted_at, epoch, cancelled };
-            Unfinished { job, header, graph, manifest, scale }
+            Unfinished { job, header, graph, manifest, scale, past: Json(past) }
         };
         Self {
             leader: state.leader,
@@ -162,9 +165,9 @@ impl Image {
     }
 
     fn into_state(self) -> State {
-        let job = |Unfinished { job, header, graph, manifest, scale }| {
+        let job = |Unfinished { job, header, graph, manifest, scale, past: Json(past) }| {
             let Header { program, accepted_at, epoch, cancelled, .. } = header;
-            (job, JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale })
+            (job, JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale, past })
         };
         State {
             leader: self.leader,

@@ -14,6 +14,7 @@ use flott_core::{
     id::{JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
+    past::Past,
     view::JobView,
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -37,6 +38,7 @@ const HEADER: u8 = b'H';
 const GRAPH: u8 = b'G';
 const MANIFEST: u8 = b'M';
 const SCALE: u8 = b'S';
+const PAST: u8 = b'P';
 const ARCHIVE: u8 = b'A';
 const KNOWN: u8 = b'K';
 
@@ -109,6 +111,11 @@ impl SledStore {
     fn read<T: DeserializeOwned>(&self, kind: u8, job: JobId) -> Result<Option<T>, StoreError> {
         let Some(value) = self.db.get(key(kind, job)).map_err(io)? else { return Ok(None) };
         decode(&format!("job {job}"), &value).map(Some)
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, kind: u8, job: JobId) -> Result<Option<T>, StoreError> {
+        let Some(value) = self.db.get(key(kind, job)).map_err(io)? else { return Ok(None) };
+        unwrap_json(&format!("job {job}"), &value).map(Some)
     }
 
     fn header(&self, job: JobId) -> Result<Header, StoreError> {
@@ -187,6 +194,14 @@ impl JobStore for SledStore {
         self.apply(&writer, batch)
     }
 
+    fn save_past(&self, job: JobId, by: JobMasterEpoch, past: &Past) -> Result<(), StoreError> {
+        let writer = self.writer.lock();
+        self.led_by(job, by)?;
+        let mut batch = sled::Batch::default();
+        batch.insert(&key(PAST, job), wrap_json(past)?);
+        self.apply(&writer, batch)
+    }
+
     fn mark_cancelled(&self, job: JobId) -> Result<(), StoreError> {
         let writer = self.writer.lock();
         let mut header = self.header(job)?;
@@ -206,6 +221,7 @@ impl JobStore for SledStore {
         batch.remove(&key(HEADER, id));
         batch.remove(&key(MANIFEST, id));
         batch.remove(&key(SCALE, id));
+        batch.remove(&key(PAST, id));
         batch.insert(&key(ARCHIVE, id), wrap_json(view)?);
         batch.insert(&key(KNOWN, id), encode(&Tombstone { graph, ended_at })?);
         self.apply(&writer, batch)
@@ -219,8 +235,9 @@ impl JobStore for SledStore {
             let Header { program, accepted_at, epoch, cancelled, .. } = decode(&format!("job {job}"), &value)?;
             let manifest = self.read(MANIFEST, job)?;
             let scale = self.read(SCALE, job)?.unwrap_or_default();
+            let past = self.read_json(PAST, job)?.unwrap_or_default();
             let graph = self.graph(job)?;
-            jobs.push(JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale });
+            jobs.push(JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale, past });
         }
         jobs.sort_by_key(|record| (record.accepted_at, record.job));
         Ok(jobs)

@@ -8,6 +8,7 @@ use flott_core::{
     id::{Digest, JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
+    past::Past,
     view::JobView,
 };
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,7 @@ pub enum Change {
     BeginMastership { job: JobId },
     SaveManifest { job: JobId, manifest: Vec<Committable> },
     SaveScale { job: JobId, scale: Scale },
+    SavePast { job: JobId, past: Box<Json<Past>> },
     MarkCancelled { job: JobId },
     End { job: JobId, ended_at: u64, view: Box<Json<JobView>> },
     Forget { jobs: Vec<JobId> },
@@ -102,13 +104,14 @@ impl State {
             Change::Insert { job, graph, program, accepted_at } => {
                 let Header { epoch, cancelled, .. } =
                     Header::of(&NewJob { job, graph: graph.clone(), program, accepted_at });
-                let (manifest, scale) = (None, Scale::default());
-                self.jobs
-                    .insert(job, JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale });
+                let (manifest, scale, past) = (None, Scale::default(), Past::default());
+                let record = JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale, past };
+                self.jobs.insert(job, record);
             }
             Change::BeginMastership { job } => self.with(job, |record| record.epoch = record.epoch.next()),
             Change::SaveManifest { job, manifest } => self.with(job, |record| record.manifest = Some(manifest)),
             Change::SaveScale { job, scale } => self.with(job, |record| record.scale = scale),
+            Change::SavePast { job, past } => self.with(job, |record| record.past = past.0),
             Change::MarkCancelled { job } => self.with(job, |record| record.cancelled = true),
             Change::End { job, ended_at, view } => self.end(job, ended_at, view.0),
             Change::Forget { jobs } => jobs.iter().for_each(|job| drop(self.archive.remove(job))),

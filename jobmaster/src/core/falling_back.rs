@@ -31,6 +31,17 @@ pub(super) struct FallingBack {
     stage: Stage,
 }
 
+impl FallingBack {
+    /// Begins with what earlier JobMasters have found.
+    pub(super) fn knowing(damaged: BTreeMap<CheckpointId, Failure>) -> Self {
+        Self { damaged, stage: Stage::None }
+    }
+
+    pub(super) fn damaged(&self) -> &BTreeMap<CheckpointId, Failure> {
+        &self.damaged
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 enum Stage {
     /// There is nothing to do.
@@ -110,6 +121,7 @@ impl JobMasterCore {
         if self.falling_back.damaged.len() > DAMAGED_MAX {
             self.falling_back.damaged.pop_first();
         }
+        self.past_changed = true;
     }
 
     /// The newest checkpoint that is whole but for those that are known to be damaged, or what the job was started from; or there

@@ -65,8 +65,13 @@ impl JobMasterCore {
         self.take_checkpoints_over(&mut tasks, &journals);
         tracing::info!(job = %self.spec.graph.job_id, tasks = tasks.len(), "tasks of an earlier JobMaster go on");
         let process_of = |worker: &WorkerKey| found.get(worker).map(|found| found.location.process);
-        for (worker, task) in tasks.into_values() {
+        let mut ended = Vec::new();
+        for (execution, (worker, mut task)) in tasks {
             let process = process_of(&worker).ok_or("a process of it is missing")?;
+            let has_failed = |report: &mut TaskStateChange| {
+                matches!(report.state, ExecutionState::Failed | ExecutionState::Canceled)
+            };
+            ended.extend(task.report.take_if(has_failed).map(|report| (execution, report)));
             let requests = task.readers.iter().flat_map(|(source, reader)| {
                 let request = HostToJob::RequestSplit { attempt: task.attempt, source: *source };
                 std::iter::repeat_n(request, reader.unanswered as usize)
@@ -75,6 +80,7 @@ impl JobMasterCore {
                 self.host_message(&worker, process, message);
             }
         }
+        self.retell(ended);
         for (worker, process, message) in said {
             self.host_message(&worker, process, message);
         }

@@ -55,6 +55,8 @@ impl JobListener for Listener {
 
     fn persist_scale(&self, _: JobId, _: JobMasterEpoch, _: flott_core::job_graph::scale::Scale) {}
 
+    fn persist_past(&self, _: JobId, _: JobMasterEpoch, _: flott_core::past::Past) {}
+
     fn persist_commit(&self, _: JobId, _: JobMasterEpoch, _: Vec<Committable>) {
         self.handle.get().unwrap().commit_persisted(Ok(()));
     }

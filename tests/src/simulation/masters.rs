@@ -127,6 +127,7 @@ impl World {
                 }
                 Action::WakeAt(Some(at)) => self.at(at.0.max(self.now), Happening::MasterWake(id, at.0)),
                 Action::PersistScale(scale) => self.store(id, Pending::Scale(scale)),
+                Action::PersistPast(past) => self.store(id, Pending::Past(past)),
                 Action::WakeAt(None) | Action::StatusChanged(_) => {}
                 Action::FindCheckpoint { damaged } => {
                     let point =

@@ -58,6 +58,7 @@ impl FakeCluster {
             self.stored.iter().filter(|manifest| manifest.kind == flott_snapshot::SnapshotKind::Checkpoint);
         let mut spec = JobSpec { recovered: true, epoch: self.core.spec().epoch.next(), ..spec.clone() };
         spec.scale.clone_from(&self.scale);
+        spec.past.clone_from(&self.past);
         let checkpoints: BTreeMap<_, _> = checkpoints.map(|manifest| (manifest.checkpoint, manifest)).collect();
         if let Some(latest) = checkpoints.values().next_back() {
             let directory = spec.snapshots.directory.clone().unwrap_or_default();

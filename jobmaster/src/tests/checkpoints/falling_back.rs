@@ -207,6 +207,8 @@ fn all_that_is_damaged_has_failed_and_is_not_kept() {
     assert_eq!((entry(2).status, entry(3).status), (CheckpointStatus::Failed, CheckpointStatus::Failed));
     let told = |id| entry(id).failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
     assert!(told(2).contains("torn") && told(3).contains("has another checksum"), "{} {}", told(2), told(3));
+    let known: Vec<_> = cluster.past.damaged.keys().map(|id| id.0).collect();
+    assert_eq!(known, [2, 3], "the next JobMaster is to know");
     let own = collect(&mut cluster);
     assert!(!cluster.retained.contains(&CheckpointId(2)) && cluster.retained.contains(&own), "{:?}", cluster.retained);
     check_sound(&cluster);

@@ -1,5 +1,7 @@
 //! Checkpoints of earlier JobMasters.
 
+use std::sync::Arc;
+
 use flott_snapshot::{Checksum, Manifest, StateFile};
 
 use super::*;
@@ -66,4 +68,23 @@ fn what_a_manifest_tells_is_shown() {
     assert_eq!((view.state_bytes, view.stored_bytes), (111, 11));
     let [_, sink] = &view.vertices[..] else { panic!("two vertices") };
     assert_eq!((sink.state_bytes.min, sink.state_bytes.max, sink.stored_bytes.max), (1, 110, 10));
+}
+
+#[test]
+fn those_that_are_known_to_be_damaged_are_not_kept() {
+    let (mut cluster, mut spec) = with_three("3");
+    cluster.replace_master(&spec, false);
+    let mut found = cluster.core.view().checkpoints.history;
+    found.reverse();
+    found[2].status = CheckpointStatus::Failed;
+    let point =
+        crate::RestorePoint { manifest: Arc::clone(&cluster.stored[1]), directory: "/checkpoints/job".to_owned() };
+    spec.snapshots =
+        SnapshotSpec { found, restore: Some(Arc::new(point)), next: CheckpointId(5), ..spec.snapshots.clone() };
+    let mut next = super::super::cluster(spec);
+    next.add_worker(2);
+    start_tasks(&mut next);
+    assert_eq!(next.core.view().checkpoints.resumable(), Some("/checkpoints/job/chk-2"));
+    collect(&mut next);
+    assert_eq!(retained(&next), [1, 2, 5]);
 }

@@ -1,0 +1,125 @@
+//! What a JobManager knows of its jobs, and the next one after it.
+
+use std::{fs, path::Path};
+
+use flott_tests::{
+    eventually::{PATIENCE, eventually},
+    program::test_program,
+    sandbox::{
+        Sandbox, Session,
+        processes::{Process, Role},
+    },
+};
+use serde_json::Value;
+
+/// A job that reads slowly, takes checkpoints when it is asked to, keeps three, and fails whenever it is to.
+struct Slow<'a> {
+    sandbox: &'a Sandbox,
+    session: Session<'a>,
+    job: String,
+}
+
+impl<'a> Slow<'a> {
+    #[track_caller]
+    fn start(sandbox: &'a Sandbox) -> Self {
+        sandbox.configure(&format!(
+            "execution.checkpointing.dir: {}\nexecution.checkpointing.interval: 0 ms\n\
+             execution.checkpointing.num-retained: 3\nrestart-strategy.fixed-delay.attempts: 2",
+            sandbox.at("checkpoints")
+        ));
+        let session = sandbox.session(&[]);
+        let (when, hold) = (format!("when={}", sandbox.at("when")), format!("hold={}", sandbox.at("hold")));
+        let arguments = ["slow", "records=1000000", "pace=1", "trouble=panic", &when, &hold];
+        let job = session.run(&["-d", "-p", "2"], &test_program(), arguments).success().job();
+        session.until_all_run(&job);
+        Self { sandbox, session, job }
+    }
+
+    /// The JobManager is killed, and another one takes its place.
+    #[track_caller]
+    fn replace_job_manager(self) -> Self {
+        let Self { sandbox, session, job } = self;
+        sandbox.running(Role::JobManager).iter().for_each(Process::kill);
+        sandbox.until_running(Role::JobManager, 0);
+        drop(session);
+        Self { sandbox, session: sandbox.session(&[]), job }
+    }
+
+    /// A task fails; these are all failures then.
+    #[track_caller]
+    fn fail(&self, failures: usize) -> Vec<Value> {
+        fs::write(self.sandbox.at("when"), "").unwrap();
+        eventually(&format!("{failures} failures"), PATIENCE, || {
+            let told = self.session.exceptions(&self.job);
+            if told.len() == failures { Ok(told) } else { Err(Value::from(told)) }
+        })
+    }
+
+    #[track_caller]
+    fn checkpoint(&self) -> u64 {
+        let taken = self.sandbox.flott(["checkpoint", &self.job, "--json"]).success().json();
+        taken["checkpoint"].as_u64().expect("a number")
+    }
+
+    /// Numbers of the checkpoints that REST lists as complete and there, newest first.
+    fn listed(&self) -> Vec<u64> {
+        let all = self.session.get(&format!("/v1/jobs/{}/checkpoints", self.job))["history"].clone();
+        let is_there = |entry: &&Value| entry["status"] == "COMPLETED" && entry["discarded"] == false;
+        all.as_array().unwrap().iter().filter(is_there).filter_map(|entry| entry["id"].as_u64()).collect()
+    }
+
+    /// Waits until there are these and no others, newest first.
+    #[track_caller]
+    fn until_kept(&self, wanted: &[u64]) {
+        eventually(&format!("checkpoints {wanted:?}"), PATIENCE, || {
+            let mut there = flott_tests::checkpoints::checkpoints(Path::new(&self.sandbox.at("checkpoints")));
+            there.sort_unstable_by(|one, other| other.cmp(one));
+            if there == wanted { Ok(()) } else { Err(format!("{there:?}")) }
+        });
+        assert_eq!(self.listed(), wanted);
+    }
+}
+
+#[test]
+fn failures_and_restarts_are_counted_on() {
+    let sandbox = Sandbox::new();
+    let job = Slow::start(&sandbox);
+    let before = job.fail(1);
+    let (task, at) = (before[0]["taskName"].as_str().unwrap(), before[0]["timestamp"].as_u64());
+    assert!(task.contains("/2)") && at > Some(0), "{before:?}");
+    job.session.until_all_run(&job.job);
+    let job = job.replace_job_manager();
+    job.session.until_all_run(&job.job);
+    assert_eq!(job.session.exceptions(&job.job), before);
+    let two = job.fail(2);
+    assert_eq!(two[1], before[0]);
+    job.session.until_all_run(&job.job);
+    let job = job.replace_job_manager();
+    job.session.until_all_run(&job.job);
+    assert_eq!(job.session.exceptions(&job.job), two);
+    job.fail(3);
+    job.session.until(&job.job, "FAILED");
+    let told = Value::from(job.session.exceptions(&job.job)).to_string();
+    assert!(told.contains("all 2 restarts were used"), "{told}");
+    job.session.stop();
+}
+
+#[test]
+fn as_many_checkpoints_are_kept_by_the_next_job_manager_and_listed() {
+    let sandbox = Sandbox::new();
+    let job = Slow::start(&sandbox);
+    let [_, second, third] = [job.checkpoint(), job.checkpoint(), job.checkpoint()];
+    let before = job.session.get(&format!("/v1/jobs/{}/checkpoints", job.job))["latest"]["completed"].clone();
+    let job = job.replace_job_manager();
+    job.session.until_all_run(&job.job);
+    assert_eq!(job.listed().len(), 3);
+    let found = job.session.get(&format!("/v1/jobs/{}/checkpoints", job.job))["latest"]["completed"].clone();
+    for figure in ["id", "external_path", "state_size", "checkpointed_size", "trigger_timestamp", "num_subtasks"] {
+        assert_eq!(found[figure], before[figure], "{figure}");
+    }
+    let own = job.checkpoint();
+    job.until_kept(&[own, third, second]);
+    let next = job.checkpoint();
+    job.until_kept(&[next, own, third]);
+    job.session.stop();
+}
