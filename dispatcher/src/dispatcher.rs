@@ -14,6 +14,7 @@
 //! - `ask`: what REST asks
 //! - `rescales`: what is asked for of parallelism
 //! - `snapshots`: what is asked for of checkpoints and savepoints
+//! - `undertaken`: what was asked for of an earlier JobManager
 //! - `drain`: how everything ends
 
 mod ask;
@@ -25,6 +26,7 @@ mod rescales;
 mod run;
 mod snapshots;
 mod submit;
+mod undertaken;
 mod waiting;
 
 use std::path::PathBuf;
@@ -46,7 +48,7 @@ pub use ask::JobSnapshot;
 pub(crate) use ask::{Measured, MeasuredJob};
 use jobs::Jobs;
 pub(crate) use run::{adaptive_of, slot_wait};
-pub use snapshots::{AfterSavepoint, SavepointRequest};
+pub use snapshots::SavepointRequest;
 
 use crate::{
     blobs::BlobStore,

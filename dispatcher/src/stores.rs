@@ -1,5 +1,5 @@
 //! What a JobManager must remember over its own death, and nothing else: accepted jobs until they end, what they ended
-//! with, and the epochs that fence older leaders and JobMasters.
+//! with, what was asked for of them, and the epochs that fence older leaders and JobMasters.
 //!
 //! [`JobStore`] is the contract; [`SledStore`] keeps it on disk, [`SharedStore`] where several JobManagers reach it, [`MemoryStore`] for
 //! the length of a process. The same suite of tests runs against all.
@@ -31,6 +31,8 @@ use flott_core::{
     past::Past,
     view::JobView,
 };
+
+use crate::operations::{OperationKey, OperationRecord};
 
 pub use self::{
     memory::MemoryStore,
@@ -102,6 +104,12 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Ends a job: its record and manifest go, its archive entry comes, at once.
     fn end(&self, by: JobMasterEpoch, view: &JobView) -> Result<(), StoreError>;
+
+    /// Keeps an operation that was asked for, in place of what was kept of it, and drops others; unknown ones are no error.
+    fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError>;
+
+    /// Operations that are kept, oldest first.
+    fn operations(&self) -> Result<Vec<OperationRecord>, StoreError>;
 
     /// Jobs that have not ended, in the order in which they were accepted.
     fn unfinished(&self) -> Result<Vec<JobRecord>, StoreError>;

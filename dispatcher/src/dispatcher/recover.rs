@@ -18,6 +18,7 @@ use crate::{
     clock::now_ms,
     error::Error,
     ha::SharedPrograms,
+    operations::OperationRecord,
     rest::render::job_overview,
     stores::{JobRecord, StoreError},
     submission,
@@ -42,6 +43,14 @@ impl Dispatcher {
         let recovered = tokio::task::spawn_blocking(move || this.recover(&recovering))
             .await
             .map_err(|error| StoreError::Io(error.to_string()))??;
+        let (recovered, operations) = recovered;
+        let ends = |begin: &Begin| begin.cancelled || begin.manifest.is_some();
+        let ending = recovered.iter().filter_map(|job| match job {
+            Recovered::Begin(begin) => ends(begin).then_some(begin.graph.job_id),
+            Recovered::Unfit(_, view) => Some(view.job),
+        });
+        let ending = Arc::new(ending.collect());
+        let open = self.inner.operations.lock().recover(operations);
         self.expire(&leading).await;
         let (mut unfit, mut beginning) = (Vec::new(), Vec::new());
         for job in recovered {
@@ -59,13 +68,15 @@ impl Dispatcher {
         for (epoch, view) in unfit {
             self.end_unfit(&leading, epoch, *view).await;
         }
+        self.settle(&leading, open, &ending);
         self.inner.started.send_replace(Start::Ready(leading));
         Ok(())
     }
 
     /// Blocks on the disk.
-    fn recover(&self, leading: &Leading) -> Result<Vec<Recovered>, Error> {
+    fn recover(&self, leading: &Leading) -> Result<(Vec<Recovered>, Vec<OperationRecord>), Error> {
         let store = &leading.store;
+        let operations = store.operations()?;
         for archived in store.archived()? {
             // An unreadable graph costs the plan, not the listing.
             let mode = document::read(&archived.graph).map_or(ExecutionMode::Streaming, |graph| graph.mode);
@@ -84,7 +95,7 @@ impl Dispatcher {
             recovered.push(self.recover_job(record, epoch));
         }
         self.inner.blobs.sweep()?;
-        Ok(recovered)
+        Ok((recovered, operations))
     }
 
     fn recover_job(&self, record: JobRecord, epoch: JobMasterEpoch) -> Recovered {

@@ -17,7 +17,7 @@ use flott_core::{
 use flott_resource_manager::Declaration;
 
 use super::{
-    Dispatcher, Leading, Start,
+    Dispatcher, Leading,
     jobs::Job,
     run::{AGAIN, Begin, failed, with_past},
 };
@@ -81,10 +81,7 @@ impl Dispatcher {
     }
 
     async fn is_ending_within_a_pause(&self) -> bool {
-        let mut started = self.inner.started.subscribe();
-        let ending = started.wait_for(|start| matches!(start, Start::Ending));
-        // Who could say that it ends is this, so there is no error.
-        tokio::time::timeout(AGAIN, ending).await.is_ok()
+        tokio::time::timeout(AGAIN, self.is_ending()).await.is_ok()
     }
 }
 

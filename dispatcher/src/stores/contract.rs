@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use flott_core::{
     failure::Failure,
-    id::{AttemptId, AttemptNumber, CheckpointId, Digest, JobId, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId},
+    id::{
+        AttemptId, AttemptNumber, CheckpointId, Digest, JobId, JobMasterEpoch, OperatorId, SubtaskIndex, TriggerId,
+        VertexId,
+    },
     job_graph::scale::{ParallelismBounds, VertexScale},
     message::Committable,
     past::Past,
@@ -15,6 +18,7 @@ use flott_snapshot::{Directory, S3Options};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::operations::{AfterSavepoint, Done, OperationState, Subject, Undertaken};
 
 fn id(n: u8) -> JobId {
     JobId::from_bytes([n; 16])
@@ -45,6 +49,12 @@ fn scale() -> Scale {
 fn past(restarts: u32) -> Past {
     let damaged = [(CheckpointId(3), Failure::environment("torn"))].into();
     Past { restarts, damaged, ..Past::default() }
+}
+
+fn undertaken(n: u8, at: u64) -> OperationRecord {
+    let what = Undertaken::Savepoint { directory: format!("/savepoints/{n}"), then: AfterSavepoint::Stop };
+    let id = TriggerId::from_bytes([n; 16]);
+    OperationRecord { subject: Subject::Savepoint(self::id(1)), id, at, state: OperationState::Undertaken(what) }
 }
 
 const FIRST: JobMasterEpoch = JobMasterEpoch(1);
@@ -115,6 +125,20 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     assert_eq!(store.archived().unwrap(), [ended(2), ended(3)]);
     assert_eq!(store.archived_job(id(1)).unwrap(), None);
     assert_eq!(store.insert(&new_job(1)).unwrap(), known);
+
+    // What was asked for outlives its job, each as it was written last.
+    store.save_operation(&undertaken(2, 1), &[]).unwrap();
+    store.save_operation(&undertaken(1, 2), &[]).unwrap();
+    let done = OperationState::Ended(Ok(Done::Savepoint("/savepoints/2".to_owned())));
+    let done = OperationRecord { at: 3, state: done, ..undertaken(2, 1) };
+    store.save_operation(&done, &[]).unwrap();
+    store = reopen(store);
+    assert_eq!(store.operations().unwrap(), [undertaken(1, 2), done.clone()]);
+    let failed = OperationState::Ended(Err(Failure::environment("the disk is full")));
+    let failed = OperationRecord { at: 4, state: failed, ..undertaken(3, 1) };
+    store.save_operation(&failed, &[undertaken(1, 2).key(), undertaken(9, 9).key()]).unwrap();
+    store = reopen(store);
+    assert_eq!(store.operations().unwrap(), [done, failed]);
 }
 
 #[test]
@@ -177,6 +201,7 @@ fn a_deposed_leader_changes_nothing_any_more() {
     assert!(shared.deposed.is_cancelled() && !other.deposed.is_cancelled());
     assert!(matches!(old.end(FIRST, &ended(1).view), Err(StoreError::Deposed(_))));
     assert!(matches!(old.save_past(id(1), FIRST, &past(1)), Err(StoreError::Deposed(_))));
+    assert!(matches!(old.save_operation(&undertaken(1, 1), &[]), Err(StoreError::Deposed(_))));
     assert!(matches!(old.begin_leadership(), Err(StoreError::Deposed(_))));
     assert_eq!(other.open().unfinished().unwrap().len(), 1);
 }
@@ -191,6 +216,7 @@ fn a_long_log_is_compacted_and_says_the_same() {
     store.save_manifest(id(1), FIRST, &[committable(b"a")]).unwrap();
     store.save_scale(id(1), FIRST, &scale()).unwrap();
     store.save_past(id(1), FIRST, &past(4)).unwrap();
+    store.save_operation(&undertaken(1, 1), &[]).unwrap();
     store.end(FIRST, &ended(2).view).unwrap();
     for _ in 0..600 {
         store.mark_cancelled(id(1)).unwrap();
@@ -200,6 +226,7 @@ fn a_long_log_is_compacted_and_says_the_same() {
     let again = shared.open();
     assert_eq!(again.unfinished().unwrap(), store.unfinished().unwrap());
     assert_eq!(again.archived().unwrap(), [ended(2)]);
+    assert_eq!(again.operations().unwrap(), [undertaken(1, 1)]);
     let known = Inserted::Known { graph: Digest::of(&new_job(2).graph), ended: true };
     assert_eq!(again.insert(&new_job(2)).unwrap(), known);
 }

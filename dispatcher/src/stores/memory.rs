@@ -13,6 +13,7 @@ use super::{
     ArchivedJob, Inserted, JobRecord, JobStore, NewJob, StoreError,
     state::{Change, Json, State},
 };
+use crate::operations::{OperationKey, OperationRecord};
 
 /// Where changes go that are to outlive the process.
 pub trait Journal: Send + 'static {
@@ -145,6 +146,15 @@ impl<J: Journal> JobStore for StateStore<J> {
 
     fn end(&self, by: JobMasterEpoch, view: &JobView) -> Result<(), StoreError> {
         self.change_by(view.job, by, || Change::end(view))
+    }
+
+    fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError> {
+        let (operation, forgotten) = (Box::new(Json(operation.clone())), forgotten.to_vec());
+        self.change(|_| Ok(Decided::Change(Change::SaveOperation { operation, forgotten })), |_| Ok(()))
+    }
+
+    fn operations(&self) -> Result<Vec<OperationRecord>, StoreError> {
+        Ok(self.read(State::operations_in_order))
     }
 
     fn unfinished(&self) -> Result<Vec<JobRecord>, StoreError> {

@@ -24,7 +24,10 @@ use super::{
     record::{Header, Tombstone},
     state::{Change, Json, State},
 };
-use crate::ha::{AppendError, Contents, Records};
+use crate::{
+    ha::{AppendError, Contents, Records},
+    operations::OperationRecord,
+};
 
 /// A snapshot is written after so many changes, or bytes of them: what a new leader has to read stays small.
 const CHANGES_MAX: u32 = 256;
@@ -60,6 +63,7 @@ struct Image {
     jobs: Vec<Unfinished>,
     archive: Vec<(Json<JobView>, Bytes)>,
     known: Vec<(JobId, Tombstone)>,
+    operations: Vec<Json<OperationRecord>>,
 }
 
 /// A [`JobRecord`].
@@ -161,6 +165,7 @@ impl Image {
             jobs: state.jobs.values().map(job).collect(),
             archive: state.archive.values().map(|job| (Json(job.view.clone()), job.graph.clone())).collect(),
             known: state.known.iter().map(|(job, tombstone)| (*job, *tombstone)).collect(),
+            operations: state.operations.values().cloned().map(Json).collect(),
         }
     }
 
@@ -178,6 +183,7 @@ impl Image {
                 .map(|(Json(view), graph)| (view.job, ArchivedJob { view, graph }))
                 .collect(),
             known: self.known.into_iter().collect(),
+            operations: self.operations.into_iter().map(|Json(operation)| (operation.key(), operation)).collect(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The store on disk: one sled tree, a few small records per job.
 //!
-//! Keys are one letter for the kind of record and the raw job id; values begin with a format version byte. One tree
+//! Keys are one letter for the kind of record and the raw job id, or what names an operation; values begin with a format version byte. One tree
 //! makes every change one atomic batch. sled itself locks its directory against a second process, so this process is
 //! the only writer, and a mutex is enough to make read-then-write steps atomic.
 
@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use flott_core::{
+    codec,
     id::{JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
@@ -25,6 +26,7 @@ use super::{
     format::{FORMAT, damaged, decode, encode, payload},
     record::{Header, Tombstone},
 };
+use crate::operations::{OperationKey, OperationRecord};
 
 /// Records are few and read once: the cache is kept far below sled's default of a gigabyte.
 const CACHE_BYTES: u64 = 1 << 20;
@@ -39,6 +41,7 @@ const GRAPH: u8 = b'G';
 const MANIFEST: u8 = b'M';
 const SCALE: u8 = b'S';
 const PAST: u8 = b'P';
+const OPERATION: u8 = b'O';
 const ARCHIVE: u8 = b'A';
 const KNOWN: u8 = b'K';
 
@@ -227,6 +230,26 @@ impl JobStore for SledStore {
         self.apply(&writer, batch)
     }
 
+    fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError> {
+        let writer = self.writer.lock();
+        let mut batch = sled::Batch::default();
+        batch.insert(operation_key(operation.key())?, wrap_json(operation)?);
+        for forgotten in forgotten {
+            batch.remove(operation_key(*forgotten)?);
+        }
+        self.apply(&writer, batch)
+    }
+
+    fn operations(&self) -> Result<Vec<OperationRecord>, StoreError> {
+        let mut operations = Vec::new();
+        for entry in self.db.scan_prefix([OPERATION]) {
+            let (_, value) = entry.map_err(io)?;
+            operations.push(unwrap_json::<OperationRecord>("an operation that was asked for", &value)?);
+        }
+        operations.sort_by_key(|operation| operation.at);
+        Ok(operations)
+    }
+
     fn unfinished(&self) -> Result<Vec<JobRecord>, StoreError> {
         let mut jobs = Vec::new();
         for entry in self.db.scan_prefix([HEADER]) {
@@ -296,6 +319,12 @@ fn key(kind: u8, job: JobId) -> [u8; 17] {
     let mut key = [kind; 17];
     key[1..].copy_from_slice(job.as_bytes());
     key
+}
+
+fn operation_key((subject, id): OperationKey) -> Result<Vec<u8>, StoreError> {
+    let mut key = vec![OPERATION];
+    codec::encode(&(subject, id), &mut key).map_err(|error| StoreError::Io(error.to_string()))?;
+    Ok(key)
 }
 
 fn job_of(key: &[u8]) -> Result<JobId, StoreError> {

@@ -17,6 +17,7 @@ use super::{
     ArchivedJob, Inserted, JobRecord, KNOWN_MAX, NewJob, StoreError,
     record::{Header, Tombstone},
 };
+use crate::operations::{OperationKey, OperationRecord};
 
 /// All that is remembered.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -25,6 +26,7 @@ pub struct State {
     pub(super) jobs: BTreeMap<JobId, JobRecord>,
     pub(super) archive: BTreeMap<JobId, ArchivedJob>,
     pub(super) known: BTreeMap<JobId, Tombstone>,
+    pub(super) operations: BTreeMap<OperationKey, OperationRecord>,
 }
 
 /// A change that was found to fit.
@@ -39,6 +41,7 @@ pub enum Change {
     MarkCancelled { job: JobId },
     End { job: JobId, ended_at: u64, view: Box<Json<JobView>> },
     Forget { jobs: Vec<JobId> },
+    SaveOperation { operation: Box<Json<OperationRecord>>, forgotten: Vec<OperationKey> },
 }
 
 /// A value whose format is that of REST, within one that is not: text, so that later versions may add to it.
@@ -97,6 +100,12 @@ impl State {
         jobs
     }
 
+    pub(super) fn operations_in_order(&self) -> Vec<OperationRecord> {
+        let mut operations: Vec<_> = self.operations.values().cloned().collect();
+        operations.sort_by_key(|operation| operation.at);
+        operations
+    }
+
     /// Changes to what is not there (any more) change nothing.
     pub(super) fn apply(&mut self, change: Change) {
         match change {
@@ -114,6 +123,10 @@ impl State {
             Change::SavePast { job, past } => self.with(job, |record| record.past = past.0),
             Change::MarkCancelled { job } => self.with(job, |record| record.cancelled = true),
             Change::End { job, ended_at, view } => self.end(job, ended_at, view.0),
+            Change::SaveOperation { operation, forgotten } => {
+                self.operations.insert(operation.0.key(), operation.0);
+                forgotten.iter().for_each(|key| drop(self.operations.remove(key)));
+            }
             Change::Forget { jobs } => jobs.iter().for_each(|job| drop(self.archive.remove(job))),
         }
     }

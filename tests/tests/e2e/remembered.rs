@@ -5,12 +5,14 @@ use std::{fs, path::Path};
 use flott_tests::{
     eventually::{PATIENCE, eventually},
     program::test_program,
+    rest::{Answer, Rest},
     sandbox::{
         Sandbox, Session,
         processes::{Process, Role},
     },
 };
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 /// A job that reads slowly, takes checkpoints when it is asked to, keeps three, and fails whenever it is to.
 struct Slow<'a> {
@@ -22,6 +24,11 @@ struct Slow<'a> {
 impl<'a> Slow<'a> {
     #[track_caller]
     fn start(sandbox: &'a Sandbox) -> Self {
+        Self::start_with(sandbox, &["records=1000000", "pace=1"])
+    }
+
+    #[track_caller]
+    fn start_with(sandbox: &'a Sandbox, more: &[&str]) -> Self {
         sandbox.configure(&format!(
             "execution.checkpointing.dir: {}\nexecution.checkpointing.interval: 0 ms\n\
              execution.checkpointing.num-retained: 3\nrestart-strategy.fixed-delay.attempts: 2",
@@ -29,8 +36,8 @@ impl<'a> Slow<'a> {
         ));
         let session = sandbox.session(&[]);
         let (when, hold) = (format!("when={}", sandbox.at("when")), format!("hold={}", sandbox.at("hold")));
-        let arguments = ["slow", "records=1000000", "pace=1", "trouble=panic", &when, &hold];
-        let job = session.run(&["-d", "-p", "2"], &test_program(), arguments).success().job();
+        let arguments = ["slow", "trouble=panic", &when, &hold];
+        let job = session.run(&["-d", "-p", "2"], &test_program(), arguments.iter().chain(more)).success().job();
         session.until_all_run(&job);
         Self { sandbox, session, job }
     }
@@ -80,6 +87,18 @@ impl<'a> Slow<'a> {
     }
 }
 
+fn post(rest: &Rest, path: &str, body: &Value) -> Answer {
+    rest.request(Method::POST, path, |request| request.json(body))
+}
+
+#[track_caller]
+fn outcome(rest: &Rest, path: &str) -> Value {
+    eventually(&format!("the end of {path}"), PATIENCE, || {
+        let answer = rest.get(path);
+        if answer["status"]["id"] == "COMPLETED" { Ok(answer["operation"].clone()) } else { Err(answer) }
+    })
+}
+
 #[test]
 fn failures_and_restarts_are_counted_on() {
     let sandbox = Sandbox::new();
@@ -101,6 +120,65 @@ fn failures_and_restarts_are_counted_on() {
     job.session.until(&job.job, "FAILED");
     let told = Value::from(job.session.exceptions(&job.job)).to_string();
     assert!(told.contains("all 2 restarts were used"), "{told}");
+    job.session.stop();
+}
+
+#[test]
+fn a_trigger_id_is_known_by_the_next_job_manager() {
+    let sandbox = Sandbox::new();
+    let job = Slow::start(&sandbox);
+    let (dir, id) = (sandbox.at("savepoints"), "ab".repeat(16));
+    let path = format!("/v1/jobs/{}/savepoints", job.job);
+    let body = json!({ "target-directory": dir, "triggerId": id });
+    post(&job.session, &path, &body).expect(202);
+    let first = outcome(&job.session, &format!("{path}/{id}"));
+    assert!(first["location"].is_string(), "{first}");
+    let job = job.replace_job_manager();
+    assert_eq!(outcome(&job.session, &format!("{path}/{id}")), first);
+    assert_eq!(post(&job.session, &path, &body).expect(202), json!({ "request-id": id }));
+    assert_eq!(outcome(&job.session, &format!("{path}/{id}")), first);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no second one is taken");
+    // The job is over, and its requests are known.
+    job.session.until_all_run(&job.job);
+    let (stop, id) = (format!("/v1/jobs/{}/stop", job.job), "cd".repeat(16));
+    let body = json!({ "targetDirectory": dir, "triggerId": id });
+    post(&job.session, &stop, &body).expect(202);
+    let stopped = outcome(&job.session, &format!("{path}/{id}"));
+    let job = job.replace_job_manager();
+    assert_eq!(post(&job.session, &stop, &body).expect(202), json!({ "request-id": id }));
+    assert_eq!(outcome(&job.session, &format!("{path}/{id}")), stopped);
+    assert_eq!(job.session.state(&job.job), "FINISHED");
+    job.session.stop();
+}
+
+#[test]
+fn a_savepoint_that_is_under_way_when_the_job_manager_dies_is_not_taken_again_under_its_id() {
+    let sandbox = Sandbox::new();
+    let (gate, dir) = (sandbox.at("gate"), sandbox.at("savepoints"));
+    let job = Slow::start_with(&sandbox, &[&format!("gate={gate}"), "records=40000"]);
+    let path = format!("/v1/jobs/{}/savepoints", job.job);
+    let ask = |session: &Rest, id: &str| {
+        post(session, &path, &json!({ "target-directory": dir, "triggerId": id })).expect(202);
+    };
+    let (first, second) = ("ef".repeat(16), "01".repeat(16));
+    ask(&job.session, &first);
+    eventually("it to be under way", PATIENCE, || {
+        let counts = job.session.get(&format!("/v1/jobs/{}/checkpoints", job.job))["counts"].clone();
+        if counts["in_progress"] == 1 { Ok(()) } else { Err(counts) }
+    });
+    let job = job.replace_job_manager();
+    job.session.until_all_run(&job.job);
+    ask(&job.session, &first);
+    let ended = outcome(&job.session, &format!("{path}/{first}"));
+    let told = ended["failure-cause"]["stack-trace"].to_string();
+    assert!(told.contains("the JobManager was ended before the savepoint at"), "{ended}");
+    // Another is another.
+    fs::write(&gate, "").unwrap();
+    ask(&job.session, &second);
+    let location = outcome(&job.session, &format!("{path}/{second}"))["location"].clone();
+    let taken = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
+    let complete: Vec<_> = taken.filter(|path| path.join("_metadata").exists()).collect();
+    assert_eq!(complete, [Path::new(location.as_str().unwrap())]);
     job.session.stop();
 }
 
