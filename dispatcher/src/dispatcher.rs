@@ -15,11 +15,13 @@
 //! - `rescales`: what is asked for of parallelism
 //! - `snapshots`: what is asked for of checkpoints and savepoints
 //! - `undertaken`: what was asked for of an earlier JobManager
+//! - `leftovers`: checkpoints of jobs that have ended
 //! - `drain`: how everything ends
 
 mod ask;
 mod drain;
 mod jobs;
+mod leftovers;
 mod recover;
 mod reports;
 mod rescales;

@@ -71,6 +71,7 @@ impl Recovery {
 #[derive(Debug)]
 pub struct CheckpointKeeper {
     job: JobId,
+    root: String,
     s3: S3Options,
     recovery: Recovery,
     log: Mutex<Log>,
@@ -115,12 +116,23 @@ impl CheckpointKeeper {
         };
         let keeper = Self {
             job,
+            root: root.location().to_owned(),
             s3: recovery.s3.clone(),
             recovery: recovery.clone(),
             log: Mutex::new(log),
             abandoned: Mutex::default(),
         };
         Ok((keeper, spec))
+    }
+
+    /// The job.
+    pub fn job(&self) -> JobId {
+        self.job
+    }
+
+    /// The directory of the checkpoints of all jobs, as a location.
+    pub fn root(&self) -> &str {
+        &self.root
     }
 
     /// Commits a manifest, tells the JobMaster, and then removes what is not retained.
@@ -249,11 +261,21 @@ impl CheckpointKeeper {
     }
 
     /// Removes all checkpoints, once the end of the job is durable: nobody will go back to them.
-    pub async fn discard(&self) {
-        let mut log = self.log.lock().await;
-        if let Err(error) = log.discard().await {
-            tracing::warn!(job = %self.job, %error, "the checkpoints of a job that has ended cannot be removed");
-        }
+    ///
+    /// # Errors
+    /// When the store fails, or a newer JobMaster leads. What was left can be removed by calling it again.
+    pub async fn discard(&self) -> Result<(), Failure> {
+        self.log.lock().await.discard().await.map(drop).map_err(Failure::from)
+    }
+
+    /// Removes all checkpoints in `root` of a job that has ended under a JobMaster before `epoch`.
+    ///
+    /// # Errors
+    /// As [`Self::discard`].
+    pub async fn discard_left(root: &str, job: JobId, epoch: JobMasterEpoch, s3: &S3Options) -> Result<(), Failure> {
+        let root = Directory::open(root, s3).map_err(Failure::from)?;
+        let Claimed { mut log, .. } = Checkpoints::new(&root, job).claim(epoch).await.map_err(Failure::from)?;
+        log.discard().await.map(drop).map_err(Failure::from)
     }
 }
 

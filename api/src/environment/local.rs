@@ -130,8 +130,10 @@ fn control(spec: JobSpec, program: Arc<dyn JobProgram>, cores: u32, clock: Clock
         if let Some((_, host)) = cluster.host.take() {
             host.shutdown();
         }
-        if let Some(keeper) = keeper.filter(|_| view.as_ref().is_ok_and(|view| view.status == JobStatus::Finished)) {
-            keeper.discard().await;
+        if let Some(keeper) = keeper.filter(|_| view.as_ref().is_ok_and(|view| view.status == JobStatus::Finished))
+            && let Err(failure) = keeper.discard().await
+        {
+            tracing::warn!(job = %keeper.job(), %failure, "the checkpoints of a job that has ended stay");
         }
         view.map_err(|error| Failure::internal("the JobMaster has stopped").because(error).into())
     })

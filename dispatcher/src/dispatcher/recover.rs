@@ -20,7 +20,7 @@ use crate::{
     ha::SharedPrograms,
     operations::OperationRecord,
     rest::render::job_overview,
-    stores::{JobRecord, StoreError},
+    stores::{JobRecord, Leftover, StoreError},
     submission,
 };
 
@@ -30,6 +30,13 @@ enum Recovered {
     Begin(Box<Begin>),
     /// It cannot run on.
     Unfit(JobMasterEpoch, Box<JobView>),
+}
+
+/// What an earlier life has left, beside the archive.
+struct Left {
+    jobs: Vec<Recovered>,
+    operations: Vec<OperationRecord>,
+    leftovers: Vec<Leftover>,
 }
 
 impl Dispatcher {
@@ -43,7 +50,7 @@ impl Dispatcher {
         let recovered = tokio::task::spawn_blocking(move || this.recover(&recovering))
             .await
             .map_err(|error| StoreError::Io(error.to_string()))??;
-        let (recovered, operations) = recovered;
+        let Left { jobs: recovered, operations, leftovers } = recovered;
         let ends = |begin: &Begin| begin.cancelled || begin.manifest.is_some();
         let ending = recovered.iter().filter_map(|job| match job {
             Recovered::Begin(begin) => ends(begin).then_some(begin.graph.job_id),
@@ -69,14 +76,15 @@ impl Dispatcher {
             self.end_unfit(&leading, epoch, *view).await;
         }
         self.settle(&leading, open, &ending);
+        self.clear(&leading, leftovers);
         self.inner.started.send_replace(Start::Ready(leading));
         Ok(())
     }
 
     /// Blocks on the disk.
-    fn recover(&self, leading: &Leading) -> Result<(Vec<Recovered>, Vec<OperationRecord>), Error> {
+    fn recover(&self, leading: &Leading) -> Result<Left, Error> {
         let store = &leading.store;
-        let operations = store.operations()?;
+        let (operations, leftovers) = (store.operations()?, store.leftovers()?);
         for archived in store.archived()? {
             // An unreadable graph costs the plan, not the listing.
             let mode = document::read(&archived.graph).map_or(ExecutionMode::Streaming, |graph| graph.mode);
@@ -95,7 +103,7 @@ impl Dispatcher {
             recovered.push(self.recover_job(record, epoch));
         }
         self.inner.blobs.sweep()?;
-        Ok((recovered, operations))
+        Ok(Left { jobs: recovered, operations, leftovers })
     }
 
     fn recover_job(&self, record: JobRecord, epoch: JobMasterEpoch) -> Recovered {
@@ -146,7 +154,7 @@ impl Dispatcher {
         tracing::error!(job = %view.job, failure = ?view.failure, "job cannot be recovered");
         let (job, ended_at) = (view.job, view.ended_at.unwrap_or(view.started_at));
         let overview = job_overview(&view, ExecutionMode::Streaming, now_ms());
-        let ended = super::on_store(&leading.store, move |store| store.end(epoch, &view));
+        let ended = super::on_store(&leading.store, move |store| store.end(epoch, &view, None));
         if let Err(error) = ended.await {
             tracing::error!(%job, %error, "the end of a job cannot be stored; the next start tries again");
         }

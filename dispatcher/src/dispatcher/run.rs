@@ -20,7 +20,9 @@ use flott_jobmaster::{
 };
 use flott_snapshot::Directory;
 
-use super::{Dispatcher, Leading, jobs::Job, on_store, reports::Reports, snapshots::is_absolute, waiting};
+use super::{
+    Dispatcher, Leading, jobs::Job, leftovers::discarded, on_store, reports::Reports, snapshots::is_absolute, waiting,
+};
 use crate::{
     address, clock::now_ms, control::JobPort, rest::render::job_overview, stores::StoreError, submission::is_reactive,
 };
@@ -29,8 +31,6 @@ use crate::{
 pub(super) const AGAIN: Duration = Duration::from_secs(1);
 /// How long a store may take to say which checkpoints of a job there are. All jobs of an earlier life wait for the slowest.
 const OPENING: Duration = Duration::from_secs(30);
-/// How long the end of a job waits for its checkpoints to be removed.
-const DISCARDING: Duration = Duration::from_secs(60);
 /// What a TaskManager has on top of `task.cancellation.timeout` to kill a process that does not obey.
 const KILL_GRACE_MS: u64 = 15_000;
 /// How long a job in reactive mode waits for more of the slots that come together: each comes in a message of its own.
@@ -190,7 +190,7 @@ impl Dispatcher {
     }
 
     /// Makes the end of a job durable, however often the disk refuses, and shows it. Checkpoints that are `obsolete` then are
-    /// removed.
+    /// removed; should this JobManager not come to it, by the next one.
     pub(super) fn archive(
         &self,
         leading: Leading,
@@ -202,9 +202,10 @@ impl Dispatcher {
         self.inner.tasks.spawn(async move {
             let job = view.job;
             let Ok(Job::Active(active)) = this.inner.jobs.lock().get(job) else { return };
+            let root = obsolete.as_ref().map(|keeper| keeper.root().to_owned());
             loop {
-                let ended = view.clone();
-                match on_store(&leading.store, move |store| store.end(epoch, &ended)).await {
+                let (ended, root) = (view.clone(), root.clone());
+                match on_store(&leading.store, move |store| store.end(epoch, &ended, root.as_deref())).await {
                     Ok(()) => break,
                     // The write before, of which we thought that it had failed, was done.
                     Err(StoreError::Unknown(_)) => break,
@@ -219,11 +220,10 @@ impl Dispatcher {
                 }
             }
             // Not before: a job that is taken up again needs them.
-            if let Some(keeper) = obsolete
-                && tokio::time::timeout(DISCARDING, keeper.discard()).await.is_err()
-            {
-                tracing::warn!(%job, "the checkpoints of a job that has ended are not removed in time; they stay");
-            }
+            let is_cleared = match obsolete {
+                Some(keeper) => discarded(job, keeper.discard()).await,
+                None => false,
+            };
             this.write_archive(&view).await;
             this.inner.control.resign(job, epoch);
             leading.resources.withdraw(job, epoch);
@@ -241,6 +241,9 @@ impl Dispatcher {
                 && let Ok(Err(error)) = tokio::task::spawn_blocking(move || programs.release(job)).await
             {
                 tracing::warn!(%job, %error, "the shared program of a job cannot be deleted; the next leader tries again");
+            }
+            if is_cleared {
+                this.note_cleared(&leading, job).await;
             }
             this.expire(&leading).await;
         });

@@ -85,7 +85,7 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     let manifest = [committable(b"a"), committable(b"b")];
     let stale = store.save_manifest(id(1), FIRST, &manifest).unwrap_err();
     assert!(matches!(stale, StoreError::Stale { newest: JobMasterEpoch(2), .. }), "{stale}");
-    assert!(matches!(store.end(FIRST, &ended(1).view), Err(StoreError::Stale { .. })));
+    assert!(matches!(store.end(FIRST, &ended(1).view, None), Err(StoreError::Stale { .. })));
     store.save_manifest(id(1), JobMasterEpoch(2), &manifest).unwrap();
     let scale = scale();
     assert!(matches!(store.save_scale(id(1), FIRST, &scale), Err(StoreError::Stale { .. })));
@@ -103,7 +103,7 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     assert!(jobs[0].cancelled);
 
     // An ended job leaves its view behind, and its id stays taken.
-    store.end(JobMasterEpoch(2), &ended(1).view).unwrap();
+    store.end(JobMasterEpoch(2), &ended(1).view, Some("/checkpoints")).unwrap();
     store = reopen(store);
     assert_eq!(store.unfinished().unwrap().len(), 1);
     assert_eq!(store.archived_job(id(1)).unwrap(), Some(ended(1)));
@@ -111,13 +111,21 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     assert_eq!(store.insert(&new_job(1)).unwrap(), known);
     assert!(matches!(store.begin_mastership(id(1)), Err(StoreError::Unknown(_))));
     assert!(matches!(store.mark_cancelled(id(1)), Err(StoreError::Unknown(_))));
-    assert!(matches!(store.end(JobMasterEpoch(2), &ended(1).view), Err(StoreError::Unknown(_))));
+    assert!(matches!(store.end(JobMasterEpoch(2), &ended(1).view, None), Err(StoreError::Unknown(_))));
     assert!(matches!(store.save_past(id(1), JobMasterEpoch(2), &past(3)), Err(StoreError::Unknown(_))));
+
+    // What is to be removed of it is known until it is.
+    let leftover = Leftover { job: id(1), epoch: JobMasterEpoch(2), root: "/checkpoints".to_owned() };
+    assert_eq!(store.leftovers().unwrap(), [leftover]);
+    store.cleared(id(1)).unwrap();
+    store.cleared(id(2)).unwrap();
+    store = reopen(store);
+    assert_eq!(store.leftovers().unwrap(), []);
 
     // The archive is in order of the end; forgetting keeps the id taken.
     assert_eq!(store.insert(&new_job(3)).unwrap(), Inserted::New(FIRST));
-    store.end(FIRST, &ended(3).view).unwrap();
-    store.end(FIRST, &ended(2).view).unwrap();
+    store.end(FIRST, &ended(3).view, None).unwrap();
+    store.end(FIRST, &ended(2).view, None).unwrap();
     assert_eq!(store.archived().unwrap(), [ended(1), ended(2), ended(3)]);
     store.forget(&[id(1), id(9)]).unwrap();
     store.forget(&[]).unwrap();
@@ -199,7 +207,7 @@ fn a_deposed_leader_changes_nothing_any_more() {
     assert!(new.begin_leadership().unwrap() > first);
     assert!(matches!(old.insert(&new_job(2)), Err(StoreError::Deposed(_))));
     assert!(shared.deposed.is_cancelled() && !other.deposed.is_cancelled());
-    assert!(matches!(old.end(FIRST, &ended(1).view), Err(StoreError::Deposed(_))));
+    assert!(matches!(old.end(FIRST, &ended(1).view, None), Err(StoreError::Deposed(_))));
     assert!(matches!(old.save_past(id(1), FIRST, &past(1)), Err(StoreError::Deposed(_))));
     assert!(matches!(old.save_operation(&undertaken(1, 1), &[]), Err(StoreError::Deposed(_))));
     assert!(matches!(old.begin_leadership(), Err(StoreError::Deposed(_))));
@@ -217,7 +225,7 @@ fn a_long_log_is_compacted_and_says_the_same() {
     store.save_scale(id(1), FIRST, &scale()).unwrap();
     store.save_past(id(1), FIRST, &past(4)).unwrap();
     store.save_operation(&undertaken(1, 1), &[]).unwrap();
-    store.end(FIRST, &ended(2).view).unwrap();
+    store.end(FIRST, &ended(2).view, Some("/checkpoints")).unwrap();
     for _ in 0..600 {
         store.mark_cancelled(id(1)).unwrap();
     }
@@ -226,6 +234,7 @@ fn a_long_log_is_compacted_and_says_the_same() {
     let again = shared.open();
     assert_eq!(again.unfinished().unwrap(), store.unfinished().unwrap());
     assert_eq!(again.archived().unwrap(), [ended(2)]);
+    assert_eq!(again.leftovers().unwrap(), store.leftovers().unwrap());
     assert_eq!(again.operations().unwrap(), [undertaken(1, 1)]);
     let known = Inserted::Known { graph: Digest::of(&new_job(2).graph), ended: true };
     assert_eq!(again.insert(&new_job(2)).unwrap(), known);

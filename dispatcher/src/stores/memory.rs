@@ -10,7 +10,7 @@ use flott_core::{
 use parking_lot::Mutex;
 
 use super::{
-    ArchivedJob, Inserted, JobRecord, JobStore, NewJob, StoreError,
+    ArchivedJob, Inserted, JobRecord, JobStore, Leftover, NewJob, StoreError,
     state::{Change, Json, State},
 };
 use crate::operations::{OperationKey, OperationRecord};
@@ -144,8 +144,20 @@ impl<J: Journal> JobStore for StateStore<J> {
         self.change(|state| state.unfinished(job).map(|_| Decided::Change(Change::MarkCancelled { job })), |_| Ok(()))
     }
 
-    fn end(&self, by: JobMasterEpoch, view: &JobView) -> Result<(), StoreError> {
-        self.change_by(view.job, by, || Change::end(view))
+    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&str>) -> Result<(), StoreError> {
+        self.change_by(view.job, by, || Change::end(view, obsolete))
+    }
+
+    fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
+        Ok(self.read(State::leftovers))
+    }
+
+    fn cleared(&self, job: JobId) -> Result<(), StoreError> {
+        let decide = |state: &State| match state.leftovers.contains_key(&job) {
+            true => Ok(Decided::Change(Change::Cleared { job })),
+            false => Ok(Decided::Answer(())),
+        };
+        self.change(decide, |_| Ok(()))
     }
 
     fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError> {

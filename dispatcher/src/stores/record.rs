@@ -58,6 +58,17 @@ pub struct JobRecord {
     pub past: Past,
 }
 
+/// Checkpoints of a job that has ended, which nobody needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// The job.
+    pub job: JobId,
+    /// Its last JobMaster.
+    pub epoch: JobMasterEpoch,
+    /// The directory of the checkpoints of all jobs, as a location.
+    pub root: String,
+}
+
 /// A job that has ended, with all that is still shown of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArchivedJob {

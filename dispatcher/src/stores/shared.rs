@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use flott_core::{
-    id::{Digest, JobId, LeaderEpoch},
+    id::{Digest, JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
     past::Past,
@@ -63,6 +63,7 @@ struct Image {
     jobs: Vec<Unfinished>,
     archive: Vec<(Json<JobView>, Bytes)>,
     known: Vec<(JobId, Tombstone)>,
+    leftovers: Vec<(JobId, (JobMasterEpoch, String))>,
     operations: Vec<Json<OperationRecord>>,
 }
 
@@ -165,6 +166,7 @@ impl Image {
             jobs: state.jobs.values().map(job).collect(),
             archive: state.archive.values().map(|job| (Json(job.view.clone()), job.graph.clone())).collect(),
             known: state.known.iter().map(|(job, tombstone)| (*job, *tombstone)).collect(),
+            leftovers: state.leftovers.iter().map(|(job, left)| (*job, left.clone())).collect(),
             operations: state.operations.values().cloned().map(Json).collect(),
         }
     }
@@ -183,6 +185,7 @@ impl Image {
                 .map(|(Json(view), graph)| (view.job, ArchivedJob { view, graph }))
                 .collect(),
             known: self.known.into_iter().collect(),
+            leftovers: self.leftovers.into_iter().collect(),
             operations: self.operations.into_iter().map(|Json(operation)| (operation.key(), operation)).collect(),
         }
     }

@@ -22,7 +22,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    ArchivedJob, Inserted, JobRecord, JobStore, KNOWN_MAX, NewJob, StoreError,
+    ArchivedJob, Inserted, JobRecord, JobStore, KNOWN_MAX, Leftover, NewJob, StoreError,
     format::{FORMAT, damaged, decode, encode, payload},
     record::{Header, Tombstone},
 };
@@ -41,6 +41,7 @@ const GRAPH: u8 = b'G';
 const MANIFEST: u8 = b'M';
 const SCALE: u8 = b'S';
 const PAST: u8 = b'P';
+const LEFTOVER: u8 = b'D';
 const OPERATION: u8 = b'O';
 const ARCHIVE: u8 = b'A';
 const KNOWN: u8 = b'K';
@@ -214,7 +215,7 @@ impl JobStore for SledStore {
         self.apply(&writer, batch)
     }
 
-    fn end(&self, by: JobMasterEpoch, view: &JobView) -> Result<(), StoreError> {
+    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&str>) -> Result<(), StoreError> {
         let writer = self.writer.lock();
         let id = view.job;
         self.led_by(id, by)?;
@@ -225,8 +226,29 @@ impl JobStore for SledStore {
         batch.remove(&key(MANIFEST, id));
         batch.remove(&key(SCALE, id));
         batch.remove(&key(PAST, id));
+        if let Some(root) = obsolete {
+            batch.insert(&key(LEFTOVER, id), encode(&(by, root))?);
+        }
         batch.insert(&key(ARCHIVE, id), wrap_json(view)?);
         batch.insert(&key(KNOWN, id), encode(&Tombstone { graph, ended_at })?);
+        self.apply(&writer, batch)
+    }
+
+    fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
+        let mut leftovers = Vec::new();
+        for entry in self.db.scan_prefix([LEFTOVER]) {
+            let (key, value) = entry.map_err(io)?;
+            let job = job_of(&key)?;
+            let (epoch, root) = decode(&format!("job {job}"), &value)?;
+            leftovers.push(Leftover { job, epoch, root });
+        }
+        Ok(leftovers)
+    }
+
+    fn cleared(&self, job: JobId) -> Result<(), StoreError> {
+        let writer = self.writer.lock();
+        let mut batch = sled::Batch::default();
+        batch.remove(&key(LEFTOVER, job));
         self.apply(&writer, batch)
     }
 

@@ -14,7 +14,7 @@ use flott_core::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ArchivedJob, Inserted, JobRecord, KNOWN_MAX, NewJob, StoreError,
+    ArchivedJob, Inserted, JobRecord, KNOWN_MAX, Leftover, NewJob, StoreError,
     record::{Header, Tombstone},
 };
 use crate::operations::{OperationKey, OperationRecord};
@@ -26,6 +26,7 @@ pub struct State {
     pub(super) jobs: BTreeMap<JobId, JobRecord>,
     pub(super) archive: BTreeMap<JobId, ArchivedJob>,
     pub(super) known: BTreeMap<JobId, Tombstone>,
+    pub(super) leftovers: BTreeMap<JobId, (JobMasterEpoch, String)>,
     pub(super) operations: BTreeMap<OperationKey, OperationRecord>,
 }
 
@@ -39,7 +40,8 @@ pub enum Change {
     SaveScale { job: JobId, scale: Scale },
     SavePast { job: JobId, past: Box<Json<Past>> },
     MarkCancelled { job: JobId },
-    End { job: JobId, ended_at: u64, view: Box<Json<JobView>> },
+    End { job: JobId, ended_at: u64, view: Box<Json<JobView>>, obsolete: Option<String> },
+    Cleared { job: JobId },
     Forget { jobs: Vec<JobId> },
     SaveOperation { operation: Box<Json<OperationRecord>>, forgotten: Vec<OperationKey> },
 }
@@ -100,6 +102,15 @@ impl State {
         jobs
     }
 
+    pub(super) fn leftovers(&self) -> Vec<Leftover> {
+        let leftover = |(job, (epoch, root)): (&JobId, &(JobMasterEpoch, String))| Leftover {
+            job: *job,
+            epoch: *epoch,
+            root: root.clone(),
+        };
+        self.leftovers.iter().map(leftover).collect()
+    }
+
     pub(super) fn operations_in_order(&self) -> Vec<OperationRecord> {
         let mut operations: Vec<_> = self.operations.values().cloned().collect();
         operations.sort_by_key(|operation| operation.at);
@@ -122,7 +133,8 @@ impl State {
             Change::SaveScale { job, scale } => self.with(job, |record| record.scale = scale),
             Change::SavePast { job, past } => self.with(job, |record| record.past = past.0),
             Change::MarkCancelled { job } => self.with(job, |record| record.cancelled = true),
-            Change::End { job, ended_at, view } => self.end(job, ended_at, view.0),
+            Change::End { job, ended_at, view, obsolete } => self.end(job, ended_at, view.0, obsolete),
+            Change::Cleared { job } => drop(self.leftovers.remove(&job)),
             Change::SaveOperation { operation, forgotten } => {
                 self.operations.insert(operation.0.key(), operation.0);
                 forgotten.iter().for_each(|key| drop(self.operations.remove(key)));
@@ -137,8 +149,9 @@ impl State {
         }
     }
 
-    fn end(&mut self, job: JobId, ended_at: u64, view: JobView) {
-        let Some(JobRecord { graph, .. }) = self.jobs.remove(&job) else { return };
+    fn end(&mut self, job: JobId, ended_at: u64, view: JobView, obsolete: Option<String>) {
+        let Some(JobRecord { graph, epoch, .. }) = self.jobs.remove(&job) else { return };
+        self.leftovers.extend(obsolete.map(|root| (job, (epoch, root))));
         self.known.insert(job, Tombstone { graph: Digest::of(&graph), ended_at });
         if self.known.len() > KNOWN_MAX
             && let Some(oldest) = self.known.iter().min_by_key(|(_, known)| known.ended_at).map(|(id, _)| *id)
@@ -155,8 +168,9 @@ impl Change {
         Self::Insert { job, graph, program, accepted_at }
     }
 
-    pub(super) fn end(view: &JobView) -> Self {
+    pub(super) fn end(view: &JobView, obsolete: Option<&str>) -> Self {
         let ended_at = view.ended_at.unwrap_or(view.started_at);
-        Self::End { job: view.job, ended_at, view: Box::new(Json(view.clone())) }
+        let obsolete = obsolete.map(str::to_owned);
+        Self::End { job: view.job, ended_at, view: Box::new(Json(view.clone())), obsolete }
     }
 }

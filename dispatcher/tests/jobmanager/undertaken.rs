@@ -49,7 +49,7 @@ fn end(store: &SledStore, job: JobId, status: JobStatus) {
     let graph = graph::document(job).into();
     let new = NewJob { job, graph, program: Digest::of(b"program"), accepted_at: 1 };
     store.insert(&new).unwrap();
-    store.end(JobMasterEpoch(1), &JobView::ended(job, "job".to_owned(), status, 1, u64::MAX)).unwrap();
+    store.end(JobMasterEpoch(1), &JobView::ended(job, "job".to_owned(), status, 1, u64::MAX), None).unwrap();
 }
 
 /// How an operation has ended.

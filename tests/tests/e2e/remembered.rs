@@ -201,3 +201,25 @@ fn as_many_checkpoints_are_kept_by_the_next_job_manager_and_listed() {
     job.until_kept(&[next, own, third]);
     job.session.stop();
 }
+
+#[test]
+fn checkpoints_of_an_ended_job_that_could_not_be_removed_are_removed_by_the_next_job_manager() {
+    let sandbox = Sandbox::new();
+    let job = Slow::start(&sandbox);
+    job.checkpoint();
+    let (dir, away) = (sandbox.at("checkpoints"), sandbox.at("away"));
+    // Nothing can be reached any more.
+    fs::rename(&dir, &away).unwrap();
+    fs::write(&dir, "").unwrap();
+    fs::write(sandbox.at("hold"), "").unwrap();
+    job.session.finished(&job.job);
+    assert_eq!(flott_tests::checkpoints::checkpoints(Path::new(&away)).len(), 1);
+    fs::remove_file(&dir).unwrap();
+    fs::rename(&away, &dir).unwrap();
+    let job = job.replace_job_manager();
+    eventually("the checkpoint to be removed", PATIENCE, || {
+        let left = flott_tests::checkpoints::checkpoints(Path::new(&dir));
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+    job.session.stop();
+}
