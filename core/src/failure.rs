@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::WorkerId;
 
+/// Bytes of message and causes of a failure that is kept for good.
+pub const KEPT_BYTES_MAX: usize = 8 << 10;
+/// Stands where something was cut off.
+const CUT: &str = "…";
+
 /// Whose fault a failure is, as far as can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -157,6 +162,21 @@ impl Failure {
         self
     }
 
+    /// Cuts message and causes to [`KEPT_BYTES_MAX`] bytes together. What ends with `…` was longer; causes beyond are dropped.
+    pub fn shorten(&mut self) {
+        let mut left = KEPT_BYTES_MAX;
+        shorten(&mut self.message, &mut left);
+        let mut causes = 0;
+        for cause in &mut self.causes {
+            if left == 0 {
+                break;
+            }
+            shorten(cause, &mut left);
+            causes += 1;
+        }
+        self.causes.truncate(causes);
+    }
+
     /// Message, place and causes on several lines, as in exception histories and on the command line.
     pub fn report(&self) -> String {
         let mut text = self.to_string();
@@ -166,6 +186,17 @@ impl Failure {
         }
         text
     }
+}
+
+/// Cuts a text to what is left, and takes that away from it.
+fn shorten(text: &mut String, left: &mut usize) {
+    if text.len() <= *left {
+        *left -= text.len();
+        return;
+    }
+    text.truncate(text.floor_char_boundary(left.saturating_sub(CUT.len())));
+    text.push_str(CUT);
+    *left = 0;
 }
 
 impl fmt::Display for Failure {
@@ -207,6 +238,19 @@ mod tests {
     #[track_caller]
     fn check(fill: impl FnOnce(&mut Location), expected: &str) {
         assert_eq!(Failure::user("no").at(fill).to_string(), expected);
+    }
+
+    #[test]
+    fn what_is_long_is_cut_where_a_character_ends() {
+        let mut failure = Failure::user("kept").because("é".repeat(KEPT_BYTES_MAX)).because("gone");
+        failure.shorten();
+        let [cause] = &failure.causes[..] else { panic!("{:?}", failure.causes) };
+        assert_eq!(failure.message, "kept");
+        assert!(cause.ends_with("é…") && cause.len() + failure.message.len() <= KEPT_BYTES_MAX, "{}", cause.len());
+        let short = Failure::user("no").because("why");
+        let mut same = short.clone();
+        same.shorten();
+        assert_eq!(same, short);
     }
 
     #[test]

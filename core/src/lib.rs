@@ -12,6 +12,7 @@
 //! - [`topology`]: which subtask sends to which, for every ship strategy
 //! - [`message`]: what JobManager, TaskManager and job process say to each other
 //! - [`view`]: a job and a cluster as REST and the command line show them
+//! - [`past`]: what the JobMasters of a job know of its past
 //! - [`key_group`]: the stable hash of a key, and key groups
 //! - [`checkpoint`]: what is said of checkpoints
 //! - [`journal`]: what a TaskManager notes for the JobMaster after this one
@@ -34,6 +35,7 @@ pub mod json;
 pub mod key_group;
 pub mod message;
 pub mod metrics;
+pub mod past;
 pub mod resource;
 pub mod schema;
 pub mod sealed;

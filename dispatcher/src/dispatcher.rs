@@ -9,21 +9,26 @@
 //! # Layout
 //! - `jobs`: the jobs in memory
 //! - `submit`, `recover`: how jobs get in
-//! - `run`: one JobMaster's life, from its start to the archive
+//! - `run`: one JobMaster's life, from its start to the archive; `reports`: what it has made durable
 //! - `waiting`: jobs whose checkpoints cannot be reached
 //! - `ask`: what REST asks
 //! - `rescales`: what is asked for of parallelism
 //! - `snapshots`: what is asked for of checkpoints and savepoints
+//! - `undertaken`: what was asked for of an earlier JobManager
+//! - `leftovers`: checkpoints of jobs that have ended
 //! - `drain`: how everything ends
 
 mod ask;
 mod drain;
 mod jobs;
+mod leftovers;
 mod recover;
+mod reports;
 mod rescales;
 mod run;
 mod snapshots;
 mod submit;
+mod undertaken;
 mod waiting;
 
 use std::path::PathBuf;
@@ -45,7 +50,7 @@ pub use ask::JobSnapshot;
 pub(crate) use ask::{Measured, MeasuredJob};
 use jobs::Jobs;
 pub(crate) use run::{adaptive_of, slot_wait};
-pub use snapshots::{AfterSavepoint, SavepointRequest};
+pub use snapshots::SavepointRequest;
 
 use crate::{
     blobs::BlobStore,

@@ -1,7 +1,12 @@
 //! Snapshots and changes of parallelism that were asked for, and disposals: each has an id, under which its outcome can be read for a while.
 //!
-//! The ids make requests idempotent: one that is sent again is answered with what the first has begun. They are kept in
-//! memory; a JobManager that is started again knows none of them.
+//! The ids make requests idempotent: one that is sent again is answered with what the first has begun, by the next JobManager too.
+//!
+//! # Contract
+//! - That an operation is undertaken is durable before anything of it is done that must not be done twice, and how it has ended once it
+//!   has: a JobManager that finds one undertaken and not ended says what it can find out of it, and never does it again.
+//! - Writes that fail are no reason not to do what is asked for: then the next JobManager does not know of it.
+//! - The store keeps what is in memory here, so it is bounded by the same numbers. Only the JobManager that leads writes to it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,6 +15,7 @@ use flott_core::{
     id::{CheckpointId, JobId, TriggerId},
 };
 use flott_jobmaster::Rescaled;
+use serde::{Deserialize, Serialize};
 
 /// Operations that may be under way at a time.
 const RUNNING_MAX: usize = 256;
@@ -17,7 +23,8 @@ const RUNNING_MAX: usize = 256;
 const OUTCOMES_MAX: usize = 1024;
 
 /// What an operation is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Subject {
     /// A checkpoint of a job.
     Checkpoint(JobId),
@@ -29,8 +36,38 @@ pub enum Subject {
     Rescale(JobId),
 }
 
+/// What becomes of a job once its savepoint is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterSavepoint {
+    /// It runs on.
+    GoOn,
+    /// It is cancelled. What it has read between the savepoint and its end is read again by who starts from there.
+    Cancel,
+    /// It ends as finished, having read nothing behind the savepoint.
+    Stop,
+    /// The same, and time has come to its end: all windows have fired. It is not to be started from there.
+    Drain,
+}
+
+/// What is about to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Undertaken {
+    /// A savepoint in this directory.
+    Savepoint {
+        /// As a location; it exists.
+        directory: String,
+        /// What becomes of the job.
+        then: AfterSavepoint,
+    },
+    /// Something that leaves nothing by which to tell whether it was done.
+    Other,
+}
+
 /// What an operation has done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Done {
     /// This checkpoint is complete.
     Checkpoint(CheckpointId),
@@ -45,13 +82,47 @@ pub enum Done {
 /// How an operation has ended.
 pub type Outcome = Result<Done, Failure>;
 
+/// Names an operation.
+pub type OperationKey = (Subject, TriggerId);
+
+/// An operation as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct OperationRecord {
+    /// What it is about.
+    pub subject: Subject,
+    /// Its id.
+    pub id: TriggerId,
+    /// When this was written; milliseconds since the epoch.
+    pub at: u64,
+    /// What is known of it.
+    pub state: OperationState,
+}
+
+/// How far an operation is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OperationState {
+    /// It may be done in part, or wholly.
+    Undertaken(Undertaken),
+    /// It has ended.
+    Ended(Outcome),
+}
+
+impl OperationRecord {
+    /// Names it.
+    pub fn key(&self) -> OperationKey {
+        (self.subject, self.id)
+    }
+}
+
 /// All operations.
 #[derive(Debug, Default)]
 pub struct Operations {
     /// `None` while it is under way.
-    by_key: BTreeMap<(Subject, TriggerId), Option<Outcome>>,
+    by_key: BTreeMap<OperationKey, Option<Outcome>>,
     /// Those that have ended, oldest first.
-    ended: VecDeque<(Subject, TriggerId)>,
+    ended: VecDeque<OperationKey>,
 }
 
 impl Operations {
@@ -70,15 +141,31 @@ impl Operations {
         may
     }
 
-    /// One that was entered has ended.
-    pub fn end(&mut self, subject: Subject, id: TriggerId, outcome: Outcome) {
+    /// Enters those of earlier JobManagers, oldest first. Gives those of which it is to be found out how they have ended.
+    pub fn recover(&mut self, records: Vec<OperationRecord>) -> Vec<(OperationKey, Undertaken)> {
+        let mut open = Vec::new();
+        for record in records {
+            let (subject, id) = record.key();
+            match record.state {
+                OperationState::Ended(outcome) => drop(self.end(subject, id, outcome)),
+                OperationState::Undertaken(what) => {
+                    self.by_key.insert((subject, id), None);
+                    open.push(((subject, id), what));
+                }
+            }
+        }
+        open
+    }
+
+    /// One that was entered has ended. Gives the one that is forgotten for it.
+    pub fn end(&mut self, subject: Subject, id: TriggerId, outcome: Outcome) -> Option<OperationKey> {
         self.by_key.insert((subject, id), Some(outcome));
         self.ended.push_back((subject, id));
-        if self.ended.len() > OUTCOMES_MAX
-            && let Some(oldest) = self.ended.pop_front()
-        {
-            self.by_key.remove(&oldest);
+        let oldest = if self.ended.len() > OUTCOMES_MAX { self.ended.pop_front() } else { None };
+        if let Some(oldest) = &oldest {
+            self.by_key.remove(oldest);
         }
+        oldest
     }
 
     /// How one has ended, or that it is under way. `None`: there is none, or it is forgotten.
@@ -104,7 +191,8 @@ mod tests {
         assert!(operations.begin(Subject::Disposal, id(0)));
         for number in 1..=last {
             assert!(operations.begin(Subject::Disposal, id(number)));
-            operations.end(Subject::Disposal, id(number), Ok(Done::Disposed));
+            let oldest = operations.end(Subject::Disposal, id(number), Ok(Done::Disposed));
+            assert_eq!(oldest, (number == last).then_some((Subject::Disposal, id(1))));
         }
         assert_eq!(operations.get(Subject::Disposal, id(0)), Some(None));
         assert_eq!(operations.get(Subject::Disposal, id(1)), None);
@@ -121,5 +209,18 @@ mod tests {
         assert!(!operations.begin(Subject::Disposal, id(all)));
         operations.end(Subject::Disposal, id(0), Ok(Done::Disposed));
         assert!(operations.begin(Subject::Disposal, id(all)));
+    }
+
+    #[test]
+    fn what_earlier_job_managers_knew_is_known_and_what_they_left_open_is_found_out() {
+        let record = |number, state| OperationRecord { subject: Subject::Disposal, id: id(number), at: number, state };
+        let ended = OperationState::Ended(Ok(Done::Disposed));
+        let records = vec![record(1, ended), record(2, OperationState::Undertaken(Undertaken::Other))];
+        let mut operations = Operations::default();
+        let open = operations.recover(records);
+        assert_eq!(open, [((Subject::Disposal, id(2)), Undertaken::Other)]);
+        assert_eq!(operations.get(Subject::Disposal, id(1)), Some(Some(Ok(Done::Disposed))));
+        assert_eq!(operations.get(Subject::Disposal, id(2)), Some(None));
+        assert!(operations.knows(Subject::Disposal, id(2)));
     }
 }

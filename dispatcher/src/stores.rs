@@ -1,5 +1,5 @@
 //! What a JobManager must remember over its own death, and nothing else: accepted jobs until they end, what they ended
-//! with, and the epochs that fence older leaders and JobMasters.
+//! with, what was asked for of them, and the epochs that fence older leaders and JobMasters.
 //!
 //! [`JobStore`] is the contract; [`SledStore`] keeps it on disk, [`SharedStore`] where several JobManagers reach it, [`MemoryStore`] for
 //! the length of a process. The same suite of tests runs against all.
@@ -8,8 +8,8 @@
 //! - A method that returns `Ok` has made its change durable (for as long as the store itself lives): a process killed
 //!   right after it finds the change again. One that returns `Err` may have made it or not; asking again is harmless.
 //! - Each method is atomic: after a crash its change is there whole or not at all.
-//! - Epochs only grow. [`JobStore::save_manifest`], [`JobStore::save_scale`] and [`JobStore::end`] by an epoch that is not the newest are refused
-//!   with [`StoreError::Stale`] and change nothing.
+//! - Epochs only grow. [`JobStore::save_manifest`], [`JobStore::save_scale`], [`JobStore::save_past`] and [`JobStore::end`] by an epoch that is not the
+//!   newest are refused with [`StoreError::Stale`] and change nothing.
 //! - A job id that was ever inserted stays known; [`JobStore::insert`] never accepts it twice, also after its archive
 //!   entry was dropped (the last [`KNOWN_MAX`] ended ids are kept).
 //! - Methods block on the disk: call them where blocking is allowed.
@@ -28,12 +28,15 @@ use flott_core::{
     id::{JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
+    past::Past,
     view::JobView,
 };
 
+use crate::operations::{OperationKey, OperationRecord};
+
 pub use self::{
     memory::MemoryStore,
-    record::{ArchivedJob, Inserted, JobRecord, NewJob},
+    record::{ArchivedJob, Inserted, JobRecord, Leftover, NewJob},
     shared::SharedStore,
     sled::SledStore,
 };
@@ -93,11 +96,27 @@ pub trait JobStore: Send + Sync + 'static {
     /// Keeps with how many subtasks a job goes on; replaces what was there.
     fn save_scale(&self, job: JobId, by: JobMasterEpoch, scale: &Scale) -> Result<(), StoreError>;
 
+    /// Keeps what the next JobMaster is to know of the job's past; replaces what was there.
+    fn save_past(&self, job: JobId, by: JobMasterEpoch, past: &Past) -> Result<(), StoreError>;
+
     /// Remembers that a person asked for the job's cancellation, so that a recovery does not run it again.
     fn mark_cancelled(&self, job: JobId) -> Result<(), StoreError>;
 
-    /// Ends a job: its record and manifest go, its archive entry comes, at once.
-    fn end(&self, by: JobMasterEpoch, view: &JobView) -> Result<(), StoreError>;
+    /// Ends a job: its record and manifest go, its archive entry comes, at once. If its checkpoints are to be removed, which lie in
+    /// the directory `obsolete`, they are among the [leftovers](JobStore::leftovers) until that is [done](JobStore::cleared).
+    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&str>) -> Result<(), StoreError>;
+
+    /// Checkpoints of ended jobs that are to be removed.
+    fn leftovers(&self) -> Result<Vec<Leftover>, StoreError>;
+
+    /// Checkpoints of an ended job were removed. No error if there were none to remove.
+    fn cleared(&self, job: JobId) -> Result<(), StoreError>;
+
+    /// Keeps an operation that was asked for, in place of what was kept of it, and drops others; unknown ones are no error.
+    fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError>;
+
+    /// Operations that are kept, oldest first.
+    fn operations(&self) -> Result<Vec<OperationRecord>, StoreError>;
 
     /// Jobs that have not ended, in the order in which they were accepted.
     fn unfinished(&self) -> Result<Vec<JobRecord>, StoreError>;

@@ -12,8 +12,9 @@
 //! # Layout
 //! - `settings`: how often, and how long
 //! - `pending`: one that is under way
-//! - `history`: what people see of them; `summary`: figures over all of them
+//! - `history`: what people see of them; `found`: of those of earlier JobMasters; `summary`: figures over all of them
 
+mod found;
 mod history;
 mod pending;
 mod settings;
@@ -28,10 +29,11 @@ use flott_core::{
     checkpoint::{Barrier, Behind, Overtaking, SnapshotKind, SnapshotReport},
     failure::Failure,
     id::CheckpointId,
-    view::{CheckpointView, RestoredView},
+    view::{CheckpointStatus, CheckpointView, RestoredView},
 };
 use flott_snapshot::Manifest;
 
+pub use found::found;
 pub use history::{CheckpointHistory, HISTORY_MAX};
 pub use pending::{Pending, Purpose, RequestId, SourceCut};
 pub use settings::Settings;
@@ -80,16 +82,18 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Those of a job that begins at `now`; the first is number `next`, and `restored` is what it starts from.
+    /// Those of a job that begins at `now`; the first is number `next`. `found` are those of earlier JobMasters, the oldest first;
+    /// those that are complete are kept as if they were its own.
     pub fn new(
         settings: Settings,
         next: CheckpointId,
-        restored: Option<CheckpointId>,
+        found: Vec<CheckpointView>,
         graph: &Resolved,
         now: Millis,
     ) -> Self {
-        let retained = restored.into_iter().collect();
-        let history = CheckpointHistory::new(graph);
+        let complete = found.iter().filter(|found| found.status == CheckpointStatus::Completed);
+        let retained = complete.map(|found| found.id).collect();
+        let history = CheckpointHistory::new(graph, found);
         Self {
             settings,
             next,
@@ -126,13 +130,10 @@ impl Checkpoints {
     }
 
     /// Tasks go on that an earlier JobMaster has left, up to whose `barrier` none is begun again. Some may have come to it that others
-    /// never come to, and wait: the next one, which ends that, is due at once. `latest` is complete.
-    pub fn take_over(&mut self, barrier: CheckpointId, latest: Option<CheckpointView>) {
+    /// never come to, and wait: the next one, which ends that, is due at once. `complete` is the latest.
+    pub fn take_over(&mut self, barrier: CheckpointId, complete: CheckpointId) {
         self.next = self.next.max(barrier.next());
-        self.is_overdue = latest.as_ref().map_or(CheckpointId(0), |latest| latest.id) < barrier;
-        if let Some(latest) = latest {
-            self.history.found(latest);
-        }
+        self.is_overdue = complete < barrier;
     }
 
     /// When the next one is to begin, if the job is in a state for it: an interval after the last began, and a pause after it
@@ -254,9 +255,10 @@ impl Checkpoints {
         self.history.rescaled(graph);
     }
 
-    /// These are damaged, and not kept any more.
-    pub fn forget(&mut self, damaged: &BTreeSet<CheckpointId>) {
-        self.retained.retain(|checkpoint| !damaged.contains(checkpoint));
+    /// One is damaged: it is not kept any more, and nothing goes back to it.
+    pub fn damaged(&mut self, checkpoint: CheckpointId, failure: &Failure, now: Millis) {
+        self.retained.retain(|retained| *retained != checkpoint);
+        self.history.damaged(checkpoint, failure, now);
     }
 
     /// Whether nobody knows at the moment which one is the latest.

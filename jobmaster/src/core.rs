@@ -18,6 +18,7 @@ use flott_core::{
     failure::Failure,
     id::{AttemptId, JobMasterEpoch, OperatorId, ProcessId, WorkerKey},
     message::{JobSetup, JobToHost, JobToWorker},
+    past::Spent,
     status::JobStatus,
     view::{JobView, PendingReason},
 };
@@ -35,6 +36,7 @@ mod naming;
 mod reacting;
 mod reconciling;
 mod regions;
+mod remembering;
 mod rescaling;
 mod scheduling;
 mod sources;
@@ -122,10 +124,16 @@ pub struct JobMasterCore {
     /// Whether the job ends with a savepoint that is complete.
     stopped: bool,
     backoff: RestartBackoff,
+    /// What earlier JobMasters have used up, until it is known what time it is.
+    spent: Spent,
     history: History,
     /// What ended the job, or the failure it last restarted from.
     failure: Option<Failure>,
     restarts: u32,
+    /// Whether the next JobMaster is to know something that is not in the history of failures.
+    past_changed: bool,
+    /// Whether an earlier JobMaster was about to end the job by its failure.
+    was_failing: bool,
     /// The latest failure whose cause may still become known.
     open_name: Option<naming::OpenName>,
     /// Attempts that were told to stop, longest wait first.
@@ -151,7 +159,7 @@ impl JobMasterCore {
     ///
     /// # Errors
     /// When the graph is inconsistent, or does not fit the configuration.
-    pub fn new(spec: JobSpec) -> Result<Self, JobMasterError> {
+    pub fn new(mut spec: JobSpec) -> Result<Self, JobMasterError> {
         let latest = spec.snapshots.restore.clone();
         let mut given = Overrides::of(&spec.scale);
         for (vertex, max) in latest.as_deref().map(|point| checkpointing::key_groups(point, &spec)).unwrap_or_default()
@@ -178,7 +186,7 @@ impl JobMasterCore {
             // Whether that was done before is not known; done again it is harmless.
             commits.push(checkpoint, committables);
         }
-        let restored = latest.as_ref().map(|point| point.manifest.checkpoint);
+        let (found, past) = (std::mem::take(&mut spec.snapshots.found), std::mem::take(&mut spec.past));
         let settings = Settings::of(&spec);
         let bounds = if spec.adaptive.reactive {
             reacting::reactive_bounds(&spec, graph.resolved())
@@ -186,9 +194,9 @@ impl JobMasterCore {
             spec.scale.vertices.iter().map(|(id, scale)| (*id, scale.bounds)).collect()
         };
         let mut core = Self {
-            checkpoints: Checkpoints::new(settings, spec.snapshots.next, restored, graph.resolved(), spec.accepted_at),
+            checkpoints: Checkpoints::new(settings, spec.snapshots.next, found, graph.resolved(), spec.accepted_at),
             latest,
-            falling_back: FallingBack::default(),
+            falling_back: FallingBack::knowing(past.damaged),
             commits,
             stranded: false,
             ends_undecided: None,
@@ -202,9 +210,12 @@ impl JobMasterCore {
             slots: SlotPool::new(sharing),
             processes: Processes::default(),
             backoff: RestartBackoff::new(spec.restart(), spec.seed),
-            history: History::default(),
-            failure: None,
-            restarts: 0,
+            spent: past.spent,
+            history: History::resume(past.exceptions, past.exceptions_truncated),
+            failure: past.failure,
+            restarts: past.restarts,
+            past_changed: false,
+            was_failing: past.failing,
             open_name: None,
             canceling: BTreeSet::new(),
             prepared: spec.restored_commit.is_some() || spec.snapshots.restore.is_some(),
@@ -262,7 +273,7 @@ impl JobMasterCore {
             Event::Cancel => self.cancel(),
             Event::CommitPersisted(result) => self.commit_persisted(result),
             Event::CheckpointStored { checkpoint, result } => self.checkpoint_stored(checkpoint, result),
-            Event::CheckpointFound(point) => self.checkpoint_found(point),
+            Event::CheckpointFound { point, damaged } => self.checkpoint_found(point, damaged),
             Event::Snapshot(purpose) => self.snapshot_asked(purpose),
             Event::Rescale { request, asked } => self.rescale_asked(request, &asked),
             Event::ScalePersisted(result) => self.scale_persisted(result),
@@ -283,6 +294,7 @@ impl JobMasterCore {
             return;
         }
         self.step_job(JobStep::Start);
+        self.backoff.resume(&std::mem::take(&mut self.spent), self.now);
         match self.spec.restored_commit.clone() {
             Some(committables) => self.restore(committables),
             None if self.spec.recovered && self.can_reconcile() => self.begin_reconciling(),
@@ -328,6 +340,7 @@ impl JobMasterCore {
             self.advance_ending();
             self.settle_reserve();
         }
+        self.tell_past();
         let idle = self.is_idle();
         let reconciling = matches!(self.phase, Phase::Reconciling(_));
         let (useful_min, wishes) = (self.useful_slots(), self.slots.wishes());

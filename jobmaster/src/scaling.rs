@@ -12,6 +12,7 @@ use flott_core::{
     resource::ResourceProfile,
     view::VertexRescaleView,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
     error::JobMasterError,
@@ -65,7 +66,8 @@ impl From<RescaleError> for Failure {
 }
 
 /// What a rescale has done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Rescaled {
     /// Vertices whose parallelism is another now.
     pub vertices: Vec<VertexRescaleView>,

@@ -10,6 +10,8 @@ use flott_core::{
     id::{CheckpointId, Digest, JobMasterEpoch, JobSecret},
     job_graph::{JobGraph, RestartPolicy, RestartStrategy, scale::Scale},
     message::{Committable, JobSetup},
+    past::Past,
+    view::CheckpointView,
 };
 
 use crate::{core::RestorePoint, time::Millis};
@@ -42,6 +44,8 @@ pub struct JobSpec {
     pub snapshots: SnapshotSpec,
     /// Its numbers of subtasks, if it was rescaled under an earlier JobMaster.
     pub scale: Scale,
+    /// What earlier JobMasters have written down of it.
+    pub past: Past,
     /// Whether an earlier JobMaster may have left tasks that run.
     pub recovered: bool,
     /// When the job was accepted.
@@ -59,6 +63,9 @@ pub struct SnapshotSpec {
     pub next: CheckpointId,
     /// The checkpoint or savepoint that the job starts from.
     pub restore: Option<Arc<RestorePoint>>,
+    /// Checkpoints of earlier JobMasters that are there, the oldest first, with what the job starts from if it is one of them.
+    /// Those that are complete are kept on; of others it is known that they are damaged.
+    pub found: Vec<CheckpointView>,
     /// Whether a newer checkpoint is there that cannot be restored. Tasks that run may build on it.
     pub is_damaged: bool,
     /// Whether state in it that the job has no operator for is left behind, rather than refused.
@@ -67,7 +74,14 @@ pub struct SnapshotSpec {
 
 impl Default for SnapshotSpec {
     fn default() -> Self {
-        Self { directory: None, next: CheckpointId(1), restore: None, is_damaged: false, ignore_unclaimed: false }
+        Self {
+            directory: None,
+            next: CheckpointId(1),
+            restore: None,
+            found: Vec::new(),
+            is_damaged: false,
+            ignore_unclaimed: false,
+        }
     }
 }
 

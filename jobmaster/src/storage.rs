@@ -1,16 +1,21 @@
 //! Where a JobMaster's checkpoints go: the log of its job in a store, for the owner of the JobMaster to keep.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use flott_core::{
     config::{Configuration, keys::checkpointing},
     failure::{Domain, Failure, Kind},
     id::{CheckpointId, JobId, JobMasterEpoch},
+    view::{CheckpointStatus, CheckpointView},
 };
 use flott_snapshot::{Checkpoints, Claimed, Damage, Directory, Error, Log, Manifest, S3Options, Snapshot};
 use tokio::sync::Mutex;
 
-use crate::{JobMasterHandle, RestorePoint, ToStore, spec::SnapshotSpec};
+use crate::{JobMasterHandle, RestorePoint, ToStore, checkpoints::found, spec::SnapshotSpec};
 
 /// Pause before something is tried again of which nobody knows whether it was done.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -66,6 +71,7 @@ impl Recovery {
 #[derive(Debug)]
 pub struct CheckpointKeeper {
     job: JobId,
+    root: String,
     s3: S3Options,
     recovery: Recovery,
     log: Mutex<Log>,
@@ -75,7 +81,7 @@ pub struct CheckpointKeeper {
 
 impl CheckpointKeeper {
     /// Makes every older JobMaster of the job unable to complete checkpoints, and finds what the job starts from: the newest
-    /// checkpoint of its own that can be restored, else what `recovery` says.
+    /// checkpoint of its own that can be restored, else what `recovery` says. Those that are `known` not to be whole are none.
     ///
     /// # Errors
     /// When the store fails, a newer JobMaster leads, or there is no snapshot where `recovery` says.
@@ -84,13 +90,16 @@ impl CheckpointKeeper {
         job: JobId,
         epoch: JobMasterEpoch,
         recovery: &Recovery,
+        known: &BTreeMap<CheckpointId, Failure>,
     ) -> Result<(Self, SnapshotSpec), Failure> {
         let root = Directory::open(root, &recovery.s3).map_err(Failure::from)?;
         let checkpoints = Checkpoints::new(&root, job);
-        let Claimed { log, restorable, damaged } = checkpoints.claim(epoch).await.map_err(Failure::from)?;
+        let Claimed { log, restorable, older, damaged } = checkpoints.claim(epoch).await.map_err(Failure::from)?;
         note_damage(job, &damaged);
         let own = checkpoints.directory().location().to_owned();
-        let restore = match restorable {
+        let all: Vec<Manifest> = restorable.into_iter().chain(older).collect();
+        let found = all.iter().rev().map(|manifest| shown(&checkpoints, manifest, known)).collect();
+        let restore = match all.into_iter().find(|manifest| !known.contains_key(&manifest.checkpoint)) {
             Some(manifest) => {
                 tracing::info!(%job, checkpoint = %manifest.checkpoint, "the job goes on from its checkpoint");
                 Some(RestorePoint { manifest: Arc::new(manifest), directory: own.clone() })
@@ -101,17 +110,29 @@ impl CheckpointKeeper {
             directory: Some(own),
             next: log.next(),
             restore: restore.map(Arc::new),
+            found,
             is_damaged: !damaged.is_empty(),
             ignore_unclaimed: recovery.ignore_unclaimed,
         };
         let keeper = Self {
             job,
+            root: root.location().to_owned(),
             s3: recovery.s3.clone(),
             recovery: recovery.clone(),
             log: Mutex::new(log),
             abandoned: Mutex::default(),
         };
         Ok((keeper, spec))
+    }
+
+    /// The job.
+    pub fn job(&self) -> JobId {
+        self.job
+    }
+
+    /// The directory of the checkpoints of all jobs, as a location.
+    pub fn root(&self) -> &str {
+        &self.root
     }
 
     /// Commits a manifest, tells the JobMaster, and then removes what is not retained.
@@ -128,7 +149,7 @@ impl CheckpointKeeper {
         let checkpoints = self.log.lock().await.checkpoints().clone();
         while !master.status().is_terminal() {
             match self.find_in(&checkpoints, damaged).await {
-                Ok(point) => return master.checkpoint_found(point.map(Arc::new)),
+                Ok((point, damaged)) => return master.checkpoint_found(point.map(Arc::new), damaged),
                 // That there is none must be true.
                 Err(failure) => {
                     tracing::warn!(job = %self.job, %failure, "no checkpoint can be looked for; trying again");
@@ -142,23 +163,25 @@ impl CheckpointKeeper {
         &self,
         checkpoints: &Checkpoints,
         damaged: &BTreeSet<CheckpointId>,
-    ) -> Result<Option<RestorePoint>, Failure> {
+    ) -> Result<(Option<RestorePoint>, BTreeMap<CheckpointId, String>), Failure> {
         let (found, more) = checkpoints.newest_whole(damaged).await.map_err(Failure::from)?;
         note_damage(self.job, &more);
-        match found {
+        let point = match found {
             Some(manifest) => {
                 let directory = checkpoints.directory().location().to_owned();
-                Ok(Some(RestorePoint { manifest: Arc::new(manifest), directory }))
+                Some(RestorePoint { manifest: Arc::new(manifest), directory })
             }
             None => match self.recovery.load(self.job).await {
                 // It is not what it was any more.
                 Err(failure) if failure.domain == Domain::User || failure.kind == Kind::Damaged => {
                     tracing::warn!(job = %self.job, %failure, "nor can the job begin where it was started from");
-                    Ok(None)
+                    None
                 }
-                loaded => loaded,
+                loaded => loaded?,
             },
-        }
+        };
+        let more = more.into_iter().filter(|damage| !damaged.contains(&damage.checkpoint));
+        Ok((point, more.map(|damage| (damage.checkpoint, damage.problem)).collect()))
     }
 
     /// A new directory for a savepoint in `root`, as a location.
@@ -238,11 +261,30 @@ impl CheckpointKeeper {
     }
 
     /// Removes all checkpoints, once the end of the job is durable: nobody will go back to them.
-    pub async fn discard(&self) {
-        let mut log = self.log.lock().await;
-        if let Err(error) = log.discard().await {
-            tracing::warn!(job = %self.job, %error, "the checkpoints of a job that has ended cannot be removed");
-        }
+    ///
+    /// # Errors
+    /// When the store fails, or a newer JobMaster leads. What was left can be removed by calling it again.
+    pub async fn discard(&self) -> Result<(), Failure> {
+        self.log.lock().await.discard().await.map(drop).map_err(Failure::from)
+    }
+
+    /// Removes all checkpoints in `root` of a job that has ended under a JobMaster before `epoch`.
+    ///
+    /// # Errors
+    /// As [`Self::discard`].
+    pub async fn discard_left(root: &str, job: JobId, epoch: JobMasterEpoch, s3: &S3Options) -> Result<(), Failure> {
+        let root = Directory::open(root, s3).map_err(Failure::from)?;
+        let Claimed { mut log, .. } = Checkpoints::new(&root, job).claim(epoch).await.map_err(Failure::from)?;
+        log.discard().await.map(drop).map_err(Failure::from)
+    }
+}
+
+/// A checkpoint of an earlier JobMaster as it is shown.
+fn shown(checkpoints: &Checkpoints, manifest: &Manifest, known: &BTreeMap<CheckpointId, Failure>) -> CheckpointView {
+    let view = found(manifest, checkpoints.location(manifest.checkpoint));
+    match known.get(&view.id) {
+        Some(failure) => CheckpointView { status: CheckpointStatus::Failed, failure: Some(failure.clone()), ..view },
+        None => view,
     }
 }
 

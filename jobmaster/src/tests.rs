@@ -11,6 +11,7 @@ mod random;
 mod reacting;
 mod reconciling;
 mod regions;
+mod remembering;
 mod rescale;
 mod restart;
 mod run;

@@ -75,6 +75,9 @@ pub struct Claimed {
     pub log: Log,
     /// The newest checkpoint of which everything is there; nothing if there is none.
     pub restorable: Option<Manifest>,
+    /// Older ones of which everything is there too, newest first. A JobMaster that is just being deposed may yet remove some that it does
+    /// not retain.
+    pub older: Vec<Manifest>,
     /// What is wrong with newer ones, newest first. Not empty means that work is lost.
     pub damaged: Vec<Damage>,
 }

@@ -5,8 +5,8 @@ use std::{fs, path::PathBuf};
 use bytes::Bytes;
 use flott_core::id::{AttemptId, AttemptNumber, CheckpointId, JobMasterEpoch, SubtaskIndex, VertexId};
 use flott_snapshot::{
-    Checkpoints, Collected, Compression, DataPath, Directory, EngineKind, Entries, Error, Log, Manifest, S3Options,
-    Section, SectionKind, Snapshot, SnapshotKind, Spread,
+    Checkpoints, Claimed, Collected, Compression, DataPath, Directory, EngineKind, Entries, Error, Log, Manifest,
+    S3Options, Section, SectionKind, Snapshot, SnapshotKind, Spread,
 };
 
 #[path = "common/files.rs"]
@@ -69,6 +69,19 @@ async fn a_checkpoint_with_lost_files_is_passed_over_by_name() {
     let bytes = job.committed[1].state_bytes();
     let torn = format!("has 4 bytes, expected {bytes}");
     job.check(Some(2), &[(4, job.file(4), "is not there"), (3, job.file(3), &torn)]).await;
+}
+
+#[tokio::test]
+async fn all_that_can_be_restored_is_told() {
+    let older = |claimed: Claimed| claimed.older.iter().map(|manifest| manifest.checkpoint.0).collect::<Vec<_>>();
+    let job = Job::new().await;
+    let claimed = job.checkpoints.claim(JobMasterEpoch(2)).await.unwrap();
+    assert_eq!(claimed.restorable.as_ref(), job.committed.last());
+    assert_eq!(older(claimed), [3, 2]);
+    fs::remove_file(job.file(3)).unwrap();
+    let claimed = job.checkpoints.claim(JobMasterEpoch(3)).await.unwrap();
+    assert_eq!(claimed.damaged, [], "nothing is lost by it");
+    assert_eq!(older(claimed), [2]);
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ use flott_core::{
     },
     job_graph::{ExecutionMode, JobGraph, scale::Scale},
     message::{Committable, JobSetup, JobToWorker, SlotGrant, WorkerToJob},
+    past::Past,
     resource::ResourceProfile,
     status::JobStatus,
     view::JobView,
@@ -85,6 +86,7 @@ fn spec(graph: JobGraph, config: &Configuration, cores: u32) -> Result<JobSpec> 
         restored_commit: None,
         snapshots: SnapshotSpec::default(),
         scale: Scale::default(),
+        past: Past::default(),
         recovered: false,
         accepted_at: Millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)),
         seed: IdSequence::random_seed(),
@@ -128,8 +130,10 @@ fn control(spec: JobSpec, program: Arc<dyn JobProgram>, cores: u32, clock: Clock
         if let Some((_, host)) = cluster.host.take() {
             host.shutdown();
         }
-        if let Some(keeper) = keeper.filter(|_| view.as_ref().is_ok_and(|view| view.status == JobStatus::Finished)) {
-            keeper.discard().await;
+        if let Some(keeper) = keeper.filter(|_| view.as_ref().is_ok_and(|view| view.status == JobStatus::Finished))
+            && let Err(failure) = keeper.discard().await
+        {
+            tracing::warn!(job = %keeper.job(), %failure, "the checkpoints of a job that has ended stay");
         }
         view.map_err(|error| Failure::internal("the JobMaster has stopped").because(error).into())
     })
@@ -148,7 +152,7 @@ async fn open_checkpoints(spec: &JobSpec) -> Result<(Option<Arc<CheckpointKeeper
         }
         (ExecutionMode::Streaming, Some(root)) => {
             let (keeper, snapshots) =
-                CheckpointKeeper::open(&root, job, EPOCH, &recovery).await.map_err(Error::from)?;
+                CheckpointKeeper::open(&root, job, EPOCH, &recovery, &BTreeMap::new()).await.map_err(Error::from)?;
             Ok((Some(Arc::new(keeper)), snapshots))
         }
         (ExecutionMode::Streaming, None) => {
@@ -202,6 +206,9 @@ impl JobListener for Link {
         self.order(Order::PersistScale);
     }
 
+    // No JobMaster follows.
+    fn persist_past(&self, _: JobId, _: JobMasterEpoch, _: Past) {}
+
     fn store_checkpoint(&self, _: JobId, _: JobMasterEpoch, what: ToStore) {
         self.order(Order::StoreCheckpoint(what));
     }
@@ -251,7 +258,7 @@ impl LocalCluster {
                     let master = self.master.clone();
                     tokio::spawn(async move { keeper.find(&master, &damaged).await });
                 }
-                None => self.master.checkpoint_found(None),
+                None => self.master.checkpoint_found(None, BTreeMap::new()),
             },
         }
     }

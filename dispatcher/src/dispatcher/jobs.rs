@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use flott_core::{
     id::{JobId, JobMasterEpoch},
     job_graph::JobGraph,
+    past::Past,
     status::JobStatus,
     view::{ExceptionView, JobView},
 };
 use flott_jobmaster::{CheckpointKeeper, JobMasterHandle};
 use tokio::sync::watch;
 
+use super::run::with_past;
 use crate::{error::Error, history::History, rest::shapes::JobOverview};
 
 /// A job that has not been archived.
@@ -30,12 +32,14 @@ pub(super) struct Active {
     pub cancelled: bool,
     /// Why it is not started yet.
     pub trouble: Option<ExceptionView>,
+    /// What earlier lives have written down of it, as it was when this one began.
+    pub past: Arc<Past>,
 }
 
 impl Active {
     /// What is shown before there is a JobMaster.
     pub fn first_view(&self) -> JobView {
-        JobView {
+        let view = JobView {
             job: self.graph.job_id,
             name: self.graph.name.clone(),
             status: JobStatus::Initializing,
@@ -51,7 +55,8 @@ impl Active {
             pending: Vec::new(),
             checkpoints: Default::default(),
             rescales: Vec::new(),
-        }
+        };
+        with_past(view, Past::clone(&self.past))
     }
 }
 

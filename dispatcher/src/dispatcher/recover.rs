@@ -9,14 +9,18 @@ use flott_core::{
     view::JobView,
 };
 
-use super::{Dispatcher, Leading, Start, run::Begin, run::failed};
+use super::{
+    Dispatcher, Leading, Start,
+    run::{Begin, failed, with_past},
+};
 use crate::{
     blobs::{BlobError, BlobStore},
     clock::now_ms,
     error::Error,
     ha::SharedPrograms,
+    operations::OperationRecord,
     rest::render::job_overview,
-    stores::{JobRecord, StoreError},
+    stores::{JobRecord, Leftover, StoreError},
     submission,
 };
 
@@ -26,6 +30,13 @@ enum Recovered {
     Begin(Box<Begin>),
     /// It cannot run on.
     Unfit(JobMasterEpoch, Box<JobView>),
+}
+
+/// What an earlier life has left, beside the archive.
+struct Left {
+    jobs: Vec<Recovered>,
+    operations: Vec<OperationRecord>,
+    leftovers: Vec<Leftover>,
 }
 
 impl Dispatcher {
@@ -39,6 +50,14 @@ impl Dispatcher {
         let recovered = tokio::task::spawn_blocking(move || this.recover(&recovering))
             .await
             .map_err(|error| StoreError::Io(error.to_string()))??;
+        let Left { jobs: recovered, operations, leftovers } = recovered;
+        let ends = |begin: &Begin| begin.cancelled || begin.manifest.is_some();
+        let ending = recovered.iter().filter_map(|job| match job {
+            Recovered::Begin(begin) => ends(begin).then_some(begin.graph.job_id),
+            Recovered::Unfit(_, view) => Some(view.job),
+        });
+        let ending = Arc::new(ending.collect());
+        let open = self.inner.operations.lock().recover(operations);
         self.expire(&leading).await;
         let (mut unfit, mut beginning) = (Vec::new(), Vec::new());
         for job in recovered {
@@ -56,13 +75,16 @@ impl Dispatcher {
         for (epoch, view) in unfit {
             self.end_unfit(&leading, epoch, *view).await;
         }
+        self.settle(&leading, open, &ending);
+        self.clear(&leading, leftovers);
         self.inner.started.send_replace(Start::Ready(leading));
         Ok(())
     }
 
     /// Blocks on the disk.
-    fn recover(&self, leading: &Leading) -> Result<Vec<Recovered>, Error> {
+    fn recover(&self, leading: &Leading) -> Result<Left, Error> {
         let store = &leading.store;
+        let (operations, leftovers) = (store.operations()?, store.leftovers()?);
         for archived in store.archived()? {
             // An unreadable graph costs the plan, not the listing.
             let mode = document::read(&archived.graph).map_or(ExecutionMode::Streaming, |graph| graph.mode);
@@ -81,13 +103,14 @@ impl Dispatcher {
             recovered.push(self.recover_job(record, epoch));
         }
         self.inner.blobs.sweep()?;
-        Ok(recovered)
+        Ok(Left { jobs: recovered, operations, leftovers })
     }
 
     fn recover_job(&self, record: JobRecord, epoch: JobMasterEpoch) -> Recovered {
         let (job, accepted_at) = (record.job, record.accepted_at);
+        let past = record.past.clone();
         let unfit = |name: String, failure: Failure| {
-            Recovered::Unfit(epoch, Box::new(failed(job, name, accepted_at, failure.fatal())))
+            Recovered::Unfit(epoch, Box::new(with_past(failed(job, name, accepted_at, failure.fatal()), past)))
         };
         let graph = match document::read(&record.graph) {
             Ok(graph) => graph,
@@ -122,6 +145,7 @@ impl Dispatcher {
             cancelled: record.cancelled,
             manifest: record.manifest,
             scale: record.scale,
+            past: record.past,
             recovered: true,
         }))
     }
@@ -130,7 +154,7 @@ impl Dispatcher {
         tracing::error!(job = %view.job, failure = ?view.failure, "job cannot be recovered");
         let (job, ended_at) = (view.job, view.ended_at.unwrap_or(view.started_at));
         let overview = job_overview(&view, ExecutionMode::Streaming, now_ms());
-        let ended = super::on_store(&leading.store, move |store| store.end(epoch, &view));
+        let ended = super::on_store(&leading.store, move |store| store.end(epoch, &view, None));
         if let Err(error) = ended.await {
             tracing::error!(%job, %error, "the end of a job cannot be stored; the next start tries again");
         }

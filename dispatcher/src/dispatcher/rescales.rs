@@ -9,7 +9,7 @@ use flott_jobmaster::{JobMasterHandle, RescaleOutcome, RescaleRequest};
 use super::{Dispatcher, jobs::Job};
 use crate::{
     error::Error,
-    operations::{Done, Subject},
+    operations::{Done, Subject, Undertaken},
 };
 
 impl Dispatcher {
@@ -34,12 +34,18 @@ impl Dispatcher {
 
     async fn begin_rescale(&self, job: JobId, id: TriggerId, asked: RescaleRequest) -> Result<TriggerId, Error> {
         let _only_one = self.inner.rescaling.lock().await;
-        if self.outcome(Subject::Rescale(job), id).is_some() {
+        if self.inner.operations.lock().knows(Subject::Rescale(job), id) {
             return Ok(id);
         }
         let outcome = self.rescaling(job)?.rescale(asked).await.map_err(|failure| Error::Rescale(failure.into()))?;
-        self.start(Subject::Rescale(job), Some(id), || Ok(async move { ended(outcome).await.map(Done::Rescaled) }))
-            .await
+        self.start(Subject::Rescale(job), Some(id), |notes| {
+            Ok(async move {
+                // Begun a moment ago; to begin it twice changes nothing.
+                notes.undertake(Undertaken::Other).await;
+                ended(outcome).await.map(Done::Rescaled)
+            })
+        })
+        .await
     }
 
     fn rescaling(&self, job: JobId) -> Result<JobMasterHandle, Error> {

@@ -1,49 +1,36 @@
-//! One JobMaster's life: its start, its reports, and the archive.
+//! One JobMaster's life: its start, and the archive.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use flott_core::{
     config::{
         Configuration,
-        keys::{
-            adaptive,
-            checkpointing::{self, CheckpointRetention},
-            slots, taskmanager,
-        },
+        keys::{adaptive, checkpointing, slots, taskmanager},
     },
     failure::Failure,
-    id::{CheckpointId, Digest, IdSequence, JobId, JobMasterEpoch, JobSecret},
+    id::{Digest, IdSequence, JobId, JobMasterEpoch, JobSecret},
     job_graph::{ExecutionMode, JobGraph, scale::Scale},
     message::Committable,
+    past::Past,
     status::JobStatus,
     view::{ExceptionView, JobView},
 };
 use flott_jobmaster::{
-    Adaptive, CheckpointKeeper, JobListener, JobMasterHandle, JobMasterService, JobSpec, Millis, Options, Recovery,
-    SnapshotSpec, Timeouts, ToStore,
+    Adaptive, CheckpointKeeper, JobMasterService, JobSpec, Millis, Options, Recovery, SnapshotSpec, Timeouts,
 };
 use flott_snapshot::Directory;
 
-use super::{Dispatcher, Leading, jobs::Job, on_store, snapshots::is_absolute, waiting};
+use super::{
+    Dispatcher, Leading, jobs::Job, leftovers::discarded, on_store, reports::Reports, snapshots::is_absolute, waiting,
+};
 use crate::{
-    address,
-    clock::now_ms,
-    control::JobPort,
-    rest::render::job_overview,
-    stores::{JobStore, StoreError},
-    submission::is_reactive,
+    address, clock::now_ms, control::JobPort, rest::render::job_overview, stores::StoreError, submission::is_reactive,
 };
 
 /// Pause before what a store has refused is tried again.
 pub(super) const AGAIN: Duration = Duration::from_secs(1);
 /// How long a store may take to say which checkpoints of a job there are. All jobs of an earlier life wait for the slowest.
 const OPENING: Duration = Duration::from_secs(30);
-/// How long the end of a job waits for its checkpoints to be removed.
-const DISCARDING: Duration = Duration::from_secs(60);
 /// What a TaskManager has on top of `task.cancellation.timeout` to kill a process that does not obey.
 const KILL_GRACE_MS: u64 = 15_000;
 /// How long a job in reactive mode waits for more of the slots that come together: each comes in a message of its own.
@@ -69,6 +56,8 @@ pub(super) struct Begin {
     pub manifest: Option<Vec<Committable>>,
     /// With how many subtasks it goes on.
     pub scale: Scale,
+    /// What earlier lives have written down of it.
+    pub past: Past,
 }
 
 /// The log of a job's checkpoints, and what it starts from.
@@ -87,7 +76,7 @@ impl Dispatcher {
                 let (job, epoch) = (begin.graph.job_id, begin.epoch);
                 tracing::warn!(%job, %failure, "job cannot be started");
                 let view = failed(job, begin.graph.name.clone(), begin.accepted_at, failure);
-                self.archive(leading.clone(), epoch, Arc::new(view), None);
+                self.archive(leading.clone(), epoch, Arc::new(with_past(view, begin.past)), None);
             }
         }
     }
@@ -98,18 +87,11 @@ impl Dispatcher {
         let spec = JobSpec { snapshots, ..self.spec(begin) };
         let port = Arc::new(JobPort { control: self.inner.control.clone(), job });
         let keeper = keeper.map(Arc::new);
-        let retention = retention(&spec.configuration);
-        let reports = Arc::new(Reports {
-            dispatcher: self.clone(),
-            leading: leading.clone(),
-            job,
-            epoch,
-            keeper: keeper.clone(),
-            retention,
-        });
+        let reports = Reports::new(self, leading, (job, epoch), keeper.clone(), &spec.configuration);
         // The jobs are locked until the JobMaster is among them, so that a cancellation finds it.
         let mut jobs = self.inner.jobs.lock();
-        let started = self.inner.control.lead(job, || JobMasterService::start(spec, Options::default(), port, reports));
+        let started =
+            self.inner.control.lead(job, || JobMasterService::start(spec, Options::default(), port, Arc::new(reports)));
         match started {
             Ok(master) => jobs.update(job, epoch, |active| {
                 cancelled |= active.cancelled;
@@ -152,7 +134,7 @@ impl Dispatcher {
         // Its processes write where the JobMaster reads, whatever directory each of them runs in.
         let root = Directory::open(&root, &recovery.s3).map_err(Failure::from)?.location().to_owned();
         begin.configuration.insert(checkpointing::DIR.key().to_owned(), root.clone());
-        let opening = CheckpointKeeper::open(&root, begin.graph.job_id, begin.epoch, &recovery);
+        let opening = CheckpointKeeper::open(&root, begin.graph.job_id, begin.epoch, &recovery, &begin.past.damaged);
         let (keeper, spec) = tokio::time::timeout(OPENING, opening).await.map_err(|_| {
             let wait = OPENING.as_secs();
             Failure::environment(format!("the store of its checkpoints, {root}, did not answer within {wait} s"))
@@ -170,6 +152,7 @@ impl Dispatcher {
             epoch,
             manifest,
             scale,
+            past,
             recovered,
             ..
         } = begin;
@@ -199,6 +182,7 @@ impl Dispatcher {
             restored_commit: manifest,
             snapshots: SnapshotSpec::default(),
             scale,
+            past,
             recovered,
             accepted_at: Millis(accepted_at),
             seed: IdSequence::random_seed(),
@@ -206,7 +190,7 @@ impl Dispatcher {
     }
 
     /// Makes the end of a job durable, however often the disk refuses, and shows it. Checkpoints that are `obsolete` then are
-    /// removed.
+    /// removed; should this JobManager not come to it, by the next one.
     pub(super) fn archive(
         &self,
         leading: Leading,
@@ -218,9 +202,10 @@ impl Dispatcher {
         self.inner.tasks.spawn(async move {
             let job = view.job;
             let Ok(Job::Active(active)) = this.inner.jobs.lock().get(job) else { return };
+            let root = obsolete.as_ref().map(|keeper| keeper.root().to_owned());
             loop {
-                let ended = view.clone();
-                match on_store(&leading.store, move |store| store.end(epoch, &ended)).await {
+                let (ended, root) = (view.clone(), root.clone());
+                match on_store(&leading.store, move |store| store.end(epoch, &ended, root.as_deref())).await {
                     Ok(()) => break,
                     // The write before, of which we thought that it had failed, was done.
                     Err(StoreError::Unknown(_)) => break,
@@ -235,11 +220,10 @@ impl Dispatcher {
                 }
             }
             // Not before: a job that is taken up again needs them.
-            if let Some(keeper) = obsolete
-                && tokio::time::timeout(DISCARDING, keeper.discard()).await.is_err()
-            {
-                tracing::warn!(%job, "the checkpoints of a job that has ended are not removed in time; they stay");
-            }
+            let is_cleared = match obsolete {
+                Some(keeper) => discarded(job, keeper.discard()).await,
+                None => false,
+            };
             this.write_archive(&view).await;
             this.inner.control.resign(job, epoch);
             leading.resources.withdraw(job, epoch);
@@ -257,6 +241,9 @@ impl Dispatcher {
                 && let Ok(Err(error)) = tokio::task::spawn_blocking(move || programs.release(job)).await
             {
                 tracing::warn!(%job, %error, "the shared program of a job cannot be deleted; the next leader tries again");
+            }
+            if is_cleared {
+                this.note_cleared(&leading, job).await;
             }
             this.expire(&leading).await;
         });
@@ -295,6 +282,12 @@ impl Dispatcher {
     }
 }
 
+/// The same with what earlier lives have written down of the job.
+pub(super) fn with_past(view: JobView, past: Past) -> JobView {
+    let exceptions = view.exceptions.into_iter().chain(past.exceptions).collect();
+    JobView { exceptions, exceptions_truncated: past.exceptions_truncated, restarts: past.restarts, ..view }
+}
+
 /// The view of a job that never got a JobMaster.
 pub(super) fn failed(job: JobId, name: String, accepted_at: u64, failure: Failure) -> JobView {
     let now = now_ms();
@@ -305,133 +298,8 @@ pub(super) fn failed(job: JobId, name: String, accepted_at: u64, failure: Failur
     }
 }
 
-fn retention(configuration: &BTreeMap<String, String>) -> CheckpointRetention {
-    Configuration::try_from(configuration.clone()).unwrap_or_default().get(&checkpointing::RETENTION)
-}
-
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Writes something until it is known whether it is there.
-///
-/// # Errors
-/// When it is refused for good: another JobMaster leads, or the job has ended.
-async fn persisted<T: Clone + Send + 'static>(
-    store: &Arc<dyn JobStore>,
-    job: JobId,
-    what: &'static str,
-    value: T,
-    write: impl Fn(&dyn JobStore, &T) -> Result<(), StoreError> + Clone + Send + 'static,
-) -> Result<(), Failure> {
-    loop {
-        let (value, write) = (value.clone(), write.clone());
-        match on_store(store, move |store| write(store, &value)).await {
-            Ok(()) => return Ok(()),
-            Err(error @ (StoreError::Stale { .. } | StoreError::Unknown(_))) => {
-                return Err(Failure::internal(format!("{what} is refused")).caused_by(&error).fatal());
-            }
-            // Whether it was written is for the one that leads to say. This one is about to end, and must not do anything about it.
-            Err(StoreError::Deposed(_)) => std::future::pending().await,
-            // It may have been written: the answer must be true, so the write is repeated until it is known.
-            Err(error) => {
-                tracing::error!(%job, %error, what, "it cannot be stored; trying again");
-                tokio::time::sleep(AGAIN).await;
-            }
-        }
-    }
-}
-
-/// Hears from one JobMaster. Its calls come from the JobMaster's loop, so what waits is spawned.
-struct Reports {
-    dispatcher: Dispatcher,
-    leading: Leading,
-    job: JobId,
-    epoch: JobMasterEpoch,
-    /// Of a job that takes checkpoints.
-    keeper: Option<Arc<CheckpointKeeper>>,
-    /// What becomes of the checkpoints when the job ends without finishing.
-    retention: CheckpointRetention,
-}
-
-impl Reports {
-    /// Whether nobody goes back to the checkpoints of a job that has ended so.
-    fn discards(&self, status: JobStatus) -> bool {
-        match self.retention {
-            _ if status == JobStatus::Finished => true,
-            CheckpointRetention::RetainOnCancellation => false,
-            CheckpointRetention::DeleteOnCancellation => status == JobStatus::Canceled,
-            CheckpointRetention::NoExternalizedCheckpoints => true,
-        }
-    }
-
-    fn master(dispatcher: &Dispatcher, job: JobId) -> Option<JobMasterHandle> {
-        match dispatcher.inner.jobs.lock().get(job) {
-            Ok(Job::Active(active)) => active.master,
-            Ok(_) | Err(_) => None,
-        }
-    }
-}
-
-impl JobListener for Reports {
-    fn status_changed(&self, job: JobId, status: JobStatus) {
-        if !status.is_terminal() {
-            self.dispatcher.inner.jobs.lock().update(job, self.epoch, |active| active.status = status);
-        }
-    }
-
-    fn persist_commit(&self, job: JobId, epoch: JobMasterEpoch, committables: Vec<Committable>) {
-        let (dispatcher, store) = (self.dispatcher.clone(), self.leading.store.clone());
-        self.dispatcher.inner.tasks.spawn(async move {
-            let write = move |store: &dyn JobStore, what: &Vec<Committable>| store.save_manifest(job, epoch, what);
-            let persisted = persisted(&store, job, "the commit manifest", committables, write).await;
-            if let Some(master) = Self::master(&dispatcher, job) {
-                master.commit_persisted(persisted);
-            }
-        });
-    }
-
-    fn persist_scale(&self, job: JobId, epoch: JobMasterEpoch, scale: Scale) {
-        let (dispatcher, store) = (self.dispatcher.clone(), self.leading.store.clone());
-        self.dispatcher.inner.tasks.spawn(async move {
-            let write = move |store: &dyn JobStore, what: &Scale| store.save_scale(job, epoch, what);
-            let persisted = persisted(&store, job, "the new parallelism", scale, write).await;
-            if let Some(master) = Self::master(&dispatcher, job) {
-                master.scale_persisted(persisted);
-            }
-        });
-    }
-
-    fn store_checkpoint(&self, job: JobId, _: JobMasterEpoch, what: ToStore) {
-        let (dispatcher, keeper) = (self.dispatcher.clone(), self.keeper.clone());
-        self.dispatcher.inner.tasks.spawn(async move {
-            if let (Some(keeper), Some(master)) = (keeper, Self::master(&dispatcher, job)) {
-                keeper.store(&master, what).await;
-            }
-        });
-    }
-
-    fn find_checkpoint(&self, job: JobId, _: JobMasterEpoch, damaged: BTreeSet<CheckpointId>) {
-        let (dispatcher, keeper) = (self.dispatcher.clone(), self.keeper.clone());
-        self.dispatcher.inner.tasks.spawn(async move {
-            let Some(master) = Self::master(&dispatcher, job) else { return };
-            match keeper {
-                Some(keeper) => keeper.find(&master, &damaged).await,
-                None => master.checkpoint_found(None),
-            }
-        });
-    }
-
-    fn ended(&self, view: Arc<JobView>) {
-        debug_assert_eq!(view.job, self.job);
-        let mut view = view;
-        let discards = self.discards(view.status) && !view.checkpoints.holds_results;
-        let obsolete = self.keeper.clone().filter(|_| discards);
-        if obsolete.is_some() {
-            Arc::make_mut(&mut view).checkpoints.note_discarded();
-        }
-        self.dispatcher.archive(self.leading.clone(), self.epoch, view, obsolete);
-    }
 }
 
 /// How a job goes after the slots there are.

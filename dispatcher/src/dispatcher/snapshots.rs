@@ -13,10 +13,10 @@ use flott_core::{
 use flott_jobmaster::{CheckpointKeeper, JobMasterHandle, SnapshotRequest};
 use flott_snapshot::{Directory, S3Options, Snapshot};
 
-use super::{Dispatcher, Start, jobs::Job};
+use super::{Dispatcher, Start, jobs::Job, undertaken::Notes};
 use crate::{
     error::Error,
-    operations::{Done, Outcome, Subject},
+    operations::{AfterSavepoint, Done, Outcome, Subject, Undertaken},
     submission,
 };
 
@@ -27,19 +27,6 @@ pub struct SavepointRequest {
     pub directory: Option<String>,
     /// What becomes of the job.
     pub then: AfterSavepoint,
-}
-
-/// What becomes of a job once its savepoint is complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AfterSavepoint {
-    /// It runs on.
-    GoOn,
-    /// It is cancelled. What it has read between the savepoint and its end is read again by who starts from there.
-    Cancel,
-    /// It ends as finished, having read nothing behind the savepoint.
-    Stop,
-    /// The same, and time has come to its end: all windows have fired. It is not to be started from there.
-    Drain,
 }
 
 /// A job that can be asked for snapshots.
@@ -56,9 +43,10 @@ impl Dispatcher {
     /// [`Error::UnknownJob`], [`Error::Ended`], [`Error::NoCheckpoints`], [`Error::NotBegun`], [`Error::Busy`],
     /// [`Error::Ending`]. Whether the checkpoint is complete is told by [`Dispatcher::outcome`].
     pub async fn trigger_checkpoint(&self, job: JobId, trigger: Option<TriggerId>) -> Result<TriggerId, Error> {
-        self.start(Subject::Checkpoint(job), trigger, || {
+        self.start(Subject::Checkpoint(job), trigger, |notes| {
             let Snapshotting { master, .. } = self.snapshotting(job)?;
             Ok(async move {
+                notes.undertake(Undertaken::Other).await;
                 let taken = master.snapshot(SnapshotRequest::Checkpoint).await?;
                 Ok(Done::Checkpoint(taken.checkpoint))
             })
@@ -78,7 +66,7 @@ impl Dispatcher {
         asked: SavepointRequest,
     ) -> Result<TriggerId, Error> {
         let this = self.clone();
-        self.start(Subject::Savepoint(job), trigger, || {
+        self.start(Subject::Savepoint(job), trigger, |notes| {
             let snapshotting = self.snapshotting(job)?;
             let configuration = self.effective(&snapshotting.graph)?;
             let root = match asked.directory {
@@ -86,7 +74,7 @@ impl Dispatcher {
                 None => configuration.get(&checkpointing::SAVEPOINT_DIR).ok_or(Error::NoSavepointDirectory)?,
             };
             Directory::open(&root, &S3Options::of(&configuration))?;
-            Ok(async move { this.savepoint(job, snapshotting, &root, asked.then).await })
+            Ok(async move { this.savepoint(job, snapshotting, &root, asked.then, &notes).await })
         })
         .await
     }
@@ -96,11 +84,12 @@ impl Dispatcher {
     /// # Errors
     /// [`Error::Snapshot`] for a path that cannot be one, [`Error::Busy`], [`Error::Ending`].
     pub async fn trigger_disposal(&self, path: String, trigger: Option<TriggerId>) -> Result<TriggerId, Error> {
-        self.start(Subject::Disposal, trigger, || {
+        self.start(Subject::Disposal, trigger, |notes| {
             let path = absolute(path)?;
             let s3 = S3Options::of(&self.inner.setup.configuration);
             Directory::open(&path, &s3)?;
             Ok(async move {
+                notes.undertake(Undertaken::Other).await;
                 Snapshot::dispose(&path, &s3).await?;
                 tracing::info!(path, "a savepoint was removed");
                 Ok(Done::Disposed)
@@ -109,29 +98,34 @@ impl Dispatcher {
         .await
     }
 
-    /// How an operation has ended, or that it is under way. `None`: there was none with this id, or it is long ago.
-    pub fn outcome(&self, subject: Subject, id: TriggerId) -> Option<Option<Outcome>> {
+    /// How an operation has ended, or that it is under way. `None`: there was none with this id, or it is long ago. Waits until what
+    /// earlier JobManagers have undertaken is known. Cancel-safe.
+    pub async fn outcome(&self, subject: Subject, id: TriggerId) -> Option<Option<Outcome>> {
+        // One that ends still tells.
+        let _ = self.leading().await;
         self.inner.operations.lock().get(subject, id)
     }
 
-    /// Has `prepare` check whether it can be done, unless it was begun before, and does what that gives.
+    /// Has `prepare` check whether it can be done, unless it was begun before, and does what that gives. That has to write down what it
+    /// is about to do.
     pub(super) async fn start<F>(
         &self,
         subject: Subject,
         trigger: Option<TriggerId>,
-        prepare: impl FnOnce() -> Result<F, Error>,
+        prepare: impl FnOnce(Notes) -> Result<F, Error>,
     ) -> Result<TriggerId, Error>
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
-        self.leading().await?;
+        let leading = self.leading().await?;
         let id = trigger.unwrap_or_else(TriggerId::random);
+        let notes = Notes::new(&leading, (subject, id));
         let work = {
             let mut operations = self.inner.operations.lock();
             if operations.knows(subject, id) {
                 return Ok(id);
             }
-            let work = prepare()?;
+            let work = prepare(notes.clone())?;
             if !operations.begin(subject, id) {
                 return Err(Error::Busy);
             }
@@ -143,7 +137,7 @@ impl Dispatcher {
             if let Err(failure) = &outcome {
                 tracing::warn!(?subject, trigger = %id, %failure, "what was asked for was not done");
             }
-            this.inner.operations.lock().end(subject, id, outcome);
+            this.conclude(&notes, outcome).await;
         });
         Ok(id)
     }
@@ -167,8 +161,16 @@ impl Dispatcher {
         Ok(effective.map_err(submission::SubmissionError::from)?.0)
     }
 
-    async fn savepoint(&self, job: JobId, of: Snapshotting, root: &str, then: AfterSavepoint) -> Outcome {
+    async fn savepoint(
+        &self,
+        job: JobId,
+        of: Snapshotting,
+        root: &str,
+        then: AfterSavepoint,
+        notes: &Notes,
+    ) -> Outcome {
         let directory = of.keeper.new_savepoint(root).await?;
+        notes.undertake(Undertaken::Savepoint { directory: directory.clone(), then }).await;
         let behind = match then {
             AfterSavepoint::GoOn | AfterSavepoint::Cancel => Behind::GoOn,
             AfterSavepoint::Stop => Behind::Stop,
@@ -191,6 +193,11 @@ impl Dispatcher {
             }
             AfterSavepoint::Stop | AfterSavepoint::Drain => JobStatus::Finished,
         };
+        self.ended_behind(job, directory, wanted).await
+    }
+
+    /// The job ends behind its savepoint, as it was `wanted` to.
+    pub(super) async fn ended_behind(&self, job: JobId, directory: String, wanted: JobStatus) -> Outcome {
         match self.end_of(job).await {
             Some(status) if status == wanted => Ok(Done::Savepoint(directory)),
             Some(status) => {
@@ -208,11 +215,17 @@ impl Dispatcher {
 
     /// How a job ends; nothing when the JobManager ends before.
     async fn end_of(&self, job: JobId) -> Option<JobStatus> {
-        let mut started = self.inner.started.subscribe();
         tokio::select! {
             status = self.ended(job) => status.ok(),
-            _ = started.wait_for(|start| matches!(start, Start::Ending)) => None,
+            () = self.is_ending() => None,
         }
+    }
+
+    /// Waits until this JobManager ends. Cancel-safe.
+    pub(super) async fn is_ending(&self) {
+        let mut started = self.inner.started.subscribe();
+        // Who could say that it ends is this, so there is no error.
+        let _ = started.wait_for(|start| matches!(start, Start::Ending)).await;
     }
 }
 

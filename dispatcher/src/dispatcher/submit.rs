@@ -9,6 +9,7 @@ use bytes::Bytes;
 use flott_core::{
     id::JobId,
     job_graph::{Program, scale::Scale},
+    past::Past,
     status::JobStatus,
 };
 
@@ -71,6 +72,7 @@ impl Dispatcher {
             master: None,
             cancelled: false,
             trouble: None,
+            past: Arc::new(begin.past.clone()),
             keeper: None,
         };
         self.inner.jobs.lock().enter(active);
@@ -105,6 +107,7 @@ impl Dispatcher {
                     cancelled: false,
                     manifest: None,
                     scale: Scale::default(),
+                    past: Past::default(),
                     recovered: false,
                 };
                 Ok((job, Accepted::New(Box::new(begin))))

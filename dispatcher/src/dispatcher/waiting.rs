@@ -17,9 +17,9 @@ use flott_core::{
 use flott_resource_manager::Declaration;
 
 use super::{
-    Dispatcher, Leading, Start,
+    Dispatcher, Leading,
     jobs::Job,
-    run::{AGAIN, Begin},
+    run::{AGAIN, Begin, failed, with_past},
 };
 use crate::clock::now_ms;
 
@@ -59,8 +59,8 @@ impl Dispatcher {
                     Err(next) if may_pass(&next) => failure = next,
                     Err(next) => {
                         tracing::warn!(%job, failure = %next, "job cannot be started");
-                        let view = super::run::failed(job, begin.graph.name.clone(), begin.accepted_at, next);
-                        this.archive(leading, epoch, Arc::new(view), None);
+                        let view = failed(job, begin.graph.name.clone(), begin.accepted_at, next);
+                        this.archive(leading, epoch, Arc::new(with_past(view, begin.past)), None);
                         return;
                     }
                 }
@@ -81,10 +81,7 @@ impl Dispatcher {
     }
 
     async fn is_ending_within_a_pause(&self) -> bool {
-        let mut started = self.inner.started.subscribe();
-        let ending = started.wait_for(|start| matches!(start, Start::Ending));
-        // Who could say that it ends is this, so there is no error.
-        tokio::time::timeout(AGAIN, ending).await.is_ok()
+        tokio::time::timeout(AGAIN, self.is_ending()).await.is_ok()
     }
 }
 
@@ -95,8 +92,9 @@ fn trouble(failure: Failure) -> ExceptionView {
 /// The view of a job that was cancelled while it waited. What its sinks have prepared stays: its checkpoints may hold it.
 fn cancelled(begin: &Begin, failure: Failure) -> JobView {
     let name = begin.graph.name.clone();
-    JobView {
+    let view = JobView {
         exceptions: vec![trouble(failure)],
         ..JobView::ended(begin.graph.job_id, name, JobStatus::Canceled, begin.accepted_at, now_ms())
-    }
+    };
+    with_past(view, begin.past.clone())
 }

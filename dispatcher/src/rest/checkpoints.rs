@@ -104,7 +104,7 @@ async fn trigger(
 
 async fn outcome(State(context): Rest, parameters: Parameters) -> Result<Json<CheckpointOperation>, RestError> {
     let (job, id): (JobId, TriggerId) = (parameters.path("jobid")?, parameters.path("triggerid")?);
-    let outcome = context.dispatcher.outcome(Subject::Checkpoint(job), id).ok_or_else(|| {
+    let outcome = context.dispatcher.outcome(Subject::Checkpoint(job), id).await.ok_or_else(|| {
         RestError::not_found(format_args!("There is no checkpoint operation with triggerId={id} for job {job}."))
     })?;
     Ok(Json(render::checkpoint_operation(outcome.as_ref())))

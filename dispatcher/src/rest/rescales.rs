@@ -103,7 +103,7 @@ async fn trigger(
 
 async fn outcome(State(context): Rest, parameters: Parameters) -> Result<Json<RescaleOperation>, RestError> {
     let (job, id): (JobId, TriggerId) = (parameters.path("jobid")?, parameters.path("triggerid")?);
-    let outcome = context.dispatcher.outcome(Subject::Rescale(job), id).ok_or_else(|| {
+    let outcome = context.dispatcher.outcome(Subject::Rescale(job), id).await.ok_or_else(|| {
         RestError::not_found(format_args!("There is no change of parallelism with triggerId={id} for job {job}."))
     })?;
     Ok(Json(render::rescale_operation(outcome.as_ref())))

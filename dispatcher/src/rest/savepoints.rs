@@ -12,8 +12,8 @@ use super::{
     table::{Doc, Table},
 };
 use crate::{
-    dispatcher::{AfterSavepoint, SavepointRequest},
-    operations::Subject,
+    dispatcher::SavepointRequest,
+    operations::{AfterSavepoint, Subject},
 };
 
 pub fn routes() -> Table<Arc<Context>> {
@@ -86,7 +86,7 @@ async fn begin(
 
 async fn outcome(State(context): Rest, parameters: Parameters) -> Result<Json<SavepointOperation>, RestError> {
     let (job, id): (JobId, TriggerId) = (parameters.path("jobid")?, parameters.path("triggerid")?);
-    let outcome = context.dispatcher.outcome(Subject::Savepoint(job), id).ok_or_else(|| {
+    let outcome = context.dispatcher.outcome(Subject::Savepoint(job), id).await.ok_or_else(|| {
         RestError::not_found(format_args!("There is no savepoint operation with triggerId={id} for job {job}."))
     })?;
     Ok(Json(render::savepoint_operation(outcome.as_ref())))
@@ -100,7 +100,7 @@ async fn dispose(State(context): Rest, body: Bytes) -> Result<Json<Triggered>, R
 
 async fn disposal(State(context): Rest, parameters: Parameters) -> Result<Json<DisposalOperation>, RestError> {
     let id: TriggerId = parameters.path("triggerid")?;
-    let outcome = context.dispatcher.outcome(Subject::Disposal, id).ok_or_else(|| {
+    let outcome = context.dispatcher.outcome(Subject::Disposal, id).await.ok_or_else(|| {
         RestError::not_found(format_args!("There is no disposal of a savepoint with triggerId={id}."))
     })?;
     Ok(Json(render::disposal_operation(outcome.as_ref())))

@@ -2,9 +2,14 @@
 
 use bytes::Bytes;
 use flott_core::{
-    id::{AttemptId, AttemptNumber, Digest, JobId, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId},
+    failure::Failure,
+    id::{
+        AttemptId, AttemptNumber, CheckpointId, Digest, JobId, JobMasterEpoch, OperatorId, SubtaskIndex, TriggerId,
+        VertexId,
+    },
     job_graph::scale::{ParallelismBounds, VertexScale},
     message::Committable,
+    past::Past,
     status::JobStatus,
     view::JobView,
 };
@@ -13,6 +18,7 @@ use flott_snapshot::{Directory, S3Options};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::operations::{AfterSavepoint, Done, OperationState, Subject, Undertaken};
 
 fn id(n: u8) -> JobId {
     JobId::from_bytes([n; 16])
@@ -38,6 +44,17 @@ fn scale() -> Scale {
     let bounds = ParallelismBounds { lower: 1, upper: 4 };
     let vertex = VertexScale { parallelism: 3, max_parallelism: 128, bounds };
     Scale { vertices: [(VertexId::of_chain(OperatorId::from_uid("source")), vertex)].into() }
+}
+
+fn past(restarts: u32) -> Past {
+    let damaged = [(CheckpointId(3), Failure::environment("torn"))].into();
+    Past { restarts, damaged, ..Past::default() }
+}
+
+fn undertaken(n: u8, at: u64) -> OperationRecord {
+    let what = Undertaken::Savepoint { directory: format!("/savepoints/{n}"), then: AfterSavepoint::Stop };
+    let id = TriggerId::from_bytes([n; 16]);
+    OperationRecord { subject: Subject::Savepoint(self::id(1)), id, at, state: OperationState::Undertaken(what) }
 }
 
 const FIRST: JobMasterEpoch = JobMasterEpoch(1);
@@ -68,21 +85,25 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     let manifest = [committable(b"a"), committable(b"b")];
     let stale = store.save_manifest(id(1), FIRST, &manifest).unwrap_err();
     assert!(matches!(stale, StoreError::Stale { newest: JobMasterEpoch(2), .. }), "{stale}");
-    assert!(matches!(store.end(FIRST, &ended(1).view), Err(StoreError::Stale { .. })));
+    assert!(matches!(store.end(FIRST, &ended(1).view, None), Err(StoreError::Stale { .. })));
     store.save_manifest(id(1), JobMasterEpoch(2), &manifest).unwrap();
     let scale = scale();
     assert!(matches!(store.save_scale(id(1), FIRST, &scale), Err(StoreError::Stale { .. })));
     store.save_scale(id(1), JobMasterEpoch(2), &Scale::default()).unwrap();
     store.save_scale(id(1), JobMasterEpoch(2), &scale).unwrap();
+    assert!(matches!(store.save_past(id(1), FIRST, &past(7)), Err(StoreError::Stale { .. })));
+    store.save_past(id(1), JobMasterEpoch(2), &past(1)).unwrap();
+    store.save_past(id(1), JobMasterEpoch(2), &past(2)).unwrap();
     store.mark_cancelled(id(2)).unwrap();
     store = reopen(store);
     let jobs = store.unfinished().unwrap();
     assert_eq!((jobs[1].epoch, jobs[1].manifest.as_deref()), (JobMasterEpoch(2), Some(&manifest[..])));
     assert_eq!((&jobs[0].scale, &jobs[1].scale), (&Scale::default(), &scale));
+    assert_eq!((&jobs[0].past, &jobs[1].past), (&Past::default(), &past(2)));
     assert!(jobs[0].cancelled);
 
     // An ended job leaves its view behind, and its id stays taken.
-    store.end(JobMasterEpoch(2), &ended(1).view).unwrap();
+    store.end(JobMasterEpoch(2), &ended(1).view, Some("/checkpoints")).unwrap();
     store = reopen(store);
     assert_eq!(store.unfinished().unwrap().len(), 1);
     assert_eq!(store.archived_job(id(1)).unwrap(), Some(ended(1)));
@@ -90,12 +111,21 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     assert_eq!(store.insert(&new_job(1)).unwrap(), known);
     assert!(matches!(store.begin_mastership(id(1)), Err(StoreError::Unknown(_))));
     assert!(matches!(store.mark_cancelled(id(1)), Err(StoreError::Unknown(_))));
-    assert!(matches!(store.end(JobMasterEpoch(2), &ended(1).view), Err(StoreError::Unknown(_))));
+    assert!(matches!(store.end(JobMasterEpoch(2), &ended(1).view, None), Err(StoreError::Unknown(_))));
+    assert!(matches!(store.save_past(id(1), JobMasterEpoch(2), &past(3)), Err(StoreError::Unknown(_))));
+
+    // What is to be removed of it is known until it is.
+    let leftover = Leftover { job: id(1), epoch: JobMasterEpoch(2), root: "/checkpoints".to_owned() };
+    assert_eq!(store.leftovers().unwrap(), [leftover]);
+    store.cleared(id(1)).unwrap();
+    store.cleared(id(2)).unwrap();
+    store = reopen(store);
+    assert_eq!(store.leftovers().unwrap(), []);
 
     // The archive is in order of the end; forgetting keeps the id taken.
     assert_eq!(store.insert(&new_job(3)).unwrap(), Inserted::New(FIRST));
-    store.end(FIRST, &ended(3).view).unwrap();
-    store.end(FIRST, &ended(2).view).unwrap();
+    store.end(FIRST, &ended(3).view, None).unwrap();
+    store.end(FIRST, &ended(2).view, None).unwrap();
     assert_eq!(store.archived().unwrap(), [ended(1), ended(2), ended(3)]);
     store.forget(&[id(1), id(9)]).unwrap();
     store.forget(&[]).unwrap();
@@ -103,6 +133,20 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     assert_eq!(store.archived().unwrap(), [ended(2), ended(3)]);
     assert_eq!(store.archived_job(id(1)).unwrap(), None);
     assert_eq!(store.insert(&new_job(1)).unwrap(), known);
+
+    // What was asked for outlives its job, each as it was written last.
+    store.save_operation(&undertaken(2, 1), &[]).unwrap();
+    store.save_operation(&undertaken(1, 2), &[]).unwrap();
+    let done = OperationState::Ended(Ok(Done::Savepoint("/savepoints/2".to_owned())));
+    let done = OperationRecord { at: 3, state: done, ..undertaken(2, 1) };
+    store.save_operation(&done, &[]).unwrap();
+    store = reopen(store);
+    assert_eq!(store.operations().unwrap(), [undertaken(1, 2), done.clone()]);
+    let failed = OperationState::Ended(Err(Failure::environment("the disk is full")));
+    let failed = OperationRecord { at: 4, state: failed, ..undertaken(3, 1) };
+    store.save_operation(&failed, &[undertaken(1, 2).key(), undertaken(9, 9).key()]).unwrap();
+    store = reopen(store);
+    assert_eq!(store.operations().unwrap(), [done, failed]);
 }
 
 #[test]
@@ -163,7 +207,9 @@ fn a_deposed_leader_changes_nothing_any_more() {
     assert!(new.begin_leadership().unwrap() > first);
     assert!(matches!(old.insert(&new_job(2)), Err(StoreError::Deposed(_))));
     assert!(shared.deposed.is_cancelled() && !other.deposed.is_cancelled());
-    assert!(matches!(old.end(FIRST, &ended(1).view), Err(StoreError::Deposed(_))));
+    assert!(matches!(old.end(FIRST, &ended(1).view, None), Err(StoreError::Deposed(_))));
+    assert!(matches!(old.save_past(id(1), FIRST, &past(1)), Err(StoreError::Deposed(_))));
+    assert!(matches!(old.save_operation(&undertaken(1, 1), &[]), Err(StoreError::Deposed(_))));
     assert!(matches!(old.begin_leadership(), Err(StoreError::Deposed(_))));
     assert_eq!(other.open().unfinished().unwrap().len(), 1);
 }
@@ -177,7 +223,9 @@ fn a_long_log_is_compacted_and_says_the_same() {
     store.insert(&new_job(2)).unwrap();
     store.save_manifest(id(1), FIRST, &[committable(b"a")]).unwrap();
     store.save_scale(id(1), FIRST, &scale()).unwrap();
-    store.end(FIRST, &ended(2).view).unwrap();
+    store.save_past(id(1), FIRST, &past(4)).unwrap();
+    store.save_operation(&undertaken(1, 1), &[]).unwrap();
+    store.end(FIRST, &ended(2).view, Some("/checkpoints")).unwrap();
     for _ in 0..600 {
         store.mark_cancelled(id(1)).unwrap();
     }
@@ -186,6 +234,8 @@ fn a_long_log_is_compacted_and_says_the_same() {
     let again = shared.open();
     assert_eq!(again.unfinished().unwrap(), store.unfinished().unwrap());
     assert_eq!(again.archived().unwrap(), [ended(2)]);
+    assert_eq!(again.leftovers().unwrap(), store.leftovers().unwrap());
+    assert_eq!(again.operations().unwrap(), [undertaken(1, 1)]);
     let known = Inserted::Known { graph: Digest::of(&new_job(2).graph), ended: true };
     assert_eq!(again.insert(&new_job(2)).unwrap(), known);
 }

@@ -4,14 +4,16 @@ use flott_core::{
     id::{JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
+    past::Past,
     view::JobView,
 };
 use parking_lot::Mutex;
 
 use super::{
-    ArchivedJob, Inserted, JobRecord, JobStore, NewJob, StoreError,
-    state::{Change, State},
+    ArchivedJob, Inserted, JobRecord, JobStore, Leftover, NewJob, StoreError,
+    state::{Change, Json, State},
 };
+use crate::operations::{OperationKey, OperationRecord};
 
 /// Where changes go that are to outlive the process.
 pub trait Journal: Send + 'static {
@@ -134,12 +136,37 @@ impl<J: Journal> JobStore for StateStore<J> {
         self.change_by(job, by, || Change::SaveScale { job, scale: scale.clone() })
     }
 
+    fn save_past(&self, job: JobId, by: JobMasterEpoch, past: &Past) -> Result<(), StoreError> {
+        self.change_by(job, by, || Change::SavePast { job, past: Box::new(Json(past.clone())) })
+    }
+
     fn mark_cancelled(&self, job: JobId) -> Result<(), StoreError> {
         self.change(|state| state.unfinished(job).map(|_| Decided::Change(Change::MarkCancelled { job })), |_| Ok(()))
     }
 
-    fn end(&self, by: JobMasterEpoch, view: &JobView) -> Result<(), StoreError> {
-        self.change_by(view.job, by, || Change::end(view))
+    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&str>) -> Result<(), StoreError> {
+        self.change_by(view.job, by, || Change::end(view, obsolete))
+    }
+
+    fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
+        Ok(self.read(State::leftovers))
+    }
+
+    fn cleared(&self, job: JobId) -> Result<(), StoreError> {
+        let decide = |state: &State| match state.leftovers.contains_key(&job) {
+            true => Ok(Decided::Change(Change::Cleared { job })),
+            false => Ok(Decided::Answer(())),
+        };
+        self.change(decide, |_| Ok(()))
+    }
+
+    fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError> {
+        let (operation, forgotten) = (Box::new(Json(operation.clone())), forgotten.to_vec());
+        self.change(|_| Ok(Decided::Change(Change::SaveOperation { operation, forgotten })), |_| Ok(()))
+    }
+
+    fn operations(&self) -> Result<Vec<OperationRecord>, StoreError> {
+        Ok(self.read(State::operations_in_order))
     }
 
     fn unfinished(&self) -> Result<Vec<JobRecord>, StoreError> {

@@ -3,6 +3,7 @@ use flott_core::{
     id::{Digest, JobId, JobMasterEpoch},
     job_graph::scale::Scale,
     message::Committable,
+    past::Past,
     view::JobView,
 };
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,19 @@ pub struct JobRecord {
     pub manifest: Option<Vec<Committable>>,
     /// With how many subtasks it goes on; empty if it was never rescaled.
     pub scale: Scale,
+    /// What its JobMasters have written down.
+    pub past: Past,
+}
+
+/// Checkpoints of a job that has ended, which nobody needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// The job.
+    pub job: JobId,
+    /// Its last JobMaster.
+    pub epoch: JobMasterEpoch,
+    /// The directory of the checkpoints of all jobs, as a location.
+    pub root: String,
 }
 
 /// A job that has ended, with all that is still shown of it.

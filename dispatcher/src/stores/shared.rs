@@ -6,9 +6,10 @@
 
 use bytes::Bytes;
 use flott_core::{
-    id::{Digest, JobId, LeaderEpoch},
+    id::{Digest, JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
+    past::Past,
     view::JobView,
 };
 use flott_snapshot::Directory;
@@ -23,7 +24,10 @@ use super::{
     record::{Header, Tombstone},
     state::{Change, Json, State},
 };
-use crate::ha::{AppendError, Contents, Records};
+use crate::{
+    ha::{AppendError, Contents, Records},
+    operations::OperationRecord,
+};
 
 /// A snapshot is written after so many changes, or bytes of them: what a new leader has to read stays small.
 const CHANGES_MAX: u32 = 256;
@@ -59,6 +63,8 @@ struct Image {
     jobs: Vec<Unfinished>,
     archive: Vec<(Json<JobView>, Bytes)>,
     known: Vec<(JobId, Tombstone)>,
+    leftovers: Vec<(JobId, (JobMasterEpoch, String))>,
+    operations: Vec<Json<OperationRecord>>,
 }
 
 /// A [`JobRecord`].
@@ -69,6 +75,7 @@ struct Unfinished {
     graph: Bytes,
     manifest: Option<Vec<Committable>>,
     scale: Scale,
+    past: Json<Past>,
 }
 
 impl SharedStore {
@@ -149,22 +156,25 @@ impl Journal for SharedJournal {
 impl Image {
     fn of(state: &State) -> Self {
         let job = |record: &JobRecord| {
-            let JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale } = record.clone();
+            let JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale, past } =
+                record.clone();
             let header = Header { graph: Digest::of(&graph), program, accepted_at, epoch, cancelled };
-            Unfinished { job, header, graph, manifest, scale }
+            Unfinished { job, header, graph, manifest, scale, past: Json(past) }
         };
         Self {
             leader: state.leader,
             jobs: state.jobs.values().map(job).collect(),
             archive: state.archive.values().map(|job| (Json(job.view.clone()), job.graph.clone())).collect(),
             known: state.known.iter().map(|(job, tombstone)| (*job, *tombstone)).collect(),
+            leftovers: state.leftovers.iter().map(|(job, left)| (*job, left.clone())).collect(),
+            operations: state.operations.values().cloned().map(Json).collect(),
         }
     }
 
     fn into_state(self) -> State {
-        let job = |Unfinished { job, header, graph, manifest, scale }| {
+        let job = |Unfinished { job, header, graph, manifest, scale, past: Json(past) }| {
             let Header { program, accepted_at, epoch, cancelled, .. } = header;
-            (job, JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale })
+            (job, JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale, past })
         };
         State {
             leader: self.leader,
@@ -175,6 +185,8 @@ impl Image {
                 .map(|(Json(view), graph)| (view.job, ArchivedJob { view, graph }))
                 .collect(),
             known: self.known.into_iter().collect(),
+            leftovers: self.leftovers.into_iter().collect(),
+            operations: self.operations.into_iter().map(|Json(operation)| (operation.key(), operation)).collect(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The store on disk: one sled tree, a few small records per job.
 //!
-//! Keys are one letter for the kind of record and the raw job id; values begin with a format version byte. One tree
+//! Keys are one letter for the kind of record and the raw job id, or what names an operation; values begin with a format version byte. One tree
 //! makes every change one atomic batch. sled itself locks its directory against a second process, so this process is
 //! the only writer, and a mutex is enough to make read-then-write steps atomic.
 
@@ -11,19 +11,22 @@ use std::{
 
 use bytes::Bytes;
 use flott_core::{
+    codec,
     id::{JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
+    past::Past,
     view::JobView,
 };
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    ArchivedJob, Inserted, JobRecord, JobStore, KNOWN_MAX, NewJob, StoreError,
+    ArchivedJob, Inserted, JobRecord, JobStore, KNOWN_MAX, Leftover, NewJob, StoreError,
     format::{FORMAT, damaged, decode, encode, payload},
     record::{Header, Tombstone},
 };
+use crate::operations::{OperationKey, OperationRecord};
 
 /// Records are few and read once: the cache is kept far below sled's default of a gigabyte.
 const CACHE_BYTES: u64 = 1 << 20;
@@ -37,6 +40,9 @@ const HEADER: u8 = b'H';
 const GRAPH: u8 = b'G';
 const MANIFEST: u8 = b'M';
 const SCALE: u8 = b'S';
+const PAST: u8 = b'P';
+const LEFTOVER: u8 = b'D';
+const OPERATION: u8 = b'O';
 const ARCHIVE: u8 = b'A';
 const KNOWN: u8 = b'K';
 
@@ -109,6 +115,11 @@ impl SledStore {
     fn read<T: DeserializeOwned>(&self, kind: u8, job: JobId) -> Result<Option<T>, StoreError> {
         let Some(value) = self.db.get(key(kind, job)).map_err(io)? else { return Ok(None) };
         decode(&format!("job {job}"), &value).map(Some)
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, kind: u8, job: JobId) -> Result<Option<T>, StoreError> {
+        let Some(value) = self.db.get(key(kind, job)).map_err(io)? else { return Ok(None) };
+        unwrap_json(&format!("job {job}"), &value).map(Some)
     }
 
     fn header(&self, job: JobId) -> Result<Header, StoreError> {
@@ -187,6 +198,14 @@ impl JobStore for SledStore {
         self.apply(&writer, batch)
     }
 
+    fn save_past(&self, job: JobId, by: JobMasterEpoch, past: &Past) -> Result<(), StoreError> {
+        let writer = self.writer.lock();
+        self.led_by(job, by)?;
+        let mut batch = sled::Batch::default();
+        batch.insert(&key(PAST, job), wrap_json(past)?);
+        self.apply(&writer, batch)
+    }
+
     fn mark_cancelled(&self, job: JobId) -> Result<(), StoreError> {
         let writer = self.writer.lock();
         let mut header = self.header(job)?;
@@ -196,7 +215,7 @@ impl JobStore for SledStore {
         self.apply(&writer, batch)
     }
 
-    fn end(&self, by: JobMasterEpoch, view: &JobView) -> Result<(), StoreError> {
+    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&str>) -> Result<(), StoreError> {
         let writer = self.writer.lock();
         let id = view.job;
         self.led_by(id, by)?;
@@ -206,9 +225,51 @@ impl JobStore for SledStore {
         batch.remove(&key(HEADER, id));
         batch.remove(&key(MANIFEST, id));
         batch.remove(&key(SCALE, id));
+        batch.remove(&key(PAST, id));
+        if let Some(root) = obsolete {
+            batch.insert(&key(LEFTOVER, id), encode(&(by, root))?);
+        }
         batch.insert(&key(ARCHIVE, id), wrap_json(view)?);
         batch.insert(&key(KNOWN, id), encode(&Tombstone { graph, ended_at })?);
         self.apply(&writer, batch)
+    }
+
+    fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
+        let mut leftovers = Vec::new();
+        for entry in self.db.scan_prefix([LEFTOVER]) {
+            let (key, value) = entry.map_err(io)?;
+            let job = job_of(&key)?;
+            let (epoch, root) = decode(&format!("job {job}"), &value)?;
+            leftovers.push(Leftover { job, epoch, root });
+        }
+        Ok(leftovers)
+    }
+
+    fn cleared(&self, job: JobId) -> Result<(), StoreError> {
+        let writer = self.writer.lock();
+        let mut batch = sled::Batch::default();
+        batch.remove(&key(LEFTOVER, job));
+        self.apply(&writer, batch)
+    }
+
+    fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError> {
+        let writer = self.writer.lock();
+        let mut batch = sled::Batch::default();
+        batch.insert(operation_key(operation.key())?, wrap_json(operation)?);
+        for forgotten in forgotten {
+            batch.remove(operation_key(*forgotten)?);
+        }
+        self.apply(&writer, batch)
+    }
+
+    fn operations(&self) -> Result<Vec<OperationRecord>, StoreError> {
+        let mut operations = Vec::new();
+        for entry in self.db.scan_prefix([OPERATION]) {
+            let (_, value) = entry.map_err(io)?;
+            operations.push(unwrap_json::<OperationRecord>("an operation that was asked for", &value)?);
+        }
+        operations.sort_by_key(|operation| operation.at);
+        Ok(operations)
     }
 
     fn unfinished(&self) -> Result<Vec<JobRecord>, StoreError> {
@@ -219,8 +280,9 @@ impl JobStore for SledStore {
             let Header { program, accepted_at, epoch, cancelled, .. } = decode(&format!("job {job}"), &value)?;
             let manifest = self.read(MANIFEST, job)?;
             let scale = self.read(SCALE, job)?.unwrap_or_default();
+            let past = self.read_json(PAST, job)?.unwrap_or_default();
             let graph = self.graph(job)?;
-            jobs.push(JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale });
+            jobs.push(JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale, past });
         }
         jobs.sort_by_key(|record| (record.accepted_at, record.job));
         Ok(jobs)
@@ -279,6 +341,12 @@ fn key(kind: u8, job: JobId) -> [u8; 17] {
     let mut key = [kind; 17];
     key[1..].copy_from_slice(job.as_bytes());
     key
+}
+
+fn operation_key((subject, id): OperationKey) -> Result<Vec<u8>, StoreError> {
+    let mut key = vec![OPERATION];
+    codec::encode(&(subject, id), &mut key).map_err(|error| StoreError::Io(error.to_string()))?;
+    Ok(key)
 }
 
 fn job_of(key: &[u8]) -> Result<JobId, StoreError> {

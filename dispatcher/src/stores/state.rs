@@ -8,14 +8,16 @@ use flott_core::{
     id::{Digest, JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
+    past::Past,
     view::JobView,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ArchivedJob, Inserted, JobRecord, KNOWN_MAX, NewJob, StoreError,
+    ArchivedJob, Inserted, JobRecord, KNOWN_MAX, Leftover, NewJob, StoreError,
     record::{Header, Tombstone},
 };
+use crate::operations::{OperationKey, OperationRecord};
 
 /// All that is remembered.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -24,6 +26,8 @@ pub struct State {
     pub(super) jobs: BTreeMap<JobId, JobRecord>,
     pub(super) archive: BTreeMap<JobId, ArchivedJob>,
     pub(super) known: BTreeMap<JobId, Tombstone>,
+    pub(super) leftovers: BTreeMap<JobId, (JobMasterEpoch, String)>,
+    pub(super) operations: BTreeMap<OperationKey, OperationRecord>,
 }
 
 /// A change that was found to fit.
@@ -34,9 +38,12 @@ pub enum Change {
     BeginMastership { job: JobId },
     SaveManifest { job: JobId, manifest: Vec<Committable> },
     SaveScale { job: JobId, scale: Scale },
+    SavePast { job: JobId, past: Box<Json<Past>> },
     MarkCancelled { job: JobId },
-    End { job: JobId, ended_at: u64, view: Box<Json<JobView>> },
+    End { job: JobId, ended_at: u64, view: Box<Json<JobView>>, obsolete: Option<String> },
+    Cleared { job: JobId },
     Forget { jobs: Vec<JobId> },
+    SaveOperation { operation: Box<Json<OperationRecord>>, forgotten: Vec<OperationKey> },
 }
 
 /// A value whose format is that of REST, within one that is not: text, so that later versions may add to it.
@@ -95,6 +102,21 @@ impl State {
         jobs
     }
 
+    pub(super) fn leftovers(&self) -> Vec<Leftover> {
+        let leftover = |(job, (epoch, root)): (&JobId, &(JobMasterEpoch, String))| Leftover {
+            job: *job,
+            epoch: *epoch,
+            root: root.clone(),
+        };
+        self.leftovers.iter().map(leftover).collect()
+    }
+
+    pub(super) fn operations_in_order(&self) -> Vec<OperationRecord> {
+        let mut operations: Vec<_> = self.operations.values().cloned().collect();
+        operations.sort_by_key(|operation| operation.at);
+        operations
+    }
+
     /// Changes to what is not there (any more) change nothing.
     pub(super) fn apply(&mut self, change: Change) {
         match change {
@@ -102,15 +124,21 @@ impl State {
             Change::Insert { job, graph, program, accepted_at } => {
                 let Header { epoch, cancelled, .. } =
                     Header::of(&NewJob { job, graph: graph.clone(), program, accepted_at });
-                let (manifest, scale) = (None, Scale::default());
-                self.jobs
-                    .insert(job, JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale });
+                let (manifest, scale, past) = (None, Scale::default(), Past::default());
+                let record = JobRecord { job, graph, program, accepted_at, epoch, cancelled, manifest, scale, past };
+                self.jobs.insert(job, record);
             }
             Change::BeginMastership { job } => self.with(job, |record| record.epoch = record.epoch.next()),
             Change::SaveManifest { job, manifest } => self.with(job, |record| record.manifest = Some(manifest)),
             Change::SaveScale { job, scale } => self.with(job, |record| record.scale = scale),
+            Change::SavePast { job, past } => self.with(job, |record| record.past = past.0),
             Change::MarkCancelled { job } => self.with(job, |record| record.cancelled = true),
-            Change::End { job, ended_at, view } => self.end(job, ended_at, view.0),
+            Change::End { job, ended_at, view, obsolete } => self.end(job, ended_at, view.0, obsolete),
+            Change::Cleared { job } => drop(self.leftovers.remove(&job)),
+            Change::SaveOperation { operation, forgotten } => {
+                self.operations.insert(operation.0.key(), operation.0);
+                forgotten.iter().for_each(|key| drop(self.operations.remove(key)));
+            }
             Change::Forget { jobs } => jobs.iter().for_each(|job| drop(self.archive.remove(job))),
         }
     }
@@ -121,8 +149,9 @@ impl State {
         }
     }
 
-    fn end(&mut self, job: JobId, ended_at: u64, view: JobView) {
-        let Some(JobRecord { graph, .. }) = self.jobs.remove(&job) else { return };
+    fn end(&mut self, job: JobId, ended_at: u64, view: JobView, obsolete: Option<String>) {
+        let Some(JobRecord { graph, epoch, .. }) = self.jobs.remove(&job) else { return };
+        self.leftovers.extend(obsolete.map(|root| (job, (epoch, root))));
         self.known.insert(job, Tombstone { graph: Digest::of(&graph), ended_at });
         if self.known.len() > KNOWN_MAX
             && let Some(oldest) = self.known.iter().min_by_key(|(_, known)| known.ended_at).map(|(id, _)| *id)
@@ -139,8 +168,9 @@ impl Change {
         Self::Insert { job, graph, program, accepted_at }
     }
 
-    pub(super) fn end(view: &JobView) -> Self {
+    pub(super) fn end(view: &JobView, obsolete: Option<&str>) -> Self {
         let ended_at = view.ended_at.unwrap_or(view.started_at);
-        Self::End { job: view.job, ended_at, view: Box::new(Json(view.clone())) }
+        let obsolete = obsolete.map(str::to_owned);
+        Self::End { job: view.job, ended_at, view: Box::new(Json(view.clone())), obsolete }
     }
 }

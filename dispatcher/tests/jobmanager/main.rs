@@ -14,3 +14,4 @@ mod metrics;
 mod rescale_history;
 mod shapes;
 mod submission;
+mod undertaken;

@@ -57,13 +57,24 @@ fn vertices(graph: &Resolved) -> Vec<Vertex> {
 }
 
 impl CheckpointHistory {
-    pub(super) fn new(graph: &Resolved) -> Self {
-        Self {
+    /// Begins with those of earlier JobMasters, the oldest first. Counts and figures over all are of this one's own.
+    pub(super) fn new(graph: &Resolved, found: Vec<CheckpointView>) -> Self {
+        let excess = found.len().saturating_sub(HISTORY_MAX);
+        let mut history = Self {
             vertices: vertices(graph),
             view: CheckpointsView::default(),
             summary: Summary::default(),
-            entries: VecDeque::new(),
-        }
+            entries: found.into_iter().skip(excess).collect(),
+        };
+        history.view.latest_completed = history.newest(CheckpointStatus::Completed);
+        history.view.latest_failed = history.newest(CheckpointStatus::Failed);
+        history
+    }
+
+    /// The newest checkpoint that is remembered of those that stand so.
+    fn newest(&self, status: CheckpointStatus) -> Option<CheckpointView> {
+        let is_it = |entry: &&CheckpointView| entry.kind == SnapshotKind::Checkpoint && entry.status == status;
+        self.entries.iter().rev().find(is_it).cloned()
     }
 
     pub(super) fn rescaled(&mut self, graph: &Resolved) {
@@ -73,11 +84,6 @@ impl CheckpointHistory {
     /// As it is shown, newest first.
     pub fn view(&self) -> CheckpointsView {
         CheckpointsView { history: self.entries.iter().rev().cloned().collect(), ..self.view.clone() }
-    }
-
-    /// An earlier JobMaster has completed it.
-    pub(super) fn found(&mut self, what: CheckpointView) {
-        self.view.latest_completed = Some(what);
     }
 
     pub(super) fn restored(&mut self, what: RestoredView) {
@@ -236,6 +242,19 @@ impl CheckpointHistory {
         match ended.kind {
             SnapshotKind::Checkpoint => self.view.latest_completed = Some(ended),
             SnapshotKind::Savepoint => self.view.latest_savepoint = Some(ended),
+        }
+    }
+
+    /// One that was complete cannot be restored.
+    pub(super) fn damaged(&mut self, checkpoint: CheckpointId, failure: &Failure, now: Millis) {
+        if let Some(entry) = self.entry(checkpoint) {
+            entry.status = CheckpointStatus::Failed;
+            entry.ended_at = Some(now.0);
+            entry.failure = Some(failure.clone());
+            self.view.latest_failed = Some(entry.clone());
+        }
+        if self.view.latest_completed.as_ref().is_some_and(|latest| latest.id == checkpoint) {
+            self.view.latest_completed = self.newest(CheckpointStatus::Completed);
         }
     }
 

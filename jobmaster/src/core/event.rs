@@ -10,6 +10,7 @@ use flott_core::{
     id::{CheckpointId, JobMasterEpoch, WorkerKey},
     job_graph::scale::Scale,
     message::{Committable, JobToWorker, WorkerToJob},
+    past::Past,
     resource::ResourceProfile,
     status::JobStatus,
     view::{JobView, PendingReason},
@@ -58,8 +59,13 @@ pub enum Event {
         /// How it went.
         result: Result<(), Failure>,
     },
-    /// The answer to [`Action::FindCheckpoint`]; nothing if there is none.
-    CheckpointFound(Option<Arc<RestorePoint>>),
+    /// The answer to [`Action::FindCheckpoint`].
+    CheckpointFound {
+        /// Nothing if there is none.
+        point: Option<Arc<RestorePoint>>,
+        /// Others that were found to be damaged, and how.
+        damaged: BTreeMap<CheckpointId, String>,
+    },
     /// Someone asks for a snapshot; answered by [`Action::SnapshotAnswered`].
     Snapshot(Purpose),
     /// Someone asks for another parallelism; answered by [`Action::RescaleAnswered`].
@@ -142,6 +148,8 @@ pub enum Action {
     /// Write durably with how many subtasks the job goes on, and answer with [`Event::ScalePersisted`]. Not called again before
     /// that.
     PersistScale(Scale),
+    /// Write durably what the next JobMaster is to know, in place of what was written before. Nothing is answered.
+    PersistPast(Box<Past>),
     /// A change of the parallelism that was asked for is through, or was given up.
     RescaleAnswered {
         /// Who asked.

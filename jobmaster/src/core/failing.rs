@@ -197,7 +197,7 @@ impl JobMasterCore {
                 self.failure = Some(failure.clone());
                 self.restarts = self.restarts.saturating_add(1);
                 let at = self.now.plus(delay);
-                let stopped = self.stop_regions(fresh, at, entry);
+                let stopped = self.stop_regions(fresh, at, Some(entry));
                 self.leave_open(&failure, entry, stopped, at, None);
             }
         }

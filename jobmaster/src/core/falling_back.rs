@@ -6,7 +6,10 @@
 //! had, and the failure says so. Where there is no other checkpoint, and where what the job was started from is what is damaged, the
 //! job ends.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use flott_core::{
     failure::{Failure, Kind},
@@ -17,12 +20,26 @@ use flott_snapshot::SnapshotKind;
 use super::{Action, JobMasterCore, Phase, RestorePoint, Wait};
 use crate::index::RegionIndex;
 
+/// Damaged checkpoints that are remembered. They go from the store with the next one that is complete.
+const DAMAGED_MAX: usize = 64;
+
 /// What is known of damage.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FallingBack {
-    /// Checkpoints that cannot be restored.
-    damaged: BTreeSet<CheckpointId>,
+    /// Checkpoints that cannot be restored, and why.
+    damaged: BTreeMap<CheckpointId, Failure>,
     stage: Stage,
+}
+
+impl FallingBack {
+    /// Begins with what earlier JobMasters have found.
+    pub(super) fn knowing(damaged: BTreeMap<CheckpointId, Failure>) -> Self {
+        Self { damaged, stage: Stage::None }
+    }
+
+    pub(super) fn damaged(&self) -> &BTreeMap<CheckpointId, Failure> {
+        &self.damaged
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -85,28 +102,47 @@ impl JobMasterCore {
             failure.message
         );
         let failure = Failure { message, ..failure };
+        self.is_damaged(damaged, failure.clone());
         let mut all: BTreeSet<_> = self.regions.keys().filter(|region| self.has_begun(*region)).collect();
         all.extend(hit);
         self.fail_together(all, failure.clone());
         if matches!(self.phase, Phase::Executing) {
-            self.falling_back.damaged.insert(damaged);
             self.falling_back.stage = Stage::Asking(Box::new(failure));
-            self.actions.push(Action::FindCheckpoint { damaged: self.falling_back.damaged.clone() });
+            let damaged = self.falling_back.damaged.keys().copied().collect();
+            self.actions.push(Action::FindCheckpoint { damaged });
         }
         None
     }
 
+    /// One was complete, and nothing can start from it.
+    fn is_damaged(&mut self, checkpoint: CheckpointId, failure: Failure) {
+        self.checkpoints.damaged(checkpoint, &failure, self.now);
+        self.falling_back.damaged.insert(checkpoint, failure);
+        if self.falling_back.damaged.len() > DAMAGED_MAX {
+            self.falling_back.damaged.pop_first();
+        }
+        self.past_changed = true;
+    }
+
     /// The newest checkpoint that is whole but for those that are known to be damaged, or what the job was started from; or there
-    /// is none.
-    pub(super) fn checkpoint_found(&mut self, point: Option<Arc<RestorePoint>>) {
+    /// is none. Others are `damaged` too, for these reasons.
+    pub(super) fn checkpoint_found(
+        &mut self,
+        point: Option<Arc<RestorePoint>>,
+        damaged: BTreeMap<CheckpointId, String>,
+    ) {
         if !self.asks_for_checkpoint() {
             return;
+        }
+        for (checkpoint, problem) in damaged {
+            self.is_damaged(checkpoint, Failure::environment(problem));
         }
         let Stage::Asking(failure) = std::mem::take(&mut self.falling_back.stage) else { return };
         match point {
             Some(point) => {
                 let (job, location) = (self.spec.graph.job_id, point.location());
-                tracing::warn!(%job, location, damaged = ?self.falling_back.damaged, "the job goes back to an earlier checkpoint");
+                let damaged = self.falling_back.damaged.keys().collect::<Vec<_>>();
+                tracing::warn!(%job, location, ?damaged, "the job goes back to an earlier checkpoint");
                 self.falling_back.stage = Stage::Found(point);
             }
             None => {
@@ -126,7 +162,6 @@ impl JobMasterCore {
         }
         self.latest = Some(Arc::clone(point));
         self.falling_back.stage = Stage::None;
-        self.checkpoints.forget(&self.falling_back.damaged);
         let resolved = self.graph.resolved().clone();
         self.begin_from_latest(resolved);
     }

@@ -73,7 +73,7 @@ impl JobMasterCore {
         }
         let (entry, at) = (open.entry, open.at);
         self.history.concurrent(entry, failure.clone());
-        let stopped = self.stop_regions(fresh.clone(), at, entry);
+        let stopped = self.stop_regions(fresh.clone(), at, Some(entry));
         if let Some(open) = &mut self.open_name {
             open.regions.extend(stopped);
         }
@@ -133,7 +133,7 @@ impl JobMasterCore {
             Phase::Executing if cause.retry == Retry::Never => self.end_by(cause),
             Phase::Executing => {
                 let fresh = hit.into_iter().filter(|region| !self.is_stopping(*region)).collect();
-                self.stop_regions(fresh, open.at, open.entry);
+                self.stop_regions(fresh, open.at, Some(open.entry));
             }
             Phase::Stopping(Ending::Failed(ending)) if open.given_up.is_some() => **ending = cause,
             Phase::New
@@ -150,11 +150,11 @@ impl JobMasterCore {
         &mut self,
         fresh: BTreeSet<RegionIndex>,
         at: Millis,
-        entry: EntryId,
+        entry: Option<EntryId>,
     ) -> BTreeSet<RegionIndex> {
         let stopped = self.with_dependents(fresh);
         for region in &stopped {
-            self.stop_region(*region, at, Some(entry));
+            self.stop_region(*region, at, entry);
         }
         if !stopped.is_empty() {
             self.step_job(JobStep::Restart);

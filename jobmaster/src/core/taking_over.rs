@@ -7,17 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flott_core::{
-    checkpoint::{Origin, SnapshotKind},
+    checkpoint::Origin,
     id::{CheckpointId, OperatorId, WorkerKey},
     journal::{Journal, ReaderJournal, TaskJournal},
     message::{Found, HostToJob, TaskStateChange},
     status::ExecutionState,
-    view::{CheckpointStatus, CheckpointView},
 };
 use flott_snapshot::{Manifest, SubtaskState, VertexState};
 
 use super::{
-    JobMasterCore, RestorePoint,
+    JobMasterCore,
     checkpointing::{origin_of, promise},
     reconciling::Reconciling,
     regions::RegionPhase,
@@ -66,8 +65,13 @@ impl JobMasterCore {
         self.take_checkpoints_over(&mut tasks, &journals);
         tracing::info!(job = %self.spec.graph.job_id, tasks = tasks.len(), "tasks of an earlier JobMaster go on");
         let process_of = |worker: &WorkerKey| found.get(worker).map(|found| found.location.process);
-        for (worker, task) in tasks.into_values() {
+        let mut ended = Vec::new();
+        for (execution, (worker, mut task)) in tasks {
             let process = process_of(&worker).ok_or("a process of it is missing")?;
+            let has_failed = |report: &mut TaskStateChange| {
+                matches!(report.state, ExecutionState::Failed | ExecutionState::Canceled)
+            };
+            ended.extend(task.report.take_if(has_failed).map(|report| (execution, report)));
             let requests = task.readers.iter().flat_map(|(source, reader)| {
                 let request = HostToJob::RequestSplit { attempt: task.attempt, source: *source };
                 std::iter::repeat_n(request, reader.unanswered as usize)
@@ -76,6 +80,7 @@ impl JobMasterCore {
                 self.host_message(&worker, process, message);
             }
         }
+        self.retell(ended);
         for (worker, process, message) in said {
             self.host_message(&worker, process, message);
         }
@@ -258,8 +263,7 @@ impl JobMasterCore {
         }
         let rounds = journals.values().map(|journal| journal.round);
         self.commits.after_round(rounds.max().unwrap_or_default());
-        let latest = self.latest.clone().filter(|_| complete > CheckpointId(0));
-        self.checkpoints.take_over(barrier, latest.map(|point| found_view(&point)));
+        self.checkpoints.take_over(barrier, complete);
     }
 
     // ------------------------------------------------------------ splits
@@ -333,33 +337,5 @@ impl JobMasterCore {
             return Err("there are two lists of its splits");
         }
         Ok(list)
-    }
-}
-
-/// A checkpoint that an earlier JobMaster has completed, as far as it can be told from what it consists of.
-fn found_view(point: &RestorePoint) -> CheckpointView {
-    let RestorePoint { manifest, .. } = point;
-    let tasks = manifest.vertices.iter().map(|vertex| vertex.parallelism).sum();
-    CheckpointView {
-        id: manifest.checkpoint,
-        kind: SnapshotKind::Checkpoint,
-        status: CheckpointStatus::Completed,
-        triggered_at: manifest.triggered_ms,
-        ended_at: Some(manifest.completed_ms),
-        latest_report_at: Some(manifest.completed_ms),
-        tasks,
-        reported: tasks,
-        stored_bytes: 0,
-        state_bytes: manifest.state_bytes(),
-        alignment_ms_max: 0,
-        sync_ms_max: 0,
-        async_ms_max: 0,
-        processed_bytes: 0,
-        persisted_bytes: 0,
-        unaligned: false,
-        location: Some(point.location()),
-        discarded: false,
-        vertices: Vec::new(),
-        failure: None,
     }
 }

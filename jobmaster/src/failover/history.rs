@@ -22,11 +22,36 @@ pub struct History {
     entries: VecDeque<ExceptionView>,
     recorded: u64,
     truncated: bool,
+    /// Since it was last asked.
+    changed: bool,
 }
 
 impl History {
+    /// Goes on from what an earlier JobMaster has written down, newest first.
+    pub fn resume(exceptions: Vec<ExceptionView>, truncated: bool) -> Self {
+        let entries: VecDeque<_> = exceptions.into_iter().take(ENTRIES_MAX).rev().collect();
+        Self { recorded: entries.len() as u64, entries, truncated, changed: false }
+    }
+
+    /// Whether something has changed since this was last asked.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The entry that has this very failure, if it was written down.
+    pub fn entry_of(&self, failure: &Failure) -> Option<EntryId> {
+        let mut kept = failure.clone();
+        kept.shorten();
+        let is_it = |told: &Failure| *told == *failure || *told == kept;
+        let place =
+            self.entries.iter().rposition(|entry| is_it(&entry.failure) || entry.concurrent.iter().any(is_it))?;
+        let dropped = self.recorded - self.entries.len() as u64;
+        Some(EntryId(dropped + place as u64))
+    }
+
     /// Writes down a failure.
     pub fn record(&mut self, at: Millis, failure: Failure) -> EntryId {
+        self.changed = true;
         if self.entries.len() == ENTRIES_MAX {
             self.entries.pop_front();
             self.truncated = true;
@@ -38,6 +63,7 @@ impl History {
 
     /// Writes down a failure that came while what `entry` had broken was being cleared up.
     pub fn concurrent(&mut self, entry: EntryId, failure: Failure) {
+        self.changed = true;
         match self.find(entry) {
             Some(entry) if entry.concurrent.len() < CONCURRENT_MAX => entry.concurrent.push(failure),
             Some(_) | None => self.truncated = true,
@@ -46,6 +72,7 @@ impl History {
 
     /// Writes down what was behind the failure of `entry`, which now counts among those that came along with it.
     pub fn explain(&mut self, entry: EntryId, cause: Failure) {
+        self.changed = true;
         let Some(entry) = self.find(entry) else {
             self.truncated = true;
             return;
@@ -65,6 +92,7 @@ impl History {
         });
         if let Some(told) = told {
             *told = failure;
+            self.changed = true;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use flott_core::job_graph::RestartStrategy;
+use flott_core::{job_graph::RestartStrategy, past::Spent};
 
 use super::random::SeededRandom;
 use crate::time::Millis;
@@ -100,6 +100,47 @@ impl RestartBackoff {
                 last: None,
                 random: SeededRandom::new(seed),
             }),
+        }
+    }
+
+    /// What was used up so far, for the JobMaster after this one.
+    pub fn spent(&self) -> Spent {
+        match self {
+            Self::None => Spent::default(),
+            Self::FixedDelay { used, .. } => Spent { used: *used, ..Spent::default() },
+            Self::FailureRate { failures, .. } => {
+                Spent { failures: failures.iter().map(|at| at.0).collect(), ..Spent::default() }
+            }
+            Self::Exponential(Exponential { current, used, last, .. }) => {
+                Spent { used: *used, wait_ms: *current, last: last.map(|(at, wait)| (at.0, wait)), ..Spent::default() }
+            }
+        }
+    }
+
+    /// Goes on at `now` from what an earlier JobMaster has used up, as far as it is of this strategy. What lies ahead by this one's
+    /// clock counts as of now.
+    pub fn resume(&mut self, spent: &Spent, now: Millis) {
+        let past = |at: u64| Millis(at).min(now);
+        match self {
+            Self::None => {}
+            Self::FixedDelay { used, .. } => *used = spent.used,
+            Self::FailureRate { failures, .. } => *failures = spent.failures.iter().map(|at| past(*at)).collect(),
+            Self::Exponential(state) => {
+                if let Some((at, wait)) = spent.last {
+                    state.current = spent.wait_ms.clamp(state.initial.min(state.max), state.max);
+                    state.used = spent.used;
+                    state.last = Some((past(at), wait));
+                }
+            }
+        }
+    }
+
+    /// The wait that the last failure was followed by, for restarts that an earlier JobMaster has counted.
+    pub fn latest_delay(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::FixedDelay { delay, .. } | Self::FailureRate { delay, .. } => *delay,
+            Self::Exponential(state) => state.last.map_or(state.initial, |(_, wait)| wait),
         }
     }
 

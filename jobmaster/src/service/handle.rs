@@ -1,6 +1,6 @@
 //! What others hold of a running JobMaster.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use flott_core::{
     failure::Failure,
@@ -101,9 +101,9 @@ impl JobMasterHandle {
         self.tell(Event::CheckpointStored { checkpoint, result });
     }
 
-    /// The checkpoint that takes the place of damaged ones; nothing if there is none.
-    pub fn checkpoint_found(&self, point: Option<Arc<RestorePoint>>) {
-        self.tell(Event::CheckpointFound(point));
+    /// The checkpoint that takes the place of damaged ones, nothing if there is none; and which others are `damaged` as well.
+    pub fn checkpoint_found(&self, point: Option<Arc<RestorePoint>>, damaged: BTreeMap<CheckpointId, String>) {
+        self.tell(Event::CheckpointFound { point, damaged });
     }
 
     /// Has a snapshot taken, and waits until it is complete.

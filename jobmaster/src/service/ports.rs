@@ -6,6 +6,7 @@ use flott_core::{
     id::{CheckpointId, JobId, JobMasterEpoch, WorkerKey},
     job_graph::scale::Scale,
     message::{Committable, JobToWorker},
+    past::Past,
     status::JobStatus,
     view::JobView,
 };
@@ -64,9 +65,10 @@ pub struct ToStore {
 ///   before that. Removing older checkpoints need not be waited for.
 /// - `find_checkpoint` is answered by [`JobMasterHandle::checkpoint_found`](crate::JobMasterHandle::checkpoint_found), with the newest
 ///   checkpoint of the job that is whole, content included, or what the job was started from; with nothing only when it is sure
-///   that there is neither.
+///   that there is neither. It says what else it has found to be damaged.
 /// - `persist_scale` is answered by [`JobMasterHandle::scale_persisted`](crate::JobMasterHandle::scale_persisted), as
 ///   `persist_commit` is. The next JobMaster of the job is started with that scale.
+/// - `persist_past` is not answered. It may come often while tasks fail; of those that wait to be written only the last is needed.
 /// - `ended` is called at most once, after the last `status_changed`; no other call of the job follows it. It is not called
 ///   when the JobMaster is stopped before the job has ended.
 pub trait JobListener: Send + Sync + 'static {
@@ -78,6 +80,9 @@ pub trait JobListener: Send + Sync + 'static {
 
     /// Write down durably with how many subtasks the job goes on, in place of what was written before.
     fn persist_scale(&self, job: JobId, epoch: JobMasterEpoch, scale: Scale);
+
+    /// Write down durably what the next JobMaster is to know, in place of what was written before.
+    fn persist_past(&self, job: JobId, epoch: JobMasterEpoch, past: Past);
 
     /// Commit this manifest.
     fn store_checkpoint(&self, job: JobId, epoch: JobMasterEpoch, what: ToStore);

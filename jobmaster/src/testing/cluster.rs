@@ -18,6 +18,7 @@ use flott_core::{
     },
     job_graph::scale::Scale,
     message::{Committable, HostToJob, JobToHost, JobToWorker, SlotGrant, WorkerToJob},
+    past::Past,
     resource::ResourceProfile,
     status::JobStatus,
     view::JobView,
@@ -68,6 +69,8 @@ pub struct FakeCluster {
     pub scaling: VecDeque<Scale>,
     /// What was written down last.
     pub scale: Scale,
+    /// What the next JobMaster is to know, written down at once.
+    pub past: Past,
     /// Answers to those who asked for another parallelism.
     pub rescaled: Vec<(RequestId, Result<Rescaled, Failure>)>,
     /// Manifests of checkpoints that are to be stored, and are not answered.
@@ -131,6 +134,7 @@ impl FakeCluster {
             persists: true,
             scaling: VecDeque::new(),
             scale: Scale::default(),
+            past: Past::default(),
             rescaled: Vec::new(),
             storing: VecDeque::new(),
             sought: Vec::new(),
@@ -307,6 +311,7 @@ impl FakeCluster {
                 }
                 Action::WakeAt(at) => self.wake = at,
                 Action::PersistCommit(committables) => self.manifests.push(committables),
+                Action::PersistPast(past) => self.past = *past,
                 Action::PersistScale(scale) => self.scaling.push_back(scale),
                 Action::RescaleAnswered { request, result } => self.rescaled.push((request, result)),
                 Action::FindCheckpoint { damaged } => self.sought.push(damaged),

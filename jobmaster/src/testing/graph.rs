@@ -136,6 +136,7 @@ pub fn spec_of(graph: TestGraph, restart: RestartStrategy) -> JobSpec {
         restored_commit: None,
         snapshots: Default::default(),
         scale: Default::default(),
+        past: Default::default(),
         recovered: false,
         accepted_at: Millis(1000),
         seed: 1,

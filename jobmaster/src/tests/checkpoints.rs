@@ -3,6 +3,7 @@
 mod chance;
 mod falling_back;
 mod fits;
+mod found;
 mod savepoints;
 mod settings;
 mod unaligned;

@@ -1,6 +1,6 @@
 //! Restart strategies.
 
-use flott_core::job_graph::RestartStrategy;
+use flott_core::{job_graph::RestartStrategy, past::Spent};
 
 use crate::{
     failover::{Decision, RestartBackoff},
@@ -80,6 +80,53 @@ fn exponential_delay_may_be_bounded_in_its_restarts() {
     };
     check(bounded, &[0, 1, 2], &[Some(10), Some(20), None]);
     check(bounded, &[0, 1, 5000, 5001], &[Some(10), Some(20), Some(10), Some(20)]);
+}
+
+/// Failures at these times, between which another JobMaster takes the place of the one before, are followed by these delays.
+#[track_caller]
+fn check_over_deaths(strategy: RestartStrategy, failures: &[u64], expected: &[Option<u64>]) {
+    let mut spent = Spent::default();
+    let mut decided = Vec::new();
+    for at in failures {
+        let mut backoff = RestartBackoff::new(strategy, 1);
+        backoff.resume(&spent, Millis(*at));
+        decided.push(match backoff.on_failure(Millis(*at)) {
+            Decision::Restart { delay } => {
+                assert_eq!(backoff.latest_delay(), delay);
+                Some(delay)
+            }
+            Decision::GiveUp { .. } => None,
+        });
+        spent = backoff.spent();
+    }
+    assert_eq!(decided, expected);
+}
+
+#[test]
+fn a_strategy_goes_on_under_another_job_master() {
+    let fixed = RestartStrategy::FixedDelay { attempts: 2, delay_ms: 10 };
+    check_over_deaths(fixed, &[0, 1, 1_000_000], &[Some(10), Some(10), None]);
+    let rate = RestartStrategy::FailureRate { failures_per_interval_max: 2, interval_ms: 100, delay_ms: 5 };
+    check_over_deaths(rate, &[0, 50, 99], &[Some(5), Some(5), None]);
+    check_over_deaths(rate, &[0, 50, 100, 149], &[Some(5), Some(5), Some(5), None]);
+    check_over_deaths(EXPONENTIAL, &[0, 10, 20, 30, 40], &[Some(10), Some(20), Some(40), Some(50), Some(50)]);
+    check_over_deaths(EXPONENTIAL, &[0, 1009, 1009 + 1020], &[Some(10), Some(20), Some(10)]);
+    check_over_deaths(RestartStrategy::None, &[0], &[None]);
+}
+
+#[test]
+fn failures_of_a_clock_that_was_ahead_do_not_count_for_longer() {
+    let rate = RestartStrategy::FailureRate { failures_per_interval_max: 1, interval_ms: 100, delay_ms: 5 };
+    let mut backoff = RestartBackoff::new(rate, 1);
+    backoff.resume(&Spent { failures: vec![1_000_000], ..Spent::default() }, Millis(50));
+    assert_eq!(backoff.on_failure(Millis(150)), Decision::Restart { delay: 5 });
+}
+
+#[test]
+fn another_strategy_takes_what_it_knows() {
+    let mut backoff = RestartBackoff::new(EXPONENTIAL, 1);
+    backoff.resume(&Spent { used: 7, failures: vec![1, 2], ..Spent::default() }, Millis(10));
+    assert_eq!(backoff.on_failure(Millis(10)), Decision::Restart { delay: 10 });
 }
 
 #[test]

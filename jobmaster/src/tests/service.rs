@@ -55,6 +55,8 @@ impl JobListener for Listener {
 
     fn persist_scale(&self, _: JobId, _: JobMasterEpoch, _: flott_core::job_graph::scale::Scale) {}
 
+    fn persist_past(&self, _: JobId, _: JobMasterEpoch, _: flott_core::past::Past) {}
+
     fn persist_commit(&self, _: JobId, _: JobMasterEpoch, _: Vec<Committable>) {
         self.handle.get().unwrap().commit_persisted(Ok(()));
     }
@@ -64,7 +66,7 @@ impl JobListener for Listener {
     }
 
     fn find_checkpoint(&self, _: JobId, _: JobMasterEpoch, _: BTreeSet<CheckpointId>) {
-        self.handle.get().unwrap().checkpoint_found(None);
+        self.handle.get().unwrap().checkpoint_found(None, Default::default());
     }
 
     fn ended(&self, _: Arc<JobView>) {

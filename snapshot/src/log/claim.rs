@@ -31,9 +31,10 @@ impl Checkpoints {
         self.directory.child(SHARED).make().await?;
         let (claimed, entries) = self.claim_place(epoch).await?;
         let known = entries.iter().map(|entry| entry.checkpoint).collect();
-        let (restorable, damaged) = self.newest_restorable(entries).await?;
+        let (restorable, damaged) = self.restorable(entries).await?;
+        let mut restorable = restorable.into_iter();
         let log = Log { checkpoints: self.clone(), epoch, claimed, next: claimed.next(), known };
-        Ok(Claimed { log, restorable, damaged })
+        Ok(Claimed { log, restorable: restorable.next(), older: restorable.collect(), damaged })
     }
 
     /// Puts a claim on top of the log. Gives its place, and what is in the log after.
@@ -88,25 +89,26 @@ impl Checkpoints {
             }
             problems.extend(found);
         }
-        Ok(newer_than(whole, problems))
+        let damaged = newer_than(whole.as_ref(), problems);
+        Ok((whole, damaged))
     }
 
-    /// The newest checkpoint of which everything is there, and what is wrong with newer ones.
-    async fn newest_restorable(&self, entries: Vec<Listed>) -> Result<(Option<Manifest>, Vec<Damage>), Error> {
+    /// The checkpoints of which everything is there, newest first, and what is wrong with those that are newer than all of them.
+    async fn restorable(&self, entries: Vec<Listed>) -> Result<(Vec<Manifest>, Vec<Damage>), Error> {
         let (manifests, mut damaged) = self.manifests(entries);
-        let mut restorable = None;
+        let mut restorable = Vec::new();
         if !manifests.is_empty() {
             let present = Present::list(&self.directory, SHARED).await?;
             for manifest in manifests {
                 let missing = present.missing(&self.directory, &manifest);
                 if missing.is_empty() {
-                    restorable = Some(manifest);
-                    break;
+                    restorable.push(manifest);
                 }
                 damaged.extend(missing);
             }
         }
-        Ok(newer_than(restorable, damaged))
+        let damaged = newer_than(restorable.first(), damaged);
+        Ok((restorable, damaged))
     }
 
     /// The checkpoints among what is in the log, newest first, and what is wrong with others.
@@ -131,9 +133,9 @@ impl Checkpoints {
 }
 
 /// Leaves the damage of checkpoints that are newer than the one that was found, newest first.
-fn newer_than(found: Option<Manifest>, mut damaged: Vec<Damage>) -> (Option<Manifest>, Vec<Damage>) {
-    let floor = found.as_ref().map_or(CheckpointId(0), |manifest| manifest.checkpoint);
+fn newer_than(found: Option<&Manifest>, mut damaged: Vec<Damage>) -> Vec<Damage> {
+    let floor = found.map_or(CheckpointId(0), |manifest| manifest.checkpoint);
     damaged.retain(|damage| damage.checkpoint > floor);
     damaged.sort_by_key(|damage| Reverse(damage.checkpoint));
-    (found, damaged)
+    damaged
 }

@@ -44,7 +44,7 @@ impl DataPath {
     }
 
     /// The checkpoint that a path from [`unique`](Self::unique) was made for.
-    pub(crate) fn checkpoint(&self) -> Option<CheckpointId> {
+    pub fn checkpoint(&self) -> Option<CheckpointId> {
         let name = self.0.rsplit('/').next()?;
         let (checkpoint, _) = name.split_once('_')?;
         checkpoint.parse().ok().map(CheckpointId)

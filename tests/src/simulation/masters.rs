@@ -1,5 +1,7 @@
 //! The JobManager: the slot manager, a JobMaster per job, and what goes between them.
 
+use std::collections::BTreeMap;
+
 use flott_core::{
     checkpoint::Behind,
     failure::Failure,
@@ -125,11 +127,12 @@ impl World {
                 }
                 Action::WakeAt(Some(at)) => self.at(at.0.max(self.now), Happening::MasterWake(id, at.0)),
                 Action::PersistScale(scale) => self.store(id, Pending::Scale(scale)),
+                Action::PersistPast(past) => self.store(id, Pending::Past(past)),
                 Action::WakeAt(None) | Action::StatusChanged(_) => {}
                 Action::FindCheckpoint { damaged } => {
                     let point =
                         self.jobs.get(&id).and_then(|job| job.kept.newest_but(&damaged)).map(std::sync::Arc::new);
-                    self.later.push_back((id, Event::CheckpointFound(point)));
+                    self.later.push_back((id, Event::CheckpointFound { point, damaged: BTreeMap::new() }));
                 }
                 Action::SnapshotAnswered { result, .. } => self.summary.savepoints += u32::from(result.is_ok()),
                 Action::RescaleAnswered { result, .. } => self.summary.rescales += u32::from(result.is_ok()),

@@ -10,8 +10,9 @@ use flott_core::{
     id::{CheckpointId, JobId, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
+    past::Past,
 };
-use flott_jobmaster::{Event, JobMasterCore, JobSpec, RestorePoint};
+use flott_jobmaster::{Event, JobMasterCore, JobSpec, RestorePoint, checkpoints::found};
 use flott_resource_manager::{
     Declaration,
     backend::BackendWorker,
@@ -36,6 +37,7 @@ pub enum Pending {
     Savepoint(CheckpointId),
     Commit(Vec<Committable>),
     Scale(Scale),
+    Past(Box<Past>),
     End,
 }
 
@@ -49,6 +51,7 @@ pub struct Kept {
     top: CheckpointId,
     commit: Option<Vec<Committable>>,
     scale: Scale,
+    past: Past,
     /// Its end is known, and nobody goes on with it.
     pub has_ended: bool,
     pending: VecDeque<Pending>,
@@ -58,7 +61,7 @@ impl Kept {
     pub fn new(spec: JobSpec) -> Self {
         let scale = spec.scale.clone();
         let (checkpoints, top, commit, pending) = (BTreeMap::new(), CheckpointId(0), None, VecDeque::new());
-        Self { spec, checkpoints, top, commit, scale, has_ended: false, pending }
+        Self { spec, checkpoints, top, commit, scale, past: Past::default(), has_ended: false, pending }
     }
 
     /// The newest checkpoint but for these.
@@ -78,6 +81,7 @@ impl Kept {
             }
             Pending::Commit(committables) => self.commit = Some(committables),
             Pending::Scale(scale) => self.scale = scale,
+            Pending::Past(past) => self.past = *past,
             Pending::End => self.has_ended = true,
             // Nobody starts from it.
             Pending::Savepoint(_) => {}
@@ -88,12 +92,16 @@ impl Kept {
     fn recover(&mut self, epoch: flott_core::id::JobMasterEpoch) -> JobSpec {
         let mut spec = JobSpec { recovered: true, epoch, scale: self.scale.clone(), ..self.spec.clone() };
         spec.restored_commit.clone_from(&self.commit);
+        spec.past.clone_from(&self.past);
         if let Some(directory) = &spec.snapshots.directory {
             self.top = self.top.next();
             spec.snapshots.next = self.top.next();
             let latest = self.checkpoints.values().next_back();
             let restore = |manifest| RestorePoint { manifest: Arc::clone(manifest), directory: directory.clone() };
             spec.snapshots.restore = latest.map(restore).map(Arc::new);
+            let location = |manifest: &Manifest| format!("{directory}/chk-{}", manifest.checkpoint);
+            let found = self.checkpoints.values().map(|manifest| found(manifest, location(manifest)));
+            spec.snapshots.found = found.collect();
         }
         spec
     }
@@ -103,7 +111,7 @@ impl World {
     /// Has something written.
     pub(super) fn store(&mut self, id: JobId, what: Pending) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if matches!(what, Pending::End) && !self.plan.durable {
+        if matches!(what, Pending::End | Pending::Past(_)) && !self.plan.durable {
             return job.kept.write(what);
         }
         job.kept.pending.push_back(what);
@@ -136,7 +144,7 @@ impl World {
                 self.summary.scales += u64::from(!fails);
                 Some(Event::ScalePersisted(result))
             }
-            Pending::End => None,
+            Pending::Past(_) | Pending::End => None,
         };
         if !fails {
             job.kept.write(what);

@@ -78,6 +78,10 @@ fn a_job_goes_back_to_the_checkpoint_before_one_that_is_damaged_and_says_so() {
     });
     let told = job.failures();
     assert!(told.contains(&format!("checkpoint {second} is damaged")) && told.contains("checksum"), "{told}");
+    let checkpoints = job.session.get(&format!("/v1/jobs/{}/checkpoints", job.job));
+    let (latest, failed) = (&checkpoints["latest"]["completed"], &checkpoints["latest"]["failed"]);
+    assert_eq!((&latest["id"], &failed["id"]), (&first.into(), &second.into()), "{checkpoints}");
+    assert!(failed["failure_message"].as_str().is_some_and(|why| why.contains("checksum")), "{failed}");
     fs::write(sandbox.at("hold"), "").unwrap();
     job.session.finished(&job.job);
     // Each key with each of its counts; what the second had made visible is there twice.

@@ -10,6 +10,7 @@
 //! - `rest`: the endpoint
 //! - `metrics`: what is collected of a cluster, against what REST says
 //! - `savepoints`: savepoints and checkpoints that are asked for
+//! - `remembered`: what a JobManager knows of what was before it
 //! - `rescale`: running jobs that get another parallelism
 //! - `standby`: several JobManagers, of which one leads
 //! - `state_kept`: what jobs remember when they go on from a savepoint or checkpoint
@@ -47,6 +48,7 @@ mod parts;
 mod per_job;
 mod programs;
 mod reactive;
+mod remembered;
 mod rescale;
 mod rest;
 mod savepoints;

@@ -13,7 +13,7 @@ fn history(parallelism: u32) -> CheckpointHistory {
     let fixed = Parallelism::Fixed(parallelism);
     let graph =
         TestGraph::new("job").vertex("read", fixed, OperatorKind::Source).vertex("write", fixed, OperatorKind::Sink);
-    CheckpointHistory::new(&Resolved::new(&graph.build(), 1).unwrap())
+    CheckpointHistory::new(&Resolved::new(&graph.build(), 1).unwrap(), Vec::new())
 }
 
 fn begin(history: &mut CheckpointHistory, id: u64, kind: SnapshotKind) -> CheckpointId {
@@ -89,4 +89,19 @@ fn a_large_job_keeps_the_subtasks_of_its_newest_checkpoints_only() {
         |place: usize| view.history[place].vertices.iter().map(|vertex| vertex.subtasks.len()).sum::<usize>();
     assert_eq!((subtasks(0), subtasks(1)), (2 * SUBTASKS_MAX, 0));
     assert_eq!(view.history[1].vertices[0].stored_bytes.sum, u64::from(parallelism) * 10, "sums stay");
+}
+
+#[test]
+fn one_that_was_complete_and_is_damaged_has_failed_and_is_not_gone_on_from() {
+    let mut history = history(1);
+    complete(&mut history, 1, SnapshotKind::Checkpoint, &[1]);
+    complete(&mut history, 2, SnapshotKind::Checkpoint, &[1, 2]);
+    assert_eq!(history.view().resumable(), Some("/chk-2"));
+    history.damaged(CheckpointId(2), &Failure::environment("torn"), Millis(300));
+    let view = history.view();
+    assert_eq!((view.history[0].status, view.history[0].ended_at), (CheckpointStatus::Failed, Some(300)));
+    assert_eq!(view.latest_failed.as_ref(), Some(&view.history[0]));
+    assert_eq!(view.resumable(), Some("/chk-1"));
+    history.damaged(CheckpointId(1), &Failure::environment("torn too"), Millis(301));
+    assert_eq!(history.view().resumable(), None);
 }

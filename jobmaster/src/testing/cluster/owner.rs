@@ -1,6 +1,7 @@
 //! What the owner of a JobMaster does for it: it makes things durable, and starts another one.
 
 use super::*;
+use crate::checkpoints::found;
 
 impl FakeCluster {
     /// Answers a manifest, if one was asked for.
@@ -57,8 +58,13 @@ impl FakeCluster {
             self.stored.iter().filter(|manifest| manifest.kind == flott_snapshot::SnapshotKind::Checkpoint);
         let mut spec = JobSpec { recovered: true, epoch: self.core.spec().epoch.next(), ..spec.clone() };
         spec.scale.clone_from(&self.scale);
-        if let Some(latest) = checkpoints.max_by_key(|manifest| manifest.checkpoint) {
+        spec.past.clone_from(&self.past);
+        let checkpoints: BTreeMap<_, _> = checkpoints.map(|manifest| (manifest.checkpoint, manifest)).collect();
+        if let Some(latest) = checkpoints.values().next_back() {
             let directory = spec.snapshots.directory.clone().unwrap_or_default();
+            let kept = checkpoints.values().filter(|manifest| self.retained.contains(&manifest.checkpoint));
+            let shown = kept.map(|manifest| found(manifest, format!("{directory}/chk-{}", manifest.checkpoint)));
+            spec.snapshots.found = shown.collect();
             spec.snapshots.restore = Some(Arc::new(RestorePoint { manifest: Arc::clone(latest), directory }));
             // Behind the claim.
             spec.snapshots.next = latest.checkpoint.next().next();

@@ -35,6 +35,11 @@ fn with_two(graph: TestGraph, restart: RestartStrategy) -> (FakeCluster, [Arc<Re
     (cluster, points.try_into().unwrap())
 }
 
+/// The store says what is whole, and of nothing else that is damaged.
+fn found(point: Option<Arc<RestorePoint>>) -> Event {
+    Event::CheckpointFound { point, damaged: Default::default() }
+}
+
 fn restored(cluster: &FakeCluster) -> Option<u64> {
     cluster.core.view().checkpoints.latest_restored.map(|restored| restored.id.0)
 }
@@ -74,7 +79,7 @@ fn the_job_goes_back_to_the_one_before() {
         "{told}"
     );
 
-    cluster.tell(Event::CheckpointFound(Some(first)));
+    cluster.tell(found(Some(first)));
     start_tasks(&mut cluster);
     assert_eq!(restored(&cluster), Some(1));
     check_sound(&cluster);
@@ -98,15 +103,15 @@ fn damage_that_is_found_by_many_or_again_is_asked_about_once_for_each_checkpoint
     let (mut cluster, [first, _]) = with_two(word_count(), OFTEN);
     find_damage(&mut cluster, 2);
     assert_eq!(ids(&cluster.sought), [[2]]);
-    cluster.tell(Event::CheckpointFound(Some(first)));
-    cluster.tell(Event::CheckpointFound(None));
+    cluster.tell(found(Some(first)));
+    cluster.tell(found(None));
     cluster.pass(DELAY);
     start_tasks(&mut cluster);
     let sink = attempt(&cluster, "sink", 0);
     cluster.fail(sink, damaged());
     cluster.settle();
     assert_eq!(ids(&cluster.sought), [vec![2], vec![1, 2]]);
-    cluster.tell(Event::CheckpointFound(None));
+    cluster.tell(found(None));
     check_ended(&mut cluster, JobStatus::Failed);
     let failure = cluster.ended[0].failure.clone().unwrap();
     assert!(failure.message.contains("no other checkpoint is whole"), "{failure}");
@@ -159,7 +164,7 @@ fn regions_that_run_go_back_as_well_and_the_last_task_is_waited_for() {
     let other = cluster.worker_of(runs).unwrap();
     cluster.workers.get_mut(&other).unwrap().is_stuck = true;
     find_damage(&mut cluster, 1);
-    cluster.tell(Event::CheckpointFound(Some(first)));
+    cluster.tell(found(Some(first)));
     cluster.pass(DELAY);
     assert_eq!(restored(&cluster), Some(2), "the other region has not ended");
     let wake = cluster.core.next_wake();
@@ -170,5 +175,41 @@ fn regions_that_run_go_back_as_well_and_the_last_task_is_waited_for() {
     start_tasks(&mut cluster);
     assert_eq!(restored(&cluster), Some(1));
     assert!(attempt(&cluster, "sink", 1).attempt > runs.attempt);
+    check_sound(&cluster);
+}
+
+#[test]
+fn all_that_is_damaged_has_failed_and_is_not_kept() {
+    let mut spec = spec(word_count(), OFTEN);
+    spec.configuration.insert("execution.checkpointing.num-retained".to_owned(), "2".to_owned());
+    let mut cluster = super::super::cluster(spec.clone());
+    cluster.add_worker(1);
+    cluster.add_worker(1);
+    start_tasks(&mut cluster);
+    let points: Vec<_> = (0..3)
+        .map(|_| {
+            collect(&mut cluster);
+            let manifest = cluster.storing.back().unwrap().clone();
+            cluster.store(Ok(()));
+            cluster.settle();
+            Arc::new(RestorePoint { manifest, directory: "/checkpoints/job".to_owned() })
+        })
+        .collect();
+    find_damage(&mut cluster, 1);
+    // The store finds more: nothing but the first is whole.
+    let damaged = [(CheckpointId(2), "torn".to_owned())].into();
+    cluster.tell(Event::CheckpointFound { point: Some(Arc::clone(&points[0])), damaged });
+    cluster.pass(DELAY);
+    start_tasks(&mut cluster);
+    assert_eq!(restored(&cluster), Some(1));
+    let view = cluster.core.view().checkpoints;
+    let entry = |id| view.find(CheckpointId(id)).unwrap();
+    assert_eq!((entry(2).status, entry(3).status), (CheckpointStatus::Failed, CheckpointStatus::Failed));
+    let told = |id| entry(id).failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
+    assert!(told(2).contains("torn") && told(3).contains("has another checksum"), "{} {}", told(2), told(3));
+    let known: Vec<_> = cluster.past.damaged.keys().map(|id| id.0).collect();
+    assert_eq!(known, [2, 3], "the next JobMaster is to know");
+    let own = collect(&mut cluster);
+    assert!(!cluster.retained.contains(&CheckpointId(2)) && cluster.retained.contains(&own), "{:?}", cluster.retained);
     check_sound(&cluster);
 }

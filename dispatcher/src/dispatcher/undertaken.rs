@@ -1,0 +1,155 @@
+//! Operations over the death of a JobManager: what is written down of them, and what the next one finds out.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use flott_core::{config::Configuration, failure::Failure, id::JobId, job_graph::document, status::JobStatus};
+use flott_snapshot::{Error as SnapshotError, S3Options, Snapshot};
+
+use super::{Dispatcher, Leading, jobs::Job, on_store, run::AGAIN};
+use crate::{
+    clock::now_ms,
+    operations::{AfterSavepoint, Done, OperationKey, OperationRecord, OperationState, Outcome, Subject, Undertaken},
+    stores::JobStore,
+    submission,
+};
+
+/// How long the store may take to write something down. What was asked for is done all the same.
+const WRITING: Duration = Duration::from_secs(10);
+/// Tries to find out whether a savepoint is complete.
+const LOOKS_MAX: u32 = 60;
+
+/// Writes down how far one operation is.
+#[derive(Clone)]
+pub(super) struct Notes {
+    store: Arc<dyn JobStore>,
+    key: OperationKey,
+}
+
+impl Notes {
+    pub fn new(leading: &Leading, key: OperationKey) -> Self {
+        Self { store: leading.store.clone(), key }
+    }
+
+    /// It is about to be done.
+    pub async fn undertake(&self, what: Undertaken) {
+        self.write(OperationState::Undertaken(what), Vec::new()).await;
+    }
+
+    /// It has ended, and these are forgotten.
+    pub async fn end(&self, outcome: Outcome, forgotten: Option<OperationKey>) {
+        let outcome = outcome.map_err(|mut failure| {
+            failure.shorten();
+            failure
+        });
+        self.write(OperationState::Ended(outcome), forgotten.into_iter().collect()).await;
+    }
+
+    async fn write(&self, state: OperationState, forgotten: Vec<OperationKey>) {
+        let (subject, id) = self.key;
+        let record = OperationRecord { subject, id, at: now_ms(), state };
+        let writing = on_store(&self.store, move |store| store.save_operation(&record, &forgotten));
+        let why = match tokio::time::timeout(WRITING, writing).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("the store did not answer within {} s", WRITING.as_secs()),
+        };
+        tracing::warn!(?subject, trigger = %id, why, "the next JobManager will not know what was asked for");
+    }
+}
+
+impl Dispatcher {
+    /// Ends operations that an earlier JobManager has undertaken; jobs that are `ending` have been on their way to it.
+    pub(super) fn settle(
+        &self,
+        leading: &Leading,
+        open: Vec<(OperationKey, Undertaken)>,
+        ending: &Arc<BTreeSet<JobId>>,
+    ) {
+        for (key, what) in open {
+            let (this, leading, ending) = (self.clone(), leading.clone(), ending.clone());
+            self.inner.tasks.spawn(async move {
+                let outcome = tokio::select! {
+                    outcome = this.found_out(&leading, key.0, what, &ending) => outcome,
+                    // It is left to the next one.
+                    () = this.is_ending() => return,
+                };
+                tracing::info!(subject = ?key.0, trigger = %key.1, ?outcome, "this has become of what an earlier JobManager was asked for");
+                this.conclude(&Notes::new(&leading, key), outcome).await;
+            });
+        }
+    }
+
+    /// Shows how an operation has ended, and has it written down.
+    pub(super) async fn conclude(&self, notes: &Notes, outcome: Outcome) {
+        let (subject, id) = notes.key;
+        let forgotten = self.inner.operations.lock().end(subject, id, outcome.clone());
+        notes.end(outcome, forgotten).await;
+    }
+
+    async fn found_out(
+        &self,
+        leading: &Leading,
+        subject: Subject,
+        what: Undertaken,
+        ending: &BTreeSet<JobId>,
+    ) -> Outcome {
+        let (Subject::Savepoint(job), Undertaken::Savepoint { directory, then }) = (subject, what) else {
+            let message =
+                "the JobManager was ended before it was known what became of it; look, and ask again under another id";
+            return Err(Failure::environment(message));
+        };
+        if !self.is_complete(leading, job, &directory).await? {
+            let message = format!("the JobManager was ended before the savepoint at {directory} was complete");
+            return Err(Failure::environment(message));
+        }
+        let wanted = match then {
+            AfterSavepoint::GoOn => return Ok(Done::Savepoint(directory)),
+            AfterSavepoint::Cancel => JobStatus::Canceled,
+            AfterSavepoint::Stop | AfterSavepoint::Drain => JobStatus::Finished,
+        };
+        let known = self.inner.jobs.lock().get(job);
+        let problem = match known {
+            Ok(Job::Active(_)) if !ending.contains(&job) => {
+                "the JobManager was ended before the job had, and the job runs on"
+            }
+            Ok(Job::Active(_) | Job::Ended(_)) => return self.ended_behind(job, directory, wanted).await,
+            Err(_) => "how the job has ended is not remembered any more",
+        };
+        Err(Failure::environment(format!("the savepoint at {directory} is complete, but {problem}")))
+    }
+
+    /// Whether a savepoint is complete. A store that fails is asked for a while.
+    async fn is_complete(&self, leading: &Leading, job: JobId, directory: &str) -> Result<bool, Failure> {
+        let s3 = S3Options::of(&self.configuration_of(leading, job).await);
+        let mut problem = String::new();
+        for _ in 0..LOOKS_MAX {
+            match tokio::time::timeout(WRITING, Snapshot::load(directory, &s3)).await {
+                Ok(Ok(_)) => return Ok(true),
+                Ok(Err(SnapshotError::NotFound(_))) => return Ok(false),
+                Ok(Err(error @ SnapshotError::Store { .. })) => problem = error.to_string(),
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => problem = format!("the store did not answer within {} s", WRITING.as_secs()),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        let message =
+            format!("the JobManager was ended before it was known whether the savepoint at {directory} is complete");
+        Err(Failure::environment(message).because(problem))
+    }
+
+    /// The configuration of a job, whether it runs or has ended; the cluster's if nothing is known of the job any more.
+    pub(super) async fn configuration_of(&self, leading: &Leading, job: JobId) -> Configuration {
+        let known = self.inner.jobs.lock().get(job);
+        let graph = match known {
+            Ok(Job::Active(active)) => Some(active.graph),
+            Ok(Job::Ended(_)) | Err(_) => {
+                let archived = on_store(&leading.store, move |store| store.archived_job(job)).await;
+                let graph = archived.ok().flatten().and_then(|archived| document::read(&archived.graph).ok());
+                graph.map(Arc::new)
+            }
+        };
+        let cluster = &self.inner.setup.configuration;
+        let effective = graph.and_then(|graph| submission::effective(&graph, cluster).ok());
+        effective.map_or_else(|| cluster.clone(), |(configuration, _)| configuration)
+    }
+}
