@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use flott_core::id::{CheckpointId, JobMasterEpoch};
 use flott_snapshot::{
-    Checkpoints, Directory, Error, Log, SnapshotKind, StateFile,
+    Checkpoints, Collected, Directory, Error, Log, SnapshotKind, StateFile,
     testing::{StormyStore, Weather},
 };
 use tokio::time::timeout;
@@ -69,4 +69,40 @@ async fn a_commit_that_was_not_answered_is_settled_by_the_same_again() {
     assert_eq!(log.next(), CheckpointId(4));
     let restorable = checkpoints.claim(JobMasterEpoch(2)).await.unwrap().restorable;
     assert_eq!(restorable.map(|manifest| manifest.checkpoint), Some(CheckpointId(3)));
+}
+
+#[tokio::test]
+async fn files_of_checkpoints_that_were_given_up_go_unless_a_later_one_builds_on_them() {
+    let (_, checkpoints, mut log) = job().await;
+    let first = write(&checkpoints, 2).await;
+    commit(&mut log, 2, vec![first.clone()]).await.unwrap();
+    assert!(!log.suspects_orphans(), "nothing has failed");
+    let (built_on, orphan) = (write(&checkpoints, 3).await, write(&checkpoints, 4).await);
+    let next = write(&checkpoints, 5).await;
+    assert_eq!(log.sweep().await.unwrap(), Collected::default(), "any of them may yet be named");
+    commit(&mut log, 5, vec![first, built_on.clone(), next]).await.unwrap();
+    assert!(log.suspects_orphans());
+    let swept = log.sweep().await.unwrap();
+    assert_eq!(swept, Collected { places: 0, files: 1, bytes: orphan.bytes });
+    assert!(!log.suspects_orphans());
+    checkpoints.directory().open_file(&built_on).await.unwrap();
+    checkpoints.directory().open_file(&orphan).await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_collection_that_is_cut_short_is_made_good_by_a_sweep() {
+    let (store, checkpoints, mut log) = job().await;
+    let (old, new) = (write(&checkpoints, 2).await, write(&checkpoints, 3).await);
+    commit(&mut log, 2, vec![old.clone()]).await.unwrap();
+    commit(&mut log, 3, vec![new.clone()]).await.unwrap();
+    let retained = [CheckpointId(3)].into();
+    store.set(Weather::MuteDeletions);
+    timeout(LONG, log.collect(&retained)).await.unwrap_err();
+    store.set(Weather::Fair);
+    assert_eq!(log.collect(&retained).await.unwrap(), Collected::default(), "its manifest is gone already");
+    checkpoints.directory().open_file(&old).await.unwrap();
+    assert!(log.suspects_orphans());
+    assert_eq!(log.sweep().await.unwrap().files, 1);
+    checkpoints.directory().open_file(&old).await.unwrap_err();
+    checkpoints.directory().open_file(&new).await.unwrap();
 }

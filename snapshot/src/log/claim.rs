@@ -32,7 +32,15 @@ impl Checkpoints {
         let (claimed, entries) = self.claim_place(epoch).await?;
         let known = entries.iter().map(|entry| entry.checkpoint).collect();
         let (restorable, damaged) = self.newest_restorable(entries).await?;
-        let log = Log { checkpoints: self.clone(), epoch, claimed, next: claimed.next(), known };
+        let log = Log {
+            checkpoints: self.clone(),
+            epoch,
+            claimed,
+            next: claimed.next(),
+            known,
+            settled: CheckpointId(0),
+            suspects: claimed > CheckpointId(1),
+        };
         Ok(Claimed { log, restorable, damaged })
     }
 
