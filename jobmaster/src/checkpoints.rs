@@ -76,6 +76,8 @@ pub struct Checkpoints {
     /// Whether the next one is to begin whatever the interval.
     is_overdue: bool,
     failed_in_row: u32,
+    /// Given up, from one number to another, and the tasks are not told yet.
+    aborted: Vec<(CheckpointId, CheckpointId)>,
     history: CheckpointHistory,
 }
 
@@ -101,6 +103,7 @@ impl Checkpoints {
             ended: None,
             is_overdue: false,
             failed_in_row: 0,
+            aborted: Vec::new(),
             history,
         }
     }
@@ -129,6 +132,10 @@ impl Checkpoints {
     /// never come to, and wait: the next one, which ends that, is due at once. `latest` is complete.
     pub fn take_over(&mut self, barrier: CheckpointId, latest: Option<CheckpointView>) {
         self.next = self.next.max(barrier.next());
+        if barrier > CheckpointId(0) {
+            // Nobody gathers what comes of those.
+            self.aborted.push((CheckpointId(0), barrier));
+        }
         self.is_overdue = latest.as_ref().map_or(CheckpointId(0), |latest| latest.id) < barrier;
         if let Some(latest) = latest {
             self.history.found(latest);
@@ -259,6 +266,11 @@ impl Checkpoints {
         self.retained.retain(|checkpoint| !damaged.contains(checkpoint));
     }
 
+    /// Those that were given up since this was asked last, from one number to another: their tasks are to drop what they write.
+    pub fn take_aborted(&mut self) -> Vec<(CheckpointId, CheckpointId)> {
+        std::mem::take(&mut self.aborted)
+    }
+
     /// Whether nobody knows at the moment which one is the latest.
     pub fn is_storing(&self) -> bool {
         self.storing.is_some()
@@ -310,6 +322,7 @@ impl Checkpoints {
         }
         for pending in &older {
             let failure = Failure::environment(format!("checkpoint {by} was complete before"));
+            self.aborted.push((pending.barrier.checkpoint, pending.barrier.checkpoint));
             self.history.failed(pending.barrier.checkpoint, failure, now);
         }
         older.into_iter().map(|pending| pending.purpose).collect()
@@ -356,6 +369,7 @@ impl Checkpoints {
         if pending.is_periodic() {
             self.failed_in_row = self.failed_in_row.saturating_add(1);
         }
+        self.aborted.push((checkpoint, checkpoint));
         self.history.failed(checkpoint, failure.clone(), now);
         GivenUp { purpose: pending.purpose, checkpoint, failure }
     }

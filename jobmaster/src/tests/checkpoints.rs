@@ -5,6 +5,7 @@ mod falling_back;
 mod fits;
 mod savepoints;
 mod settings;
+mod silent;
 mod unaligned;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -291,7 +291,8 @@ impl Turn {
         self.give(tail);
     }
 
-    /// Begins the cut of `barrier`. What is left of the state at the one before is given first. Streams that were overtaken by
+    /// Begins the cut of `barrier`. What is left of the state at the one before is given first, unless nothing becomes of that:
+    /// so a store that hangs is waited for until the job gives the checkpoint up, and no longer. Streams that were overtaken by
     /// that are not waited for: it was given up, or this one would have come behind it.
     pub async fn begin_cut(&mut self, tail: &mut impl Tail, barrier: Barrier) -> TaskResult {
         self.give_state(tail).await;
@@ -349,6 +350,7 @@ impl Turn {
     /// Gives some more of a cut that was begun, for as long as others can wait for it.
     fn give(&mut self, tail: &mut impl Tail) {
         let (began, snapshots, attempt) = (Instant::now(), &self.info.snapshots, self.info.attempt);
+        snapshots.heed_abort(attempt);
         while self.giving == Giving::State && snapshots.has_room(attempt) {
             if tail.snapshot_more() == Progress::Done {
                 self.giving = Giving::Streams;

@@ -26,7 +26,10 @@ use crate::{
 #[derive(Default)]
 struct Store {
     has_room: AtomicBool,
+    given_up: AtomicBool,
     stored: AtomicUsize,
+    /// Those that are of no use.
+    failed: AtomicUsize,
 }
 
 impl SnapshotPort for Store {
@@ -38,12 +41,17 @@ impl SnapshotPort for Store {
 
     fn give_in_flight(&self, _: AttemptId, _: Vec<Piece>) {}
 
-    fn has_room(&self, _: AttemptId) -> bool {
-        self.has_room.load(Relaxed)
+    fn has_room(&self, task: AttemptId) -> bool {
+        self.has_room.load(Relaxed) || self.is_given_up(task)
     }
 
-    fn store(&self, _: AttemptId, _: Cut) {
+    fn is_given_up(&self, _: AttemptId) -> bool {
+        self.given_up.load(Relaxed)
+    }
+
+    fn store(&self, _: AttemptId, cut: Cut) {
         self.stored.fetch_add(1, Relaxed);
+        self.failed.fetch_add(usize::from(cut.failure.is_some()), Relaxed);
     }
 }
 
@@ -76,6 +84,15 @@ impl Output<u32> for Times {
 
 const LONG: Duration = Duration::from_secs(60);
 
+fn barrier(checkpoint: u64) -> Event {
+    Event::Barrier(Barrier {
+        checkpoint: CheckpointId(checkpoint),
+        kind: SnapshotKind::Checkpoint,
+        behind: Behind::GoOn,
+        overtaking: Overtaking::Never,
+    })
+}
+
 /// A task that has come to a barrier, and has state to give.
 async fn cut() -> (Arc<Store>, ManualClock, Arc<TaskInfo>, Times, Turn) {
     let (store, clock, times) = (Arc::<Store>::default(), ManualClock::at(0), Times::default());
@@ -83,14 +100,8 @@ async fn cut() -> (Arc<Store>, ManualClock, Arc<TaskInfo>, Times, Turn) {
     info.snapshots = TaskSnapshots::new(SubtaskIndex(0), 1, 128, &BTreeMap::new(), store.clone());
     let info = Arc::new(info);
     let mut turn = Turn::new(info.clone());
-    let barrier = Barrier {
-        checkpoint: CheckpointId(1),
-        kind: SnapshotKind::Checkpoint,
-        behind: Behind::GoOn,
-        overtaking: Overtaking::Never,
-    };
     let mut tail: Box<dyn Output<u32>> = Box::new(times.clone());
-    turn.event(&mut tail, Event::Barrier(barrier)).await.unwrap();
+    turn.event(&mut tail, barrier(1)).await.unwrap();
     (store, clock, info, times, turn)
 }
 
@@ -118,4 +129,20 @@ async fn the_end_waits_for_room_and_lets_others_work() {
     store.has_room.store(true, Relaxed);
     timeout(LONG, turn.end(&mut tail)).await.unwrap().unwrap();
     assert_eq!(store.stored.load(Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_barrier_waits_for_room_until_the_snapshot_before_is_given_up() {
+    let (store, _, _, times, mut turn) = cut().await;
+    let mut tail: Box<dyn Output<u32>> = Box::new(times);
+    timeout(LONG, turn.event(&mut tail, barrier(2))).await.unwrap_err();
+    assert_eq!(store.stored.load(Relaxed), 0);
+    store.given_up.store(true, Relaxed);
+    timeout(LONG, turn.event(&mut tail, barrier(2))).await.unwrap().unwrap();
+    // It is completed all the same; so is the second, at whose barrier it is known already.
+    assert_eq!((store.stored.load(Relaxed), store.failed.load(Relaxed)), (2, 2));
+    store.given_up.store(false, Relaxed);
+    store.has_room.store(true, Relaxed);
+    timeout(LONG, turn.event(&mut tail, barrier(3))).await.unwrap().unwrap();
+    assert_eq!((store.stored.load(Relaxed), store.failed.load(Relaxed)), (3, 2));
 }
