@@ -271,6 +271,19 @@ impl Checkpoints {
         std::mem::take(&mut self.aborted)
     }
 
+    /// Nobody knows yet whether the one that is being stored is complete; `failure` is what the last try has ended with.
+    pub fn undecided(&mut self, checkpoint: CheckpointId, failure: Failure) {
+        if self.storing.as_ref().is_some_and(|(pending, _)| pending.barrier.checkpoint == checkpoint) {
+            self.history.undecided(checkpoint, failure);
+        }
+    }
+
+    /// The job ends without knowing whether the one that is being stored is complete. The answer, should it come, changes nothing.
+    pub fn give_up_storing(&mut self, failure: &Failure, now: Millis) -> Option<GivenUp> {
+        let (pending, _) = self.storing.take()?;
+        Some(self.given_up(pending, failure.clone(), now))
+    }
+
     /// Whether nobody knows at the moment which one is the latest.
     pub fn is_storing(&self) -> bool {
         self.storing.is_some()

@@ -42,8 +42,6 @@ use crate::{
 pub(super) const AGAIN: Duration = Duration::from_secs(1);
 /// How long a store may take to say which checkpoints of a job there are. All jobs of an earlier life wait for the slowest.
 const OPENING: Duration = Duration::from_secs(30);
-/// How long the end of a job waits for its checkpoints to be removed.
-const DISCARDING: Duration = Duration::from_secs(60);
 /// What a TaskManager has on top of `task.cancellation.timeout` to kill a process that does not obey.
 const KILL_GRACE_MS: u64 = 15_000;
 /// How long a job in reactive mode waits for more of the slots that come together: each comes in a message of its own.
@@ -235,10 +233,8 @@ impl Dispatcher {
                 }
             }
             // Not before: a job that is taken up again needs them.
-            if let Some(keeper) = obsolete
-                && tokio::time::timeout(DISCARDING, keeper.discard()).await.is_err()
-            {
-                tracing::warn!(%job, "the checkpoints of a job that has ended are not removed in time; they stay");
+            if let Some(keeper) = obsolete {
+                keeper.discard().await;
             }
             this.write_archive(&view).await;
             this.inner.control.resign(job, epoch);

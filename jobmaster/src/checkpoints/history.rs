@@ -222,6 +222,7 @@ impl CheckpointHistory {
         self.view.completed += 1;
         let ended = self.ended(checkpoint, |entry| {
             entry.status = CheckpointStatus::Completed;
+            entry.failure = None;
             entry.ended_at = Some(now.0);
             entry.location = Some(location);
         });
@@ -236,6 +237,13 @@ impl CheckpointHistory {
         match ended.kind {
             SnapshotKind::Checkpoint => self.view.latest_completed = Some(ended),
             SnapshotKind::Savepoint => self.view.latest_savepoint = Some(ended),
+        }
+    }
+
+    /// All have reported, and whether it is complete is not known; this is why.
+    pub(super) fn undecided(&mut self, checkpoint: CheckpointId, failure: Failure) {
+        if let Some(entry) = self.entry(checkpoint) {
+            entry.failure = Some(failure);
         }
     }
 

@@ -282,6 +282,14 @@ impl JobMasterCore {
         }
     }
 
+    /// The job ends without knowing whether the checkpoint that is being stored is complete.
+    pub(super) fn give_up_storing(&mut self, failure: &Failure) {
+        let given_up = self.checkpoints.give_up_storing(failure, self.now);
+        if let Some((request, failure)) = given_up.and_then(|it| Some((it.purpose.request()?, it.failure))) {
+            self.actions.push(Action::SnapshotAnswered { request, result: Err(failure) });
+        }
+    }
+
     pub(super) fn expire_checkpoints(&mut self) {
         for given_up in self.checkpoints.expire(self.now) {
             self.gave_up(Some(given_up));

@@ -101,6 +101,11 @@ impl JobMasterHandle {
         self.tell(Event::CheckpointStored { checkpoint, result });
     }
 
+    /// A try to commit the manifest of a checkpoint has ended so, and nobody knows whether it is there; it is tried again.
+    pub fn checkpoint_undecided(&self, checkpoint: CheckpointId, failure: Failure) {
+        self.tell(Event::CheckpointUndecided { checkpoint, failure });
+    }
+
     /// The checkpoint that takes the place of damaged ones; nothing if there is none.
     pub fn checkpoint_found(&self, point: Option<Arc<RestorePoint>>) {
         self.tell(Event::CheckpointFound(point));
