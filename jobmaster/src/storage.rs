@@ -17,6 +17,11 @@
 //!
 //! A later JobMaster claims the log and then reads it, so it knows whether the manifest is there, and that it will not come
 //! any more ([`flott_snapshot::log`]): it goes on from it and commits what it holds, or goes on from the one before.
+//!
+//! # Layout
+//! - `sweeping`: when files are looked for that no manifest names
+
+mod sweeping;
 
 use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
@@ -25,13 +30,14 @@ use flott_core::{
     failure::{Domain, Failure, Kind},
     id::{CheckpointId, JobId, JobMasterEpoch},
 };
-use flott_snapshot::{Checkpoints, Claimed, Damage, Directory, Error, Log, Manifest, S3Options, Snapshot};
+use flott_snapshot::{Checkpoints, Claimed, Collected, Damage, Directory, Error, Log, Manifest, S3Options, Snapshot};
 use tokio::{
     sync::{Mutex, MutexGuard},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{JobMasterHandle, RestorePoint, ToStore, spec::SnapshotSpec};
+use sweeping::Sweeps;
 
 /// Pause before something is tried again of which nobody knows whether it was done.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -92,9 +98,15 @@ pub struct CheckpointKeeper {
     s3: S3Options,
     recovery: Recovery,
     checkpoints: Checkpoints,
-    log: Mutex<Log>,
+    log: Mutex<Kept>,
     /// Savepoints that have failed: what is late to complete one finds it here.
     abandoned: Mutex<BTreeSet<String>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    log: Log,
+    sweeps: Sweeps,
 }
 
 impl CheckpointKeeper {
@@ -142,7 +154,7 @@ impl CheckpointKeeper {
             s3: recovery.s3.clone(),
             recovery: recovery.clone(),
             checkpoints,
-            log: Mutex::new(log),
+            log: Mutex::new(Kept { log, sweeps: Sweeps::default() }),
             abandoned: Mutex::default(),
         };
         Ok((keeper, spec))
@@ -255,11 +267,11 @@ impl CheckpointKeeper {
 
     async fn store_checkpoint(&self, master: &JobMasterHandle, manifest: &Manifest, retained: &BTreeSet<CheckpointId>) {
         let commit = async {
-            let mut log = self.turn(master, manifest.checkpoint).await;
-            let result = self.commit(master, &mut log, manifest).await;
-            (log, result)
+            let mut kept = self.turn(master, manifest.checkpoint).await;
+            let result = self.commit(master, &mut kept.log, manifest).await;
+            (kept, result)
         };
-        let Some((mut log, result)) = until_over(master, commit).await else {
+        let Some((mut kept, result)) = until_over(master, commit).await else {
             tracing::warn!(
                 job = %self.job, checkpoint = %manifest.checkpoint,
                 "the JobMaster ends without knowing whether its last checkpoint is complete"
@@ -273,17 +285,17 @@ impl CheckpointKeeper {
             return;
         }
         master.checkpoint_stored(manifest.checkpoint, result.map_err(Failure::from));
-        if committed && timeout(TIDYING, self.tidy(&mut log, retained)).await.is_err() {
+        if committed && timeout(TIDYING, self.tidy(&mut kept, retained)).await.is_err() {
             tracing::warn!(job = %self.job, "old checkpoints are not removed in time; they go with a later one");
         }
     }
 
     /// The log, once what is done with it is done: old checkpoints are removed behind the one before.
-    async fn turn(&self, master: &JobMasterHandle, checkpoint: CheckpointId) -> MutexGuard<'_, Log> {
+    async fn turn(&self, master: &JobMasterHandle, checkpoint: CheckpointId) -> MutexGuard<'_, Kept> {
         let mut turn = pin!(self.log.lock());
         loop {
             match timeout(TRY, &mut turn).await {
-                Ok(log) => return log,
+                Ok(kept) => return kept,
                 Err(_) => {
                     let problem =
                         format!("the store has not removed what is not needed any more within {} s", TRY.as_secs());
@@ -308,17 +320,32 @@ impl CheckpointKeeper {
         }
     }
 
-    /// Removes what is not retained.
-    async fn tidy(&self, log: &mut Log, retained: &BTreeSet<CheckpointId>) {
+    /// Removes what is not retained, and what nobody names if there may be any.
+    async fn tidy(&self, kept: &mut Kept, retained: &BTreeSet<CheckpointId>) {
+        let Kept { log, sweeps } = kept;
         if let Err(error) = log.collect(retained).await {
             tracing::warn!(job = %self.job, %error, "old checkpoints cannot be removed");
+        }
+        let (suspected, now) = (log.suspects_orphans(), Instant::now());
+        if !sweeps.is_due(suspected, now) {
+            return;
+        }
+        sweeps.began(suspected, now);
+        match log.sweep().await {
+            Ok(Collected { files: 0, .. }) => {}
+            Ok(Collected { files, bytes, .. }) => {
+                tracing::info!(job = %self.job, files, bytes, "state files that no checkpoint names were removed");
+            }
+            Err(error) => {
+                tracing::warn!(job = %self.job, %error, "state files that no checkpoint names cannot be removed");
+            }
         }
     }
 
     /// Removes all checkpoints, once the end of the job is durable: nobody will go back to them. What a store does not remove in
     /// time stays.
     pub async fn discard(&self) {
-        let discard = async { self.log.lock().await.discard().await };
+        let discard = async { self.log.lock().await.log.discard().await };
         match timeout(TIDYING, discard).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {

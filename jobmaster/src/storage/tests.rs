@@ -1,7 +1,9 @@
 //! A keeper over a store that breaks.
 
+use bytes::Bytes;
+use flott_core::id::{AttemptId, AttemptNumber, SubtaskIndex, VertexId};
 use flott_snapshot::{
-    SnapshotKind,
+    DataPath, SnapshotKind,
     testing::{StormyStore, Weather},
 };
 
@@ -57,6 +59,21 @@ impl Stand {
         let stored = self.store(checkpoint);
         Self::check_stored(self.event().await, checkpoint);
         timeout(LONG, stored).await.unwrap().unwrap();
+    }
+
+    /// A task writes a file for a checkpoint. Gives its path.
+    async fn write(&self, checkpoint: u64) -> String {
+        let vertex = VertexId::from_bytes([1; 16]);
+        let attempt = AttemptId { vertex, subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
+        let path = DataPath::unique(SnapshotKind::Checkpoint, CheckpointId(checkpoint), attempt);
+        let directory = self.keeper.checkpoints.directory();
+        directory.create(path.as_str(), Bytes::from_static(b"state")).await.unwrap();
+        path.as_str().to_owned()
+    }
+
+    async fn files(&self) -> Vec<String> {
+        let healthy = Directory::of_store(self.store.healthy(), "healthy").of_job(JOB);
+        healthy.list("shared").await.unwrap().into_iter().map(|object| object.path).collect()
     }
 }
 
@@ -115,6 +132,46 @@ async fn another_checkpoint_is_looked_for_until_the_store_says() {
     let Event::CheckpointFound(Some(found)) = stand.event().await else { panic!("there is one") };
     assert_eq!(found.manifest.checkpoint, CheckpointId(2));
     timeout(LONG, sought).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_are_looked_for_only_where_a_checkpoint_was_given_up() {
+    let mut stand = Stand::new().await;
+    for checkpoint in 2..=5 {
+        stand.complete(checkpoint).await;
+    }
+    assert_eq!(stand.store.listings(), 0);
+    // 6 is given up. What is of 8 may yet be named.
+    let (given_up, later) = (stand.write(6).await, stand.write(8).await);
+    stand.complete(7).await;
+    let left = stand.files().await;
+    assert!(!left.contains(&given_up) && left.contains(&later), "{left:?}");
+    // This comes after it was looked, from a task that has not heard of it.
+    stand.write(6).await;
+    let looked = stand.store.listings();
+    stand.complete(8).await;
+    assert_eq!((stand.files().await.len(), stand.store.listings()), (2, looked));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    stand.complete(9).await;
+    assert_eq!(stand.files().await, [""; 0]);
+    let looked = stand.store.listings();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    stand.complete(10).await;
+    assert_eq!(stand.store.listings(), looked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_job_master_has_left_goes_with_the_first_checkpoint() {
+    let mut stand = Stand::new().await;
+    stand.complete(2).await;
+    stand.write(3).await;
+    let root = Directory::of_store(Arc::new(stand.store.clone()), "stormy");
+    let next = JobMasterEpoch(2);
+    let (keeper, spec) = CheckpointKeeper::open_in(&root, JOB, next, &Recovery::default()).await.unwrap();
+    let manifest = Arc::new(manifest(SnapshotKind::Checkpoint, spec.next, next.0, Vec::new()));
+    assert_eq!(stand.files().await.len(), 1, "tasks that were taken over may build on it");
+    keeper.store(&stand.master, ToStore { retained: [spec.next].into(), manifest, savepoint: None }).await;
+    assert_eq!(stand.files().await, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
