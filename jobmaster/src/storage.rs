@@ -367,7 +367,10 @@ async fn until_over<T>(master: &JobMasterHandle, work: impl Future<Output = T>) 
 }
 
 fn silent(location: &str) -> Failure {
-    Failure::environment(format!("the store of {location} did not answer within {} s", TRY.as_secs()))
+    Failure::environment(format!(
+        "the store of {location} has not answered within {} s, or only with errors",
+        TRY.as_secs()
+    ))
 }
 
 fn note_damage(job: JobId, damaged: &[Damage]) {

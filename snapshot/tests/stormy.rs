@@ -43,7 +43,7 @@ async fn reading_of_a_silent_store_ends_and_names_what_was_read() {
     store.set(Weather::Hangs);
     let silent = |error: Error, what: &str| {
         let error = error.to_string();
-        assert!(error.contains(what) && error.contains("did not answer within 60 s"), "{error}");
+        assert!(error.contains(what) && error.contains("has not answered within 60 s"), "{error}");
     };
     let opened = timeout(LONG, checkpoints.directory().open_file(&file)).await.unwrap();
     silent(opened.unwrap_err(), file.path.as_str());

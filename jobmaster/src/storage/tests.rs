@@ -88,7 +88,7 @@ async fn a_store_that_does_not_answer_is_told_of_and_asked_again() {
             let Event::CheckpointUndecided { checkpoint: of, failure } = event else { panic!("{event:?}") };
             assert_eq!(of, CheckpointId(checkpoint));
             let failure = failure.report();
-            let expected = if weather == Weather::Fails { "503 Slow Down" } else { "did not answer within 30 s" };
+            let expected = if weather == Weather::Fails { "503 Slow Down" } else { "has not answered within 30 s" };
             assert!(
                 failure.contains(expected) && failure.contains(if weather == Weather::Fails { "" } else { "stormy" })
             );

@@ -174,7 +174,7 @@ impl Directory {
 }
 
 fn silent() -> object_store::Error {
-    let problem = format!("the store did not answer within {} s", ANSWER.as_secs());
+    let problem = format!("the store has not answered within {} s, or only with errors", ANSWER.as_secs());
     object_store::Error::Generic { store: "checkpoint", source: problem.into() }
 }
 
