@@ -258,7 +258,10 @@ impl JobMasterCore {
             return None;
         }
         let silence = format!("the store did not say within {patience} ms whether the last checkpoint is complete");
-        self.give_up_storing(&Failure::environment(silence.as_str()));
+        let failure = Failure::environment(silence.as_str());
+        self.give_up_storing(&failure);
+        // Nor is any stored that waits for its turn.
+        self.give_up_checkpoints(&failure);
         Some(silence)
     }
 
