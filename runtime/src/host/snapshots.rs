@@ -8,7 +8,9 @@
 //! says so ([`JobToHost::AbortCheckpoints`](flott_core::message::JobToHost::AbortCheckpoints)), once, and that may come before the barrier, which travels by the streams, or when
 //! all is stored: then nothing is written, or nothing is to be done. Should it never come, because the JobMaster has died, a cut is
 //! given up when the job's timeout for checkpoints has passed since its barrier came. The JobMaster counts from the moment at which
-//! it sent the barrier, and so gives up before; one that only is slow is never given up for a later one. A cut that is given up
+//! it sent the barrier, and so gives up before. A later barrier is no reason to give one up that only is slow, but one that waits for
+//! a store which takes nothing at all for a minute is (`runtime/src/task/turn.rs`): that may be a savepoint's store, or checkpoints
+//! may be taken at the same time. A cut that is given up
 //!
 //! - leaves the upload, which is given up in its turn, and takes no more of the task's state: there is room at once;
 //! - is reported as failed all the same, for what sinks have prepared at its barrier;
@@ -243,6 +245,12 @@ impl SnapshotPort for Snapshots {
 
     fn has_room(&self, attempt: AttemptId) -> bool {
         self.writing.lock().get(&attempt).is_none_or(Writing::has_room)
+    }
+
+    fn give_up(&self, attempt: AttemptId) {
+        if let Some(writing) = self.writing.lock().get(&attempt) {
+            writing.give_up();
+        }
     }
 
     fn is_given_up(&self, attempt: AttemptId) -> bool {

@@ -37,6 +37,9 @@ pub trait SnapshotPort: Send + Sync {
     /// Whether there is room for more of it. It is taken in any case; but who asks need not fill the memory.
     fn has_room(&self, attempt: AttemptId) -> bool;
 
+    /// Nothing is to become of the cut that was begun last: what is written for it is dropped, and there is room.
+    fn give_up(&self, _attempt: AttemptId) {}
+
     /// Whether nothing becomes of the cut that was begun last, so that the rest of it need not be given. It is to be
     /// [completed](Self::store) all the same: what sinks have prepared at its barrier is in no other.
     fn is_given_up(&self, _attempt: AttemptId) -> bool {
@@ -146,6 +149,14 @@ impl TaskSnapshots {
         current.cut = Some(cut);
         drop(current);
         self.heed_abort(attempt);
+    }
+
+    /// Nobody waits for whoever stores the cut any more.
+    pub(crate) fn give_up(&self, attempt: AttemptId, why: &Failure) {
+        self.fail(Box::new(why.clone()));
+        if let Some(port) = &self.port {
+            port.give_up(attempt);
+        }
     }
 
     /// If nothing becomes of the cut, operators need give no more of it.

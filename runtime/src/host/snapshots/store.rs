@@ -67,6 +67,10 @@ impl Writing {
         self.queued.load(Relaxed) < QUEUED_BYTES_MAX || self.is_given_up()
     }
 
+    pub fn give_up(&self) {
+        self.abort.cancel();
+    }
+
     pub fn is_given_up(&self) -> bool {
         self.abort.is_cancelled()
     }
