@@ -169,7 +169,10 @@ impl Journal {
                 }
             }
             JobToHost::Commit { round, .. } => self.round = self.round.max(*round),
-            JobToHost::Cancel(_) | JobToHost::GroupWatermark { .. } | JobToHost::Abort => {}
+            JobToHost::Cancel(_)
+            | JobToHost::GroupWatermark { .. }
+            | JobToHost::AbortCheckpoints { .. }
+            | JobToHost::Abort => {}
         }
     }
 

@@ -78,6 +78,8 @@ pub struct Checkpoints {
     /// Whether the next one is to begin whatever the interval.
     is_overdue: bool,
     failed_in_row: u32,
+    /// Given up, from one number to another, and the tasks are not told yet.
+    aborted: Vec<(CheckpointId, CheckpointId)>,
     history: CheckpointHistory,
 }
 
@@ -105,6 +107,7 @@ impl Checkpoints {
             ended: None,
             is_overdue: false,
             failed_in_row: 0,
+            aborted: Vec::new(),
             history,
         }
     }
@@ -133,6 +136,10 @@ impl Checkpoints {
     /// never come to, and wait: the next one, which ends that, is due at once. `complete` is the latest.
     pub fn take_over(&mut self, barrier: CheckpointId, complete: CheckpointId) {
         self.next = self.next.max(barrier.next());
+        if barrier > CheckpointId(0) {
+            // Nobody gathers what comes of those.
+            self.aborted.push((CheckpointId(0), barrier));
+        }
         self.is_overdue = complete < barrier;
     }
 
@@ -261,6 +268,24 @@ impl Checkpoints {
         self.history.damaged(checkpoint, failure, now);
     }
 
+    /// Those that were given up since this was asked last, from one number to another: their tasks are to drop what they write.
+    pub fn take_aborted(&mut self) -> Vec<(CheckpointId, CheckpointId)> {
+        std::mem::take(&mut self.aborted)
+    }
+
+    /// Nobody knows yet whether the one that is being stored is complete; `failure` is what the last try has ended with.
+    pub fn undecided(&mut self, checkpoint: CheckpointId, failure: Failure) {
+        if self.storing.as_ref().is_some_and(|(pending, _)| pending.barrier.checkpoint == checkpoint) {
+            self.history.undecided(checkpoint, failure);
+        }
+    }
+
+    /// The job ends without knowing whether the one that is being stored is complete. The answer, should it come, changes nothing.
+    pub fn give_up_storing(&mut self, failure: &Failure, now: Millis) -> Option<GivenUp> {
+        let (pending, _) = self.storing.take()?;
+        Some(self.given_up(pending, failure.clone(), now))
+    }
+
     /// Whether nobody knows at the moment which one is the latest.
     pub fn is_storing(&self) -> bool {
         self.storing.is_some()
@@ -312,6 +337,7 @@ impl Checkpoints {
         }
         for pending in &older {
             let failure = Failure::environment(format!("checkpoint {by} was complete before"));
+            self.aborted.push((pending.barrier.checkpoint, pending.barrier.checkpoint));
             self.history.failed(pending.barrier.checkpoint, failure, now);
         }
         older.into_iter().map(|pending| pending.purpose).collect()
@@ -358,6 +384,7 @@ impl Checkpoints {
         if pending.is_periodic() {
             self.failed_in_row = self.failed_in_row.saturating_add(1);
         }
+        self.aborted.push((checkpoint, checkpoint));
         self.history.failed(checkpoint, failure.clone(), now);
         GivenUp { purpose: pending.purpose, checkpoint, failure }
     }

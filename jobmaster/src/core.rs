@@ -273,6 +273,7 @@ impl JobMasterCore {
             Event::Cancel => self.cancel(),
             Event::CommitPersisted(result) => self.commit_persisted(result),
             Event::CheckpointStored { checkpoint, result } => self.checkpoint_stored(checkpoint, result),
+            Event::CheckpointUndecided { checkpoint, failure } => self.checkpoints.undecided(checkpoint, failure),
             Event::CheckpointFound { point, damaged } => self.checkpoint_found(point, damaged),
             Event::Snapshot(purpose) => self.snapshot_asked(purpose),
             Event::Rescale { request, asked } => self.rescale_asked(request, &asked),

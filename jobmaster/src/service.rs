@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 mod clock;
 mod handle;
+#[cfg(test)]
+pub(crate) mod overheard;
 mod ports;
 
 pub use handle::JobMasterHandle;

@@ -1,7 +1,31 @@
 //! Where a JobMaster's checkpoints go: the log of its job in a store, for the owner of the JobMaster to keep.
+//!
+//! # A store that does not answer
+//! Each try at anything has an end. A manifest whose try has ended so may be there, may yet come, or may never: nobody knows, and
+//! until somebody does
+//!
+//! - it is tried again, with the same bytes, for as long as the JobMaster lives, and each try that fails is told to it, which shows
+//!   it (`flott list`, `failure_message` of a checkpoint that is in progress);
+//! - no other manifest of the job is committed, so no checkpoint of the usual kind begins; records flow on;
+//! - no task starts over. It could only start from the checkpoint before, and have its sinks drop what this one, should it be there,
+//!   promises to make visible. (It would have to read from that store, too.)
+//! - a job that is cancelled or fails, and one that has nothing left to do, waits for a minute ([`Timeouts::store`](crate::Timeouts))
+//!   and then ends without knowing. A job that finishes loses nothing: its last commit has all that the checkpoint may hold. One
+//!   that ends otherwise makes visible nothing of what the checkpoint may hold, removes nothing of it, and keeps its checkpoints
+//!   whatever their retention: should the manifest be there, whoever starts from it makes that visible, once. Should it not, it
+//!   stays hidden, and its input is read again by whoever starts from the one before.
+//!
+//! A later JobMaster claims the log and then reads it, so it knows whether the manifest is there, and that it will not come
+//! any more ([`flott_snapshot::log`]): it goes on from it and commits what it holds, or goes on from the one before.
+//!
+//! # Layout
+//! - `sweeping`: when files are looked for that no manifest names
+
+mod sweeping;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -12,17 +36,23 @@ use flott_core::{
     id::{CheckpointId, JobId, JobMasterEpoch},
     view::{CheckpointStatus, CheckpointView},
 };
-use flott_snapshot::{Checkpoints, Claimed, Damage, Directory, Error, Log, Manifest, S3Options, Snapshot};
-use tokio::sync::Mutex;
+use flott_snapshot::{Checkpoints, Claimed, Collected, Damage, Directory, Error, Log, Manifest, S3Options, Snapshot};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{JobMasterHandle, RestorePoint, ToStore, checkpoints::found, spec::SnapshotSpec};
+use sweeping::Sweeps;
 
 /// Pause before something is tried again of which nobody knows whether it was done.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long one try to commit a manifest may take.
+const TRY: Duration = Duration::from_secs(30);
 /// Tries to complete a savepoint. Tasks of a job that is to stop stand still meanwhile.
 const SAVEPOINT_TRIES: u32 = 10;
-/// How long one of them may take.
-const SAVEPOINT_TRY: Duration = Duration::from_secs(30);
+/// How long it may take to remove what is not needed any more. The next manifest waits for that.
+const TIDYING: Duration = Duration::from_secs(60);
 
 /// What a job starts from, where it has no checkpoint of its own.
 #[derive(Debug, Clone, Default)]
@@ -74,9 +104,16 @@ pub struct CheckpointKeeper {
     root: String,
     s3: S3Options,
     recovery: Recovery,
-    log: Mutex<Log>,
+    checkpoints: Checkpoints,
+    log: Mutex<Kept>,
     /// Savepoints that have failed: what is late to complete one finds it here.
     abandoned: Mutex<BTreeSet<String>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    log: Log,
+    sweeps: Sweeps,
 }
 
 impl CheckpointKeeper {
@@ -93,7 +130,17 @@ impl CheckpointKeeper {
         known: &BTreeMap<CheckpointId, Failure>,
     ) -> Result<(Self, SnapshotSpec), Failure> {
         let root = Directory::open(root, &recovery.s3).map_err(Failure::from)?;
-        let checkpoints = Checkpoints::new(&root, job);
+        Self::open_in(&root, job, epoch, recovery, known).await
+    }
+
+    async fn open_in(
+        root: &Directory,
+        job: JobId,
+        epoch: JobMasterEpoch,
+        recovery: &Recovery,
+        known: &BTreeMap<CheckpointId, Failure>,
+    ) -> Result<(Self, SnapshotSpec), Failure> {
+        let checkpoints = Checkpoints::new(root, job);
         let Claimed { log, restorable, older, damaged } = checkpoints.claim(epoch).await.map_err(Failure::from)?;
         note_damage(job, &damaged);
         let own = checkpoints.directory().location().to_owned();
@@ -119,7 +166,8 @@ impl CheckpointKeeper {
             root: root.location().to_owned(),
             s3: recovery.s3.clone(),
             recovery: recovery.clone(),
-            log: Mutex::new(log),
+            checkpoints,
+            log: Mutex::new(Kept { log, sweeps: Sweeps::default() }),
             abandoned: Mutex::default(),
         };
         Ok((keeper, spec))
@@ -135,7 +183,8 @@ impl CheckpointKeeper {
         &self.root
     }
 
-    /// Commits a manifest, tells the JobMaster, and then removes what is not retained.
+    /// Commits a manifest, tells the JobMaster, and then removes what is not retained. Ends with the JobMaster, whatever has
+    /// become of the manifest by then.
     pub async fn store(&self, master: &JobMasterHandle, what: ToStore) {
         match &what.savepoint {
             None => self.store_checkpoint(master, &what.manifest, &what.retained).await,
@@ -144,26 +193,29 @@ impl CheckpointKeeper {
     }
 
     /// Tells the JobMaster of the newest checkpoint that is whole, but for `damaged`, else of what the job was started from. Asks a
-    /// store that fails until the job is over.
+    /// store that fails or does not answer until the JobMaster is gone.
     pub async fn find(&self, master: &JobMasterHandle, damaged: &BTreeSet<CheckpointId>) {
-        let checkpoints = self.log.lock().await.checkpoints().clone();
-        while !master.status().is_terminal() {
-            match self.find_in(&checkpoints, damaged).await {
-                Ok((point, damaged)) => return master.checkpoint_found(point.map(Arc::new), damaged),
-                // That there is none must be true.
-                Err(failure) => {
-                    tracing::warn!(job = %self.job, %failure, "no checkpoint can be looked for; trying again");
-                    tokio::time::sleep(AGAIN).await;
+        let find = async {
+            loop {
+                match self.find_in(damaged).await {
+                    Ok((point, damaged)) => return master.checkpoint_found(point.map(Arc::new), damaged),
+                    // That there is none must be true.
+                    Err(failure) => {
+                        tracing::warn!(job = %self.job, %failure, "no checkpoint can be looked for; trying again");
+                        sleep(AGAIN).await;
+                    }
                 }
             }
-        }
+        };
+        until_over(master, find).await;
     }
 
+    /// Each read of a store has an end of its own; how many there are depends on the state.
     async fn find_in(
         &self,
-        checkpoints: &Checkpoints,
         damaged: &BTreeSet<CheckpointId>,
     ) -> Result<(Option<RestorePoint>, BTreeMap<CheckpointId, String>), Failure> {
+        let checkpoints = &self.checkpoints;
         let (found, more) = checkpoints.newest_whole(damaged).await.map_err(Failure::from)?;
         note_damage(self.job, &more);
         let point = match found {
@@ -209,24 +261,31 @@ impl CheckpointKeeper {
         let committed = if abandoned.contains(location) {
             Err(Failure::environment(format!("the savepoint at {location} was given up before it was complete")))
         } else {
-            self.commit_savepoint(manifest, location).await
+            self.commit_savepoint(master, manifest, location).await
         };
         drop(abandoned);
         master.checkpoint_stored(manifest.checkpoint, committed);
     }
 
-    async fn commit_savepoint(&self, manifest: &Manifest, location: &str) -> Result<(), Failure> {
+    async fn commit_savepoint(
+        &self,
+        master: &JobMasterHandle,
+        manifest: &Manifest,
+        location: &str,
+    ) -> Result<(), Failure> {
         let directory = Directory::open(location, &self.s3).map_err(Failure::from)?;
         let mut problem = String::new();
         for _ in 0..SAVEPOINT_TRIES {
-            problem = match tokio::time::timeout(SAVEPOINT_TRY, directory.commit_savepoint(manifest)).await {
+            let failure = match timeout(TRY, directory.commit_savepoint(manifest)).await {
                 Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error @ Error::Unknown { .. })) => error.to_string(),
+                Ok(Err(error @ Error::Unknown { .. })) => error.into(),
                 Ok(Err(error)) => return Err(error.into()),
-                Err(_) => format!("the store did not answer within {} s", SAVEPOINT_TRY.as_secs()),
+                Err(_) => silent(location),
             };
-            tracing::warn!(job = %self.job, location, problem, "a savepoint may not be complete; trying again");
-            tokio::time::sleep(AGAIN).await;
+            tracing::warn!(job = %self.job, location, %failure, "a savepoint may not be complete; trying again");
+            problem = failure.to_string();
+            master.checkpoint_undecided(manifest.checkpoint, failure);
+            sleep(AGAIN).await;
         }
         let message = format!(
             "nobody knows whether the savepoint at {location} is complete; if it is not, its directory can be removed"
@@ -235,18 +294,17 @@ impl CheckpointKeeper {
     }
 
     async fn store_checkpoint(&self, master: &JobMasterHandle, manifest: &Manifest, retained: &BTreeSet<CheckpointId>) {
-        let checkpoint = manifest.checkpoint;
-        let mut log = self.log.lock().await;
-        let result = loop {
-            match log.commit(manifest).await {
-                Ok(()) => break Ok(()),
-                // The answer must be true, so it is asked for until it is known.
-                Err(error @ Error::Unknown { .. }) => {
-                    tracing::warn!(job = %self.job, %checkpoint, %error, "a checkpoint may not be complete; trying again");
-                    tokio::time::sleep(AGAIN).await;
-                }
-                Err(error) => break Err(error),
-            }
+        let commit = async {
+            let mut kept = self.turn(master, manifest.checkpoint).await;
+            let result = self.commit(master, &mut kept.log, manifest).await;
+            (kept, result)
+        };
+        let Some((mut kept, result)) = until_over(master, commit).await else {
+            tracing::warn!(
+                job = %self.job, checkpoint = %manifest.checkpoint,
+                "the JobMaster ends without knowing whether its last checkpoint is complete"
+            );
+            return;
         };
         let committed = result.is_ok();
         if let Err(error @ Error::Deposed { .. }) = &result {
@@ -254,18 +312,71 @@ impl CheckpointKeeper {
             master.stop();
             return;
         }
-        master.checkpoint_stored(checkpoint, result.map_err(Failure::from));
-        if committed && let Err(error) = log.collect(retained).await {
+        master.checkpoint_stored(manifest.checkpoint, result.map_err(Failure::from));
+        if committed && timeout(TIDYING, self.tidy(&mut kept, retained)).await.is_err() {
+            tracing::warn!(job = %self.job, "old checkpoints are not removed in time; they go with a later one");
+        }
+    }
+
+    /// The log, once what is done with it is done: old checkpoints are removed behind the one before.
+    async fn turn(&self, master: &JobMasterHandle, checkpoint: CheckpointId) -> MutexGuard<'_, Kept> {
+        let mut turn = pin!(self.log.lock());
+        loop {
+            match timeout(TRY, &mut turn).await {
+                Ok(kept) => return kept,
+                Err(_) => {
+                    let problem =
+                        format!("the store has not removed what is not needed any more within {} s", TRY.as_secs());
+                    master.checkpoint_undecided(checkpoint, Failure::environment(problem));
+                }
+            }
+        }
+    }
+
+    /// Asks until it is known what has become of it: the answer must be true.
+    async fn commit(&self, master: &JobMasterHandle, log: &mut Log, manifest: &Manifest) -> Result<(), Error> {
+        let checkpoint = manifest.checkpoint;
+        loop {
+            let failure = match timeout(TRY, log.commit(manifest)).await {
+                Ok(Err(error @ Error::Unknown { .. })) => Failure::from(error),
+                Ok(result) => return result,
+                Err(_) => silent(self.checkpoints.directory().location()),
+            };
+            tracing::warn!(job = %self.job, %checkpoint, %failure, "a checkpoint may not be complete; trying again");
+            master.checkpoint_undecided(checkpoint, failure);
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// Removes what is not retained, and what nobody names if there may be any.
+    async fn tidy(&self, kept: &mut Kept, retained: &BTreeSet<CheckpointId>) {
+        let Kept { log, sweeps } = kept;
+        if let Err(error) = log.collect(retained).await {
             tracing::warn!(job = %self.job, %error, "old checkpoints cannot be removed");
+        }
+        let (suspected, now) = (log.suspects_orphans(), Instant::now());
+        if !sweeps.is_due(suspected, now) {
+            return;
+        }
+        sweeps.began(suspected, now);
+        match log.sweep().await {
+            Ok(Collected { files: 0, .. }) => {}
+            Ok(Collected { files, bytes, .. }) => {
+                tracing::info!(job = %self.job, files, bytes, "state files that no checkpoint names were removed");
+            }
+            Err(error) => {
+                tracing::warn!(job = %self.job, %error, "state files that no checkpoint names cannot be removed");
+            }
         }
     }
 
     /// Removes all checkpoints, once the end of the job is durable: nobody will go back to them.
     ///
     /// # Errors
-    /// When the store fails, or a newer JobMaster leads. What was left can be removed by calling it again.
+    /// When the store fails or does not answer in time, or a newer JobMaster leads. What was left can be removed by calling it again.
     pub async fn discard(&self) -> Result<(), Failure> {
-        self.log.lock().await.discard().await.map(drop).map_err(Failure::from)
+        let discard = async { self.log.lock().await.log.discard().await };
+        in_time(discard).await
     }
 
     /// Removes all checkpoints in `root` of a job that has ended under a JobMaster before `epoch`.
@@ -274,8 +385,19 @@ impl CheckpointKeeper {
     /// As [`Self::discard`].
     pub async fn discard_left(root: &str, job: JobId, epoch: JobMasterEpoch, s3: &S3Options) -> Result<(), Failure> {
         let root = Directory::open(root, s3).map_err(Failure::from)?;
-        let Claimed { mut log, .. } = Checkpoints::new(&root, job).claim(epoch).await.map_err(Failure::from)?;
-        log.discard().await.map(drop).map_err(Failure::from)
+        let discard = async {
+            let Claimed { mut log, .. } = Checkpoints::new(&root, job).claim(epoch).await?;
+            log.discard().await
+        };
+        in_time(discard).await
+    }
+}
+
+/// What becomes of removing all checkpoints of a job.
+async fn in_time(discard: impl Future<Output = Result<Collected, Error>>) -> Result<(), Failure> {
+    match timeout(TIDYING, discard).await {
+        Ok(discarded) => discarded.map(drop).map_err(Failure::from),
+        Err(_) => Err(Failure::environment(format!("the store has not removed them within {} s", TIDYING.as_secs()))),
     }
 }
 
@@ -288,8 +410,26 @@ fn shown(checkpoints: &Checkpoints, manifest: &Manifest, known: &BTreeMap<Checkp
     }
 }
 
+/// What `work` gives, unless the JobMaster is gone before: then it is dropped.
+async fn until_over<T>(master: &JobMasterHandle, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        done = work => Some(done),
+        _ = master.ended() => None,
+    }
+}
+
+fn silent(location: &str) -> Failure {
+    Failure::environment(format!(
+        "the store of {location} has not answered within {} s, or only with errors",
+        TRY.as_secs()
+    ))
+}
+
 fn note_damage(job: JobId, damaged: &[Damage]) {
     for Damage { checkpoint, problem } in damaged {
         tracing::error!(%job, %checkpoint, problem, "a checkpoint cannot be restored");
     }
 }
+
+#[cfg(test)]
+mod tests;

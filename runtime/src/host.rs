@@ -194,6 +194,7 @@ impl Host {
                 }
                 attempts.into_iter().for_each(|attempt| shared.tell_source(attempt, ToSource::Barrier(barrier)));
             }
+            JobToHost::AbortCheckpoints { first, last } => shared.snapshots.abort(first, last),
             JobToHost::Commit { round, committables } => {
                 runtime.spawn_blocking(move || {
                     let result = guard::catch(|| shared.program.commit(committables)).map_err(|failure| *failure);

@@ -23,6 +23,7 @@
 //! - [`states`]: states as data, for people
 //! - [`verify`]: whether what a manifest names is there and whole
 //! - [`error`]: why something did not work
+//! - `testing`: a store that breaks when it is told to, for the tests of those who use this
 
 pub mod directory;
 mod dispose;
@@ -32,6 +33,8 @@ pub mod log;
 pub mod manifest;
 pub mod snapshot;
 pub mod states;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod verify;
 
 pub use directory::{Directory, S3Options};

@@ -93,12 +93,22 @@ pub struct Log {
     next: CheckpointId,
     /// Places whose documents were seen not to be by somebody newer.
     known: BTreeSet<CheckpointId>,
+    /// No manifest that is yet to come names files of checkpoints up to this one, but for those that the log names already.
+    settled: CheckpointId,
+    /// Whether there may be state files that no manifest names.
+    suspects: bool,
 }
 
 impl Log {
     /// The least id that the next checkpoint may have.
     pub fn next(&self) -> CheckpointId {
         self.next
+    }
+
+    /// Whether there may be state files that no manifest names and [`sweep`](Self::sweep) can tell: an earlier JobMaster has been
+    /// here, a checkpoint was given up, or a collection was cut short. What writers leave that are late is not known of.
+    pub fn suspects_orphans(&self) -> bool {
+        self.suspects
     }
 
     /// The checkpoints of the job.

@@ -67,7 +67,7 @@ async fn check(directory: &Directory, manifest: &Manifest, file: &StateFile) -> 
 /// What is wrong with the content of a file.
 async fn problem(directory: &Directory, file: &StateFile) -> Result<Option<String>, Error> {
     let failed = |error: &_| Error::store("reading", directory.shown(file.path.as_str()), error);
-    let got = match directory.store().get(&directory.object(file.path.as_str())).await {
+    let got = match directory.answered(directory.store().get(&directory.object(file.path.as_str()))).await {
         Ok(got) => got,
         Err(object_store::Error::NotFound { .. }) => return Ok(Some("is not there".to_owned())),
         Err(error) => return Err(failed(&error)),
@@ -77,7 +77,7 @@ async fn problem(directory: &Directory, file: &StateFile) -> Result<Option<Strin
     }
     let mut sum = Hasher::new();
     let mut content = got.into_stream();
-    while let Some(piece) = content.try_next().await.map_err(|error| failed(&error))? {
+    while let Some(piece) = directory.next_of(&mut content).await.map_err(|error| failed(&error))? {
         sum.update(&piece);
     }
     let actual = Checksum(sum.finalize());

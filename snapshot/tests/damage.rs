@@ -170,15 +170,20 @@ async fn a_file_that_is_not_finished_has_no_name_and_is_swept_by_the_next() {
     std::mem::forget(writer);
     let orphan = write_file(job.checkpoints.directory(), SnapshotKind::Checkpoint, job.log.next()).await.unwrap();
 
-    assert_eq!(job.log.sweep().await.unwrap(), Collected::default(), "what is of this JobMaster is left alone");
-    assert!(begun.exists());
-    let newer = job.checkpoints.claim(JobMasterEpoch(2)).await.unwrap();
-    let (own, writer) = unfinished(newer.log.next()).await;
-    assert_eq!(newer.log.sweep().await.unwrap(), Collected { places: 0, files: 1, bytes: orphan.bytes });
-    assert!(!begun.exists() && !job.path(orphan.path.as_str()).exists());
+    assert_eq!(job.log.sweep().await.unwrap(), Collected::default(), "the next checkpoint may name it");
+    assert!(begun.exists() && !job.log.suspects_orphans());
+    let mut newer = job.checkpoints.claim(JobMasterEpoch(2)).await.unwrap();
+    assert!(newer.log.suspects_orphans());
+    assert_eq!(newer.log.sweep().await.unwrap(), Collected::default(), "tasks that were taken over may build on it");
+    let (file, next) = (orphan.clone(), newer.log.next());
+    let (own, writer) = unfinished(next.next()).await;
+    newer.log.commit(&manifest(SnapshotKind::Checkpoint, next, 2, Vec::new())).await.unwrap();
+    assert_eq!(newer.log.sweep().await.unwrap(), Collected { places: 0, files: 1, bytes: file.bytes });
+    assert!(!begun.exists() && !job.path(orphan.path.as_str()).exists() && !newer.log.suspects_orphans());
     writer.finish().await.unwrap();
     assert!(job.path(own.as_str()).exists());
     assert_eq!(newer.restorable.as_ref(), job.committed.last());
+    assert!(job.committed.iter().flat_map(Manifest::files).all(|file| job.path(file.path.as_str()).exists()));
     let late = manifest(SnapshotKind::Checkpoint, job.log.next(), 1, Vec::new());
     assert!(matches!(job.log.commit(&late).await, Err(Error::Deposed { .. })));
 }

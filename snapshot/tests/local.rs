@@ -89,7 +89,7 @@ async fn a_late_commit_into_a_hole_is_not_confirmed() {
 
     let error = first.commit(&manifest(SnapshotKind::Checkpoint, hole, 1, Vec::new())).await.unwrap_err();
     assert!(matches!(error, Error::Deposed { by: JobMasterEpoch(3), .. }), "{error}");
-    let claimed = checkpoints.claim(JobMasterEpoch(4)).await.unwrap();
+    let mut claimed = checkpoints.claim(JobMasterEpoch(4)).await.unwrap();
     assert_eq!((claimed.restorable.as_ref(), claimed.damaged), (Some(&newest), vec![]));
     claimed.log.collect(&BTreeSet::from([newest.checkpoint])).await.unwrap();
     assert!(!Path::new(&checkpoints.location(hole)).exists(), "what came late is collected");

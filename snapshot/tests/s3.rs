@@ -71,7 +71,7 @@ async fn checkpoints_live_in_a_bucket() {
     let second = manifest(SnapshotKind::Checkpoint, CheckpointId(5), 1, vec![large.clone(), small]);
     older.commit(&second).await.unwrap();
 
-    let claimed = checkpoints.claim(JobMasterEpoch(2)).await.unwrap();
+    let mut claimed = checkpoints.claim(JobMasterEpoch(2)).await.unwrap();
     assert_eq!((claimed.restorable.as_ref(), claimed.damaged), (Some(&second), vec![]));
     let late = manifest(SnapshotKind::Checkpoint, older.next(), 1, vec![large.clone()]);
     let error = older.commit(&late).await.unwrap_err();
@@ -106,7 +106,8 @@ async fn what_is_not_finished_is_not_there_and_orphans_are_swept() {
     assert!(error.to_string().ends_with("is not there"), "{error}");
 
     let (_, orphan) = write_large(checkpoints.directory(), log.next(), true).await;
-    let newer = checkpoints.claim(JobMasterEpoch(2)).await.unwrap().log;
+    let mut newer = checkpoints.claim(JobMasterEpoch(2)).await.unwrap().log;
+    newer.commit(&manifest(SnapshotKind::Checkpoint, newer.next(), 2, Vec::new())).await.unwrap();
     let swept = newer.sweep().await.unwrap();
     assert_eq!((swept.files, swept.bytes), (1, orphan.unwrap().bytes));
 }

@@ -22,7 +22,7 @@ mod samples;
 use chance::Chance;
 use faulty_store::FaultyStore;
 use history::History;
-use job_master::JobMaster;
+use job_master::{JobMaster, Tasks};
 
 const EPOCHS: u64 = 8;
 
@@ -30,7 +30,8 @@ const EPOCHS: u64 = 8;
 ///
 /// - 1: what a claimant had listed was collected before it was read, and it restored something older
 /// - 141: a claim came into a hole below the newest checkpoint, because the log had gone on since it was listed
-const REGRESSIONS: &[u64] = &[1, 141];
+/// - 1441: what one that swept had listed was collected before it was read, by a newer one whose manifests named the files
+const REGRESSIONS: &[u64] = &[1, 141, 1441];
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
@@ -45,6 +46,7 @@ async fn history(seed: u64) -> History {
     let root = Directory::of_store(Arc::new(store), "store");
     let history = History::default();
     let mut living: Vec<tokio::task::JoinHandle<()>> = Vec::new();
+    let tasks = Tasks::default();
     for epoch in 1..=EPOCHS {
         living.retain(|handle| !handle.is_finished());
         let master = JobMaster {
@@ -53,7 +55,8 @@ async fn history(seed: u64) -> History {
             truth: truth.clone(),
             chance: chance.clone(),
             history: history.clone(),
-            alone: living.is_empty(),
+            tasks: tasks.clone(),
+            takes_over: chance.below(2) == 0,
             checkpoints: 12,
         };
         living.push(tokio::spawn(async move { drop(master.run().await) }));
@@ -68,7 +71,8 @@ async fn history(seed: u64) -> History {
         truth,
         chance,
         history: history.clone(),
-        alone: false,
+        tasks,
+        takes_over: true,
         checkpoints: 3,
     };
     let (before, _) = history.counts();

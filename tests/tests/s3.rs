@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use flott_core::id::JobId;
+use flott_snapshot::{Checkpoints, Directory, S3Options};
 use flott_tests::{
     book::{check_running, lines_in},
     eventually::{PATIENCE, eventually},
@@ -163,6 +165,91 @@ fn a_store_behind_a_network_that_tears_costs_no_result() {
     fs::write(sandbox.at("hold"), "").unwrap();
     session.finished(&job);
     check_output(&sandbox.at("out"), RECORDS, KEYS);
+    session.stop();
+}
+
+/// State files of a job below its newest complete checkpoint that no checkpoint of it names.
+async fn orphans(checkpoints: &Checkpoints) -> Result<Vec<String>, flott_snapshot::Error> {
+    // In this order: what a checkpoint names is there before.
+    let files = checkpoints.directory().list("shared").await?;
+    let (mut named, mut newest) = (Vec::new(), 0);
+    for entry in checkpoints.list().await? {
+        if let Ok(flott_snapshot::manifest::document::Document::Manifest(manifest)) = &entry.document {
+            newest = newest.max(entry.checkpoint.0);
+            named.extend(manifest.files().map(|file| file.path.as_str().to_owned()));
+        }
+    }
+    let number = |path: &str| path.strip_prefix("shared/")?.split('_').next()?.parse::<u64>().ok();
+    let is_old = |path: &String| number(path).is_none_or(|number| number < newest);
+    Ok(files.into_iter().map(|file| file.path).filter(|path| !named.contains(path) && is_old(path)).collect())
+}
+
+#[test]
+fn a_store_that_hangs_holds_up_neither_records_nor_an_end_and_is_left_tidy() {
+    let moto = Moto::start();
+    moto.bucket("flott");
+    let proxy = Proxy::before(moto.address());
+    let sandbox = sandbox(&format!("http://{}", proxy.address()));
+    let session = sandbox.session(&[]);
+    // Slowly, until it is let go.
+    let run = |output: &str| {
+        let slowly = ["splits=2".to_owned(), "pace=1".to_owned(), format!("output={}", sandbox.at(output))];
+        let options = ["-d", "-p", "2", "-D", "execution.checkpointing.timeout=2 s"];
+        let arguments = arguments(&sandbox).into_iter().chain(slowly);
+        let job = session.run(&options, &test_program(), arguments).success().job();
+        session.until_all_run(&job);
+        job
+    };
+    let (job, other) = (run("out"), run("other"));
+    session.until_checkpoint(&job);
+    session.until_checkpoint(&other);
+    proxy.swallow();
+    let listed = || sandbox.flott(["list"]).success().out;
+    eventually("the alarm of both jobs in the list", PATIENCE, || {
+        let listed = listed();
+        if listed.matches("latest checkpoint: ").count() == 2 { Ok(()) } else { Err(listed) }
+    });
+    let read = || {
+        let vertices = session.get(&format!("/v1/jobs/{job}"))["vertices"].clone();
+        let read = |vertex: &serde_json::Value| vertex["metrics"]["read-records"].as_u64().unwrap_or_default();
+        vertices.as_array().into_iter().flatten().map(read).sum::<u64>()
+    };
+    let before = read();
+    eventually("records to flow", PATIENCE, || if read() > before + 100 { Ok(()) } else { Err(read()) });
+    session.cancel(&other);
+    // If the store hangs just when it is to say whether a checkpoint is complete, that is waited for a minute.
+    eventually("the end of the other job", 2 * PATIENCE, || match session.state(&other).as_str() {
+        "CANCELED" => Ok(()),
+        state => Err(state.to_owned()),
+    });
+    proxy.flow();
+    proxy.tear();
+    session.until_checkpoint(&job);
+    eventually("the list to be quiet", PATIENCE, || {
+        let listed = listed();
+        if listed.contains("latest checkpoint: ") { Err(listed) } else { Ok(()) }
+    });
+    assert_eq!(session.attempts(&job), [0; 4]);
+
+    let s3 = S3Options {
+        endpoint: Some(moto.url()),
+        region: Some("us-east-1".to_owned()),
+        access_key: Some("key".to_owned()),
+        secret_key: Some("hush-hush".to_owned()),
+        path_style: None,
+    };
+    let root = Directory::open("s3://flott/checkpoints", &s3).unwrap();
+    let checkpoints = Checkpoints::new(&root, job.parse::<JobId>().unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // It is looked for them once in a minute at most.
+    eventually("nothing that no checkpoint names", 2 * PATIENCE, || match runtime.block_on(orphans(&checkpoints)) {
+        Ok(orphans) if orphans.is_empty() => Ok(()),
+        found => Err(format!("{found:?}")),
+    });
+    fs::write(sandbox.at("hold"), "").unwrap();
+    session.finished(&job);
+    check_output(&sandbox.at("out"), RECORDS, KEYS);
+    assert_eq!(runtime.block_on(checkpoints.directory().list("shared")).unwrap(), []);
     session.stop();
 }
 

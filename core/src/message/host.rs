@@ -10,8 +10,8 @@ use crate::{
     checkpoint::{Barrier, SnapshotReport, TaskRestore},
     failure::Failure,
     id::{
-        AllocationId, AttemptId, EdgeIndex, JobId, JobMasterEpoch, OperatorId, ProcessId, SubtaskIndex, VertexId,
-        WorkerId,
+        AllocationId, AttemptId, CheckpointId, EdgeIndex, JobId, JobMasterEpoch, OperatorId, ProcessId, SubtaskIndex,
+        VertexId, WorkerId,
     },
     status::ExecutionState,
     view::{Accumulator, TaskMetrics},
@@ -137,6 +137,14 @@ pub enum JobToHost {
         attempts: Vec<AttemptId>,
         /// Directory of a savepoint, as a location.
         directory: Option<String>,
+    },
+    /// Nothing becomes of the checkpoints and savepoints from `first` to `last`, whose barriers may be anywhere or nowhere: what is
+    /// written for them is dropped, and what comes to their barriers yet writes nothing. May be said again, and of what is complete.
+    AbortCheckpoints {
+        /// The first.
+        first: CheckpointId,
+        /// The last, too.
+        last: CheckpointId,
     },
     /// Make prepared results visible. Idempotent; may be asked of another process after a loss.
     Commit {

@@ -145,7 +145,7 @@ pub struct CheckpointView {
     /// Its vertices, in the order of the job graph.
     #[serde(default)]
     pub vertices: Vec<VertexSnapshotView>,
-    /// Why it was given up.
+    /// Why it was given up; or, of one in progress, why nobody knows yet whether it is complete.
     pub failure: Option<Failure>,
 }
 

@@ -187,7 +187,7 @@ fn encode(message: &impl Serialize) -> Vec<u8> {
 }
 
 /// Those that job processes say or hear.
-pub const OF_HOSTS: [&str; 10] = [
+pub const OF_HOSTS: [&str; 11] = [
     "snapshotted",
     "not-snapshotted",
     "task-state",
@@ -196,6 +196,7 @@ pub const OF_HOSTS: [&str; 10] = [
     "snapshot",
     "deploy",
     "group-watermark",
+    "abort-checkpoints",
     "commit",
     "host-ready",
 ];
@@ -245,6 +246,10 @@ pub fn encoded() -> Vec<(String, Vec<u8>)> {
         (
             "group-watermark",
             encode(&to_host(JobToHost::GroupWatermark { attempt: attempt(), watermark: Some(i64::MIN) })),
+        ),
+        (
+            "abort-checkpoints",
+            encode(&to_host(JobToHost::AbortCheckpoints { first: CheckpointId(7), last: CheckpointId(9) })),
         ),
         ("commit", encode(&to_host(JobToHost::Commit { round: 1, committables: vec![committable()] }))),
         ("host-ready", encode(&HostToWorker::Ready { process: PROCESS, data_address: location().data_address })),

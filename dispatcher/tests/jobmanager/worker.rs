@@ -193,7 +193,10 @@ impl Played {
             JobToHost::EnumerateSplits { attempt, source, .. } => {
                 vec![HostToJob::SplitsEnumerated { attempt, source, result: Ok(Vec::new()) }]
             }
-            JobToHost::AssignSplit { .. } | JobToHost::GroupWatermark { .. } | JobToHost::Snapshot { .. } => Vec::new(),
+            JobToHost::AssignSplit { .. }
+            | JobToHost::GroupWatermark { .. }
+            | JobToHost::Snapshot { .. }
+            | JobToHost::AbortCheckpoints { .. } => Vec::new(),
             JobToHost::Commit { .. } if self.tasks == Tasks::FinishUncommitted => Vec::new(),
             JobToHost::Commit { round, committables } => {
                 assert_eq!(committables.len(), 4, "one of each subtask");

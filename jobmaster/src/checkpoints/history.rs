@@ -228,6 +228,7 @@ impl CheckpointHistory {
         self.view.completed += 1;
         let ended = self.ended(checkpoint, |entry| {
             entry.status = CheckpointStatus::Completed;
+            entry.failure = None;
             entry.ended_at = Some(now.0);
             entry.location = Some(location);
         });
@@ -255,6 +256,13 @@ impl CheckpointHistory {
         }
         if self.view.latest_completed.as_ref().is_some_and(|latest| latest.id == checkpoint) {
             self.view.latest_completed = self.newest(CheckpointStatus::Completed);
+        }
+    }
+
+    /// All have reported, and whether it is complete is not known; this is why.
+    pub(super) fn undecided(&mut self, checkpoint: CheckpointId, failure: Failure) {
+        if let Some(entry) = self.entry(checkpoint) {
+            entry.failure = Some(failure);
         }
     }
 

@@ -136,6 +136,7 @@ pub(super) fn key_groups(point: &RestorePoint, spec: &JobSpec) -> BTreeMap<Verte
 impl JobMasterCore {
     /// Begins the checkpoint that is due, and has the next one stored that is whole.
     pub(super) fn advance_checkpoints(&mut self) {
+        self.abort_checkpoints();
         if self.checkpoint_due().is_some_and(|due| due <= self.now) {
             self.begin_checkpoint(Purpose::Periodic);
         }
@@ -147,6 +148,20 @@ impl JobMasterCore {
         };
         let (retained, directory) = (checkpoints.retained_with(manifest.checkpoint), checkpoints.storing_directory());
         self.actions.push(Action::StoreCheckpoint { manifest, retained, directory });
+    }
+
+    /// Tells the tasks of checkpoints that were given up: they would go on writing what nobody wants, and wait for a store for it.
+    fn abort_checkpoints(&mut self) {
+        let aborted = self.checkpoints.take_aborted();
+        if aborted.is_empty() {
+            return;
+        }
+        let hosts: Vec<_> = self.processes.hosts().cloned().collect();
+        for host in &hosts {
+            for &(first, last) in &aborted {
+                self.send_host(host, JobToHost::AbortCheckpoints { first, last });
+            }
+        }
     }
 
     /// When the next checkpoint begins without further news.
@@ -264,6 +279,14 @@ impl JobMasterCore {
             if let Some(request) = purpose.request() {
                 self.actions.push(Action::SnapshotAnswered { request, result: Err(failure) });
             }
+        }
+    }
+
+    /// The job ends without knowing whether the checkpoint that is being stored is complete.
+    pub(super) fn give_up_storing(&mut self, failure: &Failure) {
+        let given_up = self.checkpoints.give_up_storing(failure, self.now);
+        if let Some((request, failure)) = given_up.and_then(|it| Some((it.purpose.request()?, it.failure))) {
+            self.actions.push(Action::SnapshotAnswered { request, result: Err(failure) });
         }
     }
 

@@ -22,21 +22,18 @@ impl JobMasterCore {
                 .map(|(at, _)| *at)
                 .filter(|_| !self.checkpoints.is_storing() && !self.stops_to_rescale() && !self.holds_restarts())
         };
-        let undecided = || self.ends_undecided.filter(|_| self.checkpoints.is_storing());
         let waits = match &self.phase {
             Phase::New | Phase::Done => return None,
             Phase::Reconciling(reconciling) => [Some(reconciling.until()), None, None, None],
             Phase::Executing => [slots(), process(), cancel(), restart()],
             Phase::Committing(commit) => [slots(), process(), commit.deadline(), None],
-            Phase::Stopping(_) => {
-                [cancel(), self.awaits_cause(), undecided(), process().filter(|_| self.awaits_processes())]
-            }
+            Phase::Stopping(_) => [cancel(), self.awaits_cause(), None, process().filter(|_| self.awaits_processes())],
             Phase::Aborting(_, abort) => [Some(abort.until), None, None, None],
         };
         let commit = self.commits.at_hand().and_then(|(_, commit)| commit.deadline());
-        let checkpoints =
-            [self.checkpoint_due(), self.checkpoints.deadline(), commit, self.rescale_due(), self.reaction_due()];
-        waits.into_iter().chain(checkpoints).flatten().min()
+        let undecided = self.ends_undecided.filter(|_| self.checkpoints.is_storing());
+        let checkpoints = [self.checkpoint_due(), self.checkpoints.deadline(), undecided, commit];
+        waits.into_iter().chain(checkpoints).chain([self.rescale_due(), self.reaction_due()]).flatten().min()
     }
 
     /// Does what is due by now.

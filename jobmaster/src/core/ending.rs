@@ -57,7 +57,10 @@ impl JobMasterCore {
         match &self.phase {
             Phase::New | Phase::Reconciling(_) | Phase::Done => {}
             Phase::Executing => {
-                if self.graph.is_done() && !self.checkpoints.is_storing() {
+                if !self.graph.is_done() {
+                    self.ends_undecided = None;
+                } else if !self.checkpoints.is_storing() || self.silence_of_store().is_some() {
+                    // All that the checkpoint may hold is in this commit too.
                     self.begin_commit();
                 }
             }
@@ -229,11 +232,8 @@ impl JobMasterCore {
     /// become so. Then it is in a checkpoint, and must not be removed.
     fn is_settled(&mut self) -> bool {
         let why = if self.checkpoints.is_storing() {
-            let patience = self.spec.timeouts.store;
-            if *self.ends_undecided.get_or_insert(self.now.plus(patience)) > self.now {
-                return false;
-            }
-            format!("the store did not say within {patience} ms whether the last checkpoint is complete")
+            let Some(silence) = self.silence_of_store() else { return false };
+            silence
         } else if self.commits.is_empty() {
             return true;
         } else if self.processes.hosts().next().is_some() || self.seek_last_committer() {
@@ -248,6 +248,21 @@ impl JobMasterCore {
         tracing::warn!(job = %self.spec.graph.job_id, %failure, "the job ends without all of its results");
         self.history.record(self.now, failure);
         true
+    }
+
+    /// That the store has not said for too long whether the last checkpoint is complete, in words; nothing while it is waited for. A
+    /// job that has nothing left to do waits so long and no longer: its checkpoint is given up then, whatever the store says yet.
+    fn silence_of_store(&mut self) -> Option<String> {
+        let patience = self.spec.timeouts.store;
+        if *self.ends_undecided.get_or_insert(self.now.plus(patience)) > self.now {
+            return None;
+        }
+        let silence = format!("the store did not say within {patience} ms whether the last checkpoint is complete");
+        let failure = Failure::environment(silence.as_str());
+        self.give_up_storing(&failure);
+        // Nor is any stored that waits for its turn.
+        self.give_up_checkpoints(&failure);
+        Some(silence)
     }
 
     /// Brings up a process to make visible what is certain, once on each TaskManager that the job has a slot of; whether one is on

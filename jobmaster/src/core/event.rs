@@ -59,6 +59,13 @@ pub enum Event {
         /// How it went.
         result: Result<(), Failure>,
     },
+    /// A try to commit the manifest of a checkpoint has ended without saying whether it is there. It is tried again.
+    CheckpointUndecided {
+        /// Which.
+        checkpoint: CheckpointId,
+        /// How the try ended.
+        failure: Failure,
+    },
     /// The answer to [`Action::FindCheckpoint`].
     CheckpointFound {
         /// Nothing if there is none.

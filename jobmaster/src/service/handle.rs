@@ -101,6 +101,11 @@ impl JobMasterHandle {
         self.tell(Event::CheckpointStored { checkpoint, result });
     }
 
+    /// A try to commit the manifest of a checkpoint has ended so, and nobody knows whether it is there; it is tried again.
+    pub fn checkpoint_undecided(&self, checkpoint: CheckpointId, failure: Failure) {
+        self.tell(Event::CheckpointUndecided { checkpoint, failure });
+    }
+
     /// The checkpoint that takes the place of damaged ones, nothing if there is none; and which others are `damaged` as well.
     pub fn checkpoint_found(&self, point: Option<Arc<RestorePoint>>, damaged: BTreeMap<CheckpointId, String>) {
         self.tell(Event::CheckpointFound { point, damaged });

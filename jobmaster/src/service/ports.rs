@@ -62,7 +62,9 @@ pub struct ToStore {
 ///   called at most once, and never by a JobMaster that was given a restored manifest.
 /// - `store_checkpoint` is answered by [`JobMasterHandle::checkpoint_stored`](crate::JobMasterHandle::checkpoint_stored):
 ///   with `Ok` when the manifest is durable, with an error only when it is sure that it never will be. It is not called again
-///   before that. Removing older checkpoints need not be waited for.
+///   before that, unless the job has nothing left to do: the answer may not come before the end of the job. As long as the store
+///   does not say, [`JobMasterHandle::checkpoint_undecided`](crate::JobMasterHandle::checkpoint_undecided) tells of each try.
+///   Removing older checkpoints need not be waited for.
 /// - `find_checkpoint` is answered by [`JobMasterHandle::checkpoint_found`](crate::JobMasterHandle::checkpoint_found), with the newest
 ///   checkpoint of the job that is whole, content included, or what the job was started from; with nothing only when it is sure
 ///   that there is neither. It says what else it has found to be damaged.

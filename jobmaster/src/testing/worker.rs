@@ -80,6 +80,8 @@ pub struct FakeWorker {
     pub committed: Vec<Vec<Committable>>,
     /// Aborts that it was asked for.
     pub aborted: u32,
+    /// Checkpoints of which it was told that nothing becomes of them, from one number to another.
+    pub given_up: Vec<(CheckpointId, CheckpointId)>,
     /// What attempts were told last of their alignment groups.
     pub aligned: BTreeMap<AttemptId, Option<i64>>,
 }
@@ -105,6 +107,7 @@ impl FakeWorker {
             is_stuck: false,
             committed: Vec::new(),
             aborted: 0,
+            given_up: Vec::new(),
             aligned: BTreeMap::new(),
         }
     }

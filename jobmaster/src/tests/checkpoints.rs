@@ -6,6 +6,7 @@ mod fits;
 mod found;
 mod savepoints;
 mod settings;
+mod silent;
 mod unaligned;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -237,6 +237,10 @@ fn a_barrier_that_some_may_wait_for_is_followed_by_another_at_once() {
         _ => false,
     };
     assert!(told(&actions, is_next) > 0, "{actions:?}");
+    // Nobody gathers what comes of those before.
+    let gives_up = JobToHost::AbortCheckpoints { first: CheckpointId(0), last: CheckpointId(7) };
+    let is_end = |message: &JobToWorker| matches!(message, JobToWorker::Host { message, .. } if *message == gives_up);
+    assert_eq!(told(&actions, is_end), next.found.len());
     assert_eq!(next.core.status(), JobStatus::Running);
 }
 

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Running, Shared, guard};
+use super::{Running, Shared, guard, snapshots::Belongs};
 use crate::{
     snapshot::TaskSnapshots,
     task::{Prepared, TaskFigures, TaskHead, TaskInfo, TaskWiring, wiring::Offered},
@@ -157,9 +157,10 @@ impl Shared {
         let build = || {
             self.snapshots.check()?;
             if let Some(restore) = restore.as_deref().filter(|restore| !restore.finished) {
-                let (groups, subtask) = (info.snapshots.groups().held, info.attempt.subtask);
-                let place = (info.vertex, Arc::clone(&self.options.graph));
-                let restored = self.snapshots.restore(restore, groups, place, subtask, info.parallelism)?;
+                let (groups, subtask) = (info.snapshots.groups().held, (info.attempt.subtask, info.parallelism));
+                let (vertex, graph) = (info.vertex, Arc::clone(&self.options.graph));
+                let belong = move |operator| Belongs::to(vertex, &graph, operator);
+                let restored = self.snapshots.restore(restore, groups, belong, subtask, &cancel)?;
                 info.snapshots.restore(restored);
             }
             let head = self.program.build_task(wiring)?;
@@ -172,7 +173,9 @@ impl Shared {
                 Some(Built { info, lane, head, cancel, offered, had_finished })
             }
             Err(failure) => {
-                self.ended(&info, Some(Err(failure)), &offered);
+                // Reading what it starts from ends with that.
+                let outcome = if cancel.is_cancelled() { None } else { Some(Err(failure)) };
+                self.ended(&info, outcome, &offered);
                 None
             }
         }

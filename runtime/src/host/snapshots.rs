@@ -3,6 +3,19 @@
 //! One thread with an executor of its own does it all: it waits for a store, which must not hold up tasks, and is not
 //! held up by them.
 //!
+//! # Until when a store is waited for
+//! What is written for a checkpoint is of use as long as the JobMaster gathers what comes of it. When it gives a checkpoint up, it
+//! says so ([`JobToHost::AbortCheckpoints`](flott_core::message::JobToHost::AbortCheckpoints)), once, and that may come before the barrier, which travels by the streams, or when
+//! all is stored: then nothing is written, or nothing is to be done. Should it never come, because the JobMaster has died, a cut is
+//! given up when the job's timeout for checkpoints has passed since its barrier came. The JobMaster counts from the moment at which
+//! it sent the barrier, and so gives up before. A later barrier is no reason to give one up that only is slow, but one that waits for
+//! a store which takes nothing at all for a minute is (`runtime/src/task/turn.rs`): that may be a savepoint's store, or checkpoints
+//! may be taken at the same time. A cut that is given up
+//!
+//! - leaves the upload, which is given up in its turn, and takes no more of the task's state: there is room at once;
+//! - is reported as failed all the same, for what sinks have prepared at its barrier;
+//! - is built on by no later one: the next is whole.
+//!
 //! # Layout
 //! - `store`: writes what is given
 //! - `chain`: the files that snapshots of a task consist of
@@ -14,14 +27,18 @@ mod preparations;
 mod restore;
 mod store;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    ops::RangeInclusive,
+    sync::Arc,
+    time::Duration,
+};
 
 use flott_core::{
     checkpoint::{Barrier, TaskRestore},
     config::{Configuration, keys::checkpointing},
     failure::Failure,
-    id::{AttemptId, CheckpointId, SubtaskIndex, VertexId},
-    job_graph::JobGraph,
+    id::{AttemptId, CheckpointId, JobId, OperatorId, SubtaskIndex},
     key_group::KeyGroupRange,
     message::{HostToJob, JobSetup},
 };
@@ -38,18 +55,26 @@ use crate::{
 };
 use chain::Chains;
 use preparations::Preparations;
-use restore::Belongs;
+pub(super) use restore::Belongs;
 use store::{Store, Writing};
 
 /// Savepoints whose directories are remembered.
 const SAVEPOINTS_MAX: usize = 64;
 
+/// Messages that checkpoints were given up which are remembered, for barriers that come later.
+const ABORTED_MAX: usize = 256;
+
+/// What is under way for an attempt, with what ends it.
+type UnderWay = HashMap<AttemptId, BTreeMap<CheckpointId, CancellationToken>>;
+
 /// Stores and restores the state of tasks.
 pub(super) struct Snapshots {
     store: Arc<Store>,
     writing: Mutex<HashMap<AttemptId, Writing>>,
-    /// Cuts of each attempt that are not reported yet.
-    unreported: Arc<watch::Sender<HashMap<AttemptId, usize>>>,
+    /// Cuts that are not reported yet.
+    unreported: Arc<watch::Sender<UnderWay>>,
+    /// Checkpoints that were given up.
+    aborted: Mutex<VecDeque<RangeInclusive<CheckpointId>>>,
     report: Report,
     runtime: Handle,
     /// Ends the thread.
@@ -59,16 +84,28 @@ pub(super) struct Snapshots {
 impl Snapshots {
     /// Starts the thread. It ends when this is dropped.
     pub fn start(setup: &JobSetup, report: Report) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
         // A configuration is checked where it is taken in: what cannot be read is not there.
         let configuration = Configuration::try_from(setup.configuration.clone()).unwrap_or_default();
         let s3 = S3Options::of(&configuration);
-        let root = configuration.get(&checkpointing::DIR);
+        let root = configuration.get(&checkpointing::DIR).map(|root| Directory::open(&root, &s3).map_err(refused));
+        Self::start_in(root, s3, setup.job, configuration.get(&checkpointing::TIMEOUT), report)
+    }
+
+    /// The same, with the directory of all checkpoints; a cut is given up after `timeout`.
+    fn start_in(
+        root: Option<TaskResult<Directory>>,
+        s3: S3Options,
+        job: JobId,
+        timeout: Duration,
+        report: Report,
+    ) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
         let store = Arc::new(Store {
-            root: root.map(|root| Directory::open(&root, &s3).map_err(refused)),
+            root,
             s3,
-            job: setup.job,
+            job,
+            timeout,
             savepoints: watch::Sender::default(),
             chains: Chains::default(),
             preparations: Preparations::default(),
@@ -80,8 +117,8 @@ impl Snapshots {
             // A write that hangs must not hold up the end.
             runtime.shutdown_background();
         })?;
-        let (writing, unreported) = (Mutex::default(), Arc::default());
-        Ok(Self { store, writing, unreported, report, runtime: handle, _ended: guard })
+        let (writing, unreported, aborted) = (Mutex::default(), Arc::default(), Mutex::default());
+        Ok(Self { store, writing, unreported, aborted, report, runtime: handle, _ended: guard })
     }
 
     /// Whether state could be stored at all: a task that never will be part of a checkpoint must not begin.
@@ -98,6 +135,27 @@ impl Snapshots {
         });
     }
 
+    /// Nothing becomes of these checkpoints: what is written for them is dropped, and nothing is written for those that come later.
+    pub fn abort(&self, first: CheckpointId, last: CheckpointId) {
+        {
+            // Before what is under way: what begins meanwhile looks here.
+            let mut aborted = self.aborted.lock();
+            aborted.push_back(first..=last);
+            if aborted.len() > ABORTED_MAX {
+                aborted.pop_front();
+            }
+        }
+        if first <= last {
+            let unreported = self.unreported.borrow();
+            let under_way = unreported.values().flat_map(|cuts| cuts.range(first..=last));
+            under_way.for_each(|(_, abort)| abort.cancel());
+        }
+    }
+
+    fn is_aborted(&self, checkpoint: CheckpointId) -> bool {
+        self.aborted.lock().iter().any(|range| range.contains(&checkpoint))
+    }
+
     /// Waits until all that `attempt` has given at barriers is stored and reported. What its sinks have prepared there must be
     /// known before it says that it has finished.
     pub async fn reported(&self, attempt: AttemptId) {
@@ -109,25 +167,33 @@ impl Snapshots {
     /// The attempt has ended.
     pub fn forget(&self, attempt: AttemptId) {
         self.writing.lock().remove(&attempt);
+        self.unreported
+            .borrow()
+            .get(&attempt)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .for_each(CancellationToken::cancel);
         self.store.chains.forget(attempt);
         self.store.preparations.forget(attempt);
     }
 
-    /// Reads what a task of `vertex` starts from. Blocks.
+    /// Reads what a task of `vertex` starts from, unless it is cancelled. Blocks, and so does what is read later; a store that
+    /// does not answer is an error.
     pub fn restore(
         &self,
         restore: &TaskRestore,
         groups: KeyGroupRange,
-        (vertex, graph): (VertexId, Arc<JobGraph>),
-        subtask: SubtaskIndex,
-        parallelism: u32,
+        belong: impl Fn(OperatorId) -> Belongs + Send + 'static,
+        (subtask, parallelism): (SubtaskIndex, u32),
+        cancel: &CancellationToken,
     ) -> TaskResult<RestoredTask> {
         let (sender, answer) = std::sync::mpsc::channel();
-        let (restore, s3) = (restore.clone(), self.store.s3.clone());
+        let (restore, s3, cancel) = (restore.clone(), self.store.s3.clone(), cancel.clone());
         self.runtime.spawn(async move {
+            let read = restore::read(&restore, groups, belong, (subtask, parallelism), &s3, &cancel);
+            let read = cancel.run_until_cancelled(read).await.unwrap_or_else(|| Err(restore::cancelled()));
             // Who asks may have gone.
-            let belong = |operator| Belongs::to(vertex, &graph, operator);
-            let _ = sender.send(restore::read(&restore, groups, belong, subtask, parallelism, &s3).await);
+            let _ = sender.send(read);
         });
         answer.recv().map_err(|_| Failure::internal("the thread that reads snapshots is gone"))?
     }
@@ -135,18 +201,27 @@ impl Snapshots {
 
 impl SnapshotPort for Snapshots {
     fn begin(&self, attempt: AttemptId, barrier: Barrier) -> Extent {
-        let extent = self.store.chains.begin(attempt, barrier);
-        let (writing, stored) = self.store.open(attempt, barrier, extent);
+        let (checkpoint, abort) = (barrier.checkpoint, CancellationToken::new());
+        self.unreported.send_modify(|unreported| {
+            unreported.entry(attempt).or_default().insert(checkpoint, abort.clone());
+        });
+        let extent = if self.is_aborted(checkpoint) {
+            // The task gives nothing, and its tables are not cut: what changes is counted from the cut before.
+            abort.cancel();
+            Extent::Changed
+        } else {
+            self.store.chains.begin(attempt, barrier)
+        };
+        let (writing, stored) = self.store.open(attempt, barrier, extent, abort);
         let (report, unreported) = (Arc::clone(&self.report), Arc::clone(&self.unreported));
-        unreported.send_modify(|unreported| *unreported.entry(attempt).or_default() += 1);
         self.runtime.spawn(async move {
             if let Some(stored) = stored.await {
                 report(HostToJob::Snapshot(Box::new(stored)));
             }
             unreported.send_modify(|unreported| {
-                if let Some(count) = unreported.get_mut(&attempt) {
-                    *count -= 1;
-                    if *count == 0 {
+                if let Some(cuts) = unreported.get_mut(&attempt) {
+                    cuts.remove(&checkpoint);
+                    if cuts.is_empty() {
                         unreported.remove(&attempt);
                     }
                 }
@@ -172,6 +247,16 @@ impl SnapshotPort for Snapshots {
         self.writing.lock().get(&attempt).is_none_or(Writing::has_room)
     }
 
+    fn give_up(&self, attempt: AttemptId) {
+        if let Some(writing) = self.writing.lock().get(&attempt) {
+            writing.give_up();
+        }
+    }
+
+    fn is_given_up(&self, attempt: AttemptId) -> bool {
+        self.writing.lock().get(&attempt).is_some_and(Writing::is_given_up)
+    }
+
     fn store(&self, attempt: AttemptId, mut cut: Cut) {
         if let Some(writing) = self.writing.lock().remove(&attempt) {
             // At once, as later snapshots may be stored before this one is.
@@ -186,80 +271,4 @@ fn refused(error: flott_snapshot::Error) -> Box<Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{collections::BTreeMap, sync::mpsc, time::Duration};
-
-    use bytes::Bytes;
-    use flott_core::{
-        checkpoint::{Behind, Overtaking, SnapshotKind, SnapshotReport},
-        id::{AttemptNumber, Digest, JobId, JobSecret, OperatorId},
-    };
-
-    use super::*;
-    use crate::{
-        snapshot::{Chunk, Section, SectionSort},
-        state::Spread,
-    };
-
-    /// A task whose snapshots are stored in `checkpoints`.
-    fn start(checkpoints: &std::path::Path) -> (Snapshots, mpsc::Receiver<SnapshotReport>) {
-        let (sender, reports) = mpsc::channel();
-        let setup = JobSetup {
-            job: JobId::from_bytes([1; 16]),
-            name: "job".to_owned(),
-            graph: Digest::of(b""),
-            program: Digest::of(b""),
-            program_name: "program".to_owned(),
-            arguments: Vec::new(),
-            secret: JobSecret::random(),
-            configuration: [(checkpointing::DIR.key().to_owned(), checkpoints.display().to_string())].into(),
-        };
-        let report = move |message| {
-            if let HostToJob::Snapshot(report) = message {
-                let _ = sender.send(*report);
-            }
-        };
-        (Snapshots::start(&setup, Arc::new(report)).unwrap(), reports)
-    }
-
-    /// The task comes to a barrier, gives state, and a sink of it prepares something.
-    fn cut(snapshots: &Snapshots, attempt: AttemptId, checkpoint: u64, kind: SnapshotKind) {
-        let barrier =
-            Barrier { checkpoint: CheckpointId(checkpoint), kind, behind: Behind::GoOn, overtaking: Overtaking::Never };
-        let operator = OperatorId::from_bytes([3; 16]);
-        let extent = snapshots.begin(attempt, barrier);
-        let section = Section { name: "state".into(), sort: SectionSort::Elements(Spread::Split), schema: None };
-        let chunk = Chunk { group: None, removed: false, count: 1, bytes: vec![1].into() };
-        snapshots.give(attempt, vec![(operator, section, chunk)]);
-        let mut cut = Cut::new(barrier, extent, Duration::ZERO);
-        cut.prepared.push((operator, Bytes::from(format!("at {checkpoint}"))));
-        snapshots.store(attempt, cut);
-    }
-
-    fn prepared(report: &SnapshotReport) -> BTreeMap<u64, Vec<Bytes>> {
-        assert!(report.result.is_ok(), "{:?}", report.result);
-        let all = report.committables.iter();
-        all.map(|(id, all)| (id.0, all.iter().map(|committable| committable.data.clone()).collect())).collect()
-    }
-
-    #[test]
-    fn a_checkpoint_that_overtakes_a_savepoint_tells_what_was_prepared_before_both() {
-        let directory = tempfile::tempdir().unwrap();
-        let (snapshots, reports) = start(&directory.path().join("checkpoints"));
-        let vertex = VertexId::from_bytes([2; 16]);
-        let attempt = AttemptId { vertex, subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
-        // Nobody has said yet where the savepoint goes.
-        cut(&snapshots, attempt, 1, SnapshotKind::Savepoint);
-        cut(&snapshots, attempt, 2, SnapshotKind::Checkpoint);
-        let next = || reports.recv_timeout(Duration::from_secs(30)).expect("a report");
-        let checkpoint = next();
-        assert_eq!(checkpoint.checkpoint, CheckpointId(2));
-        assert_eq!(prepared(&checkpoint), [(1, vec!["at 1".into()]), (2, vec!["at 2".into()])].into());
-        let savepoints = directory.path().join("savepoint");
-        std::fs::create_dir(&savepoints).unwrap();
-        snapshots.savepoint(CheckpointId(1), savepoints.display().to_string());
-        let savepoint = next();
-        assert_eq!(savepoint.checkpoint, CheckpointId(1));
-        assert_eq!(prepared(&savepoint), BTreeMap::new());
-    }
-}
+mod tests;

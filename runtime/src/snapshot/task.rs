@@ -25,7 +25,7 @@ use crate::{
 /// Who stores what a task gives. Called from the task's thread; never blocks.
 pub trait SnapshotPort: Send + Sync {
     /// A cut of `attempt` begins: what it is to have of keyed state. It is followed by any number of [`give`](Self::give) and one
-    /// [`store`](Self::store), unless the attempt ends or another cut begins: then it is given up.
+    /// [`store`](Self::store), before another cut begins, unless the attempt ends.
     fn begin(&self, attempt: AttemptId, barrier: Barrier) -> Extent;
 
     /// Takes some of the state.
@@ -36,6 +36,15 @@ pub trait SnapshotPort: Send + Sync {
 
     /// Whether there is room for more of it. It is taken in any case; but who asks need not fill the memory.
     fn has_room(&self, attempt: AttemptId) -> bool;
+
+    /// Nothing is to become of the cut that was begun last: what is written for it is dropped, and there is room.
+    fn give_up(&self, _attempt: AttemptId) {}
+
+    /// Whether nothing becomes of the cut that was begun last, so that the rest of it need not be given. It is to be
+    /// [completed](Self::store) all the same: what sinks have prepared at its barrier is in no other.
+    fn is_given_up(&self, _attempt: AttemptId) -> bool {
+        false
+    }
 
     /// All of the state was given: completes the cut, and says so to the JobMaster when it is stored or has failed.
     fn store(&self, attempt: AttemptId, cut: Cut);
@@ -127,14 +136,34 @@ impl TaskSnapshots {
         self.current.lock().alignment = since.elapsed();
     }
 
-    /// A barrier comes to the chain. A cut that was not finished is given up.
+    /// A barrier comes to the chain. A cut that was not finished has failed.
     pub(crate) fn begin(&self, attempt: AttemptId, barrier: Barrier) {
+        let checkpoint = barrier.checkpoint;
+        self.fail(Box::new(Failure::environment(format!("checkpoint {checkpoint} has come before all was given"))));
+        self.finish(attempt);
         let extent = self.port.as_ref().map_or(Extent::Whole, |port| port.begin(attempt, barrier));
         let mut current = self.current.lock();
         let alignment = mem::take(&mut current.alignment);
         let mut cut = Cut::new(barrier, extent, alignment);
         cut.unaligned = barrier.overtaking == Overtaking::Now;
         current.cut = Some(cut);
+        drop(current);
+        self.heed_abort(attempt);
+    }
+
+    /// Nobody waits for whoever stores the cut any more.
+    pub(crate) fn give_up(&self, attempt: AttemptId, why: &Failure) {
+        self.fail(Box::new(why.clone()));
+        if let Some(port) = &self.port {
+            port.give_up(attempt);
+        }
+    }
+
+    /// If nothing becomes of the cut, operators need give no more of it.
+    pub(crate) fn heed_abort(&self, attempt: AttemptId) {
+        if self.port.as_ref().is_some_and(|port| port.is_given_up(attempt)) {
+            self.fail(Box::new(Failure::environment("the snapshot was given up before all was given")));
+        }
     }
 
     /// The barrier has come to `operator`, or goes on from there: it gives of its state. If it cannot, the snapshot is of no
@@ -216,9 +245,9 @@ impl TaskSnapshots {
         self.with_cut(checkpoint, |cut| cut.streams = cut.streams.saturating_sub(1));
     }
 
-    /// Whether nobody has more parts of streams to give.
+    /// Whether nobody has more parts of streams to give that are of use.
     pub(crate) fn has_all_streams(&self) -> bool {
-        self.current.lock().cut.as_ref().is_none_or(|cut| cut.streams == 0)
+        self.current.lock().cut.as_ref().is_none_or(|cut| cut.streams == 0 || cut.failure.is_some())
     }
 
     /// Takes a part of a stream. Nothing happens if that cut is over.
@@ -272,4 +301,57 @@ pub(crate) fn groups(subtask: SubtaskIndex, parallelism: u32, max_parallelism: u
     let assignment = KeyGroupAssignment::new(max, parallelism).ok();
     let held = assignment.and_then(|assignment| assignment.range_of(subtask));
     GroupSpace { max, held: held.unwrap_or(KeyGroupRange::all(max)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_core::{
+        checkpoint::{Behind, SnapshotKind},
+        id::{AttemptNumber, VertexId},
+    };
+
+    use super::*;
+
+    /// Keeps what is completed.
+    #[derive(Default)]
+    struct Completed(Mutex<Vec<Cut>>);
+
+    impl SnapshotPort for Completed {
+        fn begin(&self, _: AttemptId, _: Barrier) -> Extent {
+            Extent::Whole
+        }
+
+        fn give(&self, _: AttemptId, _: Vec<Piece>) {}
+
+        fn give_in_flight(&self, _: AttemptId, _: Vec<Piece>) {}
+
+        fn has_room(&self, _: AttemptId) -> bool {
+            true
+        }
+
+        fn store(&self, _: AttemptId, cut: Cut) {
+            self.0.lock().push(cut);
+        }
+    }
+
+    #[test]
+    fn what_was_prepared_for_a_snapshot_that_the_next_one_ends_is_told() {
+        let completed = Arc::new(Completed::default());
+        let snapshots = TaskSnapshots::new(SubtaskIndex(0), 1, 128, &BTreeMap::new(), completed.clone());
+        let attempt =
+            AttemptId { vertex: VertexId::from_bytes([1; 16]), subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
+        let sink = OperatorId::from_bytes([2; 16]);
+        for checkpoint in (1..=2).map(CheckpointId) {
+            let kind = SnapshotKind::Checkpoint;
+            snapshots.begin(attempt, Barrier { checkpoint, kind, behind: Behind::GoOn, overtaking: Overtaking::Now });
+            snapshots.prepared(sink, Bytes::from(format!("at {checkpoint}")));
+            // Records that the first overtakes have not come when the second does.
+            snapshots.open_streams(checkpoint);
+            assert!(!snapshots.has_all_streams());
+        }
+        let told = completed.0.lock();
+        let [first] = &told[..] else { panic!("{told:?}") };
+        assert_eq!((first.barrier.checkpoint, &first.prepared[..]), (CheckpointId(1), &[(sink, "at 1".into())][..]));
+        assert!(first.failure.is_some());
+    }
 }

@@ -40,6 +40,10 @@ const STEPS_AHEAD: usize = 64;
 /// Pause before a task without input looks again whether there is room for its state.
 const ROOM_WAIT: Duration = Duration::from_millis(1);
 
+/// How long there may be no room for state while the next barrier waits for it, and all records behind that. A store that only is
+/// slow makes room now and then: within this time a part of a file is written, or has failed (`flott_snapshot::directory`).
+const STALLED: Duration = Duration::from_secs(60);
+
 /// What a task does that had finished: time and input have ended, and all that its operators had to give was given.
 pub(super) async fn pass(mut tail: impl Tail, info: Arc<TaskInfo>) -> TaskResult<Prepared> {
     let mut turn = Turn::new(info);
@@ -291,10 +295,19 @@ impl Turn {
         self.give(tail);
     }
 
-    /// Begins the cut of `barrier`. What is left of the state at the one before is given first. Streams that were overtaken by
+    /// Begins the cut of `barrier`. What is left of the state at the one before is given first, unless nothing becomes of that:
+    /// so a store that hangs is waited for until the job gives the checkpoint up, or until it has taken nothing for too long. Streams that were overtaken by
     /// that are not waited for: it was given up, or this one would have come behind it.
     pub async fn begin_cut(&mut self, tail: &mut impl Tail, barrier: Barrier) -> TaskResult {
-        self.give_state(tail).await;
+        let mut since = tokio::time::Instant::now();
+        while self.giving == Giving::State {
+            if self.give_or_wait(tail).await {
+                since = tokio::time::Instant::now();
+            } else if since.elapsed() > STALLED {
+                self.info.snapshots.give_up(self.info.attempt, &stalled(barrier));
+            }
+            yield_turn().await;
+        }
         if self.has_to_give() {
             self.give(tail);
         }
@@ -303,16 +316,12 @@ impl Turn {
         Ok(())
     }
 
-    async fn give_state(&mut self, tail: &mut impl Tail) {
+    /// Gives all that is left of the last cut. No input comes any more.
+    async fn give_all(&mut self, tail: &mut impl Tail) -> TaskResult {
         while self.giving == Giving::State {
             self.give_or_wait(tail).await;
             yield_turn().await;
         }
-    }
-
-    /// Gives all that is left of the last cut. No input comes any more.
-    async fn give_all(&mut self, tail: &mut impl Tail) -> TaskResult {
-        self.give_state(tail).await;
         if self.giving == Giving::Streams {
             // Barriers that are held back leave, or overtake.
             self.credit(tail).await?;
@@ -329,13 +338,15 @@ impl Turn {
         Ok(())
     }
 
-    /// Gives some more; waits for a moment where whoever stores it is behind.
-    async fn give_or_wait(&mut self, tail: &mut impl Tail) {
-        if self.info.snapshots.has_room(self.info.attempt) {
+    /// Gives some more, if there is room; else waits for a moment, as whoever stores it is behind.
+    async fn give_or_wait(&mut self, tail: &mut impl Tail) -> bool {
+        let has_room = self.info.snapshots.has_room(self.info.attempt);
+        if has_room {
             self.give(tail);
         } else {
             tokio::time::sleep(ROOM_WAIT).await;
         }
+        has_room
     }
 
     /// As [`barrier`](Self::barrier), for a cut that has begun.
@@ -349,6 +360,7 @@ impl Turn {
     /// Gives some more of a cut that was begun, for as long as others can wait for it.
     fn give(&mut self, tail: &mut impl Tail) {
         let (began, snapshots, attempt) = (Instant::now(), &self.info.snapshots, self.info.attempt);
+        snapshots.heed_abort(attempt);
         while self.giving == Giving::State && snapshots.has_room(attempt) {
             if tail.snapshot_more() == Progress::Done {
                 self.giving = Giving::Streams;
@@ -384,6 +396,14 @@ impl Turn {
         self.info.figures.state(tail.state_size());
         Ok(prepared)
     }
+}
+
+/// Why nothing becomes of the cut that `barrier` waits for.
+fn stalled(barrier: Barrier) -> Failure {
+    let (checkpoint, wait) = (barrier.checkpoint, STALLED.as_secs());
+    Failure::environment(format!(
+        "the store has taken no state for {wait} s while the barrier of {checkpoint} waited for it"
+    ))
 }
 
 /// A barrier that overtakes, when one is there and `tail` can be cut.

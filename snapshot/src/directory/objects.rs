@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt, stream};
 use object_store::{GetOptions, ObjectStore, PutMode, path::Path};
 
 use super::Directory;
@@ -12,6 +12,10 @@ use crate::error::Error;
 /// Waits before each try at a conditional create. Stores that are reached over a network try again by themselves before
 /// they give an error, so these are few.
 const WAITS_MS: [u64; 4] = [0, 50, 250, 1000];
+
+/// How long a store may take to answer a read, or to go on with its answer. Whoever reads may wait for nothing else: a task for what
+/// it starts from, a JobMaster for what it goes back to. (How long a write may take, its own writer says.)
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// What came of a conditional create.
 #[derive(Debug)]
@@ -48,6 +52,25 @@ impl Directory {
         format!("{}/{path}", self.location)
     }
 
+    /// What a request gives that reads, unless the store does not answer.
+    pub(crate) async fn answered<T>(
+        &self,
+        request: impl Future<Output = object_store::Result<T>>,
+    ) -> object_store::Result<T> {
+        match tokio::time::timeout(ANSWER, request).await {
+            Ok(answer) => answer,
+            Err(_) => Err(silent()),
+        }
+    }
+
+    /// The next piece of an answer, unless the store does not go on.
+    pub(crate) async fn next_of<T>(
+        &self,
+        answer: &mut (impl Stream<Item = object_store::Result<T>> + Unpin),
+    ) -> object_store::Result<Option<T>> {
+        self.answered(async { answer.next().await.transpose() }).await
+    }
+
     fn failed(&self, operation: &'static str, path: &str, cause: &object_store::Error) -> Error {
         Error::store(operation, self.shown(path), cause)
     }
@@ -58,7 +81,7 @@ impl Directory {
     /// When the store fails, or the object has more than `bytes_max` bytes.
     pub async fn get(&self, path: &str, bytes_max: u64) -> Result<Option<Bytes>, Error> {
         let failed = |error: &_| self.failed("reading", path, error);
-        let found = match self.store.get_opts(&self.object(path), GetOptions::default()).await {
+        let found = match self.answered(self.store.get_opts(&self.object(path), GetOptions::default())).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(failed(&error)),
@@ -67,7 +90,12 @@ impl Directory {
             let problem = format!("has {} bytes, expected at most {bytes_max}", found.meta.size);
             return Err(Error::Damaged { path: self.shown(path), problem });
         }
-        found.bytes().await.map(Some).map_err(|error| failed(&error))
+        let mut content = BytesMut::new();
+        let mut pieces = found.into_stream();
+        while let Some(piece) = self.next_of(&mut pieces).await.map_err(|error| failed(&error))? {
+            content.extend_from_slice(&piece);
+        }
+        Ok(Some(content.freeze()))
     }
 
     /// Creates an object unless there is one. An error may be the answer to a request that has worked, or will: so after
@@ -121,7 +149,7 @@ impl Directory {
 
     /// Names of directories in this one.
     pub(crate) async fn directories(&self) -> Result<Vec<String>, Error> {
-        let listed = self.store.list_with_delimiter(Some(&self.prefix)).await;
+        let listed = self.answered(self.store.list_with_delimiter(Some(&self.prefix))).await;
         let listed = listed.map_err(|error| self.failed("listing", "", &error))?;
         Ok(listed.common_prefixes.iter().filter_map(Path::filename).map(str::to_owned).collect())
     }
@@ -133,13 +161,21 @@ impl Directory {
     pub async fn list(&self, name: &str) -> Result<Vec<Object>, Error> {
         let prefix = self.object(name);
         let skipped = self.prefix.as_ref().len() + usize::from(!self.prefix.is_root());
-        let listed = self.store.list(Some(&prefix)).map_ok(|meta| Object {
-            path: meta.location.as_ref().get(skipped..).unwrap_or_default().to_owned(),
-            bytes: meta.size,
-            modified_at_ms: u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or(0),
-        });
-        listed.try_collect().await.map_err(|error| self.failed("listing", name, &error))
+        let (mut listed, mut objects) = (self.store.list(Some(&prefix)), Vec::new());
+        while let Some(meta) = self.next_of(&mut listed).await.map_err(|error| self.failed("listing", name, &error))? {
+            objects.push(Object {
+                path: meta.location.as_ref().get(skipped..).unwrap_or_default().to_owned(),
+                bytes: meta.size,
+                modified_at_ms: u64::try_from(meta.last_modified.timestamp_millis()).unwrap_or(0),
+            });
+        }
+        Ok(objects)
     }
+}
+
+fn silent() -> object_store::Error {
+    let problem = format!("the store has not answered within {} s, or only with errors", ANSWER.as_secs());
+    object_store::Error::Generic { store: "checkpoint", source: problem.into() }
 }
 
 /// Why it is not known that an object was created.

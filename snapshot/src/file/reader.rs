@@ -37,7 +37,7 @@ impl StateFileReader {
         let damaged = |problem: String| Error::Damaged { path: directory.shown(&path), problem };
         let failed = |error: &_| Error::store("reading", directory.shown(&path), error);
         let options = GetOptions { range: Some(GetRange::Suffix(END_BYTES.min(file.bytes))), ..GetOptions::default() };
-        let got = match directory.store().get_opts(&object, options).await {
+        let got = match directory.answered(directory.store().get_opts(&object, options)).await {
             Ok(got) => got,
             Err(object_store::Error::NotFound { .. }) => return Err(damaged("is not there".to_owned())),
             Err(error) => return Err(failed(&error)),
@@ -45,7 +45,7 @@ impl StateFileReader {
         if got.meta.size != file.bytes {
             return Err(damaged(format!("has {} bytes, expected {}", got.meta.size, file.bytes)));
         }
-        let end = got.bytes().await.map_err(|error| failed(&error))?;
+        let end = directory.answered(got.bytes()).await.map_err(|error| failed(&error))?;
         let wrong = |error: IndexError| damaged(error.to_string());
         let footer = Footer::read(&end, file.bytes).map_err(wrong)?;
         let length = footer.length as usize;
@@ -53,11 +53,11 @@ impl StateFileReader {
             Some(start) => end.slice(start..start + length),
             None => {
                 let range = footer.offset..footer.offset + u64::from(footer.length);
-                directory.store().get_range(&object, range).await.map_err(|error| failed(&error))?
+                directory.answered(directory.store().get_range(&object, range)).await.map_err(|error| failed(&error))?
             }
         };
         let index = Index::read(&index, footer).map_err(wrong)?;
-        let start = directory.store().get_range(&object, 0..HEADER.len() as u64).await;
+        let start = directory.answered(directory.store().get_range(&object, 0..HEADER.len() as u64)).await;
         let start = start.map_err(|error| failed(&error))?;
         if *start != *HEADER {
             return Err(wrong(header_error(&start)));
@@ -101,7 +101,8 @@ impl StateFileReader {
         run: Vec<Chunk>,
     ) -> Result<impl Stream<Item = Result<(Chunk, Bytes), Error>> + Send + '_, Error> {
         let range = span(&run);
-        let read = self.directory.store().get_range(&self.directory.object(&self.path), range.clone()).await;
+        let object = self.directory.object(&self.path);
+        let read = self.directory.answered(self.directory.store().get_range(&object, range.clone())).await;
         let bytes = read.map_err(|error| Error::store("reading", self.directory.shown(&self.path), &error))?;
         if bytes.len() as u64 != range.end - range.start {
             return Err(self.damaged(format!("ends within the chunk at {}", range.start)));

@@ -33,7 +33,15 @@ impl Checkpoints {
         let known = entries.iter().map(|entry| entry.checkpoint).collect();
         let (restorable, damaged) = self.restorable(entries).await?;
         let mut restorable = restorable.into_iter();
-        let log = Log { checkpoints: self.clone(), epoch, claimed, next: claimed.next(), known };
+        let log = Log {
+            checkpoints: self.clone(),
+            epoch,
+            claimed,
+            next: claimed.next(),
+            known,
+            settled: CheckpointId(0),
+            suspects: claimed > CheckpointId(1),
+        };
         Ok(Claimed { log, restorable: restorable.next(), older: restorable.collect(), damaged })
     }
 

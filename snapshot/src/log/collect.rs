@@ -3,6 +3,14 @@
 //! What is needed is found by reachability: what a retained manifest names stays, whatever its age. Manifests are deleted
 //! before the files that they alone name, so that a crash in between leaves files without a manifest, and never a manifest
 //! without its files.
+//!
+//! # Files that no manifest names
+//! They are of checkpoints that were given up, of attempts that are gone, of an earlier JobMaster, or of a collection that was cut
+//! short. Such a file may yet be named: what a task stores builds on what it stored before, also where that checkpoint was given up,
+//! and tasks may be an earlier JobMaster's that were taken over. But when checkpoint C is complete, every task has reported C. What
+//! it stores from then on builds on what it reported for C, or on nothing older (`runtime/src/host/snapshots/chain.rs`). So a
+//! manifest above C names files of checkpoints above C, or files that C's manifest names. [`Log::sweep`] removes what is of
+//! checkpoints up to C and in no manifest, whoever may still be writing: a file that comes late is an orphan, and nothing worse.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +42,7 @@ impl Log {
     /// # Errors
     /// [`Error::Deposed`] when a newer JobMaster has begun; when the store fails. What was left can be removed by calling
     /// it again, files without a manifest by [`sweep`](Self::sweep).
-    pub async fn collect(&self, retained: &BTreeSet<CheckpointId>) -> Result<Collected, Error> {
+    pub async fn collect(&mut self, retained: &BTreeSet<CheckpointId>) -> Result<Collected, Error> {
         let entries = self.entries().await?;
         let newest = entries.first().map(|entry| entry.checkpoint);
         let doomed = |entry: &Listed| {
@@ -45,6 +53,8 @@ impl Log {
         if doomed.is_empty() {
             return Ok(Collected::default());
         }
+        // If this is cut short, files are left without a manifest.
+        let suspected = std::mem::replace(&mut self.suspects, true);
         self.remove_places(&doomed).await?;
         let mut collected = Collected { places: doomed.len(), ..Collected::default() };
         if kept.iter().any(|entry| entry.document.is_err()) {
@@ -63,6 +73,7 @@ impl Log {
         collected.files = unneeded.len();
         collected.bytes = unneeded.values().sum();
         self.checkpoints.directory.delete(unneeded.into_keys().collect()).await?;
+        self.suspects = suspected;
         Ok(collected)
     }
 
@@ -75,18 +86,23 @@ impl Log {
         // A checkpoint that was thought to be lost may be in the way.
         while !self.fill().await? {}
         self.claimed = CheckpointId(self.next.0 - 1);
+        self.settled = self.claimed;
         let places = self.collect(&BTreeSet::new()).await?;
         let orphans = self.sweep().await?;
         let (files, bytes) = (places.files + orphans.files, places.bytes + orphans.bytes);
         Ok(Collected { places: places.places, files, bytes })
     }
 
-    /// Removes state files that no manifest names, and what writers left behind that died. Only those of checkpoints before
-    /// this JobMaster began, so its own are in no danger; but no task of an older JobMaster may write any more.
+    /// Removes state files that no manifest names, and what writers left behind that died: those of checkpoints up to the newest
+    /// that this JobMaster has committed, and before that none. It lists all files. After a call that was dropped or has failed it
+    /// may be called again.
     ///
     /// # Errors
     /// As [`collect`](Self::collect); also when a manifest of the job cannot be read.
-    pub async fn sweep(&self) -> Result<Collected, Error> {
+    pub async fn sweep(&mut self) -> Result<Collected, Error> {
+        if self.settled == CheckpointId(0) {
+            return Ok(Collected::default());
+        }
         // The files are listed first: one that is written meanwhile is not among them.
         let files = self.checkpoints.directory.list(SHARED).await?;
         let entries = self.entries().await?;
@@ -96,15 +112,18 @@ impl Log {
             return Err(Error::Damaged { path: self.checkpoints.shown(place), problem: problem.clone() });
         }
         let needed = named_by(&entries);
-        let claimed = self.claimed;
-        let older = move |path: &DataPath| path.checkpoint().is_some_and(|checkpoint| checkpoint <= claimed);
+        let settled = self.settled;
+        let older = move |path: &DataPath| path.checkpoint().is_some_and(|checkpoint| checkpoint <= settled);
         let orphan = |path: &str| path.parse().is_ok_and(|path| older(&path) && !needed.contains(&path));
+        // A manifest that was listed may have been collected before it was read, by somebody newer who names its files in another.
+        self.entries().await?;
         let orphans: Vec<_> = files.into_iter().filter(|file| orphan(&file.path)).collect();
         let bytes = orphans.iter().map(|file| file.bytes).sum();
         let collected = Collected { places: 0, files: orphans.len(), bytes };
         self.checkpoints.directory.delete(orphans.into_iter().map(|file| file.path).collect()).await?;
         let begun = move |name: &str| name.parse().is_ok_and(|path| older(&path));
         self.checkpoints.directory.remove_leftovers(SHARED, begun).await?;
+        self.suspects = false;
         Ok(collected)
     }
 

@@ -32,6 +32,7 @@ impl Log {
     pub async fn commit(&mut self, manifest: &Manifest) -> Result<(), Error> {
         self.check(manifest)?;
         while self.next < manifest.checkpoint {
+            self.suspects = true;
             self.fill().await?;
         }
         match self.create(manifest.checkpoint, document::write(manifest).into()).await? {
@@ -45,6 +46,7 @@ impl Log {
         self.check_leads(manifest.checkpoint).await?;
         self.next = manifest.checkpoint.next();
         self.known.insert(manifest.checkpoint);
+        self.settled = manifest.checkpoint;
         Ok(())
     }
 

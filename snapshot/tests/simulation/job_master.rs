@@ -1,6 +1,10 @@
 //! A JobMaster that checkpoints, collects, and may die at any moment.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use flott_core::id::{CheckpointId, JobMasterEpoch};
 use flott_snapshot::{Checkpoints, Directory, Error, Log, Manifest, SnapshotKind, StateFile, verify};
@@ -22,9 +26,30 @@ pub struct JobMaster {
     pub truth: Directory,
     pub chance: Chance,
     pub history: History,
-    /// Whether all older ones are dead, with their tasks.
-    pub alone: bool,
+    pub tasks: Tasks,
+    /// Whether it takes the tasks over that it finds, rather than that all start again.
+    pub takes_over: bool,
     pub checkpoints: u32,
+}
+
+/// What the tasks of the job have stored: what they store next builds on it, whether a manifest names it or not.
+#[derive(Clone, Default)]
+pub struct Tasks(Arc<Mutex<Vec<StateFile>>>);
+
+impl Tasks {
+    fn start_again(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
+    /// They have stored another file: all that they have now.
+    fn store(&self, file: StateFile) -> Vec<StateFile> {
+        let mut files = self.0.lock().unwrap();
+        if files.len() >= FILES_MAX {
+            files.clear();
+        }
+        files.push(file);
+        files.clone()
+    }
 }
 
 /// Why a JobMaster ends before its time.
@@ -54,9 +79,8 @@ impl JobMaster {
         let mut log = claimed.log;
         let mut retained: Vec<Manifest> = claimed.restorable.into_iter().collect();
         self.check(&retained).await;
-        if self.alone && self.chance.below(2) == 0 {
-            log.sweep().await?;
-            self.check(&retained).await;
+        if !self.takes_over {
+            self.tasks.start_again();
         }
         for _ in 0..self.checkpoints {
             tokio::time::sleep(Duration::from_millis(self.chance.below(5000))).await;
@@ -64,7 +88,12 @@ impl JobMaster {
             let Ok(file) = write_file(checkpoints.directory(), SnapshotKind::Checkpoint, checkpoint).await else {
                 continue;
             };
-            let manifest = manifest(SnapshotKind::Checkpoint, checkpoint, self.epoch.0, files(retained.last(), file));
+            if self.history.leader() > Some(self.epoch) {
+                // They are somebody else's by now.
+                return Err(End::Failed);
+            }
+            let files = self.tasks.store(file);
+            let manifest = manifest(SnapshotKind::Checkpoint, checkpoint, self.epoch.0, files);
             if !self.commit(&mut log, &manifest).await? {
                 continue;
             }
@@ -77,6 +106,13 @@ impl JobMaster {
             // What could not be removed is left for the next time.
             if let Err(error @ Error::Deposed { .. }) = collected {
                 return Err(error.into());
+            }
+            if self.chance.below(2) == 0 {
+                let swept = log.sweep().await;
+                self.check(&retained).await;
+                if let Err(error @ Error::Deposed { .. }) = swept {
+                    return Err(error.into());
+                }
             }
         }
         Ok(())
@@ -108,14 +144,4 @@ impl JobMaster {
             }
         }
     }
-}
-
-/// The files of the checkpoint before with a new one behind, or a new one alone.
-fn files(before: Option<&Manifest>, file: StateFile) -> Vec<StateFile> {
-    let mut files: Vec<_> = before.into_iter().flat_map(Manifest::files).cloned().collect();
-    if files.len() >= FILES_MAX {
-        files.clear();
-    }
-    files.push(file);
-    files
 }

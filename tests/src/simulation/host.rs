@@ -135,7 +135,8 @@ impl Host {
                     reaction.steps.push((around.random.within(1..=PACE_MS), attempt));
                 }
             }
-            JobToHost::GroupWatermark { .. } => {}
+            // What is taken at a barrier is reported at once.
+            JobToHost::GroupWatermark { .. } | JobToHost::AbortCheckpoints { .. } => {}
             JobToHost::Snapshot { barrier, attempts, .. } => {
                 // For a savepoint, processes without sources are told too.
                 if !attempts.is_empty() {

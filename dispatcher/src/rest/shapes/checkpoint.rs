@@ -163,7 +163,7 @@ pub struct CheckpointStatistics {
     /// When it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_timestamp: Option<i64>,
-    /// Why.
+    /// Why; or, of one in progress, why nobody knows yet whether it is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_message: Option<String>,
 }

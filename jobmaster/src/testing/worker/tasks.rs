@@ -33,6 +33,10 @@ impl FakeWorker {
                 self.profile.store.lock().unwrap().newest = Some(barrier.checkpoint);
                 attempts.into_iter().filter_map(|attempt| self.snapshot(attempt, barrier.checkpoint)).collect()
             }
+            JobToHost::AbortCheckpoints { first, last } => {
+                self.given_up.push((first, last));
+                Vec::new()
+            }
             JobToHost::Commit { round, committables } => {
                 self.committed.push(committables);
                 let result = match self.commits.pop_front() {

@@ -59,23 +59,6 @@ fn a_job_that_is_cancelled_while_its_last_savepoint_is_stored_is_cancelled() {
     }
 }
 
-#[test]
-fn a_job_that_is_cancelled_does_not_wait_for_ever_for_its_store() {
-    let mut cluster = checkpointed(word_count(), ONCE);
-    collect(&mut cluster);
-    cluster.tell(Event::Cancel);
-    cluster.settle();
-    cluster.pass(59_999);
-    assert_eq!(cluster.core.status(), JobStatus::Cancelling);
-    cluster.pass(1);
-    check_ended(&mut cluster, JobStatus::Canceled);
-    // Nobody knows whether the checkpoint holds them.
-    assert_eq!(cluster.workers.values().map(|worker| worker.aborted).sum::<u32>(), 0);
-    let view = &cluster.ended[0];
-    assert!(view.checkpoints.holds_results);
-    assert!(view.exceptions[0].failure.to_string().contains("60000 ms"), "{:?}", view.exceptions);
-}
-
 /// A job whose last process has died when a checkpoint was complete, whose results nobody has made visible yet, and which is to
 /// start over after an hour. Its only TaskManager is there.
 fn between_attempts() -> (FakeCluster, WorkerKey) {

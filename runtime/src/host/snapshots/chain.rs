@@ -21,6 +21,10 @@ pub(super) struct Chains(Mutex<HashMap<AttemptId, Chain>>);
 ///
 /// When what changed comes to more than the whole, the next file is a whole one again: so a restore reads no more than twice
 /// what there is, and on average no byte is written more than twice.
+///
+/// A snapshot builds on the one before it, if that was stored when it began, and on nothing else. So once one is stored, later ones
+/// have files of it and of later ones alone: all others can be removed, unless a manifest names them
+/// ([`Log::sweep`](flott_snapshot::Log::sweep)).
 #[derive(Debug, Default)]
 struct Chain {
     files: Vec<StateFile>,
@@ -90,6 +94,7 @@ mod tests {
         checkpoint::{Behind, Overtaking},
         id::{AttemptNumber, SubtaskIndex, VertexId},
     };
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -138,6 +143,45 @@ mod tests {
         assert_eq!(stored(&chains, 4, 100), [4]);
         assert_eq!(begin(&chains, 5), Extent::Changed);
         assert_eq!(stored(&chains, 5, 1), [4, 5]);
+    }
+
+    proptest! {
+        #[test]
+        fn once_one_is_stored_later_ones_build_on_nothing_older(steps in prop::collection::vec(0..10u8, 1..60)) {
+            let chains = Chains::default();
+            let (mut next, mut under_way, mut known) = (1, Vec::new(), Vec::<(u64, Vec<u64>)>::new());
+            for step in steps {
+                match step {
+                    0..4 => {
+                        begin(&chains, next);
+                        under_way.push((next, SnapshotKind::Checkpoint));
+                    }
+                    4 => {
+                        chains.begin(ATTEMPT, barrier(next, SnapshotKind::Savepoint));
+                        under_way.push((next, SnapshotKind::Savepoint));
+                    }
+                    // Slow ones are stored behind later ones.
+                    _ if under_way.is_empty() => continue,
+                    5..9 => {
+                        let (id, kind) = under_way.remove(usize::from(step) % under_way.len());
+                        let files = stored(&chains, id, 10);
+                        if kind == SnapshotKind::Checkpoint {
+                            for (older, has) in known.iter().filter(|(older, _)| *older < id) {
+                                let is_new = |file: &u64| *file > *older || has.contains(file);
+                                prop_assert!(files.iter().all(is_new), "{id} is {files:?}, and {older} was {has:?}");
+                            }
+                            known.push((id, files));
+                        }
+                        continue;
+                    }
+                    _ => {
+                        chains.failed(ATTEMPT, CheckpointId(under_way.remove(0).0));
+                        continue;
+                    }
+                }
+                next += 1;
+            }
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use flott_core::{
 use flott_snapshot::{self as stored, Directory, Entries, S3Options, StateFileReader};
 use futures::TryStreamExt;
 use tokio::{runtime::Handle, sync::mpsc};
+use tokio_util::sync::CancellationToken;
 
 use super::refused;
 use crate::{
@@ -28,14 +29,14 @@ use crate::{
 const CHUNKS_AHEAD: usize = 4;
 
 /// Opens what a subtask needs of a snapshot, to be read when its operators take it: its key groups of all that has any, all that
-/// has none. The records under way to operators that `belong` to it are read at once.
+/// has none. The records under way to operators that `belong` to it are read at once. What is read later ends when `cancel` says so.
 pub(super) async fn read(
     restore: &TaskRestore,
     groups: KeyGroupRange,
     belong: impl Fn(OperatorId) -> Belongs,
-    subtask: SubtaskIndex,
-    parallelism: u32,
+    (subtask, parallelism): (SubtaskIndex, u32),
     s3: &S3Options,
+    cancel: &CancellationToken,
 ) -> TaskResult<RestoredTask> {
     let directory = Directory::open(&restore.directory, s3).map_err(refused)?;
     let mut operators: BTreeMap<OperatorId, Restored> = BTreeMap::new();
@@ -50,8 +51,8 @@ pub(super) async fn read(
                     continue;
                 }
                 if reader.chunks(index, Some(groups)).next().is_some() {
-                    let (runtime, reader) = (Handle::current(), reader.clone());
-                    restored.add_later(known, *owner, move || read_later(&runtime, reader, index, groups));
+                    let (runtime, reader, cancel) = (Handle::current(), reader.clone(), cancel.clone());
+                    restored.add_later(known, *owner, move || read_later(&runtime, reader, index, groups, cancel));
                 }
             }
         }
@@ -88,12 +89,21 @@ fn of_stored((chunk, bytes): (stored::Chunk, Bytes)) -> Chunk {
 }
 
 /// Reads entries a little ahead of whoever takes them, who blocks for them.
-fn read_later(runtime: &Handle, reader: StateFileReader, index: stored::SectionIndex, groups: KeyGroupRange) -> Chunks {
+fn read_later(
+    runtime: &Handle,
+    reader: StateFileReader,
+    index: stored::SectionIndex,
+    groups: KeyGroupRange,
+    cancel: CancellationToken,
+) -> Chunks {
     let (sender, mut receiver) = mpsc::channel::<TaskResult<Option<Chunk>>>(CHUNKS_AHEAD);
     runtime.spawn(async move {
         let mut chunks = std::pin::pin!(reader.read(index, Some(groups)));
         loop {
-            let next = chunks.try_next().await.map_err(refused).map(|next| next.map(of_stored));
+            let next = match cancel.run_until_cancelled(chunks.try_next()).await {
+                Some(next) => next.map_err(refused).map(|next| next.map(of_stored)),
+                None => Err(cancelled()),
+            };
             let is_last = !matches!(next, Ok(Some(_)));
             // Who takes them may have failed.
             if sender.send(next).await.is_err() || is_last {
@@ -112,6 +122,11 @@ fn read_later(runtime: &Handle, reader: StateFileReader, index: stored::SectionI
         ended = !matches!(next, Ok(Some(_)));
         next.transpose()
     }))
+}
+
+/// The task ends before it has begun.
+pub(super) fn cancelled() -> Box<Failure> {
+    Box::new(Failure::environment("the task was cancelled while it read what it starts from"))
 }
 
 /// Where an operator is.

@@ -18,7 +18,11 @@ use flott_core::{
 use flott_snapshot::{
     self as stored, Compression, DataPath, Directory, Entries, S3Options, SectionIndex, StateFileWriter,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
 
 use super::{chain::Chains, preparations::Preparations, refused};
 use crate::{
@@ -44,6 +48,7 @@ enum Given {
 pub(super) struct Writing {
     given: mpsc::UnboundedSender<Given>,
     queued: Arc<AtomicUsize>,
+    abort: CancellationToken,
 }
 
 impl Writing {
@@ -59,7 +64,15 @@ impl Writing {
     }
 
     pub fn has_room(&self) -> bool {
-        self.queued.load(Relaxed) < QUEUED_BYTES_MAX
+        self.queued.load(Relaxed) < QUEUED_BYTES_MAX || self.is_given_up()
+    }
+
+    pub fn give_up(&self) {
+        self.abort.cancel();
+    }
+
+    pub fn is_given_up(&self) -> bool {
+        self.abort.is_cancelled()
     }
 
     pub fn finish(self, cut: Cut) {
@@ -78,10 +91,42 @@ pub(super) struct Store {
     /// How other directories are reached.
     pub s3: S3Options,
     pub job: JobId,
+    /// How long a cut is of use.
+    pub timeout: Duration,
     /// Where savepoints go.
     pub savepoints: watch::Sender<BTreeMap<CheckpointId, String>>,
     pub chains: Chains,
     pub preparations: Preparations,
+}
+
+/// How long a cut is of use.
+struct Term {
+    checkpoint: CheckpointId,
+    until: Instant,
+    abort: CancellationToken,
+}
+
+impl Term {
+    /// What `work` gives, unless the cut is given up before: then it is dropped.
+    async fn within<T>(&self, work: impl Future<Output = TaskResult<T>>) -> TaskResult<T> {
+        let checkpoint = self.checkpoint;
+        let why = match timeout_at(self.until, self.abort.run_until_cancelled(work)).await {
+            Ok(Some(done)) => return done,
+            Ok(None) => format!("snapshot {checkpoint} was given up before it was stored"),
+            Err(_) => {
+                self.abort.cancel();
+                format!("snapshot {checkpoint} was not stored in time ({})", checkpointing::TIMEOUT.key())
+            }
+        };
+        Err(Box::new(Failure::environment(why)))
+    }
+}
+
+/// What a cut is written to.
+#[derive(Default)]
+struct Files {
+    state: Option<File>,
+    in_flight: Option<File>,
 }
 
 /// A file that is being written.
@@ -91,37 +136,54 @@ struct File {
 }
 
 impl Store {
-    /// Takes a cut of `attempt` from its barrier on. What comes of it is the report, when all was given and is stored; nothing if
-    /// the attempt ends before.
+    /// Takes a cut of `attempt` from its barrier on. What comes of it is the report, when all was given and is stored, or was given
+    /// up because of `abort` or for lack of time; nothing if the attempt ends before.
     pub fn open(
         self: &Arc<Self>,
         attempt: AttemptId,
         barrier: Barrier,
         extent: Extent,
+        abort: CancellationToken,
     ) -> (Writing, impl Future<Output = Option<SnapshotReport>> + Send + use<>) {
         let (given, mut receiver) = mpsc::unbounded_channel();
         let queued = Arc::<AtomicUsize>::default();
         let (store, waiting) = (Arc::clone(self), Arc::clone(&queued));
+        let term = Term { checkpoint: barrier.checkpoint, until: Instant::now() + self.timeout, abort: abort.clone() };
         let writing = async move {
-            let (mut state, mut in_flight) = (Ok(None), Ok(None));
-            while let Some(given) = receiver.recv().await {
-                let (file, pieces) = match given {
-                    Given::Pieces(pieces) => (&mut state, pieces),
-                    Given::InFlight(pieces) => (&mut in_flight, pieces),
-                    Given::All(cut) => {
-                        return Some(store.complete(attempt, barrier, extent, (state, in_flight), cut).await);
+            let mut files = Ok(Files::default());
+            loop {
+                let given = match &files {
+                    Ok(_) => term.within(async { Ok(receiver.recv().await) }).await,
+                    // No more is written, but what the cut tells besides is waited for.
+                    Err(_) => Ok(receiver.recv().await),
+                };
+                let (is_state, pieces) = match given {
+                    Ok(Some(Given::Pieces(pieces))) => (true, pieces),
+                    Ok(Some(Given::InFlight(pieces))) => (false, pieces),
+                    Ok(Some(Given::All(cut))) => {
+                        return Some(store.complete(attempt, barrier, extent, (files, &term), cut).await);
+                    }
+                    Ok(None) => break,
+                    Err(failure) => {
+                        files = Err(failure);
+                        continue;
                     }
                 };
                 let size = bytes(&pieces);
-                if let Ok(begun) = file {
-                    *file = store.write(attempt, barrier, begun.take(), pieces).await;
+                if let Ok(Files { state, in_flight }) = files {
+                    let (begun, other) = if is_state { (state, in_flight) } else { (in_flight, state) };
+                    let written = term.within(store.write(attempt, barrier, begun, pieces)).await;
+                    files = written.map(|file| match is_state {
+                        true => Files { state: file, in_flight: other },
+                        false => Files { state: other, in_flight: file },
+                    });
                 }
                 waiting.fetch_sub(size, Relaxed);
             }
             store.chains.failed(attempt, barrier.checkpoint);
             None
         };
-        (Writing { given, queued }, writing)
+        (Writing { given, queued, abort }, writing)
     }
 
     async fn write(
@@ -192,16 +254,19 @@ impl Store {
         attempt: AttemptId,
         barrier: Barrier,
         extent: Extent,
-        (state, in_flight): (TaskResult<Option<File>>, TaskResult<Option<File>>),
+        (files, term): (TaskResult<Files>, &Term),
         cut: Cut,
     ) -> SnapshotReport {
         let Cut { splits, failure, alignment, began, sync, unaligned, persisted, processed, .. } = cut;
-        let stored = match (failure, state, in_flight) {
-            (Some(failure), _, _) | (None, Err(failure), _) | (None, _, Err(failure)) => Err(failure),
-            (None, Ok(state), Ok(in_flight)) => match finished(in_flight).await {
-                Ok(in_flight) => self.finish(attempt, barrier, extent, state).await.map(|state| (state, in_flight)),
-                Err(failure) => Err(failure),
-            },
+        let stored = match (failure, files) {
+            (Some(failure), _) | (None, Err(failure)) => Err(failure),
+            (None, Ok(Files { state, in_flight })) => {
+                let finish = async {
+                    let in_flight = finished(in_flight).await?;
+                    Ok((self.finish(attempt, barrier, extent, state).await?, in_flight))
+                };
+                term.within(finish).await
+            }
         };
         let whole = began.elapsed();
         let (result, stored_bytes) = match stored {

@@ -26,7 +26,10 @@ use crate::{
 #[derive(Default)]
 struct Store {
     has_room: AtomicBool,
+    given_up: AtomicBool,
     stored: AtomicUsize,
+    /// Those that are of no use.
+    failed: AtomicUsize,
 }
 
 impl SnapshotPort for Store {
@@ -38,12 +41,21 @@ impl SnapshotPort for Store {
 
     fn give_in_flight(&self, _: AttemptId, _: Vec<Piece>) {}
 
-    fn has_room(&self, _: AttemptId) -> bool {
-        self.has_room.load(Relaxed)
+    fn has_room(&self, task: AttemptId) -> bool {
+        self.has_room.load(Relaxed) || self.is_given_up(task)
     }
 
-    fn store(&self, _: AttemptId, _: Cut) {
+    fn give_up(&self, _: AttemptId) {
+        self.given_up.store(true, Relaxed);
+    }
+
+    fn is_given_up(&self, _: AttemptId) -> bool {
+        self.given_up.load(Relaxed)
+    }
+
+    fn store(&self, _: AttemptId, cut: Cut) {
         self.stored.fetch_add(1, Relaxed);
+        self.failed.fetch_add(usize::from(cut.failure.is_some()), Relaxed);
     }
 }
 
@@ -76,6 +88,15 @@ impl Output<u32> for Times {
 
 const LONG: Duration = Duration::from_secs(60);
 
+fn barrier(checkpoint: u64) -> Event {
+    Event::Barrier(Barrier {
+        checkpoint: CheckpointId(checkpoint),
+        kind: SnapshotKind::Checkpoint,
+        behind: Behind::GoOn,
+        overtaking: Overtaking::Never,
+    })
+}
+
 /// A task that has come to a barrier, and has state to give.
 async fn cut() -> (Arc<Store>, ManualClock, Arc<TaskInfo>, Times, Turn) {
     let (store, clock, times) = (Arc::<Store>::default(), ManualClock::at(0), Times::default());
@@ -83,14 +104,8 @@ async fn cut() -> (Arc<Store>, ManualClock, Arc<TaskInfo>, Times, Turn) {
     info.snapshots = TaskSnapshots::new(SubtaskIndex(0), 1, 128, &BTreeMap::new(), store.clone());
     let info = Arc::new(info);
     let mut turn = Turn::new(info.clone());
-    let barrier = Barrier {
-        checkpoint: CheckpointId(1),
-        kind: SnapshotKind::Checkpoint,
-        behind: Behind::GoOn,
-        overtaking: Overtaking::Never,
-    };
     let mut tail: Box<dyn Output<u32>> = Box::new(times.clone());
-    turn.event(&mut tail, Event::Barrier(barrier)).await.unwrap();
+    turn.event(&mut tail, barrier(1)).await.unwrap();
     (store, clock, info, times, turn)
 }
 
@@ -118,4 +133,94 @@ async fn the_end_waits_for_room_and_lets_others_work() {
     store.has_room.store(true, Relaxed);
     timeout(LONG, turn.end(&mut tail)).await.unwrap().unwrap();
     assert_eq!(store.stored.load(Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_barrier_waits_for_room_until_the_snapshot_before_is_given_up() {
+    let (store, _, _, times, mut turn) = cut().await;
+    let mut tail: Box<dyn Output<u32>> = Box::new(times);
+    timeout(STALLED / 2, turn.event(&mut tail, barrier(2))).await.unwrap_err();
+    assert_eq!(store.stored.load(Relaxed), 0);
+    store.given_up.store(true, Relaxed);
+    timeout(LONG, turn.event(&mut tail, barrier(2))).await.unwrap().unwrap();
+    // It is completed all the same; so is the second, at whose barrier it is known already.
+    assert_eq!((store.stored.load(Relaxed), store.failed.load(Relaxed)), (2, 2));
+    store.given_up.store(false, Relaxed);
+    store.has_room.store(true, Relaxed);
+    timeout(LONG, turn.event(&mut tail, barrier(3))).await.unwrap().unwrap();
+    assert_eq!((store.stored.load(Relaxed), store.failed.load(Relaxed)), (3, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_of_which_nothing_is_taken_is_given_up_for_the_barrier_that_waits() {
+    let (store, _, _, times, mut turn) = cut().await;
+    let mut tail: Box<dyn Output<u32>> = Box::new(times);
+    timeout(STALLED * 2, turn.event(&mut tail, barrier(2))).await.unwrap().unwrap();
+    assert!(store.given_up.load(Relaxed) && store.failed.load(Relaxed) > 0);
+}
+
+/// Takes a little now and then.
+struct Slow(Mutex<tokio::time::Instant>);
+
+impl SnapshotPort for Slow {
+    fn begin(&self, _: AttemptId, _: Barrier) -> Extent {
+        Extent::Whole
+    }
+
+    fn give(&self, _: AttemptId, _: Vec<Piece>) {}
+
+    fn give_in_flight(&self, _: AttemptId, _: Vec<Piece>) {}
+
+    fn has_room(&self, _: AttemptId) -> bool {
+        let mut since = self.0.lock();
+        let has_room = since.elapsed() > STALLED * 9 / 10;
+        if has_room {
+            *since = tokio::time::Instant::now();
+        }
+        has_room
+    }
+
+    fn give_up(&self, _: AttemptId) {
+        panic!("it only is slow");
+    }
+
+    fn store(&self, _: AttemptId, _: Cut) {
+        panic!("there is always more");
+    }
+}
+
+/// Has more state than can be given.
+struct Endless;
+
+impl Output<u32> for Endless {
+    fn collect(&mut self, _: &mut Batch<u32>) -> TaskResult {
+        Ok(())
+    }
+
+    fn event(&mut self, _: Event) -> TaskResult {
+        Ok(())
+    }
+
+    fn snapshot_more(&mut self) -> Progress {
+        Progress::More
+    }
+
+    fn poll_settle(&mut self, _: &mut Context<'_>) -> Poll<TaskResult> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn prepared(&mut self, _: &mut Prepared) -> TaskResult {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_only_is_slow_is_waited_for() {
+    let mut info = Arc::into_inner(task_with(Clock::Manual(ManualClock::at(0)), &[])).unwrap();
+    let slow = Arc::new(Slow(Mutex::new(tokio::time::Instant::now())));
+    info.snapshots = TaskSnapshots::new(SubtaskIndex(0), 1, 128, &BTreeMap::new(), slow);
+    let mut turn = Turn::new(Arc::new(info));
+    let mut tail: Box<dyn Output<u32>> = Box::new(Endless);
+    turn.event(&mut tail, barrier(1)).await.unwrap();
+    timeout(STALLED * 5, turn.event(&mut tail, barrier(2))).await.unwrap_err();
 }

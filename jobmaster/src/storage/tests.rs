@@ -1,0 +1,194 @@
+//! A keeper over a store that breaks.
+
+use bytes::Bytes;
+use flott_core::id::{AttemptId, AttemptNumber, SubtaskIndex, VertexId};
+use flott_snapshot::{
+    DataPath, SnapshotKind,
+    testing::{StormyStore, Weather},
+};
+
+use super::*;
+use crate::{core::Event, service::overheard::Overheard};
+
+#[path = "../../../snapshot/tests/common/samples.rs"]
+mod samples;
+
+use samples::{JOB, manifest};
+
+const EPOCH: JobMasterEpoch = JobMasterEpoch(1);
+/// Longer than anything is tried.
+const LONG: Duration = Duration::from_secs(300);
+
+struct Stand {
+    store: StormyStore,
+    keeper: Arc<CheckpointKeeper>,
+    master: JobMasterHandle,
+    overheard: Overheard,
+}
+
+impl Stand {
+    async fn new() -> Self {
+        let store = StormyStore::default();
+        let root = Directory::of_store(Arc::new(store.clone()), "stormy");
+        let (keeper, _) =
+            CheckpointKeeper::open_in(&root, JOB, EPOCH, &Recovery::default(), &BTreeMap::new()).await.unwrap();
+        let (master, overheard) = Overheard::of(JOB, EPOCH);
+        Self { store, keeper: Arc::new(keeper), master, overheard }
+    }
+
+    /// A checkpoint without state is to be stored.
+    fn store(&self, checkpoint: u64) -> tokio::task::JoinHandle<()> {
+        let (keeper, master) = (Arc::clone(&self.keeper), self.master.clone());
+        let checkpoint = CheckpointId(checkpoint);
+        let manifest = Arc::new(manifest(SnapshotKind::Checkpoint, checkpoint, EPOCH.0, Vec::new()));
+        let what = ToStore { manifest, retained: [checkpoint].into(), savepoint: None };
+        tokio::spawn(async move { keeper.store(&master, what).await })
+    }
+
+    async fn event(&mut self) -> Event {
+        timeout(LONG, self.overheard.event()).await.expect("the JobMaster is told something")
+    }
+
+    #[track_caller]
+    fn check_stored(event: Event, expected: u64) {
+        let Event::CheckpointStored { checkpoint, result } = event else { panic!("{event:?}") };
+        assert_eq!((checkpoint, result), (CheckpointId(expected), Ok(())));
+    }
+
+    /// A checkpoint is complete, and what is not needed any more was removed.
+    async fn complete(&mut self, checkpoint: u64) {
+        let stored = self.store(checkpoint);
+        Self::check_stored(self.event().await, checkpoint);
+        timeout(LONG, stored).await.unwrap().unwrap();
+    }
+
+    /// A task writes a file for a checkpoint. Gives its path.
+    async fn write(&self, checkpoint: u64) -> String {
+        let vertex = VertexId::from_bytes([1; 16]);
+        let attempt = AttemptId { vertex, subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
+        let path = DataPath::unique(SnapshotKind::Checkpoint, CheckpointId(checkpoint), attempt);
+        let directory = self.keeper.checkpoints.directory();
+        directory.create(path.as_str(), Bytes::from_static(b"state")).await.unwrap();
+        path.as_str().to_owned()
+    }
+
+    async fn files(&self) -> Vec<String> {
+        let healthy = Directory::of_store(self.store.healthy(), "healthy").of_job(JOB);
+        healthy.list("shared").await.unwrap().into_iter().map(|object| object.path).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_is_told_of_and_asked_again() {
+    let mut stand = Stand::new().await;
+    for (weather, checkpoint) in [(Weather::Hangs, 2), (Weather::Mute, 3), (Weather::Fails, 4)] {
+        stand.store.set(weather);
+        let stored = stand.store(checkpoint);
+        for _ in 0..2 {
+            let event = stand.event().await;
+            let Event::CheckpointUndecided { checkpoint: of, failure } = event else { panic!("{event:?}") };
+            assert_eq!(of, CheckpointId(checkpoint));
+            let failure = failure.report();
+            let expected = if weather == Weather::Fails { "503 Slow Down" } else { "has not answered within 30 s" };
+            assert!(
+                failure.contains(expected) && failure.contains(if weather == Weather::Fails { "" } else { "stormy" })
+            );
+        }
+        stand.store.set(Weather::Fair);
+        loop {
+            match stand.event().await {
+                Event::CheckpointUndecided { .. } => {}
+                event => break Stand::check_stored(event, checkpoint),
+            }
+        }
+        timeout(LONG, stored).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_job_does_not_wait_for_the_store() {
+    let mut stand = Stand::new().await;
+    stand.store.set(Weather::Hangs);
+    let stored = stand.store(2);
+    stand.event().await;
+    let (keeper, master) = (Arc::clone(&stand.keeper), stand.master.clone());
+    let sought = tokio::spawn(async move { keeper.find(&master, &BTreeSet::new()).await });
+    stand.event().await;
+    assert!(!stored.is_finished() && !sought.is_finished());
+    stand.overheard.end();
+    timeout(Duration::from_secs(1), stored).await.unwrap().unwrap();
+    timeout(Duration::from_secs(1), sought).await.unwrap().unwrap();
+    let discarded = timeout(LONG, stand.keeper.discard()).await.expect("what is not removed in time stays");
+    assert!(discarded.is_err_and(|failure| failure.message.contains("within")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_checkpoint_is_looked_for_until_the_store_says() {
+    let mut stand = Stand::new().await;
+    stand.complete(2).await;
+    stand.store.set(Weather::Hangs);
+    let (keeper, master) = (Arc::clone(&stand.keeper), stand.master.clone());
+    let sought = tokio::spawn(async move { keeper.find(&master, &BTreeSet::new()).await });
+    timeout(LONG, stand.overheard.event()).await.expect_err("nothing is known");
+    stand.store.set(Weather::Fair);
+    let Event::CheckpointFound { point: Some(found), .. } = stand.event().await else { panic!("there is one") };
+    assert_eq!(found.manifest.checkpoint, CheckpointId(2));
+    timeout(LONG, sought).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_are_looked_for_only_where_a_checkpoint_was_given_up() {
+    let mut stand = Stand::new().await;
+    for checkpoint in 2..=5 {
+        stand.complete(checkpoint).await;
+    }
+    assert_eq!(stand.store.listings(), 0);
+    // 6 is given up. What is of 8 may yet be named.
+    let (given_up, later) = (stand.write(6).await, stand.write(8).await);
+    stand.complete(7).await;
+    let left = stand.files().await;
+    assert!(!left.contains(&given_up) && left.contains(&later), "{left:?}");
+    // This comes after it was looked, from a task that has not heard of it.
+    stand.write(6).await;
+    let looked = stand.store.listings();
+    stand.complete(8).await;
+    assert_eq!((stand.files().await.len(), stand.store.listings()), (2, looked));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    stand.complete(9).await;
+    assert_eq!(stand.files().await, [""; 0]);
+    let looked = stand.store.listings();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    stand.complete(10).await;
+    assert_eq!(stand.store.listings(), looked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_job_master_has_left_goes_with_the_first_checkpoint() {
+    let mut stand = Stand::new().await;
+    stand.complete(2).await;
+    stand.write(3).await;
+    let root = Directory::of_store(Arc::new(stand.store.clone()), "stormy");
+    let next = JobMasterEpoch(2);
+    let (keeper, spec) =
+        CheckpointKeeper::open_in(&root, JOB, next, &Recovery::default(), &BTreeMap::new()).await.unwrap();
+    let manifest = Arc::new(manifest(SnapshotKind::Checkpoint, spec.next, next.0, Vec::new()));
+    assert_eq!(stand.files().await.len(), 1, "tasks that were taken over may build on it");
+    keeper.store(&stand.master, ToStore { retained: [spec.next].into(), manifest, savepoint: None }).await;
+    assert_eq!(stand.files().await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn removing_what_is_old_does_not_hold_up_the_next_for_ever() {
+    let mut stand = Stand::new().await;
+    stand.complete(2).await;
+    stand.store.set(Weather::MuteDeletions);
+    let stored = stand.store(3);
+    Stand::check_stored(stand.event().await, 3);
+    let next = stand.store(4);
+    let event = stand.event().await;
+    let Event::CheckpointUndecided { checkpoint, failure } = event else { panic!("{event:?}") };
+    assert!(checkpoint == CheckpointId(4) && failure.message.contains("has not removed"), "{failure}");
+    Stand::check_stored(stand.event().await, 4);
+    timeout(LONG, stored).await.unwrap().unwrap();
+    timeout(LONG, next).await.unwrap().unwrap();
+}
