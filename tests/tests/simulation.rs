@@ -79,7 +79,8 @@ fn whichever_dies_each_record_is_visible_once() {
         println!("{:?}", check(Plan::durable(seed)));
         return;
     }
-    let seeds = number("FLOTT_SIM_SEEDS").unwrap_or(60);
+    // A JobMaster that does not look who leads once it has committed is seen in one of a hundred.
+    let seeds = number("FLOTT_SIM_SEEDS").unwrap_or(150);
     let (mut violations, mut all) = (Vec::new(), Summary::default());
     for seed in REGRESSIONS_DURABLE.iter().copied().chain(0..seeds) {
         match run(Plan::durable(seed)) {
