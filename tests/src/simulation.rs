@@ -2,15 +2,18 @@
 //!
 //! The deciding parts are the real ones: [`SlotManager`](flott_resource_manager::slot_manager::SlotManager),
 //! [`JobMasterCore`](flott_jobmaster::JobMasterCore) for each job and [`State`](flott_worker::state::State) for each
-//! TaskManager. Simulated is what surrounds them: clock, network, machines, the backend that starts them, job processes
-//! and tasks. Messages are delayed, from workers also repeated and out of order; connections break, networks stall,
-//! machines and processes die, tasks fail and do not stop, jobs are cancelled. In [durable](Plan::durable) histories
-//! JobManagers die too, and others take over; sources read splits and sinks make what was read visible, with checkpoints
-//! that now and then cannot be stored.
+//! TaskManager, and the [log](flott_snapshot::Log) of each job's checkpoints. Simulated is what surrounds them: clock, network,
+//! object store, machines, the backend that starts them, job processes and tasks. Messages are delayed, from workers also repeated
+//! and out of order; connections break, networks stall, machines and processes die, tasks fail and do not stop, jobs are cancelled.
+//!
+//! In [durable](Plan::durable) histories JobManagers die too, at whatever await their work with the store has come to, or are deposed
+//! and go on without knowing it while another leads; requests to the store are late, refused, done without an answer, lost or torn.
+//! Sources read splits, and sinks make what was read visible; jobs stop with savepoints, and new ones go on from these. There, what
+//! TaskManagers say of a job comes once and in order, as their sessions have it, but late, and after what was said later of slots.
 //!
 //! What must hold is checked all along ([`check`]): no slot is given twice, no job starves that could run, nothing that was
-//! read is visible twice, and all of it once the job is FINISHED. In the end,
-//! when faults have ceased, every job ends, nothing is left of it, and no worker is left over.
+//! read is visible twice, and all of it once the job is FINISHED, or those that go on from it; no checkpoint is lost that was
+//! complete to anybody. In the end, when faults have ceased, every job ends, nothing is left of it, and no worker is left over.
 //!
 //! Everything is drawn from the seed, so a seed is a history: [`Violation`] prints the command that replays it. With
 //! `FLOTT_SIM_TRACE=external-3` a history prints all that happens at that worker, with the id of a job all that its JobMasters are
@@ -20,7 +23,9 @@
 //! - [`plan`]: how large, how many jobs, which faults
 //! - [`world`]: the queue of happenings and what becomes of each; `network`, `machines`, `masters`, `faults` its parts
 //! - `host`: a job process; `jobs`: random jobs; `outside`: what they read and make visible
-//! - `stores`: what JobMasters have written down, and how another JobManager begins with it
+//! - `jobmanager`: the one that leads, and one that is deposed
+//! - `logs`: the logs of checkpoints in the hands of JobMasters; `store`: the object store below, and what goes wrong in it
+//! - `stores`: the records of jobs, and how another JobManager begins with them
 //! - [`check`]: the invariants, numbered
 //! - [`deployment`]: the deployment of ten thousand subtasks, for the benchmark
 
@@ -28,12 +33,15 @@ pub mod check;
 pub mod deployment;
 mod faults;
 mod host;
+mod jobmanager;
 mod jobs;
+mod logs;
 mod machines;
 mod masters;
 mod network;
 mod outside;
 pub mod plan;
+mod store;
 mod stores;
 
 pub mod world;

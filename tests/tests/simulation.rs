@@ -13,7 +13,8 @@ const REGRESSIONS_SMALL: &[u64] = &[66, 102, 245, 470, 784, 913, 952];
 ///
 /// - 101: a slot that lay ready for tasks whose turn had not come stood for one that was missing, which nobody gave the job then
 const REGRESSIONS_REACTIVE: &[u64] = &[101];
-/// The same of those in which JobManagers die.
+/// The same of those in which JobManagers die or are deposed. Those that stand here were found when checkpoints went to no log, and are other
+/// histories now; unit tests hold on to what was wrong.
 ///
 /// - 2496: a job that had more slots than it needs lost those that its tasks ran in when another JobManager led, was not told, and
 ///   failed in the end since no process could be started there
@@ -78,7 +79,8 @@ fn whichever_dies_each_record_is_visible_once() {
         println!("{:?}", check(Plan::durable(seed)));
         return;
     }
-    let seeds = number("FLOTT_SIM_SEEDS").unwrap_or(60);
+    // A JobMaster that does not look who leads once it has committed is seen in one of a hundred.
+    let seeds = number("FLOTT_SIM_SEEDS").unwrap_or(150);
     let (mut violations, mut all) = (Vec::new(), Summary::default());
     for seed in REGRESSIONS_DURABLE.iter().copied().chain(0..seeds) {
         match run(Plan::durable(seed)) {
@@ -87,6 +89,8 @@ fn whichever_dies_each_record_is_visible_once() {
                 all.leaders += summary.leaders;
                 all.taken_over += summary.taken_over;
                 all.finished += summary.finished;
+                all.deposed += summary.deposed;
+                all.continued += summary.continued;
             }
             Err(violation) => violations.push(violation),
         }
@@ -98,6 +102,8 @@ fn whichever_dies_each_record_is_visible_once() {
     assert!(violations.is_empty(), "{} of {seeds} histories went wrong", violations.len());
     let enough = u64::from(all.leaders).min(all.checkpoints).min(all.taken_over.into()).min(all.finished.into());
     assert!(enough > seeds, "too little has happened to tell: {all:?}");
+    let rare = all.deposed.min(all.continued);
+    assert!(rare > 0 && u64::from(all.deposed) > seeds / 2, "too little has happened to tell: {all:?}");
 }
 
 #[test]
@@ -116,6 +122,10 @@ fn a_thousand_taskmanagers_keep_their_promises() {
 #[test]
 fn equal_seeds_have_equal_histories() {
     assert_eq!(check(Plan::small(5)), check(Plan::small(5)));
+    // With tasks of a runtime, and a store that fails.
+    for seed in [4, 5, 6] {
+        assert_eq!(check(Plan::durable(seed)), check(Plan::durable(seed)));
+    }
 }
 
 #[test]

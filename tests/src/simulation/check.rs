@@ -8,7 +8,7 @@ use std::{
 
 use flott_core::{id::JobId, status::JobStatus};
 
-use super::world::World;
+use super::{jobmanager::JobManager, world::World};
 
 /// Longest wait of a job that the cluster could serve, in milliseconds: many times what all jobs before it may take.
 const WAIT_MAX_MS: u64 = 600_000;
@@ -22,7 +22,7 @@ pub enum Invariant {
     I2,
     /// Each record that was read is visible at most once.
     I3,
-    /// Each record is visible once a job is FINISHED.
+    /// Each record is visible once a job is FINISHED; once one has stopped with a savepoint, each that the savepoint has as prepared.
     I4,
     /// The books of the slot manager agree, and no job waits for slots that are free.
     I5,
@@ -38,6 +38,9 @@ pub enum Invariant {
     I10,
     /// No worker is left over, and none stays away.
     I11,
+    /// Whoever has claimed the log of a job knows every checkpoint that an older JobMaster was told to be complete, before or after;
+    /// each is complete to one of them, and the one that leads is never deposed.
+    I12,
 }
 
 impl Invariant {
@@ -101,10 +104,10 @@ impl World {
         for (id, job) in self.jobs.iter().filter(|_| self.plan.durable) {
             job.outside.check(&job.profile, false).map_err(|broken| broken.of(id))?;
         }
-        if self.is_down {
+        if self.jobmanager.is_down {
             return Ok(());
         }
-        Invariant::I5.held(self.manager.audit())?;
+        Invariant::I5.held(self.jobmanager.manager.audit())?;
         self.check_waiting()
     }
 
@@ -128,13 +131,13 @@ impl World {
 
     /// No job waits for ever that could run.
     fn check_waiting(&mut self) -> Result<(), Broken> {
-        let now = self.now;
-        for (id, job) in &mut self.jobs {
-            let waits = self.manager.is_served(id) == Some(false) && self.manager.is_servable(id) == Some(true);
-            job.waits_since = if waits { Some(job.waits_since.unwrap_or(now)) } else { None };
-            if job.waits_since.is_some_and(|since| now - since > WAIT_MAX_MS) {
-                let reasons = self.manager.pending(id);
-                let what = format!("job {id} waits since {:?} ms and could run: {reasons:?}", job.waits_since);
+        let (now, JobManager { manager, masters, .. }) = (self.now, &mut self.jobmanager);
+        for (id, master) in masters {
+            let waits = manager.is_served(id) == Some(false) && manager.is_servable(id) == Some(true);
+            master.waits_since = if waits { Some(master.waits_since.unwrap_or(now)) } else { None };
+            if master.waits_since.is_some_and(|since| now - since > WAIT_MAX_MS) {
+                let reasons = manager.pending(id);
+                let what = format!("job {id} waits since {:?} ms and could run: {reasons:?}", master.waits_since);
                 return Err(Invariant::I6.broken(what));
             }
         }
@@ -143,16 +146,19 @@ impl World {
 
     /// When all is over: nothing is left.
     pub(super) fn check_end(&self) -> Result<(), Broken> {
-        Invariant::I5.held(self.manager.audit())?;
+        let manager = &self.jobmanager.manager;
+        Invariant::I5.held(manager.audit())?;
         for (id, job) in self.jobs.iter().filter(|_| self.plan.durable) {
-            let has_finished = job.ended.as_ref().is_some_and(|(status, _)| *status == JobStatus::Finished);
+            // Of one that has stopped with a savepoint, what is left of the input is for the one that was started from it.
+            let has_finished = job
+                .kept
+                .end
+                .as_ref()
+                .is_some_and(|end| end.status == JobStatus::Finished && end.stopped_with.is_none());
             job.outside.check(&job.profile, has_finished).map_err(|broken| broken.of(id))?;
         }
-        for (id, job) in &self.jobs {
-            if !job.core.is_over() {
-                let what = format!("job {id} ({:?}) does not end: {:?}", job.core.status(), job.core.waits());
-                return Err(Invariant::I9.broken(what));
-            }
+        if let Some((id, _)) = self.jobs.iter().find(|(_, job)| job.kept.end.is_none()) {
+            return Err(Invariant::I9.broken(format!("job {id} does not end")));
         }
         for machine in self.machines.values() {
             if let Some(grant) = machine.state.allocated().first() {
@@ -164,13 +170,13 @@ impl World {
                 return Err(Invariant::I10.broken(what));
             }
         }
-        if self.plan.backend && (!self.machines.is_empty() || self.manager.started_workers() > 0) {
-            let counted = self.manager.started_workers();
+        if self.plan.backend && (!self.machines.is_empty() || manager.started_workers() > 0) {
+            let counted = manager.started_workers();
             let what = format!("{} machines are left, {counted} of them counted", self.machines.len());
             return Err(Invariant::I11.broken(what));
         }
-        if !self.plan.backend && self.manager.overview().len() != self.plan.machines as usize {
-            let what = format!("{} of {} workers came back", self.manager.overview().len(), self.plan.machines);
+        if !self.plan.backend && manager.overview().len() != self.plan.machines as usize {
+            let what = format!("{} of {} workers came back", manager.overview().len(), self.plan.machines);
             return Err(Invariant::I11.broken(what));
         }
         Ok(())
@@ -181,8 +187,10 @@ impl World {
     /// What each job that has not ended has and waits for, and where its tasks are.
     pub(super) fn describe(&self) -> String {
         let mut text = String::new();
-        for (id, job) in self.jobs.iter().filter(|(_, job)| !job.core.is_over()) {
-            let _ = writeln!(text, "job {id} {}: {:?} {:?}", job.core.status(), job.core.waits(), job.declared());
+        let awaiting: Vec<_> = self.jobmanager.awaiting.keys().collect();
+        let _ = writeln!(text, "jobs without a JobMaster: {awaiting:?}");
+        for (id, job) in self.jobmanager.masters.iter().filter(|(_, master)| !master.core.is_over()) {
+            let _ = writeln!(text, "job {id} {}: {:?} {:?}", job.core.status(), job.core.waits(), job.declared);
             for machine in self.machines.values() {
                 let slots = machine.state.slots_of(*id);
                 let hosts: Vec<_> = machine.hosts.values().filter(|host| host.job == *id).collect();

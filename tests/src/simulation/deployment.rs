@@ -57,7 +57,7 @@ pub fn deploy_10k() -> Result<Deployed, String> {
     let (subtasks, workers) = (plan.slots_max(), plan.machines);
     let mut world = World::new(plan);
     let all = workers as usize;
-    world.run_while(u64::MAX, |world| world.manager.overview().len() < all)?;
+    world.run_while(u64::MAX, |world| world.jobmanager.manager.overview().len() < all)?;
 
     let half = Parallelism::Fixed(subtasks / 2);
     let graph = TestGraph::new("deploy-10k")
@@ -71,7 +71,7 @@ pub fn deploy_10k() -> Result<Deployed, String> {
     let job = world.submit(spec, profile)?;
     // A task reports first and then runs on; counting them all after each step would be most of the work.
     while world.running_tasks() < subtasks as usize {
-        let (now, status) = (world.now, world.jobs.get(&job).map(|job| job.core.status()));
+        let (now, status) = (world.now, world.jobmanager.masters.get(&job).map(|master| master.core.status()));
         if status.is_none_or(JobStatus::is_terminal) || world.now() - simulated > 60_000 {
             return Err(format!("the job is {status:?} with {} subtasks running", world.running_tasks()));
         }

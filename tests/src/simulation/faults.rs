@@ -81,7 +81,7 @@ impl World {
                     connection.stalled_until = until;
                 }
             }
-            Fault::JobManager => self.jobmanager_dies(),
+            Fault::JobManager => self.jobmanager_fails(),
             Fault::Cancel => {
                 if let Some(job) = self.any_job() {
                     self.cancel(job);
@@ -97,7 +97,7 @@ impl World {
     }
 
     fn any_job(&mut self) -> Option<JobId> {
-        let live: Vec<_> = self.jobs.iter().filter(|(_, job)| !job.core.is_over()).map(|(id, _)| *id).collect();
+        let live: Vec<_> = self.jobs.iter().filter(|(_, job)| job.kept.end.is_none()).map(|(id, _)| *id).collect();
         self.random.choose(live.into_iter())
     }
 

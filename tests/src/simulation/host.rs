@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use flott_core::{
-    checkpoint::{SnapshotFigures, SnapshotReport, SubtaskState},
+    checkpoint::{Behind, SnapshotFigures, SnapshotReport, SubtaskState},
     failure::Failure,
-    id::{AttemptId, CheckpointId, JobId, OperatorId, ProcessId},
+    id::{AttemptId, CheckpointId, JobId, JobMasterEpoch, OperatorId, ProcessId},
     message::{Committable, HostToJob, JobToHost, TaskStateChange},
     status::ExecutionState,
     view::TaskMetrics,
@@ -43,6 +43,8 @@ struct Reading {
     has_asked: bool,
     /// There are no more.
     is_over: bool,
+    /// It reads nothing more: the job stops.
+    stands_still: bool,
     /// What was read and nothing was prepared for.
     records: Vec<String>,
 }
@@ -53,6 +55,8 @@ pub struct Host {
     pub job: JobId,
     /// Does not end before it is killed.
     pub is_stuck: bool,
+    /// Of the newest JobMaster that it has heard of.
+    pub epoch: JobMasterEpoch,
     process: ProcessId,
     tasks: BTreeMap<AttemptId, Task>,
     known: BTreeSet<AttemptId>,
@@ -88,9 +92,9 @@ pub struct Surroundings<'a> {
 }
 
 impl Host {
-    pub fn new(job: JobId, process: ProcessId) -> Self {
+    pub fn new(job: JobId, process: ProcessId, epoch: JobMasterEpoch) -> Self {
         let (tasks, known) = Default::default();
-        Self { job, is_stuck: false, process, tasks, known, prepared_ever: 0 }
+        Self { job, is_stuck: false, epoch, process, tasks, known, prepared_ever: 0 }
     }
 
     /// Attempts that run.
@@ -105,7 +109,7 @@ impl Host {
                 for task in deployment.tasks {
                     if self.known.insert(task.attempt) {
                         let had_finished = task.restore.is_some_and(|restore| restore.finished);
-                        self.tasks.insert(task.attempt, Task::new(had_finished, around.outside.newest));
+                        self.tasks.insert(task.attempt, Task::new(had_finished, around.outside.newest(self.epoch)));
                         reaction.steps.push((around.random.within(1..=20), task.attempt));
                     }
                 }
@@ -140,10 +144,13 @@ impl Host {
             JobToHost::Snapshot { barrier, attempts, .. } => {
                 // For a savepoint, processes without sources are told too.
                 if !attempts.is_empty() {
-                    around.outside.newest = Some((around.outside.epoch, barrier.checkpoint));
+                    around.outside.give(self.epoch, barrier.checkpoint);
                 }
                 for attempt in attempts {
                     reaction.says.extend(self.snapshot(around, attempt, barrier.checkpoint));
+                    if let Some(task) = self.tasks.get_mut(&attempt).filter(|_| barrier.behind != Behind::GoOn) {
+                        task.reading.stands_still = true;
+                    }
                 }
             }
             JobToHost::Commit { round, committables } => {
@@ -205,6 +212,9 @@ impl Host {
         }
         if let Some((source, _)) = around.profile.sources.get(&attempt.vertex) {
             let reading = &mut task.reading;
+            if reading.stands_still {
+                return reaction;
+            }
             if let Some(record) = reading.next() {
                 reading.records.push(record);
                 reaction.steps.push((around.random.within(1..=PACE_MS), attempt));
@@ -215,7 +225,7 @@ impl Host {
             }
             return reaction;
         }
-        let newest = around.outside.newest;
+        let newest = around.outside.newest(self.epoch);
         if let Some((_, checkpoint)) = newest.filter(|_| task.barrier < newest) {
             reaction.says.extend(self.snapshot(around, attempt, checkpoint));
         }
@@ -236,7 +246,7 @@ impl Host {
         checkpoint: CheckpointId,
     ) -> Option<HostToJob> {
         let task = self.tasks.get_mut(&attempt).filter(|task| task.state == ExecutionState::Running)?;
-        task.barrier = around.outside.newest;
+        task.barrier = around.outside.newest(self.epoch);
         let left: Vec<Bytes> = task.reading.splits.iter().map(Split::to_bytes).collect();
         let source = around.profile.sources.get(&attempt.vertex);
         let splits = source.map(|(source, _)| (*source, left)).into_iter().collect();
@@ -296,7 +306,7 @@ impl Reading {
 fn commit(around: &mut Surroundings<'_>, committables: &[Committable]) -> Result<(), Failure> {
     let fails = around.random.per_mille(around.mishaps.commits);
     let done = if fails { committables.len() / 2 } else { committables.len() };
-    around.outside.visible.extend(committables.iter().take(done).map(|committable| committable.data.clone()));
+    around.outside.commit(committables.iter().take(done).map(|committable| committable.data.clone()));
     if fails { Err(Failure::environment("the disk is full")) } else { Ok(()) }
 }
 

@@ -1,6 +1,6 @@
 //! Random jobs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use flott_core::{
     id::{JobId, OperatorId, VertexId},
@@ -8,7 +8,7 @@ use flott_core::{
     resource::ResourceProfile,
 };
 use flott_jobmaster::{
-    Adaptive, JobSpec, Millis, SnapshotSpec, Timeouts,
+    Adaptive, JobSpec, Millis, RestorePoint, SnapshotSpec, Timeouts,
     testing::{TestGraph, spec_of},
 };
 
@@ -100,6 +100,15 @@ pub fn draw(plan: &Plan, random: &mut Random, now: u64) -> (JobSpec, Profile) {
         spec.snapshots = SnapshotSpec { directory: Some(format!("/checkpoints/{id}")), ..SnapshotSpec::default() };
     }
     (spec, profile)
+}
+
+/// The same job as a new one, that starts from a savepoint.
+pub fn again(spec: &JobSpec, savepoint: RestorePoint, random: &mut Random, now: u64) -> JobSpec {
+    let (id, mut graph) = (JobId::from_bytes(random.bytes()), JobGraph::clone(&spec.graph));
+    graph.job_id = id;
+    let directory = spec.snapshots.directory.as_ref().map(|_| format!("/checkpoints/{id}"));
+    let snapshots = SnapshotSpec { directory, restore: Some(Arc::new(savepoint)), ..SnapshotSpec::default() };
+    JobSpec { graph: Arc::new(graph), snapshots, accepted_at: Millis(now), seed: random.next(), ..spec.clone() }
 }
 
 /// Gives each source that reads splits a sink of its own, so that what it has read shows in what becomes visible.

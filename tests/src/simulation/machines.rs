@@ -216,7 +216,7 @@ impl World {
         match action {
             Action::Send(message) => self.worker_sends(worker, message),
             Action::Start { process, setup } => {
-                machine.hosts.insert(process, Host::new(setup.job, process));
+                machine.hosts.insert(process, Host::new(setup.job, process, self.host_epoch));
                 let fails = self.has_faults() && self.random.per_mille(self.plan.faults.processes);
                 let delay = self.random.within(20..=300);
                 let step = if fails { HostStep::End(Some(Failure::environment("exit code 1"))) } else { HostStep::Up };
@@ -345,7 +345,14 @@ impl World {
             ToWorker::FreeSlot { allocation, reason } => {
                 self.at_machine(worker, Event::FreeSlot { allocation, reason });
             }
-            ToWorker::Job { job, epoch, message } => self.at_machine(worker, Event::Job { job, epoch, message }),
+            ToWorker::Job { job, epoch, message } => {
+                self.host_epoch = epoch;
+                if let Some(machine) = self.machines.get_mut(&worker.worker).filter(|machine| machine.key == *worker) {
+                    let hosts = machine.hosts.values_mut().filter(|host| host.job == job);
+                    hosts.for_each(|host| host.epoch = host.epoch.max(epoch));
+                }
+                self.at_machine(worker, Event::Job { job, epoch, message });
+            }
             ToWorker::ReadLog(_) => {}
             ToWorker::Shutdown { reason } => self.at_machine(worker, Event::Stop { reason }),
         }

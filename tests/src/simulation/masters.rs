@@ -1,10 +1,7 @@
 //! The JobManager: the slot manager, a JobMaster per job, and what goes between them.
 
-use std::collections::BTreeMap;
-
 use flott_core::{
     checkpoint::Behind,
-    failure::Failure,
     id::{JobId, JobMasterEpoch, WorkerKey},
     job_graph::scale::ParallelismBounds,
     message::{JobToWorker, ToWorker, WorkerToJob},
@@ -21,98 +18,130 @@ use flott_resource_manager::{
 
 use super::{
     check::{Broken, Invariant},
-    jobs::Profile,
+    jobmanager::JobManager,
+    jobs::{self, Profile},
+    logs::{Keeper, Told},
     outside::Outside,
-    stores::{Kept, Pending},
+    stores::{End, Kept, Pending},
     world::{Happening, World},
 };
 
-/// A job with its JobMaster.
+/// A job, whoever leads it.
 pub struct Job {
-    pub core: JobMasterCore,
     pub profile: Profile,
     pub outside: Outside,
     /// What is stored of it.
     pub kept: Kept,
+    /// What its JobMasters were told of its checkpoints.
+    pub told: Told,
     pub is_cancelled: bool,
-    pub ended: Option<(JobStatus, Option<Failure>)>,
-    pub waits_since: Option<u64>,
-    pub(super) declared: Declaration,
 }
 
-impl Job {
-    pub fn declared(&self) -> &Declaration {
-        &self.declared
-    }
+/// A JobMaster.
+pub struct Master {
+    pub core: JobMasterCore,
+    /// Of a job that takes checkpoints.
+    pub keeper: Option<Keeper>,
+    pub has_ended: bool,
+    pub waits_since: Option<u64>,
+    /// The request for a savepoint that the job is to stop with.
+    pub stops: Option<RequestId>,
+    /// Where that is.
+    pub stopped_with: Option<String>,
+    pub declared: Declaration,
 }
 
 impl World {
     pub(super) fn submit(&mut self, spec: JobSpec, profile: Profile) -> Result<JobId, Broken> {
         let id = spec.graph.job_id;
-        let declared = Declaration::withdrawn(id, spec.epoch);
-        let (outside, kept) = (Outside { epoch: spec.epoch, ..Outside::default() }, Kept::new(spec.clone()));
-        let core = Invariant::I8.held(JobMasterCore::new(spec))?;
-        let (is_cancelled, ended, waits_since) = Default::default();
-        let job = Job { core, profile, outside, kept, is_cancelled, ended, waits_since, declared };
-        self.jobs.insert(id, job);
-        self.master(id, Event::Start);
+        self.enter(spec, profile, Outside::default())?;
         Ok(id)
+    }
+
+    fn enter(&mut self, spec: JobSpec, profile: Profile, outside: Outside) -> Result<(), Broken> {
+        let id = spec.graph.job_id;
+        let (told, is_cancelled) = Default::default();
+        self.jobs.insert(id, Job { profile, outside, kept: Kept::new(spec), told, is_cancelled });
+        self.open(id)
+    }
+
+    /// A job that has stopped with a savepoint is started from it, as a new one.
+    pub(super) fn start_from(&mut self, stopped: JobId, savepoint: &str) -> Result<(), Broken> {
+        let restore = self.logs.load_savepoint(savepoint);
+        let restore = restore.map_err(|error| Invariant::I8.broken(format!("a savepoint cannot be read: {error}")))?;
+        let Some(job) = self.jobs.get(&stopped) else { return Ok(()) };
+        // Else it could not be seen: the new job makes it visible once more.
+        let mut promised = restore.manifest.committables.iter().map(|committable| &committable.data);
+        if let Some(data) = promised.find(|data| !job.outside.shows(data)) {
+            let what = format!("job {stopped} has stopped with {savepoint}, and {data:?} in it is not visible");
+            return Err(Invariant::I4.broken(what));
+        }
+        let (profile, outside) = (job.profile.clone(), job.outside.follow());
+        let spec = jobs::again(job.kept.spec(), restore, &mut self.random, self.now);
+        self.summary.continued += 1;
+        self.enter(spec, profile, outside)
     }
 
     /// Tells the slot manager something, and carries out what it wants.
     pub(super) fn manage(&mut self, event: ManagerEvent) {
-        if self.is_down {
+        if self.jobmanager.is_down {
             return;
         }
-        let actions = self.manager.handle(Time(self.now), event);
+        let actions = self.jobmanager.manager.handle(Time(self.now), event);
         for action in actions {
             match action {
                 ManagerAction::Send { to, message } => self.send_to_worker(&to, message),
                 ManagerAction::Disconnect { worker, .. } => self.disconnect(&worker),
+                ManagerAction::StartWorker(_) | ManagerAction::StopWorker { .. } if self.is_past => {}
                 ManagerAction::StartWorker(spec) => self.backend_starts(spec),
                 ManagerAction::StopWorker { worker, .. } => self.backend_stops(&worker),
-                ManagerAction::Pending { job, reasons } => self.later.push_back((job, Event::Pending(reasons))),
+                ManagerAction::Pending { job, reasons } => {
+                    self.jobmanager.later.push_back((job, Event::Pending(reasons)))
+                }
                 ManagerAction::WorkerLost { worker, failure } => {
                     self.summary.workers_lost += 1;
-                    for job in self.jobs.keys() {
+                    let JobManager { awaiting, masters, later, .. } = &mut self.jobmanager;
+                    awaiting.values_mut().for_each(|found| found.retain(|(on, ..)| *on != worker));
+                    for job in masters.keys() {
                         let (worker, failure) = (worker.clone(), failure.clone());
-                        self.later.push_back((*job, Event::WorkerLost { worker, failure }));
+                        later.push_back((*job, Event::WorkerLost { worker, failure }));
                     }
                 }
             }
         }
-        if let Some(at) = self.manager.next_tick().map(|at| at.0)
-            && self.manager_tick.is_none_or(|tick| at < tick)
+        if let Some(at) = self.jobmanager.manager.next_tick().map(|at| at.0)
+            && self.jobmanager.tick.is_none_or(|tick| at < tick)
         {
-            self.manager_tick = Some(at);
-            self.at(at.max(self.now), Happening::ManagerTick);
+            self.jobmanager.tick = Some(at);
+            self.at(at.max(self.now), Happening::ManagerTick(self.jobmanager.leader));
         }
         // One component is told after the other: none is called while it decides.
-        if !self.is_telling {
-            self.is_telling = true;
-            while let Some((job, event)) = self.later.pop_front() {
+        if !self.jobmanager.is_telling {
+            self.jobmanager.is_telling = true;
+            while let Some((job, event)) = self.jobmanager.later.pop_front() {
                 self.master(job, event);
             }
-            self.is_telling = false;
+            self.jobmanager.is_telling = false;
         }
     }
 
     pub(super) fn tick_manager(&mut self) {
-        self.manager_tick = None;
+        self.jobmanager.tick = None;
         self.manage(ManagerEvent::Tick);
     }
 
     /// Tells a JobMaster something, and carries out what it wants.
     pub(super) fn master(&mut self, id: JobId, event: Event) {
-        let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.is_down) else { return };
-        let epoch = job.core.spec().epoch;
+        let JobManager { masters, is_down, leader, .. } = &mut self.jobmanager;
+        let Some(master) = masters.get_mut(&id).filter(|_| !*is_down) else { return };
+        let (epoch, leader) = (master.core.spec().epoch, *leader);
         let traced = self.trace.as_ref().is_some_and(|wanted| *wanted == id.to_string());
         let (now, told) = (self.now - self.began_at, traced.then(|| format!("{event:?}")));
-        let actions = job.core.handle(Millis(self.now), event);
+        let actions = master.core.handle(Millis(self.now), event);
         if let Some(told) = told {
-            eprintln!("{now} {} is told {told}\n  and wants {actions:?}", job.core.status());
+            eprintln!("{now} {leader} {} is told {told}\n  and wants {actions:?}", master.core.status());
         }
-        let mut declaration = job.declared.clone();
+        let (mut declaration, keeper) = (master.declared.clone(), master.keeper.clone());
         for action in actions {
             match action {
                 Action::Declare(needs) => {
@@ -125,50 +154,69 @@ impl World {
                 Action::Send { worker, message } => {
                     self.send_to_worker(&worker, ToWorker::Job { job: id, epoch, message });
                 }
-                Action::WakeAt(Some(at)) => self.at(at.0.max(self.now), Happening::MasterWake(id, at.0)),
+                Action::WakeAt(Some(at)) => self.at(at.0.max(self.now), Happening::MasterWake(leader, id, at.0)),
                 Action::PersistScale(scale) => self.store(id, Pending::Scale(scale)),
                 Action::PersistPast(past) => self.store(id, Pending::Past(past)),
                 Action::WakeAt(None) | Action::StatusChanged(_) => {}
                 Action::FindCheckpoint { damaged } => {
-                    let point =
-                        self.jobs.get(&id).and_then(|job| job.kept.newest_but(&damaged)).map(std::sync::Arc::new);
-                    self.later.push_back((id, Event::CheckpointFound { point, damaged: BTreeMap::new() }));
+                    let Some(keeper) = keeper.clone() else { continue };
+                    self.find_checkpoint(id, keeper, damaged);
                 }
-                Action::SnapshotAnswered { result, .. } => self.summary.savepoints += u32::from(result.is_ok()),
-                Action::RescaleAnswered { result, .. } => self.summary.rescales += u32::from(result.is_ok()),
-                Action::PersistCommit(committables) => self.store(id, Pending::Commit(committables)),
-                Action::StoreCheckpoint { manifest, retained, directory } => self.store(
-                    id,
-                    match directory {
-                        None => Pending::Checkpoint { manifest, retained },
-                        Some(_) => Pending::Savepoint(manifest.checkpoint),
-                    },
-                ),
-                Action::Ended(view) => {
-                    if let Some(job) = self.jobs.get_mut(&id) {
-                        let again = job.ended.replace((view.status, view.failure));
-                        self.faults_seen
-                            .extend(again.map(|_| Invariant::I9.broken(format!("job {id} has ended twice"))));
+                Action::SnapshotAnswered { request, result } => {
+                    self.summary.savepoints += u32::from(result.is_ok());
+                    let master = self.jobmanager.masters.get_mut(&id);
+                    if let Some(master) = master.filter(|master| master.stops == Some(request)) {
+                        master.stops = None;
+                        master.stopped_with = result.ok().map(|taken| taken.location).or(master.stopped_with.take());
                     }
-                    self.store(id, Pending::End);
+                }
+                Action::RescaleAnswered { result, .. } => self.summary.rescales += u32::from(result.is_ok()),
+                Action::PersistCommit(committables) => {
+                    let stopped_with = self.jobmanager.masters.get(&id).and_then(|master| master.stopped_with.clone());
+                    self.store(id, Pending::Commit(committables, stopped_with));
+                }
+                Action::StoreCheckpoint { manifest, retained, directory } => match directory {
+                    None => {
+                        let Some(keeper) = keeper.clone() else { continue };
+                        self.store_checkpoint(id, keeper, manifest, retained);
+                    }
+                    Some(location) => self.store_savepoint(id, manifest, &location),
+                },
+                Action::Ended(view) => {
+                    let Some(master) = self.jobmanager.masters.get_mut(&id) else { continue };
+                    if std::mem::replace(&mut master.has_ended, true) {
+                        self.faults_seen.push(Invariant::I9.broken(format!("job {id} has ended twice")));
+                    }
+                    let is_finished = view.status == JobStatus::Finished;
+                    let end = End {
+                        status: view.status,
+                        is_obsolete: is_finished && !view.checkpoints.holds_results,
+                        failure: view.failure,
+                        stopped_with: master.stopped_with.clone().filter(|_| is_finished),
+                    };
+                    self.store(id, Pending::End(Box::new(end)));
                 }
             }
         }
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        if declaration != job.declared {
-            job.declared = declaration.clone();
+        let Some(master) = self.jobmanager.masters.get_mut(&id) else { return };
+        if declaration != master.declared {
+            master.declared = declaration.clone();
             self.manage(ManagerEvent::Declared(declaration));
         }
     }
 
     pub(super) fn wake_master(&mut self, id: JobId, at: u64) {
-        if self.jobs.get(&id).is_some_and(|job| job.core.next_wake() == Some(Millis(at))) {
+        if self.jobmanager.masters.get(&id).is_some_and(|master| master.core.next_wake() == Some(Millis(at))) {
             self.master(id, Event::Wake);
         }
     }
 
     pub(super) fn master_hears(&mut self, worker: &WorkerKey, id: JobId, epoch: JobMasterEpoch, message: WorkerToJob) {
-        let known = self.jobs.get(&id).filter(|job| !job.core.is_over()).map(|job| job.core.spec().epoch);
+        let masters = &self.jobmanager.masters;
+        let known = masters.get(&id).filter(|it| !it.core.is_over()).map(|it| it.core.spec().epoch);
+        if known.is_none() && self.jobmanager.keeps(worker, id, epoch, &message) {
+            return;
+        }
         // What an older JobMaster has left is for the one that leads now.
         let is_left = matches!(message, WorkerToJob::Found(_)) && known.is_some_and(|known| known > epoch);
         self.summary.taken_over += u32::from(matches!(message, WorkerToJob::Adopted(_)));
@@ -181,27 +229,30 @@ impl World {
 
     /// Somebody wants a savepoint of a job, or another parallelism.
     pub(super) fn ask(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
         self.asked_ever += 1;
         let request = RequestId(self.asked_ever);
+        let Some(master) = self.jobmanager.masters.get_mut(&id).filter(|master| !master.core.is_over()) else { return };
         if self.random.per_mille(500) {
-            let directory = format!("/savepoints/{}", self.asked_ever);
-            return self.master(id, Event::Snapshot(Purpose::Savepoint { request, directory, behind: Behind::GoOn }));
+            let Some(directory) = self.logs.new_savepoint(id) else { return };
+            let stops = self.random.per_mille(600) && master.stops.is_none();
+            let behind = if stops { Behind::Stop } else { Behind::GoOn };
+            master.stops = if stops { Some(request) } else { master.stops };
+            return self.master(id, Event::Snapshot(Purpose::Savepoint { request, directory, behind }));
         }
         let bounds = |parallelism| ParallelismBounds { lower: parallelism, upper: parallelism };
-        let vertices = job.core.spec().graph.vertices.iter().map(|vertex| vertex.id);
+        let vertices = master.core.spec().graph.vertices.iter().map(|vertex| vertex.id);
         let widest = u64::from(self.plan.parallelism_max.min(self.plan.slots_max()));
         let asked = RescaleRequest {
             parallelism: None,
             vertices: vertices.map(|id| (id, bounds(self.random.within(1..=widest) as u32))).collect(),
         };
-        if job.core.rescale_target(&asked).is_ok() {
+        if master.core.rescale_target(&asked).is_ok() {
             self.master(id, Event::Rescale { request, asked });
         }
     }
 
     pub(super) fn cancel(&mut self, id: JobId) {
-        if let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.is_down) {
+        if let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.jobmanager.is_down) {
             job.is_cancelled = true;
             self.master(id, Event::Cancel);
         }

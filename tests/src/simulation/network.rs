@@ -4,7 +4,7 @@
 //! moment, each end notices in its own time, and what was on its way is lost.
 
 use flott_core::{
-    id::{MessageNumber, WorkerKey},
+    id::{LeaderEpoch, MessageNumber, WorkerKey},
     message::{FromWorker, Opening, ToWorker, Welcome},
 };
 use flott_resource_manager::{ConnectionNumber, slot_manager::Event as ManagerEvent};
@@ -18,10 +18,17 @@ use super::{
 /// Messages that may be unconfirmed. More is a fault: nobody confirms.
 const UNCONFIRMED_MAX: usize = 1 << 16;
 
+/// Longest time that a message waits in the mailbox of a JobMaster, in milliseconds.
+const MAILBOX_MS: u64 = 2000;
+/// How many of a thousand workers that dial go to a deposed JobManager while it is there.
+const LATE_NEWS: u32 = 300;
+
 /// A control connection. Messages each way stay in order.
 #[derive(Debug)]
 pub struct Connection {
     pub worker: WorkerKey,
+    /// With which JobManager.
+    pub leader: LeaderEpoch,
     /// Whether the JobManager, and the worker, take it for open.
     pub open_here: bool,
     pub open_there: bool,
@@ -97,7 +104,11 @@ impl World {
         if machine.connection.is_some() || machine.is_mute {
             return;
         }
-        if self.is_down {
+        let deposed = self.deposed.as_ref().map(|deposed| deposed.leader);
+        let deposed = deposed.filter(|deposed| machine.leader.is_none_or(|known| known <= *deposed));
+        // Where to find the new one may not be known to it yet.
+        let leader = deposed.filter(|_| self.random.per_mille(LATE_NEWS)).unwrap_or(self.jobmanager.leader);
+        if self.jobmanager.is_down && leader == self.jobmanager.leader {
             let pause = self.random.within(1..=500);
             return self.at(self.now + pause, Happening::Dial(worker.clone()));
         }
@@ -109,6 +120,7 @@ impl World {
         let opening = Opening { worker: worker.clone(), session, received };
         let connection = Connection {
             worker: worker.clone(),
+            leader,
             open_here: true,
             open_there: true,
             last_to_worker: self.now,
@@ -148,7 +160,7 @@ impl World {
 
     /// The JobManager says something to that life of a worker, now or when it is connected again.
     pub(super) fn send_to_worker(&mut self, worker: &WorkerKey, message: ToWorker) {
-        let Some(session) = self.sessions.get_mut(worker) else { return };
+        let Some(session) = self.jobmanager.sessions.get_mut(worker) else { return };
         match session.say(message) {
             Ok(Some((number, wire))) => self.carry_to_worker(number, wire),
             Ok(None) => {}
@@ -165,12 +177,13 @@ impl World {
         let worker = connection.worker.clone();
         match wire {
             Wire::Open(opening) => self.opened(number, &worker, &opening),
-            Wire::Received(received) => match self.sessions.get_mut(&worker) {
+            Wire::Received(received) => match self.jobmanager.sessions.get_mut(&worker) {
                 Some(session) => Invariant::I7.held(session.ledger.confirmed(received)),
                 None => Ok(()),
             },
             Wire::Message { number: message_number, received, message } => {
-                let session = self.sessions.get_mut(&worker).filter(|session| session.connection == Some(number));
+                let session =
+                    self.jobmanager.sessions.get_mut(&worker).filter(|session| session.connection == Some(number));
                 let Some(session) = session else { return Ok(()) };
                 if !session.arrive(message_number, received)? {
                     return Ok(());
@@ -191,29 +204,44 @@ impl World {
 
     /// Messages of a worker may overtake each other, as they do where one mailbox becomes two in the JobManager, and what
     /// JobMasters and slot manager hear twice must not harm them. Only where records are counted, those of a job stay as a
-    /// session has them: each once and in order.
+    /// session has them, each once and in order: they wait in the mailbox of the JobMaster, while others go ahead.
     fn pass_on(&mut self, worker: WorkerKey, connection: u64, message: FromWorker) {
-        let faults = self.plan.faults.clone();
-        let is_of_job = matches!(message, FromWorker::Job { .. }) && self.plan.durable;
-        let faulty = self.has_faults() && !is_of_job && !matches!(message, FromWorker::Register(_));
+        let (faults, leader) = (self.plan.faults.clone(), self.jobmanager.leader);
+        if let FromWorker::Job { job, .. } = &message
+            && self.plan.durable
+        {
+            let late = if self.has_faults() && self.random.per_mille(faults.overtaken) {
+                self.now + self.random.within(1..=MAILBOX_MS)
+            } else {
+                self.now
+            };
+            let until = self.jobmanager.mailboxes.entry((worker.clone(), *job)).or_default();
+            let (at, is_waiting) = (late.max(*until), *until >= self.now);
+            *until = at;
+            if is_waiting || at > self.now {
+                return self.at(at, Happening::Said(leader, worker, connection, Box::new(message)));
+            }
+            return self.worker_said(worker, connection, message);
+        }
+        let faulty = self.has_faults() && !matches!(message, FromWorker::Register(_));
         if faulty && self.random.per_mille(faults.repeated) {
             let again = self.now + self.random.within(0..=300);
-            self.at(again, Happening::Said(worker.clone(), connection, Box::new(message.clone())));
+            self.at(again, Happening::Said(leader, worker.clone(), connection, Box::new(message.clone())));
         }
         if faulty && self.random.per_mille(faults.overtaken) {
             let late = self.now + self.random.within(1..=200);
-            self.at(late, Happening::Said(worker, connection, Box::new(message)));
+            self.at(late, Happening::Said(leader, worker, connection, Box::new(message)));
         } else {
             self.worker_said(worker, connection, message);
         }
     }
 
     fn opened(&mut self, number: u64, worker: &WorkerKey, opening: &Opening) -> Result<(), Broken> {
-        let resumes = opening.session == Some(self.leader);
-        if let Some(earlier) = self.sessions.get(worker).and_then(|session| session.connection) {
+        let resumes = opening.session == Some(self.jobmanager.leader);
+        if let Some(earlier) = self.jobmanager.sessions.get(worker).and_then(|session| session.connection) {
             self.closed_here(earlier);
         }
-        match self.sessions.get_mut(worker) {
+        match self.jobmanager.sessions.get_mut(worker) {
             Some(session) if resumes => {
                 let welcome = Welcome::Resumed { received: session.ledger.received() };
                 let again = session.resume(number, opening.received)?;
@@ -231,8 +259,8 @@ impl World {
             Some(_) | None => {
                 let mut session = Session::new();
                 session.resume::<Welcome>(number, MessageNumber::default())?;
-                self.sessions.insert(worker.clone(), session);
-                self.carry_to_worker(number, Wire::Open(Welcome::Begun { leader: self.leader }));
+                self.jobmanager.sessions.insert(worker.clone(), session);
+                self.carry_to_worker(number, Wire::Open(Welcome::Begun { leader: self.jobmanager.leader }));
             }
         }
         Ok(())
@@ -275,15 +303,20 @@ impl World {
 
     // ------------------------------------------------------------ ends of connections
 
-    /// The JobManager is gone, with its ends of all connections and sessions. Workers notice in their time.
-    pub(super) fn lose_all_connections(&mut self) {
-        self.sessions.clear();
-        for number in self.connections.keys().copied().collect::<Vec<_>>() {
-            if let Some(connection) = self.connections.get_mut(&number) {
+    /// With which JobManager a connection is.
+    pub(super) fn leader_of(&self, connection: u64) -> Option<LeaderEpoch> {
+        self.connections.get(&connection).map(|connection| connection.leader)
+    }
+
+    /// A JobManager is gone with its ends of all connections, or only deposed. Workers notice in their time.
+    pub(super) fn lose_connections(&mut self, leader: LeaderEpoch, notice_ms_max: u64, is_gone: bool) {
+        let of_leader = self.connections.iter().filter(|(_, connection)| connection.leader == leader);
+        for number in of_leader.map(|(number, _)| *number).collect::<Vec<_>>() {
+            if let Some(connection) = self.connections.get_mut(&number).filter(|_| is_gone) {
                 connection.open_here = false;
             }
             self.forget_closed(number);
-            let notice = self.random.within(0..=1500);
+            let notice = self.random.within(0..=notice_ms_max);
             self.at(self.now + notice, Happening::ClosedThere(number));
         }
     }
@@ -296,7 +329,9 @@ impl World {
 
     /// The JobManager ends the session with a life, after what was sent before.
     pub(super) fn disconnect(&mut self, worker: &WorkerKey) {
-        let Some(number) = self.sessions.remove(worker).and_then(|session| session.connection) else { return };
+        let Some(number) = self.jobmanager.sessions.remove(worker).and_then(|session| session.connection) else {
+            return;
+        };
         let Some(connection) = self.connections.get_mut(&number) else { return };
         connection.open_here = false;
         let at = connection.last_to_worker.max(connection.stalled_until).max(self.now + 1);
@@ -310,10 +345,12 @@ impl World {
         connection.open_here = false;
         let worker = connection.worker.clone();
         self.forget_closed(number);
-        if let Some(session) = self.sessions.get_mut(&worker).filter(|session| session.connection == Some(number)) {
+        if let Some(session) =
+            self.jobmanager.sessions.get_mut(&worker).filter(|session| session.connection == Some(number))
+        {
             session.connection = None;
             if !session.registered {
-                self.sessions.remove(&worker);
+                self.jobmanager.sessions.remove(&worker);
             }
         }
         let connection = ConnectionNumber(number);

@@ -1,6 +1,10 @@
 //! What is outside of all processes of a job: its input, its output, and the streams between its tasks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use bytes::Bytes;
 use flott_core::id::{CheckpointId, JobMasterEpoch, OperatorId};
@@ -10,18 +14,16 @@ use super::{
     jobs::Profile,
 };
 
-/// The newest barrier, and of which JobMaster.
+/// A barrier, and of which JobMaster.
 pub type Newest = Option<(JobMasterEpoch, CheckpointId)>;
 
 /// Of one job.
 #[derive(Debug, Default)]
 pub struct Outside {
-    /// Which of its JobMasters leads.
-    pub epoch: JobMasterEpoch,
-    /// The newest barrier that a source has given. Tasks behind it come to it in their time.
-    pub newest: Newest,
-    /// What was committed.
-    pub visible: BTreeSet<Bytes>,
+    /// The newest barrier of each JobMaster that a source has given. Tasks behind come to it in their time.
+    newest: BTreeMap<JobMasterEpoch, CheckpointId>,
+    /// What was committed, by this job and those that it goes on from.
+    visible: Rc<RefCell<BTreeSet<Bytes>>>,
 }
 
 /// A split of a source: some records that are numbered.
@@ -62,10 +64,36 @@ impl Split {
 }
 
 impl Outside {
+    /// That of a job that goes on from this one.
+    pub fn follow(&self) -> Self {
+        Self { newest: BTreeMap::new(), visible: Rc::clone(&self.visible) }
+    }
+
+    /// A source has given a barrier.
+    pub fn give(&mut self, epoch: JobMasterEpoch, checkpoint: CheckpointId) {
+        self.newest.insert(epoch, checkpoint);
+    }
+
+    /// The newest barrier of a JobMaster.
+    pub fn newest(&self, epoch: JobMasterEpoch) -> Newest {
+        self.newest.get(&epoch).map(|checkpoint| (epoch, *checkpoint))
+    }
+
+    /// Whether a result is visible.
+    pub fn shows(&self, result: &Bytes) -> bool {
+        self.visible.borrow().contains(result)
+    }
+
+    /// Results become visible.
+    pub fn commit(&self, results: impl Iterator<Item = Bytes>) {
+        self.visible.borrow_mut().extend(results);
+    }
+
     /// Every record of the input is visible once; or, while `is_whole` is false, at most once.
     pub fn check(&self, profile: &Profile, is_whole: bool) -> Result<(), Broken> {
         let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
-        for data in &self.visible {
+        let visible = self.visible.borrow();
+        for data in visible.iter() {
             let text = Invariant::I3.held(std::str::from_utf8(data))?;
             let records = text.split_once('|').map_or("", |(_, records)| records);
             records.split(',').filter(|record| !record.is_empty()).for_each(|record| {
@@ -73,8 +101,7 @@ impl Outside {
             });
         }
         if let Some((record, times)) = seen.iter().find(|(_, times)| **times > 1) {
-            let by: Vec<_> =
-                self.visible.iter().filter(|data| String::from_utf8_lossy(data).contains(record)).collect();
+            let by: Vec<_> = visible.iter().filter(|data| String::from_utf8_lossy(data).contains(record)).collect();
             return Err(Invariant::I3.broken(format!("record {record} is visible {times} times: {by:?}")));
         }
         let mut all = profile.sources.values().flat_map(|(source, splits)| {

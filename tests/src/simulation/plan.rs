@@ -47,7 +47,7 @@ pub struct Faults {
     pub cancel_every_ms: u64,
     /// A job is asked for a savepoint or another parallelism.
     pub ask_every_ms: u64,
-    /// The JobManager is killed; another leads after up to 3 s.
+    /// The JobManager is killed, or deposed and goes on for up to 15 s; another leads after up to 3 s.
     pub jobmanager_every_ms: u64,
     /// Tasks that fail.
     pub tasks: u32,
@@ -61,7 +61,8 @@ pub struct Faults {
     pub repeated: u32,
     /// Messages of workers that others overtake.
     pub overtaken: u32,
-    /// Checkpoints and scales that cannot be stored, and commits that fail when they are half done.
+    /// Requests to the object store that go wrong, checkpoints and scales for which there is no room, and commits that fail when they are
+    /// half done.
     pub stores: u32,
 }
 
@@ -139,13 +140,13 @@ impl Plan {
         Self { reactive: true, ..Self::small(seed) }
     }
 
-    /// A few TaskManagers, jobs that take checkpoints, and JobManagers that die; in every third history jobs go after the slots
+    /// A few TaskManagers, jobs that take checkpoints, and JobManagers that die or are deposed; in every third history jobs go after the slots
     /// there are.
     pub fn durable(seed: u64) -> Self {
         let small = Self::small(seed);
         let mut random = Random::new(seed ^ 0x6475_7261_626c_6500);
         let faults = Faults {
-            ask_every_ms: random.within(1000..=20_000),
+            ask_every_ms: random.within(500..=5000),
             jobmanager_every_ms: random.within(2000..=20_000),
             stores: [0, 20, 200][random.within(0..=2) as usize],
             tasks: 5,

@@ -1,16 +1,12 @@
 //! The queue of happenings, and what becomes of each.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Instant,
-};
+use std::{collections::BTreeMap, time::Instant};
 
 use flott_core::{
-    id::{JobId, LeaderEpoch, ProcessId, WorkerId, WorkerKey},
+    id::{JobId, JobMasterEpoch, LeaderEpoch, ProcessId, WorkerId, WorkerKey},
     message::{FromWorker, Opening, ToWorker, Welcome},
     status::JobStatus,
 };
-use flott_jobmaster::Event as MasterEvent;
 use flott_resource_manager::{
     BackendEvent, Options, WorkerShape, WorkerSpec,
     backend::Abilities,
@@ -20,11 +16,14 @@ use flott_resource_manager::{
 use super::{
     check::{Broken, Invariant},
     faults::Fault,
+    jobmanager::JobManager,
     jobs,
+    logs::Logs,
     machines::{HostStep, Machine},
     masters::Job,
-    network::{Connection, Session, Wire},
+    network::{Connection, Wire},
     plan::Plan,
+    stores::End,
 };
 use crate::random::Random;
 
@@ -41,16 +40,20 @@ const HAPPENINGS_MAX: u64 = 200_000_000;
 #[derive(Debug)]
 pub(super) enum Happening {
     Arrive,
-    MasterWake(JobId, u64),
+    MasterWake(LeaderEpoch, JobId, u64),
     /// What a JobMaster has written is there, or not.
-    Stored(JobId, LeaderEpoch),
-    /// Another JobManager leads.
-    Lead,
-    ManagerTick,
+    Stored(LeaderEpoch, JobId),
+    /// Tasks at the logs of checkpoints go on.
+    Logs,
+    /// Another JobManager leads, after this one.
+    Lead(LeaderEpoch),
+    /// A deposed JobManager is gone.
+    DeposedEnds(LeaderEpoch),
+    ManagerTick(LeaderEpoch),
     Dial(WorkerKey),
     FromWorker(u64, Box<Wire<Opening, FromWorker>>),
     ToWorker(u64, Box<Wire<Welcome, ToWorker>>),
-    Said(WorkerKey, u64, Box<FromWorker>),
+    Said(LeaderEpoch, WorkerKey, u64, Box<FromWorker>),
     ClosedHere(u64),
     ClosedThere(u64),
     MachineTick(WorkerKey),
@@ -89,6 +92,10 @@ pub struct Summary {
     pub rescales: u32,
     /// JobManagers that have followed another.
     pub leaders: u32,
+    /// JobMasters that have learned from the log of checkpoints that another leads.
+    pub deposed: u32,
+    /// Jobs that have stopped with a savepoint, and were started from it.
+    pub continued: u32,
     /// Job processes that were taken over from an earlier JobMaster.
     pub taken_over: u32,
 }
@@ -102,23 +109,19 @@ pub struct World {
     pub(super) now: u64,
     pub(super) options: Options,
     pub(super) abilities: Abilities,
-    pub(super) leader: LeaderEpoch,
-    /// The JobManager is dead, and nobody leads.
-    pub(super) is_down: bool,
-    /// Connections up to this one were to an earlier JobManager.
-    pub(super) led_since: u64,
-    pub(super) manager: SlotManager,
-    pub(super) manager_tick: Option<u64>,
+    /// The one that leads; while [`is_past`](Self::is_past), the one that did.
+    pub(super) jobmanager: JobManager,
+    /// One that led before, and does not know that another does.
+    pub(super) deposed: Option<JobManager>,
+    pub(super) is_past: bool,
+    /// Of the JobMaster that a TaskManager has heard of last.
+    pub(super) host_epoch: JobMasterEpoch,
     pub(super) jobs: BTreeMap<JobId, Job>,
-    /// What JobMasters will be told next.
-    pub(super) later: VecDeque<(JobId, MasterEvent)>,
-    pub(super) is_telling: bool,
+    pub(super) logs: Logs,
     pub(super) machines: BTreeMap<WorkerId, Machine>,
     pub(super) booting: BTreeMap<WorkerId, WorkerSpec>,
     pub(super) connections: BTreeMap<u64, Connection>,
     pub(super) connections_ever: u64,
-    /// The JobManager's ends of the sessions.
-    pub(super) sessions: BTreeMap<WorkerKey, Session<ToWorker>>,
     pub(super) faults_seen: Vec<Broken>,
     pub(super) summary: Summary,
     pub(super) asked_ever: u64,
@@ -147,21 +150,18 @@ impl World {
             began: Instant::now(),
             began_at,
             now: began_at,
-            manager: SlotManager::new(options.clone(), abilities),
+            jobmanager: JobManager::new(leader, SlotManager::new(options.clone(), abilities)),
             options,
             abilities,
-            leader,
-            is_down: false,
-            led_since: 0,
-            manager_tick: None,
+            deposed: None,
+            is_past: false,
+            host_epoch: JobMasterEpoch::default(),
             jobs: BTreeMap::new(),
-            later: VecDeque::new(),
-            is_telling: false,
+            logs: Logs::new(Random::new(plan.seed ^ 0x6c6f_6773), began_at),
             machines: BTreeMap::new(),
             booting: BTreeMap::new(),
             connections: BTreeMap::new(),
             connections_ever: 0,
-            sessions: BTreeMap::new(),
             faults_seen: Vec::new(),
             summary: Summary::default(),
             asked_ever: 0,
@@ -253,13 +253,13 @@ impl World {
     }
 
     fn is_over(&self) -> bool {
-        let are_over = self.jobs.values().all(|job| job.core.is_over() && job.kept.has_ended);
+        let are_over = self.jobs.values().all(|job| job.kept.end.is_some());
         self.arrived == self.plan.jobs && !self.has_faults() && are_over
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
         match happening {
-            Happening::Arrive if self.is_down => {
+            Happening::Arrive if self.jobmanager.is_down => {
                 let pause = self.random.within(1..=1000);
                 self.at(self.now + pause, Happening::Arrive);
             }
@@ -268,16 +268,41 @@ impl World {
                 let (spec, profile) = jobs::draw(&self.plan, &mut self.random, self.now);
                 self.submit(spec, profile)?;
             }
-            Happening::MasterWake(job, at) => self.wake_master(job, at),
-            Happening::Stored(job, leader) => self.stored(job, leader),
-            Happening::Lead => self.lead()?,
-            Happening::ManagerTick => self.tick_manager(),
+            Happening::MasterWake(leader, job, at) => self.tell(leader, |world| {
+                world.wake_master(job, at);
+                Ok(())
+            })?,
+            Happening::Stored(leader, job) => self.tell(leader, |world| world.stored(job))?,
+            Happening::Logs => self.logs_go_on()?,
+            Happening::Lead(after) => self.lead(after)?,
+            Happening::DeposedEnds(leader) => {
+                if self.deposed.as_ref().is_some_and(|deposed| deposed.leader == leader) {
+                    self.deposed_ends();
+                }
+            }
+            Happening::ManagerTick(leader) => self.tell(leader, |world| {
+                world.tick_manager();
+                Ok(())
+            })?,
             Happening::Dial(worker) => self.dial(&worker),
-            Happening::FromWorker(number, wire) => self.jobmanager_receives(number, *wire)?,
+            Happening::FromWorker(number, wire) => {
+                if let Some(leader) = self.leader_of(number) {
+                    self.tell(leader, |world| world.jobmanager_receives(number, *wire))?;
+                }
+            }
             Happening::ToWorker(number, wire) => self.worker_receives(number, *wire)?,
-            Happening::Said(_, connection, _) if self.is_down || connection <= self.led_since => {}
-            Happening::Said(worker, connection, message) => self.worker_said(worker, connection, *message),
-            Happening::ClosedHere(number) => self.closed_here(number),
+            Happening::Said(leader, worker, connection, message) => self.tell(leader, |world| {
+                world.worker_said(worker, connection, *message);
+                Ok(())
+            })?,
+            Happening::ClosedHere(number) => {
+                if let Some(leader) = self.leader_of(number) {
+                    self.tell(leader, |world| {
+                        world.closed_here(number);
+                        Ok(())
+                    })?;
+                }
+            }
             Happening::ClosedThere(number) => self.closed_there(number),
             Happening::MachineTick(worker) => self.machine_tick(&worker),
             Happening::Heartbeat(worker) => self.heartbeat(&worker),
@@ -299,7 +324,7 @@ impl World {
 
     fn count_ends(&mut self) -> Result<(), Broken> {
         for (id, job) in &self.jobs {
-            let Some((status, failure)) = &job.ended else {
+            let Some(End { status, failure, .. }) = &job.kept.end else {
                 return Err(Invariant::I9.broken(format!("job {id} has no end")));
             };
             match status {

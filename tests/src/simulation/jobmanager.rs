@@ -1,0 +1,213 @@
+//! JobManagers: the one that leads, and one that is deposed and does not know it.
+//!
+//! A deposed one goes on for a while with those TaskManagers that have not turned to the new one, and with the store of checkpoints. Its
+//! records are refused, and the backend does not hear it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use flott_core::{
+    id::{JobId, JobMasterEpoch, LeaderEpoch, WorkerKey},
+    message::{ToWorker, WorkerToJob},
+};
+use flott_jobmaster::{Event, JobMasterCore, SnapshotSpec};
+use flott_resource_manager::{
+    Declaration,
+    backend::BackendWorker,
+    slot_manager::{Event as ManagerEvent, SlotManager},
+};
+
+use super::{
+    check::{Broken, Invariant},
+    logs::Keeper,
+    masters::Master,
+    network::Session,
+    world::{Happening, World},
+};
+
+/// Longest time that a deposed JobManager lives, in milliseconds.
+const DEPOSED_MS: u64 = 15_000;
+/// Longest times until a TaskManager notices that another JobManager leads, in milliseconds: one is drawn for each change.
+const NOTICE_MS: [u64; 3] = [1500, 5000, DEPOSED_MS];
+/// Longest time from the moment that a JobManager could be deposed until it is.
+const ELECTION_MS: u64 = 3000;
+
+/// What was found on a TaskManager, under the epoch of an earlier JobMaster.
+type Found = (WorkerKey, JobMasterEpoch, WorkerToJob);
+
+/// What a JobManager knows.
+pub struct JobManager {
+    pub leader: LeaderEpoch,
+    /// It is dead, and nobody leads.
+    pub is_down: bool,
+    pub manager: SlotManager,
+    pub tick: Option<u64>,
+    pub masters: BTreeMap<JobId, Master>,
+    /// Jobs whose JobMasters are still to come, and what was found of them.
+    pub awaiting: BTreeMap<JobId, Vec<Found>>,
+    /// What JobMasters will be told next.
+    pub later: VecDeque<(JobId, Event)>,
+    pub is_telling: bool,
+    /// Until when the mailbox of a job's JobMaster holds what a TaskManager has said.
+    pub mailboxes: BTreeMap<(WorkerKey, JobId), u64>,
+    /// Its ends of the sessions.
+    pub sessions: BTreeMap<WorkerKey, Session<ToWorker>>,
+}
+
+impl JobManager {
+    pub fn new(leader: LeaderEpoch, manager: SlotManager) -> Self {
+        let (masters, awaiting, later, mailboxes, sessions) = Default::default();
+        Self {
+            leader,
+            is_down: false,
+            manager,
+            tick: None,
+            masters,
+            awaiting,
+            later,
+            is_telling: false,
+            mailboxes,
+            sessions,
+        }
+    }
+
+    /// Has kept what was found of a job whose JobMaster is still to come.
+    pub fn keeps(&mut self, from: &WorkerKey, job: JobId, epoch: JobMasterEpoch, message: &WorkerToJob) -> bool {
+        let Some(found) = self.awaiting.get_mut(&job).filter(|_| matches!(message, WorkerToJob::Found(_))) else {
+            return false;
+        };
+        found.retain(|(worker, ..)| worker != from);
+        found.push((from.clone(), epoch, message.clone()));
+        true
+    }
+}
+
+impl World {
+    /// Lets something happen to one JobManager, if it is there.
+    pub(super) fn tell(
+        &mut self,
+        leader: LeaderEpoch,
+        what: impl FnOnce(&mut Self) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
+        if self.jobmanager.leader == leader {
+            return if self.jobmanager.is_down { Ok(()) } else { what(self) };
+        }
+        if self.deposed.as_ref().is_none_or(|deposed| deposed.leader != leader) {
+            return Ok(());
+        }
+        self.turn_to_deposed();
+        self.is_past = true;
+        let done = what(self);
+        self.is_past = false;
+        self.turn_to_deposed();
+        done
+    }
+
+    fn turn_to_deposed(&mut self) {
+        if let Some(deposed) = &mut self.deposed {
+            std::mem::swap(&mut self.jobmanager, deposed);
+        }
+    }
+
+    /// The JobManager is killed, or loses the lead without knowing it.
+    pub(super) fn jobmanager_fails(&mut self) {
+        if self.jobmanager.is_down {
+            return;
+        }
+        let pause = self.random.within(0..=ELECTION_MS);
+        let lead = Happening::Lead(self.jobmanager.leader);
+        if self.random.per_mille(500) {
+            self.jobmanager.is_down = true;
+            self.jobmanager.later.clear();
+            self.logs.end(self.jobmanager.leader);
+            self.lose_connections(self.jobmanager.leader, 1500, true);
+            self.settle_records();
+        }
+        self.at(self.now + pause, lead);
+    }
+
+    /// Another one leads, if none has since.
+    pub(super) fn lead(&mut self, after: LeaderEpoch) -> Result<(), Broken> {
+        if self.jobmanager.leader != after {
+            return Ok(());
+        }
+        self.deposed_ends();
+        self.summary.leaders += 1;
+        let earlier = self.new_jobmanager(LeaderEpoch(after.0 + 1));
+        if !earlier.is_down {
+            self.settle_records();
+            let notice = self.random.choose(NOTICE_MS.into_iter()).unwrap_or(DEPOSED_MS);
+            self.lose_connections(after, notice, false);
+            self.deposed = Some(earlier);
+            let end = self.random.within(1..=DEPOSED_MS);
+            self.at(self.now + end, Happening::DeposedEnds(after));
+        }
+        for id in self.jobs.keys().copied().collect::<Vec<_>>() {
+            let Some(job) = self.jobs.get_mut(&id).filter(|job| job.kept.end.is_none()) else { continue };
+            job.kept.epoch = job.kept.epoch.next();
+            self.open(id)?;
+        }
+        Ok(())
+    }
+
+    /// Whoever was deposed is gone.
+    pub(super) fn deposed_ends(&mut self) {
+        let Some(deposed) = self.deposed.take() else { return };
+        self.logs.end(deposed.leader);
+        self.lose_connections(deposed.leader, 1500, true);
+    }
+
+    /// Puts a new JobManager into the place of the one that leads, which it gives back.
+    fn new_jobmanager(&mut self, leader: LeaderEpoch) -> JobManager {
+        let mut options = self.options.clone();
+        (options.leader, options.id_seed) = (leader, self.random.next());
+        let manager = SlotManager::new(options, self.abilities);
+        let earlier = std::mem::replace(&mut self.jobmanager, JobManager::new(leader, manager));
+        if self.plan.backend {
+            let running = self.machines.values().filter_map(|machine| machine.started.clone());
+            let found = running.chain(self.booting.values().cloned()).map(|spec| BackendWorker { spec });
+            self.manage(ManagerEvent::Found(found.collect()));
+        }
+        earlier
+    }
+
+    /// A job is to get a JobMaster, once the log of its checkpoints is open.
+    pub(super) fn open(&mut self, id: JobId) -> Result<(), Broken> {
+        let Some(job) = self.jobs.get(&id) else { return Ok(()) };
+        let (epoch, directory) = (job.kept.epoch, job.kept.checkpoints());
+        if directory.is_none() {
+            return self.begin(id, epoch, SnapshotSpec::default(), None);
+        }
+        if job.kept.is_recovered() {
+            self.jobmanager.awaiting.insert(id, Vec::new());
+        }
+        self.open_log(id, epoch);
+        Ok(())
+    }
+
+    /// A job gets a JobMaster.
+    pub(super) fn begin(
+        &mut self,
+        id: JobId,
+        epoch: JobMasterEpoch,
+        snapshots: SnapshotSpec,
+        keeper: Option<Keeper>,
+    ) -> Result<(), Broken> {
+        // One that was deposed while it claimed the log has read records that were right then.
+        let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.is_past) else { return Ok(()) };
+        let spec = job.kept.recover(epoch, snapshots);
+        let core = JobMasterCore::new(spec)
+            .map_err(|error| Invariant::I8.broken(format!("job {id} cannot begin or go on: {error}")))?;
+        let (is_cancelled, stopped_with) = (job.is_cancelled, job.kept.stopped_with.clone());
+        let declared = Declaration::withdrawn(id, epoch);
+        let master = Master { core, keeper, has_ended: false, waits_since: None, stops: None, stopped_with, declared };
+        self.jobmanager.masters.insert(id, master);
+        self.master(id, Event::Start);
+        for (worker, epoch, message) in self.jobmanager.awaiting.remove(&id).unwrap_or_default() {
+            self.master(id, Event::Worker { worker, epoch, message });
+        }
+        if is_cancelled {
+            self.master(id, Event::Cancel);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,245 @@
+//! The object store that checkpoints go to: slow, failing, and not telling what it did.
+//!
+//! A request is on its own once it is sent: it may be done long after whoever sent it was told that it failed, or has died. Of a
+//! write whose writer dies with its machine a file under another name may be left: no listing shows that, but the directory is there,
+//! as in a local directory whose files get their names last. A document itself is there whole or not at all, and a listing shows what was
+//! there before it began: local directories and S3 promise that.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, stream, stream::BoxStream};
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, memory::InMemory, path::Path,
+};
+use tokio::time::Instant;
+
+use crate::random::Random;
+
+/// Longest time that half a request takes, in milliseconds.
+const DELAY_MS: u64 = 12;
+/// The same, where it is bad.
+const BAD_DELAY_MS: u64 = 5_000;
+/// How long after its answer a request may be done.
+const LATE_MS: u64 = 30_000;
+
+/// What becomes of a request that changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is done and answered.
+    Done,
+    /// It fails, and nothing is done.
+    Refused,
+    /// It is done, and the answer is an error.
+    AnswerLost,
+    /// The answer is an error, and much later it is done.
+    Late,
+    /// Whoever sent it has died, and nothing is done.
+    Lost,
+    /// The same, and half of it is left under another name.
+    Torn,
+}
+
+#[derive(Debug)]
+struct Shared {
+    random: Random,
+    /// Faults among a thousand requests.
+    faults: u32,
+    /// Names whose writers died while they wrote.
+    torn: BTreeSet<Path>,
+    /// When requests go on.
+    wakes: BTreeSet<Instant>,
+}
+
+/// See the module. Clones are the same store.
+#[derive(Debug, Clone)]
+pub struct FaultyStore {
+    inner: Arc<InMemory>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl fmt::Display for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("faulty store")
+    }
+}
+
+fn failed(what: &'static str) -> Error {
+    Error::Generic { store: "faulty", source: what.into() }
+}
+
+impl FaultyStore {
+    pub fn new(random: Random) -> Self {
+        let (torn, wakes) = Default::default();
+        Self { inner: Arc::default(), shared: Arc::new(Mutex::new(Shared { random, faults: 0, torn, wakes })) }
+    }
+
+    /// The same content without faults.
+    pub fn healthy(&self) -> Arc<InMemory> {
+        Arc::clone(&self.inner)
+    }
+
+    /// From now on so many of a thousand requests go wrong.
+    pub fn set_faults(&self, faults: u32) {
+        self.shared().faults = faults;
+    }
+
+    /// When the next request goes on, of those that do after now.
+    pub fn next_wake(&self) -> Option<Instant> {
+        let mut shared = self.shared();
+        let now = Instant::now();
+        shared.wakes.retain(|wake| *wake > now);
+        shared.wakes.first().copied()
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_faulty(&self) -> bool {
+        let mut shared = self.shared();
+        let faults = shared.faults;
+        shared.random.per_mille(faults)
+    }
+
+    fn draw<const N: usize>(&self, of: [Fate; N]) -> Fate {
+        of[self.shared().random.within(0..=N as u64 - 1) as usize]
+    }
+
+    async fn wait(&self, most_ms: u64) {
+        let wake = {
+            let mut shared = self.shared();
+            let wake = Instant::now() + Duration::from_millis(shared.random.within(1..=most_ms));
+            shared.wakes.insert(wake);
+            wake
+        };
+        tokio::time::sleep_until(wake).await;
+    }
+
+    /// Half the way of a request.
+    async fn delay(&self) {
+        let most = if self.is_faulty() { BAD_DELAY_MS } else { DELAY_MS };
+        self.wait(most).await;
+    }
+
+    async fn read(&self) -> Result<()> {
+        self.delay().await;
+        if self.is_faulty() { Err(failed("cannot be reached")) } else { Ok(()) }
+    }
+
+    fn fate(&self, sender: &Weak<()>) -> Fate {
+        if sender.strong_count() == 0 {
+            self.draw([Fate::Done, Fate::Lost, Fate::Torn])
+        } else if self.is_faulty() {
+            self.draw([Fate::Refused, Fate::AnswerLost, Fate::Late])
+        } else {
+            Fate::Done
+        }
+    }
+
+    async fn put(self, location: Path, payload: PutPayload, opts: PutOptions, sender: Weak<()>) -> Result<PutResult> {
+        self.delay().await;
+        let fate = self.fate(&sender);
+        match fate {
+            Fate::Done | Fate::AnswerLost => {
+                let done = self.inner.put_opts(&location, payload, opts).await;
+                self.delay().await;
+                if fate == Fate::Done { done } else { Err(failed("connection reset")) }
+            }
+            Fate::Late => {
+                let store = self.clone();
+                tokio::spawn(async move {
+                    store.wait(LATE_MS).await;
+                    // Nobody waits for the answer any more.
+                    drop(store.inner.put_opts(&location, payload, opts).await);
+                });
+                Err(failed("timed out"))
+            }
+            Fate::Torn => {
+                self.shared().torn.insert(location);
+                Err(failed("torn"))
+            }
+            Fate::Refused | Fate::Lost => Err(failed("no space left on device")),
+        }
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FaultyStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        let sender = Arc::new(());
+        let put = tokio::spawn(self.clone().put(location.clone(), payload, opts, Arc::downgrade(&sender)));
+        let answer = put.await.map_err(|_| failed("the store is gone"))?;
+        drop(sender);
+        answer
+    }
+
+    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, opts).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.read().await?;
+        self.inner.get_opts(location, options).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.read().await?;
+        self.inner.get_ranges(location, ranges).await
+    }
+
+    /// Some may be deleted and others not, whatever the answers say.
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let store = self.clone();
+        let deleted = locations.then(move |location| {
+            let store = store.clone();
+            async move {
+                let location = location?;
+                store.delay().await;
+                let fails = store.is_faulty();
+                if !fails || store.draw([Fate::Refused, Fate::AnswerLost]) == Fate::AnswerLost {
+                    store.inner.delete(&location).await?;
+                }
+                if fails { Err(failed("connection reset")) } else { Ok(location) }
+            }
+        });
+        deleted.boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let (store, prefix) = (self.clone(), prefix.cloned());
+        let listed = stream::once(async move {
+            match store.read().await {
+                Ok(()) => store.inner.list(prefix.as_ref()),
+                Err(error) => stream::once(async { Err(error) }).boxed(),
+            }
+        });
+        listed.flatten().boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.read().await?;
+        let mut listed = self.inner.list_with_delimiter(prefix).await?;
+        let prefix = prefix.cloned().unwrap_or(Path::ROOT);
+        for torn in &self.shared().torn {
+            let Some(name) = torn.prefix_match(&prefix).and_then(|mut parts| parts.next()) else { continue };
+            let directory = prefix.clone().join(name);
+            if directory != *torn && !listed.common_prefixes.contains(&directory) {
+                listed.common_prefixes.push(directory);
+            }
+        }
+        Ok(listed)
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
