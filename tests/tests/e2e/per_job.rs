@@ -95,7 +95,7 @@ fn attached_the_exit_code_says_how_it_ended_and_the_cluster_is_gone() {
     let sandbox = Sandbox::new();
     let (out, program) = (sandbox.at("out"), binary("wordcount"));
     let line = ["run", "-m", "cluster", "-p", "2", &program, "--mode", "batch", "--input", &book(), "--output", &out];
-    let ended = sandbox.flott(line).success().says(&["RUNNING", "FINISHED"]);
+    let ended = sandbox.flott(line).success().says(&["WordCount: ", "FINISHED after "]);
     ended.prints(&["Job has been submitted with JobID ", "Program execution finished", "Job Runtime: "]);
     let left = sandbox.processes();
     assert!(left.is_empty(), "an attached run leaves nothing behind: {left:?}");
