@@ -305,6 +305,8 @@ impl JobMasterCore {
 
     /// All tasks are to be deployed.
     fn begin_anew(&mut self) {
+        // It is started once more: who takes over its tasks later must not end them by what is over.
+        self.past_changed |= std::mem::take(&mut self.was_failing);
         self.note_restored();
         self.begin_executing();
     }
