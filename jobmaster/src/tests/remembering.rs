@@ -98,6 +98,27 @@ fn a_job_that_was_about_to_end_by_it_ends_by_it() {
     }
 }
 
+/// The JobMaster behind it finds nothing of it and starts it once more: that it was to end is over.
+#[test]
+fn a_job_that_was_started_once_more_is_not_ended_by_what_was_before() {
+    let spec = spec_of(word_count(), ONCE);
+    let mut cluster = running(word_count(), ONCE);
+    let workers: Vec<_> = cluster.workers.keys().cloned().collect();
+    workers.iter().for_each(|worker| cluster.kill_worker(worker));
+    cluster.past = Past { failing: true, failure: Some(Failure::user("boom").fatal()), ..Past::default() };
+    cluster.replace_master(&spec, false);
+    cluster.add_worker(1);
+    cluster.add_worker(1);
+    cluster.pass(cluster.core.spec().timeouts.reconcile);
+    start_tasks(&mut cluster);
+    assert_eq!((cluster.core.status(), cluster.past.failing), (JobStatus::Running, false));
+    cluster.replace_master(&spec, false);
+    cluster.settle();
+    assert_eq!(cluster.core.status(), JobStatus::Running);
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Finished);
+}
+
 #[test]
 fn who_was_told_to_end_has_not_failed() {
     let mut spec = spec_of(side_by_side(), ONCE);
