@@ -45,6 +45,7 @@ mod view;
 
 pub use checkpointing::RestorePoint;
 pub use event::{Action, Event, Needs, Taken, Wait};
+pub(crate) use falling_back::NOTHING_WHOLE;
 pub use naming::CAUSE_WAIT;
 pub use rescaling::RESCALES_MAX;
 
@@ -114,6 +115,8 @@ pub struct JobMasterCore {
     commits: CommitQueue,
     /// Whether a checkpoint holds what could not be made visible, so that nothing may be removed.
     stranded: bool,
+    /// Whether a savepoint or checkpoint has some of what the last commit is to make visible, or may have.
+    last_is_held: bool,
     /// When a job that ends does not wait any more to be told whether its last checkpoint is complete.
     ends_undecided: Option<Millis>,
     /// TaskManagers on which a process was started to make visible what is certain, for a job that ends without any.
@@ -199,6 +202,7 @@ impl JobMasterCore {
             falling_back: FallingBack::knowing(past.damaged),
             commits,
             stranded: false,
+            last_is_held: false,
             ends_undecided: None,
             last_committers: BTreeSet::new(),
             promised: BTreeSet::new(),

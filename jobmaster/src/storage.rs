@@ -19,8 +19,10 @@
 //! any more ([`flott_snapshot::log`]): it goes on from it and commits what it holds, or goes on from the one before.
 //!
 //! # Layout
+//! - `savepoints`: those that are completed, and those that are given up
 //! - `sweeping`: when files are looked for that no manifest names
 
+mod savepoints;
 mod sweeping;
 
 use std::{
@@ -42,15 +44,14 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{JobMasterHandle, RestorePoint, ToStore, checkpoints::found, spec::SnapshotSpec};
+use crate::{JobMasterHandle, RestorePoint, ToStore, checkpoints::found, core::NOTHING_WHOLE, spec::SnapshotSpec};
+use savepoints::Savepoint;
 use sweeping::Sweeps;
 
 /// Pause before something is tried again of which nobody knows whether it was done.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long one try to commit a manifest may take.
 const TRY: Duration = Duration::from_secs(30);
-/// Tries to complete a savepoint. Tasks of a job that is to stop stand still meanwhile.
-const SAVEPOINT_TRIES: u32 = 10;
 /// How long it may take to remove what is not needed any more. The next manifest waits for that.
 const TIDYING: Duration = Duration::from_secs(60);
 
@@ -106,8 +107,8 @@ pub struct CheckpointKeeper {
     recovery: Recovery,
     checkpoints: Checkpoints,
     log: Mutex<Kept>,
-    /// Savepoints that have failed: what is late to complete one finds it here.
-    abandoned: Mutex<BTreeSet<String>>,
+    /// Savepoints that are being completed, and those that nobody may complete any more.
+    savepoints: parking_lot::Mutex<BTreeMap<String, Savepoint>>,
 }
 
 #[derive(Debug)]
@@ -121,7 +122,8 @@ impl CheckpointKeeper {
     /// checkpoint of its own that can be restored, else what `recovery` says. Those that are `known` not to be whole are none.
     ///
     /// # Errors
-    /// When the store fails, a newer JobMaster leads, or there is no snapshot where `recovery` says.
+    /// When the store fails, a newer JobMaster leads, there is no snapshot where `recovery` says, or none of the checkpoints that there
+    /// are can be restored and `recovery` says nothing: the job must not begin as if it had had none.
     pub async fn open(
         root: &str,
         job: JobId,
@@ -145,20 +147,25 @@ impl CheckpointKeeper {
         note_damage(job, &damaged);
         let own = checkpoints.directory().location().to_owned();
         let all: Vec<Manifest> = restorable.into_iter().chain(older).collect();
+        let newest = all.first().map(|manifest| manifest.checkpoint);
+        let is_damaged = !damaged.is_empty() || newest.is_some_and(|newest| known.contains_key(&newest));
         let found = all.iter().rev().map(|manifest| shown(&checkpoints, manifest, known)).collect();
         let restore = match all.into_iter().find(|manifest| !known.contains_key(&manifest.checkpoint)) {
             Some(manifest) => {
                 tracing::info!(%job, checkpoint = %manifest.checkpoint, "the job goes on from its checkpoint");
                 Some(RestorePoint { manifest: Arc::new(manifest), directory: own.clone() })
             }
-            None => recovery.load(job).await?,
+            None => match recovery.load(job).await? {
+                None if is_damaged => return Err(nothing_whole(&damaged, known)),
+                loaded => loaded,
+            },
         };
         let spec = SnapshotSpec {
             directory: Some(own),
             next: log.next(),
             restore: restore.map(Arc::new),
             found,
-            is_damaged: !damaged.is_empty(),
+            is_damaged,
             ignore_unclaimed: recovery.ignore_unclaimed,
         };
         let keeper = Self {
@@ -168,7 +175,7 @@ impl CheckpointKeeper {
             recovery: recovery.clone(),
             checkpoints,
             log: Mutex::new(Kept { log, sweeps: Sweeps::default() }),
-            abandoned: Mutex::default(),
+            savepoints: parking_lot::Mutex::default(),
         };
         Ok((keeper, spec))
     }
@@ -234,63 +241,6 @@ impl CheckpointKeeper {
         };
         let more = more.into_iter().filter(|damage| !damaged.contains(&damage.checkpoint));
         Ok((point, more.map(|damage| (damage.checkpoint, damage.problem)).collect()))
-    }
-
-    /// A new directory for a savepoint in `root`, as a location.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub async fn new_savepoint(&self, root: &str) -> Result<String, Failure> {
-        let root = Directory::open(root, &self.s3).map_err(Failure::from)?;
-        Ok(root.new_savepoint(self.job).await.map_err(Failure::from)?.location().to_owned())
-    }
-
-    /// Removes what tasks wrote for a savepoint that has failed. If it is being completed all the same, it stays.
-    pub async fn abandon_savepoint(&self, location: &str) {
-        let mut abandoned = self.abandoned.lock().await;
-        abandoned.insert(location.to_owned());
-        let abandoned = async { Directory::open(location, &self.s3)?.abandon_savepoint().await };
-        if let Err(error) = abandoned.await {
-            tracing::warn!(job = %self.job, location, %error, "what is left of a savepoint that has failed cannot be removed");
-        }
-    }
-
-    async fn store_savepoint(&self, master: &JobMasterHandle, manifest: &Manifest, location: &str) {
-        // Held to the end: nobody removes files that a manifest is just about to name.
-        let abandoned = self.abandoned.lock().await;
-        let committed = if abandoned.contains(location) {
-            Err(Failure::environment(format!("the savepoint at {location} was given up before it was complete")))
-        } else {
-            self.commit_savepoint(master, manifest, location).await
-        };
-        drop(abandoned);
-        master.checkpoint_stored(manifest.checkpoint, committed);
-    }
-
-    async fn commit_savepoint(
-        &self,
-        master: &JobMasterHandle,
-        manifest: &Manifest,
-        location: &str,
-    ) -> Result<(), Failure> {
-        let directory = Directory::open(location, &self.s3).map_err(Failure::from)?;
-        let mut problem = String::new();
-        for _ in 0..SAVEPOINT_TRIES {
-            let failure = match timeout(TRY, directory.commit_savepoint(manifest)).await {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(error @ Error::Unknown { .. })) => error.into(),
-                Ok(Err(error)) => return Err(error.into()),
-                Err(_) => silent(location),
-            };
-            tracing::warn!(job = %self.job, location, %failure, "a savepoint may not be complete; trying again");
-            problem = failure.to_string();
-            master.checkpoint_undecided(manifest.checkpoint, failure);
-            sleep(AGAIN).await;
-        }
-        let message = format!(
-            "nobody knows whether the savepoint at {location} is complete; if it is not, its directory can be removed"
-        );
-        Err(Failure::environment(message).because(problem))
     }
 
     async fn store_checkpoint(&self, master: &JobMasterHandle, manifest: &Manifest, retained: &BTreeSet<CheckpointId>) {
@@ -393,12 +343,20 @@ impl CheckpointKeeper {
     }
 }
 
-/// What becomes of removing all checkpoints of a job.
-async fn in_time(discard: impl Future<Output = Result<Collected, Error>>) -> Result<(), Failure> {
-    match timeout(TIDYING, discard).await {
-        Ok(discarded) => discarded.map(drop).map_err(Failure::from),
+/// What becomes of removing files.
+async fn in_time<T>(removal: impl Future<Output = Result<T, Error>>) -> Result<(), Failure> {
+    match timeout(TIDYING, removal).await {
+        Ok(removed) => removed.map(drop).map_err(Failure::from),
         Err(_) => Err(Failure::environment(format!("the store has not removed them within {} s", TIDYING.as_secs()))),
     }
+}
+
+/// Why a job cannot go on of whose checkpoints none is whole.
+fn nothing_whole(damaged: &[Damage], known: &BTreeMap<CheckpointId, Failure>) -> Failure {
+    let failure = Failure::environment(NOTHING_WHOLE).fatal();
+    let known = known.iter().map(|(checkpoint, failure)| format!("checkpoint {checkpoint}: {failure}"));
+    let found = damaged.iter().map(|Damage { checkpoint, problem }| format!("checkpoint {checkpoint}: {problem}"));
+    found.chain(known).fold(failure, Failure::because)
 }
 
 /// A checkpoint of an earlier JobMaster as it is shown.

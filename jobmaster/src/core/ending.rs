@@ -59,8 +59,11 @@ impl JobMasterCore {
             Phase::Executing => {
                 if !self.graph.is_done() {
                     self.ends_undecided = None;
-                } else if !self.checkpoints.is_storing() || self.silence_of_store().is_some() {
+                } else if !self.checkpoints.is_storing() {
+                    self.begin_commit();
+                } else if self.silence_of_store().is_some() {
                     // All that the checkpoint may hold is in this commit too.
+                    self.last_is_held = true;
                     self.begin_commit();
                 }
             }
@@ -94,6 +97,7 @@ impl JobMasterCore {
         self.step_job(JobStep::Run);
         // What checkpoints have made certain and is not visible yet becomes so with the rest.
         let (mut committables, round) = self.commits.take_all();
+        self.last_is_held |= self.stopped || !committables.is_empty();
         let executions = self.graph.resolved().executions();
         committables.extend(executions.flat_map(|execution| self.graph.execution(execution).uncommitted()));
         if committables.is_empty() {
@@ -111,8 +115,14 @@ impl JobMasterCore {
         }
         match result {
             Ok(()) => commit.state = CommitState::Seeking,
-            Err(failure) => self.fail_job(failure),
+            Err(failure) => self.last_commit_failed(failure),
         }
+    }
+
+    /// What it was to make visible is not removed if something holds it that a job can start from.
+    fn last_commit_failed(&mut self, failure: Failure) {
+        self.stranded |= self.last_is_held;
+        self.fail_job(failure);
     }
 
     /// Finds a process to commit, or brings one up, or asks for a slot for one.
@@ -162,9 +172,7 @@ impl JobMasterCore {
                 self.failure = Some(failure);
             }
             Decision::Restart { .. } | Decision::GiveUp { .. } => {
-                // The savepoint has it.
-                self.stranded |= self.stopped;
-                self.fail_job(failure);
+                self.last_commit_failed(failure);
             }
         }
     }
@@ -204,7 +212,6 @@ impl JobMasterCore {
                 if goes_on {
                     self.history.record(self.now, failure.clone());
                 } else {
-                    self.stranded |= self.stopped;
                     let failure = if worker_gone {
                         let message = format!(
                             "{WORKERS_LOST_MAX} TaskManagers were lost while they were to make results visible"
@@ -213,7 +220,7 @@ impl JobMasterCore {
                     } else {
                         failure.clone()
                     };
-                    self.fail_job(failure);
+                    self.last_commit_failed(failure);
                 }
             }
             Phase::Aborting(_, abort) => {

@@ -20,6 +20,10 @@ use flott_snapshot::SnapshotKind;
 use super::{Action, JobMasterCore, Phase, RestorePoint, Wait};
 use crate::index::RegionIndex;
 
+/// Why a job ends that has nothing left to go back to.
+pub const NOTHING_WHOLE: &str =
+    "no other checkpoint is whole (execution.checkpointing.num-retained says how many are kept)";
+
 /// Damaged checkpoints that are remembered. They go from the store with the next one that is complete.
 const DAMAGED_MAX: usize = 64;
 
@@ -146,9 +150,7 @@ impl JobMasterCore {
                 self.falling_back.stage = Stage::Found(point);
             }
             None => {
-                let message =
-                    "no other checkpoint is whole (execution.checkpointing.num-retained says how many are kept)";
-                self.fail_job(Failure::environment(message).because(&*failure).fatal());
+                self.fail_job(Failure::environment(NOTHING_WHOLE).because(&*failure).fatal());
             }
         }
     }

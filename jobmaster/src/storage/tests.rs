@@ -1,7 +1,10 @@
 //! A keeper over a store that breaks.
 
 use bytes::Bytes;
-use flott_core::id::{AttemptId, AttemptNumber, SubtaskIndex, VertexId};
+use flott_core::{
+    failure::Retry,
+    id::{AttemptId, AttemptNumber, SubtaskIndex, VertexId},
+};
 use flott_snapshot::{
     DataPath, SnapshotKind,
     testing::{StormyStore, Weather},
@@ -191,4 +194,102 @@ async fn removing_what_is_old_does_not_hold_up_the_next_for_ever() {
     Stand::check_stored(stand.event().await, 4);
     timeout(LONG, stored).await.unwrap().unwrap();
     timeout(LONG, next).await.unwrap().unwrap();
+}
+
+/// What the next JobMaster begins with that knows these to be damaged.
+async fn next(stand: &Stand, known: &[u64]) -> Result<SnapshotSpec, Failure> {
+    let root = Directory::of_store(Arc::new(stand.store.clone()), "stormy");
+    let known = known.iter().map(|known| (CheckpointId(*known), Failure::environment("flipped"))).collect();
+    let opened = CheckpointKeeper::open_in(&root, JOB, JobMasterEpoch(2), &Recovery::default(), &known).await;
+    opened.map(|(_, spec)| spec)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_does_not_begin_anew_because_all_of_its_checkpoints_are_damaged() {
+    let mut stand = Stand::new().await;
+    stand.complete(2).await;
+    stand.complete(3).await;
+    let failure = next(&stand, &[2, 3]).await.unwrap_err();
+    assert_eq!((failure.message.as_str(), failure.retry), (NOTHING_WHOLE, Retry::Never));
+    assert_eq!(failure.causes, ["checkpoint 2: flipped", "checkpoint 3: flipped"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_are_not_taken_over_from_behind_a_checkpoint_that_is_damaged() {
+    let mut stand = Stand::new().await;
+    let root = Directory::of_store(Arc::new(stand.store.clone()), "stormy");
+    let first = manifest(SnapshotKind::Checkpoint, CheckpointId(2), EPOCH.0, Vec::new());
+    let retained: BTreeSet<_> = [CheckpointId(2), CheckpointId(3)].into();
+    for manifest in [first, manifest(SnapshotKind::Checkpoint, CheckpointId(3), EPOCH.0, Vec::new())] {
+        let what = ToStore { manifest: Arc::new(manifest), retained: retained.clone(), savepoint: None };
+        stand.keeper.store(&stand.master, what).await;
+        stand.event().await;
+    }
+    assert!(Checkpoints::new(&root, JOB).list().await.unwrap().len() >= 2);
+    let spec = next(&stand, &[3]).await.unwrap();
+    assert_eq!((spec.restore.unwrap().manifest.checkpoint, spec.is_damaged), (CheckpointId(2), true));
+    assert!(!next(&stand, &[2]).await.unwrap().is_damaged);
+}
+
+/// A savepoint in a directory of this machine.
+struct Saved {
+    _root: tempfile::TempDir,
+    location: String,
+    manifest: Arc<Manifest>,
+}
+
+impl Saved {
+    async fn begun(stand: &Stand, checkpoint: u64) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let location = stand.keeper.new_savepoint(root.path().to_str().unwrap()).await.unwrap();
+        let directory = Directory::open(&location, &S3Options::default()).unwrap();
+        directory.create("sp-file", Bytes::from_static(b"state")).await.unwrap();
+        let manifest = Arc::new(manifest(SnapshotKind::Savepoint, CheckpointId(checkpoint), EPOCH.0, Vec::new()));
+        Self { _root: root, location, manifest }
+    }
+
+    async fn store(&self, stand: &Stand) {
+        let manifest = Arc::clone(&self.manifest);
+        let what = ToStore { manifest, retained: BTreeSet::new(), savepoint: Some(self.location.clone()) };
+        stand.keeper.store(&stand.master, what).await;
+    }
+
+    fn files(&self) -> usize {
+        std::fs::read_dir(&self.location).map_or(0, Iterator::count)
+    }
+}
+
+#[tokio::test]
+async fn a_savepoint_that_was_given_up_is_not_completed_and_one_that_may_be_complete_stays() {
+    let mut stand = Stand::new().await;
+    let given_up = Saved::begun(&stand, 2).await;
+    stand.keeper.abandon_savepoint(&given_up.location).await;
+    assert_eq!(given_up.files(), 0);
+    given_up.store(&stand).await;
+    let Event::CheckpointStored { result: Err(failure), .. } = stand.event().await else { panic!("it is too late") };
+    assert!(failure.message.contains("was given up"), "{failure}");
+
+    let undecided = Saved::begun(&stand, 3).await;
+    stand.keeper.savepoints.lock().insert(undecided.location.clone(), Savepoint::Undecided);
+    stand.keeper.abandon_savepoint(&undecided.location).await;
+    assert_eq!(undecided.files(), 1, "its manifest may be on its way");
+
+    let complete = Saved::begun(&stand, 4).await;
+    complete.store(&stand).await;
+    Stand::check_stored(stand.event().await, 4);
+    stand.keeper.abandon_savepoint(&complete.location).await;
+    assert_eq!(complete.files(), 2);
+}
+
+/// What hangs for one savepoint is nothing to another.
+#[tokio::test]
+async fn savepoints_do_not_wait_for_each_other() {
+    let mut stand = Stand::new().await;
+    let (one, other) = (Saved::begun(&stand, 2).await, Saved::begun(&stand, 3).await);
+    stand.keeper.savepoints.lock().insert(one.location.clone(), Savepoint::Completing);
+    stand.keeper.abandon_savepoint(&one.location).await;
+    assert_eq!(stand.keeper.savepoints.lock().get(&one.location), Some(&Savepoint::Unwanted));
+    assert_eq!(one.files(), 1, "a manifest is just about to name it");
+    other.store(&stand).await;
+    Stand::check_stored(stand.event().await, 3);
 }

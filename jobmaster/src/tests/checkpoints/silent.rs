@@ -119,6 +119,26 @@ fn a_job_that_has_finished_does_not_wait_for_ever_for_a_store_that_does_not_say(
     assert!(checkpoints.history[0].failure.as_ref().is_some_and(|why| why.message.contains("the store did not say")));
 }
 
+/// The checkpoint that nobody knows of may have it all the same.
+#[test]
+fn what_a_finished_job_could_not_make_visible_is_left_to_the_checkpoint_that_may_hold_it() {
+    let mut cluster = configured(&[("restart-strategy.type", "fixed-delay")]);
+    collect(&mut cluster);
+    cluster.persists = true;
+    for worker in cluster.workers.values_mut() {
+        worker.commits.extend(std::iter::repeat_n(Outcome::Bad(Failure::environment("no room").fatal()), 20));
+    }
+    while cluster.live().next().is_some() {
+        cluster.work_all();
+        cluster.settle();
+    }
+    cluster.pass(cluster.core.spec().timeouts.store);
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Failed);
+    assert!(cluster.ended[0].checkpoints.holds_results);
+    assert_eq!(cluster.workers.values().map(|worker| worker.aborted).sum::<u32>(), 0, "it is not removed");
+}
+
 #[test]
 fn a_job_that_is_cancelled_does_not_wait_for_ever_and_leaves_what_the_checkpoint_may_hold() {
     let mut cluster = configured(&[]);
