@@ -71,10 +71,11 @@ impl Given {
         into.own_elements(GIVEN, Spread::Union, all.iter().map(until))
     }
 
-    /// Goes on from what those had stored whose groups are now held.
-    pub fn put_back(&mut self, groups: GroupSpace, from: &Restored) -> TaskResult {
-        let further = &mut self.further;
+    /// Goes on from what those had stored whose groups are now held; whether anybody had stored any.
+    pub fn put_back(&mut self, groups: GroupSpace, from: &Restored) -> TaskResult<bool> {
+        let (mut any, further) = (false, &mut self.further);
         from.own_elements(GIVEN, |until: Until| {
+            any = true;
             let held = until.groups.intersection(groups.held);
             further.extend(held.map(|groups| Until { groups, ..until }));
         })?;
@@ -83,6 +84,6 @@ impl Given {
         if self.all == self.floor {
             self.further.clear();
         }
-        Ok(())
+        Ok(any)
     }
 }

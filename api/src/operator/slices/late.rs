@@ -7,7 +7,7 @@
 use std::{iter, vec::Drain};
 
 use flott_runtime::{
-    batch::{Data, Key, Timestamp},
+    batch::{BATCH_RECORDS, Data, Key, Timestamp},
     error::TaskResult,
     output::Output,
     state::KeyHash,
@@ -77,7 +77,8 @@ where
     F: Fold<K, T>,
     E: Emit<K, W, F::Bare>,
 {
-    /// Takes the records from the one of `keys` on that is at `from`, as long as they go into kept slices. How many those were.
+    /// Takes the records from the one of `keys` on that is at `from`, as long as they go into kept slices and what they give is not
+    /// more than a batch. How many those were.
     #[cold]
     pub(super) fn take_late(
         &mut self,
@@ -92,7 +93,8 @@ where
         let mut at = from;
         desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
             let mut ctx = WindowContext::new(ctx);
-            while let Some(time) = timestamps.get(at)
+            while ctx.given() < BATCH_RECORDS
+                && let Some(time) = timestamps.get(at)
                 && let Place::Kept(number) = slices.place(*time, watermark)
                 && let Some(record) = records.next()
             {

@@ -30,8 +30,9 @@ pub(super) struct Numbered<'a, K, V> {
     pub firing: Option<&'a mut Slice<K, V>>,
     /// Slices before this one have been given.
     pub stored: &'a mut Bound,
-    /// Slices that are over with this watermark are not put back.
-    pub watermark: Timestamp,
+    /// Slices that are over with this lateness, in milliseconds, and watermark are not put back: those that had gone may still be among
+    /// what was stored earlier, without what had come to them since.
+    pub over: (i64, Timestamp),
 }
 
 impl<K: Key, V: Data> Numbered<'_, K, V> {
@@ -111,7 +112,7 @@ impl<K: Key, V: Data> Snapshot for Numbered<'_, K, V> {
         for _ in 0..count {
             let entry = codec::decode_prefix(&mut bytes).map_err(|error| undecodable(&error))?;
             let (key, (number, value)): (K, (SliceNo, V)) = entry;
-            if !self.slices.is_over(number, self.watermark) {
+            if !self.slices.is_over_after(number, self.over) {
                 let set = |(): &mut (), known: &mut V, value| *known = value;
                 let table = &mut self.slices.opened(number).table;
                 table.fold(KeyHash::of(&key), key, value, &mut (), |(), value| value, set);

@@ -75,6 +75,11 @@ impl<K: Key, V: Data> Slices<K, V> {
         self.lateness_ms > 0
     }
 
+    /// How long after its end a window takes records, in milliseconds.
+    pub fn lateness_ms(&self) -> i64 {
+        self.lateness_ms
+    }
+
     /// The watermark with which the window with this end takes no more records.
     pub fn over_at(&self, end: Bound) -> Timestamp {
         self.shape.last(end).saturating_add(self.lateness_ms)
@@ -171,7 +176,12 @@ impl<K: Key, V: Data> Slices<K, V> {
 
     /// Whether all windows of this slice take no more records at `watermark`.
     pub fn is_over(&self, number: SliceNo, watermark: Timestamp) -> bool {
-        self.over_at(self.shape.last_end(number.into())) <= watermark
+        self.is_over_after(number, (self.lateness_ms, watermark))
+    }
+
+    /// The same, were the lateness another, in milliseconds.
+    pub fn is_over_after(&self, number: SliceNo, (lateness_ms, watermark): (i64, Timestamp)) -> bool {
+        self.shape.last(self.shape.last_end(number.into())).saturating_add(lateness_ms) <= watermark
     }
 
     /// Whether there are slices that need not be kept any more.

@@ -35,6 +35,8 @@ use crate::{
 };
 
 const SHAPE: &str = "windows";
+/// How long the slices that are stored were kept for late records.
+const LATENESS: &str = "allowed lateness";
 const SLICE: &str = "slice ";
 const CYCLE: &str = "cycle ";
 const CLOSED: &str = "closed slices";
@@ -85,6 +87,7 @@ where
         self.stored_closed = self.closed_name();
         into.own_elements(SHAPE, Spread::Union, std::iter::once(self.slices.shape))?;
         if self.slices.keeps() {
+            into.own_elements(LATENESS, Spread::Union, std::iter::once(self.slices.lateness_ms()))?;
             // What closed ones have come to is made of them.
             into.tables(vec![KEPT.to_owned()])?;
             return into.table(KEPT, &mut self.numbered());
@@ -130,17 +133,23 @@ where
     fn numbered(&mut self) -> Numbered<'_, K, F::Value> {
         let Self { slices, leaving, firing, stored, desk, .. } = self;
         let firing = firing.as_mut().and_then(Firing::slice_mut);
-        Numbered { slices, leaving, firing, stored, watermark: desk.watermark }
+        let over = (slices.lateness_ms(), desk.watermark);
+        Numbered { slices, leaving, firing, stored, over }
     }
 
     /// Puts back what was stored; the watermark has been.
     pub(super) fn put_back(&mut self, from: &Restored) -> TaskResult {
         let Self { slices, leaving, stored, clearing, fold, given, desk, .. } = self;
-        if self.domain == TimeDomain::Processing {
-            given.put_back(desk.task.snapshots.groups(), from)?;
+        let by_clock = self.domain == TimeDomain::Processing;
+        let went_by_clock = by_clock && given.put_back(desk.task.snapshots.groups(), from)?;
+        let (mut any, mut same, mut sound, mut dropped) = (false, true, true, false);
+        from.own_elements(SHAPE, |stored: Shape| (any, same) = (true, same && stored == slices.shape))?;
+        if any && by_clock && !went_by_clock {
+            let message = "the windows of the snapshot go by event time, and those of the program by the clock";
+            return Err(Box::new(Failure::user(message).fatal()));
         }
-        let (mut same, mut sound, mut dropped) = (true, true, false);
-        from.own_elements(SHAPE, |stored: Shape| same &= stored == slices.shape)?;
+        let mut lateness_ms = slices.lateness_ms();
+        from.own_elements(LATENESS, |stored: i64| lateness_ms = stored.min(lateness_ms))?;
         if !same {
             let message = "the windows of the snapshot have another kind, size or offset than those of the program";
             return Err(Box::new(Failure::user(message).fatal()));
@@ -149,8 +158,8 @@ where
         let tables = from.tables()?;
         for name in tables.names() {
             if name == KEPT {
-                let watermark = desk.watermark;
-                tables.put_back(name, &mut Numbered { slices, leaving, firing: None, stored, watermark })?;
+                let over = (lateness_ms, desk.watermark);
+                tables.put_back(name, &mut Numbered { slices, leaving, firing: None, stored, over })?;
             } else if let Some(number) = number(name, SLICE) {
                 tables.put_back(name, &mut slices.opened(number).table)?;
             } else if let Some(number) = number(name, CYCLE) {

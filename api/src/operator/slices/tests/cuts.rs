@@ -280,3 +280,53 @@ fn slices_that_were_stored_at_once_come_back() {
     results.sort_unstable();
     assert_eq!(results, [(1, 0, 20, 7), (1, 10, 30, 7), (2, 0, 20, 5)]);
 }
+
+/// What had gone with the lateness of before does not come back with a longer one, though the chain of cuts still has it.
+#[test]
+fn slices_that_had_gone_stay_away_with_a_longer_lateness() {
+    let shape = Shape::sliding(20, 10, 0);
+    let (mut operator, mut cuts, mut out) = (windows(shape, 10), Cuts::new(), Kept::default());
+    let push = |operator: &mut Sliced, at: i64, number: u64, out: &mut Kept<_>| {
+        let mut batch = Batch::default();
+        batch.push_with((1, number), Some(at));
+        operator.process(&mut batch, out).unwrap();
+    };
+    let watermark = |operator: &mut Sliced, at: i64, out: &mut Kept<_>| {
+        operator.event(Event::Watermark(at), out).unwrap();
+        while operator.resume(out).unwrap() == Drained::Some {}
+    };
+    push(&mut operator, 5, 1, &mut out);
+    watermark(&mut operator, 9, &mut out);
+    cuts.begin(&mut operator, Extent::Whole, Vec::new());
+    while cuts.give(&mut operator) {}
+    push(&mut operator, 5, 2, &mut out);
+    watermark(&mut operator, 40, &mut out);
+    cuts.begin(&mut operator, Extent::Changed, Vec::new());
+    while cuts.give(&mut operator) {}
+    drop(out.records());
+    let mut operator = windows(shape, 1_000);
+    operator.restore(&cuts.restored()).unwrap();
+    assert_eq!(operator.state_size().keys, 0);
+    push(&mut operator, 5, 4, &mut out);
+    let mut results: Vec<_> = out.records().into_iter().map(|(record, _)| record).collect();
+    results.sort_unstable();
+    assert_eq!(results, [(1, -10, 10, 4), (1, 0, 20, 4)], "they begin anew");
+}
+
+#[test]
+fn windows_by_the_clock_do_not_begin_with_those_of_event_time() {
+    let shape = Shape::tumbling(10, 0);
+    let (mut operator, mut cuts) = (windows(shape, 0), Cuts::new());
+    cuts.begin(&mut operator, Extent::Whole, Vec::new());
+    while cuts.give(&mut operator) {}
+    let spec = SliceSpec {
+        shape,
+        domain: TimeDomain::Processing,
+        lateness_ms: 0,
+        fold: summing(),
+        emit: WithBounds,
+        late: None,
+    };
+    let failure = of(spec, &task(Clock::System)).restore(&cuts.restored()).unwrap_err();
+    assert!(failure.message.contains("by event time"), "{failure}");
+}
