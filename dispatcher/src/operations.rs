@@ -6,7 +6,7 @@
 //! - That an operation is undertaken is durable before anything of it is done that must not be done twice, and how it has ended once it
 //!   has: a JobManager that finds one undertaken and not ended says what it can find out of it, and never does it again.
 //! - Writes that fail are no reason not to do what is asked for: then the next JobManager does not know of it.
-//! - The store keeps what is in memory here, so it is bounded by the same numbers. Only the JobManager that leads writes to it.
+//! - The store keeps what is in memory here, so it is bounded by the same numbers, but for a few that could not be removed. Only the JobManager that leads writes to it.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -5,8 +5,8 @@
 //! # Life of a checkpoint
 //! It *collects* from the moment its barrier is sent until every task that it needs has reported, or one has failed, or
 //! time is up. Then it is *stored*: its manifest is committed, one at a time and in order. From the moment a manifest is handed
-//! out to be stored until the answer comes, nobody knows whether it counts; until then nothing is started again and nothing
-//! is ended, since either would have to know what is the latest. When it is stored it is *complete*: it is what a restart goes
+//! out to be stored until the answer comes, nobody knows whether it counts; until then nothing is started again, since
+//! that would have to know what is the latest, and what ends waits for a while. When it is stored it is *complete*: it is what a restart goes
 //! back to, and what sinks have prepared for it becomes visible.
 //!
 //! # Layout
