@@ -5,6 +5,8 @@ mod join;
 mod model;
 mod refused;
 mod special;
+#[path = "../model/values.rs"]
+mod values;
 
 use std::time::Duration;
 
@@ -14,7 +16,10 @@ use flott::{
 };
 use proptest::prelude::*;
 
-use self::model::{Firing, Record, Shape, Step};
+use self::{
+    model::{Firing, Record, Shape, Step},
+    values::Values,
+};
 use super::{PARALLELISMS, batch, check, env, sorted};
 
 /// Key, time and value.
@@ -49,34 +54,6 @@ fn expected(shape: Shape, rows: &[Row]) -> Vec<Firing> {
 /// Gaps of rows, short and long ones, all odd.
 fn gap_of(value: i64) -> i64 {
     value * 7919 % 40 * 2 + 1
-}
-
-/// Gathers values.
-#[derive(Clone)]
-struct Values;
-
-impl Aggregate for Values {
-    type In = Row;
-    type Accumulator = Vec<i64>;
-    type Out = Vec<i64>;
-
-    fn create(&self) -> Vec<i64> {
-        Vec::new()
-    }
-
-    fn add(&self, values: &mut Vec<i64>, row: Row) {
-        values.push(row.2);
-    }
-
-    fn result(&self, values: &Vec<i64>) -> Vec<i64> {
-        let mut values = values.clone();
-        values.sort_unstable();
-        values
-    }
-
-    fn merge(&self, into: &mut Vec<i64>, mut other: Vec<i64>) {
-        into.append(&mut other);
-    }
 }
 
 /// Checks windows of all parallelisms against the model, aggregated as records come and as a whole.

@@ -7,46 +7,24 @@ use std::{
 };
 
 use flott::{
-    Aggregate, CumulativeEventTimeWindows, CumulativeProcessingTimeWindows, FunctionResult, OutputTag,
-    ProcessWindowFunction, SlidingEventTimeWindows, SlidingProcessingTimeWindows, Stream, TimeWindow,
-    TumblingEventTimeWindows, TumblingProcessingTimeWindows, ValueState, WindowAssigner, WindowContext, WindowOpen,
-    WindowValueState,
+    CumulativeEventTimeWindows, CumulativeProcessingTimeWindows, FunctionResult, OutputTag, ProcessWindowFunction,
+    SlidingEventTimeWindows, SlidingProcessingTimeWindows, Stream, TimeWindow, TumblingEventTimeWindows,
+    TumblingProcessingTimeWindows, ValueState, WindowAssigner, WindowContext, WindowOpen, WindowValueState,
     testing::{Harness, HarnessOptions, Snapshot},
 };
 use proptest::{prelude::*, test_runner::TestCaseResult};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{self, Record, Shape};
+use crate::{
+    model::{self, Record, Shape},
+    values::Values,
+};
 
 /// Key, time and a value that no other row has.
 type Row = (u8, i64, i64);
 
 const LATE: OutputTag<Row> = OutputTag::new("late");
 const ASIDE: OutputTag<Call> = OutputTag::new("aside");
-
-/// Gathers values.
-#[derive(Clone)]
-struct Values;
-
-impl Aggregate for Values {
-    type In = Row;
-    type Accumulator = Vec<i64>;
-    type Out = Vec<i64>;
-    fn create(&self) -> Vec<i64> {
-        Vec::new()
-    }
-    fn add(&self, values: &mut Vec<i64>, row: Row) {
-        values.push(row.2);
-    }
-    fn result(&self, values: &Vec<i64>) -> Vec<i64> {
-        let mut values = values.clone();
-        values.sort_unstable();
-        values
-    }
-    fn merge(&self, into: &mut Vec<i64>, mut other: Vec<i64>) {
-        into.append(&mut other);
-    }
-}
 
 /// What a function was called with; no values where a window is over.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

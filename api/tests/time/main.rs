@@ -11,5 +11,7 @@ mod model;
 mod pressure;
 mod sharing;
 mod timers;
+#[path = "../model/values.rs"]
+mod values;
 mod watermarks;
 mod window_state;

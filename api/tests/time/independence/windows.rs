@@ -3,14 +3,17 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use flott::{
-    Aggregate, CumulativeEventTimeWindows, Data, EventTimeSessionWindows, KeyedStream, SlidingEventTimeWindows, Stream,
+    CumulativeEventTimeWindows, Data, EventTimeSessionWindows, KeyedStream, SlidingEventTimeWindows, Stream,
     TimeWindow, TumblingEventTimeWindows, WindowAssigner,
     testing::{Harness, Harness2},
 };
 use proptest::prelude::*;
 
 use super::{Way, sorted, way};
-use crate::model::{self, Firing, Record, Shape, Step};
+use crate::{
+    model::{self, Firing, Record, Shape, Step},
+    values::Values,
+};
 
 /// Key, time and a value that no other row has.
 type Row = (u8, i64, i64);
@@ -31,28 +34,6 @@ fn ms(ms: i64) -> Duration {
 /// Gaps of rows, short and long ones, all odd.
 fn gap_of(value: i64) -> i64 {
     value * 7919 % 20 * 2 + 1
-}
-
-/// Gathers values.
-#[derive(Clone)]
-struct Values;
-
-impl Aggregate for Values {
-    type In = Row;
-    type Accumulator = Vec<i64>;
-    type Out = Vec<i64>;
-    fn create(&self) -> Vec<i64> {
-        Vec::new()
-    }
-    fn add(&self, values: &mut Vec<i64>, row: Row) {
-        values.push(row.2);
-    }
-    fn result(&self, values: &Vec<i64>) -> Vec<i64> {
-        sorted(values.iter().copied())
-    }
-    fn merge(&self, into: &mut Vec<i64>, mut other: Vec<i64>) {
-        into.append(&mut other);
-    }
 }
 
 /// Cuts rows that are out of order by `lag` into batches, each with the watermark behind it.
