@@ -10,16 +10,13 @@
 //! logs, and one directory per TaskManager.
 
 use std::{
-    fs::File,
+    fs::{File, TryLockError},
     io::Write,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, anyhow};
-use nix::{
-    errno::Errno,
-    fcntl::{Flock, FlockArg},
-};
+use anyhow::Context;
+use flott_worker::lock;
 
 /// The state directory.
 #[derive(Debug, Clone)]
@@ -136,13 +133,11 @@ impl ClusterDir {
     }
 
     /// Takes the directory for a JobManager of this process; the lock goes with the value. Fails if another has it.
-    pub fn lock(&self) -> anyhow::Result<Flock<File>> {
+    pub fn lock(&self) -> anyhow::Result<File> {
         private_dir(&self.0)?;
-        let file = File::options().create(true).truncate(false).write(true).open(self.pid_file())?;
-        let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-            Errno::EWOULDBLOCK => anyhow!("a JobManager is running already in {}", self.0.display()),
-            other => anyhow!(other).context(format!("cannot lock {}", self.pid_file().display())),
-        })?;
+        let lock =
+            lock::exclusive(&self.pid_file()).with_context(|| format!("cannot lock {}", self.pid_file().display()))?;
+        let mut lock = lock.with_context(|| format!("a JobManager is running already in {}", self.0.display()))?;
         lock.set_len(0)?;
         lock.write_all(format!("{}\n", std::process::id()).as_bytes())?;
         Ok(lock)
@@ -155,10 +150,10 @@ impl ClusterDir {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error.into()),
         };
-        match Flock::lock(file, FlockArg::LockSharedNonblock) {
-            Ok(_) => Ok(false),
-            Err((_, Errno::EWOULDBLOCK)) => Ok(true),
-            Err((_, other)) => Err(other.into()),
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error.into()),
         }
     }
 

@@ -14,6 +14,7 @@
 //! - `process`: one job process from its blobs to its end: thread, limits, socket, output, environment
 //! - `blobs`: programs and graphs by digest, fetched once, kept within a bound
 //! - `memory`: who has to go when memory runs out
+//! - [`lock`]: whose a directory is
 //! - `logs`: log files for people far away
 //! - `usage`: figures from `/proc`; `metrics`: what is served of them
 
@@ -22,6 +23,7 @@
 mod blobs;
 mod error;
 mod handle;
+pub mod lock;
 mod logs;
 mod memory;
 mod metrics;

@@ -12,7 +12,7 @@ mod dialer;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -33,7 +33,7 @@ use tokio::{
 use crate::{
     Error, ExitReason, Options,
     blobs::{BlobCache, Source},
-    logs,
+    lock, logs,
     metrics::{Endpoint, Figures},
     process::{JobProcess, Launcher, directory},
     state::{Action, Event, Settings, State},
@@ -115,12 +115,8 @@ impl Service {
         let work_dir = &options.work_dir;
         fs::create_dir_all(work_dir).map_err(unusable(work_dir))?;
         fs::create_dir_all(&options.log_dir).map_err(unusable(&options.log_dir))?;
-        let lock = File::create(work_dir.join("lock")).map_err(unusable(work_dir))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::InUse(work_dir.clone())),
-            Err(TryLockError::Error(error)) => return Err(unusable(work_dir)(error)),
-        }
+        let lock = lock::exclusive(&work_dir.join("lock")).map_err(unusable(work_dir))?;
+        let lock = lock.ok_or_else(|| Error::InUse(work_dir.clone()))?;
         let processes_dir = work_dir.join("processes");
         directory::sweep(&processes_dir).map_err(unusable(&processes_dir))?;
         let blobs_dir = work_dir.join("blobs");

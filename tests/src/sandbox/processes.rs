@@ -8,6 +8,8 @@ use nix::{
     unistd::Pid,
 };
 
+use crate::eventually::{PATIENCE, eventually};
+
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -48,9 +50,11 @@ impl Process {
         let _ = kill(Pid::from_raw(self.pid), signal);
     }
 
-    /// SIGKILL.
+    /// SIGKILL; waits until it has let go of its files, its locks and its ports, which takes the kernel a moment.
+    #[track_caller]
     pub fn kill(&self) {
         self.signal(Signal::SIGKILL);
+        eventually(&format!("the end of {self}"), PATIENCE, || if self.is_gone() { Ok(()) } else { Err("it ends") });
     }
 
     /// A variable of its environment.
@@ -63,8 +67,14 @@ impl Process {
 
     /// Whether it is gone, or dead and only waits for its parent to notice.
     pub fn is_gone(&self) -> bool {
-        state(self.pid).is_none_or(|state| state == 'Z' || state == 'X')
+        is_dead(self.pid)
     }
+}
+
+/// All threads: the first may be dead before those that end with it.
+fn is_dead(pid: i32) -> bool {
+    let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    state(pid).is_none_or(|state| matches!(state, 'Z' | 'X') && threads() <= 1)
 }
 
 /// One letter, as in `/proc/PID/stat`, after the name in parentheses.
@@ -90,7 +100,7 @@ fn look(pid: i32, directory: &Path) -> Option<Process> {
     let needle = directory.as_os_str().as_encoded_bytes();
     let is_below = |link: &str| fs::read_link(of(link)).is_ok_and(|path| path.starts_with(directory));
     let mentioned = contains(&command, needle) || contains(&environment, needle) || is_below("cwd") || is_below("exe");
-    if !mentioned || state(pid).is_none_or(|state| state == 'Z' || state == 'X') {
+    if !mentioned || is_dead(pid) {
         return None;
     }
     let words: Vec<_> = command.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
