@@ -90,7 +90,7 @@ fn snapshot(what: &str, keyed: &mut KeyedStates<u64>, extent: Extent, mut runs: 
     let begun = Instant::now();
     keyed.begin_snapshot(extent, GroupSpace { max, held: KeyGroupRange::all(max) })?;
     let cut = begun.elapsed();
-    let (mut bytes, mut entries, mut longest) = (0, 0, Duration::ZERO);
+    let (mut bytes, mut entries, mut steps) = (0, 0, Vec::new());
     loop {
         let step = Instant::now();
         let progress = keyed.advance_snapshot(STEP_BYTES, &mut |meta, run| {
@@ -100,13 +100,19 @@ fn snapshot(what: &str, keyed: &mut KeyedStates<u64>, extent: Extent, mut runs: 
             }
             Ok(())
         })?;
-        longest = longest.max(step.elapsed());
+        steps.push(step.elapsed());
         if progress == Progress::Done {
             break;
         }
     }
     said(what, entries, begun);
-    println!("    {} MB; cut {cut:.1?}, longest step {longest:.1?}", bytes >> 20);
+    steps.sort();
+    let [longest, mostly] = [steps.len() - 1, (steps.len() * 99) / 100].map(|n| steps[n]);
+    println!(
+        "    {} MB; cut {cut:.1?}, {} steps, longest {longest:.1?}, 99 % at most {mostly:.1?}",
+        bytes >> 20,
+        steps.len()
+    );
     Ok(())
 }
 

@@ -98,6 +98,8 @@ pub enum Workload {
     CheckpointCost,
     /// Checkpoints, rescale, stop with a savepoint and restore of a gigabyte
     Snapshots,
+    /// The same with the state on disk, and a tenth of it in memory
+    SnapshotsDisk,
     /// SIGKILL of TaskManagers and of the JobManager, a gigabyte of state
     Failures,
     /// The Nexmark queries
@@ -195,7 +197,7 @@ impl Bench {
             | Workload::WindowSum
             | Workload::WindowSliding
             | Workload::CheckpointCost => throughput::measure(self, workload),
-            Workload::Snapshots => state::snapshots::measure(self),
+            Workload::Snapshots | Workload::SnapshotsDisk => state::snapshots::measure(self, workload),
             Workload::Failures => state::failures::measure(self),
             Workload::Nexmark => nexmark::measure(self),
             Workload::Latency => latency::measure(self),

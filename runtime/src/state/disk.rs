@@ -50,6 +50,9 @@ const FILES_MAX: usize = 256;
 /// Bytes of blocks that are kept of all files at least.
 const BLOCKS_MIN: usize = 256 << 10;
 
+/// Bytes of changes that are noted in memory at most: a task waits while they are written, about a millisecond for each MB.
+const CHANGES_MAX: usize = 4 << 20;
+
 /// What each table has of everything at least, however many there are.
 const LEAST: Least = Least { hot: 16 << 10, part: 64 << 10, changes: 16 << 10 };
 
@@ -156,7 +159,7 @@ impl Disk {
 
     /// What is noted in memory of changes: those since the last cut, and those that are being given.
     fn changes_bytes(&self) -> usize {
-        self.share(8 * 2).max(self.least.changes)
+        self.share(8 * 2).clamp(self.least.changes, CHANGES_MAX.max(self.least.changes))
     }
 }
 

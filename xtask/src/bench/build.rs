@@ -31,7 +31,7 @@ pub struct Parts {
 
 /// Builds the command and the workloads, and what else is needed.
 pub fn release(root: &Path, parts: Parts) -> anyhow::Result<()> {
-    build(root, &["--package", "flott-cli", "--package", "flott-lab"])?;
+    build(root, &["--package", "flott-cli", "--package", "flott-lab", "--features", "flott-lab/disk"])?;
     if parts.nexmark {
         build(root, &["--package", "flott-nexmark"])?;
     }

@@ -54,4 +54,9 @@ impl Sizes {
     pub fn state_memory(&self) -> u64 {
         (4 * self.state_keys * (self.state_bytes + 100)).max(2 << 30)
     }
+
+    /// Bytes of all values.
+    pub fn state_of_job(&self) -> u64 {
+        self.state_keys * self.state_bytes
+    }
 }

@@ -26,6 +26,9 @@ const PLACE_COST: usize = 4;
 /// What finding an entry on disk costs.
 const ENTRY_COST: usize = 32;
 
+/// What bringing an entry to the tree and to the changes costs: some microseconds, in which a thousand bytes are read.
+const WRITE_COST: usize = 1024;
+
 /// A snapshot that is being given.
 pub(super) struct Giving {
     stage: Stage,
@@ -59,6 +62,14 @@ impl Giving {
         match &mut self.stage {
             Stage::Settle { changes, .. } => changes.as_mut(),
             Stage::All(_) | Stage::Changed(_) => None,
+        }
+    }
+
+    /// What still holds files of the tree, if anything does.
+    fn into_entries(self) -> Option<Entries> {
+        match self.stage {
+            Stage::All(entries) => Some(entries),
+            Stage::Settle { .. } | Stage::Changed(_) => None,
         }
     }
 
@@ -107,6 +118,16 @@ fn put<K: Key>(runs: &mut Runs, key: &[u8], value: &[u8]) -> TaskResult<usize> {
 }
 
 impl<K: Key, V: Data> DiskTable<K, V> {
+    /// Ends the snapshot being given, if there is one, and says whether there was.
+    pub(super) fn end_giving(&mut self) -> bool {
+        let giving = self.giving.take();
+        let was_given = giving.is_some();
+        if let Some(entries) = giving.and_then(Giving::into_entries) {
+            self.disk.upkeep().drop(entries);
+        }
+        was_given
+    }
+
     /// Brings some more to the tree of what the snapshot being given has, if that is not all there yet.
     pub(super) fn settle(&mut self, left: &mut usize) -> TaskResult<Progress> {
         loop {
@@ -131,7 +152,7 @@ impl<K: Key, V: Data> DiskTable<K, V> {
             *left = left.saturating_sub(PLACE_COST);
             if let Some(place) = place.filter(|place| self.is_pending(*place)) {
                 let written = self.write_back(place)?;
-                *left = left.saturating_sub(written);
+                *left = left.saturating_sub(written + WRITE_COST);
             }
         }
     }

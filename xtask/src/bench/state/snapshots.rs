@@ -26,20 +26,27 @@ const BETWEEN: Duration = Duration::from_secs(1);
 const INCREMENTS: usize = 5;
 const FIRST_RECORD_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Measures all of them, one after the other, on one job.
-pub fn measure(bench: &Bench) -> anyhow::Result<()> {
-    let mut line = Line::new(FLOTT, &Workload::Snapshots.name(), PARALLELISM, bench.sizes.state_keys);
+/// Measures all of them, one after the other, on one job; the workload says where its state is.
+pub fn measure(bench: &Bench, workload: Workload) -> anyhow::Result<()> {
+    let mut line = Line::new(FLOTT, &workload.name(), PARALLELISM, bench.sizes.state_keys);
+    let slots = u64::from(SHAPE.workers * SHAPE.slots);
+    let memory = format!("state.backend.disk.memory.fixed-per-slot={} b", bench.sizes.state_of_job() / 10 / slots);
+    let backend: &[&str] = match workload {
+        Workload::SnapshotsDisk => &["state.backend.type=disk", &memory],
+        _ => &[],
+    };
     for _ in 0..bench.repeat {
-        line.add(run(bench)?);
+        line.add(run(bench, backend)?);
     }
     bench.print(&line, None);
     Ok(())
 }
 
-fn run(bench: &Bench) -> anyhow::Result<Run> {
+fn run(bench: &Bench, backend: &[&str]) -> anyhow::Result<Run> {
     let began = Instant::now();
     let memory = format!("taskmanager.memory.process.size={} b", bench.sizes.state_memory());
-    let cluster = Cluster::start_with(&bench.binaries, SHAPE, &["execution.checkpointing.interval=0", &memory])?;
+    let settings = [&["execution.checkpointing.interval=0", &memory], backend].concat();
+    let cluster = Cluster::start_with(&bench.binaries, SHAPE, &settings)?;
     let client = cluster.client();
     let mut job = StateJob::start(bench, client, &cluster.folder().join("beats"), PARALLELISM)?;
     let mut run = Run::default();

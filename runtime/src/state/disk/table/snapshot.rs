@@ -20,7 +20,7 @@ impl<K: Key, V: Data> DiskTable<K, V> {
         if !self.touched {
             return Ok(());
         }
-        self.giving = None;
+        self.end_giving();
         for n in 0..self.hot.places() {
             if let Some(place) = self.hot.taken(n) {
                 if self.hot.get(place).is_some_and(|entry| entry.changed.is_some()) {
@@ -69,14 +69,14 @@ impl<K: Key, V: Data> Snapshot for DiskTable<K, V> {
         };
         match given {
             Ok(Progress::More) => {}
-            Ok(Progress::Done) => self.giving = None,
+            Ok(Progress::Done) => _ = self.end_giving(),
             Err(_) => self.abandon(),
         }
         given
     }
 
     fn abandon(&mut self) {
-        self.torn |= self.giving.take().is_some();
+        self.torn |= self.end_giving();
     }
 
     fn expect(&mut self, _: usize) -> TaskResult {
