@@ -17,8 +17,10 @@
 //! - `changes`: what has changed since the last cut
 //! - `runs`: that, as it lies in a file
 //! - `giving`: snapshots
+//! - `directory`: where all of it lies
 
 mod changes;
+mod directory;
 mod giving;
 mod hot;
 mod runs;
@@ -37,6 +39,7 @@ use std::{
     },
 };
 
+use directory::Directory;
 use flott_core::failure::Failure;
 use lsm_tree::{Cache, DescriptorTable};
 pub(super) use table::DiskTable;
@@ -66,7 +69,7 @@ struct Least {
 
 /// Where the tables of a process lie, and the memory that they have together.
 pub struct Disk {
-    directory: PathBuf,
+    directory: Directory,
     next: AtomicU64,
     memory: usize,
     least: Least,
@@ -93,7 +96,7 @@ impl Disk {
                 Failure::environment(format!("there can be no state on disk in {}", parent.display())).because(error),
             )
         };
-        let directory = own_directory(parent).map_err(unusable)?;
+        let directory = Directory::create(parent).map_err(unusable)?;
         Ok(Arc::new(Self {
             directory,
             next: AtomicU64::new(0),
@@ -109,7 +112,7 @@ impl Disk {
 
     /// A path in the directory that nothing has yet.
     fn new_path(&self) -> PathBuf {
-        self.directory.join(self.next.fetch_add(1, Relaxed).to_string())
+        self.directory.path().join(self.next.fetch_add(1, Relaxed).to_string())
     }
 
     fn new_directory(&self) -> TaskResult<PathBuf> {
@@ -160,31 +163,6 @@ impl Disk {
     /// What is noted in memory of changes: those since the last cut, and those that are being given.
     fn changes_bytes(&self) -> usize {
         self.share(8 * 2).clamp(self.least.changes, CHANGES_MAX.max(self.least.changes))
-    }
-}
-
-/// A directory that is new, for this user alone.
-fn own_directory(parent: &Path) -> io::Result<PathBuf> {
-    use std::os::unix::fs::DirBuilderExt;
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    loop {
-        let path = parent.join(format!("flott-state-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed)));
-        match fs::DirBuilder::new().mode(0o700).create(&path) {
-            // Of a process that had this id before.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|()| path),
-        }
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        match fs::remove_dir_all(&self.directory) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(directory = %self.directory.display(), %error, "state on disk was not removed");
-            }
-            Ok(()) | Err(_) => {}
-        }
     }
 }
 

@@ -96,7 +96,7 @@ fn a_disk_that_fails_is_told_and_not_waited_for() {
     let backend = tiny();
     let mut table = table::<u64, u64>(&backend);
     let Backend::Disk(disk) = &backend else { unreachable!("it is on disk") };
-    fs::remove_dir_all(&disk.directory).unwrap();
+    fs::remove_dir_all(disk.directory.path()).unwrap();
     let failure = (0..100_000u64).find_map(|key| table.insert(KeyHash::of(&key), &key, key).err()).unwrap();
     assert!(failure.message.starts_with("state on disk in "), "{failure}");
 }
