@@ -3,8 +3,8 @@
 use std::{cmp::Ordering, sync::Arc};
 
 use flott::{
-    FunctionResult, Key, KeyedContext, KeyedOpen, KeyedProcessFunction, MapState, OutputTag, TimeDomain, Timer,
-    Timestamp, ValueState,
+    Failure, FunctionResult, Key, KeyedContext, KeyedOpen, KeyedProcessFunction, MapState, OutputTag, TimeDomain,
+    Timer, Timestamp, ValueState,
 };
 
 use crate::{
@@ -126,11 +126,15 @@ impl<K: Key, F: PatternProcessFunction> KeyedProcessFunction for Search<K, F> {
             let now = ctx.processing_time();
             return self.search([event].into_iter(), now, ctx);
         }
-        let Some(at) = ctx.timestamp() else { return Err(NO_TIMESTAMPS.into()) };
-        if at <= ctx.watermark() {
+        let Some(at) = ctx.timestamp() else { return Err(unstamped().into()) };
+        // The least watermark is none, and has passed nothing.
+        if ctx.watermark() != Timestamp::MIN && at <= ctx.watermark() {
             return match &self.settings.late {
                 Some(late) => ctx.emit_to(late, event),
-                None => Ok(()),
+                None => {
+                    ctx.add_to(LATE_DROPPED, 1);
+                    Ok(())
+                }
             };
         }
         self.waiting.get_or_insert_with(ctx, &at, Vec::new)?.push(event);
@@ -150,5 +154,12 @@ impl<K: Key, F: PatternProcessFunction> KeyedProcessFunction for Search<K, F> {
     }
 }
 
-const NO_TIMESTAMPS: &str = "events have no timestamps, by which a pattern is looked for: give them some by \
-                             `assign_timestamps_and_watermarks`, or look for it in `processing_time`";
+/// The counter of late events that no side output took. Windows and joins count theirs by this name too.
+const LATE_DROPPED: &str = "numLateRecordsDropped";
+
+#[cold]
+fn unstamped() -> Box<Failure> {
+    let message = "events have no timestamps, by which a pattern is looked for: give them some by \
+                   `assign_timestamps_and_watermarks`, or look for it in `processing_time`";
+    Box::new(Failure::user(message).fatal())
+}

@@ -13,7 +13,8 @@ use super::{
     panes::{Pane, Panes},
 };
 use crate::{
-    function::{OutputTag, failed},
+    function::failed,
+    operator::Late,
     window::{
         Trigger, TriggerContext, TriggerResult, TriggerTimers, Window, WindowAssigner, WindowContext, WindowScopes,
     },
@@ -32,7 +33,7 @@ pub(crate) struct WindowSpec<T, A, Tr, P> {
     /// How long after its end a window takes records.
     pub lateness_ms: i64,
     /// Where records go that are too late.
-    pub late: Option<OutputTag<T>>,
+    pub late: Late<T>,
 }
 
 type PaneOf<K, T, W, Tr, P> = Pane<W, <P as PaneFunction<K, T, W>>::Contents, <Tr as Trigger<T, W>>::State>;

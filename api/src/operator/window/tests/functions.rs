@@ -11,7 +11,7 @@ use super::{
 use crate::{
     function::{Collector, FunctionResult},
     operator::stand::{Kept, site, task},
-    operator::{Aggregating, Closure, Evicting, Folding, Gathering, Processing, WindowSpec, Windows},
+    operator::{Aggregating, Closure, Evicting, Folding, Gathering, Late, Processing, WindowSpec, Windows},
     plan::KeyOf,
     window::{
         AnyEvictor, CountEvictor, CountTrigger, DeltaEvictor, EventTimeSessionWindows, EventTimeTrigger, Evictor,
@@ -143,7 +143,7 @@ fn state_per_window_is_refused_where_windows_merge() {
         trigger: EventTimeTrigger,
         function: Gathering(Processing(Numbering::default())),
         lateness_ms: 0,
-        late: None,
+        late: Late::default(),
     };
     let task = task(Clock::System);
     let site = site(task.clone(), &LATE, Kept::default());
