@@ -10,7 +10,7 @@ use flott::{
 use crate::{
     automaton::{Automaton, Found, Scratch},
     function::PatternProcessFunction,
-    runs::Runs,
+    runs::{Broken, Runs},
 };
 
 type Order<T> = Arc<dyn Fn(&T, &T) -> Ordering + Send + Sync>;
@@ -71,14 +71,14 @@ impl<K: Key, F: PatternProcessFunction> Search<K, F> {
         if kept.is_none() && events.len() == 0 {
             return Ok(());
         }
-        let mut runs = self.automaton.runs(kept)?;
+        let mut runs = self.automaton.runs(kept).map_err(changed)?;
         // Processing time may go back; the order of events does not.
         let now = now.max(runs.time);
         let mut found = Found::default();
-        self.automaton.advance(&mut runs, now, &mut found)?;
+        self.automaton.advance(&mut runs, now, &mut found).map_err(changed)?;
         self.give(&mut found, ctx)?;
         for event in events {
-            self.automaton.event(&mut runs, event, now, &mut self.scratch, &mut found)?;
+            self.automaton.event(&mut runs, event, now, &mut self.scratch, &mut found).map_err(changed)?;
             self.give(&mut found, ctx)?;
         }
         if runs.is_empty() {
@@ -88,7 +88,7 @@ impl<K: Key, F: PatternProcessFunction> Search<K, F> {
             Some(alarm) if alarm > now => found.deadline.filter(|deadline| *deadline < alarm),
             _ => {
                 runs.alarm = None;
-                self.automaton.first_deadline(&runs)?
+                self.automaton.first_deadline(&runs).map_err(changed)?
             }
         };
         if let Some(deadline) = deadline {
@@ -156,6 +156,12 @@ impl<K: Key, F: PatternProcessFunction> KeyedProcessFunction for Search<K, F> {
 
 /// The counter of late events that no side output took. Windows and joins count theirs by this name too.
 const LATE_DROPPED: &str = "numLateRecordsDropped";
+
+/// A restart would come to the same partial matches again.
+#[cold]
+fn changed(broken: Broken) -> Box<Failure> {
+    Box::new(Failure::user(broken.to_string()).fatal())
+}
 
 #[cold]
 fn unstamped() -> Box<Failure> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use flott::{
     Clock, Context, Data, Environment, Failure, FunctionResult, ManualClock, OpenContext, OutputTag, RestartStrategy,
     Stream, Timestamp, WatermarkStrategy,
-    testing::{Harness, StateSize},
+    testing::{Harness, HarnessOptions, StateSize},
 };
 use flott_cep::{AfterMatchSkip, Match, Pattern, PatternError, PatternProcessFunction, Patterns};
 
@@ -269,6 +269,24 @@ fn event_time_needs_timestamps() {
     let failure = harness().push((1, 'a', 0)).unwrap_err();
     assert_eq!(failure.location.operator.as_deref(), Some("Pattern"));
     assert!(failure.message.contains("`assign_timestamps_and_watermarks`"), "{failure}");
+    assert_eq!(failure.retry, Failure::user("one that a restart cannot mend").fatal().retry);
+}
+
+#[test]
+fn a_pattern_that_was_changed_is_told_and_not_tried_again() {
+    let builds = |events: Stream<Event>, strict: bool| {
+        let a = Pattern::begin("a").filter(is('a'));
+        let pattern = if strict { a.next("b") } else { a.followed_by("b") }.filter(is('b'));
+        events.key_by(|event| event.0).pattern(&pattern).unwrap().select(|found| ends(&found))
+    };
+    let mut before = Harness::new(|events| builds(events, false));
+    before.push_at((1, 'a', 10), 10).unwrap();
+    before.watermark(10).unwrap();
+    let options = HarnessOptions::new().from_snapshot(&before.snapshot().unwrap());
+    let mut after = Harness::with(options, |events| builds(events, true));
+    after.push_at((1, 'b', 20), 20).unwrap();
+    let failure = after.watermark(20).unwrap_err();
+    assert!(failure.message.contains("was it changed?"), "{failure}");
     assert_eq!(failure.retry, Failure::user("one that a restart cannot mend").fatal().retry);
 }
 
