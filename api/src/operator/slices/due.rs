@@ -218,7 +218,7 @@ where
 
     /// Gives results of the window with this end, of the keys from `place` on. Where to go on.
     fn walk(&mut self, end: Bound, place: usize, out: &mut dyn Output<E::Out>) -> TaskResult<Option<usize>> {
-        let (window, start) = (self.slices.window::<W>(end)?, self.slices.shape.start(end));
+        let (window, starts) = (self.slices.window::<W>(end)?, self.slices.shape.starts(end));
         let Self { fold, emit, slices, given, states, scopes, desk, .. } = self;
         let (groups, last, keeps) = (desk.task.snapshots.groups(), window.max_timestamp(), slices.keeps());
         let mut on = Some(place);
@@ -230,7 +230,7 @@ where
                 && left > 0
                 && ctx.given() < BATCH_RECORDS
             {
-                on = slices.closed.window((from, KEYS_TOGETHER), start, fold, F::merge, |fold, key, value| {
+                on = slices.closed.window((from, KEYS_TOGETHER), starts, fold, F::merge, |fold, key, value| {
                     if given.has(last, key, groups) {
                         return Ok(());
                     }

@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, marker::PhantomData};
 
 mod clock;
 mod cuts;
+mod forgetting;
 
 use flott_runtime::time::Clock;
 use proptest::prelude::*;
