@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use flott_runtime::batch::BATCH_RECORDS;
 use serde::{Deserialize, Serialize};
 
 use super::*;
@@ -14,6 +15,8 @@ use crate::{
 thread_local! {
     /// Values that there are.
     static LIVING: Cell<usize> = const { Cell::new(0) };
+    /// Values that have been dropped.
+    static DROPPED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// A count, of which it is noted when it comes and goes.
@@ -36,6 +39,7 @@ impl Clone for Noted {
 impl Drop for Noted {
     fn drop(&mut self) {
         LIVING.set(LIVING.get() - 1);
+        DROPPED.set(DROPPED.get() + 1);
     }
 }
 
@@ -101,4 +105,28 @@ fn what_has_fired_is_gone_when_its_watermark_passes_on() {
         watermark(&mut operator, 49, &mut out);
         assert_eq!((LIVING.get(), operator.kept()), (0, 0), "{shape:?}");
     }
+}
+
+/// A watermark that passes the lateness of many windows at once must not hold up all else while their keys are dropped.
+#[test]
+fn slices_that_are_over_go_a_batch_of_keys_at_a_time() {
+    const SLICES: usize = 8;
+    const KEYS: usize = 3_000;
+    let (mut operator, mut out) = filled(Shape::tumbling(10, 0), 1_000, KEYS as u32, SLICES as i64 * 10);
+    watermark(&mut operator, SLICES as i64 * 10, &mut out);
+    let all = SLICES * KEYS;
+    assert_eq!((out.records().len(), operator.state_size().keys), (all, all), "they have fired, and are kept");
+
+    operator.event(Event::Watermark(10_000), &mut out).unwrap();
+    let mut gone = 0;
+    loop {
+        DROPPED.set(0);
+        if operator.resume(&mut out).unwrap() == Drained::All {
+            break;
+        }
+        assert!(DROPPED.get() <= BATCH_RECORDS, "{} keys go in one step", DROPPED.get());
+        gone += DROPPED.get();
+    }
+    assert_eq!((gone, operator.kept()), (all, 0));
+    assert_eq!(out.take(), [Seen::Event(Event::Watermark(10_000))]);
 }
