@@ -213,6 +213,8 @@ where
         pane.contents.is_none()
             && pane.timers.is_empty()
             && self.spec.trigger.is_initial(&pane.state)
+            // What comes later may belong to it as long as it is not over.
+            && (!self.merges || self.cleanup(self.domain, &pane.window).is_none())
             // What the user keeps for it is dropped when it is over, if it will ever be.
             && (!P::STATEFUL || (self.cleanup(self.domain, &pane.window).is_none() && self.scopes.is_empty()))
     }
