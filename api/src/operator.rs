@@ -38,8 +38,6 @@ mod slices;
 #[cfg(test)]
 pub(crate) mod stand;
 mod temporal_join;
-#[cfg(test)]
-mod testing;
 mod timeline;
 mod total;
 mod window;

@@ -3,14 +3,14 @@
 use std::{cmp::Ordering, sync::Arc};
 
 use flott::{
-    FunctionResult, Key, KeyedContext, KeyedOpen, KeyedProcessFunction, MapState, OutputTag, TimeDomain, Timer,
-    Timestamp, ValueState,
+    Failure, FunctionResult, Key, KeyedContext, KeyedOpen, KeyedProcessFunction, MapState, OutputTag, TimeDomain,
+    Timer, Timestamp, ValueState,
 };
 
 use crate::{
     automaton::{Automaton, Found, Scratch},
     function::PatternProcessFunction,
-    runs::Runs,
+    runs::{Broken, Runs},
 };
 
 type Order<T> = Arc<dyn Fn(&T, &T) -> Ordering + Send + Sync>;
@@ -71,14 +71,14 @@ impl<K: Key, F: PatternProcessFunction> Search<K, F> {
         if kept.is_none() && events.len() == 0 {
             return Ok(());
         }
-        let mut runs = self.automaton.runs(kept)?;
+        let mut runs = self.automaton.runs(kept).map_err(changed)?;
         // Processing time may go back; the order of events does not.
         let now = now.max(runs.time);
         let mut found = Found::default();
-        self.automaton.advance(&mut runs, now, &mut found)?;
+        self.automaton.advance(&mut runs, now, &mut found).map_err(changed)?;
         self.give(&mut found, ctx)?;
         for event in events {
-            self.automaton.event(&mut runs, event, now, &mut self.scratch, &mut found)?;
+            self.automaton.event(&mut runs, event, now, &mut self.scratch, &mut found).map_err(changed)?;
             self.give(&mut found, ctx)?;
         }
         if runs.is_empty() {
@@ -88,7 +88,7 @@ impl<K: Key, F: PatternProcessFunction> Search<K, F> {
             Some(alarm) if alarm > now => found.deadline.filter(|deadline| *deadline < alarm),
             _ => {
                 runs.alarm = None;
-                self.automaton.first_deadline(&runs)?
+                self.automaton.first_deadline(&runs).map_err(changed)?
             }
         };
         if let Some(deadline) = deadline {
@@ -126,11 +126,15 @@ impl<K: Key, F: PatternProcessFunction> KeyedProcessFunction for Search<K, F> {
             let now = ctx.processing_time();
             return self.search([event].into_iter(), now, ctx);
         }
-        let Some(at) = ctx.timestamp() else { return Err(NO_TIMESTAMPS.into()) };
-        if at <= ctx.watermark() {
+        let Some(at) = ctx.timestamp() else { return Err(unstamped().into()) };
+        // The least watermark is none, and has passed nothing.
+        if ctx.watermark() != Timestamp::MIN && at <= ctx.watermark() {
             return match &self.settings.late {
                 Some(late) => ctx.emit_to(late, event),
-                None => Ok(()),
+                None => {
+                    ctx.add_to(LATE_DROPPED, 1);
+                    Ok(())
+                }
             };
         }
         self.waiting.get_or_insert_with(ctx, &at, Vec::new)?.push(event);
@@ -150,5 +154,18 @@ impl<K: Key, F: PatternProcessFunction> KeyedProcessFunction for Search<K, F> {
     }
 }
 
-const NO_TIMESTAMPS: &str = "events have no timestamps, by which a pattern is looked for: give them some by \
-                             `assign_timestamps_and_watermarks`, or look for it in `processing_time`";
+/// The counter of late events that no side output took. Windows and joins count theirs by this name too.
+const LATE_DROPPED: &str = "numLateRecordsDropped";
+
+/// A restart would come to the same partial matches again.
+#[cold]
+fn changed(broken: Broken) -> Box<Failure> {
+    Box::new(Failure::user(broken.to_string()).fatal())
+}
+
+#[cold]
+fn unstamped() -> Box<Failure> {
+    let message = "events have no timestamps, by which a pattern is looked for: give them some by \
+                   `assign_timestamps_and_watermarks`, or look for it in `processing_time`";
+    Box::new(Failure::user(message).fatal())
+}

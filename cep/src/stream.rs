@@ -48,7 +48,8 @@ impl<T: Data> Patterns for Stream<T> {
 /// A pattern that is looked for in a stream: how it is done, and what with the matches.
 ///
 /// Unless [`processing_time`](Self::processing_time) is asked for, events are looked at in the order of their timestamps,
-/// when the watermark has reached them. What comes later than that is late, and left out.
+/// when the watermark has reached them. What comes later than that is late: left out, and counted by the job's accumulator
+/// `numLateRecordsDropped`, unless [`late_to`](Self::late_to) says otherwise.
 pub struct PatternStream<K, T> {
     stream: KeyedStream<K, T>,
     automaton: Arc<Automaton<T>>,

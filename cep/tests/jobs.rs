@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use flott::{
-    Clock, Context, Data, Environment, FunctionResult, ManualClock, OpenContext, OutputTag, RestartStrategy, Stream,
-    Timestamp, WatermarkStrategy,
+    Clock, Context, Data, Environment, Failure, FunctionResult, ManualClock, OpenContext, OutputTag, RestartStrategy,
+    Stream, Timestamp, WatermarkStrategy,
+    testing::{Harness, HarnessOptions, StateSize},
 };
 use flott_cep::{AfterMatchSkip, Match, Pattern, PatternError, PatternProcessFunction, Patterns};
 
@@ -112,6 +113,50 @@ fn late_events_go_to_a_side_output() {
     let result = env.execute("test").unwrap();
     assert_eq!(result.collected(&found).unwrap(), [(1, 10, 12)]);
     assert_eq!(result.collected(&late).unwrap(), [(1, 'b', 5), (1, 'b', 11)]);
+    assert_eq!(result.accumulator("numLateRecordsDropped"), None);
+}
+
+fn harness() -> Harness<Event, (u64, i64, i64)> {
+    Harness::new(|events: Stream<Event>| {
+        events.key_by(|event| event.0).pattern(&a_b()).unwrap().select(|found| ends(&found))
+    })
+}
+
+#[test]
+fn late_events_that_no_side_output_takes_are_counted() {
+    let mut harness = harness();
+    harness.push_at((1, 'a', 10), 10).unwrap();
+    harness.watermark(10).unwrap();
+    harness.push_at((1, 'b', 10), 10).unwrap();
+    harness.push_at((1, 'b', 11), 11).unwrap();
+    harness.end().unwrap();
+    assert_eq!(harness.take(), [(1, 10, 11)]);
+    assert_eq!(harness.counter("numLateRecordsDropped"), 1);
+}
+
+#[test]
+fn before_the_first_watermark_no_event_is_late() {
+    let mut harness = harness();
+    harness.push_at((1, 'b', i64::MIN + 1), i64::MIN + 1).unwrap();
+    harness.push_at((1, 'a', i64::MIN), i64::MIN).unwrap();
+    harness.end().unwrap();
+    assert_eq!(harness.take(), [(1, i64::MIN, i64::MIN + 1)]);
+    assert_eq!(harness.counter("numLateRecordsDropped"), 0);
+}
+
+#[test]
+fn a_key_without_anything_to_wait_for_has_no_state() {
+    let mut harness = harness();
+    for (key, letter, at) in events(2_000) {
+        harness.push_at((key, letter, at), at).unwrap();
+        harness.watermark(at - 40).unwrap();
+    }
+    assert!(harness.state_size().keys > 0);
+    assert!(!harness.take().is_empty());
+    // Past the last event, and the time that what it began has.
+    harness.watermark(10_000_000).unwrap();
+    assert_eq!(harness.state_size(), StateSize::default());
+    harness.end().unwrap();
 }
 
 const GIVEN_UP: OutputTag<(u64, i64, Option<Timestamp>)> = OutputTag::new("given up");
@@ -221,10 +266,28 @@ fn in_processing_time_events_are_looked_at_as_they_come() {
 
 #[test]
 fn event_time_needs_timestamps() {
-    let env = env(1);
-    env.from_collection(events(1)).key_by(|event| event.0).pattern(&a_b()).unwrap().select(|_| 0).discard();
-    let error = env.execute("test").unwrap_err().to_string();
-    assert!(error.contains("in Pattern") && error.contains("`assign_timestamps_and_watermarks`"), "{error}");
+    let failure = harness().push((1, 'a', 0)).unwrap_err();
+    assert_eq!(failure.location.operator.as_deref(), Some("Pattern"));
+    assert!(failure.message.contains("`assign_timestamps_and_watermarks`"), "{failure}");
+    assert_eq!(failure.retry, Failure::user("one that a restart cannot mend").fatal().retry);
+}
+
+#[test]
+fn a_pattern_that_was_changed_is_told_and_not_tried_again() {
+    let builds = |events: Stream<Event>, strict: bool| {
+        let a = Pattern::begin("a").filter(is('a'));
+        let pattern = if strict { a.next("b") } else { a.followed_by("b") }.filter(is('b'));
+        events.key_by(|event| event.0).pattern(&pattern).unwrap().select(|found| ends(&found))
+    };
+    let mut before = Harness::new(|events| builds(events, false));
+    before.push_at((1, 'a', 10), 10).unwrap();
+    before.watermark(10).unwrap();
+    let options = HarnessOptions::new().from_snapshot(&before.snapshot().unwrap());
+    let mut after = Harness::with(options, |events| builds(events, true));
+    after.push_at((1, 'b', 20), 20).unwrap();
+    let failure = after.watermark(20).unwrap_err();
+    assert!(failure.message.contains("was it changed?"), "{failure}");
+    assert_eq!(failure.retry, Failure::user("one that a restart cannot mend").fatal().retry);
 }
 
 #[test]

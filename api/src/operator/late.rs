@@ -8,13 +8,16 @@ use flott_runtime::{
 
 use crate::function::{Context, OutputTag, failed};
 
+/// The counter of late records that no side output took.
+pub(crate) const LATE_RECORDS_DROPPED: &str = "numLateRecordsDropped";
+
 /// Whether `watermark` has passed `at`. The least watermark is none, and has passed nothing.
 #[inline]
 pub(super) fn passed(at: Timestamp, watermark: Timestamp) -> bool {
     watermark != Timestamp::MIN && at <= watermark
 }
 
-/// Where late records go: to a side output, or nowhere.
+/// Where late records go: to a side output, or nowhere, and then they are counted.
 #[derive(Debug)]
 pub(crate) struct Late<T>(Option<OutputTag<T>>);
 
@@ -36,12 +39,24 @@ impl<T: Data> Late<T> {
         Self(Some(tag.clone()))
     }
 
+    /// What the side output is called, if there is one.
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_ref().map(OutputTag::name)
+    }
+
     /// Takes a late record.
     #[cold]
     pub fn take<Out>(&self, record: T, at: Timestamp, ctx: &mut Context<'_, Out>) -> TaskResult {
-        let Some(tag) = &self.0 else { return Ok(()) };
-        ctx.set_timestamp(Some(at));
-        ctx.emit_to(tag, record).map_err(failed)
+        match &self.0 {
+            Some(tag) => {
+                ctx.set_timestamp(Some(at));
+                ctx.emit_to(tag, record).map_err(failed)
+            }
+            None => {
+                ctx.add_to(LATE_RECORDS_DROPPED, 1);
+                Ok(())
+            }
+        }
     }
 }
 

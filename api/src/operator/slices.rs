@@ -69,11 +69,12 @@ use self::{
 };
 use super::{
     fold::Fold,
+    late::Late,
     process::Desk,
     window::{Emit, unstamped},
 };
 use crate::{
-    function::{KeyedOpen, OutputTag, failed},
+    function::{KeyedOpen, failed},
     plan::{KeyOf, Keys, Site},
     window::{Window, WindowOpen, WindowScopes},
 };
@@ -92,7 +93,7 @@ pub(crate) struct SliceSpec<T, F, E> {
     /// What is given out for it.
     pub emit: E,
     /// Where late records go.
-    pub late: Option<OutputTag<T>>,
+    pub late: Late<T>,
 }
 
 impl<T, F: Clone, E: Clone> Clone for SliceSpec<T, F, E> {
@@ -129,7 +130,7 @@ where
     clock: Option<Timestamp>,
     /// Of windows by the clock.
     given: Given,
-    late: Option<OutputTag<T>>,
+    late: Late<T>,
     /// Those of the user, if what is given out has any.
     states: States<K>,
     scopes: WindowScopes<K, W>,

@@ -1,4 +1,9 @@
 //! What unit tests share: a task that does not exist, and operators that are driven step by step.
+//!
+//! # Layout
+//! - `two_inputs`: operators with two inputs
+
+pub(crate) mod two_inputs;
 
 use std::{
     sync::Arc,
@@ -19,7 +24,7 @@ use parking_lot::Mutex;
 
 use crate::{
     function::OutputTag,
-    plan::{SideKind, SidePorts, Site},
+    plan::{SharedSides, SideKind, Site},
 };
 
 /// Records with their timestamps, and events, in the order in which they came.
@@ -57,6 +62,19 @@ impl<T> Kept<T> {
             Seen::Event(_) => None,
         };
         self.take().into_iter().filter_map(record).collect()
+    }
+
+    /// Records that have come since the last question.
+    fn waiting(&self) -> usize {
+        self.0.lock().iter().filter(|seen| matches!(seen, Seen::Record(..))).count()
+    }
+
+    /// Takes out the last that has come, if it is an event.
+    fn last_event(&self) -> Option<Event> {
+        match self.0.lock().pop_if(|seen| matches!(seen, Seen::Event(_)))? {
+            Seen::Event(event) => Some(event),
+            Seen::Record(..) => None,
+        }
     }
 }
 
@@ -107,11 +125,22 @@ pub(crate) fn task(clock: Clock) -> Arc<TaskInfo> {
 
 /// The site of an operator in `task` whose side output `tag` is `side`.
 pub(crate) fn site<S: Data>(task: Arc<TaskInfo>, tag: &OutputTag<S>, side: Kept<S>) -> Site {
-    let output: Box<dyn Output<S>> = Box::new(side);
-    let port = SideKind::<S>::body().port(vec![Box::new(output)]).unwrap();
-    let sides = Arc::new(Mutex::new(SidePorts(vec![(tag.name().into(), port)])));
+    let sides = SharedSides::default();
+    add_side(&sides, tag, side);
+    site_with(task, sides)
+}
+
+/// The site of an operator in `task` with these side outputs.
+fn site_with(task: Arc<TaskInfo>, sides: SharedSides) -> Site {
     let name = OperatorName { id: OperatorId::from_bytes([2; 16]), name: "test".into() };
     Site { name, task, sides: Some(sides) }
+}
+
+/// Makes `side` the side output `tag`.
+fn add_side<S: Data>(sides: &SharedSides, tag: &OutputTag<S>, side: Kept<S>) {
+    let output: Box<dyn Output<S>> = Box::new(side);
+    let port = SideKind::<S>::body().port(vec![Box::new(output)]).unwrap();
+    sides.lock().0.push((tag.name().into(), port));
 }
 
 /// Drives an operator as a task does.

@@ -41,7 +41,6 @@ use flott_runtime::{
 };
 
 pub(crate) use self::{
-    core::LATE_RECORDS_DROPPED,
     function::{Bare, Closure, Emit, Folding, PaneFunction, Processing, WithKey},
     pair::{CoGrouping, Joining, Pair, Pairing},
     rules::WindowSpec,
@@ -142,7 +141,6 @@ where
             for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {
                 core.record(hash, &key, record, timestamps.next(), &mut ctx)?;
             }
-            core.count_dropped(&mut ctx);
             ctx.flush()
         })?;
         self.set_alarm();

@@ -19,7 +19,7 @@ use super::{KeyedStream, Stream};
 use crate::{
     environment::Environment,
     error::PlanError,
-    function::OutputTag,
+    operator::Late,
     plan::KeyOf,
     window::{AnyEvictor, CountEvictor, CountTrigger, GlobalWindows, PurgingTrigger, Trigger, WindowAssigner},
 };
@@ -41,7 +41,7 @@ where
     trigger: Tr,
     evictor: Option<AnyEvictor<T, A::Window>>,
     lateness_ms: i64,
-    late: Option<OutputTag<T>>,
+    late: Late<T>,
 }
 
 impl<K, T, A, Tr> Clone for WindowedStream<K, T, A, Tr>
@@ -106,7 +106,7 @@ where
     pub(super) fn new(stream: Stream<T>, keys: Arc<dyn KeyOf<T, K>>, single: bool, assigner: A) -> Self {
         note(&stream.env, assigner.describe(), assigner.problem());
         let trigger = assigner.default_trigger();
-        Self { stream, keys, single, assigner, trigger, evictor: None, lateness_ms: 0, late: None }
+        Self { stream, keys, single, assigner, trigger, evictor: None, lateness_ms: 0, late: Late::default() }
     }
 }
 
@@ -131,7 +131,7 @@ where
 {
     /// What the windows are, with their numbers, for the plan's fingerprint.
     fn describe(&self) -> String {
-        let late = self.late.as_ref().map_or(String::new(), |tag| format!(", late to {:?}", tag.name()));
+        let late = self.late.name().map_or(String::new(), |name| format!(", late to {name:?}"));
         let evictor = self.evictor.as_ref().map_or(String::new(), |evictor| format!(", {}", evictor.describe()));
         let (assigner, trigger) = (self.assigner.describe(), self.trigger.describe());
         format!("{assigner}, {trigger}{evictor}, lateness {} ms{late}", self.lateness_ms)

@@ -24,7 +24,8 @@ pub use time::TimeEvictor;
 /// Takes records out of a window when it fires, before or after its function has seen them. What is taken out is gone: the
 /// next time the window fires it is not there. A prototype lives in the plan; each subtask has a clone.
 ///
-/// A window with an evictor keeps all its records, even where they would be reduced or aggregated as they come.
+/// A window with an evictor keeps all its records, even where they would be reduced or aggregated as they come. If none are
+/// left before the window's function, one of all records is called with none; a reduction or an aggregation gives nothing.
 pub trait Evictor<T, W: Window>: Clone + Send + Sync + 'static {
     /// Called before the function of the window.
     ///

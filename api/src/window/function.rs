@@ -53,8 +53,8 @@ pub trait ProcessWindowFunction: Clone + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Called whenever the window fires, with what it has, in the order in which it came. What is given out has the
-    /// window's [last timestamp](Window::max_timestamp).
+    /// Called whenever the window fires, with what it has, in the order in which it came; where windows have merged, with
+    /// what the earlier had first. What is given out has the window's [last timestamp](Window::max_timestamp).
     ///
     /// # Errors
     /// Those of the user; they fail the task.

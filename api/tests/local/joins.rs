@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use flott::{
     Context, Environment, FunctionResult, JoinContext, KeyedStream, OutputTag, ProcessFunction, ProcessJoinFunction,
-    TimeDelta, WatermarkStrategy,
+    Stream, TimeDelta, WatermarkStrategy, testing::Harness2,
 };
 use proptest::prelude::*;
 
@@ -138,6 +138,28 @@ fn late_records_go_to_the_side_output_of_their_side() {
         numbers.sort_unstable();
         assert_eq!(numbers, (0..5_000).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn late_records_that_no_side_output_takes_are_counted() {
+    type Keyed = KeyedStream<u64, Row>;
+    #[track_caller]
+    fn check(join: impl FnOnce(Keyed, Keyed) -> Stream<u64>, late: i64) {
+        let by_key = |rows: &Stream<Row>| rows.key_by(|row| row.0);
+        let mut harness = Harness2::new(|left, right| join(by_key(&left), by_key(&right)));
+        harness.watermark(10).unwrap();
+        harness.left().push_at((1, 10, 0), 10).unwrap();
+        harness.right().push_at((1, 9, 0), 9).unwrap();
+        harness.left().push_at((1, 11, 7), 11).unwrap();
+        harness.right().push_at((1, 11, 0), 11).unwrap();
+        harness.end().unwrap();
+        assert_eq!(harness.take(), [7]);
+        assert_eq!(harness.counter("numLateRecordsDropped"), late);
+    }
+    let zero = TimeDelta::ZERO;
+    check(|left, right| left.interval_join(&right).between(zero, zero).map(|left, _| left.2), 2);
+    // A late version counts for what comes after it.
+    check(|left, right| left.temporal_join(&right).inner(|left, _| left.2), 1);
 }
 
 /// Counts what it is given, and adds it up.

@@ -11,6 +11,7 @@ mod model;
 mod pressure;
 mod sharing;
 mod timers;
+mod triggers;
 #[path = "../model/values.rs"]
 mod values;
 mod watermarks;

@@ -2,7 +2,10 @@ use flott_runtime::time::TimeDelta;
 use proptest::prelude::*;
 
 use super::{
-    super::testing::{Bench, Driven, Seen, kept},
+    super::stand::{
+        Kept,
+        two_inputs::{Bench, Driven, kept},
+    },
     *,
 };
 use crate::{
@@ -34,8 +37,8 @@ type Join = Driven<Pair, IntervalJoin<u8, Stamped>>;
 
 struct Rig {
     join: Join,
-    left_late: Seen<Row>,
-    right_late: Seen<Row>,
+    left_late: Kept<Row>,
+    right_late: Kept<Row>,
 }
 
 fn rig(bounds: Bounds) -> Rig {
@@ -53,10 +56,10 @@ fn bounds(lower: i64, upper: i64) -> Bounds {
     Bounds::new((TimeDelta::from_millis(lower), true), (TimeDelta::from_millis(upper), true))
 }
 
-type Kept = Vec<(u8, Sides<Row, Row>)>;
+type ByKey = Vec<(u8, Sides<Row, Row>)>;
 
 /// What is kept, by key, and the number of timers.
-fn kept_in(join: &mut Join) -> (Kept, usize) {
+fn kept_in(join: &mut Join) -> (ByKey, usize) {
     kept(&mut join.operator.joining.states.keyed)
 }
 
@@ -174,10 +177,10 @@ proptest! {
             }
             let mut expected: Vec<_> = expected.into_iter().map(|pair| (pair, Some(pair.2.max(pair.3)))).collect();
             expected.sort_unstable();
-            let mut pairs = join.out.take();
+            let mut pairs = join.out.records();
             pairs.sort_unstable();
             prop_assert_eq!(pairs, expected);
-            prop_assert_eq!([left_late.take(), right_late.take()], late);
+            prop_assert_eq!([left_late.records(), right_late.records()], late);
             check_kept(&mut join, bounds, model.watermark);
         }
         if model.watermark < i64::MAX {
@@ -185,7 +188,7 @@ proptest! {
         }
         let (keys, timers) = kept_in(&mut join);
         prop_assert_eq!((keys.len(), timers), (0, 0));
-        prop_assert_eq!(join.out.take(), []);
+        prop_assert_eq!(join.out.records(), []);
     }
 }
 
@@ -198,7 +201,7 @@ fn a_record_with_many_partners_gives_them_a_batch_at_a_time() {
     }
     // No step gives more than a batch: see `Driven`. Both have all of them, and those between have none.
     join.right([((0, MANY), 6), ((1, MANY), 6), ((0, MANY + 1), 16), ((0, MANY + 2), 15)]).unwrap();
-    let mut pairs: Vec<_> = join.out.take().into_iter().map(|(pair, _)| (pair.1, pair.0)).collect();
+    let mut pairs: Vec<_> = join.out.records().into_iter().map(|(pair, _)| (pair.1, pair.0)).collect();
     pairs.sort_unstable();
     let expected: Vec<_> = [MANY, MANY + 2].iter().flat_map(|right| (0..MANY).map(|left| (*right, left))).collect();
     assert_eq!(pairs, expected);
@@ -214,7 +217,7 @@ fn a_record_that_none_can_follow_is_not_kept() {
     join.left([((0, 0), 106)]).unwrap();
     assert_eq!(kept_in(&mut join).0.len(), 1);
     join.right([((0, 1), 101)]).unwrap();
-    assert_eq!(join.out.take(), [((0, 1, 106, 101), Some(106))]);
+    assert_eq!(join.out.records(), [((0, 1, 106, 101), Some(106))]);
 }
 
 #[test]

@@ -110,7 +110,7 @@ where
         place: usize,
         out: &mut dyn Output<E::Out>,
     ) -> TaskResult<Option<usize>> {
-        let (window, start) = (self.slices.window::<W>(end)?, self.slices.shape.start(end));
+        let (window, starts) = (self.slices.window::<W>(end)?, self.slices.shape.starts(end));
         let Self { emit, clearing, states, scopes, desk, .. } = self;
         let mut on = Some(place);
         desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
@@ -122,7 +122,7 @@ where
                 && ctx.given() < BATCH_RECORDS
             {
                 let merge = |_: &mut E, (): &mut (), ()| ();
-                on = clearing.keys.window((from, KEYS_TOGETHER), start, emit, merge, |emit, key, ()| {
+                on = clearing.keys.window((from, KEYS_TOGETHER), starts, emit, merge, |emit, key, ()| {
                     clear::<_, _, F::Bare, _>(emit, scopes, key, &window, &mut ctx)
                 })?;
                 left -= KEYS_TOGETHER;

@@ -71,24 +71,27 @@ impl<K: Key, V: Data> Closed<K, V> {
         }
     }
 
-    /// Goes through the next `places` from `place` on: gives to `take` what keys have in the window that begins with slice
-    /// `start`. Keys that have nothing left are removed. Gives the place to go on from, or nothing at the end.
+    /// Goes through the next `places` from `place` on: gives to `take` what keys have in the window that begins with the first of
+    /// `starts`. Slices before the second, with which the next window begins, are forgotten, and keys that have nothing left are
+    /// removed. Gives the place to go on from, or nothing at the end.
     ///
     /// Slices that are forgotten, and sums that are made, are no changes: from what was there before, the same comes out again.
     pub fn window<C>(
         &mut self,
         (place, places): (usize, usize),
-        start: Bound,
+        starts: (Bound, Bound),
         with: &mut C,
         merge: fn(&mut C, &mut V, V),
         mut take: impl FnMut(&mut C, &K, V) -> TaskResult,
     ) -> TaskResult<Option<usize>> {
         self.table.visit(place, places, |key, past| {
-            let value = match past {
-                Past::Sliding(history) => history.window(start, |into, other| merge(with, into, other)),
-                Past::Whole(value) => Some(value.clone()),
+            let (value, stays) = match past {
+                Past::Sliding(history) => {
+                    let value = history.window(starts, |into, other| merge(with, into, other));
+                    (value, !history.is_empty())
+                }
+                Past::Whole(value) => (Some(value.clone()), true),
             };
-            let stays = value.is_some();
             value.map_or(Ok(()), |value| take(with, key, value))?;
             Ok(stays)
         })

@@ -1,10 +1,12 @@
 //! What a watermark or the clock sets off, in steps.
 
+use std::mem::needs_drop;
+
 use flott_runtime::{
     batch::{BATCH_RECORDS, Data, Key, Timestamp},
     error::TaskResult,
     event::Event,
-    output::Output,
+    output::{Drained, Output},
     state::KeyHash,
 };
 
@@ -51,7 +53,12 @@ enum Stage<K, V> {
     Join { end: Bound, place: usize, from: usize },
     /// Keys from `place` on are told so.
     Clear { end: Bound, place: usize },
+    /// Slices that need not be kept any more go: what is left of the one at hand, and then the next.
+    Forget { gone: Gone<K, V> },
 }
+
+/// What is left of a slice that is dropped.
+type Gone<K, V> = Option<Box<dyn Iterator<Item = (K, V)> + Send>>;
 
 impl<K, V> Firing<K, V> {
     /// All that is over with the timestamp `until`.
@@ -150,6 +157,29 @@ where
         }
     }
 
+    /// Drops slices that need not be kept any more, about a batch of their keys at a time. Whether these were all.
+    fn forget(&mut self, until: Timestamp, gone: &mut Gone<K, F::Value>) -> Drained {
+        let mut left = BATCH_RECORDS;
+        while left > 0 {
+            if let Some(entries) = gone {
+                let dropped = entries.by_ref().take(left).count();
+                left -= dropped;
+                if left > 0 {
+                    *gone = None;
+                }
+                continue;
+            }
+            let Some(slice) = self.slices.forget(until) else { return Drained::All };
+            left -= 1;
+            if needs_drop::<(K, F::Value)>() && !slice.table.is_giving() {
+                *gone = Some(Box::new(slice.table.into_entries()));
+            } else {
+                self.discard(slice);
+            }
+        }
+        Drained::Some
+    }
+
     /// Does some of the work; what is left of it.
     pub(super) fn step(
         &mut self,
@@ -158,20 +188,11 @@ where
     ) -> TaskResult<Option<Firing<K, F::Value>>> {
         let Firing { cause, until, stage } = firing;
         let stage = match stage {
-            Stage::Next => {
-                let Some(stage) = self.next(until) else {
-                    while let Some(slice) = self.slices.forget(until) {
-                        self.discard(slice);
-                    }
-                    match cause {
-                        Cause::Watermark => out.event(Event::Watermark(until))?,
-                        Cause::Clock => self.set_alarm(),
-                        Cause::End => {}
-                    }
-                    return Ok(None);
-                };
-                stage
-            }
+            Stage::Next => match self.next(until) {
+                Some(stage) => stage,
+                None => return self.wind_up((cause, until), None, out),
+            },
+            Stage::Forget { gone } => return self.wind_up((cause, until), gone, out),
             Stage::Close { slice, mut contents, end } => {
                 let Self { fold, slices, .. } = self;
                 contents.take(BATCH_RECORDS, |key, value| {
@@ -216,9 +237,27 @@ where
         Ok(Some(Firing { cause, until, stage }))
     }
 
+    /// Nothing is due any more: what need not be kept goes, and then time has come.
+    fn wind_up(
+        &mut self,
+        (cause, until): (Cause, Timestamp),
+        mut gone: Gone<K, F::Value>,
+        out: &mut dyn Output<E::Out>,
+    ) -> TaskResult<Option<Firing<K, F::Value>>> {
+        if self.forget(until, &mut gone) == Drained::Some {
+            return Ok(Some(Firing { cause, until, stage: Stage::Forget { gone } }));
+        }
+        match cause {
+            Cause::Watermark => out.event(Event::Watermark(until))?,
+            Cause::Clock => self.set_alarm(),
+            Cause::End => {}
+        }
+        Ok(None)
+    }
+
     /// Gives results of the window with this end, of the keys from `place` on. Where to go on.
     fn walk(&mut self, end: Bound, place: usize, out: &mut dyn Output<E::Out>) -> TaskResult<Option<usize>> {
-        let (window, start) = (self.slices.window::<W>(end)?, self.slices.shape.start(end));
+        let (window, starts) = (self.slices.window::<W>(end)?, self.slices.shape.starts(end));
         let Self { fold, emit, slices, given, states, scopes, desk, .. } = self;
         let (groups, last, keeps) = (desk.task.snapshots.groups(), window.max_timestamp(), slices.keeps());
         let mut on = Some(place);
@@ -230,7 +269,7 @@ where
                 && left > 0
                 && ctx.given() < BATCH_RECORDS
             {
-                on = slices.closed.window((from, KEYS_TOGETHER), start, fold, F::merge, |fold, key, value| {
+                on = slices.closed.window((from, KEYS_TOGETHER), starts, fold, F::merge, |fold, key, value| {
                     if given.has(last, key, groups) {
                         return Ok(());
                     }

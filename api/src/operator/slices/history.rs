@@ -80,8 +80,22 @@ impl<V: Clone> History<V> {
         }
     }
 
-    /// Forgets the slices before `start`, and says what the others come to; nothing if there are none.
-    pub fn window(&mut self, start: Bound, mut merge: impl FnMut(&mut V, V)) -> Option<V> {
+    /// Whether no slices are left.
+    pub fn is_empty(&self) -> bool {
+        self.slices.is_empty()
+    }
+
+    /// What the slices from the first of `starts` on come to, with which a window begins; nothing if there are none. Those
+    /// before the second, with which the next window begins, are forgotten then.
+    pub fn window(&mut self, starts: (Bound, Bound), mut merge: impl FnMut(&mut V, V)) -> Option<V> {
+        self.forget(starts.0, &mut merge);
+        let value = self.value(&mut merge);
+        self.forget(starts.1, &mut merge);
+        value
+    }
+
+    /// Forgets the slices before `start`.
+    fn forget(&mut self, start: Bound, merge: &mut impl FnMut(&mut V, V)) {
         while self.slices.pop_front_if(|(slice, _)| Bound::from(*slice) < start).is_some() {
             match self.old.checked_sub(1) {
                 Some(fewer) => self.old = fewer,
@@ -90,8 +104,12 @@ impl<V: Clone> History<V> {
             }
         }
         if self.old == 0 && self.sum.is_none() {
-            self.turn(&mut merge);
+            self.turn(merge);
         }
+    }
+
+    /// What all slices come to.
+    fn value(&self, merge: &mut impl FnMut(&mut V, V)) -> Option<V> {
         match (self.slices.front().filter(|_| self.old > 0), &self.sum) {
             (Some((_, old)), Some(sum)) => {
                 let mut value = old.clone();
@@ -131,13 +149,14 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Step {
         Add(SliceNo, u64),
-        Window(SliceNo),
+        /// How far on it begins, and how far on from there the next does.
+        Window(SliceNo, SliceNo),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
             4 => (0i64..8, 0u64..100).prop_map(|(ahead, value)| Step::Add(ahead, value)),
-            1 => (0i64..6).prop_map(Step::Window),
+            1 => (0i64..6, 0i64..4).prop_map(|(on, next)| Step::Window(on, next)),
         ];
         prop::collection::vec(step, 0..120)
     }
@@ -155,17 +174,20 @@ mod tests {
                         history.add(start + ahead, vec![value], merge);
                         model.entry(start + ahead).or_default().push(value);
                     }
-                    Step::Window(on) => {
+                    Step::Window(on, next) => {
                         start += on;
                         model.retain(|slice, _| *slice >= start);
                         let mut expected: Vec<u64> = model.values().flatten().copied().collect();
                         expected.sort_unstable();
-                        let mut found = history.window(start.into(), merge);
+                        let mut found = history.window((start.into(), (start + next).into()), merge);
                         if let Some(found) = &mut found {
                             found.sort_unstable();
                         }
                         prop_assert_eq!(found, (!expected.is_empty()).then_some(expected));
+                        start += next;
+                        model.retain(|slice, _| *slice >= start);
                         prop_assert_eq!(history.slices.len(), model.len());
+                        prop_assert_eq!(history.is_empty(), model.is_empty());
                     }
                 }
             }

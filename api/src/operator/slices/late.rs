@@ -112,7 +112,7 @@ where
                 let mut place = first.map_or(0, |start| slices.kept_from(start));
                 for end in ends {
                     slices.gather(&mut place, end, key, &mut history, |a, b| fold.merge(a, b));
-                    let value = history.window(slices.shape.start(end), |a, b| fold.merge(a, b));
+                    let value = history.window(slices.shape.starts(end), |a, b| fold.merge(a, b));
                     let window = slices.window::<W>(end)?;
                     ctx.set_timestamp(Some(window.max_timestamp()));
                     if let Some(value) = value {

@@ -36,7 +36,7 @@ pub(super) struct Slices<K, V> {
     /// How long after its end a window takes records.
     lateness_ms: i64,
     /// In order of their numbers; no window of these has fired.
-    pub open: Vec<Slice<K, V>>,
+    pub open: VecDeque<Slice<K, V>>,
     /// The one that was last used; most records are in the same.
     pub recent: usize,
     /// In order of their numbers: those of windows that have fired, as long as any takes late records.
@@ -55,7 +55,7 @@ impl<K: Key, V: Data> Slices<K, V> {
         Self {
             shape,
             lateness_ms,
-            open: Vec::new(),
+            open: VecDeque::new(),
             recent: 0,
             kept: VecDeque::new(),
             closed: Closed::new(!shape.is_cumulating()),
@@ -87,7 +87,7 @@ impl<K: Key, V: Data> Slices<K, V> {
 
     /// Where a record of the time `at` goes, which is not in the slice that was last used.
     pub fn place(&mut self, at: Timestamp, watermark: Timestamp) -> Place {
-        if let Some(found) = self.open.iter().rposition(|slice| slice.holds(at)) {
+        if let Some(found) = self.open_at(at) {
             self.recent = found;
             return Place::Open(found);
         }
@@ -115,12 +115,18 @@ impl<K: Key, V: Data> Slices<K, V> {
     /// The place of the open slice of what comes at the time `at`, before which no window has been given out that is over
     /// later; nothing if it lies between windows.
     pub fn place_by_clock(&mut self, at: Timestamp) -> Option<usize> {
-        if let Some(found) = self.open.iter().rposition(|slice| slice.holds(at)) {
+        if let Some(found) = self.open_at(at) {
             return Some(found);
         }
         let number = self.shape.slice(at);
         self.expect(self.shape.first_end(number)?);
         Some(self.open_up(number))
+    }
+
+    /// The place of the open slice that `at` is in, if it is there.
+    fn open_at(&self, at: Timestamp) -> Option<usize> {
+        let place = self.open.partition_point(|slice| slice.begin <= at).checked_sub(1)?;
+        self.open.get(place)?.holds(at).then_some(place)
     }
 
     /// The window with this end has something in it.
@@ -165,7 +171,7 @@ impl<K: Key, V: Data> Slices<K, V> {
     pub fn slices_from(&mut self, number: Bound) -> impl Iterator<Item = &mut Slice<K, V>> {
         let kept = self.kept_from(number);
         let open = self.open.partition_point(|slice| Bound::from(slice.number) < number);
-        self.kept.range_mut(kept..).chain(&mut self.open[open..])
+        self.kept.range_mut(kept..).chain(self.open.range_mut(open..))
     }
 
     /// Keeps a slice that has closed.
@@ -204,8 +210,7 @@ impl<K: Key, V: Data> Slices<K, V> {
 
     /// Takes out the first of the open slices before `end`, if there are any.
     pub fn close_before(&mut self, end: Bound) -> Option<Slice<K, V>> {
-        self.open.first().filter(|slice| Bound::from(slice.number) < end)?;
-        let slice = self.open.remove(0);
+        let slice = self.open.pop_front_if(|slice| Bound::from(slice.number) < end)?;
         self.recent = self.recent.saturating_sub(1);
         self.keys_before = slice.table.len();
         Some(slice)
@@ -215,7 +220,7 @@ impl<K: Key, V: Data> Slices<K, V> {
     pub fn over(&mut self, end: Bound) -> Option<HeapTable<K, Past<V>>> {
         let cycle = self.shape.ends_cycle(end).then(|| self.closed.take());
         self.next = if self.closed.is_empty() {
-            self.open.first().and_then(|slice| self.shape.first_end(slice.number))
+            self.open.front().and_then(|slice| self.shape.first_end(slice.number))
         } else {
             Some(self.shape.next_end(end))
         };
@@ -232,7 +237,7 @@ impl<K: Key, V: Data> Slices<K, V> {
             }
             let has_fired = self.shape.first_end(number).is_some_and(|end| self.shape.last(end) <= until);
             if !self.keeps() || !has_fired {
-                self.open.push(slice);
+                self.open.push_back(slice);
                 continue;
             }
             if self.shape.last(self.shape.last_end(number.into())) > until {
@@ -260,7 +265,7 @@ impl<K: Key, V: Data> Slices<K, V> {
 }
 
 /// Where the slice of this number is in the list, which is made, with room for so many keys, if it is not there.
-fn of_number<K: Key, V>(slices: &mut Vec<Slice<K, V>>, shape: Shape, number: SliceNo, keys: usize) -> usize {
+fn of_number<K: Key, V>(slices: &mut VecDeque<Slice<K, V>>, shape: Shape, number: SliceNo, keys: usize) -> usize {
     let place = slices.partition_point(|slice| slice.number < number);
     if slices.get(place).is_none_or(|slice| slice.number != number) {
         slices.insert(place, Slice::new(shape, number, keys));

@@ -169,6 +169,11 @@ impl Shape {
         }
     }
 
+    /// The first slices of the window that ends with `end`, and of the next.
+    pub fn starts(self, end: Bound) -> (Bound, Bound) {
+        (self.start(end), self.start(self.next_end(end)))
+    }
+
     /// The last slice up to `slice` that is a multiple of `period` away from the beginning of a window.
     fn before(self, slice: Bound, period: i64) -> Bound {
         slice - (slice - self.phase()).rem_euclid(i128::from(period))

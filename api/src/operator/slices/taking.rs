@@ -11,12 +11,7 @@ use flott_runtime::{
 
 use super::{SliceWindows, placing::Place};
 use crate::{
-    function::failed,
-    operator::{
-        Fold,
-        folding::TOGETHER,
-        window::{Emit, LATE_RECORDS_DROPPED},
-    },
+    operator::{Fold, folding::TOGETHER, window::Emit},
     window::Window,
 };
 
@@ -87,13 +82,7 @@ where
     fn late(&mut self, record: T, at: Timestamp, out: &mut dyn Output<E::Out>) -> TaskResult {
         let late = &self.late;
         self.desk.with(&mut self.states.operator.lists, out, |mut ctx| {
-            match late {
-                Some(tag) => {
-                    ctx.set_timestamp(Some(at));
-                    ctx.emit_to(tag, record).map_err(failed)?;
-                }
-                None => ctx.add_to(LATE_RECORDS_DROPPED, 1),
-            }
+            late.take(record, at, &mut ctx)?;
             ctx.flush()
         })
     }

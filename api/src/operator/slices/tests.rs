@@ -2,17 +2,18 @@ use std::{collections::BTreeMap, marker::PhantomData};
 
 mod clock;
 mod cuts;
+mod forgetting;
 
 use flott_runtime::time::Clock;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    FunctionResult,
+    FunctionResult, OutputTag,
     operator::{
         fold::Summing,
+        late::LATE_RECORDS_DROPPED,
         stand::{Kept, Seen, site, task},
-        window::LATE_RECORDS_DROPPED,
     },
     plan::MadeKey,
     window::{TimeWindow, WindowContext},
@@ -44,8 +45,14 @@ type Sums = Summing<fn(&(u8, u64)) -> u64, fn(&mut u64, u64), u64>;
 type Sliced = SliceWindows<u8, (u8, u64), TimeWindow, Sums, WithBounds>;
 
 fn windows(shape: Shape, lateness_ms: i64) -> Sliced {
-    let spec =
-        SliceSpec { shape, domain: TimeDomain::Event, lateness_ms, fold: summing(), emit: WithBounds, late: None };
+    let spec = SliceSpec {
+        shape,
+        domain: TimeDomain::Event,
+        lateness_ms,
+        fold: summing(),
+        emit: WithBounds,
+        late: Late::default(),
+    };
     of(spec, &task(Clock::System))
 }
 

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::{
-    super::testing::{Bench, Driven, Seen, kept},
+    super::stand::{
+        Kept,
+        two_inputs::{Bench, Driven, kept},
+    },
     *,
 };
 use crate::function::OutputTag;
@@ -21,7 +24,7 @@ const DELETE: u32 = 90;
 
 type Join = Driven<Pair, TemporalJoin<u8, Row, Row, fn(Row, Option<&Row>) -> Option<Pair>, Pair>>;
 
-fn rig() -> (Join, Seen<Row>) {
+fn rig() -> (Join, Kept<Row>) {
     let bench = Bench::new();
     let tag = OutputTag::new("late");
     let late = bench.side(&tag);
@@ -36,10 +39,10 @@ fn rig() -> (Join, Seen<Row>) {
     (bench.open(join), late)
 }
 
-type Kept = Vec<(u8, History<Row, Row>)>;
+type ByKey = Vec<(u8, History<Row, Row>)>;
 
 /// What is kept, by key, and the number of timers.
-fn kept_in(join: &mut Join) -> (Kept, usize) {
+fn kept_in(join: &mut Join) -> (ByKey, usize) {
     kept(&mut join.operator.states.keyed)
 }
 
@@ -162,17 +165,17 @@ proptest! {
                 }
             }
             expected.sort_unstable();
-            let mut given = join.out.take();
+            let mut given = join.out.records();
             given.sort_unstable();
             prop_assert_eq!(given, expected);
-            prop_assert_eq!(late.take(), expected_late);
+            prop_assert_eq!(late.records(), expected_late);
             check_kept(&mut join, model.watermark);
         }
         if model.watermark.is_none_or(|watermark| watermark < i64::MAX) {
             let mut expected = model.advance(i64::MAX);
             expected.sort_unstable();
             join.watermark(i64::MAX).unwrap();
-            let mut given = join.out.take();
+            let mut given = join.out.records();
             given.sort_unstable();
             prop_assert_eq!(given, expected);
         }
@@ -197,7 +200,7 @@ fn many_records_of_a_key_come_out_in_order_a_batch_at_a_time() {
     join.watermark(i64::from(MANY)).unwrap();
     let expected: Vec<_> =
         numbers.iter().map(|number| ((*number, Some(u32::from(*number >= 100))), Some(i64::from(*number)))).collect();
-    assert_eq!(join.out.take(), expected);
+    assert_eq!(join.out.records(), expected);
 }
 
 #[test]
@@ -231,7 +234,7 @@ fn a_late_version_counts_for_what_still_waits() {
     join.left([((0, 0), 11)]).unwrap();
     join.right([((0, 1), 5), ((0, 2), 4)]).unwrap();
     join.watermark(11).unwrap();
-    assert_eq!(join.out.take(), [((0, Some(1)), Some(11))]);
+    assert_eq!(join.out.records(), [((0, Some(1)), Some(11))]);
 }
 
 #[test]
@@ -244,7 +247,7 @@ fn a_delete_that_the_watermark_has_passed_is_forgotten_with_its_row() {
     join.right([((0, 2), 7)]).unwrap();
     join.left([((0, 0), 11)]).unwrap();
     join.watermark(11).unwrap();
-    assert_eq!(join.out.take(), [((0, Some(2)), Some(11))]);
+    assert_eq!(join.out.records(), [((0, Some(2)), Some(11))]);
 }
 
 #[test]

@@ -19,9 +19,6 @@ use crate::{
     window::{Trigger, TriggerResult, WindowAssigner, WindowContext, WindowScopes},
 };
 
-/// The counter of records that came too late for all their windows, and that no side output took.
-pub(crate) const LATE_RECORDS_DROPPED: &str = "numLateRecordsDropped";
-
 /// What the table of windows is called in a snapshot.
 const WINDOWS: &str = "windows";
 
@@ -42,8 +39,6 @@ where
     pub domain: TimeDomain,
     /// Those of the record at hand.
     windows: Vec<A::Window>,
-    /// Late records that were dropped since they were last counted.
-    dropped: i64,
     /// The hashes of keys of timers that come next.
     pub(super) upcoming: Vec<KeyHash>,
     /// How many timers are left of those.
@@ -67,7 +62,6 @@ where
             timers: Timers::default(),
             domain,
             windows: Vec::new(),
-            dropped: 0,
             upcoming: Vec::new(),
             warmed: 0,
             visits: None,
@@ -114,17 +108,10 @@ where
         self.table.warm(hashes);
     }
 
-    /// Counts the records that were dropped.
-    pub fn count_dropped(&mut self, ctx: &mut WindowContext<'_, K, A::Window, P::Out>) {
-        if self.dropped > 0 {
-            ctx.add_to(LATE_RECORDS_DROPPED, std::mem::take(&mut self.dropped));
-        }
-    }
-
     /// Has records dropped that are too late.
     #[cfg(test)]
     pub fn drop_late(&mut self) {
-        self.rules.spec.late = None;
+        self.rules.spec.late = crate::operator::Late::default();
     }
 
     /// How much there is.
@@ -216,26 +203,12 @@ where
 
     /// A record that none of its windows took.
     #[cold]
-    fn in_no_window(
-        &mut self,
-        record: T,
-        at: Timestamp,
-        ctx: &mut WindowContext<'_, K, A::Window, P::Out>,
-    ) -> TaskResult {
+    fn in_no_window(&self, record: T, at: Timestamp, ctx: &mut WindowContext<'_, K, A::Window, P::Out>) -> TaskResult {
         // It may have none: then it is not late.
         let spec = &self.rules.spec;
         if self.domain == TimeDomain::Processing || at.saturating_add(spec.lateness_ms) > ctx.watermark() {
             return Ok(());
         }
-        match &spec.late {
-            Some(tag) => {
-                ctx.set_timestamp(Some(at));
-                ctx.emit_to(tag, record).map_err(failed)
-            }
-            None => {
-                self.dropped += 1;
-                Ok(())
-            }
-        }
+        spec.late.take(record, at, ctx)
     }
 }

@@ -13,7 +13,8 @@ use super::{
     panes::{Pane, Panes},
 };
 use crate::{
-    function::{OutputTag, failed},
+    function::failed,
+    operator::Late,
     window::{
         Trigger, TriggerContext, TriggerResult, TriggerTimers, Window, WindowAssigner, WindowContext, WindowScopes,
     },
@@ -32,7 +33,7 @@ pub(crate) struct WindowSpec<T, A, Tr, P> {
     /// How long after its end a window takes records.
     pub lateness_ms: i64,
     /// Where records go that are too late.
-    pub late: Option<OutputTag<T>>,
+    pub late: Late<T>,
 }
 
 type PaneOf<K, T, W, Tr, P> = Pane<W, <P as PaneFunction<K, T, W>>::Contents, <Tr as Trigger<T, W>>::State>;
@@ -212,6 +213,8 @@ where
         pane.contents.is_none()
             && pane.timers.is_empty()
             && self.spec.trigger.is_initial(&pane.state)
+            // What comes later may belong to it as long as it is not over.
+            && (!self.merges || self.cleanup(self.domain, &pane.window).is_none())
             // What the user keeps for it is dropped when it is over, if it will ever be.
             && (!P::STATEFUL || (self.cleanup(self.domain, &pane.window).is_none() && self.scopes.is_empty()))
     }

@@ -22,8 +22,8 @@ use self::model::{Firing, Outcome, Record, Step};
 use super::{Closure, Folding, PaneFunction, WindowSpec, Windows};
 use crate::{
     function::{Aggregate, Collector, OutputTag},
-    operator::Aggregating,
     operator::stand::{Driver, Kept, Seen, site, task},
+    operator::{Aggregating, Late},
     plan::KeyOf,
     window::{GlobalWindow, TimeWindow, Trigger, Window, WindowAssigner},
 };
@@ -114,7 +114,7 @@ where
     P: PaneFunction<u8, (u8, i64), A::Window>,
 {
     fn new(assigner: A, trigger: Tr, function: P, lateness_ms: i64, clock: Clock) -> Self {
-        let spec = WindowSpec { assigner, trigger, function, lateness_ms, late: Some(LATE) };
+        let spec = WindowSpec { assigner, trigger, function, lateness_ms, late: Late::to(&LATE) };
         let keys_of: Arc<dyn KeyOf<(u8, i64), u8>> = Arc::new(crate::plan::MadeKey(|record: &(u8, i64)| record.0));
         let task = task(clock);
         let late = Kept::default();

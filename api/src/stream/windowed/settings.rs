@@ -7,6 +7,7 @@ use flott_runtime::batch::{Data, Key};
 use super::{WindowedStream, note};
 use crate::{
     function::OutputTag,
+    operator::Late,
     window::{AnyEvictor, Evictor, Trigger, WindowAssigner, millis},
 };
 
@@ -49,7 +50,7 @@ where
     /// Without it they are dropped, and counted by the job's accumulator `numLateRecordsDropped`.
     #[must_use]
     pub fn side_output_late_data(mut self, tag: &OutputTag<T>) -> Self {
-        self.late = Some(tag.clone());
+        self.late = Late::to(tag);
         self
     }
 }

@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 use super::{Evictor, When, evicts};
 use crate::window::{Window, WindowElements};
 
-/// Keeps a window's records that differ from its last one by less than a threshold.
+/// Takes out a window's records that differ from its last one by a threshold or more; those of which that cannot be said, as
+/// the difference is not a number, stay.
 pub struct DeltaEvictor<T, F> {
     threshold: f64,
     delta: F,
@@ -31,10 +32,10 @@ where
 
     fn evict(&mut self, elements: &mut WindowElements<T>) {
         let Some(last) = elements.records().last() else { return };
-        let mut near = elements.records().iter().map(|record| (self.delta)(record, last) < self.threshold);
-        let kept: Vec<bool> = near.by_ref().collect();
-        let mut kept = kept.into_iter();
-        elements.retain(|_, _| kept.next().unwrap_or(true));
+        let far = elements.records().iter().map(|record| (self.delta)(record, last) >= self.threshold);
+        let far: Vec<bool> = far.collect();
+        let mut far = far.into_iter();
+        elements.retain(|_, _| far.next() != Some(true));
     }
 }
 

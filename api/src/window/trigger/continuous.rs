@@ -13,15 +13,33 @@ use crate::{
 /// The first multiple of `interval` after `at`, but not after `end`.
 fn next(at: Timestamp, interval: i64, end: Timestamp) -> Timestamp {
     let interval = interval.max(1);
-    at.saturating_sub(at.rem_euclid(interval)).saturating_add(interval).min(end)
+    at.saturating_add(interval - at.rem_euclid(interval)).min(end)
 }
 
-fn problem(interval_ms: i64) -> Option<String> {
-    (interval_ms < 1).then(|| format!("the interval must be at least one millisecond, not {interval_ms} ms"))
-}
+/// What both triggers have in common, whose state is when they fire next.
+macro_rules! fires_again {
+    ($name:ident) => {
+        fn can_merge(&self) -> bool {
+            true
+        }
 
-fn earlier(into: &mut Option<Timestamp>, other: Option<Timestamp>) {
-    *into = into.iter().copied().chain(other).min();
+        fn merge_states(&self, into: &mut Option<Timestamp>, other: Option<Timestamp>) {
+            *into = into.iter().copied().chain(other).min();
+        }
+
+        fn is_initial(&self, next: &Option<Timestamp>) -> bool {
+            next.is_none()
+        }
+
+        fn problem(&self) -> Option<String> {
+            let interval = self.interval_ms;
+            (interval < 1).then(|| format!("the interval must be at least one millisecond, not {interval} ms"))
+        }
+
+        fn describe(&self) -> String {
+            format!("{}({} ms)", stringify!($name), self.interval_ms)
+        }
+    };
 }
 
 /// Fires whenever the watermark passes a multiple of an interval, from the first record of a window on, and at the window's
@@ -88,14 +106,6 @@ impl<T, W: Window> Trigger<T, W> for ContinuousEventTimeTrigger {
         Ok(TriggerResult::Fire)
     }
 
-    fn can_merge(&self) -> bool {
-        true
-    }
-
-    fn merge_states(&self, into: &mut Option<Timestamp>, other: Option<Timestamp>) {
-        earlier(into, other);
-    }
-
     fn on_merge(&mut self, window: &W, ctx: &mut TriggerContext<'_, Option<Timestamp>>) -> FunctionResult {
         let end = window.max_timestamp();
         if end <= ctx.watermark() {
@@ -108,17 +118,7 @@ impl<T, W: Window> Trigger<T, W> for ContinuousEventTimeTrigger {
         Ok(())
     }
 
-    fn is_initial(&self, next: &Option<Timestamp>) -> bool {
-        next.is_none()
-    }
-
-    fn problem(&self) -> Option<String> {
-        problem(self.interval_ms)
-    }
-
-    fn describe(&self) -> String {
-        format!("ContinuousEventTimeTrigger({} ms)", self.interval_ms)
-    }
+    fires_again!(ContinuousEventTimeTrigger);
 }
 
 /// Fires whenever the clock passes a multiple of an interval, from the first record of a window on, until the window's end
@@ -177,14 +177,6 @@ impl<T, W: Window> Trigger<T, W> for ContinuousProcessingTimeTrigger {
         Ok(TriggerResult::Fire)
     }
 
-    fn can_merge(&self) -> bool {
-        true
-    }
-
-    fn merge_states(&self, into: &mut Option<Timestamp>, other: Option<Timestamp>) {
-        earlier(into, other);
-    }
-
     fn on_merge(&mut self, _: &W, ctx: &mut TriggerContext<'_, Option<Timestamp>>) -> FunctionResult {
         if let Some(at) = *ctx.state() {
             ctx.register_processing_time_timer(at);
@@ -192,15 +184,26 @@ impl<T, W: Window> Trigger<T, W> for ContinuousProcessingTimeTrigger {
         Ok(())
     }
 
-    fn is_initial(&self, next: &Option<Timestamp>) -> bool {
-        next.is_none()
-    }
+    fires_again!(ContinuousProcessingTimeTrigger);
+}
 
-    fn problem(&self) -> Option<String> {
-        problem(self.interval_ms)
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn describe(&self) -> String {
-        format!("ContinuousProcessingTimeTrigger({} ms)", self.interval_ms)
+    #[test]
+    fn multiples_are_whole_wherever_they_lie() {
+        #[track_caller]
+        fn check(at: Timestamp, interval: i64, expected: Timestamp) {
+            assert_eq!(next(at, interval, Timestamp::MAX), expected);
+        }
+        check(0, 10, 10);
+        check(9, 10, 10);
+        check(-1, 10, 0);
+        check(-10, 10, 0);
+        check(Timestamp::MIN, 10, Timestamp::MIN + 8);
+        check(Timestamp::MIN, i64::MAX, -i64::MAX);
+        check(Timestamp::MAX - 7, 10, Timestamp::MAX);
+        assert_eq!(next(3, 10, 7), 7);
     }
 }

@@ -47,8 +47,14 @@ impl Subtask {
         let index = SubtaskIndex(index);
         info.snapshots = TaskSnapshots::new(index, subtasks, MAX_PARALLELISM, &Default::default(), Arc::new(Nobody));
         let fold = summing();
-        let spec =
-            SliceSpec { shape, domain: TimeDomain::Processing, lateness_ms: 0, fold, emit: WithBounds, late: None };
+        let spec = SliceSpec {
+            shape,
+            domain: TimeDomain::Processing,
+            lateness_ms: 0,
+            fold,
+            emit: WithBounds,
+            late: Late::default(),
+        };
         let mut operator = of(spec, &task);
         if let Some(from) = from {
             operator.restore(from).unwrap();

@@ -325,7 +325,7 @@ fn windows_by_the_clock_do_not_begin_with_those_of_event_time() {
         lateness_ms: 0,
         fold: summing(),
         emit: WithBounds,
-        late: None,
+        late: Late::default(),
     };
     let failure = of(spec, &task(Clock::System)).restore(&cuts.restored()).unwrap_err();
     assert!(failure.message.contains("by event time"), "{failure}");

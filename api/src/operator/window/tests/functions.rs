@@ -9,9 +9,9 @@ use super::{
     triggers::{Did, Did::Record as R, check_function, record, tens},
 };
 use crate::{
-    function::FunctionResult,
+    function::{Collector, FunctionResult},
     operator::stand::{Kept, site, task},
-    operator::{Aggregating, Closure, Evicting, Folding, Gathering, Processing, WindowSpec, Windows},
+    operator::{Aggregating, Closure, Evicting, Folding, Gathering, Late, Processing, WindowSpec, Windows},
     plan::KeyOf,
     window::{
         AnyEvictor, CountEvictor, CountTrigger, DeltaEvictor, EventTimeSessionWindows, EventTimeTrigger, Evictor,
@@ -44,6 +44,24 @@ fn evictors_take_records_out_before_or_after() {
     let delta = DeltaEvictor::of(3.0, |element: &(u8, i64), last: &(u8, i64)| (element.1 - last.1).abs() as f64);
     let steps: &[(Did, &[&[i64]])] = &[(R(1), &[]), (R(4), &[]), (R(3), &[&[1, 3, 4]]), (R(8), &[]), (R(9), &[])];
     check_evictor(delta, steps);
+    // Of what is no number it cannot be said that it is too much.
+    let unknown = DeltaEvictor::of(3.0, |_: &(u8, i64), _: &(u8, i64)| f64::NAN);
+    check_evictor(unknown, &[(R(1), &[]), (R(9), &[]), (R(3), &[&[1, 3, 9]])]);
+}
+
+#[test]
+fn what_evictors_leave_may_be_nothing() {
+    // Nothing was folded, so there is nothing to give.
+    let nothing = CountEvictor::of(0);
+    check_evictor(nothing, &[(R(1), &[]), (R(2), &[]), (R(3), &[]), (R(4), &[])]);
+    // A function of all records is called with none.
+    fn all(key: &u8, window: &TimeWindow, records: &[(u8, i64)], out: &mut Collector<'_, super::Fired>) {
+        emit(key, window, records.iter().map(|record| record.1).collect(), out);
+    }
+    type All = fn(&u8, &TimeWindow, &[(u8, i64)], &mut Collector<'_, super::Fired>);
+    let function = Evicting { function: Closure::new(all as All), evictor: AnyEvictor::new(nothing) };
+    let steps: &[(Did, &[&[i64]])] = &[(R(1), &[]), (R(2), &[]), (R(3), &[&[]]), (R(4), &[])];
+    check_function(tens(), CountTrigger::of(3), function, 0, steps);
 }
 
 #[test]
@@ -125,7 +143,7 @@ fn state_per_window_is_refused_where_windows_merge() {
         trigger: EventTimeTrigger,
         function: Gathering(Processing(Numbering::default())),
         lateness_ms: 0,
-        late: None,
+        late: Late::default(),
     };
     let task = task(Clock::System);
     let site = site(task.clone(), &LATE, Kept::default());

@@ -11,6 +11,7 @@ use flott_runtime::{
 
 use crate::{
     function::{Collector, OutputTag},
+    operator::Late,
     operator::stand::{Driver, Kept, Seen, site, task},
     operator::window::{Joining, Pairing, WindowSpec, Windows},
     plan::KeyOf,
@@ -31,7 +32,7 @@ fn check(left: u32, right: u32) {
         trigger: EventTimeTrigger,
         function: Pairing(Joining::new(join)),
         lateness_ms: 0,
-        late: None,
+        late: Late::default(),
     };
     let task = task(Clock::System);
     let keys_of: Arc<dyn KeyOf<Tagged, u8>> = Arc::new(crate::plan::MadeKey(|_: &Tagged| 0u8));

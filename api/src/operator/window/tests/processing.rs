@@ -70,6 +70,17 @@ fn sessions_last_as_long_as_something_happens() {
 }
 
 #[test]
+fn sessions_last_as_long_as_their_records_say() {
+    drive!(clock, at, ProcessingTimeSessionWindows::with_dynamic_gap(|record: &(u8, i64)| ms(record.1 as u64)));
+    assert_eq!(at(0, &[record(1, 10)]), (vec![], (1, 1, 1)));
+    // One that says less does not shorten it, one that says more makes it longer.
+    assert_eq!(at(5, &[record(1, 2), record(2, 3)]), (vec![], (2, 2, 2)));
+    assert_eq!(at(8, &[record(1, 20)]), (vec![fired(2, 5, 8, &[3])], (1, 1, 1)));
+    assert_eq!(at(27, &[]), (vec![], (1, 1, 1)));
+    assert_eq!(at(28, &[]), (vec![fired(1, 0, 28, &[2, 10, 20])], (0, 0, 0)));
+}
+
+#[test]
 fn what_is_left_at_the_end_of_the_input_fires_then() {
     let clock = ManualClock::at(0);
     let windows = ProcessingTimeSessionWindows::with_gap(ms(10));

@@ -9,7 +9,7 @@ use super::{
     WindowAssigner, folding, model, site, task,
 };
 use crate::{
-    operator::{Aggregating, Shape, SliceSpec, SliceWindows, stand::Driver},
+    operator::{Aggregating, Late, Shape, SliceSpec, SliceWindows, stand::Driver},
     plan::MadeKey,
 };
 
@@ -24,7 +24,7 @@ struct Bench {
 impl Bench {
     fn new(shape: Shape, lateness_ms: i64) -> Self {
         let Folding { fold, emit } = folding();
-        let spec = SliceSpec { shape, domain: TimeDomain::Event, lateness_ms, fold, emit, late: Some(LATE) };
+        let spec = SliceSpec { shape, domain: TimeDomain::Event, lateness_ms, fold, emit, late: Late::to(&LATE) };
         let (task, late) = (task(Clock::System), Kept::default());
         let operator = SliceWindows::new(
             spec,

@@ -199,6 +199,32 @@ fn a_continuous_trigger_goes_on_when_sessions_merge() {
 }
 
 #[test]
+fn a_purging_trigger_forgets_what_sessions_have_given() {
+    let windows = EventTimeSessionWindows::with_gap(ms(10));
+    let steps: &[(Did, &[&[i64]])] = &[
+        (R(0), &[]),
+        (R(8), &[]),
+        (W(17), &[&[0, 8]]),
+        // Late, but the session takes it, and grows beyond the watermark: what it has given is not given again.
+        (R(16), &[]),
+        (W(25), &[&[16]]),
+        // Behind the watermark, and within its time.
+        (R(12), &[&[12]]),
+        (R(13), &[&[13]]),
+        (W(29), &[]),
+        // It is over with the lateness, 5 after its end, so this is too late for any.
+        (W(30), &[]),
+        (R(14), &[]),
+        // A late record bridges what is still open, which gives all that it has not given before.
+        (R(33), &[]),
+        (R(24), &[]),
+        (W(42), &[&[24, 33]]),
+        (W(60), &[]),
+    ];
+    check(windows, PurgingTrigger::of(EventTimeTrigger), 5, steps);
+}
+
+#[test]
 fn a_session_that_was_emptied_takes_what_it_merges_with() {
     let windows = EventTimeSessionWindows::with_gap(ms(10));
     let steps: &[(Did, &[&[i64]])] =
