@@ -217,11 +217,13 @@ impl CheckpointKeeper {
         until_over(master, find).await;
     }
 
-    /// Each read of a store has an end of its own; how many there are depends on the state.
+    /// Each read of a store has an end of its own; how many there are depends on the state. What is being removed is waited for, so
+    /// that it is not found; what is found then stays until the next checkpoint is complete.
     async fn find_in(
         &self,
         damaged: &BTreeSet<CheckpointId>,
     ) -> Result<(Option<RestorePoint>, BTreeMap<CheckpointId, String>), Failure> {
+        let _held = self.log.lock().await;
         let checkpoints = &self.checkpoints;
         let (found, more) = checkpoints.newest_whole(damaged).await.map_err(Failure::from)?;
         note_damage(self.job, &more);
@@ -310,12 +312,16 @@ impl CheckpointKeeper {
         }
         sweeps.began(suspected, now);
         match log.sweep().await {
-            Ok(Collected { files: 0, .. }) => {}
             Ok(Collected { files, bytes, .. }) => {
-                tracing::info!(job = %self.job, files, bytes, "state files that no checkpoint names were removed");
+                sweeps.succeeded();
+                if files > 0 {
+                    tracing::info!(job = %self.job, files, bytes, "state files that no checkpoint names were removed");
+                }
             }
             Err(error) => {
-                tracing::warn!(job = %self.job, %error, "state files that no checkpoint names cannot be removed");
+                if sweeps.failed(&error.to_string(), now) {
+                    tracing::warn!(job = %self.job, %error, "state files that no checkpoint names cannot be removed");
+                }
             }
         }
     }
