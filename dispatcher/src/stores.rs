@@ -112,7 +112,8 @@ pub trait JobStore: Send + Sync + 'static {
     /// Checkpoints of an ended job were removed. No error if there were none to remove.
     fn cleared(&self, job: JobId) -> Result<(), StoreError>;
 
-    /// Keeps an operation that was asked for, in place of what was kept of it, and drops others; unknown ones are no error.
+    /// Keeps an operation that was asked for, in place of what was kept of it, and drops others; unknown ones are no error. One that has
+    /// ended stays so: that it is undertaken, which comes late, is no error, and changes nothing.
     fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError>;
 
     /// Operations that are kept, oldest first.

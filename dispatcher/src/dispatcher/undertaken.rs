@@ -35,27 +35,29 @@ impl Notes {
         self.write(OperationState::Undertaken(what), Vec::new()).await;
     }
 
-    /// It has ended, and these are forgotten.
-    pub async fn end(&self, outcome: Outcome, forgotten: Option<OperationKey>) {
+    /// It has ended, and these are forgotten. Says whether that is durable.
+    async fn end(&self, outcome: Outcome, forgotten: Vec<OperationKey>) -> bool {
         let outcome = outcome.map_err(|mut failure| {
             failure.shorten();
             failure
         });
-        self.write(OperationState::Ended(outcome), forgotten.into_iter().collect()).await;
+        self.write(OperationState::Ended(outcome), forgotten).await
     }
 
-    async fn write(&self, state: OperationState, forgotten: Vec<OperationKey>) {
+    /// A write that takes too long goes on by itself, so it may come behind a later one.
+    async fn write(&self, state: OperationState, forgotten: Vec<OperationKey>) -> bool {
         let (subject, id) = self.key;
         let record = OperationRecord { subject, id, at: now_ms(), state };
         let writing = on_store(&self.store, move |store| store.save_operation(&record, &forgotten));
         let why = match tokio::time::timeout(WRITING, writing).await {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("the store did not answer within {} s", WRITING.as_secs()),
         };
         tracing::warn!(?subject, trigger = %id, why, "the next JobManager will not know what was asked for");
     }
 }
+        false
 
 impl Dispatcher {
     /// Ends operations that an earlier JobManager has undertaken; jobs that are `ending` have been on their way to it.
@@ -82,8 +84,14 @@ impl Dispatcher {
     /// Shows how an operation has ended, and has it written down.
     pub(super) async fn conclude(&self, notes: &Notes, outcome: Outcome) {
         let (subject, id) = notes.key;
-        let forgotten = self.inner.operations.lock().end(subject, id, outcome.clone());
-        notes.end(outcome, forgotten).await;
+        let forgotten = {
+            let mut operations = self.inner.operations.lock();
+            operations.end(subject, id, outcome.clone());
+            operations.forgotten()
+        };
+        if notes.end(outcome, forgotten.clone()).await {
+            self.inner.operations.lock().dropped(&forgotten);
+        }
     }
 
     async fn found_out(

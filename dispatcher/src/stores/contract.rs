@@ -146,7 +146,11 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     let failed = OperationRecord { at: 4, state: failed, ..undertaken(3, 1) };
     store.save_operation(&failed, &[undertaken(1, 2).key(), undertaken(9, 9).key()]).unwrap();
     store = reopen(store);
-    assert_eq!(store.operations().unwrap(), [done, failed]);
+    assert_eq!(store.operations().unwrap(), [done.clone(), failed.clone()]);
+    // What comes late changes nothing about what has ended, and what it drops is dropped.
+    store.save_operation(&undertaken(2, 5), &[failed.key()]).unwrap();
+    store = reopen(store);
+    assert_eq!(store.operations().unwrap(), [done]);
 }
 
 #[test]

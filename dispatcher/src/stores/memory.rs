@@ -161,8 +161,7 @@ impl<J: Journal> JobStore for StateStore<J> {
     }
 
     fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError> {
-        let (operation, forgotten) = (Box::new(Json(operation.clone())), forgotten.to_vec());
-        self.change(|_| Ok(Decided::Change(Change::SaveOperation { operation, forgotten })), |_| Ok(()))
+        self.change(|state| Ok(Decided::Change(Change::save_operation(state, operation, forgotten))), |_| Ok(()))
     }
 
     fn operations(&self) -> Result<Vec<OperationRecord>, StoreError> {

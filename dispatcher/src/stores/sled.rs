@@ -46,6 +46,9 @@ const OPERATION: u8 = b'O';
 const ARCHIVE: u8 = b'A';
 const KNOWN: u8 = b'K';
 
+/// Of an operation, where its record is damaged.
+const OPERATION_NAME: &str = "an operation that was asked for";
+
 /// See the module.
 #[derive(Debug)]
 pub struct SledStore {
@@ -254,8 +257,15 @@ impl JobStore for SledStore {
 
     fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError> {
         let writer = self.writer.lock();
+        let key = operation_key(operation.key())?;
+        let kept = match self.db.get(&key).map_err(io)? {
+            Some(kept) => Some(unwrap_json::<OperationRecord>(OPERATION_NAME, &kept)?),
+            None => None,
+        };
         let mut batch = sled::Batch::default();
-        batch.insert(operation_key(operation.key())?, wrap_json(operation)?);
+        if !kept.is_some_and(|kept| kept.outlives(operation)) {
+            batch.insert(key, wrap_json(operation)?);
+        }
         for forgotten in forgotten {
             batch.remove(operation_key(*forgotten)?);
         }
@@ -266,7 +276,7 @@ impl JobStore for SledStore {
         let mut operations = Vec::new();
         for entry in self.db.scan_prefix([OPERATION]) {
             let (_, value) = entry.map_err(io)?;
-            operations.push(unwrap_json::<OperationRecord>("an operation that was asked for", &value)?);
+            operations.push(unwrap_json::<OperationRecord>(OPERATION_NAME, &value)?);
         }
         operations.sort_by_key(|operation| operation.at);
         Ok(operations)

@@ -168,6 +168,13 @@ impl Change {
         Self::Insert { job, graph, program, accepted_at }
     }
 
+    /// What is kept of an operation stays if it outlives the one that is written.
+    pub(super) fn save_operation(state: &State, operation: &OperationRecord, forgotten: &[OperationKey]) -> Self {
+        let kept = state.operations.get(&operation.key()).filter(|kept| kept.outlives(operation));
+        let operation = Box::new(Json(kept.unwrap_or(operation).clone()));
+        Self::SaveOperation { operation, forgotten: forgotten.to_vec() }
+    }
+
     pub(super) fn end(view: &JobView, obsolete: Option<&str>) -> Self {
         let ended_at = view.ended_at.unwrap_or(view.started_at);
         let obsolete = obsolete.map(str::to_owned);
