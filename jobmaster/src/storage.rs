@@ -332,27 +332,47 @@ impl CheckpointKeeper {
     /// When the store fails or does not answer in time, or a newer JobMaster leads. What was left can be removed by calling it again.
     pub async fn discard(&self) -> Result<(), Failure> {
         let discard = async { self.log.lock().await.log.discard().await };
-        in_time(discard).await
+        in_time(discard).await.map(drop)
     }
 
-    /// Removes all checkpoints in `root` of a job that has ended under a JobMaster before `epoch`.
+    /// Removes all checkpoints in `root` of a job that has ended under a JobMaster before `epoch`. If it `spares_results`, those stay of
+    /// which the newest holds results, or cannot be read; then it gives `false`.
     ///
     /// # Errors
     /// As [`Self::discard`].
-    pub async fn discard_left(root: &str, job: JobId, epoch: JobMasterEpoch, s3: &S3Options) -> Result<(), Failure> {
+    pub async fn discard_left(
+        root: &str,
+        job: JobId,
+        epoch: JobMasterEpoch,
+        s3: &S3Options,
+        spares_results: bool,
+    ) -> Result<bool, Failure> {
         let root = Directory::open(root, s3).map_err(Failure::from)?;
+        Self::discard_left_in(&root, job, epoch, spares_results).await
+    }
+
+    async fn discard_left_in(
+        root: &Directory,
+        job: JobId,
+        epoch: JobMasterEpoch,
+        spares_results: bool,
+    ) -> Result<bool, Failure> {
         let discard = async {
-            let Claimed { mut log, .. } = Checkpoints::new(&root, job).claim(epoch).await?;
-            log.discard().await
+            let Claimed { mut log, restorable, damaged, .. } = Checkpoints::new(root, job).claim(epoch).await?;
+            let holds = restorable.is_some_and(|newest| !newest.committables.is_empty()) || !damaged.is_empty();
+            if spares_results && holds {
+                return Ok(false);
+            }
+            log.discard().await.map(|_| true)
         };
         in_time(discard).await
     }
 }
 
 /// What becomes of removing files.
-async fn in_time<T>(removal: impl Future<Output = Result<T, Error>>) -> Result<(), Failure> {
+async fn in_time<T>(removal: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
     match timeout(TIDYING, removal).await {
-        Ok(removed) => removed.map(drop).map_err(Failure::from),
+        Ok(removed) => removed.map_err(Failure::from),
         Err(_) => Err(Failure::environment(format!("the store has not removed them within {} s", TIDYING.as_secs()))),
     }
 }

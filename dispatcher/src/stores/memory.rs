@@ -10,7 +10,7 @@ use flott_core::{
 use parking_lot::Mutex;
 
 use super::{
-    ArchivedJob, Inserted, JobRecord, JobStore, Leftover, NewJob, StoreError,
+    ArchivedJob, Inserted, JobRecord, JobStore, Leftover, NewJob, Obsolete, StoreError,
     state::{Change, Json, State},
 };
 use crate::operations::{OperationKey, OperationRecord};
@@ -144,7 +144,7 @@ impl<J: Journal> JobStore for StateStore<J> {
         self.change(|state| state.unfinished(job).map(|_| Decided::Change(Change::MarkCancelled { job })), |_| Ok(()))
     }
 
-    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&str>) -> Result<(), StoreError> {
+    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&Obsolete>) -> Result<(), StoreError> {
         self.change_by(view.job, by, || Change::end(view, obsolete))
     }
 

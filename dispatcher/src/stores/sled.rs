@@ -22,7 +22,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    ArchivedJob, Inserted, JobRecord, JobStore, KNOWN_MAX, Leftover, NewJob, StoreError,
+    ArchivedJob, Inserted, JobRecord, JobStore, KNOWN_MAX, Leftover, NewJob, Obsolete, StoreError,
     format::{FORMAT, damaged, decode, encode, payload},
     record::{Header, Tombstone},
 };
@@ -218,7 +218,7 @@ impl JobStore for SledStore {
         self.apply(&writer, batch)
     }
 
-    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&str>) -> Result<(), StoreError> {
+    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&Obsolete>) -> Result<(), StoreError> {
         let writer = self.writer.lock();
         let id = view.job;
         self.led_by(id, by)?;
@@ -229,8 +229,8 @@ impl JobStore for SledStore {
         batch.remove(&key(MANIFEST, id));
         batch.remove(&key(SCALE, id));
         batch.remove(&key(PAST, id));
-        if let Some(root) = obsolete {
-            batch.insert(&key(LEFTOVER, id), encode(&(by, root))?);
+        if let Some(obsolete) = obsolete {
+            batch.insert(&key(LEFTOVER, id), encode(&(by, obsolete))?);
         }
         batch.insert(&key(ARCHIVE, id), wrap_json(view)?);
         batch.insert(&key(KNOWN, id), encode(&Tombstone { graph, ended_at })?);
@@ -242,8 +242,8 @@ impl JobStore for SledStore {
         for entry in self.db.scan_prefix([LEFTOVER]) {
             let (key, value) = entry.map_err(io)?;
             let job = job_of(&key)?;
-            let (epoch, root) = decode(&format!("job {job}"), &value)?;
-            leftovers.push(Leftover { job, epoch, root });
+            let (epoch, obsolete) = decode(&format!("job {job}"), &value)?;
+            leftovers.push(Leftover { job, epoch, obsolete });
         }
         Ok(leftovers)
     }

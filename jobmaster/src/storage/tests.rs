@@ -4,6 +4,7 @@ use bytes::Bytes;
 use flott_core::{
     failure::Retry,
     id::{AttemptId, AttemptNumber, SubtaskIndex, VertexId},
+    message::Committable,
 };
 use flott_snapshot::{
     DataPath, SnapshotKind,
@@ -239,6 +240,27 @@ async fn a_manifest_that_cannot_be_read_is_not_looked_at_each_minute() {
         complete(&mut stand, checkpoint).await;
     }
     assert!(!stand.files().await.contains(&orphan));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_an_ended_job_stays_where_it_may_hold_results() {
+    let mut stand = Stand::new().await;
+    let root = Directory::of_store(Arc::new(stand.store.clone()), "stormy");
+    let left = async |epoch: u64, spares_results| {
+        let removed = CheckpointKeeper::discard_left_in(&root, JOB, JobMasterEpoch(epoch), spares_results).await;
+        (removed.unwrap(), Checkpoints::new(&root, JOB).newest_whole(&BTreeSet::new()).await.unwrap().0.is_some())
+    };
+    let sample = manifest(SnapshotKind::Checkpoint, CheckpointId(2), EPOCH.0, Vec::new());
+    let (sink, vertex) = (samples::counter(), sample.vertices[0].id);
+    let attempt = AttemptId { vertex, subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
+    let committables = vec![Committable { sink, attempt, data: Bytes::from_static(b"file") }];
+    let holding = Arc::new(Manifest { committables, ..sample });
+    let what = ToStore { retained: [CheckpointId(2)].into(), manifest: holding, savepoint: None };
+    stand.keeper.store(&stand.master, what).await;
+    Stand::check_stored(stand.event().await, 2);
+    assert_eq!(left(2, true).await, (false, true));
+    assert_eq!(left(3, false).await, (true, false));
+    assert_eq!(left(4, true).await, (true, false), "there is nothing");
 }
 
 /// What the next JobMaster begins with that knows these to be damaged.
