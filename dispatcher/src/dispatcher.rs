@@ -31,10 +31,13 @@ mod submit;
 mod undertaken;
 mod waiting;
 
-use std::path::PathBuf;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use flott_core::{
@@ -43,7 +46,7 @@ use flott_core::{
 };
 use flott_resource_manager::ResourceManagerHandle;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 pub use ask::JobSnapshot;
@@ -95,6 +98,10 @@ struct Inner {
     /// Held from the check that a change of parallelism is new until it is among `operations`.
     rescaling: tokio::sync::Mutex<()>,
     operations: Mutex<Operations>,
+    /// Jobs that have ended, or are about to, and whose checkpoints are to be removed.
+    doomed: Mutex<BTreeSet<JobId>>,
+    /// Who removes some.
+    clearing: Semaphore,
     tasks: TaskTracker,
     /// Whether no more jobs are taken.
     draining: AtomicBool,
@@ -160,6 +167,8 @@ impl Dispatcher {
             submitting: tokio::sync::Mutex::default(),
             rescaling: tokio::sync::Mutex::default(),
             operations: Mutex::default(),
+            doomed: Mutex::default(),
+            clearing: Semaphore::new(leftovers::CLEARED_AT_A_TIME),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
         };

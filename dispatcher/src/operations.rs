@@ -5,10 +5,12 @@
 //! # Contract
 //! - That an operation is undertaken is durable before anything of it is done that must not be done twice, and how it has ended once it
 //!   has: a JobManager that finds one undertaken and not ended says what it can find out of it, and never does it again.
-//! - Writes that fail are no reason not to do what is asked for: then the next JobManager does not know of it.
-//! - The store keeps what is in memory here, so it is bounded by the same numbers, but for a few that could not be removed. Only the JobManager that leads writes to it.
+//! - Writes that fail are no reason not to do what is asked for: then the next JobManager does not know of it. One that is late changes
+//!   nothing about what has ended.
+//! - The store keeps what is in memory here, so it is bounded by the same numbers, but for what could not be removed: that goes with
+//!   the next operation that ends, of this JobManager or another. Only the JobManager that leads writes to it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use flott_core::{
     failure::Failure,
@@ -114,6 +116,11 @@ impl OperationRecord {
     pub fn key(&self) -> OperationKey {
         (self.subject, self.id)
     }
+
+    /// Whether it stays when `next` is written in its place: what has ended is not undertaken any more.
+    pub(crate) fn outlives(&self, next: &Self) -> bool {
+        matches!((&self.state, &next.state), (OperationState::Ended(_), OperationState::Undertaken(_)))
+    }
 }
 
 /// All operations.
@@ -123,6 +130,8 @@ pub struct Operations {
     by_key: BTreeMap<OperationKey, Option<Outcome>>,
     /// Those that have ended, oldest first.
     ended: VecDeque<OperationKey>,
+    /// Those that are forgotten, and may be in the store.
+    forgotten: BTreeSet<OperationKey>,
 }
 
 impl Operations {
@@ -137,6 +146,7 @@ impl Operations {
         let may = self.by_key.len() - self.ended.len() < RUNNING_MAX;
         if may {
             self.by_key.insert((subject, id), None);
+            self.forgotten.remove(&(subject, id));
         }
         may
     }
@@ -147,7 +157,7 @@ impl Operations {
         for record in records {
             let (subject, id) = record.key();
             match record.state {
-                OperationState::Ended(outcome) => drop(self.end(subject, id, outcome)),
+                OperationState::Ended(outcome) => self.end(subject, id, outcome),
                 OperationState::Undertaken(what) => {
                     self.by_key.insert((subject, id), None);
                     open.push(((subject, id), what));
@@ -157,15 +167,30 @@ impl Operations {
         open
     }
 
-    /// One that was entered has ended. Gives the one that is forgotten for it.
-    pub fn end(&mut self, subject: Subject, id: TriggerId, outcome: Outcome) -> Option<OperationKey> {
+    /// One that was entered has ended. The oldest is forgotten for it when there are too many.
+    pub fn end(&mut self, subject: Subject, id: TriggerId, outcome: Outcome) {
         self.by_key.insert((subject, id), Some(outcome));
         self.ended.push_back((subject, id));
         let oldest = if self.ended.len() > OUTCOMES_MAX { self.ended.pop_front() } else { None };
-        if let Some(oldest) = &oldest {
-            self.by_key.remove(oldest);
+        if let Some(oldest) = oldest {
+            self.by_key.remove(&oldest);
+            // Of more than that, the next JobManager finds again what is in the store.
+            if self.forgotten.len() < OUTCOMES_MAX {
+                self.forgotten.insert(oldest);
+            }
         }
-        oldest
+    }
+
+    /// Those that are forgotten, and are to go from the store.
+    pub fn forgotten(&self) -> Vec<OperationKey> {
+        self.forgotten.iter().copied().collect()
+    }
+
+    /// These are not in the store any more.
+    pub fn dropped(&mut self, keys: &[OperationKey]) {
+        for key in keys {
+            self.forgotten.remove(key);
+        }
     }
 
     /// How one has ended, or that it is under way. `None`: there is none, or it is forgotten.
@@ -191,14 +216,35 @@ mod tests {
         assert!(operations.begin(Subject::Disposal, id(0)));
         for number in 1..=last {
             assert!(operations.begin(Subject::Disposal, id(number)));
-            let oldest = operations.end(Subject::Disposal, id(number), Ok(Done::Disposed));
-            assert_eq!(oldest, (number == last).then_some((Subject::Disposal, id(1))));
+            operations.end(Subject::Disposal, id(number), Ok(Done::Disposed));
+            let oldest = (number == last).then_some((Subject::Disposal, id(1)));
+            assert_eq!(operations.forgotten(), oldest.into_iter().collect::<Vec<_>>());
         }
         assert_eq!(operations.get(Subject::Disposal, id(0)), Some(None));
         assert_eq!(operations.get(Subject::Disposal, id(1)), None);
         assert_eq!(operations.get(Subject::Disposal, id(2)), Some(Some(Ok(Done::Disposed))));
         assert_eq!(operations.get(Subject::Disposal, id(last)), Some(Some(Ok(Done::Disposed))));
         assert_eq!(operations.get(Subject::Savepoint(JobId::from_bytes([1; 16])), id(2)), None);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_to_go_from_the_store_until_it_has() {
+        let mut operations = Operations::default();
+        // As many as earlier JobManagers could not remove.
+        let ended = |number| OperationRecord {
+            subject: Subject::Disposal,
+            id: id(number),
+            at: number,
+            state: OperationState::Ended(Ok(Done::Disposed)),
+        };
+        assert_eq!(operations.recover((0..OUTCOMES_MAX as u64 + 3).map(ended).collect()), []);
+        let keys = [0, 1, 2].map(|number| (Subject::Disposal, id(number)));
+        assert_eq!(operations.forgotten(), keys);
+        // Not the one that is asked for again.
+        assert!(operations.begin(Subject::Disposal, id(1)));
+        assert_eq!(operations.forgotten(), [keys[0], keys[2]]);
+        operations.dropped(&[keys[0], keys[1]]);
+        assert_eq!(operations.forgotten(), [keys[2]]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::operations::{OperationKey, OperationRecord};
 
 pub use self::{
     memory::MemoryStore,
-    record::{ArchivedJob, Inserted, JobRecord, Leftover, NewJob},
+    record::{ArchivedJob, Inserted, JobRecord, Leftover, NewJob, Obsolete},
     shared::SharedStore,
     sled::SledStore,
 };
@@ -102,9 +102,9 @@ pub trait JobStore: Send + Sync + 'static {
     /// Remembers that a person asked for the job's cancellation, so that a recovery does not run it again.
     fn mark_cancelled(&self, job: JobId) -> Result<(), StoreError>;
 
-    /// Ends a job: its record and manifest go, its archive entry comes, at once. If its checkpoints are to be removed, which lie in
-    /// the directory `obsolete`, they are among the [leftovers](JobStore::leftovers) until that is [done](JobStore::cleared).
-    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&str>) -> Result<(), StoreError>;
+    /// Ends a job: its record and manifest go, its archive entry comes, at once. If its checkpoints are `obsolete`, they are among the
+    /// [leftovers](JobStore::leftovers) until they are [removed](JobStore::cleared).
+    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&Obsolete>) -> Result<(), StoreError>;
 
     /// Checkpoints of ended jobs that are to be removed.
     fn leftovers(&self) -> Result<Vec<Leftover>, StoreError>;
@@ -112,7 +112,8 @@ pub trait JobStore: Send + Sync + 'static {
     /// Checkpoints of an ended job were removed. No error if there were none to remove.
     fn cleared(&self, job: JobId) -> Result<(), StoreError>;
 
-    /// Keeps an operation that was asked for, in place of what was kept of it, and drops others; unknown ones are no error.
+    /// Keeps an operation that was asked for, in place of what was kept of it, and drops others; unknown ones are no error. One that has
+    /// ended stays so: that it is undertaken, which comes late, is no error, and changes nothing.
     fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError>;
 
     /// Operations that are kept, oldest first.

@@ -28,6 +28,17 @@ pub const ROUNDS_MAX: u32 = 10;
 /// comes to an end.
 pub const WORKERS_LOST_MAX: u32 = 100;
 
+/// How far it is durable that a job ends with a savepoint that is complete. Once it is, the next JobMaster ends the job so too.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stop {
+    /// It is being written: what the savepoint holds is the last commit.
+    Persisting,
+    /// It is.
+    Persisted,
+    /// It is not, and never will be.
+    Refused(Box<Failure>),
+}
+
 /// A process that has been asked something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {

@@ -52,7 +52,7 @@ pub use rescaling::RESCALES_MAX;
 use crate::{
     alignment::Alignment,
     checkpoints::{Checkpoints, Settings},
-    commit::{Abort, Commit, CommitQueue, Ending},
+    commit::{Abort, Commit, CommitQueue, Ending, Stop},
     error::JobMasterError,
     execution_graph::Overrides,
     execution_graph::{ExecutionGraph, Resolved, job_transition, job_transition::JobStep},
@@ -124,8 +124,8 @@ pub struct JobMasterCore {
     /// What savepoints hold and no checkpoint has made certain since. A job that starts from one makes it visible, so it is not
     /// removed when this one ends before its end.
     promised: BTreeSet<(OperatorId, Bytes)>,
-    /// Whether the job ends with a savepoint that is complete.
-    stopped: bool,
+    /// Of a job that ends with a savepoint that is complete.
+    stop: Option<Stop>,
     backoff: RestartBackoff,
     /// What earlier JobMasters have used up, until it is known what time it is.
     spent: Spent,
@@ -206,7 +206,7 @@ impl JobMasterCore {
             ends_undecided: None,
             last_committers: BTreeSet::new(),
             promised: BTreeSet::new(),
-            stopped: false,
+            stop: None,
             setup: spec.setup(),
             phase: Phase::New,
             status: JobStatus::Initializing,

@@ -217,11 +217,13 @@ impl CheckpointKeeper {
         until_over(master, find).await;
     }
 
-    /// Each read of a store has an end of its own; how many there are depends on the state.
+    /// Each read of a store has an end of its own; how many there are depends on the state. What is being removed is waited for, so
+    /// that it is not found; what is found then stays until the next checkpoint is complete.
     async fn find_in(
         &self,
         damaged: &BTreeSet<CheckpointId>,
     ) -> Result<(Option<RestorePoint>, BTreeMap<CheckpointId, String>), Failure> {
+        let _held = self.log.lock().await;
         let checkpoints = &self.checkpoints;
         let (found, more) = checkpoints.newest_whole(damaged).await.map_err(Failure::from)?;
         note_damage(self.job, &more);
@@ -310,12 +312,16 @@ impl CheckpointKeeper {
         }
         sweeps.began(suspected, now);
         match log.sweep().await {
-            Ok(Collected { files: 0, .. }) => {}
             Ok(Collected { files, bytes, .. }) => {
-                tracing::info!(job = %self.job, files, bytes, "state files that no checkpoint names were removed");
+                sweeps.succeeded();
+                if files > 0 {
+                    tracing::info!(job = %self.job, files, bytes, "state files that no checkpoint names were removed");
+                }
             }
             Err(error) => {
-                tracing::warn!(job = %self.job, %error, "state files that no checkpoint names cannot be removed");
+                if sweeps.failed(&error.to_string(), now) {
+                    tracing::warn!(job = %self.job, %error, "state files that no checkpoint names cannot be removed");
+                }
             }
         }
     }
@@ -326,27 +332,47 @@ impl CheckpointKeeper {
     /// When the store fails or does not answer in time, or a newer JobMaster leads. What was left can be removed by calling it again.
     pub async fn discard(&self) -> Result<(), Failure> {
         let discard = async { self.log.lock().await.log.discard().await };
-        in_time(discard).await
+        in_time(discard).await.map(drop)
     }
 
-    /// Removes all checkpoints in `root` of a job that has ended under a JobMaster before `epoch`.
+    /// Removes all checkpoints in `root` of a job that has ended under a JobMaster before `epoch`. If it `spares_results`, those stay of
+    /// which the newest holds results, or cannot be read; then it gives `false`.
     ///
     /// # Errors
     /// As [`Self::discard`].
-    pub async fn discard_left(root: &str, job: JobId, epoch: JobMasterEpoch, s3: &S3Options) -> Result<(), Failure> {
+    pub async fn discard_left(
+        root: &str,
+        job: JobId,
+        epoch: JobMasterEpoch,
+        s3: &S3Options,
+        spares_results: bool,
+    ) -> Result<bool, Failure> {
         let root = Directory::open(root, s3).map_err(Failure::from)?;
+        Self::discard_left_in(&root, job, epoch, spares_results).await
+    }
+
+    async fn discard_left_in(
+        root: &Directory,
+        job: JobId,
+        epoch: JobMasterEpoch,
+        spares_results: bool,
+    ) -> Result<bool, Failure> {
         let discard = async {
-            let Claimed { mut log, .. } = Checkpoints::new(&root, job).claim(epoch).await?;
-            log.discard().await
+            let Claimed { mut log, restorable, damaged, .. } = Checkpoints::new(root, job).claim(epoch).await?;
+            let holds = restorable.is_some_and(|newest| !newest.committables.is_empty()) || !damaged.is_empty();
+            if spares_results && holds {
+                return Ok(false);
+            }
+            log.discard().await.map(|_| true)
         };
         in_time(discard).await
     }
 }
 
 /// What becomes of removing files.
-async fn in_time<T>(removal: impl Future<Output = Result<T, Error>>) -> Result<(), Failure> {
+async fn in_time<T>(removal: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
     match timeout(TIDYING, removal).await {
-        Ok(removed) => removed.map(drop).map_err(Failure::from),
+        Ok(removed) => removed.map_err(Failure::from),
         Err(_) => Err(Failure::environment(format!("the store has not removed them within {} s", TIDYING.as_secs()))),
     }
 }

@@ -58,6 +58,7 @@ impl Dispatcher {
         });
         let ending = Arc::new(ending.collect());
         let open = self.inner.operations.lock().recover(operations);
+        leftovers.iter().for_each(|leftover| self.note_doomed(leftover.job));
         self.expire(&leading).await;
         let (mut unfit, mut beginning) = (Vec::new(), Vec::new());
         for job in recovered {
@@ -76,7 +77,7 @@ impl Dispatcher {
             self.end_unfit(&leading, epoch, *view).await;
         }
         self.settle(&leading, open, &ending);
-        self.clear(&leading, leftovers);
+        leftovers.into_iter().for_each(|leftover| self.clear(&leading, leftover, None));
         self.inner.started.send_replace(Start::Ready(leading));
         Ok(())
     }

@@ -21,7 +21,7 @@ use flott_core::{
 use flott_jobmaster::{CheckpointKeeper, JobListener, JobMasterHandle, ToStore};
 use tokio::sync::watch;
 
-use super::{Dispatcher, Leading, jobs::Job, on_store, run::AGAIN};
+use super::{Dispatcher, Leading, jobs::Job, leftovers::Doomed, on_store, run::AGAIN};
 use crate::stores::{JobStore, StoreError};
 
 /// Writes something until it is known whether it is there.
@@ -102,16 +102,6 @@ impl Reports {
         Self { dispatcher, leading, job, epoch, keeper, retention, past }
     }
 
-    /// Whether nobody goes back to the checkpoints of a job that has ended so.
-    fn discards(&self, status: JobStatus) -> bool {
-        match self.retention {
-            _ if status == JobStatus::Finished => true,
-            CheckpointRetention::RetainOnCancellation => false,
-            CheckpointRetention::DeleteOnCancellation => status == JobStatus::Canceled,
-            CheckpointRetention::NoExternalizedCheckpoints => true,
-        }
-    }
-
     fn master(dispatcher: &Dispatcher, job: JobId) -> Option<JobMasterHandle> {
         match dispatcher.inner.jobs.lock().get(job) {
             Ok(Job::Active(active)) => active.master,
@@ -176,15 +166,26 @@ impl JobListener for Reports {
     fn ended(&self, view: Arc<JobView>) {
         debug_assert_eq!(view.job, self.job);
         let mut view = view;
-        let discards = self.discards(view.status) && !view.checkpoints.holds_results;
-        let obsolete = self.keeper.clone().filter(|_| discards);
-        if obsolete.is_some() {
+        let discards = discards(self.retention, view.status) && !view.checkpoints.holds_results;
+        let doomed = self.keeper.clone().filter(|_| discards).map(Doomed::Held);
+        if doomed.is_some() {
             Arc::make_mut(&mut view).checkpoints.note_discarded();
         }
-        self.dispatcher.archive(self.leading.clone(), self.epoch, view, obsolete);
+        self.dispatcher.archive(self.leading.clone(), self.epoch, view, doomed);
     }
 }
 
-fn retention(configuration: &BTreeMap<String, String>) -> CheckpointRetention {
+/// Whether nobody goes back to the checkpoints of a job that has ended so.
+pub(super) fn discards(retention: CheckpointRetention, status: JobStatus) -> bool {
+    match retention {
+        _ if status == JobStatus::Finished => true,
+        CheckpointRetention::RetainOnCancellation => false,
+        CheckpointRetention::DeleteOnCancellation => status == JobStatus::Canceled,
+        CheckpointRetention::NoExternalizedCheckpoints => true,
+    }
+}
+
+/// What becomes of the checkpoints of a job with this configuration.
+pub(super) fn retention(configuration: &BTreeMap<String, String>) -> CheckpointRetention {
     Configuration::try_from(configuration.clone()).unwrap_or_default().get(&checkpointing::RETENTION)
 }

@@ -21,10 +21,15 @@ use flott_jobmaster::{
 use flott_snapshot::Directory;
 
 use super::{
-    Dispatcher, Leading, jobs::Job, leftovers::discarded, on_store, reports::Reports, snapshots::is_absolute, waiting,
+    Dispatcher, Leading, jobs::Job, leftovers::Doomed, on_store, reports::Reports, snapshots::is_absolute, waiting,
 };
 use crate::{
-    address, clock::now_ms, control::JobPort, rest::render::job_overview, stores::StoreError, submission::is_reactive,
+    address,
+    clock::now_ms,
+    control::JobPort,
+    rest::render::job_overview,
+    stores::{Leftover, StoreError},
+    submission::is_reactive,
 };
 
 /// Pause before what a store has refused is tried again.
@@ -189,23 +194,20 @@ impl Dispatcher {
         }
     }
 
-    /// Makes the end of a job durable, however often the disk refuses, and shows it. Checkpoints that are `obsolete` then are
-    /// removed; should this JobManager not come to it, by the next one.
-    pub(super) fn archive(
-        &self,
-        leading: Leading,
-        epoch: JobMasterEpoch,
-        view: Arc<JobView>,
-        obsolete: Option<Arc<CheckpointKeeper>>,
-    ) {
+    /// Makes the end of a job durable, however often the disk refuses, and shows it. Checkpoints that are `doomed` are removed then;
+    /// should this JobManager not come to it, by the next one.
+    pub(super) fn archive(&self, leading: Leading, epoch: JobMasterEpoch, view: Arc<JobView>, doomed: Option<Doomed>) {
         let this = self.clone();
         self.inner.tasks.spawn(async move {
             let job = view.job;
             let Ok(Job::Active(active)) = this.inner.jobs.lock().get(job) else { return };
-            let root = obsolete.as_ref().map(|keeper| keeper.root().to_owned());
+            let obsolete = doomed.as_ref().map(Doomed::obsolete);
+            if obsolete.is_some() {
+                this.note_doomed(job);
+            }
             loop {
-                let (ended, root) = (view.clone(), root.clone());
-                match on_store(&leading.store, move |store| store.end(epoch, &ended, root.as_deref())).await {
+                let (ended, obsolete) = (view.clone(), obsolete.clone());
+                match on_store(&leading.store, move |store| store.end(epoch, &ended, obsolete.as_ref())).await {
                     Ok(()) => break,
                     // The write before, of which we thought that it had failed, was done.
                     Err(StoreError::Unknown(_)) => break,
@@ -220,9 +222,9 @@ impl Dispatcher {
                 }
             }
             // Not before: a job that is taken up again needs them.
-            let is_cleared = match obsolete {
-                Some(keeper) => discarded(job, keeper.discard()).await,
-                None => false,
+            let discarded = match &doomed {
+                Some(doomed) => doomed.discard().await,
+                None => Ok(()),
             };
             this.write_archive(&view).await;
             this.inner.control.resign(job, epoch);
@@ -242,8 +244,14 @@ impl Dispatcher {
             {
                 tracing::warn!(%job, %error, "the shared program of a job cannot be deleted; the next leader tries again");
             }
-            if is_cleared {
-                this.note_cleared(&leading, job).await;
+            if let Some(obsolete) = obsolete {
+                let cleared = match discarded {
+                    Ok(()) => this.note_cleared(&leading, job).await,
+                    Err(failure) => Err(failure),
+                };
+                if let Err(failure) = cleared {
+                    this.clear(&leading, Leftover { job, epoch, obsolete }, Some(failure));
+                }
             }
             this.expire(&leading).await;
         });
@@ -268,12 +276,13 @@ impl Dispatcher {
     /// Drops what the archive does not keep any more.
     pub(super) async fn expire(&self, leading: &Leading) {
         let expired = self.inner.jobs.lock().history.expire(now_ms(), self.inner.setup.retention);
-        if expired.is_empty() {
-            return;
-        }
         {
             let mut jobs = self.inner.jobs.lock();
             expired.iter().for_each(|job| drop(jobs.by_id.remove(job)));
+        }
+        let expired = self.without_doomed(expired);
+        if expired.is_empty() {
+            return;
         }
         if let Err(error) = on_store(&leading.store, move |store| store.forget(&expired)).await {
             // They go at the next start.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use flott_core::{config::Configuration, failure::Failure, id::JobId, job_graph::document, status::JobStatus};
-use flott_snapshot::{Error as SnapshotError, S3Options, Snapshot};
+use flott_snapshot::{Directory, Error as SnapshotError, S3Options, Snapshot};
 
 use super::{Dispatcher, Leading, jobs::Job, on_store, run::AGAIN};
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
 const WRITING: Duration = Duration::from_secs(10);
 /// Tries to find out whether a savepoint is complete.
 const LOOKS_MAX: u32 = 60;
+/// How long it may take to remove the files of a savepoint.
+const REMOVING: Duration = Duration::from_secs(60);
 
 /// Writes down how far one operation is.
 #[derive(Clone)]
@@ -35,25 +37,27 @@ impl Notes {
         self.write(OperationState::Undertaken(what), Vec::new()).await;
     }
 
-    /// It has ended, and these are forgotten.
-    pub async fn end(&self, outcome: Outcome, forgotten: Option<OperationKey>) {
+    /// It has ended, and these are forgotten. Says whether that is durable.
+    async fn end(&self, outcome: Outcome, forgotten: Vec<OperationKey>) -> bool {
         let outcome = outcome.map_err(|mut failure| {
             failure.shorten();
             failure
         });
-        self.write(OperationState::Ended(outcome), forgotten.into_iter().collect()).await;
+        self.write(OperationState::Ended(outcome), forgotten).await
     }
 
-    async fn write(&self, state: OperationState, forgotten: Vec<OperationKey>) {
+    /// A write that takes too long goes on by itself, so it may come behind a later one.
+    async fn write(&self, state: OperationState, forgotten: Vec<OperationKey>) -> bool {
         let (subject, id) = self.key;
         let record = OperationRecord { subject, id, at: now_ms(), state };
         let writing = on_store(&self.store, move |store| store.save_operation(&record, &forgotten));
         let why = match tokio::time::timeout(WRITING, writing).await {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("the store did not answer within {} s", WRITING.as_secs()),
         };
         tracing::warn!(?subject, trigger = %id, why, "the next JobManager will not know what was asked for");
+        false
     }
 }
 
@@ -82,8 +86,14 @@ impl Dispatcher {
     /// Shows how an operation has ended, and has it written down.
     pub(super) async fn conclude(&self, notes: &Notes, outcome: Outcome) {
         let (subject, id) = notes.key;
-        let forgotten = self.inner.operations.lock().end(subject, id, outcome.clone());
-        notes.end(outcome, forgotten).await;
+        let forgotten = {
+            let mut operations = self.inner.operations.lock();
+            operations.end(subject, id, outcome.clone());
+            operations.forgotten()
+        };
+        if notes.end(outcome, forgotten.clone()).await {
+            self.inner.operations.lock().dropped(&forgotten);
+        }
     }
 
     async fn found_out(
@@ -99,6 +109,7 @@ impl Dispatcher {
             return Err(Failure::environment(message));
         };
         if !self.is_complete(leading, job, &directory).await? {
+            self.abandon(leading, job, directory.clone());
             let message = format!("the JobManager was ended before the savepoint at {directory} was complete");
             return Err(Failure::environment(message));
         }
@@ -116,6 +127,42 @@ impl Dispatcher {
             Err(_) => "how the job has ended is not remembered any more",
         };
         Err(Failure::environment(format!("the savepoint at {directory} is complete, but {problem}")))
+    }
+
+    /// Removes what tasks wrote for a savepoint that was under way, once none of them writes for it any more. With several JobManagers
+    /// it stays: one that is deposed, and does not know it, may yet complete it.
+    fn abandon(&self, leading: &Leading, job: JobId, directory: String) {
+        if self.inner.programs.is_some() {
+            return;
+        }
+        let (this, leading) = (self.clone(), leading.clone());
+        self.inner.tasks.spawn(async move {
+            let removal = async {
+                while this.may_be_taken_over(job) {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                let s3 = S3Options::of(&this.configuration_of(&leading, job).await);
+                let removal = async { Directory::open(&directory, &s3)?.abandon_savepoint().await };
+                match tokio::time::timeout(REMOVING, removal).await {
+                    Ok(removed) => removed.map_err(|error| error.to_string()),
+                    Err(_) => Err(format!("the store has not removed them within {} s", REMOVING.as_secs())),
+                }
+            };
+            let removed = tokio::select! {
+                removed = removal => removed,
+                () = this.is_ending() => return,
+            };
+            if let Err(why) = removed {
+                tracing::warn!(%job, directory, why, "files of a savepoint that an earlier JobManager has begun stay");
+            }
+        });
+    }
+
+    /// Whether tasks of an earlier JobManager may run that nobody has told what is given up.
+    fn may_be_taken_over(&self, job: JobId) -> bool {
+        let jobs = self.inner.jobs.lock();
+        let early = [JobStatus::Initializing, JobStatus::Created];
+        matches!(jobs.get(job), Ok(Job::Active(active)) if early.contains(&active.status))
     }
 
     /// Whether a savepoint is complete. A store that fails is asked for a while.

@@ -4,9 +4,10 @@
 //! over something that passes. So they are shown as INITIALIZING, with the reason, and tried again until they start, are
 //! cancelled, or the next JobManager has them. Tasks that run on stay with their slots until then.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use flott_core::{
+    config::keys::checkpointing,
     failure::{Domain, Failure, Retry},
     id::{JobId, JobMasterEpoch},
     resource::ResourceProfile,
@@ -19,6 +20,8 @@ use flott_resource_manager::Declaration;
 use super::{
     Dispatcher, Leading,
     jobs::Job,
+    leftovers::Doomed,
+    reports::{discards, retention},
     run::{AGAIN, Begin, failed, with_past},
 };
 use crate::clock::now_ms;
@@ -43,8 +46,9 @@ impl Dispatcher {
                 let is_cancelled = this.note_trouble(job, epoch, &failure) || begin.cancelled;
                 // What has decided to finish does so: its last results are in no checkpoint.
                 if is_cancelled && begin.manifest.is_none() {
+                    let doomed = doomed(&begin.configuration);
                     let view = cancelled(&begin, failure);
-                    this.archive(leading, epoch, Arc::new(view), None);
+                    this.archive(leading, epoch, Arc::new(view), doomed);
                     return;
                 }
                 if this.is_ending_within_a_pause().await {
@@ -85,11 +89,18 @@ impl Dispatcher {
     }
 }
 
+/// Where its checkpoints are, if they go when it is cancelled.
+fn doomed(configuration: &BTreeMap<String, String>) -> Option<Doomed> {
+    let root = configuration.get(checkpointing::DIR.key()).cloned();
+    root.filter(|_| discards(retention(configuration), JobStatus::Canceled)).map(Doomed::Unseen)
+}
+
 fn trouble(failure: Failure) -> ExceptionView {
     ExceptionView { at: now_ms(), failure, concurrent: Vec::new() }
 }
 
-/// The view of a job that was cancelled while it waited. What its sinks have prepared stays: its checkpoints may hold it.
+/// The view of a job that was cancelled while it waited. What its sinks have prepared stays: its checkpoints may hold it, and then they
+/// stay too, whatever the retention.
 fn cancelled(begin: &Begin, failure: Failure) -> JobView {
     let name = begin.graph.name.clone();
     let view = JobView {

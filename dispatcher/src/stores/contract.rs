@@ -57,6 +57,10 @@ fn undertaken(n: u8, at: u64) -> OperationRecord {
     OperationRecord { subject: Subject::Savepoint(self::id(1)), id, at, state: OperationState::Undertaken(what) }
 }
 
+fn obsolete() -> Obsolete {
+    Obsolete { root: "/checkpoints".to_owned(), spares_results: true }
+}
+
 const FIRST: JobMasterEpoch = JobMasterEpoch(1);
 
 fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
@@ -103,7 +107,7 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     assert!(jobs[0].cancelled);
 
     // An ended job leaves its view behind, and its id stays taken.
-    store.end(JobMasterEpoch(2), &ended(1).view, Some("/checkpoints")).unwrap();
+    store.end(JobMasterEpoch(2), &ended(1).view, Some(&obsolete())).unwrap();
     store = reopen(store);
     assert_eq!(store.unfinished().unwrap().len(), 1);
     assert_eq!(store.archived_job(id(1)).unwrap(), Some(ended(1)));
@@ -115,7 +119,7 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     assert!(matches!(store.save_past(id(1), JobMasterEpoch(2), &past(3)), Err(StoreError::Unknown(_))));
 
     // What is to be removed of it is known until it is.
-    let leftover = Leftover { job: id(1), epoch: JobMasterEpoch(2), root: "/checkpoints".to_owned() };
+    let leftover = Leftover { job: id(1), epoch: JobMasterEpoch(2), obsolete: obsolete() };
     assert_eq!(store.leftovers().unwrap(), [leftover]);
     store.cleared(id(1)).unwrap();
     store.cleared(id(2)).unwrap();
@@ -146,7 +150,11 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     let failed = OperationRecord { at: 4, state: failed, ..undertaken(3, 1) };
     store.save_operation(&failed, &[undertaken(1, 2).key(), undertaken(9, 9).key()]).unwrap();
     store = reopen(store);
-    assert_eq!(store.operations().unwrap(), [done, failed]);
+    assert_eq!(store.operations().unwrap(), [done.clone(), failed.clone()]);
+    // What comes late changes nothing about what has ended, and what it drops is dropped.
+    store.save_operation(&undertaken(2, 5), &[failed.key()]).unwrap();
+    store = reopen(store);
+    assert_eq!(store.operations().unwrap(), [done]);
 }
 
 #[test]
@@ -225,7 +233,7 @@ fn a_long_log_is_compacted_and_says_the_same() {
     store.save_scale(id(1), FIRST, &scale()).unwrap();
     store.save_past(id(1), FIRST, &past(4)).unwrap();
     store.save_operation(&undertaken(1, 1), &[]).unwrap();
-    store.end(FIRST, &ended(2).view, Some("/checkpoints")).unwrap();
+    store.end(FIRST, &ended(2).view, Some(&obsolete())).unwrap();
     for _ in 0..600 {
         store.mark_cancelled(id(1)).unwrap();
     }

@@ -10,7 +10,7 @@ use flott_core::{
 use parking_lot::Mutex;
 
 use super::{
-    ArchivedJob, Inserted, JobRecord, JobStore, Leftover, NewJob, StoreError,
+    ArchivedJob, Inserted, JobRecord, JobStore, Leftover, NewJob, Obsolete, StoreError,
     state::{Change, Json, State},
 };
 use crate::operations::{OperationKey, OperationRecord};
@@ -144,7 +144,7 @@ impl<J: Journal> JobStore for StateStore<J> {
         self.change(|state| state.unfinished(job).map(|_| Decided::Change(Change::MarkCancelled { job })), |_| Ok(()))
     }
 
-    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&str>) -> Result<(), StoreError> {
+    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&Obsolete>) -> Result<(), StoreError> {
         self.change_by(view.job, by, || Change::end(view, obsolete))
     }
 
@@ -161,8 +161,7 @@ impl<J: Journal> JobStore for StateStore<J> {
     }
 
     fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError> {
-        let (operation, forgotten) = (Box::new(Json(operation.clone())), forgotten.to_vec());
-        self.change(|_| Ok(Decided::Change(Change::SaveOperation { operation, forgotten })), |_| Ok(()))
+        self.change(|state| Ok(Decided::Change(Change::save_operation(state, operation, forgotten))), |_| Ok(()))
     }
 
     fn operations(&self) -> Result<Vec<OperationRecord>, StoreError> {

@@ -58,15 +58,24 @@ pub struct JobRecord {
     pub past: Past,
 }
 
-/// Checkpoints of a job that has ended, which nobody needs.
+/// Checkpoints that nobody needs when their job has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Obsolete {
+    /// The directory of the checkpoints of all jobs, as a location.
+    pub root: String,
+    /// Whether they stay if the newest holds results: nobody knows whether these are visible.
+    pub spares_results: bool,
+}
+
+/// Checkpoints of a job that has ended, which are to be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
     /// The job.
     pub job: JobId,
     /// Its last JobMaster.
     pub epoch: JobMasterEpoch,
-    /// The directory of the checkpoints of all jobs, as a location.
-    pub root: String,
+    /// Which.
+    pub obsolete: Obsolete,
 }
 
 /// A job that has ended, with all that is still shown of it.

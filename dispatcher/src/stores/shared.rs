@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ArchivedJob, JobRecord, StoreError,
+    ArchivedJob, JobRecord, Obsolete, StoreError,
     format::{decode, encode},
     memory::{Journal, StateStore},
     record::{Header, Tombstone},
@@ -63,7 +63,7 @@ struct Image {
     jobs: Vec<Unfinished>,
     archive: Vec<(Json<JobView>, Bytes)>,
     known: Vec<(JobId, Tombstone)>,
-    leftovers: Vec<(JobId, (JobMasterEpoch, String))>,
+    leftovers: Vec<(JobId, (JobMasterEpoch, Obsolete))>,
     operations: Vec<Json<OperationRecord>>,
 }
 

@@ -22,7 +22,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    ArchivedJob, Inserted, JobRecord, JobStore, KNOWN_MAX, Leftover, NewJob, StoreError,
+    ArchivedJob, Inserted, JobRecord, JobStore, KNOWN_MAX, Leftover, NewJob, Obsolete, StoreError,
     format::{FORMAT, damaged, decode, encode, payload},
     record::{Header, Tombstone},
 };
@@ -45,6 +45,9 @@ const LEFTOVER: u8 = b'D';
 const OPERATION: u8 = b'O';
 const ARCHIVE: u8 = b'A';
 const KNOWN: u8 = b'K';
+
+/// Of an operation, where its record is damaged.
+const OPERATION_NAME: &str = "an operation that was asked for";
 
 /// See the module.
 #[derive(Debug)]
@@ -215,7 +218,7 @@ impl JobStore for SledStore {
         self.apply(&writer, batch)
     }
 
-    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&str>) -> Result<(), StoreError> {
+    fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&Obsolete>) -> Result<(), StoreError> {
         let writer = self.writer.lock();
         let id = view.job;
         self.led_by(id, by)?;
@@ -226,8 +229,8 @@ impl JobStore for SledStore {
         batch.remove(&key(MANIFEST, id));
         batch.remove(&key(SCALE, id));
         batch.remove(&key(PAST, id));
-        if let Some(root) = obsolete {
-            batch.insert(&key(LEFTOVER, id), encode(&(by, root))?);
+        if let Some(obsolete) = obsolete {
+            batch.insert(&key(LEFTOVER, id), encode(&(by, obsolete))?);
         }
         batch.insert(&key(ARCHIVE, id), wrap_json(view)?);
         batch.insert(&key(KNOWN, id), encode(&Tombstone { graph, ended_at })?);
@@ -239,8 +242,8 @@ impl JobStore for SledStore {
         for entry in self.db.scan_prefix([LEFTOVER]) {
             let (key, value) = entry.map_err(io)?;
             let job = job_of(&key)?;
-            let (epoch, root) = decode(&format!("job {job}"), &value)?;
-            leftovers.push(Leftover { job, epoch, root });
+            let (epoch, obsolete) = decode(&format!("job {job}"), &value)?;
+            leftovers.push(Leftover { job, epoch, obsolete });
         }
         Ok(leftovers)
     }
@@ -254,8 +257,15 @@ impl JobStore for SledStore {
 
     fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError> {
         let writer = self.writer.lock();
+        let key = operation_key(operation.key())?;
+        let kept = match self.db.get(&key).map_err(io)? {
+            Some(kept) => Some(unwrap_json::<OperationRecord>(OPERATION_NAME, &kept)?),
+            None => None,
+        };
         let mut batch = sled::Batch::default();
-        batch.insert(operation_key(operation.key())?, wrap_json(operation)?);
+        if !kept.is_some_and(|kept| kept.outlives(operation)) {
+            batch.insert(key, wrap_json(operation)?);
+        }
         for forgotten in forgotten {
             batch.remove(operation_key(*forgotten)?);
         }
@@ -266,7 +276,7 @@ impl JobStore for SledStore {
         let mut operations = Vec::new();
         for entry in self.db.scan_prefix([OPERATION]) {
             let (_, value) = entry.map_err(io)?;
-            operations.push(unwrap_json::<OperationRecord>("an operation that was asked for", &value)?);
+            operations.push(unwrap_json::<OperationRecord>(OPERATION_NAME, &value)?);
         }
         operations.sort_by_key(|operation| operation.at);
         Ok(operations)

@@ -14,7 +14,7 @@ use flott_core::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ArchivedJob, Inserted, JobRecord, KNOWN_MAX, Leftover, NewJob, StoreError,
+    ArchivedJob, Inserted, JobRecord, KNOWN_MAX, Leftover, NewJob, Obsolete, StoreError,
     record::{Header, Tombstone},
 };
 use crate::operations::{OperationKey, OperationRecord};
@@ -26,7 +26,7 @@ pub struct State {
     pub(super) jobs: BTreeMap<JobId, JobRecord>,
     pub(super) archive: BTreeMap<JobId, ArchivedJob>,
     pub(super) known: BTreeMap<JobId, Tombstone>,
-    pub(super) leftovers: BTreeMap<JobId, (JobMasterEpoch, String)>,
+    pub(super) leftovers: BTreeMap<JobId, (JobMasterEpoch, Obsolete)>,
     pub(super) operations: BTreeMap<OperationKey, OperationRecord>,
 }
 
@@ -40,7 +40,7 @@ pub enum Change {
     SaveScale { job: JobId, scale: Scale },
     SavePast { job: JobId, past: Box<Json<Past>> },
     MarkCancelled { job: JobId },
-    End { job: JobId, ended_at: u64, view: Box<Json<JobView>>, obsolete: Option<String> },
+    End { job: JobId, ended_at: u64, view: Box<Json<JobView>>, obsolete: Option<Obsolete> },
     Cleared { job: JobId },
     Forget { jobs: Vec<JobId> },
     SaveOperation { operation: Box<Json<OperationRecord>>, forgotten: Vec<OperationKey> },
@@ -103,10 +103,10 @@ impl State {
     }
 
     pub(super) fn leftovers(&self) -> Vec<Leftover> {
-        let leftover = |(job, (epoch, root)): (&JobId, &(JobMasterEpoch, String))| Leftover {
+        let leftover = |(job, (epoch, obsolete)): (&JobId, &(JobMasterEpoch, Obsolete))| Leftover {
             job: *job,
             epoch: *epoch,
-            root: root.clone(),
+            obsolete: obsolete.clone(),
         };
         self.leftovers.iter().map(leftover).collect()
     }
@@ -149,9 +149,9 @@ impl State {
         }
     }
 
-    fn end(&mut self, job: JobId, ended_at: u64, view: JobView, obsolete: Option<String>) {
+    fn end(&mut self, job: JobId, ended_at: u64, view: JobView, obsolete: Option<Obsolete>) {
         let Some(JobRecord { graph, epoch, .. }) = self.jobs.remove(&job) else { return };
-        self.leftovers.extend(obsolete.map(|root| (job, (epoch, root))));
+        self.leftovers.extend(obsolete.map(|obsolete| (job, (epoch, obsolete))));
         self.known.insert(job, Tombstone { graph: Digest::of(&graph), ended_at });
         if self.known.len() > KNOWN_MAX
             && let Some(oldest) = self.known.iter().min_by_key(|(_, known)| known.ended_at).map(|(id, _)| *id)
@@ -168,9 +168,16 @@ impl Change {
         Self::Insert { job, graph, program, accepted_at }
     }
 
-    pub(super) fn end(view: &JobView, obsolete: Option<&str>) -> Self {
+    /// What is kept of an operation stays if it outlives the one that is written.
+    pub(super) fn save_operation(state: &State, operation: &OperationRecord, forgotten: &[OperationKey]) -> Self {
+        let kept = state.operations.get(&operation.key()).filter(|kept| kept.outlives(operation));
+        let operation = Box::new(Json(kept.unwrap_or(operation).clone()));
+        Self::SaveOperation { operation, forgotten: forgotten.to_vec() }
+    }
+
+    pub(super) fn end(view: &JobView, obsolete: Option<&Obsolete>) -> Self {
         let ended_at = view.ended_at.unwrap_or(view.started_at);
-        let obsolete = obsolete.map(str::to_owned);
+        let obsolete = obsolete.cloned();
         Self::End { job: view.job, ended_at, view: Box::new(Json(view.clone())), obsolete }
     }
 }

@@ -9,6 +9,7 @@ mod access;
 mod checkpoints;
 mod hostile;
 mod jars;
+mod leftovers;
 mod life;
 mod metrics;
 mod rescale_history;

@@ -96,6 +96,35 @@ async fn the_next_one_says_what_has_become_of_it() {
     check(&state).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_tasks_wrote_for_a_savepoint_that_was_under_way_is_removed() {
+    let cluster = Cluster::start().await;
+    let state = cluster.state.clone();
+    cluster.manager.suspend();
+    cluster.manager.wait().await.unwrap();
+    let directory = state.path().join("savepoint-0101");
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join("sp-1"), "state").unwrap();
+    {
+        let store = SledStore::open(&SledStore::directory(state.path())).unwrap();
+        end(&store, job(FINISHED), JobStatus::Finished);
+        let record = savepoint(1, FINISHED, directory.to_str().unwrap(), AfterSavepoint::GoOn);
+        store.save_operation(&record, &[]).unwrap();
+    }
+    let cluster = Cluster::on(state, &[]).await.unwrap();
+    let ended = outcome(&cluster, &format!("/jobs/{}/savepoints/{}", job(FINISHED), id(1))).await;
+    let why = ended["failure-cause"]["stack-trace"].as_str().unwrap_or_default();
+    assert!(why.contains("was complete"), "{ended}");
+    let gone = async {
+        while directory.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("nobody needs it");
+    cluster.manager.suspend();
+    cluster.manager.wait().await.unwrap();
+}
+
 async fn check(state: &Arc<tempfile::TempDir>) {
     let cluster = Cluster::on(state.clone(), &[]).await.unwrap();
     let of = |n: u8, on: u8| format!("/jobs/{}/savepoints/{}", job(on), id(n));

@@ -71,9 +71,11 @@ impl CheckpointHistory {
         history
     }
 
-    /// The newest checkpoint that is remembered of those that stand so.
+    /// The newest checkpoint that is remembered of those that stand so, and are there.
     fn newest(&self, status: CheckpointStatus) -> Option<CheckpointView> {
-        let is_it = |entry: &&CheckpointView| entry.kind == SnapshotKind::Checkpoint && entry.status == status;
+        let is_it = |entry: &&CheckpointView| {
+            entry.kind == SnapshotKind::Checkpoint && entry.status == status && !entry.discarded
+        };
         self.entries.iter().rev().find(is_it).cloned()
     }
 

@@ -21,7 +21,7 @@ use flott_snapshot::{DataPath, Manifest, StateFile, VertexState};
 use super::{Action, JobMasterCore, Phase, Taken, manifest::Composer};
 use crate::{
     checkpoints::{GivenUp, Pending, Purpose, SourceCut, Stored},
-    commit::Ending,
+    commit::{Ending, Stop},
     error::JobMasterError,
     execution_graph::{ExecutionGraph, Host, add_accumulators},
     index::{ExecutionIndex, RegionIndex},
@@ -380,7 +380,9 @@ impl JobMasterCore {
         }
         // If it ends already, it does so as it was told to. If tasks have failed meanwhile, they are not needed any more.
         if matches!(self.phase, Phase::Executing) {
-            self.stopped = true;
+            // Before the tasks have ended: should this JobMaster die meanwhile, the next one is not to run the job on.
+            self.stop = Some(Stop::Persisting);
+            self.actions.push(Action::PersistCommit(manifest.committables.clone()));
             self.stop_tasks(Ending::Stopped);
         }
     }

@@ -10,7 +10,7 @@ use flott_core::{
 
 use super::{Action, JobMasterCore, Phase, regions::RegionPhase};
 use crate::{
-    commit::{Abort, Asked, Commit, CommitState, Ending, WORKERS_LOST_MAX},
+    commit::{Abort, Asked, Commit, CommitState, Ending, Stop, WORKERS_LOST_MAX},
     execution_graph::{Host, job_transition::JobStep, transition::ExecutionStep},
     failover::Decision,
     index::{ExecutionIndex, SharedSlotIndex},
@@ -74,7 +74,9 @@ impl JobMasterCore {
             }
             // What the savepoint holds is the result of the job.
             Phase::Stopping(Ending::Stopped) => {
-                if self.graph.deployed() == 0 && !self.checkpoints.is_storing() && self.awaits_cause().is_none() {
+                let is_written = self.stop != Some(Stop::Persisting);
+                let has_ended = self.graph.deployed() == 0 && !self.checkpoints.is_storing();
+                if is_written && has_ended && self.awaits_cause().is_none() {
                     self.begin_commit();
                 }
             }
@@ -97,18 +99,35 @@ impl JobMasterCore {
         self.step_job(JobStep::Run);
         // What checkpoints have made certain and is not visible yet becomes so with the rest.
         let (mut committables, round) = self.commits.take_all();
-        self.last_is_held |= self.stopped || !committables.is_empty();
-        let executions = self.graph.resolved().executions();
-        committables.extend(executions.flat_map(|execution| self.graph.execution(execution).uncommitted()));
+        self.last_is_held |= self.stop.is_some() || !committables.is_empty();
+        if self.stop.is_none() {
+            // (Behind a savepoint there is nothing that whoever starts from it would not make again.)
+            let executions = self.graph.resolved().executions();
+            committables.extend(executions.flat_map(|execution| self.graph.execution(execution).uncommitted()));
+        }
         if committables.is_empty() {
             self.finish();
             return;
         }
-        self.actions.push(Action::PersistCommit(committables.clone()));
-        self.phase = Phase::Committing(Commit::to_persist(committables).after_round(round));
+        let commit = match &self.stop {
+            None => {
+                self.actions.push(Action::PersistCommit(committables.clone()));
+                Commit::to_persist(committables)
+            }
+            Some(Stop::Refused(failure)) => return self.last_commit_failed(Failure::clone(failure)),
+            Some(Stop::Persisting | Stop::Persisted) => Commit::restored(committables),
+        };
+        self.phase = Phase::Committing(commit.after_round(round));
+        if self.stop.is_some() {
+            self.seek_committer();
+        }
     }
 
     pub(super) fn commit_persisted(&mut self, result: Result<(), Failure>) {
+        if let Some(stop @ Stop::Persisting) = &mut self.stop {
+            *stop = result.map_or_else(|failure| Stop::Refused(Box::new(failure)), |()| Stop::Persisted);
+            return;
+        }
         let Phase::Committing(commit) = &mut self.phase else { return };
         if commit.state != CommitState::Persisting {
             return;
@@ -179,7 +198,7 @@ impl JobMasterCore {
 
     /// All results are visible.
     fn finish(&mut self) {
-        if self.stopped {
+        if self.stop.is_some() {
             // What writers have left that is in no snapshot.
             self.phase = Phase::Stopping(Ending::Stopped);
             self.begin_abort();

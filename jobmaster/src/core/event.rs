@@ -140,7 +140,7 @@ pub enum Action {
         directory: Option<String>,
     },
     /// Find the newest checkpoint of the job that is whole, but for those that are known to be damaged, else what it was started from;
-    /// answer with [`Event::CheckpointFound`] once that is known. Not called again before that.
+    /// answer with [`Event::CheckpointFound`] once that is known. Not called again before that, nor while one is being stored.
     FindCheckpoint {
         /// Checkpoints that cannot be restored.
         damaged: BTreeSet<CheckpointId>,

@@ -1,7 +1,9 @@
 //! A checkpoint that tasks cannot start from, since it is damaged.
 //!
 //! The damage is found by tasks when they read what they start from, and they would find it again and again. So all tasks are ended,
-//! the store is asked for the newest other checkpoint that is whole, and the job is put together anew from there. That is one
+//! the store is asked for the newest other checkpoint that is whole, and the job is put together anew from there. It is asked once
+//! nobody waits for a checkpoint that is being stored: if that one is complete, it is the newest, or damaged too, and never something
+//! that is newer than what the job goes on from and that nobody has looked at. That is one
 //! failure and one restart. What sinks have made visible since that checkpoint stays, and comes once more: nothing better can be
 //! had, and the failure says so. Where there is no other checkpoint, and where what the job was started from is what is damaged, the
 //! job ends.
@@ -51,7 +53,9 @@ enum Stage {
     /// There is nothing to do.
     #[default]
     None,
-    /// The store is asked for another checkpoint, because of this.
+    /// The store is to be asked for another checkpoint, because of this, when it has said what becomes of the one that it has.
+    ToAsk(Box<Failure>),
+    /// It is asked.
     Asking(Box<Failure>),
     /// Tasks are to start from it when all have ended.
     Found(Arc<RestorePoint>),
@@ -65,7 +69,7 @@ impl JobMasterCore {
 
     /// Whether nobody knows at the moment what tasks start from.
     pub(super) fn asks_for_checkpoint(&self) -> bool {
-        matches!(self.phase, Phase::Executing) && matches!(self.falling_back.stage, Stage::Asking(_))
+        matches!(self.phase, Phase::Executing) && matches!(self.falling_back.stage, Stage::ToAsk(_) | Stage::Asking(_))
     }
 
     /// Whether restarts that are due wait for something that is told: what to start from, or the end of a task.
@@ -111,9 +115,7 @@ impl JobMasterCore {
         all.extend(hit);
         self.fail_together(all, failure.clone());
         if matches!(self.phase, Phase::Executing) {
-            self.falling_back.stage = Stage::Asking(Box::new(failure));
-            let damaged = self.falling_back.damaged.keys().copied().collect();
-            self.actions.push(Action::FindCheckpoint { damaged });
+            self.falling_back.stage = Stage::ToAsk(Box::new(failure));
         }
         None
     }
@@ -135,7 +137,7 @@ impl JobMasterCore {
         point: Option<Arc<RestorePoint>>,
         damaged: BTreeMap<CheckpointId, String>,
     ) {
-        if !self.asks_for_checkpoint() {
+        if !matches!((&self.phase, &self.falling_back.stage), (Phase::Executing, Stage::Asking(_))) {
             return;
         }
         for (checkpoint, problem) in damaged {
@@ -155,8 +157,17 @@ impl JobMasterCore {
         }
     }
 
-    /// Puts the job together anew when all tasks have ended and the delay before the restart is over.
+    /// Goes on as far as it can: asks the store, and puts the job together anew when all tasks have ended and the delay before the
+    /// restart is over.
     pub(super) fn advance_falling_back(&mut self) {
+        if self.is_falling_back()
+            && !self.checkpoints.is_storing()
+            && let Stage::ToAsk(failure) = &self.falling_back.stage
+        {
+            self.falling_back.stage = Stage::Asking(failure.clone());
+            let damaged = self.falling_back.damaged.keys().copied().collect();
+            self.actions.push(Action::FindCheckpoint { damaged });
+        }
         let is_due = || self.states.backoff.first().is_none_or(|(at, _)| *at <= self.now);
         let Stage::Found(point) = &self.falling_back.stage else { return };
         if !self.is_falling_back() || self.graph.deployed() > 0 || self.checkpoints.is_storing() || !is_due() {

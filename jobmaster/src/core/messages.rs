@@ -14,7 +14,10 @@ use crate::{commit::Asked, execution_graph::transition::ExecutionStep, index::Ex
 impl JobMasterCore {
     pub(super) fn worker_message(&mut self, worker: &WorkerKey, epoch: JobMasterEpoch, message: WorkerToJob) {
         if let WorkerToJob::Found(found) = message {
-            return self.found(worker, epoch, *found);
+            return match self.is_over() {
+                true => self.forget_after_end(worker),
+                false => self.found(worker, epoch, *found),
+            };
         }
         if !self.is_ours(epoch) || self.processes.is_lost(worker) {
             return;
@@ -42,16 +45,18 @@ impl JobMasterCore {
     /// A TaskManager that still offers something to a job that has ended has missed that.
     fn answer_after_end(&mut self, worker: &WorkerKey, message: &WorkerToJob) {
         match message {
-            WorkerToJob::OfferSlots(_) | WorkerToJob::ProcessReady(_) => {
-                if self.status.is_terminal() {
-                    self.send(worker, JobToWorker::Forget);
-                }
-            }
+            WorkerToJob::OfferSlots(_) | WorkerToJob::ProcessReady(_) => self.forget_after_end(worker),
             WorkerToJob::SlotLost { .. }
             | WorkerToJob::ProcessLost { .. }
             | WorkerToJob::Host { .. }
             | WorkerToJob::Found(_)
             | WorkerToJob::Adopted(_) => {}
+        }
+    }
+
+    fn forget_after_end(&mut self, worker: &WorkerKey) {
+        if self.status.is_terminal() {
+            self.send(worker, JobToWorker::Forget);
         }
     }
 

@@ -6,7 +6,7 @@ use flott_core::{
 };
 
 use super::{JobMasterCore, Phase, Wait};
-use crate::commit::CommitState;
+use crate::commit::{CommitState, Stop};
 
 impl JobMasterCore {
     /// Everything about the job. Takes time in proportion to its subtasks.
@@ -92,6 +92,7 @@ impl JobMasterCore {
         match &self.phase {
             Phase::New => waits.push(Wait::Start),
             Phase::Reconciling(reconciling) => waits.push(Wait::Found { missing: reconciling.missing() }),
+            Phase::Stopping(_) if self.stop == Some(Stop::Persisting) => waits.push(Wait::Manifest),
             Phase::Executing | Phase::Stopping(_) | Phase::Done => {}
             Phase::Committing(commit) => match &commit.state {
                 CommitState::Persisting => waits.push(Wait::Manifest),

@@ -59,7 +59,8 @@ pub struct ToStore {
 /// - Calls come from the JobMaster's loop, one at a time and in order; they must return at once.
 /// - `persist_commit` is answered by [`JobMasterHandle::commit_persisted`](crate::JobMasterHandle::commit_persisted):
 ///   with `Ok` when the manifest will survive a crash, with an error only when it is sure that it does not exist. It is
-///   called at most once, and never by a JobMaster that was given a restored manifest.
+///   called at most once, and never by a JobMaster that was given a restored manifest. A job that stops with a savepoint calls it when
+///   that is complete, before its tasks have ended.
 /// - `store_checkpoint` is answered by [`JobMasterHandle::checkpoint_stored`](crate::JobMasterHandle::checkpoint_stored):
 ///   with `Ok` when the manifest is durable, with an error only when it is sure that it never will be. It is not called again
 ///   before that, unless the job has nothing left to do: the answer may not come before the end of the job. As long as the store

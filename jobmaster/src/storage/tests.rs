@@ -4,6 +4,7 @@ use bytes::Bytes;
 use flott_core::{
     failure::Retry,
     id::{AttemptId, AttemptNumber, SubtaskIndex, VertexId},
+    message::Committable,
 };
 use flott_snapshot::{
     DataPath, SnapshotKind,
@@ -41,10 +42,14 @@ impl Stand {
 
     /// A checkpoint without state is to be stored.
     fn store(&self, checkpoint: u64) -> tokio::task::JoinHandle<()> {
+        self.store_retaining(checkpoint, &[checkpoint])
+    }
+
+    fn store_retaining(&self, checkpoint: u64, retained: &[u64]) -> tokio::task::JoinHandle<()> {
         let (keeper, master) = (Arc::clone(&self.keeper), self.master.clone());
-        let checkpoint = CheckpointId(checkpoint);
-        let manifest = Arc::new(manifest(SnapshotKind::Checkpoint, checkpoint, EPOCH.0, Vec::new()));
-        let what = ToStore { manifest, retained: [checkpoint].into(), savepoint: None };
+        let manifest = manifest(SnapshotKind::Checkpoint, CheckpointId(checkpoint), EPOCH.0, Vec::new());
+        let retained = retained.iter().copied().map(CheckpointId).collect();
+        let what = ToStore { manifest: Arc::new(manifest), retained, savepoint: None };
         tokio::spawn(async move { keeper.store(&master, what).await })
     }
 
@@ -194,6 +199,68 @@ async fn removing_what_is_old_does_not_hold_up_the_next_for_ever() {
     Stand::check_stored(stand.event().await, 4);
     timeout(LONG, stored).await.unwrap().unwrap();
     timeout(LONG, next).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_is_being_removed_is_not_found() {
+    let mut stand = Stand::new().await;
+    stand.complete(2).await;
+    stand.store.set(Weather::MuteDeletions);
+    let stored = stand.store(3);
+    Stand::check_stored(stand.event().await, 3);
+    let (keeper, master) = (Arc::clone(&stand.keeper), stand.master.clone());
+    let sought = tokio::spawn(async move { keeper.find(&master, &[CheckpointId(3)].into()).await });
+    let Event::CheckpointFound { point: None, .. } = stand.event().await else { panic!("it is found") };
+    assert!(stored.is_finished(), "it was looked beside what removes it");
+    timeout(LONG, sought).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_that_cannot_be_read_is_not_looked_at_each_minute() {
+    let mut stand = Stand::new().await;
+    stand.complete(2).await;
+    let directory = Directory::of_store(stand.store.healthy(), "healthy").of_job(JOB);
+    directory.delete(vec!["chk-2/_metadata".to_owned()]).await.unwrap();
+    directory.create("chk-2/_metadata", Bytes::from_static(b"torn")).await.unwrap();
+    let complete = async |stand: &mut Stand, checkpoint: u64| {
+        let stored = stand.store_retaining(checkpoint, &[2, checkpoint]);
+        Stand::check_stored(stand.event().await, checkpoint);
+        timeout(LONG, stored).await.unwrap().unwrap();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    };
+    // 3 is given up.
+    for checkpoint in 4..=64 {
+        complete(&mut stand, checkpoint).await;
+    }
+    assert_eq!(stand.store.listings(), 6, "after 0, 1, 3, 7, 15 and 31 minutes");
+    // The next look is after 63, and finds it mended.
+    let orphan = stand.write(3).await;
+    directory.delete(vec!["chk-2/_metadata".to_owned()]).await.unwrap();
+    for checkpoint in 65..=68 {
+        complete(&mut stand, checkpoint).await;
+    }
+    assert!(!stand.files().await.contains(&orphan));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_an_ended_job_stays_where_it_may_hold_results() {
+    let mut stand = Stand::new().await;
+    let root = Directory::of_store(Arc::new(stand.store.clone()), "stormy");
+    let left = async |epoch: u64, spares_results| {
+        let removed = CheckpointKeeper::discard_left_in(&root, JOB, JobMasterEpoch(epoch), spares_results).await;
+        (removed.unwrap(), Checkpoints::new(&root, JOB).newest_whole(&BTreeSet::new()).await.unwrap().0.is_some())
+    };
+    let sample = manifest(SnapshotKind::Checkpoint, CheckpointId(2), EPOCH.0, Vec::new());
+    let (sink, vertex) = (samples::counter(), sample.vertices[0].id);
+    let attempt = AttemptId { vertex, subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
+    let committables = vec![Committable { sink, attempt, data: Bytes::from_static(b"file") }];
+    let holding = Arc::new(Manifest { committables, ..sample });
+    let what = ToStore { retained: [CheckpointId(2)].into(), manifest: holding, savepoint: None };
+    stand.keeper.store(&stand.master, what).await;
+    Stand::check_stored(stand.event().await, 2);
+    assert_eq!(left(2, true).await, (false, true));
+    assert_eq!(left(3, false).await, (true, false));
+    assert_eq!(left(4, true).await, (true, false), "there is nothing");
 }
 
 /// What the next JobMaster begins with that knows these to be damaged.

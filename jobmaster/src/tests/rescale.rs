@@ -1,5 +1,7 @@
 //! A running job gets another parallelism.
 
+mod taken_over;
+
 use flott_core::{
     checkpoint::Behind,
     failure::Failure,

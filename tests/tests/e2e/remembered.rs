@@ -45,10 +45,17 @@ impl<'a> Slow<'a> {
     /// The JobManager is killed, and another one takes its place.
     #[track_caller]
     fn replace_job_manager(self) -> Self {
+        self.replace_job_manager_and(|| {})
+    }
+
+    /// The same, and this is done while there is none.
+    #[track_caller]
+    fn replace_job_manager_and(self, act: impl FnOnce()) -> Self {
         let Self { sandbox, session, job } = self;
         sandbox.running(Role::JobManager).iter().for_each(Process::kill);
         sandbox.until_running(Role::JobManager, 0);
         drop(session);
+        act();
         Self { sandbox, session: sandbox.session(&[]), job }
     }
 
@@ -176,9 +183,12 @@ fn a_savepoint_that_is_under_way_when_the_job_manager_dies_is_not_taken_again_un
     fs::write(&gate, "").unwrap();
     ask(&job.session, &second);
     let location = outcome(&job.session, &format!("{path}/{second}"))["location"].clone();
-    let taken = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
-    let complete: Vec<_> = taken.filter(|path| path.join("_metadata").exists()).collect();
-    assert_eq!(complete, [Path::new(location.as_str().unwrap())]);
+    // What was written for the first is removed.
+    let only = [Path::new(location.as_str().unwrap()).to_owned()];
+    eventually("the second to be the only one", PATIENCE, || {
+        let taken: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        if taken == only { Ok(()) } else { Err(format!("{taken:?}")) }
+    });
     job.session.stop();
 }
 
@@ -214,9 +224,10 @@ fn checkpoints_of_an_ended_job_that_could_not_be_removed_are_removed_by_the_next
     fs::write(sandbox.at("hold"), "").unwrap();
     job.session.finished(&job.job);
     assert_eq!(flott_tests::checkpoints::checkpoints(Path::new(&away)).len(), 1);
-    fs::remove_file(&dir).unwrap();
-    fs::rename(&away, &dir).unwrap();
-    let job = job.replace_job_manager();
+    let job = job.replace_job_manager_and(|| {
+        fs::remove_file(&dir).unwrap();
+        fs::rename(&away, &dir).unwrap();
+    });
     eventually("the checkpoint to be removed", PATIENCE, || {
         let left = flott_tests::checkpoints::checkpoints(Path::new(&dir));
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }

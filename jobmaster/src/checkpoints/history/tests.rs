@@ -105,3 +105,13 @@ fn one_that_was_complete_and_is_damaged_has_failed_and_is_not_gone_on_from() {
     history.damaged(CheckpointId(1), &Failure::environment("torn too"), Millis(301));
     assert_eq!(history.view().resumable(), None);
 }
+
+#[test]
+fn one_that_is_gone_is_not_the_latest_when_a_newer_one_is_damaged() {
+    let mut history = history(1);
+    complete(&mut history, 1, SnapshotKind::Checkpoint, &[1]);
+    complete(&mut history, 2, SnapshotKind::Checkpoint, &[2]);
+    assert!(history.view().history[1].discarded);
+    history.damaged(CheckpointId(2), &Failure::environment("torn"), Millis(300));
+    assert_eq!(history.view().latest_completed, None);
+}

@@ -77,6 +77,8 @@ impl FakeCluster {
         self.to_workers.values_mut().for_each(VecDeque::clear);
         self.busy.clear();
         self.wake = None;
+        // Nor does the next ResourceManager know what the one before was told.
+        (self.declared, self.wishes, self.idle, self.reconciling) = Default::default();
         self.core = JobMasterCore::new(spec).expect("the spec of a test is good");
         for (key, worker) in &mut self.workers {
             let epoch = worker.epoch();

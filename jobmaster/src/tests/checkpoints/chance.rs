@@ -113,7 +113,7 @@ fn run(seed: u64, reactive: bool) -> Result<(), TestCaseError> {
         .filter_map(|(_, result)| Some(result.as_ref().ok()?.checkpoint))
         .collect();
     for manifest in &cluster.stored {
-        // Who follows does not know that the job was to stop.
+        // Who follows knows that the job was to stop only if that was written by then.
         let ends = deaths == 0 && stopped.contains(&manifest.checkpoint);
         let counts = manifest.kind == SnapshotKind::Checkpoint || ends;
         let lost: Vec<_> = data(manifest).into_iter().filter(|data| counts && !visible.contains(data)).collect();

@@ -118,6 +118,52 @@ fn damage_that_is_found_by_many_or_again_is_asked_about_once_for_each_checkpoint
     assert!(failure.causes[0].contains("checkpoint 1 is damaged"), "{:?}", failure.causes);
 }
 
+/// A checkpoint is being stored when a task finds that the one before is damaged. Gives the points of both.
+fn damaged_while_storing() -> (FakeCluster, Arc<RestorePoint>) {
+    let (mut cluster, _) = with_two(word_count(), OFTEN);
+    assert_eq!(collect(&mut cluster), CheckpointId(3));
+    let manifest = cluster.storing.back().unwrap().clone();
+    let sink = attempt(&cluster, "sink", 0);
+    cluster.fail(sink, damaged());
+    cluster.pass(DELAY);
+    assert!(cluster.sought.is_empty(), "nobody knows yet which one is the newest");
+    assert!(cluster.core.waits().contains(&Wait::Checkpoint));
+    (cluster, Arc::new(RestorePoint { manifest, directory: "/checkpoints/job".to_owned() }))
+}
+
+#[test]
+fn a_checkpoint_that_is_being_stored_is_waited_for_and_may_be_what_the_job_goes_on_from() {
+    let (mut cluster, third) = damaged_while_storing();
+    cluster.store(Ok(()));
+    assert_eq!(ids(&cluster.sought), [[2]]);
+    cluster.tell(found(Some(third)));
+    cluster.pass(DELAY);
+    start_tasks(&mut cluster);
+    assert_eq!(restored(&cluster), Some(3));
+    check_sound(&cluster);
+}
+
+#[test]
+fn a_checkpoint_that_could_not_be_stored_is_none_to_go_back_to() {
+    let (mut cluster, _) = damaged_while_storing();
+    cluster.store(Err(Failure::environment("disk full")));
+    assert_eq!(ids(&cluster.sought), [[2]]);
+    cluster.tell(found(None));
+    check_ended(&mut cluster, JobStatus::Failed);
+}
+
+#[test]
+fn an_answer_to_what_was_not_asked_yet_changes_nothing() {
+    let (mut cluster, third) = damaged_while_storing();
+    cluster.tell(found(None));
+    assert_eq!(cluster.core.status(), JobStatus::Restarting);
+    cluster.store(Ok(()));
+    cluster.tell(found(Some(third)));
+    cluster.pass(DELAY);
+    start_tasks(&mut cluster);
+    assert_eq!(restored(&cluster), Some(3));
+}
+
 #[test]
 fn a_job_that_is_asked_to_meanwhile_ends_and_is_not_rescaled() {
     let (mut cluster, _) = with_two(word_count(), OFTEN);

@@ -196,6 +196,53 @@ fn a_job_that_stops_with_a_savepoint_has_finished() {
 }
 
 #[test]
+fn a_job_that_stops_does_not_run_on_under_the_next_jobmaster() {
+    let stops = |graph: TestGraph, is_written: bool| {
+        let spec = spec(graph, ONCE);
+        let mut cluster = cluster(spec.clone());
+        let workers = [cluster.add_worker(1), cluster.add_worker(1)];
+        start_tasks(&mut cluster);
+        collect(&mut cluster);
+        cluster.store(Ok(()));
+        cluster.tell(savepoint(1, Behind::Stop));
+        cluster.settle();
+        sinks_work(&mut cluster);
+        cluster.persists = is_written;
+        workers.iter().for_each(|worker| cluster.workers.get_mut(worker).unwrap().is_stuck = true);
+        cluster.store(Ok(()));
+        cluster.settle();
+        assert_eq!(cluster.live().count(), 4, "tasks are still being ended");
+        cluster.replace_master(&spec, true);
+        cluster.persists = true;
+        workers.iter().for_each(|worker| cluster.workers.get_mut(worker).unwrap().is_stuck = false);
+        cluster
+    };
+    let mut stopped = stops(word_count(), true);
+    stopped.run_to_end();
+    check_ended(&mut stopped, JobStatus::Finished);
+    let all: BTreeSet<_> = stopped.stored.iter().flat_map(|manifest| data(manifest)).collect();
+    assert_eq!((stopped.visible(), all.len()), (all, 4));
+    assert_eq!(stopped.ended[0].checkpoints.restored, 0, "nothing is started again");
+
+    // Nor does one of which the savepoint makes nothing visible.
+    let quiet = TestGraph::new("quiet")
+        .vertex("source", Parallelism::Fixed(2), OperatorKind::Source)
+        .vertex("sink", Parallelism::Fixed(2), OperatorKind::Operator)
+        .edge("source", "sink", ShipStrategy::Hash, Exchange::Pipelined);
+    check_ended(&mut stops(quiet, true), JobStatus::Finished);
+
+    // Before that is durable, nobody knows of it.
+    let mut goes_on = stops(word_count(), false);
+    goes_on.pass(10_000);
+    start_tasks(&mut goes_on);
+    assert_eq!((goes_on.core.status(), restored(&goes_on)), (JobStatus::Running, 1));
+}
+
+fn restored(cluster: &FakeCluster) -> u64 {
+    cluster.core.view().checkpoints.restored
+}
+
+#[test]
 fn what_writers_have_left_is_removed_though_the_only_process_dies_over_it() {
     let mut cluster = cluster(spec(word_count(), ONCE));
     let worker = cluster.add_worker(2);

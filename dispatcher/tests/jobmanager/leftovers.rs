@@ -1,0 +1,161 @@
+//! Checkpoints of jobs that have ended, which cannot be removed at once.
+
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+
+use flott_core::{
+    id::{Digest, JobMasterEpoch},
+    status::JobStatus,
+    view::JobView,
+};
+use flott_dispatcher::stores::{JobStore, NewJob, SledStore};
+use reqwest::{Method, StatusCode};
+
+use crate::{
+    cluster::{Cluster, job},
+    graph,
+    worker::Tasks,
+};
+
+/// The job that ends.
+const ENDED: u8 = 1;
+/// Another, which has ended later.
+const LATER: u8 = 2;
+
+/// A state directory, and where checkpoints go, which are removed with jobs that are cancelled.
+struct Place {
+    state: Arc<tempfile::TempDir>,
+    root: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let state = Arc::new(tempfile::tempdir().unwrap());
+        let root = state.path().join("elsewhere");
+        Self { state, root }
+    }
+
+    async fn cluster(&self, more: &[(&str, &str)]) -> Cluster {
+        let mut settings = vec![
+            ("execution.checkpointing.dir", self.root.to_str().unwrap()),
+            ("execution.checkpointing.interval", "0 ms"),
+            ("execution.checkpointing.externalized-checkpoint-retention", "DELETE_ON_CANCELLATION"),
+        ];
+        settings.extend(more);
+        let cluster = Cluster::on(self.state.clone(), &settings).await.unwrap();
+        cluster.manager.dispatcher().ready().await.unwrap();
+        cluster
+    }
+
+    fn store(&self) -> SledStore {
+        SledStore::open(&SledStore::directory(self.state.path())).unwrap()
+    }
+
+    /// Nothing in it can be reached any more.
+    fn take_away(&self) {
+        fs::remove_dir_all(&self.root).unwrap();
+        fs::write(&self.root, "").unwrap();
+    }
+
+    /// It is empty.
+    fn bring_back(&self) {
+        fs::remove_file(&self.root).unwrap();
+    }
+
+    /// Places of the job's log.
+    fn places(&self) -> usize {
+        let directory = self.root.join(job(ENDED).to_string());
+        let names = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("chk-")).count()
+    }
+
+    /// Who removes checkpoints leaves a mark in the log.
+    async fn until_removed(&self) {
+        let removed = async {
+            while self.places() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), removed).await.expect("it is tried again");
+    }
+}
+
+async fn cancel(cluster: &Cluster) {
+    let (status, answer) = cluster.send(Method::PATCH, &format!("/jobs/{}?mode=cancel", job(ENDED))).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    cluster.wait(job(ENDED), "CANCELED").await;
+}
+
+async fn suspend(cluster: Cluster) {
+    cluster.manager.suspend();
+    cluster.manager.wait().await.unwrap();
+}
+
+/// A job was cancelled, and its checkpoints could not be removed.
+async fn left(place: &Place) -> Cluster {
+    let cluster = place.cluster(&[]).await;
+    let _worker = cluster.worker("tm1", Tasks::Run).await;
+    cluster.run(job(ENDED)).await;
+    cluster.wait(job(ENDED), "RUNNING").await;
+    place.take_away();
+    cancel(&cluster).await;
+    cluster
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn they_are_removed_as_soon_as_they_can_be_reached() {
+    let place = Place::new();
+    let cluster = left(&place).await;
+    place.bring_back();
+    place.until_removed().await;
+    suspend(cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_archive_keeps_what_says_how_they_are_reached() {
+    let place = Place::new();
+    suspend(left(&place).await).await;
+    {
+        let (store, graph) = (place.store(), graph::document(job(LATER)).into());
+        let new = NewJob { job: job(LATER), graph, program: Digest::of(b"program"), accepted_at: 1 };
+        store.insert(&new).unwrap();
+        let view = JobView::ended(job(LATER), "later".to_owned(), JobStatus::Finished, 1, u64::MAX);
+        store.end(JobMasterEpoch(1), &view, None).unwrap();
+    }
+    let only_one = [("jobstore.max-capacity", "1")];
+    let cluster = place.cluster(&only_one).await;
+    let (status, _) = cluster.refused(Method::GET, &format!("/jobs/{}", job(ENDED))).await;
+    assert_eq!(status, 404, "it is not shown any more");
+    suspend(cluster).await;
+    let left = |place: &Place| {
+        let store = place.store();
+        (store.leftovers().unwrap().len(), store.archived_job(job(ENDED)).unwrap().is_some())
+    };
+    assert_eq!(left(&place), (1, true));
+    place.bring_back();
+    // One may be ended between the removal and the note that it is done.
+    for _ in 0..20 {
+        let cluster = place.cluster(&only_one).await;
+        place.until_removed().await;
+        suspend(cluster).await;
+        if left(&place) == (0, false) {
+            return;
+        }
+    }
+    panic!("{:?} are left, and the job's graph", left(&place));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_of_a_job_that_is_cancelled_while_it_waits_for_them_are_removed_later() {
+    let place = Place::new();
+    let cluster = place.cluster(&[]).await;
+    cluster.run(job(ENDED)).await;
+    suspend(cluster).await;
+    assert!(place.root.is_dir(), "the job was begun");
+    place.take_away();
+    let cluster = place.cluster(&[]).await;
+    assert_eq!(cluster.get(&format!("/jobs/{}", job(ENDED))).await["state"], "INITIALIZING");
+    cancel(&cluster).await;
+    place.bring_back();
+    place.until_removed().await;
+    suspend(cluster).await;
+}
