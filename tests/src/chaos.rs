@@ -11,9 +11,9 @@
 //! - [`scenario`]: doing it
 //! - `report`: how it went
 //! - `store`: where checkpoints are, and how that goes wrong
-//! - `oracle`: what must have been written
+//! - [`oracle`]: what must have been written
 
-mod oracle;
+pub mod oracle;
 pub mod plan;
 mod report;
 pub mod scenario;

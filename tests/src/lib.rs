@@ -9,6 +9,7 @@
 //! - [`command`]: a command, what it printed and how it ended
 //! - [`rest`]: the REST endpoint of a cluster under test
 //! - [`metrics`]: what is collected of an endpoint
+//! - [`fixture`]: savepoints of every kind of state, as builds wrote them
 //! - [`forward`]: a port of a pod of a Kubernetes cluster under test
 //! - [`pod`]: processes of such pods
 //! - [`eventually`](mod@eventually): bounded waits with a name
@@ -30,6 +31,7 @@ pub mod command;
 pub mod date;
 pub mod disk;
 pub mod eventually;
+pub mod fixture;
 pub mod forward;
 pub mod metrics;
 pub mod plain;
