@@ -8,6 +8,7 @@
 //! - [`checkpoints`]: checkpoints as they lie in their directory
 //! - [`command`]: a command, what it printed and how it ended
 //! - [`rest`]: the REST endpoint of a cluster under test
+//! - [`moto`]: a server that speaks S3
 //! - [`metrics`]: what is collected of an endpoint
 //! - [`fixture`]: savepoints of every kind of state, as builds wrote them
 //! - [`forward`]: a port of a pod of a Kubernetes cluster under test
@@ -34,6 +35,8 @@ pub mod eventually;
 pub mod fixture;
 pub mod forward;
 pub mod metrics;
+#[path = "../../snapshot/tests/common/moto.rs"]
+pub mod moto;
 pub mod plain;
 pub mod pod;
 pub mod program;

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use flott_snapshot::manifest::document::VERSION;
 use flott_tests::{
     book::{check_running, lines_in},
+    chaos::{self, Plan},
     fixture::{Fading, Fixture, Undisturbed},
     program::{check_output, counts, test_program},
     sandbox::{
@@ -103,4 +104,9 @@ fn every_kind_of_state_of_a_savepoint_that_is_kept_is_gone_on_from_on_disk() {
     let session = sandbox.session(&[]);
     Fixture::of(VERSION).check(&sandbox, &session, &undisturbed, "2", Fading::Gone);
     session.stop();
+}
+
+#[test]
+fn joins_are_whole_though_processes_with_state_on_disk_are_killed() {
+    println!("{}", chaos::run(&Plan::all(5)));
 }
