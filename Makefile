@@ -28,7 +28,7 @@ test:
 		cargo test -p flott-tests --features s3 --test s3 && \
 		cargo test -p flott-tests --features s3 --test kubernetes bucket::; \
 	else \
-		echo "SKIPPED 11 tests of checkpoints in S3: moto_server is wanted (pip install 'moto[server]')" \
+		echo "SKIPPED 12 tests of checkpoints in S3: moto_server is wanted (pip install 'moto[server]')" \
 			| tee -a "$${FLOTT_SKIPPED:-/dev/null}" >&2; \
 	fi
 

@@ -1,7 +1,8 @@
 //! Clusters of real processes that are killed, stopped and robbed of their disk while jobs run into exactly-once sinks.
 //!
 //! What happens is a [`Plan`], drawn from a seed: SIGKILL and SIGSTOP of job processes, TaskManagers and JobManagers, one or two at a
-//! time, also while they recover; savepoints, stops with a savepoint, and other parallelisms meanwhile; checkpoints that cannot be written. The jobs are
+//! time, also while they recover; savepoints, stops with a savepoint, and other parallelisms meanwhile; checkpoints that cannot be written, to a
+//! directory or to a bucket; state in memory or on disk. The jobs are
 //! those of `src/bin/chaos-program`. When all is over, the job must be FINISHED, and what it has shown must be the same
 //! multiset of lines as a batch run of the same program gives, which nothing has disturbed. Equal seeds have equal plans; what
 //! the processes do in between is not the same each time.
@@ -11,15 +12,15 @@
 //! - [`scenario`]: doing it
 //! - `report`: how it went
 //! - `store`: where checkpoints are, and how that goes wrong
-//! - `oracle`: what must have been written
+//! - [`oracle`]: what must have been written
 
-mod oracle;
+pub mod oracle;
 pub mod plan;
 mod report;
 pub mod scenario;
 mod store;
 
-pub use plan::Plan;
+pub use plan::{Plan, Scope};
 pub use report::Report;
 pub use scenario::{INTERRUPTED, run};
 
@@ -33,5 +34,10 @@ pub const REGRESSIONS: &[u64] = &[110, 127, 511, 531, 533];
 
 /// The command that replays a plan.
 pub fn replay(plan: &Plan) -> String {
-    format!("cargo xtask chaos --seed {}{}", plan.seed, if plan.is_plain { " --plain" } else { "" })
+    let scope = match plan.scope {
+        Scope::Plain => " --plain",
+        Scope::Local => " --local",
+        Scope::All => "",
+    };
+    format!("cargo xtask chaos --seed {}{scope}", plan.seed)
 }

@@ -1,8 +1,9 @@
 //! A file system of few bytes, and what else disks do.
 
 use std::{
-    fs,
-    path::Path,
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -13,7 +14,12 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 #[derive(Debug)]
 pub struct SmallDisk {
     path: String,
+    /// On failure, what it holds is copied beside it.
+    is_kept: bool,
 }
+
+/// What takes up the room of a disk that is full.
+const BALLAST: &str = "ballast";
 
 impl SmallDisk {
     /// Makes the directory `path`, and mounts one of `size` there, as mount(8) writes sizes. Needs root: without it, says
@@ -26,7 +32,7 @@ impl SmallDisk {
         let options = format!("size={size},mode=0700");
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs", &path]).output();
         match mount {
-            Ok(output) if output.status.success() => Some(Self { path }),
+            Ok(output) if output.status.success() => Some(Self { path, is_kept: false }),
             outcome => {
                 let why = outcome.map_or_else(
                     |error| error.to_string(),
@@ -38,9 +44,54 @@ impl SmallDisk {
         }
     }
 
+    /// When the test fails, what it holds is copied beside it, to a path that ends in `.kept`.
+    #[must_use]
+    pub fn kept_if_it_fails(mut self) -> Self {
+        self.is_kept = true;
+        self
+    }
+
     /// Where it is.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Takes all room that there is.
+    ///
+    /// # Panics
+    /// When that cannot be.
+    pub fn fill(&self) {
+        let mut ballast = File::create(self.ballast()).expect("the disk can be written to");
+        let zeros = [0; 4096];
+        loop {
+            match ballast.write_all(&zeros) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => return,
+                Err(error) => panic!("{} cannot be filled: {error}", self.path),
+            }
+        }
+    }
+
+    /// Gives it back.
+    pub fn empty(&self) {
+        let _ = fs::remove_file(self.ballast()); // or it was not full
+    }
+
+    fn ballast(&self) -> PathBuf {
+        Path::new(&self.path).join(BALLAST)
+    }
+}
+
+/// As much as can be copied.
+fn copy(from: &Path, to: &Path) {
+    let _ = fs::create_dir(to);
+    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else if entry.file_name() != BALLAST {
+            let _ = fs::copy(from, to);
+        }
     }
 }
 
@@ -55,6 +106,9 @@ pub fn exchange(one: &Path, other: &Path) {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
+        if self.is_kept && std::thread::panicking() {
+            copy(Path::new(&self.path), Path::new(&format!("{}.kept", self.path)));
+        }
         let unmounted = Command::new("umount").args(["--lazy", &self.path]).stdin(Stdio::null()).status();
         let unmounted = unmounted.is_ok_and(|status| status.success());
         assert!(unmounted || std::thread::panicking(), "{} stays mounted", self.path);

@@ -8,7 +8,9 @@
 //! - [`checkpoints`]: checkpoints as they lie in their directory
 //! - [`command`]: a command, what it printed and how it ended
 //! - [`rest`]: the REST endpoint of a cluster under test
+//! - [`moto`]: a server that speaks S3
 //! - [`metrics`]: what is collected of an endpoint
+//! - [`fixture`]: savepoints of every kind of state, as builds wrote them
 //! - [`forward`]: a port of a pod of a Kubernetes cluster under test
 //! - [`pod`]: processes of such pods
 //! - [`eventually`](mod@eventually): bounded waits with a name
@@ -30,8 +32,11 @@ pub mod command;
 pub mod date;
 pub mod disk;
 pub mod eventually;
+pub mod fixture;
 pub mod forward;
 pub mod metrics;
+#[path = "../../snapshot/tests/common/moto.rs"]
+pub mod moto;
 pub mod plain;
 pub mod pod;
 pub mod program;

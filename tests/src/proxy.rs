@@ -1,11 +1,12 @@
 //! A stretch of network between two processes of this machine, that tears when it is told to, or again and again, or swallows what is sent.
 
 use std::{
+    collections::BTreeMap,
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
 };
@@ -16,9 +17,11 @@ use crate::random::Random;
 #[derive(Debug)]
 pub struct Proxy {
     address: String,
-    sockets: Arc<Mutex<Vec<TcpStream>>>,
+    connections: Connections,
     /// Odd while everything is swallowed. What began under another number stays lost.
     weather: Arc<AtomicU32>,
+    /// Whoever dials is hung up on.
+    closed: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -43,26 +46,32 @@ impl Proxy {
     fn passing(target: &str, mut bytes: impl FnMut() -> usize + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port can be had");
         let address = listener.local_addr().expect("it has an address").to_string();
-        let sockets: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+        let connections = Connections::default();
         let weather: Arc<AtomicU32> = Arc::default();
-        let (target, open, sky) = (target.to_owned(), sockets.clone(), weather.clone());
+        let closed: Arc<AtomicBool> = Arc::default();
+        let (target, open, sky, gate) = (target.to_owned(), connections.clone(), weather.clone(), closed.clone());
         thread::spawn(move || {
             for here in listener.incoming().flatten() {
                 let number = sky.load(Ordering::SeqCst);
+                if gate.load(Ordering::SeqCst) {
+                    continue;
+                }
                 // Whoever dials while the target is away is hung up on.
                 let Ok(there) = TcpStream::connect(&target) else { continue };
                 let (Ok(back), Ok(forth)) = (here.try_clone(), there.try_clone()) else { continue };
-                let kept = [&here, &there].map(|socket| socket.try_clone().ok());
-                open.lock().unwrap_or_else(PoisonError::into_inner).extend(kept.into_iter().flatten());
+                let Some(kept) = open.keep([&here, &there]) else { continue };
                 let (up, down) = (bytes(), bytes());
                 for (from, to, bytes) in [(here, forth, up), (there, back, down)] {
-                    let sky = sky.clone();
+                    let (sky, kept) = (sky.clone(), kept.clone());
                     let passes = move || number.is_multiple_of(2) && sky.load(Ordering::SeqCst) == number;
-                    thread::spawn(move || carry(from, to, bytes, passes));
+                    thread::spawn(move || {
+                        carry(from, to, bytes, passes);
+                        drop(kept);
+                    });
                 }
             }
         });
-        Self { address, sockets, weather }
+        Self { address, connections, weather, closed }
     }
 
     /// HOST:PORT to dial in the target's place.
@@ -81,11 +90,58 @@ impl Proxy {
         let _ = self.weather.fetch_update(Ordering::SeqCst, Ordering::SeqCst, swallows); // or it flows already
     }
 
+    /// From now on whoever dials is hung up on, and so is everybody who is connected.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.tear();
+    }
+
+    /// Whoever dials is let through again.
+    pub fn open(&self) {
+        self.closed.store(false, Ordering::SeqCst);
+    }
+
     /// Tears every connection; what is on its way is lost. Returns how many there were.
     pub fn tear(&self) -> usize {
-        let sockets = std::mem::take(&mut *self.sockets.lock().unwrap_or_else(PoisonError::into_inner));
         // One that has ended already is not connected.
-        sockets.iter().filter(|socket| socket.shutdown(Shutdown::Both).is_ok()).count() / 2
+        let hang_up = |socket: TcpStream| socket.shutdown(Shutdown::Both).is_ok();
+        let open = std::mem::take(&mut self.connections.0.lock().unwrap_or_else(PoisonError::into_inner).open);
+        open.into_values().map(|ends| ends.map(hang_up)).filter(|hung| hung.contains(&true)).count()
+    }
+}
+
+/// Both ends of each connection, until nothing is carried over it any more.
+#[derive(Debug, Clone, Default)]
+struct Connections(Arc<Mutex<Open>>);
+
+#[derive(Debug, Default)]
+struct Open {
+    /// How many there have been.
+    numbered: u64,
+    open: BTreeMap<u64, [TcpStream; 2]>,
+}
+
+/// A connection that is kept until this is dropped.
+struct Kept {
+    number: u64,
+    of: Connections,
+}
+
+impl Connections {
+    /// None where there are too many files open.
+    fn keep(&self, ends: [&TcpStream; 2]) -> Option<Arc<Kept>> {
+        let [here, there] = ends.map(|socket| socket.try_clone().ok());
+        let mut connections = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.numbered += 1;
+        let number = connections.numbered;
+        connections.open.insert(number, [here?, there?]);
+        Some(Arc::new(Kept { number, of: self.clone() }))
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.of.0.lock().unwrap_or_else(PoisonError::into_inner).open.remove(&self.number);
     }
 }
 
@@ -105,5 +161,8 @@ fn carry(mut from: TcpStream, mut to: TcpStream, mut bytes: usize, passes: impl 
             let _ = from.shutdown(Shutdown::Both);
             let _ = to.shutdown(Shutdown::Both);
         }
+    }
+    if passes() {
+        let _ = to.shutdown(Shutdown::Write); // or it is torn
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! # Layout
 //! - [`processes`]: who runs
-//! - `session`: a session cluster
+//! - `session`: a session cluster, and JobManagers by themselves
 
 use std::{
     fs,

@@ -2,8 +2,11 @@
 
 use std::{fs, path::Path};
 
+use flott_snapshot::manifest::document::VERSION;
 use flott_tests::{
     book::{check_running, lines_in},
+    chaos::{self, Plan},
+    fixture::{Fading, Fixture, Undisturbed},
     program::{check_output, counts, test_program},
     sandbox::{
         Sandbox, Session,
@@ -91,4 +94,19 @@ fn a_savepoint_of_state_on_disk_is_one_for_state_in_memory_and_back() {
     let lines: Vec<_> = outputs.iter().flat_map(|output| lines_in(output)).collect();
     check_running(&lines, &counts(RECORDS, KEYS));
     session.stop();
+}
+
+/// It was written by a job that had it in memory.
+#[test]
+fn every_kind_of_state_of_a_savepoint_that_is_kept_is_gone_on_from_on_disk() {
+    let sandbox = Sandbox::with(ON_DISK);
+    let undisturbed = Undisturbed::run(&sandbox);
+    let session = sandbox.session(&[]);
+    Fixture::of(VERSION).check(&sandbox, &session, &undisturbed, "2", Fading::Gone);
+    session.stop();
+}
+
+#[test]
+fn joins_are_whole_though_processes_with_state_on_disk_are_killed() {
+    println!("{}", chaos::run(&Plan::all(5)));
 }

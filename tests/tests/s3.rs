@@ -7,7 +7,9 @@ use flott_core::id::JobId;
 use flott_snapshot::{Checkpoints, Directory, S3Options};
 use flott_tests::{
     book::{check_running, lines_in},
+    chaos::{self, Plan},
     eventually::{PATIENCE, eventually},
+    moto::Moto,
     program::{check_output, counts, test_program},
     proxy::Proxy,
     sandbox::{
@@ -15,11 +17,6 @@ use flott_tests::{
         processes::{Process, Role},
     },
 };
-
-#[path = "../../snapshot/tests/common/moto.rs"]
-mod moto;
-
-use moto::Moto;
 
 const RECORDS: u64 = 40_000;
 const SPLITS: u64 = 400;
@@ -263,4 +260,9 @@ fn a_bucket_that_is_not_there_is_named() {
     let failures = session.exceptions(&job);
     assert!(failures.iter().any(|failure| failure.to_string().contains("s3://flott/checkpoints")), "{failures:?}");
     session.stop();
+}
+
+#[test]
+fn splits_are_counted_once_though_the_way_to_the_bucket_tears_and_processes_are_killed() {
+    println!("{}", chaos::run(&Plan::all(11)));
 }

@@ -23,21 +23,24 @@ pub struct Options {
     /// Without other parallelisms and barriers that overtake, as the seeds of `--regressions`
     #[arg(long)]
     plain: bool,
+    /// Without buckets (which need `moto_server`), state on disk, and JobManagers that stand by
+    #[arg(long, conflicts_with = "plain")]
+    local: bool,
     /// With release builds, which are faster and find other things
     #[arg(long)]
     release: bool,
 }
 
 pub fn run(options: &Options) -> anyhow::Result<()> {
-    let Options { seed, minutes, regressions, plain, release } = options;
+    let Options { seed, minutes, regressions, plain, local, release } = options;
     let root = workspace::root()?;
     build(&root, *release)?;
     let profile = if *release { "release" } else { "debug" };
     let runner = workspace::target_directory(&root)?.join(profile).join("chaos");
     let regressions = regressions.then(|| "regressions".to_owned());
-    let plain = plain.then(|| "plain".to_owned());
+    let scope = plain.then_some("plain").or(local.then_some("local")).map(str::to_owned);
     let numbers = [seed, minutes].into_iter().flatten().map(u64::to_string);
-    let arguments = plain.into_iter().chain(numbers).chain(regressions);
+    let arguments = scope.into_iter().chain(numbers).chain(regressions);
     let status =
         Command::new(&runner).args(arguments).status().with_context(|| format!("cannot run {}", runner.display()))?;
     ensure!(status.success(), "{}: {status}", runner.display());
@@ -49,6 +52,7 @@ fn build(root: &Path, release: bool) -> anyhow::Result<()> {
     let mut command = Command::new(cargo);
     command
         .args(["build", "--quiet", "--package", "flott-cli", "--package", "flott-tests", "--bins"])
+        .args(["--features", "flott-tests/s3,flott-tests/disk"])
         .current_dir(root);
     if release {
         command.arg("--release");

@@ -8,15 +8,27 @@ use std::{
 };
 
 /// A server of its own for a test; it ends with it.
+#[derive(Debug)]
 pub struct Moto {
     child: Child,
     address: String,
 }
 
+fn program() -> String {
+    std::env::var("FLOTT_MOTO_SERVER").unwrap_or_else(|_| "moto_server".to_owned())
+}
+
 impl Moto {
+    /// Whether one can be started here.
+    #[allow(dead_code, reason = "not every test that includes this asks")]
+    pub fn is_there() -> bool {
+        let asked = Command::new(program()).arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        asked.is_ok_and(|status| status.success())
+    }
+
     /// Starts one.
     pub fn start() -> Self {
-        let program = std::env::var("FLOTT_MOTO_SERVER").unwrap_or_else(|_| "moto_server".to_owned());
+        let program = program();
         let mut command = Command::new(&program);
         command.args(["-H", "127.0.0.1", "-p", "0"]).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| {

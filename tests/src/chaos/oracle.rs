@@ -26,6 +26,13 @@ impl Output {
         output
     }
 
+    /// That of one sink.
+    pub fn of(lines: impl IntoIterator<Item = String>) -> Self {
+        let mut counted = Lines::new();
+        lines.into_iter().for_each(|line| *counted.entry(line).or_default() += 1);
+        Self([("sink".to_owned(), counted)].into())
+    }
+
     /// How many lines there are.
     pub fn lines(&self) -> i64 {
         self.0.values().flat_map(BTreeMap::values).sum()
@@ -89,9 +96,7 @@ mod tests {
     use super::*;
 
     fn output(lines: &[&str]) -> Output {
-        let mut counted = Lines::new();
-        lines.iter().for_each(|line| *counted.entry((*line).to_owned()).or_default() += 1);
-        Output([("sink".to_owned(), counted)].into())
+        Output::of(lines.iter().map(|&line| line.to_owned()))
     }
 
     #[test]

@@ -8,6 +8,8 @@ use crate::{random::Random, sandbox::processes::Role};
 pub const HEARTBEAT_TIMEOUT_MS: u64 = 3_000;
 /// In how many seconds a source gives its events if nothing holds it up.
 pub const JOB_SECONDS: u64 = 9;
+/// From one checkpoint in a bucket to the next, at least, in milliseconds.
+const BUCKET_INTERVAL_MS: u64 = 400;
 /// Nothing is planned behind this time, in milliseconds from the submission of the job.
 const UNTIL_MS: u64 = 16_000;
 
@@ -28,10 +30,61 @@ pub struct Plan {
     pub interval_ms: u64,
     /// Whether barriers overtake records, and after how many milliseconds.
     pub unaligned: Option<u64>,
-    /// Whether it is as seeds were before there were other parallelisms and barriers that overtake.
-    pub is_plain: bool,
+    /// Where checkpoints and savepoints are.
+    pub place: Place,
+    /// Where the tasks have their state.
+    pub state: State,
+    /// How many JobManagers stand by.
+    pub standbys: u64,
+    /// How much of what there can be was drawn.
+    pub scope: Scope,
     /// What happens, in order of time.
     pub steps: Vec<Step>,
+}
+
+/// How much there can be in a plan. Seeds have other plans in each, though what is in a narrower one is in the wider ones too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// What there was at first: one parallelism, barriers that overtake nothing.
+    Plain,
+    /// Other parallelisms and barriers that overtake; one directory, state in memory, one JobManager.
+    Local,
+    /// Everything.
+    All,
+}
+
+/// Where checkpoints and savepoints are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In a directory on a small disk.
+    Directory,
+    /// In a bucket of an S3-compatible store.
+    Bucket {
+        /// If connections tear by themselves: after how many bytes at most.
+        tears: Option<u64>,
+    },
+}
+
+/// Where tasks have their state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// In memory.
+    Memory,
+    /// On disk, with less memory than there is state.
+    Disk,
+}
+
+/// How the store of checkpoints goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breakage {
+    /// There is no room in the directory.
+    Full,
+    /// A file is where the directory was.
+    Blocked,
+    /// The bucket's server hears nothing and says nothing.
+    Silent,
+    /// It hangs up on everybody.
+    Away,
 }
 
 /// Programs of `chaos-program`.
@@ -113,14 +166,16 @@ pub enum Disturbance {
         /// At most so many subtasks.
         upper: u64,
     },
-    /// There is no room where checkpoints are written.
-    FillStore {
-        /// Until there is.
+    /// Checkpoints cannot be written.
+    BreakStore {
+        /// Why not.
+        how: Breakage,
+        /// Until they can.
         for_ms: u64,
     },
-    /// A file is where the directory of checkpoints was.
-    BlockStore {
-        /// Until the directory is back.
+    /// There is no room where the job writes its results.
+    FillOutputs {
+        /// Until there is.
         for_ms: u64,
     },
 }
@@ -135,9 +190,39 @@ pub struct Target {
 }
 
 impl Plan {
-    /// The plan of a seed.
-    pub fn new(seed: u64) -> Self {
-        let mut plan = Self { is_plain: false, ..Self::plain(seed) };
+    /// That of a seed, of which everything may be part. Programs must be built to reach buckets and to keep state on disk.
+    pub fn all(seed: u64) -> Self {
+        let mut plan = Self { scope: Scope::All, ..Self::local(seed) };
+        let mut random = Random::new(seed ^ 0x6275_636b_6574);
+        if random.per_mille(400) {
+            plan.state = State::Disk;
+        }
+        if random.per_mille(400) {
+            let tears = random.per_mille(500).then(|| random.within(15_000..=60_000));
+            plan.place = Place::Bucket { tears };
+            // Whose server takes its time for each object.
+            plan.interval_ms = plan.interval_ms.max(BUCKET_INTERVAL_MS);
+            for step in &mut plan.steps {
+                if let Disturbance::BreakStore { how, .. } = &mut step.what {
+                    *how = if *how == Breakage::Full { Breakage::Silent } else { Breakage::Away };
+                }
+            }
+        }
+        if random.per_mille(300) {
+            plan.standbys = random.within(1..=2);
+        }
+        if random.per_mille(300) {
+            let (at_ms, for_ms) = (random.within(500..=UNTIL_MS), random.within(300..=3_000));
+            plan.steps.push(Step { at_ms, what: Disturbance::FillOutputs { for_ms } });
+            plan.steps.sort_by_key(|step| step.at_ms);
+        }
+        plan
+    }
+
+    /// That of a seed, of which everything may be part that needs no other builds of programs: one directory, state in
+    /// memory, one JobManager.
+    pub fn local(seed: u64) -> Self {
+        let mut plan = Self { scope: Scope::Local, ..Self::plain(seed) };
         let mut random = Random::new(seed ^ 0x0072_6573_6361_6c65);
         if random.per_mille(300) {
             plan.unaligned = Some(if random.per_mille(500) { 0 } else { random.within(10..=200) });
@@ -165,14 +250,26 @@ impl Plan {
         let (parallelism, slots) = (random.within(2..=3), random.within(1..=2));
         let interval_ms = random.within(80..=400);
         let steps = steps(&mut random);
-        let (unaligned, is_plain) = (None, true);
-        Self { seed, program, parallelism, slots, workers, interval_ms, unaligned, is_plain, steps }
+        Self {
+            seed,
+            program,
+            parallelism,
+            slots,
+            workers,
+            interval_ms,
+            unaligned: None,
+            place: Place::Directory,
+            state: State::Memory,
+            standbys: 0,
+            scope: Scope::Plain,
+            steps,
+        }
     }
 
     /// Whether checkpoints cannot be written at some time.
     pub fn breaks_store(&self) -> bool {
-        let breaks = |step: &Step| matches!(step.what, Disturbance::FillStore { .. } | Disturbance::BlockStore { .. });
-        self.steps.iter().any(breaks)
+        let breaks = |step: &Step| matches!(step.what, Disturbance::BreakStore { .. });
+        matches!(self.place, Place::Bucket { tears: Some(_) }) || self.steps.iter().any(breaks)
     }
 }
 
@@ -201,8 +298,8 @@ fn disturbance(random: &mut Random) -> Disturbance {
         48..66 => Disturbance::Freeze { target: target(random), for_ms: silence(random) },
         66..76 => Disturbance::Savepoint,
         76..86 => Disturbance::Stop { parallelism: random.within(1..=4) },
-        86..93 => Disturbance::FillStore { for_ms: random.within(300..=3_000) },
-        _ => Disturbance::BlockStore { for_ms: random.within(300..=3_000) },
+        86..93 => Disturbance::BreakStore { how: Breakage::Full, for_ms: random.within(300..=3_000) },
+        _ => Disturbance::BreakStore { how: Breakage::Blocked, for_ms: random.within(300..=3_000) },
     }
 }
 
@@ -226,10 +323,10 @@ fn silence(random: &mut Random) -> u64 {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, program, parallelism, slots, workers, interval_ms, unaligned, is_plain, steps } = self;
+        let Self { seed, parallelism, slots, interval_ms, .. } = self;
         let (name, workers) = (
-            program.name(),
-            match workers {
+            self.program.name(),
+            match self.workers {
                 Workers::Backend => "process backend",
                 Workers::Standalone => "standalone",
             },
@@ -238,13 +335,28 @@ impl fmt::Display for Plan {
             f,
             "seed {seed}: {name} -p {parallelism}, {slots} slots each, {workers}, a checkpoint every {interval_ms} ms"
         )?;
-        if *is_plain {
-            f.write_str(", plain")?;
+        match self.scope {
+            Scope::Plain => f.write_str(", plain")?,
+            Scope::Local => f.write_str(", local")?,
+            Scope::All => {}
         }
-        if let Some(timeout_ms) = unaligned {
+        match self.place {
+            Place::Directory => {}
+            Place::Bucket { tears: None } => f.write_str(", in a bucket")?,
+            Place::Bucket { tears: Some(bytes) } => {
+                write!(f, ", in a bucket on a network that tears after {bytes} bytes")?
+            }
+        }
+        if self.state == State::Disk {
+            f.write_str(", state on disk")?;
+        }
+        if self.standbys > 0 {
+            write!(f, ", {} stand by", self.standbys)?;
+        }
+        if let Some(timeout_ms) = self.unaligned {
             write!(f, ", unaligned after {timeout_ms} ms")?;
         }
-        steps.iter().try_for_each(|Step { at_ms, what }| write!(f, "\n  {at_ms:>6} ms  {what}"))
+        self.steps.iter().try_for_each(|Step { at_ms, what }| write!(f, "\n  {at_ms:>6} ms  {what}"))
     }
 }
 
@@ -260,9 +372,20 @@ impl fmt::Display for Disturbance {
             Self::Stop { parallelism } => write!(f, "stop with a savepoint, go on with -p {parallelism}"),
             Self::Rescale { parallelism } => write!(f, "rescale to {parallelism}"),
             Self::Bound { upper } => write!(f, "between 1 and {upper} subtasks"),
-            Self::FillStore { for_ms } => write!(f, "no room for checkpoints for {for_ms} ms"),
-            Self::BlockStore { for_ms } => write!(f, "no directory for checkpoints for {for_ms} ms"),
+            Self::BreakStore { how, for_ms } => write!(f, "{how} for {for_ms} ms"),
+            Self::FillOutputs { for_ms } => write!(f, "no room for results for {for_ms} ms"),
         }
+    }
+}
+
+impl fmt::Display for Breakage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "no room for checkpoints",
+            Self::Blocked => "no directory for checkpoints",
+            Self::Silent => "no answer from the bucket",
+            Self::Away => "no way to the bucket",
+        })
     }
 }
 
@@ -277,17 +400,30 @@ impl fmt::Display for Target {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn equal_seeds_have_equal_plans_and_others_have_others() {
-        assert_eq!(Plan::new(7), Plan::new(7));
-        assert_ne!(Plan::new(7).steps, Plan::new(11).steps);
+        assert_eq!(Plan::all(7), Plan::all(7));
+        assert_ne!(Plan::all(7).steps, Plan::all(11).steps);
+    }
+
+    #[test]
+    fn a_narrower_plan_is_part_of_a_wider_one() {
+        for seed in 0..50 {
+            let (plain, local, all) = (Plan::plain(seed), Plan::local(seed), Plan::all(seed));
+            assert!(plain.steps.iter().all(|step| local.steps.contains(step)), "{plain}\n{local}");
+            let times = |plan: &Plan| plan.steps.iter().map(|step| step.at_ms).collect::<BTreeSet<_>>();
+            assert!(times(&local).is_subset(&times(&all)), "{local}\n{all}");
+            assert_eq!((local.program, local.workers, local.slots), (all.program, all.workers, all.slots));
+        }
     }
 
     #[test]
     fn a_few_hundred_seeds_have_everything_in_them() {
-        let plans: Vec<_> = (0..300).map(Plan::new).collect();
+        let plans: Vec<_> = (0..300).map(Plan::all).collect();
         let texts: String = plans.iter().map(Plan::to_string).collect();
         let kinds = [
             "windows",
@@ -308,8 +444,15 @@ mod tests {
             "rescale to",
             "between 1 and",
             "unaligned after 0 ms",
-            "no room",
+            "no room for checkpoints",
+            "no room for results",
             "no directory",
+            "in a bucket",
+            "that tears",
+            "no answer",
+            "no way",
+            "state on disk",
+            "2 stand by",
         ];
         for kind in kinds {
             assert!(texts.contains(kind), "{kind}");

@@ -3,8 +3,10 @@
 //! # Layout
 //! - `jobs`: the jobs, and when they are over
 //! - `disturbing`: what is done to the cluster
+//! - `jobmanagers`: one, or several of which one leads
 
 mod disturbing;
+mod jobmanagers;
 mod jobs;
 
 use std::{
@@ -17,9 +19,10 @@ use std::{
 
 use nix::sys::signal::Signal;
 
+use self::jobmanagers::JobManagers;
 use super::{
     oracle::{Output, check_names},
-    plan::{HEARTBEAT_TIMEOUT_MS, Plan, Workers},
+    plan::{HEARTBEAT_TIMEOUT_MS, Plan, State, Workers},
     replay,
     report::Report,
     store::Store,
@@ -27,8 +30,11 @@ use super::{
 use crate::{
     binaries::{binary, text},
     command::Running,
+    disk::SmallDisk,
+    eventually::{PATIENCE, eventually},
+    rest::Rest,
     sandbox::{
-        Sandbox, Session,
+        Sandbox,
         processes::{Process, Role},
     },
 };
@@ -39,6 +45,11 @@ const RECORDS: u64 = 14_000;
 const LIMIT: Duration = Duration::from_secs(150);
 /// Set to end the scenario at hand as one that has failed.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// The jobs' output directories are in here.
+const OUTPUTS: &str = "outputs";
+/// Room for all results many times over.
+const OUTPUTS_SIZE: &str = "64m";
 
 /// Between two looks at the job.
 const LOOK: Duration = Duration::from_millis(100);
@@ -52,9 +63,11 @@ pub fn run(plan: &Plan) -> Report {
     let began = Instant::now();
     let sandbox = Sandbox::new().kept_if_it_fails();
     let expected = undisturbed(&sandbox, plan);
-    let store = Store::new(&sandbox.path().join("store"));
-    sandbox.configure(&configuration(plan, &store));
-    let mut scenario = Scenario::start(&sandbox, &store, plan);
+    let store = Store::new(sandbox.path(), plan);
+    sandbox.configure(&configuration(&sandbox, plan, &store));
+    let what_for = "steps of a plan in which there is no room for results";
+    let outputs = SmallDisk::mount(sandbox.at(OUTPUTS), OUTPUTS_SIZE, what_for).map(SmallDisk::kept_if_it_fails);
+    let mut scenario = Scenario::start(&sandbox, &store, outputs.as_ref(), plan);
     scenario.until_over(&expected);
     let (skipped, jobs) = (scenario.skipped(), scenario.runs.len());
     let (checkpoints, failures) = scenario.counted();
@@ -94,13 +107,18 @@ fn arguments(plan: &Plan, output: &Path) -> Vec<String> {
     ]
 }
 
-fn configuration(plan: &Plan, store: &Store) -> String {
+fn configuration(sandbox: &Sandbox, plan: &Plan, store: &Store) -> String {
     let backend = match plan.workers {
         Workers::Backend => "process",
         Workers::Standalone => "standalone",
     };
+    let state = match plan.state {
+        State::Memory => "state.backend.type: hashmap",
+        State::Disk => "state.backend.type: disk\nstate.backend.disk.memory.fixed-per-slot: 1 mb",
+    };
     format!(
-        "cluster.backend: {backend}\n\
+        "{}{}{state}\n\
+         cluster.backend: {backend}\n\
          taskmanager.numberOfTaskSlots: {}\n\
          heartbeat.interval: 300 ms\n\
          heartbeat.timeout: {HEARTBEAT_TIMEOUT_MS} ms\n\
@@ -116,8 +134,10 @@ fn configuration(plan: &Plan, store: &Store) -> String {
          jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling: 500 ms\n\
          jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout: 300 ms\n\
          jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout: 300 ms",
+        store.configuration(),
+        jobmanagers::configuration(sandbox, plan),
         plan.slots,
-        store.checkpoints().display(),
+        store.checkpoints(),
         plan.interval_ms,
         plan.unaligned.is_some(),
         plan.unaligned.unwrap_or_default(),
@@ -139,11 +159,12 @@ fn check_logs(sandbox: &Sandbox) {
 enum Due {
     Step(usize),
     Thaw(Process),
-    StartJobManager,
+    /// By its name, if there are several.
+    StartJobManager(String),
     /// By its name: another one of the same identity.
     StartWorker(String),
-    EmptyStore,
-    RestoreStore,
+    MendStore,
+    EmptyOutputs,
 }
 
 /// A job of the scenario: the first, or one that goes on from the savepoint of another.
@@ -151,7 +172,7 @@ struct Run {
     job: String,
     output: PathBuf,
     /// Directories of savepoints that it was to be stopped with, and the parallelism of the next job then.
-    stops: Vec<(PathBuf, u64)>,
+    stops: Vec<(String, u64)>,
 }
 
 struct Worker {
@@ -169,10 +190,11 @@ struct Scenario<'a> {
     plan: &'a Plan,
     sandbox: &'a Sandbox,
     store: &'a Store,
+    /// The disk that results are written to, where one could be mounted.
+    outputs: Option<&'a SmallDisk>,
     /// When the first job was submitted.
     began: Instant,
-    /// None while there is no JobManager.
-    session: Option<Session<'a>>,
+    jobmanagers: JobManagers<'a>,
     frozen: Vec<Process>,
     workers: Vec<Worker>,
     started_workers: u64,
@@ -183,7 +205,7 @@ struct Scenario<'a> {
     asking: Vec<Asking>,
     stopping: Option<Running>,
     looked: Instant,
-    /// Lives of the JobManager.
+    /// Lives of the JobManager; of several, how often one of them was disturbed.
     lives: u64,
     /// Checkpoints that were completed and failures of jobs, by life and job.
     counts: BTreeMap<(u64, usize), (u64, u64)>,
@@ -195,14 +217,15 @@ struct Scenario<'a> {
 
 impl<'a> Scenario<'a> {
     #[track_caller]
-    fn start(sandbox: &'a Sandbox, store: &'a Store, plan: &'a Plan) -> Self {
+    fn start(sandbox: &'a Sandbox, store: &'a Store, outputs: Option<&'a SmallDisk>, plan: &'a Plan) -> Self {
         let now = Instant::now();
         let mut scenario = Self {
             plan,
             sandbox,
             store,
+            outputs,
             began: now,
-            session: Some(sandbox.session(&[])),
+            jobmanagers: JobManagers::start(sandbox, plan),
             frozen: Vec::new(),
             workers: Vec::new(),
             started_workers: 0,
@@ -275,6 +298,7 @@ impl<'a> Scenario<'a> {
                 self.act(due);
             }
             self.hear_clients();
+            self.start_deposed();
             if self.has_finished() && self.is_over(expected) {
                 return;
             }
@@ -284,8 +308,10 @@ impl<'a> Scenario<'a> {
         }
     }
 
-    fn is_reachable(&self) -> bool {
-        self.session.is_some() && !self.frozen.iter().any(|process| process.role == Role::JobManager)
+    /// Who answers requests. While one of several is frozen it may be the one that leads.
+    fn rest(&self) -> Option<&Rest> {
+        let is_frozen = self.frozen.iter().any(|process| process.role == Role::JobManager);
+        self.jobmanagers.rest().filter(|_| !is_frozen)
     }
 
     // ------------------------------------------------------------ the end
@@ -298,9 +324,17 @@ impl<'a> Scenario<'a> {
         for asked in std::mem::take(&mut self.asking) {
             asked.client.end();
         }
-        let session = self.session.take().expect("there is a JobManager");
+        eventually("a JobManager that leads", PATIENCE, || {
+            self.start_deposed();
+            std::mem::take(&mut self.due).into_values().for_each(|due| self.act(due));
+            match self.rest().map(|rest| rest.try_get("/overview")) {
+                Some(answer) if answer.status == 200 => Ok(()),
+                answer => Err(format!("{answer:?}")),
+            }
+        });
+        let rest = self.rest().expect("there is a JobManager");
         for run in &self.runs {
-            session.finished(&run.job);
+            rest.finished(&run.job);
             check_names(&run.output, &run.job);
         }
         // Who is killed between the end of a job and the removal of its checkpoints leaves them.
@@ -312,19 +346,20 @@ impl<'a> Scenario<'a> {
             worker.process.signal(Signal::SIGTERM);
             worker.process.end().success();
         }
-        session.stop();
+        let jobmanagers = std::mem::replace(&mut self.jobmanagers, JobManagers::One(None));
+        jobmanagers.stop(self.sandbox);
     }
 
     /// Where the job stands.
     fn describe(&self) -> String {
         let mut text = format!("{}\nWhat was done:\n{}\n", self.plan, self.told.join("\n"));
-        let Some(session) = self.session.as_ref().filter(|_| self.is_reachable()) else { return text };
+        let Some(rest) = self.rest() else { return text };
         let job = self.job();
         for path in ["", "/checkpoints", "/exceptions"] {
-            let answer = session.try_get(&format!("/v1/jobs/{job}{path}"));
+            let answer = rest.try_get(&format!("/v1/jobs/{job}{path}"));
             text += &format!("GET /v1/jobs/{job}{path}: {} {}\n", answer.status, answer.body);
         }
-        let pending = session.try_get(&format!("/flott/v1/jobs/{job}/pending"));
+        let pending = rest.try_get(&format!("/flott/v1/jobs/{job}/pending"));
         text + &format!("pending: {}\n", pending.body)
     }
 }

@@ -1,105 +1,132 @@
-//! Where checkpoints are written, and how that goes wrong.
+//! Where checkpoints and savepoints are written, and how that goes wrong.
+//!
+//! # Layout
+//! - `directory`: on a small disk of its own
+//! - `bucket`: in an S3-compatible store, on a network that tears
 
-use std::{
-    fs::{self, File},
-    io::{self, Write},
-    path::{Path, PathBuf},
-};
+mod bucket;
+mod directory;
 
-use crate::disk::{SmallDisk, exchange};
+use std::path::Path;
 
-/// Room for checkpoints of a scenario many times over; and filled in no time.
-const SIZE: &str = "32m";
+use flott_core::id::JobId;
+use flott_kubernetes_lab::skipped;
+use flott_snapshot::{S3Options, Snapshot};
+use tokio::runtime::{Builder, Runtime};
 
-/// A directory for checkpoints, on a small disk of its own where one can be mounted.
+use self::{bucket::Bucket, directory::LocalDirectory};
+use super::plan::{Breakage, Place, Plan};
+use crate::{binaries::text, moto::Moto};
+
+/// The store of a scenario.
 #[derive(Debug)]
 pub struct Store {
-    room: PathBuf,
-    /// On failure, what it holds is copied to here.
-    kept: PathBuf,
-    disk: Option<SmallDisk>,
+    within: Within,
+    /// What can reach it whatever has happened to it.
+    s3: S3Options,
+    runtime: Runtime,
+}
+
+#[derive(Debug)]
+enum Within {
+    Directory(LocalDirectory),
+    Bucket(Bucket),
 }
 
 impl Store {
-    /// Makes `room`.
-    pub fn new(room: &Path) -> Self {
-        let path = crate::binaries::text(room);
-        let disk = SmallDisk::mount(path, SIZE, "steps of a plan in which there is no room for checkpoints");
-        let store = Self { room: room.to_owned(), kept: room.with_extension("kept"), disk };
-        fs::create_dir(store.checkpoints()).expect("a new directory can be written to");
-        store
+    /// That of a plan, with whatever is local in `sandbox`.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn new(sandbox: &Path, plan: &Plan) -> Self {
+        let (within, s3) = match plan.place {
+            Place::Bucket { .. } if !Moto::is_there() => {
+                skipped::aloud("buckets of plans", "moto_server is not installed: the store is a directory");
+                (Within::Directory(LocalDirectory::new(sandbox)), S3Options::default())
+            }
+            Place::Directory => (Within::Directory(LocalDirectory::new(sandbox)), S3Options::default()),
+            Place::Bucket { tears } => {
+                let bucket = Bucket::new(plan.seed, tears);
+                let s3 = bucket.options();
+                (Within::Bucket(bucket), s3)
+            }
+        };
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+        Self { within, s3, runtime }
     }
 
     /// For `execution.checkpointing.dir`.
-    pub fn checkpoints(&self) -> PathBuf {
-        self.room.join("checkpoints")
+    pub fn checkpoints(&self) -> String {
+        match &self.within {
+            Within::Directory(directory) => text(&directory.checkpoints()),
+            Within::Bucket(_) => format!("{}/checkpoints", bucket::LOCATION),
+        }
     }
 
-    /// Takes all room that there is; `false` where there is no disk that could be filled.
-    pub fn fill(&self) -> bool {
-        if self.disk.is_none() {
-            return false;
+    /// Another directory for savepoints for each number.
+    pub fn savepoints(&self, number: u64) -> String {
+        match &self.within {
+            Within::Directory(directory) => text(&directory.savepoints(number)),
+            Within::Bucket(_) => format!("{}/savepoints-{number}", bucket::LOCATION),
         }
-        let mut ballast = File::create(self.ballast()).expect("the store can be written to");
-        let zeros = [0; 4096];
-        loop {
-            match ballast.write_all(&zeros) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => return true,
-                Err(error) => panic!("the store cannot be filled: {error}"),
+    }
+
+    /// Lines of the configuration by which it is reached.
+    pub fn configuration(&self) -> String {
+        match &self.within {
+            Within::Directory(_) => String::new(),
+            Within::Bucket(bucket) => bucket.configuration(),
+        }
+    }
+
+    /// Breaks it, until it is [mended](Self::mend). `false` where it cannot be broken so.
+    pub fn break_by(&self, how: Breakage) -> bool {
+        match (&self.within, how) {
+            (Within::Directory(directory), Breakage::Full) => return directory.fill(),
+            (Within::Directory(directory), Breakage::Blocked) => directory.block(),
+            (Within::Bucket(bucket), Breakage::Silent) => bucket.fall_silent(),
+            (Within::Bucket(bucket), Breakage::Away) => bucket.go_away(),
+            (Within::Directory(_), Breakage::Silent | Breakage::Away)
+            | (Within::Bucket(_), Breakage::Full | Breakage::Blocked) => return false,
+        }
+        true
+    }
+
+    /// It is as before.
+    pub fn mend(&self) {
+        match &self.within {
+            Within::Directory(directory) => directory.mend(),
+            Within::Bucket(bucket) => bucket.mend(),
+        }
+    }
+
+    /// Objects that are left of the checkpoints of a job.
+    ///
+    /// # Panics
+    /// When they cannot be listed.
+    pub fn left_of(&self, job: &str) -> Vec<String> {
+        let job: JobId = job.parse().expect("jobs have ids");
+        let listed = self.runtime.block_on(async {
+            let root = flott_snapshot::Directory::open(&self.checkpoints(), &self.s3)?;
+            root.of_job(job).list("").await
+        });
+        let listed = listed.unwrap_or_else(|error| panic!("checkpoints cannot be listed: {error}"));
+        listed.into_iter().map(|object| object.path).collect()
+    }
+
+    /// The newest savepoint in a directory that is complete.
+    pub fn complete_in(&self, directory: &str) -> Option<String> {
+        self.runtime.block_on(async {
+            let listed = flott_snapshot::Directory::open(directory, &self.s3).ok()?.list("").await.ok()?;
+            let mut newest = None;
+            for object in listed {
+                let Some((name, "_metadata")) = object.path.rsplit_once('/') else { continue };
+                let location = format!("{directory}/{name}");
+                if let Ok(snapshot) = Snapshot::load(&location, &self.s3).await {
+                    newest = newest.max(Some((snapshot.manifest.completed_ms, location)));
+                }
             }
-        }
-    }
-
-    /// Gives it back.
-    pub fn empty(&self) {
-        let _ = fs::remove_file(self.ballast());
-    }
-
-    /// Puts a file in the place of the directory, at once; or the directory in the place of the file.
-    pub fn swap(&self) {
-        let aside = self.room.join("aside");
-        if !aside.exists() {
-            File::create(&aside).expect("the store can be written to");
-        }
-        exchange(&aside, &self.checkpoints());
-    }
-
-    /// Files that are left in the directory of a job.
-    pub fn left_of(&self, job: &str) -> Vec<PathBuf> {
-        let mut files = Vec::new();
-        let mut directories = vec![self.checkpoints().join(job)];
-        while let Some(directory) = directories.pop() {
-            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-                let path = entry.path();
-                if path.is_dir() { directories.push(path) } else { files.push(path) }
-            }
-        }
-        files
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.room.join("ballast")
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        if std::thread::panicking() && self.disk.is_some() {
-            copy(&self.room, &self.kept);
-        }
-    }
-}
-
-/// As much as can be copied.
-fn copy(from: &Path, to: &Path) {
-    let _ = fs::create_dir(to);
-    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else if entry.file_name() != "ballast" {
-            let _ = fs::copy(from, to);
-        }
+            newest.map(|(_, location)| location)
+        })
     }
 }

@@ -1,9 +1,13 @@
-//! A session cluster of a sandbox.
+//! Clusters of a sandbox: a session, or JobManagers by themselves.
 
 use std::ops::Deref;
 
 use super::Sandbox;
-use crate::{command::Outcome, rest::Rest};
+use crate::{
+    binaries::binary,
+    command::{Outcome, Running},
+    rest::Rest,
+};
 
 /// A session that runs. It has to be [stopped](Self::stop): what is left running fails the test.
 pub struct Session<'a> {
@@ -27,6 +31,35 @@ impl Sandbox {
         let outcome = self.flott(["session", "start"].into_iter().chain(defines)).success();
         Session { sandbox: self, rest: Rest::new(&outcome.address()) }
     }
+
+    /// `flott run -m ADDRESS options… program arguments…`
+    #[track_caller]
+    pub fn run_at<A: AsRef<str>>(
+        &self,
+        address: &str,
+        options: &[&str],
+        program: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Outcome {
+        let mut line: Vec<String> = ["run", "-m", address].map(str::to_owned).to_vec();
+        line.extend(options.iter().map(|&option| option.to_owned()));
+        line.push(program.to_owned());
+        line.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self.flott(line)
+    }
+
+    /// Starts a JobManager of several, with a state directory of its own by this name.
+    #[track_caller]
+    pub fn jobmanager(&self, name: &str) -> (Running, Rest) {
+        let state = self.at(&format!("state/{name}"));
+        let mut running = self.start(self.command(&binary("flott"), ["--state-dir", &state, "jobmanager"]));
+        let listens = "the JobManager listens on http://";
+        running.until_printed(listens);
+        let err = running.err();
+        let address = err.split(listens).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default();
+        let rest = Rest::new(address);
+        (running, rest)
+    }
 }
 
 impl Session<'_> {
@@ -44,11 +77,7 @@ impl Session<'_> {
         program: &str,
         arguments: impl IntoIterator<Item = A>,
     ) -> Outcome {
-        let mut line: Vec<String> = ["run", "-m", self.rest.address()].map(str::to_owned).to_vec();
-        line.extend(options.iter().map(|&option| option.to_owned()));
-        line.push(program.to_owned());
-        line.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
-        self.sandbox.flott(line)
+        self.sandbox.run_at(self.rest.address(), options, program, arguments)
     }
 
     /// Ends the session, and wants everything of it to be gone.

@@ -22,6 +22,7 @@
 //! - `bad_graphs`: job graphs that must be refused
 //! - `bad_surroundings`: inputs, outputs, ports and settings that do not serve
 //! - `drain`: windows of jobs that are stopped, with time drained and without
+//! - `every_state`: every kind of state, in savepoints that builds of each version of the format wrote
 //! - `exactly_once`: what checkpoints save when processes are killed
 //! - `supervised`: JobManagers of one job that somebody starts again
 //! - `takeover`: JobManagers that are killed, and the next ones
@@ -39,6 +40,7 @@ mod clocks;
 mod command_line;
 mod damaged;
 mod drain;
+mod every_state;
 mod exactly_once;
 mod failures;
 mod isolation;

@@ -3,7 +3,6 @@
 use std::{fs, process::ExitStatus, time::Duration};
 
 use flott_tests::{
-    binaries::binary,
     book::nothing_hidden_in,
     command::Running,
     eventually::{PATIENCE, eventually},
@@ -53,14 +52,8 @@ fn with_lease(duration: &str, renewal: &str) -> Sandbox {
 /// Starts a JobManager with a state directory of its own.
 #[track_caller]
 fn start(sandbox: &Sandbox, name: &str) -> JobManager {
-    let state = sandbox.at(&format!("state/{name}"));
-    let mut running = sandbox.start(sandbox.command(&binary("flott"), ["--state-dir", &state, "jobmanager"]));
-    let listens = "the JobManager listens on http://";
-    running.until_printed(listens);
-    let err = running.err();
-    let address =
-        err.split(listens).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default().to_owned();
-    JobManager { running, rest: Rest::new(&address) }
+    let (running, rest) = sandbox.jobmanager(name);
+    JobManager { running, rest }
 }
 
 impl JobManager {
@@ -77,23 +70,9 @@ impl JobManager {
         let (records, splits, keys) =
             (format!("records={RECORDS}"), format!("splits={SPLITS}"), format!("keys={KEYS}"));
         let (hold, out) = (format!("hold={hold}"), format!("output={out}"));
-        let program = test_program();
-        let line = [
-            "run",
-            "-m",
-            self.rest.address(),
-            "-d",
-            "-p",
-            "2",
-            &program,
-            "held",
-            &records,
-            &splits,
-            &keys,
-            &hold,
-            &out,
-        ];
-        let job = sandbox.flott(line).success().job();
+        let arguments = ["held", &records, &splits, &keys, &hold, &out];
+        let options = ["-d", "-p", "2"];
+        let job = sandbox.run_at(self.rest.address(), &options, &test_program(), arguments).success().job();
         self.rest.until_all_run(&job);
         job
     }

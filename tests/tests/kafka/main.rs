@@ -4,3 +4,4 @@
 mod changes;
 mod kills;
 mod stand;
+mod takeover;

@@ -66,9 +66,18 @@ impl Stand {
 
     /// All that readers of committed records see.
     pub fn results(&self) -> Vec<String> {
+        self.read(|source| source)
+    }
+
+    /// All that has been written, also in transactions that are open or were aborted.
+    pub fn written(&self) -> Vec<String> {
+        self.read(KafkaSource::read_uncommitted)
+    }
+
+    fn read(&self, how: impl FnOnce(KafkaSource<String>) -> KafkaSource<String>) -> Vec<String> {
         let env = local();
         let text = |record: &flott_kafka::KafkaRecord| Ok(Some(String::from_utf8(record.bytes().to_vec())?));
-        let source = KafkaSource::new(&self.servers, "out", text).stop_at(StopAt::Latest);
+        let source = how(KafkaSource::new(&self.servers, "out", text).stop_at(StopAt::Latest));
         let read = env.from_source(source, "results").collect();
         let result = env.execute("results").expect("results can be read");
         result.collected(&read).expect("they were collected")

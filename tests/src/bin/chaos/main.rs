@@ -1,4 +1,4 @@
-//! The chaos runner: `chaos [plain] SEED [MINUTES]` or `chaos regressions`; `cargo xtask chaos` builds what it needs and starts it.
+//! The chaos runner: `chaos [plain|local] SEED [MINUTES]` or `chaos regressions`; `cargo xtask chaos` builds what it needs and starts it.
 
 use std::{
     ffi::c_int,
@@ -34,12 +34,13 @@ impl Given {
                 Self { plan: Plan::plain, seeds, bound: Duration::MAX, shows_plans: false }
             }
             [word, rest @ ..] if word == "plain" => Self { plan: Plan::plain, ..Self::read(rest)? },
+            [word, rest @ ..] if word == "local" => Self { plan: Plan::local, ..Self::read(rest)? },
             [seed] => {
-                Self { plan: Plan::new, seeds: Box::new(number(seed)?..), bound: Duration::ZERO, shows_plans: true }
+                Self { plan: Plan::all, seeds: Box::new(number(seed)?..), bound: Duration::ZERO, shows_plans: true }
             }
             [seed, minutes] => {
                 let bound = Duration::from_secs(number(minutes)?.saturating_mul(60));
-                Self { plan: Plan::new, seeds: Box::new(number(seed)?..), bound, shows_plans: false }
+                Self { plan: Plan::all, seeds: Box::new(number(seed)?..), bound, shows_plans: false }
             }
             _ => return None,
         })
@@ -49,7 +50,7 @@ impl Given {
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let Some(Given { plan: plan_of, seeds, bound, shows_plans }) = Given::read(&arguments) else {
-        eprintln!("arguments: [plain] SEED [MINUTES], or regressions");
+        eprintln!("arguments: [plain|local] SEED [MINUTES], or regressions");
         return ExitCode::from(64);
     };
     // What runs and stands still, and what is mounted, is to go in any case.

@@ -52,6 +52,10 @@ pub struct Arguments {
     pub when: Option<PathBuf>,
     /// What goes wrong before the job begins.
     pub plan: Option<OddPlan>,
+    /// Nothing of all this, but a job with every kind of state. It wants `hold` and `output`.
+    pub every_state: bool,
+    /// How long that keeps what fades, in milliseconds.
+    pub fading_ms: u64,
     /// Nothing of all this, but two sources that know of each other by this directory.
     pub race: Option<PathBuf>,
 }
@@ -83,6 +87,8 @@ impl Arguments {
             once: None,
             when: None,
             plan: None,
+            every_state: false,
+            fading_ms: 1,
             race: None,
         };
         if arguments.name == FROM_HOME {
@@ -112,6 +118,8 @@ impl Arguments {
                 "once" => arguments.once = Some(value.into()),
                 "when" => arguments.when = Some(value.into()),
                 "plan" => arguments.plan = Some(value.parse()?),
+                "every-state" => arguments.every_state = value == "true",
+                "fading" => arguments.fading_ms = number(value)?,
                 "race" => arguments.race = Some(value.into()),
                 other => return Err(format!("there is no setting {other:?}")),
             }

@@ -9,6 +9,7 @@
 //! - `odd_plan`: what goes wrong before `execute`
 //! - `running`: counts by a function with state
 //! - `race`: a fast source that is held back beside a slow one
+//! - `states`: every kind of state at once
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
@@ -20,6 +21,7 @@ mod held;
 mod odd_plan;
 mod race;
 mod running;
+mod states;
 mod trouble;
 
 use arguments::Arguments;
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
     };
     let outcome = match arguments.plan {
         None => run(&arguments),
-        Some(odd) => odd_plan::run(odd, &arguments),
+        Some(odd) => odd_plan::run(odd, &arguments).map_err(Into::into),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -49,11 +51,12 @@ fn main() -> ExitCode {
 
 /// Lines `key number`: for each key the numbers from 1 to how often it comes, in streaming mode; or how often it comes in each
 /// window.
-fn run(arguments: &Arguments) -> flott::Result<()> {
+fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let env = Environment::new();
     match &arguments.race {
-        None => build(&env, arguments, "counts"),
         Some(directory) => race::build(&env, directory),
+        None if arguments.every_state => states::build(&env, arguments)?,
+        None => build(&env, arguments, "counts"),
     }
     env.execute(&arguments.name)?;
     Ok(())

@@ -1,15 +1,18 @@
 //! What is done to a cluster.
 
-use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Asking, Due, Scenario, Worker};
+use super::{
+    Asking, Due, Scenario, Worker,
+    jobmanagers::{self, LEASE_MS},
+};
 use crate::{
-    binaries::text,
     chaos::plan::{Disturbance, Target},
+    command::Running,
     eventually::{PATIENCE, eventually},
     sandbox::processes::{Process, Role},
 };
@@ -27,19 +30,19 @@ impl Scenario<'_> {
                 self.frozen.retain(|frozen| *frozen != process);
                 self.tell(format_args!("{:?} {} goes on", process.role, process.pid));
             }
-            Due::StartJobManager => {
-                self.session = Some(self.sandbox.session(&[]));
+            Due::StartJobManager(name) => {
+                self.jobmanagers.start_again(self.sandbox, &name);
                 self.lives += 1;
-                self.tell("a JobManager leads");
+                self.tell(format_args!("there is a JobManager again {name}"));
             }
             Due::StartWorker(name) => self.start_worker(name),
-            Due::EmptyStore => {
-                self.store.empty();
-                self.tell("there is room for checkpoints");
+            Due::MendStore => {
+                self.store.mend();
+                self.tell("checkpoints can be written again");
             }
-            Due::RestoreStore => {
-                self.store.swap();
-                self.tell("the directory of checkpoints is back");
+            Due::EmptyOutputs => {
+                self.outputs.iter().for_each(|disk| disk.empty());
+                self.tell("results can be written again");
             }
         }
     }
@@ -53,12 +56,15 @@ impl Scenario<'_> {
                 let Some(process) = self.find(target) else { return self.tell("there is none") };
                 process.signal(Signal::SIGSTOP);
                 self.tell(format_args!("{:?} {} is frozen", process.role, process.pid));
+                if process.role == Role::JobManager {
+                    self.await_leader();
+                }
                 self.frozen.push(process.clone());
                 self.after(for_ms, Due::Thaw(process));
             }
             Disturbance::Savepoint => {
-                let (job, directory) = (self.job().to_owned(), text(&self.savepoint_directory()));
-                let client = self.sandbox.start_flott(["savepoint", &job, &directory, "--json"]);
+                let (job, directory) = (self.job().to_owned(), self.savepoint_directory());
+                let client = self.start_client(["savepoint", &job, &directory, "--json"]);
                 self.asking.push(Asking { client, what: "flott savepoint" });
             }
             Disturbance::Stop { parallelism } => {
@@ -66,59 +72,80 @@ impl Scenario<'_> {
                     return self.tell("it is being stopped already");
                 }
                 let (job, directory) = (self.job().to_owned(), self.savepoint_directory());
-                self.stopping = Some(self.sandbox.start_flott(["stop", "-p", &text(&directory), &job, "--json"]));
+                self.stopping = Some(self.start_client(["stop", "-p", &directory, &job, "--json"]));
                 self.runs.last_mut().expect("a job has been submitted").stops.push((directory, parallelism));
             }
             Disturbance::Rescale { parallelism } => {
                 let (job, parallelism) = (self.job().to_owned(), parallelism.to_string());
-                let client = self.sandbox.start_flott(["rescale", &job, "-p", &parallelism, "--json"]);
+                let client = self.start_client(["rescale", &job, "-p", &parallelism, "--json"]);
                 self.asking.push(Asking { client, what: "flott rescale" });
             }
             Disturbance::Bound { upper } => self.bound(upper),
-            Disturbance::FillStore { for_ms } => {
-                if self.has_broken_store() || !self.store.fill() {
+            Disturbance::BreakStore { how, for_ms } => {
+                if self.has_broken_store() || !self.store.break_by(how) {
                     return self.tell("that cannot be done now");
                 }
-                self.after(for_ms, Due::EmptyStore);
+                self.after(for_ms, Due::MendStore);
             }
-            Disturbance::BlockStore { for_ms } => {
-                if self.has_broken_store() {
-                    return self.tell("that cannot be done now");
-                }
-                self.store.swap();
-                self.after(for_ms, Due::RestoreStore);
+            Disturbance::FillOutputs { for_ms } => {
+                let Some(disk) = self.outputs else { return self.tell("that cannot be done here") };
+                disk.fill();
+                self.after(for_ms, Due::EmptyOutputs);
             }
+        }
+    }
+
+    /// A client of whoever answers.
+    fn start_client<'b>(&self, line: impl IntoIterator<Item = &'b str>) -> Running {
+        let options = self.jobmanagers.options();
+        self.sandbox.start_flott(line.into_iter().map(str::to_owned).chain(options))
+    }
+
+    /// Those of several JobManagers that were deposed begin anew, as whoever runs them would see to.
+    #[track_caller]
+    pub(super) fn start_deposed(&mut self) {
+        for name in self.jobmanagers.deposed() {
+            self.tell(format_args!("{name} was deposed"));
+            self.after(0, Due::StartJobManager(name));
+        }
+    }
+
+    /// A JobManager has been disturbed: of several another one may lead soon, and until then requests would wait, and this with them.
+    fn await_leader(&mut self) {
+        self.lives += 1;
+        if self.plan.standbys > 0 {
+            self.looked = Instant::now() + Duration::from_millis(LEASE_MS);
         }
     }
 
     /// Gives every vertex of the job bounds.
     fn bound(&mut self, upper: u64) {
-        let Some(session) = self.session.as_ref().filter(|_| self.is_reachable()) else {
+        let Some(rest) = self.rest() else {
             return self.tell("nobody is there to ask");
         };
         let path = format!("/v1/jobs/{}/resource-requirements", self.job());
-        let vertices = session.try_get(&path).body;
+        let vertices = rest.try_get(&path).body;
         let bounds = json!({ "parallelism": { "lowerBound": 1, "upperBound": upper } });
         let asked: serde_json::Map<_, _> =
             vertices.as_object().into_iter().flatten().map(|(id, _)| (id.clone(), bounds.clone())).collect();
-        let answer = session.request(Method::PUT, &path, |request| request.json(&asked));
+        let answer = rest.request(Method::PUT, &path, |request| request.json(&asked));
         self.tell(format_args!("PUT {path}: {} {}", answer.status, answer.body));
     }
 
     #[track_caller]
-    pub(super) fn mend_store(&mut self) {
-        let broken = |_: &(u64, u64), due: &mut Due| matches!(due, Due::EmptyStore | Due::RestoreStore);
+    pub(super) fn mend_disks(&mut self) {
+        let broken = |_: &(u64, u64), due: &mut Due| matches!(due, Due::MendStore | Due::EmptyOutputs);
         let mending: Vec<_> = self.due.extract_if(.., broken).collect();
         mending.into_iter().for_each(|(_, due)| self.act(due));
     }
 
     pub(super) fn has_broken_store(&self) -> bool {
-        self.due.values().any(|due| matches!(due, Due::EmptyStore | Due::RestoreStore))
+        self.due.values().any(|due| matches!(due, Due::MendStore))
     }
 
-    pub(super) fn savepoint_directory(&mut self) -> PathBuf {
+    pub(super) fn savepoint_directory(&mut self) -> String {
         self.savepoints += 1;
-        self.sandbox.path().join(format!("savepoints-{}", self.savepoints))
+        self.store.savepoints(self.savepoints)
     }
 
     pub(super) fn find(&self, target: Target) -> Option<Process> {
@@ -142,8 +169,9 @@ impl Scenario<'_> {
         for victim in victims {
             self.tell(format_args!("{:?} {} is dead", victim.role, victim.pid));
             if victim.role == Role::JobManager {
-                self.session = None;
-                self.after(away_ms, Due::StartJobManager);
+                let name = self.jobmanagers.lost(victim.pid);
+                self.await_leader();
+                self.after(away_ms, Due::StartJobManager(name));
             }
             let is_it = |worker: &Worker| worker.process.pid().cast_signed() == victim.pid;
             if let Some(place) = self.workers.iter().position(is_it) {
@@ -157,7 +185,7 @@ impl Scenario<'_> {
     pub(super) fn start_worker(&mut self, name: String) {
         self.started_workers += 1;
         let directory = self.sandbox.at(&format!("state/started/{}", self.started_workers));
-        let address = self.sandbox.at("state/session/jobmanager.address");
+        let address = jobmanagers::address_file(self.sandbox, self.plan);
         let id = format!("taskmanager.resource-id={name}");
         let line = ["taskmanager", "--jobmanager-file", &address, "--work-dir", &directory, "--log-to-file", "-D", &id];
         let process = self.sandbox.start_flott(line);

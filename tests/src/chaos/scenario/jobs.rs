@@ -1,16 +1,12 @@
 //! The jobs of a scenario: the first, and those that go on from the savepoint of one that was stopped.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::time::Instant;
 
 use serde_json::Value;
 
-use super::{LOOK, Run, Scenario, arguments};
+use super::{LOOK, OUTPUTS, Run, Scenario, arguments};
 use crate::{
-    binaries::{binary, text},
+    binaries::binary,
     chaos::{oracle::Output, plan::JOB_SECONDS},
     command::Running,
 };
@@ -19,29 +15,29 @@ impl Scenario<'_> {
     /// Starts a job, from a savepoint if one is given.
     #[track_caller]
     pub(super) fn submit(&mut self, from: Option<&str>, parallelism: u64) {
-        let output = self.sandbox.path().join(format!("out-{}", self.runs.len()));
+        let output = self.sandbox.path().join(OUTPUTS).join(self.runs.len().to_string());
         let parallelism = parallelism.to_string();
         let mut options = vec!["-d", "-p", &parallelism];
         options.extend(from.iter().flat_map(|path| ["-s", path]));
         let paced = format!("seconds={JOB_SECONDS}");
         let arguments = arguments(self.plan, &output).into_iter().chain([paced]);
-        let session = self.session.as_ref().expect("jobs are submitted when there is a JobManager");
-        let job = session.run(&options, &binary("chaos-program"), arguments).success().job();
+        let address = self.rest().expect("jobs are submitted when there is a JobManager").address();
+        let job = self.sandbox.run_at(address, &options, &binary("chaos-program"), arguments).success().job();
         self.tell(format_args!("job {job}{}", from.map_or(String::new(), |path| format!(" from {path}"))));
         self.runs.push(Run { job, output, stops: Vec::new() });
     }
 
     #[track_caller]
     pub(super) fn has_finished(&mut self) -> bool {
-        if !self.is_reachable() || self.looked.elapsed() < LOOK {
+        if self.looked.elapsed() < LOOK {
             return false;
         }
-        self.looked = Instant::now();
-        let Some(session) = &self.session else { return false };
+        let Some(rest) = self.rest() else { return false };
         let (job, key) = (self.job(), (self.lives, self.runs.len()));
-        let checkpoints = session.try_get(&format!("/v1/jobs/{job}/checkpoints")).body;
-        let exceptions = session.try_get(&format!("/v1/jobs/{job}/exceptions")).body;
-        let state = session.state(job);
+        let checkpoints = rest.try_get(&format!("/v1/jobs/{job}/checkpoints")).body;
+        let exceptions = rest.try_get(&format!("/v1/jobs/{job}/exceptions")).body;
+        let state = rest.state(job);
+        self.looked = Instant::now();
         let completed = checkpoints["counts"]["completed"].as_u64().unwrap_or_default();
         let failures = exceptions["exceptionHistory"]["entries"].as_array().map_or(0, Vec::len) as u64;
         let counts = self.counts.entry(key).or_default();
@@ -66,13 +62,14 @@ impl Scenario<'_> {
         }
         // It has been stopped, though whoever asked for it may not have heard.
         let run = self.runs.last().expect("a job has been submitted");
-        let left = run.stops.iter().rev().find_map(|(directory, next)| Some((complete_in(directory)?, *next)));
+        let left =
+            run.stops.iter().rev().find_map(|(directory, next)| Some((self.store.complete_in(directory)?, *next)));
         let next = run.stops.last().map(|(_, next)| *next);
         match location.zip(next).or(left) {
             Some((path, parallelism)) => {
                 self.tell(format_args!("the job has been stopped with {path}"));
                 // A new job that cannot reach it would fail.
-                self.mend_store();
+                self.mend_disks();
                 self.submit(Some(&path), parallelism);
                 false
             }
@@ -108,14 +105,4 @@ impl Scenario<'_> {
             self.stopped(client);
         }
     }
-}
-
-/// The newest complete savepoint in a directory.
-fn complete_in(directory: &Path) -> Option<String> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let complete = entries
-        .map(|entry| entry.path())
-        .filter(|path| fs::read_to_string(path.join("_metadata")).is_ok_and(|text| text.contains("\"manifest\":")));
-    let modified = |path: &PathBuf| fs::metadata(path.join("_metadata")).and_then(|of| of.modified()).ok();
-    complete.max_by_key(modified).map(|path| text(&path))
 }
