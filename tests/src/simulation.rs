@@ -2,8 +2,8 @@
 //!
 //! The deciding parts are the real ones: [`SlotManager`](flott_resource_manager::slot_manager::SlotManager),
 //! [`JobMasterCore`](flott_jobmaster::JobMasterCore) for each job and [`State`](flott_worker::state::State) for each
-//! TaskManager, and the [log](flott_snapshot::Log) of each job's checkpoints. Simulated is what surrounds them: clock, network,
-//! object store, machines, the backend that starts them, job processes and tasks. Messages are delayed, from workers also repeated
+//! TaskManager; and so is the [keeper](flott_jobmaster::CheckpointKeeper) of each job's checkpoints. Simulated is what surrounds
+//! them: clock, network, object store, machines, the backend that starts them, job processes and tasks. Messages are delayed, from workers also repeated
 //! and out of order; connections break, networks stall, machines and processes die, tasks fail and do not stop, jobs are cancelled.
 //!
 //! In [durable](Plan::durable) histories JobManagers die too, at whatever await their work with the store has come to, or are deposed
@@ -24,7 +24,7 @@
 //! - [`world`]: the queue of happenings and what becomes of each; `network`, `machines`, `masters`, `faults` its parts
 //! - `host`: a job process; `jobs`: random jobs; `outside`: what they read and make visible
 //! - `jobmanager`: the one that leads, and one that is deposed
-//! - `logs`: the logs of checkpoints in the hands of JobMasters; `store`: the object store below, and what goes wrong in it
+//! - `logs`: the keepers of checkpoints; `store`: the object store below, and what goes wrong in it
 //! - `stores`: the records of jobs, and how another JobManager begins with them
 //! - [`check`]: the invariants, numbered
 //! - [`deployment`]: the deployment of ten thousand subtasks, for the benchmark

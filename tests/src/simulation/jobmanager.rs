@@ -9,7 +9,7 @@ use flott_core::{
     id::{JobId, JobMasterEpoch, LeaderEpoch, WorkerKey},
     message::{ToWorker, WorkerToJob},
 };
-use flott_jobmaster::{Event, JobMasterCore, SnapshotSpec};
+use flott_jobmaster::{CheckpointKeeper, Event, JobMasterCore, SnapshotSpec};
 use flott_resource_manager::{
     Declaration,
     backend::BackendWorker,
@@ -18,7 +18,7 @@ use flott_resource_manager::{
 
 use super::{
     check::{Broken, Invariant},
-    logs::Keeper,
+    logs::Keeping,
     masters::Master,
     network::Session,
     world::{Happening, World},
@@ -142,9 +142,15 @@ impl World {
             self.at(self.now + end, Happening::DeposedEnds(after));
         }
         for id in self.jobs.keys().copied().collect::<Vec<_>>() {
-            let Some(job) = self.jobs.get_mut(&id).filter(|job| job.kept.end.is_none()) else { continue };
-            job.kept.epoch = job.kept.epoch.next();
-            self.open(id)?;
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            if job.kept.end.is_none() {
+                job.kept.epoch = job.kept.epoch.next();
+                self.open(id)?;
+            } else if job.kept.has_leftovers() {
+                // Above its last JobMaster: what that one may yet store counts for nothing.
+                let epoch = job.kept.epoch.next();
+                self.discard_left(id, epoch);
+            }
         }
         Ok(())
     }
@@ -190,7 +196,7 @@ impl World {
         id: JobId,
         epoch: JobMasterEpoch,
         snapshots: SnapshotSpec,
-        keeper: Option<Keeper>,
+        keeper: Option<CheckpointKeeper>,
     ) -> Result<(), Broken> {
         // One that was deposed while it claimed the log has read records that were right then.
         let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.is_past) else { return Ok(()) };
@@ -199,7 +205,16 @@ impl World {
             .map_err(|error| Invariant::I8.broken(format!("job {id} cannot begin or go on: {error}")))?;
         let (is_cancelled, stopped_with) = (job.is_cancelled, job.kept.stopped_with.clone());
         let declared = Declaration::withdrawn(id, epoch);
-        let master = Master { core, keeper, has_ended: false, waits_since: None, stops: None, stopped_with, declared };
+        let master = Master {
+            core,
+            keeping: keeper.map(|keeper| Keeping::new(id, epoch, keeper)),
+            has_ended: false,
+            waits_since: None,
+            savepoints: BTreeMap::new(),
+            stops: None,
+            stopped_with,
+            declared,
+        };
         self.jobmanager.masters.insert(id, master);
         self.master(id, Event::Start);
         for (worker, epoch, message) in self.jobmanager.awaiting.remove(&id).unwrap_or_default() {
