@@ -9,7 +9,8 @@
 //! In [durable](Plan::durable) histories JobManagers die too, at whatever await their work with the store has come to, or are deposed
 //! and go on without knowing it while another leads; requests to the store are late, refused, done without an answer, lost or torn.
 //! Sources read splits, and sinks make what was read visible; jobs stop with savepoints, and new ones go on from these. There, what
-//! TaskManagers say of a job comes once and in order, as their sessions have it, but late, and after what was said later of slots.
+//! TaskManagers say of a job comes in order, as their sessions have it, but late, and after what was said later of slots. Much of it
+//! comes once more when it is over, as do answers of the store, and some reaches a JobMaster that it is not meant for.
 //!
 //! What must hold is checked all along ([`check`]): no slot is given twice, no job starves that could run, nothing that was
 //! read is visible twice, and all of it once the job is FINISHED, or those that go on from it; no checkpoint is lost that was

@@ -257,6 +257,7 @@ impl World {
             if let Event::CheckpointStored { checkpoint, result } = &event {
                 self.note_stored(id, *checkpoint, result.is_ok())?;
             }
+            self.maybe_again(id, &event);
             self.master(id, event);
         }
         let Some(master) = self.jobmanager.masters.get(&id).filter(|master| !master.core.is_over()) else {

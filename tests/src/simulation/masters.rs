@@ -111,6 +111,7 @@ impl World {
                         let (worker, failure) = (worker.clone(), failure.clone());
                         later.push_back((*job, Event::WorkerLost { worker, failure }));
                     }
+                    self.lost_again(&worker, &failure);
                 }
             }
         }
@@ -224,6 +225,20 @@ impl World {
         }
     }
 
+    /// JobMasters hear once more that a worker is lost, or some do.
+    fn lost_again(&mut self, worker: &WorkerKey, failure: &Failure) {
+        for job in self.jobmanager.masters.keys().copied().collect::<Vec<_>>() {
+            self.maybe_again(job, &Event::WorkerLost { worker: worker.clone(), failure: failure.clone() });
+        }
+    }
+
+    /// A JobMaster that is told this is told it once more, or not.
+    pub(super) fn maybe_again(&mut self, id: JobId, event: &Event) {
+        if let Some(at) = self.again() {
+            self.at(at, Happening::Again(self.jobmanager.leader, id, Box::new(event.clone())));
+        }
+    }
+
     pub(super) fn wake_master(&mut self, id: JobId, at: u64) {
         if self.jobmanager.masters.get(&id).is_some_and(|master| master.core.next_wake() == Some(Millis(at))) {
             self.master(id, Event::Wake);
@@ -240,6 +255,10 @@ impl World {
         let is_left = matches!(message, WorkerToJob::Found(_)) && known.is_some_and(|known| known > epoch);
         self.summary.taken_over += u32::from(matches!(message, WorkerToJob::Adopted(_)));
         if known != Some(epoch) && !is_left {
+            // The switchboard sees to it, and a JobMaster must not need that.
+            if known.is_some() && self.has_faults() && self.random.per_mille(self.plan.faults.astray) {
+                self.master(id, Event::Worker { worker: worker.clone(), epoch, message });
+            }
             self.send_to_worker(worker, ToWorker::Job { job: id, epoch, message: JobToWorker::Forget });
             return;
         }

@@ -57,8 +57,10 @@ pub struct Faults {
     pub processes: u32,
     /// Machines that the backend rejects, that die at once, or that never register: as many of each.
     pub starts: u32,
-    /// Messages of workers that come twice.
+    /// Messages of workers and answers of stores that come once more, later.
     pub repeated: u32,
+    /// Messages that reach a JobMaster though they are meant for another of its job.
+    pub astray: u32,
     /// Messages of workers that others overtake.
     pub overtaken: u32,
     /// Requests to the object store that go wrong, checkpoints and scales for which there is no room, and commits that fail when they are
@@ -93,6 +95,7 @@ impl Plan {
                 processes: 10,
                 starts: 20,
                 repeated: 20,
+                astray: 300,
                 overtaken: 50,
                 ask_every_ms: 0,
                 jobmanager_every_ms: 0,
@@ -127,6 +130,7 @@ impl Plan {
                 processes: 50,
                 starts: 50,
                 repeated: 50,
+                astray: 300,
                 overtaken: 100,
                 ask_every_ms: 0,
                 jobmanager_every_ms: 0,
@@ -149,7 +153,8 @@ impl Plan {
             ask_every_ms: random.within(500..=5000),
             jobmanager_every_ms: random.within(2000..=20_000),
             stores: [0, 20, 200][random.within(0..=2) as usize],
-            tasks: 5,
+            tasks: [5, 20][random.within(0..=1) as usize],
+            repeated: random.within(50..=500) as u32,
             ..small.faults
         };
         Self { durable: true, reactive: seed.is_multiple_of(3), jobs: small.jobs.min(8), faults, ..small }

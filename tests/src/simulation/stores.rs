@@ -171,6 +171,10 @@ impl World {
         }
         match event {
             Some(event) => {
+                // Which scale is meant an answer does not say.
+                if matches!(event, Event::CommitPersisted(_)) {
+                    self.maybe_again(id, &event);
+                }
                 self.master(id, event);
                 Ok(())
             }

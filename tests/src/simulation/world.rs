@@ -7,6 +7,7 @@ use flott_core::{
     message::{FromWorker, Opening, ToWorker, Welcome},
     status::JobStatus,
 };
+use flott_jobmaster::Event;
 use flott_resource_manager::{
     BackendEvent, Options, WorkerShape, WorkerSpec,
     backend::Abilities,
@@ -54,6 +55,8 @@ pub(super) enum Happening {
     FromWorker(u64, Box<Wire<Opening, FromWorker>>),
     ToWorker(u64, Box<Wire<Welcome, ToWorker>>),
     Said(LeaderEpoch, WorkerKey, u64, Box<FromWorker>),
+    /// What a JobMaster was told comes once more.
+    Again(LeaderEpoch, JobId, Box<Event>),
     ClosedHere(u64),
     ClosedThere(u64),
     MachineTick(WorkerKey),
@@ -293,6 +296,10 @@ impl World {
             Happening::ToWorker(number, wire) => self.worker_receives(number, *wire)?,
             Happening::Said(leader, worker, connection, message) => self.tell(leader, |world| {
                 world.worker_said(worker, connection, *message);
+                Ok(())
+            })?,
+            Happening::Again(leader, job, event) => self.tell(leader, |world| {
+                world.master(job, *event);
                 Ok(())
             })?,
             Happening::ClosedHere(number) => {
