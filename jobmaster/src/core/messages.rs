@@ -16,6 +16,7 @@ impl JobMasterCore {
         if let WorkerToJob::Found(found) = message {
             return self.found(worker, epoch, *found);
         }
+        // Twofold: who carries messages asks for the epoch as well, and behind this attempts and lives of processes tell them apart.
         if !self.is_ours(epoch) || self.processes.is_lost(worker) {
             return;
         }

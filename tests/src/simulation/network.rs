@@ -218,11 +218,13 @@ impl World {
     /// as a session has them, in order: they wait in the mailbox of the JobMaster, while others go ahead.
     fn pass_on(&mut self, worker: WorkerKey, connection: u64, message: FromWorker) {
         let (faults, leader) = (self.plan.faults.clone(), self.jobmanager.leader);
-        if may_repeat(&message)
-            && let Some(again) = self.again()
-        {
-            // Behind itself, should it wait.
-            let again = if self.plan.durable { again + MAILBOX_MS } else { again };
+        let again = if may_repeat(&message) { self.again() } else { None };
+        if let Some(mut again) = again {
+            if let FromWorker::Job { job, .. } = &message {
+                // Behind what waits in a mailbox.
+                let waits = self.jobmanager.mailboxes.get(&(worker.clone(), *job)).copied().unwrap_or_default();
+                again += waits.saturating_sub(self.now) + 1;
+            }
             self.at(again, Happening::Said(leader, worker.clone(), connection, Box::new(message.clone())));
         }
         if let FromWorker::Job { job, .. } = &message

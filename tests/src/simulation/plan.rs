@@ -47,7 +47,7 @@ pub struct Faults {
     pub cancel_every_ms: u64,
     /// A job is asked for a savepoint or another parallelism.
     pub ask_every_ms: u64,
-    /// The JobManager is killed, or deposed and goes on for up to 15 s; another leads after up to 3 s.
+    /// A JobManager is killed, or does not reach the lease for up to 15 s.
     pub jobmanager_every_ms: u64,
     /// Tasks that fail.
     pub tasks: u32,
@@ -151,13 +151,27 @@ impl Plan {
         let mut random = Random::new(seed ^ 0x6475_7261_626c_6500);
         let faults = Faults {
             ask_every_ms: random.within(500..=5000),
-            jobmanager_every_ms: random.within(2000..=20_000),
+            jobmanager_every_ms: random.within(1000..=10_000),
             stores: [0, 20, 200][random.within(0..=2) as usize],
-            tasks: [5, 20][random.within(0..=1) as usize],
+            tasks: 5,
             repeated: random.within(50..=500) as u32,
             ..small.faults
         };
         Self { durable: true, reactive: seed.is_multiple_of(3), jobs: small.jobs.min(8), faults, ..small }
+    }
+
+    /// The same with tasks that fail again and again, and much that comes once more when other attempts are there.
+    pub fn stale(seed: u64) -> Self {
+        let durable = Self::durable(seed);
+        let mut random = Random::new(seed ^ 0x7374_616c_6500);
+        let faults = Faults {
+            tasks: random.within(20..=80) as u32,
+            repeated: 800,
+            process_every_ms: random.within(1000..=5000),
+            jobmanager_every_ms: random.within(5000..=30_000),
+            ..durable.faults
+        };
+        Self { jobs: durable.jobs.min(5), faults, ..durable }
     }
 
     /// Slots that there are, or can be.
