@@ -21,15 +21,11 @@ use super::{
     logs::Keeping,
     masters::Master,
     network::Session,
-    world::{Happening, World},
+    world::World,
 };
 
-/// Longest time that a deposed JobManager lives, in milliseconds.
-const DEPOSED_MS: u64 = 15_000;
 /// Longest times until a TaskManager notices that another JobManager leads, in milliseconds: one is drawn for each change.
-const NOTICE_MS: [u64; 3] = [1500, 5000, DEPOSED_MS];
-/// Longest time from the moment that a JobManager could be deposed until it is.
-const ELECTION_MS: u64 = 3000;
+const NOTICE_MS: [u64; 3] = [1500, 5000, 15_000];
 
 /// What was found on a TaskManager, under the epoch of an earlier JobMaster.
 type Found = (WorkerKey, JobMasterEpoch, WorkerToJob);
@@ -108,38 +104,31 @@ impl World {
         }
     }
 
-    /// The JobManager is killed, or loses the lead without knowing it.
-    pub(super) fn jobmanager_fails(&mut self) {
-        if self.jobmanager.is_down {
+    /// A JobManager that leads, or thinks so, is gone.
+    pub(super) fn ends_leading(&mut self, leader: LeaderEpoch) {
+        if self.deposed.as_ref().is_some_and(|deposed| deposed.leader == leader) {
+            return self.deposed_ends();
+        }
+        if self.jobmanager.leader != leader || self.jobmanager.is_down {
             return;
         }
-        let pause = self.random.within(0..=ELECTION_MS);
-        let lead = Happening::Lead(self.jobmanager.leader);
-        if self.random.per_mille(500) {
-            self.jobmanager.is_down = true;
-            self.jobmanager.later.clear();
-            self.logs.end(self.jobmanager.leader);
-            self.lose_connections(self.jobmanager.leader, 1500, true);
-            self.settle_records();
-        }
-        self.at(self.now + pause, lead);
+        self.jobmanager.is_down = true;
+        self.jobmanager.later.clear();
+        self.logs.end(leader);
+        self.lose_connections(leader, 1500, true);
+        self.settle_records();
     }
 
-    /// Another one leads, if none has since.
-    pub(super) fn lead(&mut self, after: LeaderEpoch) -> Result<(), Broken> {
-        if self.jobmanager.leader != after {
-            return Ok(());
-        }
+    /// Another one leads.
+    pub(super) fn lead(&mut self, leader: LeaderEpoch) -> Result<(), Broken> {
         self.deposed_ends();
         self.summary.leaders += 1;
-        let earlier = self.new_jobmanager(LeaderEpoch(after.0 + 1));
+        let earlier = self.new_jobmanager(leader);
         if !earlier.is_down {
             self.settle_records();
-            let notice = self.random.choose(NOTICE_MS.into_iter()).unwrap_or(DEPOSED_MS);
-            self.lose_connections(after, notice, false);
+            let notice = self.random.choose(NOTICE_MS.into_iter()).unwrap_or_default();
+            self.lose_connections(earlier.leader, notice, false);
             self.deposed = Some(earlier);
-            let end = self.random.within(1..=DEPOSED_MS);
-            self.at(self.now + end, Happening::DeposedEnds(after));
         }
         for id in self.jobs.keys().copied().collect::<Vec<_>>() {
             let Some(job) = self.jobs.get_mut(&id) else { continue };

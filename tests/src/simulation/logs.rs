@@ -18,10 +18,10 @@ use flott_core::{
 use flott_jobmaster::{
     CheckpointKeeper, Event, JobMasterHandle, Recovery, RestorePoint, SnapshotSpec, ToStore, testing::Overheard,
 };
-use flott_snapshot::{Error, Snapshot};
+use flott_snapshot::{Directory, Error, Snapshot};
 use futures::FutureExt;
 use tokio::{
-    runtime::Runtime,
+    runtime::{EnterGuard, Runtime},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
@@ -40,6 +40,8 @@ const OPENING: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Longest time for which nobody looks whether a task goes on by itself, in milliseconds.
 const LOOK_MS: u64 = 50;
+/// The same while there is nothing but elections.
+const LOOK_AT_ELECTIONS_MS: u64 = 250;
 /// Rounds in which what is due gets done: a request, its answer, and what that leads to.
 const ROUNDS: u32 = 6;
 
@@ -124,6 +126,16 @@ impl Logs {
         Ok(RestorePoint { manifest: Arc::new(loaded.manifest), directory: location.to_owned() })
     }
 
+    /// Where the lease is.
+    pub fn lease_directory(&self) -> Directory {
+        self.store.directory("cluster/leader")
+    }
+
+    /// What begins while this lives are tasks that go on with all others.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.runtime.enter()
+    }
+
     /// A JobManager is gone.
     pub fn end(&mut self, leader: LeaderEpoch) {
         for (_, task) in self.tasks.extract_if(.., |(of, _)| *of == leader) {
@@ -145,9 +157,9 @@ impl Logs {
     }
 
     /// When something may be due next.
-    fn next_due(&self) -> Option<u64> {
+    fn next_due(&self, are_elections: bool) -> Option<u64> {
         if self.tasks.is_empty() {
-            return None;
+            return are_elections.then(|| self.came_to + LOOK_AT_ELECTIONS_MS);
         }
         let next = self.runtime.block_on(async { self.store.next_wake().map(|at| at - Instant::now()) });
         let wait = next.map_or(LOOK_MS, |wait| u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(LOOK_MS));
@@ -203,7 +215,7 @@ impl World {
         self.expect_logs(self.now + 1);
     }
 
-    fn expect_logs(&mut self, at: u64) {
+    pub(super) fn expect_logs(&mut self, at: u64) {
         if self.logs.wake.is_none_or(|wake| at < wake) {
             self.logs.wake = Some(at);
             self.at(at, Happening::Logs);
@@ -215,6 +227,7 @@ impl World {
         self.logs.wake = None;
         self.logs.store.set_faults(if self.has_faults() { self.plan.faults.stores } else { 0 });
         self.logs.advance(self.now);
+        self.elections_go_on();
         while let Ok((leader, job, news)) = self.logs.news.try_recv() {
             self.tell(leader, |world| world.hear(job, news))?;
         }
@@ -225,7 +238,7 @@ impl World {
                 masters.into_iter().try_for_each(|job| world.hear_keeper(job))
             })?;
         }
-        if let Some(at) = self.logs.next_due() {
+        if let Some(at) = self.logs.next_due(self.elections.are_held()) {
             self.expect_logs(at);
         }
         Ok(())

@@ -88,6 +88,11 @@ impl FaultyStore {
         directory(Arc::clone(&self.inner) as Arc<dyn ObjectStore>, location)
     }
 
+    /// A directory in it.
+    pub fn directory(&self, location: &str) -> Directory {
+        directory(Arc::new(self.clone()), location)
+    }
+
     /// From now on so many of a thousand requests go wrong.
     pub fn set_faults(&self, faults: u32) {
         self.shared().faults = faults;
@@ -175,7 +180,7 @@ impl FaultyStore {
 
 impl Stores for FaultyStore {
     fn open(&self, location: &str) -> std::result::Result<Directory, flott_snapshot::Error> {
-        Ok(directory(Arc::new(self.clone()), location))
+        Ok(self.directory(location))
     }
 }
 
