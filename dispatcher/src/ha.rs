@@ -22,8 +22,9 @@ mod records;
 mod setup;
 
 pub use candidate::{Lease, Timing};
-pub use election::{Answer, LeaseRegister, RegisterError, Standing, Versioned};
-pub(crate) use election::{Candidature, Resignation};
+pub(crate) use election::Network;
+pub use election::{Answer, Candidature, LeaseRegister, Outlook, RegisterError, Resignation, Standing, Versioned};
+pub use lease::DirectoryLease;
 pub(crate) use programs::SharedPrograms;
 pub(crate) use records::{AppendError, Contents, Records};
 pub use setup::{HighAvailability, SetupError};

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 mod clock;
 mod handle;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod overheard;
 mod ports;
 

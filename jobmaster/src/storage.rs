@@ -38,7 +38,9 @@ use flott_core::{
     id::{CheckpointId, JobId, JobMasterEpoch},
     view::{CheckpointStatus, CheckpointView},
 };
-use flott_snapshot::{Checkpoints, Claimed, Collected, Damage, Directory, Error, Log, Manifest, S3Options, Snapshot};
+use flott_snapshot::{
+    Checkpoints, Claimed, Collected, Damage, Directory, Error, Log, Manifest, S3Options, Snapshot, Stores,
+};
 use tokio::{
     sync::{Mutex, MutexGuard},
     time::{Instant, sleep, timeout},
@@ -56,14 +58,20 @@ const TRY: Duration = Duration::from_secs(30);
 const TIDYING: Duration = Duration::from_secs(60);
 
 /// What a job starts from, where it has no checkpoint of its own.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Recovery {
     /// Location of a savepoint or checkpoint.
     pub path: Option<String>,
     /// Whether state in it that the job has no operator for is left behind.
     pub ignore_unclaimed: bool,
     /// How stores are reached, those of the job's own checkpoints too.
-    pub s3: S3Options,
+    pub stores: Arc<dyn Stores>,
+}
+
+impl Default for Recovery {
+    fn default() -> Self {
+        Self::of(&Configuration::default())
+    }
 }
 
 impl Recovery {
@@ -72,7 +80,7 @@ impl Recovery {
         Self {
             path: configuration.get(&checkpointing::RECOVERY_PATH),
             ignore_unclaimed: configuration.get(&checkpointing::IGNORE_UNCLAIMED),
-            s3: S3Options::of(configuration),
+            stores: Arc::new(S3Options::of(configuration)),
         }
     }
 
@@ -92,7 +100,7 @@ impl Recovery {
     /// When there is no snapshot.
     pub async fn load(&self, job: JobId) -> Result<Option<RestorePoint>, Failure> {
         let Some(path) = &self.path else { return Ok(None) };
-        let Snapshot { manifest, directory } = Snapshot::load(path, &self.s3).await.map_err(Failure::from)?;
+        let Snapshot { manifest, directory } = Snapshot::load(path, &*self.stores).await.map_err(Failure::from)?;
         tracing::info!(%job, path, "the job starts from a snapshot");
         Ok(Some(RestorePoint { manifest: Arc::new(manifest), directory: directory.location().to_owned() }))
     }
@@ -103,7 +111,6 @@ impl Recovery {
 pub struct CheckpointKeeper {
     job: JobId,
     root: String,
-    s3: S3Options,
     recovery: Recovery,
     checkpoints: Checkpoints,
     log: Mutex<Kept>,
@@ -131,7 +138,7 @@ impl CheckpointKeeper {
         recovery: &Recovery,
         known: &BTreeMap<CheckpointId, Failure>,
     ) -> Result<(Self, SnapshotSpec), Failure> {
-        let root = Directory::open(root, &recovery.s3).map_err(Failure::from)?;
+        let root = recovery.stores.open(root).map_err(Failure::from)?;
         Self::open_in(&root, job, epoch, recovery, known).await
     }
 
@@ -171,7 +178,6 @@ impl CheckpointKeeper {
         let keeper = Self {
             job,
             root: root.location().to_owned(),
-            s3: recovery.s3.clone(),
             recovery: recovery.clone(),
             checkpoints,
             log: Mutex::new(Kept { log, sweeps: Sweeps::default() }),
@@ -344,10 +350,10 @@ impl CheckpointKeeper {
         root: &str,
         job: JobId,
         epoch: JobMasterEpoch,
-        s3: &S3Options,
+        stores: &dyn Stores,
         spares_results: bool,
     ) -> Result<bool, Failure> {
-        let root = Directory::open(root, s3).map_err(Failure::from)?;
+        let root = stores.open(root).map_err(Failure::from)?;
         Self::discard_left_in(&root, job, epoch, spares_results).await
     }
 
@@ -397,6 +403,7 @@ fn shown(checkpoints: &Checkpoints, manifest: &Manifest, known: &BTreeMap<Checkp
 /// What `work` gives, unless the JobMaster is gone before: then it is dropped.
 async fn until_over<T>(master: &JobMasterHandle, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
+        biased;
         done = work => Some(done),
         _ = master.ended() => None,
     }

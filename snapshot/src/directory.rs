@@ -68,6 +68,24 @@ impl fmt::Debug for S3Options {
     }
 }
 
+/// How locations are reached: as [`S3Options`] say, or in a simulated store.
+///
+/// # Contract
+/// Opening reads and makes nothing. Equal locations are the same directory, and so is the location that it says itself.
+pub trait Stores: fmt::Debug + Send + Sync {
+    /// The directory at `location`.
+    ///
+    /// # Errors
+    /// When there can be none.
+    fn open(&self, location: &str) -> Result<Directory, Error>;
+}
+
+impl Stores for S3Options {
+    fn open(&self, location: &str) -> Result<Directory, Error> {
+        Directory::open(location, self)
+    }
+}
+
 /// A directory in a store: that of all checkpoints, of one job, or of a savepoint. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Directory {

@@ -37,7 +37,7 @@ pub mod states;
 pub mod testing;
 pub mod verify;
 
-pub use directory::{Directory, S3Options};
+pub use directory::{Directory, S3Options, Stores};
 pub use error::Error;
 pub use file::{
     Chunk, Compression, EngineKind, Entries, KeyedKind, Section, SectionIndex, SectionKind, Spread, StateFileReader,

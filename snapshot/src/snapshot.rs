@@ -3,7 +3,7 @@
 use flott_core::id::CheckpointId;
 
 use crate::{
-    directory::{CreateError, Created, Directory, S3Options},
+    directory::{CreateError, Created, Directory, Stores},
     error::Error,
     manifest::{
         self, Manifest, ManifestError, SnapshotKind,
@@ -30,10 +30,10 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`Error::NotFound`] when nothing is there; [`Error::Damaged`] when it is no manifest.
-    pub async fn load(location: &str, s3: &S3Options) -> Result<Self, Error> {
+    pub async fn load(location: &str, stores: &dyn Stores) -> Result<Self, Error> {
         let location = location.trim_end_matches('/');
         let location = location.strip_suffix(METADATA).unwrap_or(location);
-        Self::load_from(Directory::open(location, s3)?).await
+        Self::load_from(stores.open(location)?).await
     }
 
     /// As [`load`](Self::load), from the directory of the manifest.

@@ -2,14 +2,16 @@
 //!
 //! The deciding parts are the real ones: [`SlotManager`](flott_resource_manager::slot_manager::SlotManager),
 //! [`JobMasterCore`](flott_jobmaster::JobMasterCore) for each job and [`State`](flott_worker::state::State) for each
-//! TaskManager, and the [log](flott_snapshot::Log) of each job's checkpoints. Simulated is what surrounds them: clock, network,
-//! object store, machines, the backend that starts them, job processes and tasks. Messages are delayed, from workers also repeated
+//! TaskManager; and so is the [keeper](flott_jobmaster::CheckpointKeeper) of each job's checkpoints. Simulated is what surrounds
+//! them: clock, network, object store, machines, the backend that starts them, job processes and tasks. Messages are delayed, from workers also repeated
 //! and out of order; connections break, networks stall, machines and processes die, tasks fail and do not stop, jobs are cancelled.
 //!
-//! In [durable](Plan::durable) histories JobManagers die too, at whatever await their work with the store has come to, or are deposed
-//! and go on without knowing it while another leads; requests to the store are late, refused, done without an answer, lost or torn.
+//! In [durable](Plan::durable) histories JobManagers are elected: [`Candidature`](flott_dispatcher::ha::Candidature)s stand for a lease
+//! in the store, each by a clock that runs fast or slow. They die, at whatever await their work with the store has come to, or are
+//! deposed and go on without knowing it while another leads; requests to the store are late, refused, done without an answer, lost or torn.
 //! Sources read splits, and sinks make what was read visible; jobs stop with savepoints, and new ones go on from these. There, what
-//! TaskManagers say of a job comes once and in order, as their sessions have it, but late, and after what was said later of slots.
+//! TaskManagers say of a job comes in order, as their sessions have it, but late, and after what was said later of slots. Much of it
+//! comes once more when it is over, as do answers of the store, and some reaches a JobMaster that it is not meant for.
 //!
 //! What must hold is checked all along ([`check`]): no slot is given twice, no job starves that could run, nothing that was
 //! read is visible twice, and all of it once the job is FINISHED, or those that go on from it; no checkpoint is lost that was
@@ -23,14 +25,15 @@
 //! - [`plan`]: how large, how many jobs, which faults
 //! - [`world`]: the queue of happenings and what becomes of each; `network`, `machines`, `masters`, `faults` its parts
 //! - `host`: a job process; `jobs`: random jobs; `outside`: what they read and make visible
-//! - `jobmanager`: the one that leads, and one that is deposed
-//! - `logs`: the logs of checkpoints in the hands of JobMasters; `store`: the object store below, and what goes wrong in it
+//! - `elections`: who of several JobManagers leads; `jobmanager`: the one that does, and one that is deposed
+//! - `logs`: the keepers of checkpoints; `store`: the object store below, and what goes wrong in it
 //! - `stores`: the records of jobs, and how another JobManager begins with them
 //! - [`check`]: the invariants, numbered
 //! - [`deployment`]: the deployment of ten thousand subtasks, for the benchmark
 
 pub mod check;
 pub mod deployment;
+mod elections;
 mod faults;
 mod host;
 mod jobmanager;

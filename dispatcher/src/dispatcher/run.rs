@@ -18,7 +18,6 @@ use flott_core::{
 use flott_jobmaster::{
     Adaptive, CheckpointKeeper, JobMasterService, JobSpec, Millis, Options, Recovery, SnapshotSpec, Timeouts,
 };
-use flott_snapshot::Directory;
 
 use super::{
     Dispatcher, Leading, jobs::Job, leftovers::Doomed, on_store, reports::Reports, snapshots::is_absolute, waiting,
@@ -137,7 +136,7 @@ impl Dispatcher {
             None => self.inner.setup.checkpoint_directory.clone(),
         };
         // Its processes write where the JobMaster reads, whatever directory each of them runs in.
-        let root = Directory::open(&root, &recovery.s3).map_err(Failure::from)?.location().to_owned();
+        let root = recovery.stores.open(&root).map_err(Failure::from)?.location().to_owned();
         begin.configuration.insert(checkpointing::DIR.key().to_owned(), root.clone());
         let opening = CheckpointKeeper::open(&root, begin.graph.job_id, begin.epoch, &recovery, &begin.past.damaged);
         let (keeper, spec) = tokio::time::timeout(OPENING, opening).await.map_err(|_| {

@@ -55,9 +55,19 @@ pub enum Standing {
     Over,
 }
 
-/// A candidature under way.
+/// What a candidate goes by beside the lease.
+pub trait Outlook: Send + Sync + 'static {
+    /// The time by its own clock, which never goes back.
+    fn now(&self) -> Instant;
+
+    /// Whether the process of the leader at `address` has ended, as far as that is known within `patience`. To be wrong about it costs a
+    /// change of leaders.
+    fn is_gone(&mut self, address: &str, patience: Duration) -> impl Future<Output = bool> + Send;
+}
+
+/// A candidature under way. Once it is dropped, the lease is given back.
 #[derive(Debug)]
-pub(crate) struct Candidature {
+pub struct Candidature {
     standing: watch::Receiver<Standing>,
     resigned: watch::Sender<Option<Resignation>>,
     task: tokio::task::JoinHandle<()>,
@@ -65,7 +75,7 @@ pub(crate) struct Candidature {
 
 /// Why a lease is given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resignation {
+pub enum Resignation {
     /// Another one may lead.
     ToAnother,
     /// The cluster is shut down.
@@ -83,17 +93,26 @@ impl Resignation {
 }
 
 impl Candidature {
-    /// Stands for election as `name`, at `address`.
-    pub(crate) fn begin(register: Arc<dyn LeaseRegister>, name: String, address: String, timing: Timing) -> Self {
+    /// Stands for election as `name`, which no other life of a JobManager has, at `address`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn begin(
+        register: Arc<dyn LeaseRegister>,
+        outlook: impl Outlook,
+        name: String,
+        address: String,
+        timing: Timing,
+    ) -> Self {
         let (told, standing) = watch::channel(Standing::By { leader: None });
         let (resigned, resignation) = watch::channel(None);
         let candidate = Candidate::new(name, address, timing);
-        let task = tokio::spawn(stand(register, candidate, timing, told, resignation));
+        let task = tokio::spawn(stand(register, outlook, candidate, timing, told, resignation));
         Self { standing, resigned, task }
     }
 
     /// How things stand, and when they change.
-    pub(crate) fn standing(&self) -> watch::Receiver<Standing> {
+    pub fn standing(&self) -> watch::Receiver<Standing> {
         self.standing.clone()
     }
 
@@ -118,22 +137,22 @@ impl Candidature {
 /// Stands for election until it is lost, or `resigned`: then the lease is given back.
 async fn stand(
     register: Arc<dyn LeaseRegister>,
+    mut outlook: impl Outlook,
     mut candidate: Candidate<String>,
     timing: Timing,
     told: watch::Sender<Standing>,
     mut resigned: watch::Receiver<Option<Resignation>>,
 ) {
     let mut trouble = String::new();
-    let mut neighbour = Neighbour::default();
     loop {
-        if let Some(end) = turn(&*register, &mut candidate, timing, &mut trouble).await {
+        if let Some(end) = turn(&*register, &outlook, &mut candidate, timing, &mut trouble).await {
             told.send_replace(end);
             return;
         }
-        let looked = Instant::now();
+        let looked = outlook.now();
         let leader = candidate.leader().map(str::to_owned).filter(|_| !candidate.leads());
         let gone = match &leader {
-            Some(leader) => neighbour.is_gone(leader, timing.retry).await,
+            Some(leader) => outlook.is_gone(leader, timing.retry).await,
             None => false,
         };
         let standing = if candidate.leads() { Standing::Leads } else { Standing::By { leader } };
@@ -141,7 +160,10 @@ async fn stand(
         if gone {
             tracing::info!("the process of the leader is gone");
             candidate.leader_is_gone();
-        } else if timeout(pause(&candidate, looked, timing), resigned.wait_for(Option::is_some)).await.is_ok() {
+        } else if timeout(pause(&candidate, looked, outlook.now(), timing), resigned.wait_for(Option::is_some))
+            .await
+            .is_ok()
+        {
             break;
         }
     }
@@ -155,22 +177,26 @@ async fn stand(
 }
 
 /// How long until the next look: shorter if the lease of the one that leads runs out before.
-fn pause(candidate: &Candidate<String>, looked: Instant, timing: Timing) -> Duration {
-    let (now, next) = (Instant::now(), looked + timing.retry);
+fn pause(candidate: &Candidate<String>, looked: Instant, now: Instant, timing: Timing) -> Duration {
+    let next = looked + timing.retry;
     let end = candidate.runs_out().filter(|end| *end > now);
     end.map_or(next, |end| end.min(next)).saturating_duration_since(now)
 }
 
-/// The one that leads, as this one sees it over the network.
-#[derive(Default)]
-struct Neighbour {
+/// The clock of this host, and the one that leads as it is seen over the network.
+#[derive(Debug, Default)]
+pub(crate) struct Network {
     /// An address that was seen to take connections.
     answered: Option<String>,
 }
 
-impl Neighbour {
-    /// Whether its process has ended: it took connections, and its host refuses them now. A JobManager listens for as long as it lives. What
-    /// is not refused but lost, on the network or with the host, says nothing.
+impl Outlook for Network {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// It took connections, and its host refuses them now. A JobManager listens for as long as it lives. What is not refused but lost, on
+    /// the network or with the host, says nothing.
     async fn is_gone(&mut self, address: &str, patience: Duration) -> bool {
         match timeout(patience, TcpStream::connect(address)).await {
             Ok(Ok(_)) => {
@@ -189,6 +215,7 @@ impl Neighbour {
 /// Reads, and writes if need be. Says how it has ended, when it has.
 async fn turn(
     register: &dyn LeaseRegister,
+    outlook: &impl Outlook,
     candidate: &mut Candidate<String>,
     timing: Timing,
     trouble: &mut String,
@@ -200,7 +227,7 @@ async fn turn(
     let step = match seen {
         Ok(lease) => {
             trouble.clear();
-            candidate.observed(Instant::now(), lease)
+            candidate.observed(outlook.now(), lease)
         }
         Err(error) => {
             let error = error.to_string();
@@ -209,7 +236,7 @@ async fn turn(
                 tracing::warn!(error, "the lease cannot be read");
             }
             trouble.clone_from(&error);
-            candidate.unobserved(Instant::now(), &error)
+            candidate.unobserved(outlook.now(), &error)
         }
     };
     let lease = match step {
@@ -218,7 +245,7 @@ async fn turn(
         Step::Over => return Some(Standing::Over),
         Step::Write(lease) => lease,
     };
-    let begun = Instant::now();
+    let begun = outlook.now();
     let written = timeout(wait, register.write(lease.clone(), candidate.version())).await;
     let error = match written {
         Ok(Ok(version)) => {
@@ -229,7 +256,7 @@ async fn turn(
         Err(_) => "no answer".to_owned(),
     };
     tracing::debug!(error, "the lease is not written");
-    match candidate.not_written(Instant::now(), &error) {
+    match candidate.not_written(outlook.now(), &error) {
         Step::Lost(why) => Some(Standing::Lost(why)),
         Step::Wait | Step::Write(_) | Step::Over => None,
     }

@@ -14,12 +14,13 @@ const READS_MAX: usize = 10;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct DirectoryLease {
+pub struct DirectoryLease {
     directory: Directory,
 }
 
 impl DirectoryLease {
-    pub(super) fn new(directory: Directory) -> Self {
+    /// One in `directory`, which has nothing else in it. Nothing is read or made yet.
+    pub fn new(directory: Directory) -> Self {
         Self { directory }
     }
 

@@ -22,7 +22,7 @@ use crate::{
     control::Control,
     dispatcher::{Dispatcher, Leading},
     error::Error,
-    ha::{Candidature, HighAvailability, Resignation, Standing},
+    ha::{Candidature, HighAvailability, Network, Resignation, Standing},
     options::{BackendContext, JobSource, Options, SingleJob},
     planner::PlanJob,
     stores::{JobStore, SharedStore, SledStore, StoreError},
@@ -62,7 +62,7 @@ impl Life {
         let address = AddressFile::write(&file, &self.advertised).await?;
         let host = ha.host.as_ref();
         let own = host.map_or_else(|| self.advertised.clone(), |host| address::host_port(host, self.port));
-        let candidature = Candidature::begin(ha.register.clone(), ha.name.clone(), own, ha.timing);
+        let candidature = Candidature::begin(ha.register.clone(), Network::default(), ha.name.clone(), own, ha.timing);
         let outcome = match self.until_elected(candidature.standing()).await {
             Some(outcome) => Ok(outcome),
             None => self.lead(Some((ha, &candidature))).await,

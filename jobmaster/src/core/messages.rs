@@ -19,6 +19,7 @@ impl JobMasterCore {
                 false => self.found(worker, epoch, *found),
             };
         }
+        // Twofold: who carries messages asks for the epoch as well, and behind this attempts and lives of processes tell them apart.
         if !self.is_ours(epoch) || self.processes.is_lost(worker) {
             return;
         }

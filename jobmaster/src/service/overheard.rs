@@ -1,11 +1,10 @@
-//! What is told to a JobMaster, for tests of those who tell it.
+//! What is told to a JobMaster, for tests of those who tell it, and for simulations that drive its machine themselves.
 
 use std::sync::{Arc, OnceLock};
 
 use flott_core::{
     id::{JobId, JobMasterEpoch},
     status::JobStatus,
-    view::JobView,
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +13,7 @@ use super::{JobMasterHandle, Mail, Shared};
 use crate::core::Event;
 
 /// A JobMaster that does nothing but listen.
-pub(crate) struct Overheard {
+pub struct Overheard {
     mailbox: mpsc::UnboundedReceiver<Mail>,
     shared: Arc<Shared>,
 }
@@ -35,17 +34,35 @@ impl Overheard {
     }
 
     /// The next thing that it is told.
+    ///
+    /// # Panics
+    /// When it is asked something, or nobody is left who could tell it anything.
     pub async fn event(&mut self) -> Event {
-        match self.mailbox.recv().await {
-            Some(Mail::Event { event, .. }) => *event,
-            Some(Mail::View(_) | Mail::Snapshot(..) | Mail::Rescale(..)) => panic!("it is asked, rather than told"),
-            None => panic!("nobody is left to tell it anything"),
+        Self::told(self.mailbox.recv().await.expect("somebody is left to tell it something"))
+    }
+
+    /// The next thing that it was told already.
+    ///
+    /// # Panics
+    /// When it is asked something.
+    pub fn try_event(&mut self) -> Option<Event> {
+        self.mailbox.try_recv().ok().map(Self::told)
+    }
+
+    fn told(mail: Mail) -> Event {
+        match mail {
+            Mail::Event { event, .. } => *event,
+            Mail::View(_) | Mail::Snapshot(..) | Mail::Rescale(..) => panic!("it is asked, rather than told"),
         }
     }
 
-    /// Its job is over.
-    pub fn end(&self) {
-        let (job, status) = (self.shared.job, JobStatus::Canceled);
-        self.shared.end(Arc::new(JobView::ended(job, "job".to_owned(), status, 0, 1)));
+    /// Whether somebody has stopped it.
+    pub fn is_stopped(&self) -> bool {
+        self.shared.shutdown.is_cancelled()
+    }
+
+    /// Its job has another state.
+    pub fn turn(&self, status: JobStatus) {
+        self.shared.status.send_replace(status);
     }
 }

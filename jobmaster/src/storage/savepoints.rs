@@ -6,7 +6,7 @@
 use std::collections::btree_map::Entry;
 
 use flott_core::failure::Failure;
-use flott_snapshot::{Directory, Error, Manifest};
+use flott_snapshot::{Error, Manifest};
 use tokio::time::{sleep, timeout};
 
 use super::{AGAIN, CheckpointKeeper, TRY, in_time, silent, until_over};
@@ -40,7 +40,7 @@ impl CheckpointKeeper {
     /// # Errors
     /// When it cannot be made.
     pub async fn new_savepoint(&self, root: &str) -> Result<String, Failure> {
-        let root = Directory::open(root, &self.s3).map_err(Failure::from)?;
+        let root = self.recovery.stores.open(root).map_err(Failure::from)?;
         Ok(root.new_savepoint(self.job).await.map_err(Failure::from)?.location().to_owned())
     }
 
@@ -66,7 +66,7 @@ impl CheckpointKeeper {
     }
 
     async fn remove_savepoint(&self, location: &str) {
-        let removal = async { Directory::open(location, &self.s3)?.abandon_savepoint().await };
+        let removal = async { self.recovery.stores.open(location)?.abandon_savepoint().await };
         if let Err(failure) = in_time(removal).await {
             tracing::warn!(job = %self.job, location, %failure, "what is left of a savepoint that has failed cannot be removed");
         }
@@ -113,7 +113,7 @@ impl CheckpointKeeper {
         location: &str,
     ) -> Result<(), NotComplete> {
         let surely = |error: Error| NotComplete::Surely(error.into());
-        let directory = Directory::open(location, &self.s3).map_err(surely)?;
+        let directory = self.recovery.stores.open(location).map_err(surely)?;
         let mut problem = String::new();
         for _ in 0..SAVEPOINT_TRIES {
             let failure = match timeout(TRY, directory.commit_savepoint(manifest)).await {

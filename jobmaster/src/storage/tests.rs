@@ -5,6 +5,7 @@ use flott_core::{
     failure::Retry,
     id::{AttemptId, AttemptNumber, SubtaskIndex, VertexId},
     message::Committable,
+    status::JobStatus,
 };
 use flott_snapshot::{
     DataPath, SnapshotKind,
@@ -123,7 +124,7 @@ async fn the_end_of_the_job_does_not_wait_for_the_store() {
     let sought = tokio::spawn(async move { keeper.find(&master, &BTreeSet::new()).await });
     stand.event().await;
     assert!(!stored.is_finished() && !sought.is_finished());
-    stand.overheard.end();
+    stand.overheard.turn(JobStatus::Canceled);
     timeout(Duration::from_secs(1), stored).await.unwrap().unwrap();
     timeout(Duration::from_secs(1), sought).await.unwrap().unwrap();
     let discarded = timeout(LONG, stand.keeper.discard()).await.expect("what is not removed in time stays");

@@ -9,7 +9,7 @@ use flott_core::{
     id::{JobId, JobMasterEpoch, LeaderEpoch, WorkerKey},
     message::{ToWorker, WorkerToJob},
 };
-use flott_jobmaster::{Event, JobMasterCore, SnapshotSpec};
+use flott_jobmaster::{CheckpointKeeper, Event, JobMasterCore, SnapshotSpec};
 use flott_resource_manager::{
     Declaration,
     backend::BackendWorker,
@@ -18,18 +18,14 @@ use flott_resource_manager::{
 
 use super::{
     check::{Broken, Invariant},
-    logs::Keeper,
+    logs::Keeping,
     masters::Master,
     network::Session,
-    world::{Happening, World},
+    world::World,
 };
 
-/// Longest time that a deposed JobManager lives, in milliseconds.
-const DEPOSED_MS: u64 = 15_000;
 /// Longest times until a TaskManager notices that another JobManager leads, in milliseconds: one is drawn for each change.
-const NOTICE_MS: [u64; 3] = [1500, 5000, DEPOSED_MS];
-/// Longest time from the moment that a JobManager could be deposed until it is.
-const ELECTION_MS: u64 = 3000;
+const NOTICE_MS: [u64; 3] = [1500, 5000, 15_000];
 
 /// What was found on a TaskManager, under the epoch of an earlier JobMaster.
 type Found = (WorkerKey, JobMasterEpoch, WorkerToJob);
@@ -108,43 +104,42 @@ impl World {
         }
     }
 
-    /// The JobManager is killed, or loses the lead without knowing it.
-    pub(super) fn jobmanager_fails(&mut self) {
-        if self.jobmanager.is_down {
+    /// A JobManager that leads, or thinks so, is gone.
+    pub(super) fn ends_leading(&mut self, leader: LeaderEpoch) {
+        if self.deposed.as_ref().is_some_and(|deposed| deposed.leader == leader) {
+            return self.deposed_ends();
+        }
+        if self.jobmanager.leader != leader || self.jobmanager.is_down {
             return;
         }
-        let pause = self.random.within(0..=ELECTION_MS);
-        let lead = Happening::Lead(self.jobmanager.leader);
-        if self.random.per_mille(500) {
-            self.jobmanager.is_down = true;
-            self.jobmanager.later.clear();
-            self.logs.end(self.jobmanager.leader);
-            self.lose_connections(self.jobmanager.leader, 1500, true);
-            self.settle_records();
-        }
-        self.at(self.now + pause, lead);
+        self.jobmanager.is_down = true;
+        self.jobmanager.later.clear();
+        self.logs.end(leader);
+        self.lose_connections(leader, 1500, true);
+        self.settle_records();
     }
 
-    /// Another one leads, if none has since.
-    pub(super) fn lead(&mut self, after: LeaderEpoch) -> Result<(), Broken> {
-        if self.jobmanager.leader != after {
-            return Ok(());
-        }
+    /// Another one leads.
+    pub(super) fn lead(&mut self, leader: LeaderEpoch) -> Result<(), Broken> {
         self.deposed_ends();
         self.summary.leaders += 1;
-        let earlier = self.new_jobmanager(LeaderEpoch(after.0 + 1));
+        let earlier = self.new_jobmanager(leader);
         if !earlier.is_down {
             self.settle_records();
-            let notice = self.random.choose(NOTICE_MS.into_iter()).unwrap_or(DEPOSED_MS);
-            self.lose_connections(after, notice, false);
+            let notice = self.random.choose(NOTICE_MS.into_iter()).unwrap_or_default();
+            self.lose_connections(earlier.leader, notice, false);
             self.deposed = Some(earlier);
-            let end = self.random.within(1..=DEPOSED_MS);
-            self.at(self.now + end, Happening::DeposedEnds(after));
         }
         for id in self.jobs.keys().copied().collect::<Vec<_>>() {
-            let Some(job) = self.jobs.get_mut(&id).filter(|job| job.kept.end.is_none()) else { continue };
-            job.kept.epoch = job.kept.epoch.next();
-            self.open(id)?;
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            if job.kept.end.is_none() {
+                job.kept.epoch = job.kept.epoch.next();
+                self.open(id)?;
+            } else if job.kept.has_leftovers() {
+                // Above its last JobMaster: what that one may yet store counts for nothing.
+                let epoch = job.kept.epoch.next();
+                self.discard_left(id, epoch);
+            }
         }
         Ok(())
     }
@@ -190,7 +185,7 @@ impl World {
         id: JobId,
         epoch: JobMasterEpoch,
         snapshots: SnapshotSpec,
-        keeper: Option<Keeper>,
+        keeper: Option<CheckpointKeeper>,
     ) -> Result<(), Broken> {
         // One that was deposed while it claimed the log has read records that were right then.
         let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.is_past) else { return Ok(()) };
@@ -199,7 +194,16 @@ impl World {
             .map_err(|error| Invariant::I8.broken(format!("job {id} cannot begin or go on: {error}")))?;
         let (is_cancelled, stopped_with) = (job.is_cancelled, job.kept.stopped_with.clone());
         let declared = Declaration::withdrawn(id, epoch);
-        let master = Master { core, keeper, has_ended: false, waits_since: None, stops: None, stopped_with, declared };
+        let master = Master {
+            core,
+            keeping: keeper.map(|keeper| Keeping::new(id, epoch, keeper)),
+            has_ended: false,
+            waits_since: None,
+            savepoints: BTreeMap::new(),
+            stops: None,
+            stopped_with,
+            declared,
+        };
         self.jobmanager.masters.insert(id, master);
         self.master(id, Event::Start);
         for (worker, epoch, message) in self.jobmanager.awaiting.remove(&id).unwrap_or_default() {

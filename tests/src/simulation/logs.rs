@@ -1,9 +1,8 @@
-//! The logs of checkpoints, in the hands of JobMasters: what [`CheckpointKeeper`](flott_jobmaster::CheckpointKeeper) does with the log of
-//! a job, done in simulated time over a [faulty store](FaultyStore).
+//! The checkpoints of jobs: [keepers](CheckpointKeeper) over a [faulty store](FaultyStore), in simulated time.
 //!
-//! Claims, commits and collections are the real ones. They are tasks of a runtime whose clock stands still but for being told to
-//! go on, which the world does as its own time goes on; what comes of them is news to the JobManager that began them. With it they
-//! end, at whatever await they have come to.
+//! Keepers are the real ones, and so are the logs below them. What they do are tasks of a runtime whose clock stands still but for
+//! being told to go on, which the world does as its own time goes on; what they tell a JobMaster is [overheard](Overheard), and told
+//! to its machine. With the JobManager that began them they end, at whatever await they have come to.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,17 +11,19 @@ use std::{
 };
 
 use flott_core::{
-    failure::Failure,
+    failure::{Failure, Retry},
     id::{CheckpointId, JobId, JobMasterEpoch, LeaderEpoch},
+    status::JobStatus,
 };
-use flott_jobmaster::{Event, RestorePoint, SnapshotSpec, checkpoints::found};
-use flott_snapshot::{Checkpoints, Claimed, Directory, Error, Log, Manifest, Snapshot};
+use flott_jobmaster::{
+    CheckpointKeeper, Event, JobMasterHandle, Recovery, RestorePoint, SnapshotSpec, ToStore, testing::Overheard,
+};
+use flott_snapshot::{Directory, Error, Snapshot};
 use futures::FutureExt;
 use tokio::{
-    runtime::Runtime,
-    sync::Mutex,
+    runtime::{EnterGuard, Runtime},
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -32,29 +33,52 @@ use super::{
 };
 use crate::random::Random;
 
-/// Pause before something is tried again of which nobody knows whether it was done.
+/// Where all checkpoints and savepoints are.
+const ROOT: &str = "checkpoints";
+/// How long it may take to open a log, as with the Dispatcher; then it is begun anew after a pause.
+const OPENING: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_secs(1);
-/// Tries to complete a savepoint.
-const SAVEPOINT_TRIES: u32 = 10;
 /// Longest time for which nobody looks whether a task goes on by itself, in milliseconds.
 const LOOK_MS: u64 = 50;
+/// The same while there is nothing but elections.
+const LOOK_AT_ELECTIONS_MS: u64 = 250;
 /// Rounds in which what is due gets done: a request, its answer, and what that leads to.
 const ROUNDS: u32 = 6;
 
-/// The log of a job, in the hands of a JobMaster.
-pub type Keeper = Arc<Mutex<Log>>;
+/// The keeper of a JobMaster's checkpoints, and what that one is told.
+pub struct Keeping {
+    keeper: Arc<CheckpointKeeper>,
+    master: JobMasterHandle,
+    overheard: Overheard,
+    /// Those that are being completed and are savepoints.
+    savepoints: BTreeSet<CheckpointId>,
+}
 
-/// What has come of a task.
-#[derive(Debug)]
+impl Keeping {
+    /// That of the JobMaster `epoch`.
+    pub fn new(job: JobId, epoch: JobMasterEpoch, keeper: CheckpointKeeper) -> Self {
+        let (master, overheard) = Overheard::of(job, epoch);
+        Self { keeper: Arc::new(keeper), master, overheard, savepoints: BTreeSet::new() }
+    }
+
+    /// The JobMaster's job has another state.
+    pub fn turn(&self, status: JobStatus) {
+        self.overheard.turn(status);
+    }
+
+    /// A new directory for a savepoint.
+    pub fn new_savepoint(&self) -> Option<String> {
+        // There is nothing to make, so there is nothing to wait for.
+        self.keeper.new_savepoint(ROOT).now_or_never()?.ok()
+    }
+}
+
+/// What has come of a task that no JobMaster has begun.
 pub enum News {
-    /// A JobMaster can begin.
-    Opened(JobMasterEpoch, Box<Claimed>),
-    /// A checkpoint or savepoint is complete, or cannot be.
-    Stored { checkpoint: CheckpointId, epoch: JobMasterEpoch, is_savepoint: bool, result: Result<(), Failure> },
-    /// Another JobMaster leads.
-    Deposed(String),
-    /// What a job goes back to whose latest checkpoint is damaged.
-    Found(Option<RestorePoint>),
+    /// A JobMaster can begin, or never will.
+    Opened(JobMasterEpoch, Result<Box<(CheckpointKeeper, SnapshotSpec)>, Failure>),
+    /// The checkpoints of a job that has ended are removed.
+    Cleared,
 }
 
 /// Who hears of a task.
@@ -77,8 +101,6 @@ impl Reporter {
 pub struct Logs {
     runtime: Runtime,
     store: FaultyStore,
-    root: Directory,
-    savepoints: BTreeMap<String, Directory>,
     sender: mpsc::Sender<(LeaderEpoch, JobId, News)>,
     news: mpsc::Receiver<(LeaderEpoch, JobId, News)>,
     tasks: Vec<(LeaderEpoch, JoinHandle<()>)>,
@@ -93,28 +115,25 @@ impl Logs {
     pub fn new(random: Random, now: u64) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime without any I/O can be made");
-        let store = FaultyStore::new(random);
-        let root = Directory::of_store(Arc::new(store.clone()), "checkpoints");
         let (sender, news) = mpsc::channel();
-        let (savepoints, tasks, wake) = Default::default();
-        Self { runtime, store, root, savepoints, sender, news, tasks, came_to: now, wake }
-    }
-
-    /// A new directory for a savepoint.
-    pub fn new_savepoint(&mut self, job: JobId) -> Option<String> {
-        // There is nothing to make, so there is nothing to wait for.
-        let directory = self.root.new_savepoint(job).now_or_never()?.ok()?;
-        let location = directory.location().to_owned();
-        self.savepoints.insert(location.clone(), directory);
-        Some(location)
+        let (tasks, wake) = Default::default();
+        Self { runtime, store: FaultyStore::new(random), sender, news, tasks, came_to: now, wake }
     }
 
     /// What a savepoint holds, read without faults.
     pub fn load_savepoint(&self, location: &str) -> Result<RestorePoint, Error> {
-        let healthy = Directory::of_store(self.store.healthy(), "checkpoints");
-        let name = location.rsplit('/').next().unwrap_or(location);
-        let loaded = self.runtime.block_on(Snapshot::load_from(healthy.child(name)))?;
+        let loaded = self.runtime.block_on(Snapshot::load_from(self.store.healthy_directory(location)))?;
         Ok(RestorePoint { manifest: Arc::new(loaded.manifest), directory: location.to_owned() })
+    }
+
+    /// Where the lease is.
+    pub fn lease_directory(&self) -> Directory {
+        self.store.directory("cluster/leader")
+    }
+
+    /// What begins while this lives are tasks that go on with all others.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.runtime.enter()
     }
 
     /// A JobManager is gone.
@@ -138,9 +157,9 @@ impl Logs {
     }
 
     /// When something may be due next.
-    fn next_due(&self) -> Option<u64> {
+    fn next_due(&self, are_elections: bool) -> Option<u64> {
         if self.tasks.is_empty() {
-            return None;
+            return are_elections.then(|| self.came_to + LOOK_AT_ELECTIONS_MS);
         }
         let next = self.runtime.block_on(async { self.store.next_wake().map(|at| at - Instant::now()) });
         let wait = next.map_or(LOOK_MS, |wait| u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(LOOK_MS));
@@ -196,7 +215,7 @@ impl World {
         self.expect_logs(self.now + 1);
     }
 
-    fn expect_logs(&mut self, at: u64) {
+    pub(super) fn expect_logs(&mut self, at: u64) {
         if self.logs.wake.is_none_or(|wake| at < wake) {
             self.logs.wake = Some(at);
             self.at(at, Happening::Logs);
@@ -208,10 +227,18 @@ impl World {
         self.logs.wake = None;
         self.logs.store.set_faults(if self.has_faults() { self.plan.faults.stores } else { 0 });
         self.logs.advance(self.now);
+        self.elections_go_on();
         while let Ok((leader, job, news)) = self.logs.news.try_recv() {
             self.tell(leader, |world| world.hear(job, news))?;
         }
-        if let Some(at) = self.logs.next_due() {
+        let leaders = self.deposed.iter().map(|deposed| deposed.leader).chain([self.jobmanager.leader]);
+        for leader in leaders.collect::<Vec<_>>() {
+            self.tell(leader, |world| {
+                let masters: Vec<_> = world.jobmanager.masters.keys().copied().collect();
+                masters.into_iter().try_for_each(|job| world.hear_keeper(job))
+            })?;
+        }
+        if let Some(at) = self.logs.next_due(self.elections.are_held()) {
             self.expect_logs(at);
         }
         Ok(())
@@ -220,138 +247,126 @@ impl World {
     fn hear(&mut self, id: JobId, news: News) -> Result<(), Broken> {
         let Some(job) = self.jobs.get_mut(&id) else { return Ok(()) };
         match news {
-            News::Opened(epoch, claimed) => {
-                let Claimed { log, restorable, older, damaged } = *claimed;
-                let restored = restorable.as_ref().map(|manifest| manifest.checkpoint);
-                job.told.began(epoch, restored)?;
-                if let Some(damage) = damaged.first() {
-                    return Err(Invariant::I12.broken(format!("the log has {damage:?}")));
+            News::Opened(epoch, opened) => {
+                let what = |failure| format!("the checkpoints of job {id} are lost to JobMaster {epoch}: {failure}");
+                let (keeper, snapshots) = *Invariant::I12.held(opened.map_err(what))?;
+                if snapshots.is_damaged {
+                    return Err(Invariant::I12.broken(format!("the newest checkpoint of job {id} is damaged")));
                 }
-                let directory = log.checkpoints().directory().location().to_owned();
-                let location = |manifest: &Manifest| log.checkpoints().location(manifest.checkpoint);
-                let all = older.iter().rev().chain(&restorable);
-                let all = all.map(|manifest| found(manifest, location(manifest))).collect();
-                let own = restorable
-                    .map(|manifest| RestorePoint { manifest: Arc::new(manifest), directory: directory.clone() });
-                let snapshots = SnapshotSpec {
-                    directory: Some(directory),
-                    next: log.next(),
-                    restore: own.map(Arc::new).or_else(|| job.kept.starts_from()),
-                    found: all,
-                    ..SnapshotSpec::default()
-                };
-                self.begin(id, epoch, snapshots, Some(Arc::new(Mutex::new(log))))
+                let own = snapshots.restore.as_ref().map(|point| &point.manifest).filter(|it| it.job_id == id);
+                job.told.began(epoch, own.map(|manifest| manifest.checkpoint))?;
+                self.begin(id, epoch, snapshots, Some(keeper))
             }
-            News::Stored { checkpoint, epoch, is_savepoint, result } => {
-                if result.is_ok() && !is_savepoint {
-                    job.told.completed(checkpoint, epoch)?;
-                    self.summary.checkpoints += 1;
-                }
-                self.master(id, Event::CheckpointStored { checkpoint, result });
-                Ok(())
-            }
-            News::Deposed(by) => {
-                if !self.is_past {
-                    return Err(Invariant::I12.broken(format!("the JobMaster that leads job {id} is deposed: {by}")));
-                }
-                self.summary.deposed += 1;
-                self.master(id, Event::Suspend);
-                Ok(())
-            }
-            News::Found(point) => {
-                self.master(id, Event::CheckpointFound { point: point.map(Arc::new), damaged: BTreeMap::new() });
+            News::Cleared => {
+                job.kept.cleared(self.is_past);
                 Ok(())
             }
         }
     }
 
+    /// A JobMaster hears what its keeper has told it.
+    fn hear_keeper(&mut self, id: JobId) -> Result<(), Broken> {
+        while let Some(event) = self.keeping(id).and_then(|keeping| keeping.overheard.try_event()) {
+            if let Event::CheckpointStored { checkpoint, result } = &event {
+                self.note_stored(id, *checkpoint, result.is_ok())?;
+            }
+            self.maybe_again(id, &event);
+            self.master(id, event);
+        }
+        let Some(master) = self.jobmanager.masters.get(&id).filter(|master| !master.core.is_over()) else {
+            return Ok(());
+        };
+        if master.keeping.as_ref().is_none_or(|keeping| !keeping.overheard.is_stopped()) {
+            return Ok(());
+        }
+        if !self.is_past {
+            return Err(Invariant::I12.broken(format!("the JobMaster that leads job {id} is deposed")));
+        }
+        self.summary.deposed += 1;
+        self.master(id, Event::Suspend);
+        Ok(())
+    }
+
+    fn keeping(&mut self, id: JobId) -> Option<&mut Keeping> {
+        self.jobmanager.masters.get_mut(&id)?.keeping.as_mut()
+    }
+
+    fn note_stored(&mut self, id: JobId, checkpoint: CheckpointId, is_complete: bool) -> Result<(), Broken> {
+        let Some(keeping) = self.keeping(id) else { return Ok(()) };
+        let epoch = keeping.master.epoch();
+        if keeping.savepoints.remove(&checkpoint) || !is_complete {
+            return Ok(());
+        }
+        self.summary.checkpoints += 1;
+        self.jobs.get_mut(&id).map_or(Ok(()), |job| job.told.completed(checkpoint, epoch))
+    }
+
     /// Has a JobMaster of a job claim its log, however often the store fails.
     pub(super) fn open_log(&mut self, id: JobId, epoch: JobMasterEpoch) {
-        let checkpoints = Checkpoints::new(&self.logs.root, id);
+        let Some(job) = self.jobs.get(&id) else { return };
+        let (path, known) = (job.kept.starts_from(), job.kept.damaged());
+        let recovery = Recovery { path, stores: Arc::new(self.logs.store.clone()), ..Recovery::default() };
         self.spawn(id, |reporter| async move {
             loop {
-                match checkpoints.claim(epoch).await {
-                    Ok(claimed) => return reporter.tell(News::Opened(epoch, Box::new(claimed))),
-                    Err(error @ Error::Deposed { .. }) => return reporter.tell(News::Deposed(error.to_string())),
-                    Err(_) => sleep(AGAIN).await,
-                }
-            }
-        });
-    }
-
-    /// Has a checkpoint completed, and then removes what is not retained.
-    pub(super) fn store_checkpoint(
-        &mut self,
-        id: JobId,
-        keeper: Keeper,
-        manifest: Arc<Manifest>,
-        retained: BTreeSet<CheckpointId>,
-    ) {
-        // Other than most stores, a local directory says for sure that there is no room.
-        let is_full = self.has_faults() && self.random.per_mille(self.plan.faults.stores);
-        self.spawn(id, |reporter| async move {
-            let mut log = keeper.lock().await;
-            let result = loop {
-                if is_full {
-                    break Err(Failure::environment("the disk is full"));
-                }
-                match log.commit(&manifest).await {
-                    Ok(()) => break Ok(()),
-                    Err(Error::Unknown { .. }) => sleep(AGAIN).await,
-                    Err(error @ Error::Deposed { .. }) => return reporter.tell(News::Deposed(error.to_string())),
-                    Err(error) => break Err(Failure::from(error)),
-                }
-            };
-            let (checkpoint, epoch, is_complete) = (manifest.checkpoint, manifest.epoch, result.is_ok());
-            reporter.tell(News::Stored { checkpoint, epoch, is_savepoint: false, result });
-            if is_complete {
-                // What could not be removed is left for the next time.
-                drop(log.collect(&retained).await);
-            }
-        });
-    }
-
-    /// Has a savepoint completed.
-    pub(super) fn store_savepoint(&mut self, id: JobId, manifest: Arc<Manifest>, location: &str) {
-        let Some(directory) = self.logs.savepoints.get(location).cloned() else { return };
-        self.spawn(id, |reporter| async move {
-            let mut result = Err(Failure::environment("nobody knows whether the savepoint is complete"));
-            for _ in 0..SAVEPOINT_TRIES {
-                match directory.commit_savepoint(&manifest).await {
-                    Err(Error::Unknown { .. }) => sleep(AGAIN).await,
-                    done => {
-                        result = done.map(drop).map_err(Failure::from);
-                        break;
+                match timeout(OPENING, CheckpointKeeper::open(ROOT, id, epoch, &recovery, &known)).await {
+                    Ok(Ok(opened)) => return reporter.tell(News::Opened(epoch, Ok(Box::new(opened)))),
+                    Ok(Err(failure)) if failure.retry == Retry::Never => {
+                        return reporter.tell(News::Opened(epoch, Err(failure)));
                     }
+                    Ok(Err(_)) | Err(_) => sleep(AGAIN).await,
                 }
             }
-            let (checkpoint, epoch) = (manifest.checkpoint, manifest.epoch);
-            reporter.tell(News::Stored { checkpoint, epoch, is_savepoint: true, result });
+        });
+    }
+
+    /// Has a checkpoint or savepoint completed.
+    pub(super) fn store_checkpoint(&mut self, id: JobId, what: ToStore) {
+        let is_full = self.has_faults() && self.random.per_mille(self.plan.faults.stores);
+        let Some(keeping) = self.keeping(id) else { return };
+        let (keeper, master, checkpoint) =
+            (Arc::clone(&keeping.keeper), keeping.master.clone(), what.manifest.checkpoint);
+        keeping.savepoints.extend(what.savepoint.is_some().then_some(checkpoint));
+        self.spawn(id, |_| async move {
+            if is_full {
+                // Other than most stores, a local directory says for sure that there is no room.
+                return master.checkpoint_stored(checkpoint, Err(Failure::environment("the disk is full")));
+            }
+            keeper.store(&master, what).await;
         });
     }
 
     /// Looks for the newest checkpoint that is whole.
-    pub(super) fn find_checkpoint(&mut self, id: JobId, keeper: Keeper, damaged: BTreeSet<CheckpointId>) {
-        let starts_from = self.jobs.get(&id).and_then(|job| job.kept.starts_from());
+    pub(super) fn find_checkpoint(&mut self, id: JobId, damaged: BTreeSet<CheckpointId>) {
+        let Some(keeping) = self.keeping(id) else { return };
+        let (keeper, master) = (Arc::clone(&keeping.keeper), keeping.master.clone());
+        self.spawn(id, |_| async move { keeper.find(&master, &damaged).await });
+    }
+
+    /// Nobody wants the savepoint any more that was to be at `location`.
+    pub(super) fn abandon_savepoint(&mut self, id: JobId, location: String) {
+        let Some(keeping) = self.keeping(id) else { return };
+        let keeper = Arc::clone(&keeping.keeper);
+        self.spawn(id, |_| async move { keeper.abandon_savepoint(&location).await });
+    }
+
+    /// Removes all checkpoints of a job whose end is durable. If they cannot be removed, the next JobManager does it.
+    pub(super) fn discard_checkpoints(&mut self, id: JobId) {
+        let Some(keeping) = self.keeping(id) else { return };
+        let keeper = Arc::clone(&keeping.keeper);
         self.spawn(id, |reporter| async move {
-            let checkpoints = keeper.lock().await.checkpoints().clone();
-            let found = loop {
-                match checkpoints.newest_whole(&damaged).await {
-                    Ok((found, _)) => break found,
-                    Err(_) => sleep(AGAIN).await,
-                }
-            };
-            let directory = checkpoints.directory().location().to_owned();
-            let own = found.map(|manifest| RestorePoint { manifest: Arc::new(manifest), directory });
-            reporter.tell(News::Found(own.or_else(|| starts_from.map(Arc::unwrap_or_clone))));
+            if keeper.discard().await.is_ok() {
+                reporter.tell(News::Cleared);
+            }
         });
     }
 
-    /// Removes all checkpoints of a job whose end is durable.
-    pub(super) fn discard_checkpoints(&mut self, id: JobId, keeper: Keeper) {
-        self.spawn(id, |_| async move {
-            // They stay if they cannot be removed.
-            drop(keeper.lock().await.discard().await);
+    /// Removes what an earlier JobManager has left of a job that has ended under a JobMaster before `epoch`.
+    pub(super) fn discard_left(&mut self, id: JobId, epoch: JobMasterEpoch) {
+        let store = self.logs.store.clone();
+        self.spawn(id, |reporter| async move {
+            if CheckpointKeeper::discard_left(ROOT, id, epoch, &store, false).await.is_ok() {
+                reporter.tell(News::Cleared);
+            }
         });
     }
 }

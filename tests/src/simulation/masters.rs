@@ -1,14 +1,17 @@
 //! The JobManager: the slot manager, a JobMaster per job, and what goes between them.
 
+use std::collections::BTreeMap;
+
 use flott_core::{
     checkpoint::Behind,
+    failure::Failure,
     id::{JobId, JobMasterEpoch, WorkerKey},
     job_graph::scale::ParallelismBounds,
     message::{JobToWorker, ToWorker, WorkerToJob},
     status::JobStatus,
 };
 use flott_jobmaster::{
-    Action, Event, JobMasterCore, JobSpec, Millis, RescaleRequest,
+    Action, Event, JobMasterCore, JobSpec, Millis, RescaleRequest, Taken, ToStore,
     checkpoints::{Purpose, RequestId},
 };
 use flott_resource_manager::{
@@ -20,7 +23,7 @@ use super::{
     check::{Broken, Invariant},
     jobmanager::JobManager,
     jobs::{self, Profile},
-    logs::{Keeper, Told},
+    logs::{Keeping, Told},
     outside::Outside,
     stores::{End, Kept, Pending},
     world::{Happening, World},
@@ -41,9 +44,11 @@ pub struct Job {
 pub struct Master {
     pub core: JobMasterCore,
     /// Of a job that takes checkpoints.
-    pub keeper: Option<Keeper>,
+    pub keeping: Option<Keeping>,
     pub has_ended: bool,
     pub waits_since: Option<u64>,
+    /// Where the savepoints are to be that were asked for.
+    pub savepoints: BTreeMap<RequestId, String>,
     /// The request for a savepoint that the job is to stop with.
     pub stops: Option<RequestId>,
     /// Where that is.
@@ -106,6 +111,7 @@ impl World {
                         let (worker, failure) = (worker.clone(), failure.clone());
                         later.push_back((*job, Event::WorkerLost { worker, failure }));
                     }
+                    self.lost_again(&worker, &failure);
                 }
             }
         }
@@ -141,7 +147,7 @@ impl World {
         if let Some(told) = told {
             eprintln!("{now} {leader} {} is told {told}\n  and wants {actions:?}", master.core.status());
         }
-        let (mut declaration, keeper) = (master.declared.clone(), master.keeper.clone());
+        let mut declaration = master.declared.clone();
         for action in actions {
             match action {
                 Action::Declare(needs) => {
@@ -157,32 +163,22 @@ impl World {
                 Action::WakeAt(Some(at)) => self.at(at.0.max(self.now), Happening::MasterWake(leader, id, at.0)),
                 Action::PersistScale(scale) => self.store(id, Pending::Scale(scale)),
                 Action::PersistPast(past) => self.store(id, Pending::Past(past)),
-                Action::WakeAt(None) | Action::StatusChanged(_) => {}
-                Action::FindCheckpoint { damaged } => {
-                    let Some(keeper) = keeper.clone() else { continue };
-                    self.find_checkpoint(id, keeper, damaged);
-                }
-                Action::SnapshotAnswered { request, result } => {
-                    self.summary.savepoints += u32::from(result.is_ok());
-                    let master = self.jobmanager.masters.get_mut(&id);
-                    if let Some(master) = master.filter(|master| master.stops == Some(request)) {
-                        master.stops = None;
-                        master.stopped_with = result.ok().map(|taken| taken.location).or(master.stopped_with.take());
-                    }
-                }
+                Action::WakeAt(None) => {}
+                // The end is known when it is told.
+                Action::StatusChanged(status) if status.is_terminal() => {}
+                Action::StatusChanged(status) => self.turn(id, status),
+                Action::FindCheckpoint { damaged } => self.find_checkpoint(id, damaged),
+                Action::SnapshotAnswered { request, result } => self.answered(id, request, result),
                 Action::RescaleAnswered { result, .. } => self.summary.rescales += u32::from(result.is_ok()),
                 Action::PersistCommit(committables) => {
                     let stopped_with = self.jobmanager.masters.get(&id).and_then(|master| master.stopped_with.clone());
                     self.store(id, Pending::Commit(committables, stopped_with));
                 }
-                Action::StoreCheckpoint { manifest, retained, directory } => match directory {
-                    None => {
-                        let Some(keeper) = keeper.clone() else { continue };
-                        self.store_checkpoint(id, keeper, manifest, retained);
-                    }
-                    Some(location) => self.store_savepoint(id, manifest, &location),
-                },
+                Action::StoreCheckpoint { manifest, retained, directory } => {
+                    self.store_checkpoint(id, ToStore { manifest, retained, savepoint: directory });
+                }
                 Action::Ended(view) => {
+                    self.turn(id, view.status);
                     let Some(master) = self.jobmanager.masters.get_mut(&id) else { continue };
                     if std::mem::replace(&mut master.has_ended, true) {
                         self.faults_seen.push(Invariant::I9.broken(format!("job {id} has ended twice")));
@@ -205,6 +201,44 @@ impl World {
         }
     }
 
+    fn turn(&self, id: JobId, status: JobStatus) {
+        if let Some(keeping) = self.jobmanager.masters.get(&id).and_then(|master| master.keeping.as_ref()) {
+            keeping.turn(status);
+        }
+    }
+
+    /// A savepoint that was asked for is there, or will not be.
+    fn answered(&mut self, id: JobId, request: RequestId, result: Result<Taken, Failure>) {
+        let Some(master) = self.jobmanager.masters.get_mut(&id) else { return };
+        let Some(directory) = master.savepoints.remove(&request) else { return };
+        let stops = master.stops.take_if(|stops| *stops == request).is_some();
+        match result {
+            Ok(Taken { location, .. }) => {
+                master.stopped_with = stops.then(|| location.clone()).or(master.stopped_with.take());
+                self.summary.savepoints += 1;
+                let loaded = self.logs.load_savepoint(&location);
+                if let Err(error) = loaded {
+                    self.faults_seen.push(Invariant::I8.broken(format!("a savepoint cannot be read: {error}")));
+                }
+            }
+            Err(_) => self.abandon_savepoint(id, directory),
+        }
+    }
+
+    /// JobMasters hear once more that a worker is lost, or some do.
+    fn lost_again(&mut self, worker: &WorkerKey, failure: &Failure) {
+        for job in self.jobmanager.masters.keys().copied().collect::<Vec<_>>() {
+            self.maybe_again(job, &Event::WorkerLost { worker: worker.clone(), failure: failure.clone() });
+        }
+    }
+
+    /// A JobMaster that is told this is told it once more, or not.
+    pub(super) fn maybe_again(&mut self, id: JobId, event: &Event) {
+        if let Some(at) = self.again() {
+            self.at(at, Happening::Again(self.jobmanager.leader, id, Box::new(event.clone())));
+        }
+    }
+
     pub(super) fn wake_master(&mut self, id: JobId, at: u64) {
         if self.jobmanager.masters.get(&id).is_some_and(|master| master.core.next_wake() == Some(Millis(at))) {
             self.master(id, Event::Wake);
@@ -221,6 +255,10 @@ impl World {
         let is_left = matches!(message, WorkerToJob::Found(_)) && known.is_some_and(|known| known > epoch);
         self.summary.taken_over += u32::from(matches!(message, WorkerToJob::Adopted(_)));
         if known != Some(epoch) && !is_left {
+            // The switchboard sees to it, and a JobMaster must not need that.
+            if known.is_some() && self.has_faults() && self.random.per_mille(self.plan.faults.astray) {
+                self.master(id, Event::Worker { worker: worker.clone(), epoch, message });
+            }
             self.send_to_worker(worker, ToWorker::Job { job: id, epoch, message: JobToWorker::Forget });
             return;
         }
@@ -233,7 +271,8 @@ impl World {
         let request = RequestId(self.asked_ever);
         let Some(master) = self.jobmanager.masters.get_mut(&id).filter(|master| !master.core.is_over()) else { return };
         if self.random.per_mille(500) {
-            let Some(directory) = self.logs.new_savepoint(id) else { return };
+            let Some(directory) = master.keeping.as_ref().and_then(Keeping::new_savepoint) else { return };
+            master.savepoints.insert(request, directory.clone());
             let stops = self.random.per_mille(600) && master.stops.is_none();
             let behind = if stops { Behind::Stop } else { Behind::GoOn };
             master.stops = if stops { Some(request) } else { master.stops };

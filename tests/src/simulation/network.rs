@@ -5,7 +5,7 @@
 
 use flott_core::{
     id::{LeaderEpoch, MessageNumber, WorkerKey},
-    message::{FromWorker, Opening, ToWorker, Welcome},
+    message::{FromWorker, Opening, ToWorker, Welcome, WorkerToJob},
 };
 use flott_resource_manager::{ConnectionNumber, slot_manager::Event as ManagerEvent};
 use flott_rpc::session::{Arrival, Ledger};
@@ -20,6 +20,8 @@ const UNCONFIRMED_MAX: usize = 1 << 16;
 
 /// Longest time that a message waits in the mailbox of a JobMaster, in milliseconds.
 const MAILBOX_MS: u64 = 2000;
+/// Longest times until something comes once more, in milliseconds: soon, or when what it was about is long over.
+const AGAIN_MS: [u64; 3] = [300, 3000, 10_000];
 /// How many of a thousand workers that dial go to a deposed JobManager while it is there.
 const LATE_NEWS: u32 = 300;
 
@@ -202,11 +204,29 @@ impl World {
         }
     }
 
+    /// Whether something comes once more that was told just now; when, if it does.
+    pub(super) fn again(&mut self) -> Option<u64> {
+        if !self.has_faults() || !self.random.per_mille(self.plan.faults.repeated) {
+            return None;
+        }
+        let most = self.random.choose(AGAIN_MS.into_iter())?;
+        Some(self.now + self.random.within(1..=most))
+    }
+
     /// Messages of a worker may overtake each other, as they do where one mailbox becomes two in the JobManager, and what
-    /// JobMasters and slot manager hear twice must not harm them. Only where records are counted, those of a job stay as a
-    /// session has them, each once and in order: they wait in the mailbox of the JobMaster, while others go ahead.
+    /// JobMasters and slot manager hear twice must not harm them, however late. Only where records are counted, those of a job stay
+    /// as a session has them, in order: they wait in the mailbox of the JobMaster, while others go ahead.
     fn pass_on(&mut self, worker: WorkerKey, connection: u64, message: FromWorker) {
         let (faults, leader) = (self.plan.faults.clone(), self.jobmanager.leader);
+        let again = if may_repeat(&message) { self.again() } else { None };
+        if let Some(mut again) = again {
+            if let FromWorker::Job { job, .. } = &message {
+                // Behind what waits in a mailbox.
+                let waits = self.jobmanager.mailboxes.get(&(worker.clone(), *job)).copied().unwrap_or_default();
+                again += waits.saturating_sub(self.now) + 1;
+            }
+            self.at(again, Happening::Said(leader, worker.clone(), connection, Box::new(message.clone())));
+        }
         if let FromWorker::Job { job, .. } = &message
             && self.plan.durable
         {
@@ -224,10 +244,6 @@ impl World {
             return self.worker_said(worker, connection, message);
         }
         let faulty = self.has_faults() && !matches!(message, FromWorker::Register(_));
-        if faulty && self.random.per_mille(faults.repeated) {
-            let again = self.now + self.random.within(0..=300);
-            self.at(again, Happening::Said(leader, worker.clone(), connection, Box::new(message.clone())));
-        }
         if faulty && self.random.per_mille(faults.overtaken) {
             let late = self.now + self.random.within(1..=200);
             self.at(late, Happening::Said(leader, worker, connection, Box::new(message)));
@@ -375,5 +391,15 @@ impl World {
         if self.connections.get(&number).is_some_and(|connection| !connection.open_here && !connection.open_there) {
             self.connections.remove(&number);
         }
+    }
+}
+
+/// Whether a message may be heard once more. What hands processes over from one JobMaster to the next is said once in a session
+/// (`docs/dev/recovery.md`).
+fn may_repeat(message: &FromWorker) -> bool {
+    match message {
+        FromWorker::Register(_) => false,
+        FromWorker::Job { message, .. } => !matches!(message, WorkerToJob::Found(_) | WorkerToJob::Adopted(_)),
+        _ => true,
     }
 }

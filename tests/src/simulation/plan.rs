@@ -47,7 +47,7 @@ pub struct Faults {
     pub cancel_every_ms: u64,
     /// A job is asked for a savepoint or another parallelism.
     pub ask_every_ms: u64,
-    /// The JobManager is killed, or deposed and goes on for up to 15 s; another leads after up to 3 s.
+    /// A JobManager is killed, or does not reach the lease for up to 15 s.
     pub jobmanager_every_ms: u64,
     /// Tasks that fail.
     pub tasks: u32,
@@ -57,8 +57,10 @@ pub struct Faults {
     pub processes: u32,
     /// Machines that the backend rejects, that die at once, or that never register: as many of each.
     pub starts: u32,
-    /// Messages of workers that come twice.
+    /// Messages of workers and answers of stores that come once more, later.
     pub repeated: u32,
+    /// Messages that reach a JobMaster though they are meant for another of its job.
+    pub astray: u32,
     /// Messages of workers that others overtake.
     pub overtaken: u32,
     /// Requests to the object store that go wrong, checkpoints and scales for which there is no room, and commits that fail when they are
@@ -93,6 +95,7 @@ impl Plan {
                 processes: 10,
                 starts: 20,
                 repeated: 20,
+                astray: 300,
                 overtaken: 50,
                 ask_every_ms: 0,
                 jobmanager_every_ms: 0,
@@ -127,6 +130,7 @@ impl Plan {
                 processes: 50,
                 starts: 50,
                 repeated: 50,
+                astray: 300,
                 overtaken: 100,
                 ask_every_ms: 0,
                 jobmanager_every_ms: 0,
@@ -147,12 +151,27 @@ impl Plan {
         let mut random = Random::new(seed ^ 0x6475_7261_626c_6500);
         let faults = Faults {
             ask_every_ms: random.within(500..=5000),
-            jobmanager_every_ms: random.within(2000..=20_000),
+            jobmanager_every_ms: random.within(1000..=10_000),
             stores: [0, 20, 200][random.within(0..=2) as usize],
             tasks: 5,
+            repeated: random.within(50..=500) as u32,
             ..small.faults
         };
         Self { durable: true, reactive: seed.is_multiple_of(3), jobs: small.jobs.min(8), faults, ..small }
+    }
+
+    /// The same with tasks that fail again and again, and much that comes once more when other attempts are there.
+    pub fn stale(seed: u64) -> Self {
+        let durable = Self::durable(seed);
+        let mut random = Random::new(seed ^ 0x7374_616c_6500);
+        let faults = Faults {
+            tasks: random.within(20..=80) as u32,
+            repeated: 800,
+            process_every_ms: random.within(1000..=5000),
+            jobmanager_every_ms: random.within(5000..=30_000),
+            ..durable.faults
+        };
+        Self { jobs: durable.jobs.min(5), faults, ..durable }
     }
 
     /// Slots that there are, or can be.

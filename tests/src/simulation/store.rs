@@ -15,6 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use flott_snapshot::{Directory, Stores};
 use futures::{StreamExt, stream, stream::BoxStream};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
@@ -83,8 +84,13 @@ impl FaultyStore {
     }
 
     /// The same content without faults.
-    pub fn healthy(&self) -> Arc<InMemory> {
-        Arc::clone(&self.inner)
+    pub fn healthy_directory(&self, location: &str) -> Directory {
+        directory(Arc::clone(&self.inner) as Arc<dyn ObjectStore>, location)
+    }
+
+    /// A directory in it.
+    pub fn directory(&self, location: &str) -> Directory {
+        directory(Arc::new(self.clone()), location)
     }
 
     /// From now on so many of a thousand requests go wrong.
@@ -170,6 +176,19 @@ impl FaultyStore {
             Fate::Refused | Fate::Lost => Err(failed("no space left on device")),
         }
     }
+}
+
+impl Stores for FaultyStore {
+    fn open(&self, location: &str) -> std::result::Result<Directory, flott_snapshot::Error> {
+        Ok(self.directory(location))
+    }
+}
+
+/// The directory of a store whose root is the first name of all locations.
+fn directory(store: Arc<dyn ObjectStore>, location: &str) -> Directory {
+    let (root, below) = location.split_once('/').unwrap_or((location, ""));
+    let names = below.split('/').filter(|name| !name.is_empty());
+    names.fold(Directory::of_store(store, root), |directory, name| directory.child(name))
 }
 
 #[async_trait]

@@ -3,17 +3,17 @@
 //! Records are written in the order of asking. Once another JobManager leads, what an earlier one was just writing is settled: it is
 //! there, or never will be, and nobody is told. What that one writes later is refused in the same way.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::{BTreeMap, VecDeque};
 
 use flott_core::{
     failure::Failure,
-    id::{JobId, JobMasterEpoch},
+    id::{CheckpointId, JobId, JobMasterEpoch},
     job_graph::scale::Scale,
     message::Committable,
     past::Past,
     status::JobStatus,
 };
-use flott_jobmaster::{Event, JobSpec, RestorePoint, SnapshotSpec};
+use flott_jobmaster::{Event, JobSpec, SnapshotSpec};
 
 use super::{
     check::Broken,
@@ -60,14 +60,16 @@ pub struct Kept {
     past: Past,
     /// Its end is known, and nobody goes on with it.
     pub end: Option<End>,
+    /// Whether its checkpoints are to be removed.
+    has_leftovers: bool,
     pending: VecDeque<Pending>,
 }
 
 impl Kept {
     pub fn new(spec: JobSpec) -> Self {
         let (scale, epoch) = (spec.scale.clone(), spec.epoch);
-        let (commit, stopped_with, past, end, pending) = Default::default();
-        Self { spec, epoch, commit, stopped_with, scale, past, end, pending }
+        let (commit, stopped_with, past, end, has_leftovers, pending) = Default::default();
+        Self { spec, epoch, commit, stopped_with, scale, past, end, has_leftovers, pending }
     }
 
     /// As it was submitted.
@@ -80,9 +82,24 @@ impl Kept {
         self.spec.snapshots.directory.as_ref()
     }
 
-    /// What it starts from where it has no checkpoint of its own.
-    pub fn starts_from(&self) -> Option<Arc<RestorePoint>> {
-        self.spec.snapshots.restore.clone()
+    /// The savepoint that it starts from where it has no checkpoint of its own.
+    pub fn starts_from(&self) -> Option<String> {
+        self.spec.snapshots.restore.as_ref().map(|point| point.directory.clone())
+    }
+
+    /// Checkpoints that earlier JobMasters have found to be damaged.
+    pub fn damaged(&self) -> BTreeMap<CheckpointId, Failure> {
+        self.past.damaged.clone()
+    }
+
+    /// Whether it has ended, and its checkpoints are to be removed.
+    pub fn has_leftovers(&self) -> bool {
+        self.has_leftovers
+    }
+
+    /// They are removed; what one `is_deposed` writes is refused.
+    pub fn cleared(&mut self, is_deposed: bool) {
+        self.has_leftovers &= is_deposed;
     }
 
     /// Whether an earlier JobMaster has had it.
@@ -97,7 +114,10 @@ impl Kept {
             }
             Pending::Scale(scale) => self.scale = scale,
             Pending::Past(past) => self.past = *past,
-            Pending::End(end) => self.end = Some(*end),
+            Pending::End(end) => {
+                self.has_leftovers = end.is_obsolete && self.checkpoints().is_some();
+                self.end = Some(*end);
+            }
         }
     }
 
@@ -151,6 +171,10 @@ impl World {
         }
         match event {
             Some(event) => {
+                // Which scale is meant an answer does not say.
+                if matches!(event, Event::CommitPersisted(_)) {
+                    self.maybe_again(id, &event);
+                }
                 self.master(id, event);
                 Ok(())
             }
@@ -161,9 +185,8 @@ impl World {
     /// The end of a job is durable.
     fn ended(&mut self, id: JobId) -> Result<(), Broken> {
         let Some(end) = self.jobs.get(&id).and_then(|job| job.kept.end.clone()) else { return Ok(()) };
-        let keeper = self.jobmanager.masters.get(&id).and_then(|master| master.keeper.clone());
-        if let Some(keeper) = keeper.filter(|_| end.is_obsolete) {
-            self.discard_checkpoints(id, keeper);
+        if end.is_obsolete {
+            self.discard_checkpoints(id);
         }
         match end.stopped_with {
             Some(savepoint) => self.start_from(id, &savepoint),

@@ -7,6 +7,7 @@ use flott_core::{
     message::{FromWorker, Opening, ToWorker, Welcome},
     status::JobStatus,
 };
+use flott_jobmaster::Event;
 use flott_resource_manager::{
     BackendEvent, Options, WorkerShape, WorkerSpec,
     backend::Abilities,
@@ -15,6 +16,7 @@ use flott_resource_manager::{
 
 use super::{
     check::{Broken, Invariant},
+    elections::Elections,
     faults::Fault,
     jobmanager::JobManager,
     jobs,
@@ -45,15 +47,21 @@ pub(super) enum Happening {
     Stored(LeaderEpoch, JobId),
     /// Tasks at the logs of checkpoints go on.
     Logs,
-    /// Another JobManager leads, after this one.
-    Lead(LeaderEpoch),
-    /// A deposed JobManager is gone.
-    DeposedEnds(LeaderEpoch),
+    /// A JobManager comes.
+    Stand(usize),
+    /// In this life it has got the lease.
+    Elected(usize, u32),
+    /// In this life it ends.
+    JobManagerEnds(usize, u32),
+    /// In this life it reaches the lease again.
+    Reached(usize, u32),
     ManagerTick(LeaderEpoch),
     Dial(WorkerKey),
     FromWorker(u64, Box<Wire<Opening, FromWorker>>),
     ToWorker(u64, Box<Wire<Welcome, ToWorker>>),
     Said(LeaderEpoch, WorkerKey, u64, Box<FromWorker>),
+    /// What a JobMaster was told comes once more.
+    Again(LeaderEpoch, JobId, Box<Event>),
     ClosedHere(u64),
     ClosedThere(u64),
     MachineTick(WorkerKey),
@@ -118,6 +126,7 @@ pub struct World {
     pub(super) host_epoch: JobMasterEpoch,
     pub(super) jobs: BTreeMap<JobId, Job>,
     pub(super) logs: Logs,
+    pub(super) elections: Elections,
     pub(super) machines: BTreeMap<WorkerId, Machine>,
     pub(super) booting: BTreeMap<WorkerId, WorkerSpec>,
     pub(super) connections: BTreeMap<u64, Connection>,
@@ -158,6 +167,7 @@ impl World {
             host_epoch: JobMasterEpoch::default(),
             jobs: BTreeMap::new(),
             logs: Logs::new(Random::new(plan.seed ^ 0x6c6f_6773), began_at),
+            elections: Elections::default(),
             machines: BTreeMap::new(),
             booting: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -171,6 +181,10 @@ impl World {
             arrived: 0,
             plan,
         };
+        if world.plan.durable {
+            world.begin_elections();
+            world.expect_logs(began_at + 1);
+        }
         if !world.plan.backend {
             for number in 0..world.plan.machines {
                 world.switch_on(WorkerId(format!("external-{number}")), None);
@@ -274,12 +288,10 @@ impl World {
             })?,
             Happening::Stored(leader, job) => self.tell(leader, |world| world.stored(job))?,
             Happening::Logs => self.logs_go_on()?,
-            Happening::Lead(after) => self.lead(after)?,
-            Happening::DeposedEnds(leader) => {
-                if self.deposed.as_ref().is_some_and(|deposed| deposed.leader == leader) {
-                    self.deposed_ends();
-                }
-            }
+            Happening::Stand(seat) => self.stand(seat),
+            Happening::Elected(seat, life) => self.elected(seat, life)?,
+            Happening::JobManagerEnds(seat, life) => self.jobmanager_ends(seat, life),
+            Happening::Reached(seat, life) => self.lease_is_reached(seat, life),
             Happening::ManagerTick(leader) => self.tell(leader, |world| {
                 world.tick_manager();
                 Ok(())
@@ -293,6 +305,10 @@ impl World {
             Happening::ToWorker(number, wire) => self.worker_receives(number, *wire)?,
             Happening::Said(leader, worker, connection, message) => self.tell(leader, |world| {
                 world.worker_said(worker, connection, *message);
+                Ok(())
+            })?,
+            Happening::Again(leader, job, event) => self.tell(leader, |world| {
+                world.master(job, *event);
                 Ok(())
             })?,
             Happening::ClosedHere(number) => {

@@ -1,0 +1,246 @@
+//! Elections: JobManagers that stand for the lead, each by a clock of its own, over a lease in the faulty store.
+//!
+//! Candidates and lease are the real ones. Clocks run fast or slow, so that one takes a lease which its holder still counts on; a
+//! JobManager that cannot reach the lease leads on for as long as it may, and one that has lost it for a while longer. One that has
+//! ended comes back as another.
+
+use std::{
+    collections::BTreeSet,
+    ops::RangeInclusive,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use flott_core::id::LeaderEpoch;
+use flott_dispatcher::ha::{
+    Answer, Candidature, DirectoryLease, Lease, LeaseRegister, Outlook, RegisterError, Standing, Timing, Versioned,
+};
+use tokio::sync::watch;
+
+use super::{
+    check::Broken,
+    world::{Happening, World},
+};
+
+/// JobManagers.
+const SEATS: usize = 3;
+/// How fast their clocks run, in thousandths.
+const RATES: RangeInclusive<u64> = 700..=1300;
+const TIMING: Timing =
+    Timing { lease: Duration::from_secs(5), renewal: Duration::from_secs(4), retry: Duration::from_secs(1) };
+/// Longest time from having the lease to leading, in milliseconds.
+const BEGINNING_MS: u64 = 2000;
+/// Longest time that a JobManager goes on which has lost the lease, in milliseconds.
+const ENDING_MS: u64 = 15_000;
+/// Longest time until one comes back that has ended, in milliseconds.
+const RETURN_MS: u64 = 5000;
+/// Longest time for which one cannot reach the lease, in milliseconds.
+const CUT_MS: u64 = 15_000;
+
+/// A clock that runs fast or slow, and who of the others is seen to be there.
+struct Skewed {
+    rate: u64,
+    began: tokio::time::Instant,
+    origin: Instant,
+    living: Living,
+    /// Whether it sees that a process has ended.
+    sees: bool,
+    /// Whose end it has seen.
+    seen: Option<String>,
+}
+
+/// Names of JobManagers whose processes are there.
+type Living = Arc<Mutex<BTreeSet<String>>>;
+
+impl Outlook for Skewed {
+    fn now(&self) -> Instant {
+        let elapsed = self.began.elapsed().as_micros() as u64;
+        self.origin + Duration::from_micros(elapsed * self.rate / 1000)
+    }
+
+    async fn is_gone(&mut self, address: &str, _: Duration) -> bool {
+        let is_gone = self.sees && !self.living.lock().unwrap_or_else(PoisonError::into_inner).contains(address);
+        // Once: whoever takes the lease now is another one.
+        is_gone && self.seen.replace(address.to_owned()).is_none_or(|seen| seen != address)
+    }
+}
+
+/// The lease, as one JobManager reaches it.
+#[derive(Debug)]
+struct Reach {
+    lease: DirectoryLease,
+    is_cut: Arc<AtomicBool>,
+}
+
+impl Reach {
+    fn check(&self) -> Result<(), RegisterError> {
+        if self.is_cut.load(Ordering::Relaxed) { Err(RegisterError::Failed("no route to host".into())) } else { Ok(()) }
+    }
+}
+
+impl LeaseRegister for Reach {
+    fn read(&self) -> Answer<'_, Option<Versioned<String>>> {
+        Box::pin(async move {
+            self.check()?;
+            self.lease.read().await
+        })
+    }
+
+    fn write(&self, lease: Lease, over: Option<String>) -> Answer<'_, String> {
+        Box::pin(async move {
+            self.check()?;
+            self.lease.write(lease, over).await
+        })
+    }
+}
+
+/// A host with a JobManager, or its next one to come.
+struct Seat {
+    life: u32,
+    stands: Option<Stands>,
+}
+
+/// A JobManager in one of its lives.
+struct Stands {
+    name: String,
+    standing: watch::Receiver<Standing>,
+    is_cut: Arc<AtomicBool>,
+    /// It was seen to have the lease.
+    is_elected: bool,
+    /// It was seen to have lost it.
+    is_lost: bool,
+    /// As what it leads, or has led.
+    leads: Option<LeaderEpoch>,
+    /// Gives the lease back when it is dropped, if it can.
+    _candidature: Candidature,
+}
+
+/// All JobManagers of a history.
+#[derive(Default)]
+pub struct Elections {
+    seats: Vec<Seat>,
+    living: Living,
+}
+
+impl Elections {
+    /// Whether there are any.
+    pub fn are_held(&self) -> bool {
+        !self.seats.is_empty()
+    }
+
+    fn at(&mut self, seat: usize, life: u32) -> Option<&mut Stands> {
+        self.seats.get_mut(seat).filter(|seat| seat.life == life)?.stands.as_mut()
+    }
+}
+
+impl World {
+    /// JobManagers come.
+    pub(super) fn begin_elections(&mut self) {
+        // Until one is elected.
+        self.jobmanager.is_down = true;
+        for seat in 0..SEATS {
+            self.elections.seats.push(Seat { life: 0, stands: None });
+            self.stand(seat);
+        }
+    }
+
+    /// A JobManager comes, and stands for election.
+    pub(super) fn stand(&mut self, seat: usize) {
+        let (rate, sees) = (self.random.within(RATES), self.random.per_mille(500));
+        let Some(place) = self.elections.seats.get_mut(seat).filter(|seat| seat.stands.is_none()) else { return };
+        place.life += 1;
+        let name = format!("jobmanager-{seat}-{}", place.life);
+        let (is_cut, living) = (Arc::<AtomicBool>::default(), Arc::clone(&self.elections.living));
+        living.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        let _entered = self.logs.enter();
+        let register = Reach { lease: DirectoryLease::new(self.logs.lease_directory()), is_cut: Arc::clone(&is_cut) };
+        let outlook =
+            Skewed { rate, began: tokio::time::Instant::now(), origin: Instant::now(), living, sees, seen: None };
+        let candidature = Candidature::begin(Arc::new(register), outlook, name.clone(), name.clone(), TIMING);
+        let standing = candidature.standing();
+        place.stands = Some(Stands {
+            name,
+            standing,
+            is_cut,
+            is_elected: false,
+            is_lost: false,
+            leads: None,
+            _candidature: candidature,
+        });
+    }
+
+    /// Sees how elections have gone.
+    pub(super) fn elections_go_on(&mut self) {
+        for seat in 0..self.elections.seats.len() {
+            let life = self.elections.seats[seat].life;
+            let Some(stands) = self.elections.at(seat, life) else { continue };
+            let standing = stands.standing.borrow().clone();
+            match standing {
+                Standing::By { .. } => {}
+                Standing::Leads if std::mem::replace(&mut stands.is_elected, true) => {}
+                Standing::Leads => {
+                    let pause = self.random.within(0..=BEGINNING_MS);
+                    self.at(self.now + pause, Happening::Elected(seat, life));
+                }
+                Standing::Lost(_) | Standing::Over if std::mem::replace(&mut stands.is_lost, true) => {}
+                Standing::Lost(_) | Standing::Over => {
+                    let pause = self.random.within(0..=ENDING_MS);
+                    self.at(self.now + pause, Happening::JobManagerEnds(seat, life));
+                }
+            }
+        }
+    }
+
+    /// Who has the lease begins to lead, whether it still has it or not: that does not matter.
+    pub(super) fn elected(&mut self, seat: usize, life: u32) -> Result<(), Broken> {
+        let Some(stands) = self.elections.at(seat, life) else { return Ok(()) };
+        let leader = self.jobmanager.leader.next();
+        stands.leads = Some(leader);
+        self.lead(leader)
+    }
+
+    /// The process of a JobManager ends, and another comes in its place after a while.
+    pub(super) fn jobmanager_ends(&mut self, seat: usize, life: u32) {
+        let Some(stands) = self.elections.at(seat, life) else { return };
+        // It does nothing more. What is on its way to the store may arrive.
+        stands.is_cut.store(true, Ordering::Relaxed);
+        let (leads, name) = (stands.leads, stands.name.clone());
+        self.elections.living.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+        self.elections.seats[seat].stands = None;
+        if let Some(leader) = leads {
+            self.ends_leading(leader);
+        }
+        let pause = self.random.within(1..=RETURN_MS);
+        self.at(self.now + pause, Happening::Stand(seat));
+    }
+
+    /// A JobManager is killed, mostly the one that leads; or it does not reach the lease for a while.
+    pub(super) fn jobmanager_fails(&mut self) {
+        let leader = self.jobmanager.leader;
+        let all = 0..self.elections.seats.len();
+        let leads = |seat: &usize| {
+            self.elections.seats[*seat].stands.as_ref().is_some_and(|stands| stands.leads == Some(leader))
+        };
+        let leading = all.clone().find(leads).filter(|_| self.random.per_mille(800));
+        let Some(seat) = leading.or_else(|| self.random.choose(all)) else { return };
+        let life = self.elections.seats[seat].life;
+        if self.random.per_mille(500) {
+            return self.jobmanager_ends(seat, life);
+        }
+        if let Some(stands) = self.elections.at(seat, life) {
+            stands.is_cut.store(true, Ordering::Relaxed);
+            let until = self.now + self.random.within(1..=CUT_MS);
+            self.at(until, Happening::Reached(seat, life));
+        }
+    }
+
+    /// A JobManager reaches the lease again.
+    pub(super) fn lease_is_reached(&mut self, seat: usize, life: u32) {
+        if let Some(stands) = self.elections.at(seat, life) {
+            stands.is_cut.store(false, Ordering::Relaxed);
+        }
+    }
+}
