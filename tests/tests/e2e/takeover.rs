@@ -67,7 +67,8 @@ fn check_outlives(interval: &str, in_between: impl Fn(&Session<'_>, &str)) {
     let running = sandbox.running(Role::JobProcess);
     assert!(running.iter().all(|process| processes.contains(process)), "{running:?} in place of {processes:?}");
     session.finished(&job);
-    assert!(session.exceptions(&job).is_empty());
+    let exceptions = session.exceptions(&job);
+    assert!(exceptions.is_empty(), "{exceptions:?}");
     check_output(&out, RECORDS, KEYS);
     nothing_hidden_in(&out);
     session.stop();
