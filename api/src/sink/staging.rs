@@ -17,7 +17,7 @@
 //! failed have left there.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ffi::{OsStr, OsString},
     fs, io,
     path::{Path, PathBuf},
@@ -143,7 +143,8 @@ fn admit(directory: &Path, job: JobId, others: Others) -> TaskResult<PathBuf> {
     Ok(staging)
 }
 
-/// Shows everything in `prepared` under its final name. A repeat is harmless, before and after [`settle`], and after others.
+/// Shows everything in `prepared` under its final name. A repeat is harmless, before and after [`settle`], and after others; and
+/// beside an earlier round, which another process may still be at whose JobMaster is gone.
 ///
 /// # Errors
 /// When not all can be shown; then nothing is that was prepared at the end. When a part of another job is there before this
@@ -154,30 +155,45 @@ pub(super) fn commit(directory: &Path, job: JobId, prepared: &[Bytes], others: O
     let staged: Vec<Staged> = prepared.iter().map(|bytes| Staged::read(bytes)).collect::<TaskResult<_>>()?;
     let (staged, of_others): (Vec<_>, Vec<_>) = staged.into_iter().partition(|staged| staged.job == job);
     of_others.iter().try_for_each(commit_for)?;
-    let names = staged.iter().flat_map(|staged| &staged.parts);
-    if !exists(&staging)? {
-        // Settled before, or never there.
-        return names.into_iter().try_for_each(|name| {
-            let to = directory.join(name.target(job));
-            fs::symlink_metadata(&to).map(drop).map_err(|error| cannot("find", &to, &error))
-        });
+    if exists(&staging)? {
+        let shown = commit_own(directory, &staging, job, &staged, others, reach);
+        // Else another round has settled it meanwhile.
+        if shown.is_ok() || exists(&staging)? {
+            return shown;
+        }
     }
-    let (mut parts, mut settled) = (Vec::new(), Settled::of(&staging));
-    for name in names {
-        let part = name.part(directory, &staging, job);
+    // Settled before, or never there.
+    staged.iter().flat_map(|staged| &staged.parts).try_for_each(|name| {
+        let to = directory.join(name.target(job));
+        fs::symlink_metadata(&to).map(drop).map_err(|error| cannot("find", &to, &error))
+    })
+}
+
+/// Shows what this job has staged and not settled.
+fn commit_own(
+    directory: &Path,
+    staging: &Path,
+    job: JobId,
+    staged: &[Staged],
+    others: Others,
+    reach: Reach,
+) -> TaskResult {
+    let (mut parts, mut settled) = (Vec::new(), Settled::of(staging));
+    for name in staged.iter().flat_map(|staged| &staged.parts) {
+        let part = name.part(directory, staging, job);
         // A later part of a barrier may be settled before this one.
         let is_waiting = !name.is_end() && exists(&part.from)?;
         if is_waiting || !settled.holds(name)? {
             parts.push((name, part));
         }
     }
-    if let Err(failure) = show(directory, &staging, job, &parts, others, reach) {
+    if let Err(failure) = show(directory, staging, job, &parts, others, reach) {
         let mut ends = parts.iter().filter(|(name, _)| name.is_end());
         ends.try_for_each(|(_, part)| part.take_back(directory))?;
         return Err(failure);
     }
     let ended: BTreeSet<(u32, u32)> = staged.iter().filter_map(|staged| staged.ended).collect();
-    note_ended(&staging, &ended)
+    note_ended(staging, &ended)
 }
 
 /// Shows what another job had prepared for the snapshot that this one has started from. That job may have shown it, and may
@@ -280,8 +296,9 @@ fn not_ours(directory: &Path, name: &Path) -> Box<Failure> {
 
 /// The parts in `directory` that are not of this job, by their paths within it.
 fn of_others(directory: &Path, job: JobId, parts: &[(&Name, Part)], reach: Reach) -> TaskResult<Vec<PathBuf>> {
-    let shown: BTreeSet<&Path> =
-        parts.iter().filter(|(_, part)| part.is_shown()).map(|(_, part)| part.to.as_path()).collect();
+    let own: BTreeMap<&Path, &Part> = parts.iter().map(|(_, part)| (part.to.as_path(), part)).collect();
+    // Asked when it is found: another round of the commit may have shown it just now.
+    let is_own = |path: &Path| own.get(path).is_some_and(|part| part.is_shown());
     let mut found = Vec::new();
     let mut levels = vec![(PathBuf::new(), 0)];
     while let Some((level, depth)) = levels.pop() {
@@ -297,7 +314,7 @@ fn of_others(directory: &Path, job: JobId, parts: &[(&Name, Part)], reach: Reach
                 }
             } else if name.as_encoded_bytes().starts_with(b"part-")
                 && !staged::is_of_barrier(&name, job)
-                && !shown.contains(at.as_path())
+                && !is_own(&at)
             {
                 found.push(path);
             }
@@ -317,7 +334,10 @@ fn remove(directory: &Path, others: &[PathBuf], parts: &[(&Name, Part)]) -> Task
     }
     let targets: BTreeSet<&Path> = parts.iter().map(|(_, part)| part.to.as_path()).collect();
     for path in others.iter().map(|other| directory.join(other)).filter(|path| !targets.contains(path.as_path())) {
-        fs::remove_file(&path).map_err(|error| cannot("remove", &path, &error))?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot("remove", &path, &error)),
+            _ => {}
+        }
         part::remove_empty(directory, &path);
     }
     Ok(())
@@ -327,11 +347,9 @@ fn remove(directory: &Path, others: &[PathBuf], parts: &[(&Name, Part)]) -> Task
 pub(super) fn settle(directory: &Path, job: JobId) -> TaskResult {
     let (staging, done) = (staging(directory, job), done(directory, job));
     if !exists(&staging.join(OVER))? {
-        let staged = staged::all(&staging)?;
-        let parts: Vec<_> = staged.iter().map(|name| (name, name.part(directory, &staging, job))).collect();
-        staged::settle(&parts, &staging)?;
+        let settled = settle_parts(directory, &staging, job);
         if exists(&staging)? {
-            return Ok(());
+            return settled;
         }
         // An earlier round of the commit is at what follows, and its process may end before it is through.
     }
@@ -345,6 +363,12 @@ pub(super) fn settle(directory: &Path, job: JobId) -> TaskResult {
         tracing::warn!(%job, %failure, "what a file sink used for its commits is left");
     }
     Ok(())
+}
+
+fn settle_parts(directory: &Path, staging: &Path, job: JobId) -> TaskResult {
+    let staged = staged::all(staging)?;
+    let parts: Vec<_> = staged.iter().map(|name| (name, name.part(directory, staging, job))).collect();
+    staged::settle(&parts, staging)
 }
 
 /// Removes what the job has staged, what a commit that failed has shown of the parts of the end, and the output directory if

@@ -1,10 +1,10 @@
 //! One file, shown under its final name without replacing what is not its own.
 
 use std::{
-    ffi::OsString,
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 use flott_runtime::error::TaskResult;
@@ -52,7 +52,7 @@ impl Part {
         }
         match self.link(overwrite) {
             Err(error) if has_no_links(&error) => move_to(&self.from, &self.to, overwrite),
-            // An answer that a network file system has lost, and asked for again.
+            // An answer that a network file system has lost, and asked for again; or another round of the commit has just shown it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.is_shown() => Ok(()),
             linked => linked,
         }
@@ -62,10 +62,10 @@ impl Part {
         if !overwrite {
             return fs::hard_link(&self.from, &self.to);
         }
-        // A second name, since a rename must leave the staged one: it is how the part is known.
-        let mut name = OsString::from("shown-");
-        name.push(self.from.file_name().unwrap_or_default());
-        let second = self.from.with_file_name(name);
+        // A second name, since a rename must leave the staged one: it is how the part is known. No two rounds of a commit have the same.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Relaxed));
+        let second = self.from.with_file_name(format!("shown-{process}-{number}"));
         match fs::remove_file(&second) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

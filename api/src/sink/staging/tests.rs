@@ -79,6 +79,28 @@ fn a_commit_may_be_repeated_before_and_after_it_is_settled() {
     }
 }
 
+/// A round that a JobMaster has begun which is gone, in a process that knows nothing of that.
+#[test]
+fn two_rounds_of_one_commit_may_be_under_way_at_once() {
+    for n in 0..600 {
+        let others = [Others::Refuse, Others::Replace, Others::Keep][n % 3];
+        let dir = tempfile::tempdir().unwrap();
+        let prepared = stage(dir.path(), JOB, &["a", "b", "c", "d"]);
+        let start = std::sync::Barrier::new(2);
+        let round = || {
+            start.wait();
+            commit(dir.path(), JOB, &prepared, others, Reach::Top)?;
+            settle(dir.path(), JOB)
+        };
+        std::thread::scope(|scope| {
+            let other = scope.spawn(round);
+            round().unwrap();
+            other.join().unwrap().unwrap();
+        });
+        holds(dir.path(), &[("part-0", "a"), ("part-1", "b"), ("part-2", "c"), ("part-3", "d")]);
+    }
+}
+
 #[test]
 fn a_commit_that_was_interrupted_goes_on() {
     let dir = tempfile::tempdir().unwrap();
