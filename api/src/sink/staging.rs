@@ -216,8 +216,10 @@ fn commit_for(staged: &Staged) -> TaskResult {
             tracing::warn!(%job, %path, "a file that the snapshot holds is not there: it was taken away after it was shown, or removed");
         }
     }
-    show(directory, &staging, staged.job, &parts, Others::Keep, Reach::Top)?;
-    staged::settle(&parts, &staging)
+    let shown = show(directory, &staging, staged.job, &parts, Others::Keep, Reach::Top);
+    let settled = shown.and_then(|()| staged::settle(&parts, &staging));
+    // Else that job has ended meanwhile, or another round has settled it.
+    if settled.is_err() && exists(&staging)? { settled } else { Ok(()) }
 }
 
 /// The writers of these subtasks of so many have ended, and what they have prepared is shown. Notes it when those of all have.

@@ -4,9 +4,9 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use flott_core::id::IdSequence;
 use flott_runtime::error::TaskResult;
 
 use super::cannot;
@@ -52,8 +52,14 @@ impl Part {
         }
         match self.link(overwrite) {
             Err(error) if has_no_links(&error) => move_to(&self.from, &self.to, overwrite),
-            // An answer that a network file system has lost, and asked for again; or another round of the commit has just shown it.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.is_shown() => Ok(()),
+            // An answer that a network file system has lost, and asked for again; or another round of the commit has just shown it, or
+            // settled it.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound)
+                    && self.is_shown() =>
+            {
+                Ok(())
+            }
             linked => linked,
         }
     }
@@ -62,14 +68,9 @@ impl Part {
         if !overwrite {
             return fs::hard_link(&self.from, &self.to);
         }
-        // A second name, since a rename must leave the staged one: it is how the part is known. No two rounds of a commit have the same.
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Relaxed));
-        let second = self.from.with_file_name(format!("shown-{process}-{number}"));
-        match fs::remove_file(&second) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        // A second name, since a rename must leave the staged one: it is how the part is known. No other round of the commit has the same,
+        // wherever it is.
+        let second = self.from.with_file_name(format!("shown-{:016x}", IdSequence::random_seed()));
         fs::hard_link(&self.from, &second)?;
         fs::rename(&second, &self.to)
     }

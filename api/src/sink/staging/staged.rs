@@ -246,9 +246,12 @@ pub(super) fn settle(parts: &[(&Name, Part)], staging: &Path) -> TaskResult {
         match furthest(&room)? {
             Some(before) if before >= last => {}
             Some(before) => {
-                let before = room.join(settled_up_to(before));
-                fs::rename(&before, room.join(settled_up_to(last)))
-                    .map_err(|error| cannot("rename", &before, &error))?;
+                let (before, last) = (room.join(settled_up_to(before)), room.join(settled_up_to(last)));
+                match fs::rename(&before, &last) {
+                    // Another round of the commit has just done so, or gone further.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => super::note(&last)?,
+                    renamed => renamed.map_err(|error| cannot("rename", &before, &error))?,
+                }
             }
             None => super::note(&room.join(settled_up_to(last)))?,
         }

@@ -85,19 +85,25 @@ fn two_rounds_of_one_commit_may_be_under_way_at_once() {
     for n in 0..600 {
         let others = [Others::Refuse, Others::Replace, Others::Keep][n % 3];
         let dir = tempfile::tempdir().unwrap();
-        let prepared = stage(dir.path(), JOB, &["a", "b", "c", "d"]);
-        let start = std::sync::Barrier::new(2);
-        let round = || {
-            start.wait();
-            commit(dir.path(), JOB, &prepared, others, Reach::Top)?;
-            settle(dir.path(), JOB)
+        let rounds = |prepared: &[Bytes]| {
+            let start = std::sync::Barrier::new(2);
+            let round = || {
+                start.wait();
+                commit(dir.path(), JOB, prepared, others, Reach::Top)?;
+                settle(dir.path(), JOB)
+            };
+            std::thread::scope(|scope| {
+                let other = scope.spawn(round);
+                round().unwrap();
+                other.join().unwrap().unwrap();
+            });
         };
-        std::thread::scope(|scope| {
-            let other = scope.spawn(round);
-            round().unwrap();
-            other.join().unwrap().unwrap();
-        });
-        holds(dir.path(), &[("part-0", "a"), ("part-1", "b"), ("part-2", "c"), ("part-3", "d")]);
+        let numbers = 0..4;
+        numbers.clone().for_each(|number| rounds(&stage_at_barrier(dir.path(), number, "x")));
+        rounds(&stage(dir.path(), JOB, &["a", "b", "c", "d"]));
+        let shown = numbers.map(at_barrier).collect::<Vec<_>>();
+        let ends = [("part-0", "a"), ("part-1", "b"), ("part-2", "c"), ("part-3", "d")];
+        holds(dir.path(), &shown.iter().map(|name| (name.as_str(), "x")).chain(ends).collect::<Vec<_>>());
     }
 }
 
