@@ -1,6 +1,7 @@
 //! Commits: prepared results are made visible, with each checkpoint and at the end of a job, or removed.
 //!
-//! When every subtask has finished, what the sinks have prepared is written into a durable manifest first. From then on
+//! When every subtask has finished, what the sinks have prepared is written into a durable manifest first; what a savepoint holds that a job
+//! stops with is so when that is complete, before its tasks have ended. From then on
 //! the job has decided: it only ends when the commit is through, or has failed too often. Committing twice is harmless, so
 //! a process that is lost meanwhile is simply followed by another one in the next round, and so is the whole JobMaster.
 

@@ -37,8 +37,8 @@ pub struct JobSpec {
     pub timeouts: Timeouts,
     /// How the job goes after the slots there are, where it may have more or fewer subtasks.
     pub adaptive: Adaptive,
-    /// The commit manifest, where an earlier JobMaster had one persisted: all tasks had finished, and all that is left
-    /// to do is the commit.
+    /// The commit manifest, where an earlier JobMaster had one persisted: all tasks had finished, or the savepoint that
+    /// the job stops with was complete, and all that is left to do is the commit.
     pub restored_commit: Option<Vec<Committable>>,
     /// Where its checkpoints go, and what it starts from.
     pub snapshots: SnapshotSpec,

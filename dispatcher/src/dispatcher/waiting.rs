@@ -44,7 +44,7 @@ impl Dispatcher {
             tracing::warn!(%job, %failure, "the checkpoints of a job cannot be reached; trying again until they can");
             loop {
                 let is_cancelled = this.note_trouble(job, epoch, &failure) || begin.cancelled;
-                // What has decided to finish does so: its last results are in no checkpoint.
+                // What has decided to finish does so: its last results are in no checkpoint, or in the savepoint that it stops with.
                 if is_cancelled && begin.manifest.is_none() {
                     let doomed = doomed(&begin.configuration);
                     let view = cancelled(&begin, failure);

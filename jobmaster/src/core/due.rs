@@ -91,9 +91,10 @@ impl JobMasterCore {
 
     fn slots_due(&mut self) {
         let due = self.slots_until().is_some_and(|until| until <= self.now);
-        if due && matches!(self.phase, Phase::Executing | Phase::Committing(_)) {
-            let failure = self.slots_not_there();
-            self.fail_job(failure);
+        match self.phase {
+            Phase::Executing if due => self.fail_job(self.slots_not_there()),
+            Phase::Committing(_) if due => self.last_commit_failed(self.slots_not_there()),
+            _ => {}
         }
     }
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use flott_core::{
     failure::{Failure, Retry},
     id::WorkerKey,
+    job_graph::ExecutionMode,
     message::{Committable, JobToHost, JobToWorker},
 };
 
@@ -33,8 +34,11 @@ impl JobMasterCore {
         }
     }
 
-    /// An earlier JobMaster has seen all tasks finish; what is left is the commit.
+    /// An earlier JobMaster has seen all tasks finish, or a savepoint that the job stops with; what is left is the commit.
     pub(super) fn restore(&mut self, committables: Vec<Committable>) {
+        // Whether a snapshot holds it too is not written down.
+        let has_snapshots = self.spec.graph.mode == ExecutionMode::Streaming && self.spec.snapshots.directory.is_some();
+        self.last_is_held |= has_snapshots;
         // Nothing of it is scheduled again.
         for region in self.regions.keys() {
             self.states.regions[region].phase = RegionPhase::Finished;
@@ -139,7 +143,7 @@ impl JobMasterCore {
     }
 
     /// What it was to make visible is not removed if something holds it that a job can start from.
-    fn last_commit_failed(&mut self, failure: Failure) {
+    pub(super) fn last_commit_failed(&mut self, failure: Failure) {
         self.stranded |= self.last_is_held;
         self.fail_job(failure);
     }

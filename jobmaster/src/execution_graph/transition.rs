@@ -11,7 +11,7 @@ pub enum ExecutionStep {
     Deploy,
     /// It is told to stop.
     Cancel,
-    /// A commit manifest says that it had finished under an earlier JobMaster.
+    /// A commit manifest says that it had finished under an earlier JobMaster, or is not needed any more behind a savepoint.
     Restore,
     /// Its process says Initializing.
     ReportInitializing,

@@ -224,6 +224,16 @@ fn a_job_that_stops_does_not_run_on_under_the_next_jobmaster() {
     assert_eq!((stopped.visible(), all.len()), (all, 4));
     assert_eq!(stopped.ended[0].checkpoints.restored, 0, "nothing is started again");
 
+    // What cannot be made visible is not removed either: whoever starts from the savepoint makes it so.
+    let mut lost = stops(word_count(), true);
+    for worker in lost.workers.values_mut() {
+        worker.commits.push_back(Outcome::Bad(Failure::environment("the disk is gone").fatal()));
+    }
+    lost.run_to_end();
+    check_ended(&mut lost, JobStatus::Failed);
+    assert_eq!(lost.workers.values().map(|worker| worker.aborted).sum::<u32>(), 0);
+    assert!(lost.ended[0].checkpoints.holds_results);
+
     // Nor does one of which the savepoint makes nothing visible.
     let quiet = TestGraph::new("quiet")
         .vertex("source", Parallelism::Fixed(2), OperatorKind::Source)
