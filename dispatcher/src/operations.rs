@@ -117,9 +117,11 @@ impl OperationRecord {
         (self.subject, self.id)
     }
 
-    /// Whether it stays when `next` is written in its place: what has ended is not undertaken any more.
+    /// Whether it stays when `next` is written in its place: what has ended is not undertaken any more, unless it was forgotten and asked
+    /// for anew.
     pub(crate) fn outlives(&self, next: &Self) -> bool {
         matches!((&self.state, &next.state), (OperationState::Ended(_), OperationState::Undertaken(_)))
+            && self.at >= next.at
     }
 }
 

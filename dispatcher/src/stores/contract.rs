@@ -152,9 +152,13 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     store = reopen(store);
     assert_eq!(store.operations().unwrap(), [done.clone(), failed.clone()]);
     // What comes late changes nothing about what has ended, and what it drops is dropped.
-    store.save_operation(&undertaken(2, 5), &[failed.key()]).unwrap();
+    store.save_operation(&undertaken(2, 1), &[failed.key()]).unwrap();
     store = reopen(store);
     assert_eq!(store.operations().unwrap(), [done]);
+    // Unless its id is used anew, because nobody remembers it any more.
+    store.save_operation(&undertaken(2, 5), &[]).unwrap();
+    store = reopen(store);
+    assert_eq!(store.operations().unwrap(), [undertaken(2, 5)]);
 }
 
 #[test]
