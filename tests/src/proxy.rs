@@ -60,6 +60,10 @@ impl Proxy {
                 let Ok(there) = TcpStream::connect(&target) else { continue };
                 let (Ok(back), Ok(forth)) = (here.try_clone(), there.try_clone()) else { continue };
                 let Some(kept) = open.keep([&here, &there]) else { continue };
+                if gate.load(Ordering::SeqCst) {
+                    // Closed since it was asked: whoever closed it may have torn all before this one was among them.
+                    continue;
+                }
                 let (up, down) = (bytes(), bytes());
                 for (from, to, bytes) in [(here, forth, up), (there, back, down)] {
                     let (sky, kept) = (sky.clone(), kept.clone());

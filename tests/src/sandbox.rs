@@ -264,7 +264,7 @@ impl Drop for Sandbox {
             if rest.is_empty() {
                 break;
             }
-            rest.iter().for_each(Process::kill);
+            Process::kill_all(&rest);
             std::thread::sleep(Duration::from_millis(5));
             rest = self.processes();
         }

@@ -59,7 +59,7 @@ fn a_job_with_state_on_disk_goes_on_when_its_process_dies_and_leaves_nothing() {
     let backend = session.get(&format!("/v1/jobs/{job}/checkpoints/config"))["state_backend"].clone();
     assert_eq!(backend, "EmbeddedRocksDBStateBackend");
     assert_eq!(directories_of_state(sandbox.path()), sandbox.running(Role::JobProcess).len());
-    sandbox.running(Role::JobProcess).iter().for_each(Process::kill);
+    Process::kill_all(&sandbox.running(Role::JobProcess));
     session.until_all_run(&job);
     session.until_checkpoint(&job);
     fs::write(sandbox.at("hold"), "").unwrap();

@@ -59,7 +59,7 @@ fn start(sandbox: &Sandbox, session: &Session<'_>, options: &[&str]) -> String {
 }
 
 fn kill(sandbox: &Sandbox, role: Role) {
-    sandbox.running(role).iter().for_each(Process::kill);
+    Process::kill_all(&sandbox.running(role));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_job_goes_on_from_checkpoints_in_a_bucket_whatever_dies() {
     assert!(restored.as_str().is_some_and(|path| path.starts_with("s3://flott/checkpoints/")), "{details}");
 
     let masters = sandbox.running(Role::JobManager);
-    masters.iter().for_each(Process::kill);
+    Process::kill_all(&masters);
     eventually("the end of the JobManager", PATIENCE, || {
         if masters.iter().all(Process::is_gone) { Ok(()) } else { Err("it is still there") }
     });

@@ -69,6 +69,11 @@ impl<T> Kept<T> {
         self.0.lock().iter().filter(|seen| matches!(seen, Seen::Record(..))).count()
     }
 
+    /// Events that have come and were not taken out.
+    fn events(&self) -> usize {
+        self.0.lock().iter().filter(|seen| matches!(seen, Seen::Event(_))).count()
+    }
+
     /// Takes out the last that has come, if it is an event.
     fn last_event(&self) -> Option<Event> {
         match self.0.lock().pop_if(|seen| matches!(seen, Seen::Event(_)))? {

@@ -53,8 +53,18 @@ impl Process {
     /// SIGKILL; waits until it has let go of its files, its locks and its ports, which takes the kernel a moment.
     #[track_caller]
     pub fn kill(&self) {
-        self.signal(Signal::SIGKILL);
-        eventually(&format!("the end of {self}"), PATIENCE, || if self.is_gone() { Ok(()) } else { Err("it ends") });
+        Self::kill_all(std::slice::from_ref(self));
+    }
+
+    /// The same with all of these at once.
+    #[track_caller]
+    pub fn kill_all(processes: &[Self]) {
+        processes.iter().for_each(|process| process.signal(Signal::SIGKILL));
+        for process in processes {
+            eventually(&format!("the end of {process}"), PATIENCE, || {
+                if process.is_gone() { Ok(()) } else { Err("it ends") }
+            });
+        }
     }
 
     /// A variable of its environment.

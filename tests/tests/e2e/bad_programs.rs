@@ -145,7 +145,7 @@ fn a_program_that_is_gone_or_replaced_after_it_was_submitted_is_no_matter() {
     fs::remove_file(&copy).unwrap();
     executable(&sandbox, "copy", b"#!/bin/sh\nexit 1\n");
     let processes = sandbox.running(flott_tests::sandbox::processes::Role::JobProcess);
-    processes.iter().for_each(flott_tests::sandbox::processes::Process::kill);
+    flott_tests::sandbox::processes::Process::kill_all(&processes);
     fs::write(&hold, "").unwrap();
     session.finished(&job);
     check_output(&out, 1000, 10);

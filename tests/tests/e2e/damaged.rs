@@ -52,7 +52,7 @@ impl<'a> Damaged<'a> {
             content[20] ^= 1;
             fs::write(file, content).unwrap();
         }
-        sandbox.running(Role::JobProcess).iter().for_each(Process::kill);
+        Process::kill_all(&sandbox.running(Role::JobProcess));
         Self { sandbox, session, job, taken: [first, second] }
     }
 

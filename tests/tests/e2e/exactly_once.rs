@@ -78,7 +78,7 @@ impl<'a> Run<'a> {
     }
 
     fn kill(&self, role: Role) {
-        self.sandbox.running(role).iter().for_each(Process::kill);
+        Process::kill_all(&self.sandbox.running(role));
     }
 
     fn go_on(&self) {

@@ -74,7 +74,7 @@ fn check(role: Role, count: usize) {
     assert_eq!(sockets.len(), 2);
     let killed: Vec<_> = sandbox.running(role).into_iter().take(count).collect();
     assert_eq!(killed.len(), count);
-    killed.iter().for_each(Process::kill);
+    Process::kill_all(&killed);
     job.until_recovered(&killed);
     job.finish();
     check_output(&job.out, RECORDS, KEYS);
@@ -131,7 +131,7 @@ fn children_of_a_program_end_when_their_task_manager_is_killed() {
     let job = HeldJob::start(&sandbox, &["trouble=spawn"]);
     let strays = sandbox.until_running(Role::Other, 1);
     let killed = sandbox.running(Role::TaskManager);
-    killed.iter().for_each(Process::kill);
+    Process::kill_all(&killed);
     eventually("the child of the lost job process to be gone", PATIENCE, || {
         if strays.iter().all(Process::is_gone) { Ok(()) } else { Err("it runs") }
     });
@@ -223,7 +223,7 @@ fn a_job_manager_that_is_killed_goes_on_where_it_was() {
     let part = fs::read_dir(&done_out).unwrap().next().unwrap().unwrap().path();
     fs::write(&part, "mine now\n").unwrap();
 
-    sandbox.running(Role::JobManager).iter().for_each(Process::kill);
+    Process::kill_all(&sandbox.running(Role::JobManager));
     sandbox.until_running(Role::JobManager, 0);
     let (job, hold, out) = (before.job.clone(), before.hold.clone(), before.out.clone());
     let address = before.session.address().to_owned();
@@ -267,7 +267,7 @@ fn everything_that_is_killed_at_once_is_recovered_from_the_store() {
     drop(before);
     // The JobManager first, so that it starts nothing in their place.
     for role in [Role::JobManager, Role::TaskManager, Role::JobProcess] {
-        sandbox.running(role).iter().for_each(Process::kill);
+        Process::kill_all(&sandbox.running(role));
     }
     sandbox.until_empty();
     let session = sandbox.session(&[]);
@@ -321,7 +321,7 @@ fn a_job_manager_that_stood_still_finds_its_workers_again() {
 fn workers_of_a_job_manager_that_never_comes_back_end_by_themselves() {
     let sandbox = Sandbox::with("taskmanager.registration.timeout: 2 s");
     let job = HeldJob::start(&sandbox, &[]);
-    sandbox.running(Role::JobManager).iter().for_each(Process::kill);
+    Process::kill_all(&sandbox.running(Role::JobManager));
     drop(job);
     sandbox.until_empty();
     // Once it is given up, it is as if there had been none.

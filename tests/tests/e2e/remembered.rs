@@ -52,7 +52,7 @@ impl<'a> Slow<'a> {
     #[track_caller]
     fn replace_job_manager_and(self, act: impl FnOnce()) -> Self {
         let Self { sandbox, session, job } = self;
-        sandbox.running(Role::JobManager).iter().for_each(Process::kill);
+        Process::kill_all(&sandbox.running(Role::JobManager));
         sandbox.until_running(Role::JobManager, 0);
         drop(session);
         act();

@@ -132,7 +132,7 @@ fn the_next_jobmanager_goes_on_with_the_new_parallelism() {
     let sandbox = Sandbox::with(ON_REQUEST);
     let job = Job::start(&sandbox, &[]);
     job.rescale("3");
-    sandbox.running(Role::JobManager).iter().for_each(Process::kill);
+    Process::kill_all(&sandbox.running(Role::JobManager));
     sandbox.until_running(Role::JobManager, 0);
     let session = sandbox.session(&[]);
     session.until_all_run(&job.job);
@@ -155,7 +155,7 @@ fn a_jobmanager_that_is_killed_within_a_rescale_costs_nothing() {
         sandbox.flott(["checkpoint", &job.job]).success();
         sandbox.flott(["rescale", &job.job, "-p", parallelism, "--detached"]).success();
         std::thread::sleep(std::time::Duration::from_millis(moment));
-        sandbox.running(Role::JobManager).iter().for_each(Process::kill);
+        Process::kill_all(&sandbox.running(Role::JobManager));
         sandbox.until_running(Role::JobManager, 0);
         let session = sandbox.session(&[]);
         session.until_all_run(&job.job);

@@ -134,7 +134,7 @@ fn counts_are_right_after_a_process_was_killed_behind_a_checkpoint() {
     let sandbox = Sandbox::with(ON_REQUEST);
     let job = CountJob::start(&sandbox);
     sandbox.flott(["checkpoint", &job.job]).success();
-    sandbox.running(Role::JobProcess).iter().for_each(Process::kill);
+    Process::kill_all(&sandbox.running(Role::JobProcess));
     eventually("the job to be restored", PATIENCE, || {
         let counts = job.session.get(&format!("/v1/jobs/{}/checkpoints", job.job))["counts"].clone();
         if counts["restored"].as_u64() > Some(0) { Ok(()) } else { Err(counts) }

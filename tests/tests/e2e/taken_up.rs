@@ -108,7 +108,7 @@ fn check_failed(retention: &str, removed: bool) {
     let job = PlainJob::start(&sandbox);
     let taken = sandbox.flott(["checkpoint", &job.job, "--json"]).success().json();
     let path = taken["location"].as_str().unwrap().to_owned();
-    sandbox.running(Role::JobProcess).iter().for_each(Process::kill);
+    Process::kill_all(&sandbox.running(Role::JobProcess));
     let waited = sandbox.flott(["jobs", "wait", &job.job, "--json"]).expect(2).json();
     assert_eq!(waited["status"], "FAILED", "{waited}");
     assert_eq!(waited["checkpoint"].is_null(), removed, "{retention}: {waited}");
@@ -156,7 +156,7 @@ fn a_job_whose_process_is_killed_goes_on_from_its_checkpoint() {
     let taken = sandbox.flott(["checkpoint", &job.job, "--json"]).success().json();
     assert_eq!(job.checkpoints()["counts"]["restored"], 0);
     let killed = sandbox.running(Role::JobProcess);
-    killed.iter().for_each(Process::kill);
+    Process::kill_all(&killed);
     eventually("the job to be restored", PATIENCE, || {
         let counts = job.checkpoints()["counts"].clone();
         if counts["restored"].as_u64() > Some(0) { Ok(()) } else { Err(counts) }
@@ -175,10 +175,10 @@ fn a_job_goes_on_from_its_checkpoint_with_another_job_manager() {
     let sandbox = Sandbox::with(ON_REQUEST);
     let PlainJob { session, job, .. } = PlainJob::start(&sandbox);
     let taken = sandbox.flott(["checkpoint", &job, "--json"]).success().json();
-    sandbox.running(Role::JobManager).iter().for_each(Process::kill);
+    Process::kill_all(&sandbox.running(Role::JobManager));
     sandbox.until_running(Role::JobManager, 0);
     // Else they would be taken over as they are.
-    sandbox.running(Role::JobProcess).iter().for_each(Process::kill);
+    Process::kill_all(&sandbox.running(Role::JobProcess));
     drop(session);
     let session = sandbox.session(&[]);
     session.until_all_run(&job);

@@ -19,7 +19,7 @@ const KEYS: u64 = 20;
 /// Kills the JobManager, lets the tasks be alone for a while, and starts another one.
 #[track_caller]
 fn replace<'a>(sandbox: &'a Sandbox, session: Session<'a>, alone: Duration) -> Session<'a> {
-    sandbox.running(Role::JobManager).iter().for_each(Process::kill);
+    Process::kill_all(&sandbox.running(Role::JobManager));
     sandbox.until_running(Role::JobManager, 0);
     drop(session);
     std::thread::sleep(alone);

@@ -74,6 +74,16 @@ impl Stand {
         self.read(KafkaSource::read_uncommitted)
     }
 
+    /// Waits until something has been.
+    #[track_caller]
+    pub fn until_written(&self) {
+        eventually(
+            "records to be written",
+            PATIENCE,
+            || if self.written().is_empty() { Err("none is") } else { Ok(()) },
+        );
+    }
+
     fn read(&self, how: impl FnOnce(KafkaSource<String>) -> KafkaSource<String>) -> Vec<String> {
         let env = local();
         let text = |record: &flott_kafka::KafkaRecord| Ok(Some(String::from_utf8(record.bytes().to_vec())?));
@@ -116,7 +126,7 @@ impl<'a> Run<'a> {
     }
 
     pub fn kill(&self, role: Role) {
-        self.stand.sandbox.running(role).iter().for_each(Process::kill);
+        Process::kill_all(&self.stand.sandbox.running(role));
     }
 
     /// The job comes to its end, and each count is there once.

@@ -102,12 +102,14 @@ impl<Out: Send, Op> Driven<Out, Op> {
         Ok(())
     }
 
-    /// A watermark, which must be passed on behind all that it sets off.
+    /// A watermark, which must be passed on once, behind all that it sets off.
     pub fn watermark<A, B>(&mut self, at: Timestamp) -> TaskResult
     where
         Op: TwoInputOperator<A, B, Out>,
     {
+        let before = self.out.events();
         self.work(|operator, out| operator.event(Event::Watermark(at), out))?;
+        assert_eq!(self.out.events(), before + 1);
         assert_eq!(self.out.last_event(), Some(Event::Watermark(at)));
         Ok(())
     }

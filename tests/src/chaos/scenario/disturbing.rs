@@ -13,7 +13,6 @@ use super::{
 use crate::{
     chaos::plan::{Disturbance, Target},
     command::Running,
-    eventually::{PATIENCE, eventually},
     sandbox::processes::{Process, Role},
 };
 
@@ -161,10 +160,7 @@ impl Scenario<'_> {
     pub(super) fn kill(&mut self, targets: &[Target], away_ms: u64) {
         let mut victims: Vec<_> = targets.iter().filter_map(|target| self.find(*target)).collect();
         victims.dedup();
-        victims.iter().for_each(Process::kill);
-        eventually("killed processes to be gone", PATIENCE, || {
-            if victims.iter().all(Process::is_gone) { Ok(()) } else { Err("one lives") }
-        });
+        Process::kill_all(&victims);
         self.frozen.retain(|process| !victims.contains(process));
         for victim in victims {
             self.tell(format_args!("{:?} {} is dead", victim.role, victim.pid));

@@ -24,13 +24,16 @@ const RESCALED: u32 = 4;
 /// Between two checkpoints, in which a hundredth of the values is replaced.
 const BETWEEN: Duration = Duration::from_secs(1);
 const INCREMENTS: usize = 5;
+/// Less is refused.
+const LEAST_ON_DISK: u64 = 1 << 20;
 const FIRST_RECORD_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Measures all of them, one after the other, on one job; the workload says where its state is.
 pub fn measure(bench: &Bench, workload: Workload) -> anyhow::Result<()> {
     let mut line = Line::new(FLOTT, &workload.name(), PARALLELISM, bench.sizes.state_keys);
     let slots = u64::from(SHAPE.workers * SHAPE.slots);
-    let memory = format!("state.backend.disk.memory.fixed-per-slot={} b", bench.sizes.state_of_job() / 10 / slots);
+    let memory = (bench.sizes.state_of_job() / 10 / slots).max(LEAST_ON_DISK);
+    let memory = format!("state.backend.disk.memory.fixed-per-slot={memory} b");
     let backend: &[&str] = match workload {
         Workload::SnapshotsDisk => &["state.backend.type=disk", &memory],
         _ => &[],
