@@ -21,6 +21,7 @@ test:
 	@if command -v java > /dev/null && command -v mvn > /dev/null; then cargo xtask kafka fetch; fi
 	cargo test --workspace
 	cargo test -p flott-runtime --features disk --lib state
+	cargo test -p flott --features disk --lib operator
 	cargo test -p flott --features disk --test recovery
 	cargo test -p flott-tests --features disk --test disk
 	@if command -v "$${FLOTT_MOTO_SERVER:-moto_server}" > /dev/null; then \

@@ -15,6 +15,7 @@
 //! - `heap`: tables in memory
 //! - `disk`: tables on disk, by a feature
 //! - `fold_table`: tables of aggregations
+//! - `spill_table`: those that go to disk where they are too large for memory
 //! - `slots`: where the entries of those are
 //! - `entries`: entries of tables, encoded
 //! - `entry_map`: the map within a key
@@ -49,6 +50,7 @@ mod prefetch;
 pub(crate) mod schema;
 mod size;
 mod slots;
+mod spill_table;
 mod states;
 mod table;
 #[cfg(test)]
@@ -57,7 +59,7 @@ mod track;
 mod ttl;
 
 pub use aggregate::Aggregate;
-pub use backend::Backend;
+pub use backend::{Backend, BackendTable};
 pub use descriptor::StateDescriptor;
 #[cfg(feature = "disk")]
 pub use disk::Disk;
@@ -72,7 +74,8 @@ pub use operator::{
     OperatorSnapshot, OperatorStateMeta, OperatorStates, Spread,
 };
 pub use size::StateSize;
+pub use spill_table::SpillTable;
 pub use states::States;
-pub use table::{Content, Extent, GroupEntries, GroupSpace, KeyHash, Progress, RunSink, Snapshot, StateTable};
+pub use table::{Content, Cursor, Extent, GroupEntries, GroupSpace, KeyHash, Progress, RunSink, Snapshot, StateTable};
 pub(crate) use track::Runs;
 pub use ttl::StateTtl;

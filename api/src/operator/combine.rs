@@ -6,7 +6,7 @@ use flott_runtime::{
     batch::{BATCH_RECORDS, Batch, Data, Key},
     error::TaskResult,
     output::{Operator, Output},
-    state::StateSize,
+    state::{FoldTable, StateSize},
 };
 
 use super::{fold::Fold, folding::Folding};
@@ -25,7 +25,8 @@ const TRIAL_RECORDS: usize = 2 * KEYS_MAX;
 pub(crate) struct Combine<K, T, F: Fold<K, T>> {
     keys_of: Arc<dyn KeyOf<T, K>>,
     fold: F,
-    values: Folding<K, F::Value>,
+    values: FoldTable<K, F::Value>,
+    folding: Folding<K>,
     /// Of records that are passed on as they come.
     keys: Vec<K>,
     out: Batch<(K, F::Value)>,
@@ -39,7 +40,8 @@ impl<K: Key, T, F: Fold<K, T>> Combine<K, T, F> {
         Self {
             keys_of,
             fold,
-            values: Folding::default(),
+            values: FoldTable::default(),
+            folding: Folding::default(),
             keys: Vec::new(),
             out: Batch::default(),
             taken: 0,
@@ -49,7 +51,7 @@ impl<K: Key, T, F: Fold<K, T>> Combine<K, T, F> {
 
     fn flush(&mut self, out: &mut dyn Output<(K, F::Value)>) -> TaskResult {
         self.taken = 0;
-        for entry in self.values.table.drain_entries() {
+        for entry in self.values.drain_entries() {
             self.out.push(entry);
             if self.out.len() >= BATCH_RECORDS {
                 out.collect(&mut self.out)?;
@@ -70,8 +72,9 @@ impl<K: Key, T: Data, F: Fold<K, T>> Operator<T, (K, F::Value)> for Combine<K, T
             return out.collect(&mut self.out);
         }
         self.taken += input.len();
-        self.values.fold(&*self.keys_of, input, &mut self.fold, |_, _, _| (), &mut ());
-        if self.values.table.len() < KEYS_MAX {
+        let Self { keys_of, fold, values, folding, .. } = self;
+        folding.fold_in_memory(values, &**keys_of, input, fold, |_, _, _| (), &mut ());
+        if values.len() < KEYS_MAX {
             return Ok(());
         }
         self.pays = self.taken >= TRIAL_RECORDS;
@@ -88,6 +91,6 @@ impl<K: Key, T: Data, F: Fold<K, T>> Operator<T, (K, F::Value)> for Combine<K, T
     }
 
     fn state_size(&self) -> StateSize {
-        StateSize { keys: self.values.table.len(), timers: 0 }
+        StateSize { keys: self.values.len(), timers: 0 }
     }
 }

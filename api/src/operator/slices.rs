@@ -53,7 +53,7 @@ use flott_runtime::{
     event::Event,
     output::{Drained, Operator, Output},
     snapshot::{Restored, StateSink},
-    state::{HeapTable, Progress, Spot, StateSize, States},
+    state::{BackendTable, Progress, Spot, StateSize, States},
     task::TaskInfo,
     time::TimeDomain,
 };
@@ -120,7 +120,7 @@ where
     clearing: Clearing<K>,
     /// Given out, but not to the snapshot that has them.
     leaving: Vec<Slice<K, F::Value>>,
-    closed_leaving: Option<HeapTable<K, Past<F::Value>>>,
+    closed_leaving: Option<BackendTable<K, Past<F::Value>>>,
     /// Slices before this one have been given to that snapshot, where all are one table.
     stored: Bound,
     /// Under which name that snapshot has closed slices.
@@ -154,7 +154,7 @@ where
             keys: Keys::default(),
             spots: Vec::new(),
             domain,
-            slices: Slices::new(shape, lateness_ms),
+            slices: Slices::new(shape, lateness_ms, &site.task.backend),
             clearing: Clearing::new(shape),
             leaving: Vec::new(),
             closed_leaving: None,
@@ -216,7 +216,7 @@ where
     fn process(&mut self, input: &mut Batch<T>, out: &mut dyn Output<E::Out>) -> TaskResult {
         if self.domain == TimeDomain::Processing {
             self.keys.take(&*self.keys_of, input);
-            self.take_by_clock(input);
+            self.take_by_clock(input)?;
             self.set_alarm();
             return Ok(());
         }

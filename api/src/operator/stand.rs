@@ -17,6 +17,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Operator, OperatorName, Output},
+    state::Backend,
     task::TaskInfo,
     time::Clock,
 };
@@ -107,6 +108,11 @@ impl<T: Send> Output<T> for Kept<T> {
 
 /// A task that does not exist.
 pub(crate) fn task(clock: Clock) -> Arc<TaskInfo> {
+    task_with(clock, backend())
+}
+
+/// As [`task`], with state in this backend.
+pub(crate) fn task_with(clock: Clock, backend: Backend) -> Arc<TaskInfo> {
     let vertex = VertexId::from_bytes([1; 16]);
     Arc::new(TaskInfo {
         job: JobId::from_bytes([1; 16]),
@@ -124,8 +130,26 @@ pub(crate) fn task(clock: Clock) -> Arc<TaskInfo> {
         clock,
         alarm: Default::default(),
         snapshots: Default::default(),
-        backend: Default::default(),
+        backend,
     })
+}
+
+/// Where operators under test keep their state: with the feature `disk` as much as can be is on disk.
+fn backend() -> Backend {
+    #[cfg(not(feature = "disk"))]
+    return Backend::Heap;
+    #[cfg(feature = "disk")]
+    {
+        thread_local! {
+            static BACKEND: Backend = {
+                // What is tested is not whether the disk keeps it.
+                let memory = std::path::PathBuf::from("/dev/shm");
+                let directory = if memory.is_dir() { memory } else { std::env::temp_dir() };
+                Backend::Disk(flott_runtime::state::Disk::start(&directory, 0).unwrap())
+            };
+        }
+        BACKEND.with(Backend::clone)
+    }
 }
 
 /// The site of an operator in `task` whose side output `tag` is `side`.

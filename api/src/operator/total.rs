@@ -7,7 +7,7 @@ use flott_runtime::{
     error::TaskResult,
     output::{Drained, Operator, Output},
     snapshot::{Restored, StateSink},
-    state::{FoldTable, KeyHash, Progress, Spot, StateSize},
+    state::{Backend, Cursor, KeyHash, Progress, SpillTable, Spot, StateSize},
 };
 
 use super::fold::Fold;
@@ -18,16 +18,24 @@ const VALUES: &str = "values";
 /// Merges what was combined before the shuffle, and gives the results when the input has ended.
 pub(crate) struct Total<K, T, F: Fold<K, T>> {
     fold: F,
-    table: FoldTable<K, F::Value>,
+    table: SpillTable<K, F::Value>,
     hashes: Vec<KeyHash>,
     spots: Vec<Spot>,
-    /// What is left of the results, once the input has ended.
-    results: Option<Box<dyn Iterator<Item = (K, F::Value)> + Send>>,
+    results: Option<Results<K, F::Value>>,
+}
+
+/// What is left of the results, once the input has ended.
+enum Results<K, V> {
+    /// Taken out one after the other.
+    Taken(Box<dyn Iterator<Item = (K, V)> + Send>),
+    /// Read where they are.
+    Read(Cursor),
 }
 
 impl<K: Key, T, F: Fold<K, T>> Total<K, T, F> {
-    pub fn new(fold: F) -> Self {
-        Self { fold, table: FoldTable::default(), hashes: Vec::new(), spots: Vec::new(), results: None }
+    pub fn new(fold: F, backend: &Backend) -> Self {
+        let table = SpillTable::with_capacity(backend, 0);
+        Self { fold, table, hashes: Vec::new(), spots: Vec::new(), results: None }
     }
 }
 
@@ -45,26 +53,51 @@ impl<K: Key, T: Send, F: Fold<K, T>> Operator<(K, F::Value), F::Out> for Total<K
                 records
             }
         };
-        table.locate(hashes, records.iter().map(|(key, _)| key), spots);
+        let Some(memory) = table.in_memory() else {
+            return hashes
+                .drain(..)
+                .zip(records.drain(..))
+                .try_for_each(|(hash, (key, value))| table.fold(hash, &key, value, fold, |_, value| value, F::merge));
+        };
+        memory.locate(hashes, records.iter().map(|(key, _)| key), spots);
+        let count = records.len();
         let mut records = Leaving::all(records);
         for (hash, spot) in hashes.drain(..).zip(spots.drain(..)) {
             let (key, value) = records.take();
-            match table.at(spot) {
+            match memory.at(spot) {
                 Some((_, known)) => fold.merge(known, value),
                 None => {
-                    table.fold(hash, key, value, fold, |_, value| value, F::merge);
+                    memory.fold(hash, key, value, fold, |_, value| value, F::merge);
                 }
             }
         }
-        Ok(())
+        drop(records);
+        table.grown(count)
     }
 
     fn drain(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult<Drained> {
-        let table = &mut self.table;
-        let entries = self.results.get_or_insert_with(|| Box::new(mem::take(table).into_entries()));
+        let Self { fold, table, results, .. } = self;
+        let results = results.get_or_insert_with(|| match table.in_memory() {
+            Some(memory) => Results::Taken(Box::new(mem::take(memory).into_entries())),
+            None => Results::Read(Cursor::default()),
+        });
         let mut batch = Batch::with_capacity(BATCH_RECORDS);
-        for (key, value) in entries.by_ref().take(BATCH_RECORDS) {
-            batch.push(self.fold.last(key, value));
+        match results {
+            Results::Taken(entries) => {
+                for (key, value) in entries.by_ref().take(BATCH_RECORDS) {
+                    batch.push(fold.last(key, value));
+                }
+            }
+            // Places without an entry may be many: then there is nothing yet.
+            Results::Read(cursor) => {
+                let mut more = Progress::More;
+                while more == Progress::More && batch.is_empty() {
+                    more = table.walk(cursor, BATCH_RECORDS, |key, value| {
+                        batch.push(fold.last(key.clone(), value.clone()));
+                        Ok(())
+                    })?;
+                }
+            }
         }
         if batch.is_empty() {
             return Ok(Drained::All);

@@ -82,7 +82,7 @@ where
         Self {
             keys_of,
             keys: Keys::default(),
-            core: Core::new(spec),
+            core: Core::new(spec, &site.task.backend),
             states: States::default(),
             desk: Desk::new(site),
             pending: Pending::default(),
@@ -99,7 +99,7 @@ where
 
     /// Keys, windows and timers that there are.
     #[cfg(test)]
-    pub fn kept(&self) -> (usize, usize, usize) {
+    pub fn kept(&mut self) -> (usize, usize, usize) {
         self.core.kept()
     }
 }

@@ -38,14 +38,16 @@ impl<K: Key, T: Data> KeyedStream<K, T> {
         let Self { unkeyed, keyed, keys } = self;
         let body = {
             let (fold, keys) = (fold.clone(), keys.clone());
-            OneInput::<T, F::Out, _>::body(move |_| Running::new(keys.clone(), fold.clone()))
+            OneInput::<T, F::Out, _>::body(move |site| Running::new(keys.clone(), fold.clone(), &site.task.backend))
         };
         let combine = {
             let (fold, keys) = (fold.clone(), keys.clone());
             OneInput::<T, (K, F::Value), _>::body(move |_| Combine::new(keys.clone(), fold.clone()))
         };
         let edge = KeyedEdge::<(K, F::Value), K>::body(Arc::new(HeldKey::new(|(key, _): &(K, F::Value)| key)));
-        let finish = OneInput::<(K, F::Value), F::Out, _>::body(move |_| Total::<K, T, F>::new(fold.clone()));
+        let finish = OneInput::<(K, F::Value), F::Out, _>::body(move |site| {
+            Total::<K, T, F>::new(fold.clone(), &site.task.backend)
+        });
         let mut node = Node::new(OperatorKind::Operator, operation, vec![keyed.origins.clone()], body);
         node.detail = detail::<T, F::Out>();
         node.batch = Some(BatchForm { inputs: unkeyed.origins.clone(), combine, edge, finish });

@@ -4,6 +4,7 @@
 mod calls;
 mod functions;
 mod joins;
+mod large;
 mod script;
 mod sinks;
 mod slow_sinks;

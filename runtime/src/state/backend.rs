@@ -1,6 +1,14 @@
 //! Which tables keep keyed state.
 
-use super::{heap::HeapTable, table::StateTable};
+#[cfg(feature = "disk")]
+use std::sync::Arc;
+
+#[cfg(feature = "disk")]
+use super::disk::{Disk, DiskTable};
+use super::{
+    heap::HeapTable,
+    table::{Cursor, KeyHash, Progress, Snapshot, StateTable},
+};
 use crate::{
     batch::{Data, Key},
     error::TaskResult,
@@ -14,28 +22,85 @@ pub enum Backend {
     Heap,
     /// On disk, but for what was used last.
     #[cfg(feature = "disk")]
-    Disk(std::sync::Arc<super::disk::Disk>),
+    Disk(Arc<Disk>),
 }
 
 impl Backend {
     /// An empty table.
-    ///
-    /// # Errors
-    /// When the disk takes none.
-    pub(super) fn table<K: Key, V: Data>(&self) -> TaskResult<Table<K, V>> {
+    pub fn table<K: Key, V: Data>(&self) -> BackendTable<K, V> {
         match self {
-            Self::Heap => Ok(Table::Heap(HeapTable::default())),
+            Self::Heap => BackendTable::Heap(HeapTable::default()),
             #[cfg(feature = "disk")]
-            Self::Disk(disk) => Ok(Table::Elsewhere(Box::new(super::disk::DiskTable::create(disk)?))),
+            Self::Disk(disk) => BackendTable::Elsewhere(Box::new(DiskTable::new(disk))),
         }
+    }
+
+    /// The part of a table that may go to disk when it becomes too large for that; nothing where all are in memory.
+    pub(super) fn share(&self) -> Option<Share> {
+        match self {
+            Self::Heap => None,
+            #[cfg(feature = "disk")]
+            Self::Disk(disk) => Some(Share::new(disk)),
+        }
+    }
+}
+
+/// Bytes of a table in memory that go to disk at once, at most: in some ten milliseconds.
+#[cfg(feature = "disk")]
+const SHARE_MAX: usize = 2 << 20;
+
+/// What a table may have in memory before it goes to disk. It counts as one that is there.
+#[derive(Debug)]
+#[cfg(feature = "disk")]
+pub(super) struct Share(Arc<Disk>);
+
+#[cfg(feature = "disk")]
+impl Share {
+    fn new(disk: &Arc<Disk>) -> Self {
+        disk.count(true);
+        Self(Arc::clone(disk))
+    }
+
+    /// In bytes.
+    pub fn bytes(&self) -> usize {
+        self.0.hot_bytes().min(SHARE_MAX)
+    }
+
+    /// An empty table on disk.
+    pub fn table<K: Key, V: Data>(&self) -> Box<dyn StateTable<K, V>> {
+        Box::new(DiskTable::new(&self.0))
+    }
+}
+
+#[cfg(feature = "disk")]
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.count(false);
+    }
+}
+
+/// There is no disk.
+#[derive(Debug)]
+#[cfg(not(feature = "disk"))]
+pub(super) enum Share {}
+
+#[cfg(not(feature = "disk"))]
+impl Share {
+    pub fn bytes(&self) -> usize {
+        match *self {}
+    }
+
+    pub fn table<K: Key, V: Data>(&self) -> Box<dyn StateTable<K, V>> {
+        match *self {}
     }
 }
 
 /// The table of a state. One in memory is held by its type, and not behind a trait object, so that its look-ups are
 /// compiled into the handles: that takes off 1 to 2 ns of 8 per access (`benches/state.rs`).
-pub(super) enum Table<K, V> {
+pub enum BackendTable<K, V> {
+    /// In memory.
     Heap(HeapTable<K, V>),
-    #[cfg_attr(not(feature = "disk"), expect(dead_code, reason = "there is no other backend then"))]
+    /// Wherever else.
     Elsewhere(Box<dyn StateTable<K, V>>),
 }
 
@@ -45,12 +110,184 @@ pub(super) enum TableMut<'t, K, V> {
     Elsewhere(&'t mut dyn StateTable<K, V>),
 }
 
-impl<K, V> Table<K, V> {
+impl<K, V> BackendTable<K, V> {
     #[inline]
-    pub fn borrow_mut(&mut self) -> TableMut<'_, K, V> {
+    pub(super) fn borrow_mut(&mut self) -> TableMut<'_, K, V> {
         match self {
             Self::Heap(table) => TableMut::Heap(table),
             Self::Elsewhere(table) => TableMut::Elsewhere(&mut **table),
         }
     }
+}
+
+impl<K: Key, V: Data> BackendTable<K, V> {
+    /// Its part that does not depend on types.
+    pub fn entries(&self) -> &dyn Snapshot {
+        match self {
+            Self::Heap(table) => table,
+            Self::Elsewhere(table) => &**table,
+        }
+    }
+
+    /// As [`entries`](Self::entries), to put entries in.
+    pub fn entries_mut(&mut self) -> &mut dyn Snapshot {
+        match self {
+            Self::Heap(table) => table,
+            Self::Elsewhere(table) => &mut **table,
+        }
+    }
+
+    /// Keys that have a value.
+    pub fn len(&self) -> usize {
+        self.entries().keys()
+    }
+
+    /// Whether no key has a value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// See [`HeapTable::warm`].
+    #[inline]
+    pub fn warm(&self, hashes: &[KeyHash]) {
+        if let Self::Heap(table) = self {
+            table.warm(hashes);
+        }
+    }
+
+    /// See [`StateTable::get_mut`].
+    ///
+    /// # Errors
+    /// When the backend cannot read it.
+    #[inline]
+    pub fn get_mut(&mut self, hash: KeyHash, key: &K) -> TaskResult<Option<&mut V>> {
+        match self {
+            Self::Heap(table) => Ok(table.find_mut(hash, key)),
+            Self::Elsewhere(table) => table.get_mut(hash, key),
+        }
+    }
+
+    /// See [`StateTable::entry`].
+    ///
+    /// # Errors
+    /// When the backend cannot read it.
+    #[inline]
+    pub fn entry(&mut self, hash: KeyHash, key: &K, mut create: impl FnMut() -> V) -> TaskResult<&mut V> {
+        match self {
+            Self::Heap(table) => Ok(table.upsert(hash, key, create)),
+            Self::Elsewhere(table) => table.entry(hash, key, &mut create),
+        }
+    }
+
+    /// Adds `item` to the value of `key`: `first` makes a value of it where there is none, `add` changes one that is there. Both get
+    /// `with`.
+    ///
+    /// # Errors
+    /// When the backend cannot read it.
+    #[inline]
+    pub fn fold<C, T>(
+        &mut self,
+        hash: KeyHash,
+        key: &K,
+        item: T,
+        with: &mut C,
+        first: impl FnOnce(&mut C, T) -> V,
+        add: impl FnOnce(&mut C, &mut V, T),
+    ) -> TaskResult {
+        match self {
+            Self::Heap(table) => _ = table.fold(hash, key, item, with, first, add),
+            Self::Elsewhere(table) => fold(&mut **table, hash, key, item, with, first, add)?,
+        }
+        Ok(())
+    }
+
+    /// See [`StateTable::insert`].
+    ///
+    /// # Errors
+    /// When the backend cannot write it.
+    pub fn insert(&mut self, hash: KeyHash, key: &K, value: V) -> TaskResult {
+        match self {
+            Self::Heap(table) => {
+                table.set(hash, key, value);
+                Ok(())
+            }
+            Self::Elsewhere(table) => table.insert(hash, key, value),
+        }
+    }
+
+    /// See [`StateTable::remove`].
+    ///
+    /// # Errors
+    /// When the backend cannot read or remove it.
+    #[inline]
+    pub fn remove(&mut self, hash: KeyHash, key: &K) -> TaskResult<Option<V>> {
+        match self {
+            Self::Heap(table) => Ok(table.take(hash, key)),
+            Self::Elsewhere(table) => table.remove(hash, key),
+        }
+    }
+
+    /// See [`StateTable::walk`].
+    ///
+    /// # Errors
+    /// When the backend cannot read them, and the first of `see`.
+    pub fn walk(
+        &mut self,
+        cursor: &mut Cursor,
+        places: usize,
+        mut see: impl FnMut(&K, &V) -> TaskResult,
+    ) -> TaskResult<Progress> {
+        match self {
+            Self::Heap(table) => table.walk(cursor, places, see),
+            Self::Elsewhere(table) => table.walk(cursor, places, &mut see),
+        }
+    }
+
+    /// See [`StateTable::visit`].
+    ///
+    /// # Errors
+    /// When the backend cannot read or remove them, and the first of `visit`.
+    #[inline]
+    pub fn visit(
+        &mut self,
+        cursor: &mut Cursor,
+        places: usize,
+        mut visit: impl FnMut(&K, &mut V) -> TaskResult<bool>,
+    ) -> TaskResult<Progress> {
+        match self {
+            Self::Heap(table) => table.visit(cursor, places, visit),
+            Self::Elsewhere(table) => table.visit(cursor, places, &mut visit),
+        }
+    }
+
+    /// See [`StateTable::is_giving`].
+    pub fn is_giving(&self) -> bool {
+        match self {
+            Self::Heap(table) => table.is_giving(),
+            Self::Elsewhere(table) => table.is_giving(),
+        }
+    }
+}
+
+/// Adds `item` to the value of `key` in a table that is not in memory; see [`BackendTable::fold`].
+pub(super) fn fold<K: Key, V: Data, C, T>(
+    table: &mut dyn StateTable<K, V>,
+    hash: KeyHash,
+    key: &K,
+    item: T,
+    with: &mut C,
+    first: impl FnOnce(&mut C, T) -> V,
+    add: impl FnOnce(&mut C, &mut V, T),
+) -> TaskResult {
+    let mut once = Some((item, first, add));
+    table.update(hash, key, &mut |held| {
+        let (item, first, add) = once.take()?;
+        match held {
+            Some(value) => {
+                add(with, value, item);
+                None
+            }
+            None => Some(first(with, item)),
+        }
+    })
 }

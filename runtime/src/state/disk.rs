@@ -56,7 +56,7 @@ const BLOCKS_MIN: usize = 256 << 10;
 /// Bytes of changes that are noted in memory at most: a task waits while they are written, about a millisecond for each MB.
 const CHANGES_MAX: usize = 4 << 20;
 
-/// What each table has of everything at least, however many there are.
+/// What each table has of everything at least, however many there are; but no entries, where no memory is asked for.
 const LEAST: Least = Least { hot: 16 << 10, part: 64 << 10, changes: 16 << 10 };
 
 /// Bytes that each table has at least.
@@ -82,12 +82,13 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A place for tables in `parent`, which have `memory` bytes together.
+    /// A place for tables in `parent`, which have `memory` bytes together. With none, a table has one entry in memory.
     ///
     /// # Errors
     /// When there is no room for a directory or a thread.
     pub fn start(parent: &Path, memory: usize) -> TaskResult<Arc<Self>> {
-        Self::with_least(parent, memory, LEAST)
+        let least = if memory == 0 { Least { hot: 0, ..LEAST } } else { LEAST };
+        Self::with_least(parent, memory, least)
     }
 
     fn with_least(parent: &Path, memory: usize, least: Least) -> TaskResult<Arc<Self>> {
@@ -137,7 +138,7 @@ impl Disk {
     }
 
     /// A table more, or less.
-    fn count(&self, table: bool) {
+    pub(super) fn count(&self, table: bool) {
         if table {
             self.tables.fetch_add(1, Relaxed)
         } else {
@@ -151,7 +152,7 @@ impl Disk {
     }
 
     /// What the entries of one table may take up in memory.
-    fn hot_bytes(&self) -> usize {
+    pub(super) fn hot_bytes(&self) -> usize {
         self.hot.load(Relaxed)
     }
 

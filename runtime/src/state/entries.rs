@@ -14,6 +14,12 @@ pub(crate) fn encode<T: Serialize>(entry: &T, bytes: &mut Vec<u8>) -> Result<(),
     codec::encode(entry, bytes)
 }
 
+/// An entry cannot be encoded.
+#[cold]
+pub(crate) fn unencodable(error: CodecError) -> Box<Failure> {
+    Box::new(Failure::user("keyed state cannot be encoded").caused_by(&error))
+}
+
 /// Has `put` take each of `count` entries or keys, as [`encode`] appended them.
 pub(crate) fn decode<T: DeserializeOwned>(count: usize, mut bytes: &[u8], mut put: impl FnMut(T)) -> TaskResult {
     let broken = |error: CodecError| Box::new(Failure::user("keyed state cannot be decoded").caused_by(&error));

@@ -10,7 +10,7 @@ use super::{
     entries,
     prefetch::prefetch,
     schema::{self, StoredSchema},
-    table::{Extent, GroupSpace, KeyHash, Progress, RunSink, Snapshot, StateTable},
+    table::{Cursor, Extent, GroupSpace, KeyHash, Progress, RunSink, Snapshot, StateTable},
     track::{Track, scattered},
 };
 use crate::{
@@ -112,11 +112,6 @@ impl<K: Key, V> HeapTable<K, V> {
                 prefetch(entry);
             }
         }
-    }
-
-    /// Whether some of a snapshot of it is still to be given.
-    pub fn is_giving(&self) -> bool {
-        self.track.as_ref().is_some_and(|track| track.is_giving())
     }
 
     /// The value of `key`.
@@ -266,6 +261,18 @@ impl<K: Key, V: Data> StateTable<K, V> for HeapTable<K, V> {
         Ok(self.upsert(hash, key, create))
     }
 
+    fn update(&mut self, hash: KeyHash, key: &K, update: &mut dyn FnMut(Option<&mut V>) -> Option<V>) -> TaskResult {
+        match self.find_mut(hash, key) {
+            Some(value) => drop(update(Some(value))),
+            None => {
+                if let Some(value) = update(None) {
+                    self.set(hash, key, value);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn insert(&mut self, hash: KeyHash, key: &K, value: V) -> TaskResult {
         self.set(hash, key, value);
         Ok(())
@@ -283,6 +290,28 @@ impl<K: Key, V: Data> StateTable<K, V> for HeapTable<K, V> {
         keep: &mut dyn FnMut(&mut V) -> bool,
     ) -> TaskResult<usize> {
         Ok(self.search(place, places, due, keep))
+    }
+
+    fn walk(
+        &mut self,
+        cursor: &mut Cursor,
+        places: usize,
+        see: &mut dyn FnMut(&K, &V) -> TaskResult,
+    ) -> TaskResult<Progress> {
+        self.walk(cursor, places, see)
+    }
+
+    fn visit(
+        &mut self,
+        cursor: &mut Cursor,
+        places: usize,
+        visit: &mut dyn FnMut(&K, &mut V) -> TaskResult<bool>,
+    ) -> TaskResult<Progress> {
+        self.visit(cursor, places, visit)
+    }
+
+    fn is_giving(&self) -> bool {
+        self.track.as_ref().is_some_and(|track| track.is_giving())
     }
 
     fn held_keys(&mut self) -> TaskResult<Vec<K>> {

@@ -155,6 +155,16 @@ pub trait Snapshot: Send {
     fn forget(&mut self, count: usize, bytes: &[u8]) -> TaskResult;
 }
 
+/// How far a walk through a table has come; at first at its beginning.
+#[derive(Debug, Clone, Default)]
+pub struct Cursor {
+    /// Among what is in memory.
+    pub(super) place: usize,
+    /// All that is in memory has been looked at, and so has this encoded key, if any, and those before it.
+    #[cfg_attr(not(feature = "disk"), expect(dead_code, reason = "there is no other backend then"))]
+    pub(super) elsewhere: Option<Vec<u8>>,
+}
+
 /// One named state: a value per key. Lists and maps are tables whose value is a list or a map.
 ///
 /// A reference that a method gives is good until the next call; a backend that does not keep values in memory writes a
@@ -196,6 +206,13 @@ pub trait StateTable<K: Key, V: Data>: Snapshot {
     /// When the backend cannot read it.
     fn entry(&mut self, hash: KeyHash, key: &K, create: &mut dyn FnMut() -> V) -> TaskResult<&mut V>;
 
+    /// Has `update` change the value of `key`, or make it where there is none. It is called once, and what it gives where there is
+    /// one is dropped.
+    ///
+    /// # Errors
+    /// When the backend cannot read it.
+    fn update(&mut self, hash: KeyHash, key: &K, update: &mut dyn FnMut(Option<&mut V>) -> Option<V>) -> TaskResult;
+
     /// Sets the value of `key`.
     ///
     /// # Errors
@@ -222,6 +239,33 @@ pub trait StateTable<K: Key, V: Data>: Snapshot {
         due: &mut dyn FnMut(&V) -> bool,
         keep: &mut dyn FnMut(&mut V) -> bool,
     ) -> TaskResult<usize>;
+
+    /// Shows the next entries to `see`, in no order: looks at so many `places`, of which a table has a few for each entry at most. From
+    /// the first to the last step nothing but [`advance`](Snapshot::advance) may come between; then each is shown once.
+    ///
+    /// # Errors
+    /// When the backend cannot read them, and the first of `see`.
+    fn walk(
+        &mut self,
+        cursor: &mut Cursor,
+        places: usize,
+        see: &mut dyn FnMut(&K, &V) -> TaskResult,
+    ) -> TaskResult<Progress>;
+
+    /// As [`walk`](Self::walk). `visit` may give a value another form that comes to the same, for which earlier snapshots hold good, and
+    /// which may be lost; and it says whether the entry stays.
+    ///
+    /// # Errors
+    /// When the backend cannot read or remove them, and the first of `visit`.
+    fn visit(
+        &mut self,
+        cursor: &mut Cursor,
+        places: usize,
+        visit: &mut dyn FnMut(&K, &mut V) -> TaskResult<bool>,
+    ) -> TaskResult<Progress>;
+
+    /// Whether some of a snapshot of it is still to be given.
+    fn is_giving(&self) -> bool;
 
     /// The keys that have a value, in no order.
     ///

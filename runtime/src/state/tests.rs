@@ -5,6 +5,7 @@ mod migration;
 mod model;
 mod operator;
 mod snapshot;
+mod spill;
 mod ttl;
 
 use std::collections::{BTreeMap, HashMap};

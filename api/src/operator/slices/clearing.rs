@@ -10,7 +10,7 @@ use flott_runtime::{
     batch::{BATCH_RECORDS, Data, Key},
     error::TaskResult,
     output::Output,
-    state::KeyHash,
+    state::{Backend, Cursor, KeyHash, Progress},
 };
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
     giving::{KEYS_MAX, KEYS_TOGETHER, clear},
     placing::Slices,
     shape::{Bound, Shape, SliceNo},
+    slice::Slice,
 };
 use crate::{
     operator::{Fold, window::Emit},
@@ -36,7 +37,7 @@ pub(super) struct Clearing<K> {
 
 impl<K: Key> Clearing<K> {
     pub fn new(shape: Shape) -> Self {
-        Self { keys: Closed::new(!shape.is_cumulating()), joined: SliceNo::MIN.into(), next: None }
+        Self { keys: Closed::new(!shape.is_cumulating(), &Backend::Heap), joined: SliceNo::MIN.into(), next: None }
     }
 
     /// Keys that it remembers.
@@ -50,11 +51,12 @@ impl<K: Key> Clearing<K> {
     }
 
     /// A late record of a key has come into a slice; the first of its windows that is not over has this end.
-    pub fn add(&mut self, number: SliceNo, (hash, key): (KeyHash, &K), end: Bound) {
+    pub fn add(&mut self, number: SliceNo, key: (KeyHash, &K), end: Bound) -> TaskResult {
         self.expect(end);
         if Bound::from(number) < self.joined {
-            self.keys.add(hash, key, number, (), |(), ()| ());
+            self.keys.add(key, number, (), Bound::MIN, |(), ()| ())?;
         }
+        Ok(())
     }
 
     /// The place of the next kept slice before `end` whose keys have not joined.
@@ -67,18 +69,21 @@ impl<K: Key> Clearing<K> {
         None
     }
 
-    /// Some of the keys of the slice that is kept at `place` join, from the one on that came `from`th. Where to go on.
-    pub fn join<V: Data>(&mut self, slices: &Slices<K, V>, place: usize, from: usize) -> Option<usize> {
-        let slice = slices.kept.get(place)?;
-        for (key, _) in slice.table.iter_from(from).take(BATCH_RECORDS) {
-            self.keys.add(KeyHash::of(key), key, slice.number, (), |(), ()| ());
+    /// Some of the keys of the slice that is kept at `place` join.
+    pub fn join<V: Data>(
+        &mut self,
+        slices: &mut Slices<K, V>,
+        place: usize,
+        cursor: &mut Cursor,
+    ) -> TaskResult<Progress> {
+        let Some(Slice { number, table, .. }) = slices.kept.get_mut(place) else { return Ok(Progress::Done) };
+        let progress = table.walk(cursor, BATCH_RECORDS, |key, _| {
+            self.keys.add((KeyHash::of(key), key), *number, (), Bound::MIN, |(), ()| ())
+        })?;
+        if progress == Progress::Done {
+            self.joined = Bound::from(*number) + 1;
         }
-        let on = from + BATCH_RECORDS;
-        if on < slice.table.len() {
-            return Some(on);
-        }
-        self.joined = Bound::from(slice.number) + 1;
-        None
+        Ok(progress)
     }
 
     /// The window with this end has been cleared.
@@ -103,26 +108,23 @@ where
     F: Fold<K, T>,
     E: Emit<K, W, F::Bare>,
 {
-    /// Clears the window with this end, for keys from `place` on. Where to go on.
+    /// Clears the window with this end, for some of its keys.
     pub(super) fn clear(
         &mut self,
         end: Bound,
-        place: usize,
+        cursor: &mut Cursor,
         out: &mut dyn Output<E::Out>,
-    ) -> TaskResult<Option<usize>> {
+    ) -> TaskResult<Progress> {
         let (window, starts) = (self.slices.window::<W>(end)?, self.slices.shape.starts(end));
         let Self { emit, clearing, states, scopes, desk, .. } = self;
-        let mut on = Some(place);
+        let mut on = Progress::More;
         desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
             let mut ctx = WindowContext::new(ctx);
             ctx.set_timestamp(Some(window.max_timestamp()));
             let mut left = KEYS_MAX;
-            while let Some(from) = on
-                && left > 0
-                && ctx.given() < BATCH_RECORDS
-            {
+            while on == Progress::More && left > 0 && ctx.given() < BATCH_RECORDS {
                 let merge = |_: &mut E, (): &mut (), ()| ();
-                on = clearing.keys.window((from, KEYS_TOGETHER), starts, emit, merge, |emit, key, ()| {
+                on = clearing.keys.window(cursor, KEYS_TOGETHER, starts, emit, merge, |emit, key, ()| {
                     clear::<_, _, F::Bare, _>(emit, scopes, key, &window, &mut ctx)
                 })?;
                 left -= KEYS_TOGETHER;

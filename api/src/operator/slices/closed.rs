@@ -1,9 +1,11 @@
 //! What keys have in slices that have closed, while windows that these are in are still to come.
 
+use std::collections::BTreeSet;
+
 use flott_runtime::{
     batch::{Data, Key},
     error::TaskResult,
-    state::{HeapTable, KeyHash},
+    state::{Backend, BackendTable, Cursor, KeyHash, Progress},
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,15 +24,15 @@ pub(super) enum Past<V> {
 }
 
 /// By key.
-#[derive(Debug)]
 pub(super) struct Closed<K, V> {
     sliding: bool,
-    pub table: HeapTable<K, Past<V>>,
+    backend: Backend,
+    pub table: BackendTable<K, Past<V>>,
 }
 
 impl<K: Key, V: Data> Closed<K, V> {
-    pub fn new(sliding: bool) -> Self {
-        Self { sliding, table: HeapTable::default() }
+    pub fn new(sliding: bool, backend: &Backend) -> Self {
+        Self { sliding, backend: backend.clone(), table: backend.table() }
     }
 
     pub fn len(&self) -> usize {
@@ -41,50 +43,70 @@ impl<K: Key, V: Data> Closed<K, V> {
         self.table.is_empty()
     }
 
-    /// The oldest slice of each key, in sliding windows.
-    pub fn oldest(&self) -> impl Iterator<Item = SliceNo> {
-        self.table.iter().filter_map(|(_, past)| match past {
-            Past::Sliding(history) => history.first(),
-            Past::Whole(_) => None,
-        })
-    }
-
-    /// Whether all of it can have come about.
-    pub fn is_sound(&self) -> bool {
-        self.table.iter().all(|(_, past)| match past {
-            Past::Sliding(history) => self.sliding && history.is_sound(),
-            Past::Whole(_) => !self.sliding,
-        })
-    }
-
-    /// Adds what `key` has in a slice.
-    pub fn add(&mut self, hash: KeyHash, key: &K, slice: SliceNo, value: V, mut merge: impl FnMut(&mut V, V)) {
-        match self.table.find_mut(hash, key) {
-            Some(Past::Sliding(history)) => history.add(slice, value, merge),
-            Some(Past::Whole(whole)) => merge(whole, value),
-            None if self.sliding => {
-                let mut history = History::default();
-                history.add(slice, value, &mut merge);
-                self.table.set(hash, key, Past::Sliding(history));
+    /// The oldest slices of all keys, in sliding windows; nothing if what there is cannot have come about.
+    ///
+    /// # Errors
+    /// When the backend cannot read it; so it is with all methods.
+    pub fn oldest(&mut self) -> TaskResult<Option<BTreeSet<SliceNo>>> {
+        let Self { sliding, table, .. } = self;
+        let (mut oldest, mut sound) = (BTreeSet::new(), true);
+        let all = table.walk(&mut Cursor::default(), usize::MAX, |_, past| {
+            match past {
+                Past::Sliding(history) => {
+                    sound &= *sliding && history.is_sound();
+                    oldest.extend(history.first());
+                }
+                Past::Whole(_) => sound &= !*sliding,
             }
-            None => self.table.set(hash, key, Past::Whole(value)),
-        }
+            Ok(())
+        });
+        all.map(|_| sound.then_some(oldest))
     }
 
-    /// Goes through the next `places` from `place` on: gives to `take` what keys have in the window that begins with the first of
+    /// Adds what `key` has in a slice. No window that is still to come begins before `start`.
+    pub fn add<M: FnMut(&mut V, V)>(
+        &mut self,
+        (hash, key): (KeyHash, &K),
+        slice: SliceNo,
+        value: V,
+        start: Bound,
+        mut merge: M,
+    ) -> TaskResult {
+        let Self { sliding, table, .. } = self;
+        let first = |merge: &mut M, value| {
+            if !*sliding {
+                return Past::Whole(value);
+            }
+            let mut history = History::default();
+            history.add(slice, value, merge);
+            Past::Sliding(history)
+        };
+        let add = |merge: &mut M, past: &mut Past<V>, value| match past {
+            Past::Sliding(history) => {
+                // On disk nothing is forgotten but where something is added.
+                history.forget(start, merge);
+                history.add(slice, value, merge);
+            }
+            Past::Whole(whole) => merge(whole, value),
+        };
+        table.fold(hash, key, value, &mut merge, first, add)
+    }
+
+    /// Goes through the next `places`: gives to `take` what keys have in the window that begins with the first of
     /// `starts`. Slices before the second, with which the next window begins, are forgotten, and keys that have nothing left are
-    /// removed. Gives the place to go on from, or nothing at the end.
+    /// removed.
     ///
     /// Slices that are forgotten, and sums that are made, are no changes: from what was there before, the same comes out again.
     pub fn window<C>(
         &mut self,
-        (place, places): (usize, usize),
+        cursor: &mut Cursor,
+        places: usize,
         starts: (Bound, Bound),
         with: &mut C,
         merge: fn(&mut C, &mut V, V),
         mut take: impl FnMut(&mut C, &K, V) -> TaskResult,
-    ) -> TaskResult<Option<usize>> {
-        self.table.visit(place, places, |key, past| {
+    ) -> TaskResult<Progress> {
+        self.table.visit(cursor, places, |key, past| {
             let (value, stays) = match past {
                 Past::Sliding(history) => {
                     let value = history.window(starts, |into, other| merge(with, into, other));
@@ -98,7 +120,7 @@ impl<K: Key, V: Data> Closed<K, V> {
     }
 
     /// Takes everything out.
-    pub fn take(&mut self) -> HeapTable<K, Past<V>> {
-        std::mem::take(&mut self.table)
+    pub fn take(&mut self) -> BackendTable<K, Past<V>> {
+        std::mem::replace(&mut self.table, self.backend.table())
     }
 }

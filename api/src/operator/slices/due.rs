@@ -7,7 +7,7 @@ use flott_runtime::{
     error::TaskResult,
     event::Event,
     output::{Drained, Output},
-    state::KeyHash,
+    state::{Cursor, KeyHash, Progress},
 };
 
 use super::{
@@ -44,15 +44,15 @@ enum Stage<K, V> {
     Next,
     /// What the slice has joins what those before it had, for the window with this end.
     Close { slice: SliceNo, contents: Contents<K, V>, end: Bound },
-    /// Results of the window with this end, of the keys from `place` on.
-    Walk { end: Bound, place: usize },
+    /// Results of the window with this end, of the keys that are left.
+    Walk { end: Bound, cursor: Cursor },
     /// Results of the slice that is the window with this end.
     Tumble { end: Bound, contents: Contents<K, V> },
-    /// Keys of the slice that is kept at `place` join those before them, from the one on that came `from`th, for the window
-    /// with this end, which is over for good.
-    Join { end: Bound, place: usize, from: usize },
-    /// Keys from `place` on are told so.
-    Clear { end: Bound, place: usize },
+    /// What is left of the keys of the slice that is kept at `place` join those before them, for the window with this end, which is
+    /// over for good.
+    Join { end: Bound, place: usize, cursor: Cursor },
+    /// The keys that are left are told so.
+    Clear { end: Bound, cursor: Cursor },
     /// Slices that need not be kept any more go: what is left of the one at hand, and then the next.
     Forget { gone: Gone<K, V> },
 }
@@ -86,7 +86,7 @@ where
 {
     /// The stage that comes after the slices before `end` have been dealt with, one at a time.
     fn close(&mut self, end: Bound) -> Stage<K, F::Value> {
-        let Some(slice) = self.slices.close_before(end) else { return Stage::Walk { end, place: 0 } };
+        let Some(slice) = self.slices.close_before(end) else { return Stage::Walk { end, cursor: Cursor::default() } };
         let number = slice.number;
         let contents = Contents::of(slice, self.slices.keeps());
         if self.slices.shape.is_tumbling() {
@@ -142,8 +142,8 @@ where
     /// The stage that comes after the kept slices before `end` have joined those whose keys are cleared, one at a time.
     fn join(&mut self, end: Bound) -> Stage<K, F::Value> {
         match self.clearing.next_to_join(&self.slices, end) {
-            Some(place) => Stage::Join { end, place, from: 0 },
-            None => Stage::Clear { end, place: 0 },
+            Some(place) => Stage::Join { end, place, cursor: Cursor::default() },
+            None => Stage::Clear { end, cursor: Cursor::default() },
         }
     }
 
@@ -171,10 +171,9 @@ where
             }
             let Some(slice) = self.slices.forget(until) else { return Drained::All };
             left -= 1;
-            if needs_drop::<(K, F::Value)>() && !slice.table.is_giving() {
-                *gone = Some(Box::new(slice.table.into_entries()));
-            } else {
-                self.discard(slice);
+            match Contents::of(slice, !needs_drop::<(K, F::Value)>()) {
+                Contents::Taken(entries) => *gone = Some(entries),
+                Contents::Seen { slice, .. } => self.discard(slice),
             }
         }
         Drained::Some
@@ -196,8 +195,8 @@ where
             Stage::Close { slice, mut contents, end } => {
                 let Self { fold, slices, .. } = self;
                 contents.take(BATCH_RECORDS, |key, value| {
-                    slices.closed.add(KeyHash::of(key), key, slice, value, |a, b| fold.merge(a, b));
-                });
+                    slices.join_closed((KeyHash::of(key), key), slice, value, |a, b| fold.merge(a, b))
+                })?;
                 if contents.has_more() {
                     Stage::Close { slice, contents, end }
                 } else {
@@ -205,9 +204,9 @@ where
                     self.close(end)
                 }
             }
-            Stage::Walk { end, place } => match self.walk(end, place, out)? {
-                Some(place) => Stage::Walk { end, place },
-                None => {
+            Stage::Walk { end, mut cursor } => match self.walk(end, &mut cursor, out)? {
+                Progress::More => Stage::Walk { end, cursor },
+                Progress::Done => {
                     self.over(cause, end);
                     Stage::Next
                 }
@@ -222,13 +221,13 @@ where
                     Stage::Next
                 }
             }
-            Stage::Join { end, place, from } => match self.clearing.join(&self.slices, place, from) {
-                Some(from) => Stage::Join { end, place, from },
-                None => self.join(end),
+            Stage::Join { end, place, mut cursor } => match self.clearing.join(&mut self.slices, place, &mut cursor)? {
+                Progress::More => Stage::Join { end, place, cursor },
+                Progress::Done => self.join(end),
             },
-            Stage::Clear { end, place } => match self.clear(end, place, out)? {
-                Some(place) => Stage::Clear { end, place },
-                None => {
+            Stage::Clear { end, mut cursor } => match self.clear(end, &mut cursor, out)? {
+                Progress::More => Stage::Clear { end, cursor },
+                Progress::Done => {
                     self.clearing.over(&self.slices, end);
                     Stage::Next
                 }
@@ -255,21 +254,18 @@ where
         Ok(None)
     }
 
-    /// Gives results of the window with this end, of the keys from `place` on. Where to go on.
-    fn walk(&mut self, end: Bound, place: usize, out: &mut dyn Output<E::Out>) -> TaskResult<Option<usize>> {
+    /// Gives results of the window with this end, of some of the keys.
+    fn walk(&mut self, end: Bound, cursor: &mut Cursor, out: &mut dyn Output<E::Out>) -> TaskResult<Progress> {
         let (window, starts) = (self.slices.window::<W>(end)?, self.slices.shape.starts(end));
         let Self { fold, emit, slices, given, states, scopes, desk, .. } = self;
         let (groups, last, keeps) = (desk.task.snapshots.groups(), window.max_timestamp(), slices.keeps());
-        let mut on = Some(place);
+        let mut on = Progress::More;
         desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
             let mut ctx = WindowContext::new(ctx);
             ctx.set_timestamp(Some(last));
             let mut left = KEYS_MAX;
-            while let Some(from) = on
-                && left > 0
-                && ctx.given() < BATCH_RECORDS
-            {
-                on = slices.closed.window((from, KEYS_TOGETHER), starts, fold, F::merge, |fold, key, value| {
+            while on == Progress::More && left > 0 && ctx.given() < BATCH_RECORDS {
+                on = slices.closed.window(cursor, KEYS_TOGETHER, starts, fold, F::merge, |fold, key, value| {
                     if given.has(last, key, groups) {
                         return Ok(());
                     }

@@ -95,7 +95,7 @@ impl<V: Clone> History<V> {
     }
 
     /// Forgets the slices before `start`.
-    fn forget(&mut self, start: Bound, merge: &mut impl FnMut(&mut V, V)) {
+    pub fn forget(&mut self, start: Bound, merge: &mut impl FnMut(&mut V, V)) {
         while self.slices.pop_front_if(|(slice, _)| Bound::from(*slice) < start).is_some() {
             match self.old.checked_sub(1) {
                 Some(fewer) => self.old = fewer,

@@ -43,29 +43,30 @@ impl<K: Key, V: Data> Slices<K, V> {
         record: T,
         watermark: Timestamp,
         fold: &mut F,
-    ) {
+    ) -> TaskResult {
         if self.shape.last(self.shape.last_end(number.into())) > watermark {
             let value = fold.first(record.clone());
-            self.closed.add(hash, key, number, value, |a, b| fold.merge(a, b));
+            self.join_closed((hash, key), number, value, |a, b| fold.merge(a, b))?;
         }
-        self.kept_mut(number).table.fold(hash, key.clone(), record, fold, F::first, F::add);
+        self.kept_mut(number).table.fold(hash, key, record, fold, F::first, F::add)
     }
 
     /// What `key` has in the kept slices from the place on that `from` says, up to `end`: adds it to `history`.
     fn gather(
-        &self,
+        &mut self,
         from: &mut usize,
         end: Bound,
         (hash, key): (KeyHash, &K),
         history: &mut History<V>,
         mut merge: impl FnMut(&mut V, V),
-    ) {
-        while let Some(slice) = self.kept.get(*from).filter(|slice| Bound::from(slice.number) < end) {
-            if let Some(value) = slice.table.find(hash, key) {
+    ) -> TaskResult {
+        while let Some(slice) = self.kept.get_mut(*from).filter(|slice| Bound::from(slice.number) < end) {
+            if let Some(value) = slice.table.find(hash, key)? {
                 history.add(slice.number, value.clone(), &mut merge);
             }
             *from += 1;
         }
+        Ok(())
     }
 }
 
@@ -100,18 +101,18 @@ where
             {
                 let key = (keys.hashes[at], &keys.keys[at]);
                 at += 1;
-                slices.add_late(number, key, record, watermark, fold);
+                slices.add_late(number, key, record, watermark, fold)?;
                 if E::STATEFUL
                     && let Some(end) = slices.first_kept_end(number, watermark)
                 {
-                    clearing.add(number, key, end);
+                    clearing.add(number, key, end)?;
                 }
                 let mut history = History::default();
                 let mut ends = slices.fired_windows(number, watermark).peekable();
                 let first = ends.peek().map(|end| slices.shape.start(*end));
                 let mut place = first.map_or(0, |start| slices.kept_from(start));
                 for end in ends {
-                    slices.gather(&mut place, end, key, &mut history, |a, b| fold.merge(a, b));
+                    slices.gather(&mut place, end, key, &mut history, |a, b| fold.merge(a, b))?;
                     let value = history.window(slices.shape.starts(end), |a, b| fold.merge(a, b));
                     let window = slices.window::<W>(end)?;
                     ctx.set_timestamp(Some(window.max_timestamp()));

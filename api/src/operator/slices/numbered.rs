@@ -115,7 +115,7 @@ impl<K: Key, V: Data> Snapshot for Numbered<'_, K, V> {
             if !self.slices.is_over_after(number, self.over) {
                 let set = |(): &mut (), known: &mut V, value| *known = value;
                 let table = &mut self.slices.opened(number).table;
-                table.fold(KeyHash::of(&key), key, value, &mut (), |(), value| value, set);
+                table.fold(KeyHash::of(&key), &key, value, &mut (), |(), value| value, set)?;
             }
         }
         if bytes.is_empty() {

@@ -1,12 +1,12 @@
 //! The slices that there are, and where a record goes among them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use flott_core::failure::Failure;
 use flott_runtime::{
     batch::{Data, Key, Timestamp},
     error::TaskResult,
-    state::{HeapTable, KeyHash},
+    state::{Backend, BackendTable, Cursor, KeyHash},
 };
 
 use super::{
@@ -48,20 +48,22 @@ pub(super) struct Slices<K, V> {
     pub fired: Bound,
     /// Keys of the last slice, for the room of the next.
     keys_before: usize,
+    backend: Backend,
 }
 
 impl<K: Key, V: Data> Slices<K, V> {
-    pub fn new(shape: Shape, lateness_ms: i64) -> Self {
+    pub fn new(shape: Shape, lateness_ms: i64, backend: &Backend) -> Self {
         Self {
             shape,
             lateness_ms,
             open: VecDeque::new(),
             recent: 0,
             kept: VecDeque::new(),
-            closed: Closed::new(!shape.is_cumulating()),
+            closed: Closed::new(!shape.is_cumulating(), backend),
             next: None,
             fired: SliceNo::MIN.into(),
             keys_before: 0,
+            backend: backend.clone(),
         }
     }
 
@@ -134,16 +136,37 @@ impl<K: Key, V: Data> Slices<K, V> {
         self.next = Some(self.next.map_or(end, |next| next.min(end)));
     }
 
+    /// Adds what `key` has in a slice that has closed to what it has in others.
+    pub fn join_closed(
+        &mut self,
+        key: (KeyHash, &K),
+        number: SliceNo,
+        value: V,
+        merge: impl FnMut(&mut V, V),
+    ) -> TaskResult {
+        let start = self.next.map_or(Bound::MIN, |next| self.shape.starts(next).0);
+        self.closed.add(key, number, value, start, merge)
+    }
+
     /// The place of the open slice of this number, which is made if it is not there.
     fn open_up(&mut self, number: SliceNo) -> usize {
-        let place = of_number(&mut self.open, self.shape, number, self.keys_before);
+        let place = self.place_opened(number, self.keys_before);
         self.recent = place;
+        place
+    }
+
+    /// Where the slice of this number is among those that are open, which is made, with room for so many keys, if it is not there.
+    fn place_opened(&mut self, number: SliceNo, keys: usize) -> usize {
+        let place = self.open.partition_point(|slice| slice.number < number);
+        if self.open.get(place).is_none_or(|slice| slice.number != number) {
+            self.open.insert(place, Slice::new(self.shape, number, keys, &self.backend));
+        }
         place
     }
 
     /// The slice of this number among those that are open, which is made if it is not there.
     pub fn opened(&mut self, number: SliceNo) -> &mut Slice<K, V> {
-        let place = of_number(&mut self.open, self.shape, number, 0);
+        let place = self.place_opened(number, 0);
         &mut self.open[place]
     }
 
@@ -157,7 +180,7 @@ impl<K: Key, V: Data> Slices<K, V> {
     pub fn kept_mut(&mut self, number: SliceNo) -> &mut Slice<K, V> {
         let place = self.kept_from(number.into());
         if self.kept.get(place).is_none_or(|slice| slice.number != number) {
-            self.kept.insert(place, Slice::new(self.shape, number, 0));
+            self.kept.insert(place, Slice::new(self.shape, number, 0, &self.backend));
         }
         &mut self.kept[place]
     }
@@ -217,7 +240,7 @@ impl<K: Key, V: Data> Slices<K, V> {
     }
 
     /// The window with this end has been given out. What closed slices had, if that is no longer needed.
-    pub fn over(&mut self, end: Bound) -> Option<HeapTable<K, Past<V>>> {
+    pub fn over(&mut self, end: Bound) -> Option<BackendTable<K, Past<V>>> {
         let cycle = self.shape.ends_cycle(end).then(|| self.closed.take());
         self.next = if self.closed.is_empty() {
             self.open.front().and_then(|slice| self.shape.first_end(slice.number))
@@ -227,9 +250,14 @@ impl<K: Key, V: Data> Slices<K, V> {
         cycle
     }
 
-    /// All slices that there are were put back as open ones; makes of them what has become of them by `until`.
-    pub fn settle<T, F: Fold<K, T, Value = V>>(&mut self, until: Timestamp, fold: &mut F) {
-        for slice in std::mem::take(&mut self.open) {
+    /// All slices that there are were put back as open ones; makes of them what has become of them by `until`. False if they cannot
+    /// have come about.
+    ///
+    /// # Errors
+    /// When the backend cannot read or take them.
+    pub fn settle<T, F: Fold<K, T, Value = V>>(&mut self, until: Timestamp, fold: &mut F) -> TaskResult<bool> {
+        let Some(mut oldest) = self.closed.oldest()? else { return Ok(false) };
+        for mut slice in std::mem::take(&mut self.open) {
             let number = slice.number;
             // One that is empty is of key groups of other subtasks.
             if slice.table.is_empty() || self.is_over(number, until) {
@@ -241,36 +269,30 @@ impl<K: Key, V: Data> Slices<K, V> {
                 continue;
             }
             if self.shape.last(self.shape.last_end(number.into())) > until {
-                for (key, value) in slice.table.iter() {
-                    self.closed.add(KeyHash::of(key), key, number, value.clone(), |a, b| fold.merge(a, b));
-                }
+                slice.table.walk(&mut Cursor::default(), usize::MAX, |key, value| {
+                    let key = (KeyHash::of(key), key);
+                    self.closed.add(key, number, value.clone(), Bound::MIN, |a, b| fold.merge(a, b))
+                })?;
+                oldest.insert(number);
             }
             self.kept.push_back(slice);
         }
-        self.next = self.first_due(until);
+        self.next = self.first_due(until, oldest);
+        Ok(true)
     }
 
     /// The end of the next window with anything in it, from what there is; those that are over with `until` have been given out.
-    fn first_due(&self, until: Timestamp) -> Option<Bound> {
-        let Self { shape, open, closed, .. } = self;
+    fn first_due(&self, until: Timestamp, closed: BTreeSet<SliceNo>) -> Option<Bound> {
+        let Self { shape, open, .. } = self;
         let behind = shape.first_behind(until);
         let of = |number: SliceNo| {
             let first = shape.first_end(number)?;
             Some(if shape.is_tumbling() { first } else { first.max(behind) })
         };
         // Only where slices are kept do closed ones come back as what they have come to.
-        let kept = (self.keeps() && !closed.is_empty()).then_some(behind);
-        open.iter().map(|slice| slice.number).chain(closed.oldest()).filter_map(of).chain(kept).min()
+        let kept = (self.keeps() && !self.closed.is_empty()).then_some(behind);
+        open.iter().map(|slice| slice.number).chain(closed).filter_map(of).chain(kept).min()
     }
-}
-
-/// Where the slice of this number is in the list, which is made, with room for so many keys, if it is not there.
-fn of_number<K: Key, V>(slices: &mut VecDeque<Slice<K, V>>, shape: Shape, number: SliceNo, keys: usize) -> usize {
-    let place = slices.partition_point(|slice| slice.number < number);
-    if slices.get(place).is_none_or(|slice| slice.number != number) {
-        slices.insert(place, Slice::new(shape, number, keys));
-    }
-    place
 }
 
 #[cold]

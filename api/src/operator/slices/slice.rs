@@ -1,9 +1,9 @@
 //! One slice, and what it has that is given out.
 
 use flott_runtime::{
-    batch::{Key, Timestamp},
+    batch::{Data, Key, Timestamp},
     error::TaskResult,
-    state::FoldTable,
+    state::{Backend, Cursor, Progress, SpillTable},
 };
 
 use super::shape::{Shape, SliceNo};
@@ -13,14 +13,14 @@ pub(super) struct Slice<K, V> {
     pub begin: Timestamp,
     /// Its last millisecond.
     pub last: Timestamp,
-    pub table: FoldTable<K, V>,
+    pub table: SpillTable<K, V>,
 }
 
-impl<K: Key, V> Slice<K, V> {
+impl<K: Key, V: Data> Slice<K, V> {
     /// An empty one for the records of number `number`, with room for so many keys.
-    pub fn new(shape: Shape, number: SliceNo, keys: usize) -> Self {
+    pub fn new(shape: Shape, number: SliceNo, keys: usize, backend: &Backend) -> Self {
         let (begin, last) = shape.span(number);
-        Self { number, begin, last, table: FoldTable::with_capacity(keys) }
+        Self { number, begin, last, table: SpillTable::with_capacity(backend, keys) }
     }
 
     /// Whether records of this time belong to it.
@@ -34,38 +34,40 @@ impl<K: Key, V> Slice<K, V> {
 pub(super) enum Contents<K, V> {
     /// Taken out one after the other.
     Taken(Box<dyn Iterator<Item = (K, V)> + Send>),
-    /// Looked at, from `place` on: a snapshot has not been given all of it, or it is kept.
-    Seen { slice: Slice<K, V>, place: usize },
+    /// Looked at: a snapshot has not been given all of it, it is kept, or it is on disk.
+    Seen { slice: Slice<K, V>, cursor: Cursor, more: bool },
 }
 
-impl<K: Key, V: Clone + Send + 'static> Contents<K, V> {
+impl<K: Key, V: Data> Contents<K, V> {
     /// What `slice` has, which may have to be `kept`.
     pub fn of(slice: Slice<K, V>, kept: bool) -> Self {
-        match kept || slice.table.is_giving() {
-            true => Self::Seen { slice, place: 0 },
-            false => Self::Taken(Box::new(slice.table.into_entries())),
+        let Slice { number, begin, last, table } = slice;
+        let table = if kept || table.is_giving() { Err(table) } else { table.into_memory() };
+        match table {
+            Ok(table) => Self::Taken(Box::new(table.into_entries())),
+            Err(table) => {
+                let more = !table.is_empty();
+                Self::Seen { slice: Slice { number, begin, last, table }, cursor: Cursor::default(), more }
+            }
         }
     }
 
-    /// Gives the next `count` entries to `give`.
-    pub fn look(&mut self, count: usize, mut give: impl FnMut(&K, &V) -> TaskResult) -> TaskResult {
+    /// Gives some of the next entries to `give`: of so many places of the table.
+    pub fn look(&mut self, places: usize, mut give: impl FnMut(&K, &V) -> TaskResult) -> TaskResult {
         match self {
-            Self::Taken(entries) => entries.by_ref().take(count).try_for_each(|(key, value)| give(&key, &value)),
-            Self::Seen { slice, place } => {
-                let from = std::mem::replace(place, *place + count);
-                slice.table.iter_from(from).take(count).try_for_each(|(key, value)| give(key, value))
+            Self::Taken(entries) => entries.by_ref().take(places).try_for_each(|(key, value)| give(&key, &value)),
+            Self::Seen { slice, cursor, more } => {
+                *more = slice.table.walk(cursor, places, give)? == Progress::More;
+                Ok(())
             }
         }
     }
 
     /// As [`look`](Self::look), with values to keep.
-    pub fn take(&mut self, count: usize, mut give: impl FnMut(&K, V)) {
+    pub fn take(&mut self, places: usize, mut give: impl FnMut(&K, V) -> TaskResult) -> TaskResult {
         match self {
-            Self::Taken(entries) => entries.by_ref().take(count).for_each(|(key, value)| give(&key, value)),
-            Self::Seen { slice, place } => {
-                let from = std::mem::replace(place, *place + count);
-                slice.table.iter_from(from).take(count).for_each(|(key, value)| give(key, value.clone()));
-            }
+            Self::Taken(entries) => entries.by_ref().take(places).try_for_each(|(key, value)| give(&key, value)),
+            Self::Seen { .. } => self.look(places, |key, value| give(key, value.clone())),
         }
     }
 
@@ -73,7 +75,7 @@ impl<K: Key, V: Clone + Send + 'static> Contents<K, V> {
     pub fn has_more(&self) -> bool {
         match self {
             Self::Taken(entries) => entries.size_hint().0 > 0,
-            Self::Seen { slice, place } => *place < slice.table.len(),
+            Self::Seen { more, .. } => *more,
         }
     }
 }

@@ -11,12 +11,14 @@
 //! if it lay there: it takes part in the same windows. Which window is next is not stored; it follows from the watermark and from
 //! what there is.
 
+use std::mem;
+
 use flott_core::failure::Failure;
 use flott_runtime::{
     batch::{Data, Key, Timestamp},
     error::TaskResult,
     snapshot::{Restored, StateSink},
-    state::{HeapTable, KeyHash, Progress, Spread},
+    state::{Cursor, KeyHash, Progress, Spread},
     time::TimeDomain,
 };
 
@@ -98,7 +100,7 @@ where
         for slice in &mut slices.open {
             into.table(&slice_name(slice.number), &mut slice.table)?;
         }
-        into.table(stored_closed, &mut slices.closed.table)?;
+        into.table(stored_closed, slices.closed.table.entries_mut())?;
         if self.domain == TimeDomain::Processing {
             self.given.store(self.desk.task.snapshots.groups(), into)?;
         }
@@ -122,12 +124,12 @@ where
             }
         }
         if let Some(table) = &mut self.closed_leaving
-            && into.more_table(&self.stored_closed, table)? == Progress::More
+            && into.more_table(&self.stored_closed, table.entries_mut())? == Progress::More
         {
             return Ok(Progress::More);
         }
         self.closed_leaving = None;
-        into.more_table(&self.stored_closed, &mut self.slices.closed.table)
+        into.more_table(&self.stored_closed, self.slices.closed.table.entries_mut())
     }
 
     fn numbered(&mut self) -> Numbered<'_, K, F::Value> {
@@ -164,32 +166,33 @@ where
                 tables.put_back(name, &mut slices.opened(number).table)?;
             } else if let Some(number) = number(name, CYCLE) {
                 dropped = true;
-                let mut cycle = HeapTable::<K, Past<F::Value>>::default();
-                tables.put_back(name, &mut cycle)?;
+                let mut cycle = desk.task.backend.table::<K, Past<F::Value>>();
+                tables.put_back(name, cycle.entries_mut())?;
                 let slice = slices.opened(number);
-                for (key, past) in cycle.into_entries() {
+                cycle.walk(&mut Cursor::default(), usize::MAX, |key, past| {
                     let Past::Whole(value) = past else {
                         sound = false;
-                        continue;
+                        return Ok(());
                     };
-                    slice.table.fold(KeyHash::of(&key), key, value, fold, |_, value| value, F::merge);
-                }
+                    slice.table.fold(KeyHash::of(key), key, value.clone(), fold, |_, value| value, F::merge)
+                })?;
             } else {
                 dropped = true;
-                tables.put_back(name, &mut slices.closed.table)?;
+                tables.put_back(name, slices.closed.table.entries_mut())?;
             }
         }
+        let mut put = Ok(());
         from.own(SLICES, |(number, key, value): (SliceNo, K, F::Value)| {
             let slice = slices.opened(number);
-            slice.table.fold(KeyHash::of(&key), key, value, fold, |_, value| value, F::merge);
+            let folded = slice.table.fold(KeyHash::of(&key), &key, value, fold, |_, value| value, F::merge);
+            put = mem::replace(&mut put, Ok(())).and(folded);
         })?;
         from.own(HISTORIES, |(key, history): (K, History<F::Value>)| {
             dropped = true;
-            slices.closed.table.set(KeyHash::of(&key), &key, Past::Sliding(history));
+            let set = slices.closed.table.insert(KeyHash::of(&key), &key, Past::Sliding(history));
+            put = mem::replace(&mut put, Ok(())).and(set);
         })?;
-        if !sound || !slices.closed.is_sound() {
-            return Err(Box::new(Failure::user("slices of the snapshot are not in order").fatal()));
-        }
+        put?;
         if dropped && slices.keeps() {
             let message = "the windows of the snapshot took no late records, and what they had is dropped: start with an allowed \
                            lateness of 0, or without the snapshot";
@@ -199,7 +202,9 @@ where
             TimeDomain::Event => desk.watermark,
             TimeDomain::Processing => given.until(),
         };
-        slices.settle(until, fold);
+        if !slices.settle(until, fold)? || !sound {
+            return Err(Box::new(Failure::user("slices of the snapshot are not in order").fatal()));
+        }
         if E::STATEFUL {
             let ends = slices.kept.iter().filter_map(|slice| slices.first_kept_end(slice.number, until));
             ends.for_each(|end| clearing.expect(end));

@@ -6,7 +6,7 @@ use flott_runtime::{
     batch::{Batch, Data, Key, Timestamp},
     error::TaskResult,
     output::Output,
-    state::{FoldTable, KeyHash, Spot},
+    state::{KeyHash, SpillTable, Spot},
 };
 
 use super::{SliceWindows, placing::Place};
@@ -41,13 +41,13 @@ where
                     let slice = &mut slices.open[index];
                     run = timestamps[from..].iter().take_while(|at| slice.holds(**at)).count();
                     let (hashes, keys) = (&keys.hashes[from..from + run], &keys.keys[from..from + run]);
-                    fold_all(&mut slice.table, hashes, keys, &mut records, fold, spots);
+                    fold_all(&mut slice.table, hashes, keys, &mut records, fold, spots)?;
                 }
                 Place::Closed(number) => {
                     if let Some(record) = records.next() {
                         let value = fold.first(record);
                         let (hash, key) = (keys.hashes[from], &keys.keys[from]);
-                        slices.closed.add(hash, key, number, value, |a, b| fold.merge(a, b));
+                        slices.join_closed((hash, key), number, value, |a, b| fold.merge(a, b))?;
                     }
                 }
                 Place::Kept(_) => run = self.take_late(from, &timestamps, &keys, &mut records, out)?,
@@ -68,14 +68,15 @@ where
     }
 
     /// Takes a batch whose records all come when the clock says.
-    pub(super) fn take_by_clock(&mut self, input: &mut Batch<T>) {
+    pub(super) fn take_by_clock(&mut self, input: &mut Batch<T>) -> TaskResult {
         let now = self.given.time(self.desk.task.clock.now());
         let Self { slices, keys, fold, spots, .. } = self;
         if let Some(place) = slices.place_by_clock(now) {
             let table = &mut slices.open[place].table;
-            fold_all(table, &keys.hashes, &keys.keys, &mut input.records.drain(..), fold, spots);
+            fold_all(table, &keys.hashes, &keys.keys, &mut input.records.drain(..), fold, spots)?;
         }
         input.clear();
+        Ok(())
     }
 
     #[cold]
@@ -90,25 +91,30 @@ where
 
 /// Folds the next records, one for each of `keys` with these `hashes`, into the table.
 #[inline(always)]
-fn fold_all<K: Key, T, F: Fold<K, T>>(
-    table: &mut FoldTable<K, F::Value>,
+fn fold_all<K: Key, T: Data, F: Fold<K, T>>(
+    table: &mut SpillTable<K, F::Value>,
     hashes: &[KeyHash],
     keys: &[K],
     records: &mut Drain<'_, T>,
     fold: &mut F,
     spots: &mut Vec<Spot>,
-) {
+) -> TaskResult {
+    let Some(memory) = table.in_memory() else {
+        let mut keyed = hashes.iter().zip(keys).zip(records);
+        return keyed.try_for_each(|((hash, key), record)| table.fold(*hash, key, record, fold, F::first, F::add));
+    };
     for (hashes, keys) in hashes.chunks(TOGETHER).zip(keys.chunks(TOGETHER)) {
         spots.clear();
-        table.locate(hashes, keys.iter(), spots);
+        memory.locate(hashes, keys.iter(), spots);
         let found = spots.iter().zip(hashes).zip(keys);
         for (((spot, hash), key), record) in found.zip(records.by_ref()) {
-            match table.at(*spot) {
+            match memory.at(*spot) {
                 Some((_, value)) => fold.add(value, record),
                 None => {
-                    table.fold(*hash, key.clone(), record, fold, F::first, F::add);
+                    memory.fold(*hash, key.clone(), record, fold, F::first, F::add);
                 }
             }
         }
     }
+    table.grown(keys.len())
 }

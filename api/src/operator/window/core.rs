@@ -4,7 +4,7 @@ use flott_runtime::{
     batch::{Data, Key, Timestamp},
     error::TaskResult,
     snapshot::{Restored, StateSink},
-    state::{HeapTable, KeyHash, Progress, StateSize},
+    state::{Backend, BackendTable, Cursor, KeyHash, Progress, StateSize},
     time::{TimeDomain, Timers},
 };
 
@@ -23,7 +23,7 @@ use crate::{
 const WINDOWS: &str = "windows";
 
 type Table<K, T, W, Tr, P> =
-    HeapTable<K, Panes<W, <P as PaneFunction<K, T, W>>::Contents, <Tr as Trigger<T, W>>::State>>;
+    BackendTable<K, Panes<W, <P as PaneFunction<K, T, W>>::Contents, <Tr as Trigger<T, W>>::State>>;
 
 /// The windows of all keys.
 pub(super) struct Core<K, T, A, Tr, P>
@@ -54,10 +54,10 @@ where
     Tr: Trigger<T, A::Window>,
     P: PaneFunction<K, T, A::Window>,
 {
-    pub fn new(spec: WindowSpec<T, A, Tr, P>) -> Self {
+    pub fn new(spec: WindowSpec<T, A, Tr, P>, backend: &Backend) -> Self {
         let domain = spec.assigner.time_domain();
         Self {
-            table: HeapTable::default(),
+            table: backend.table(),
             rules: Rules::new(spec),
             timers: Timers::default(),
             domain,
@@ -78,8 +78,8 @@ where
     /// earlier one would have come to nothing.
     pub fn restore(&mut self, from: &Restored) -> TaskResult {
         let Self { table, timers, .. } = self;
-        from.table(WINDOWS, table)?;
-        for (key, panes) in table.iter() {
+        from.table(WINDOWS, table.entries_mut())?;
+        let all = table.walk(&mut Cursor::default(), usize::MAX, |key, panes| {
             let hash = KeyHash::of(key);
             for pane in panes.iter() {
                 for domain in TimeDomain::ALL {
@@ -88,19 +88,20 @@ where
                     }
                 }
             }
-        }
-        Ok(())
+            Ok(())
+        });
+        all.map(drop)
     }
 
     /// What it remembers. All that was due has been done by then.
     pub fn snapshot(&mut self, into: &mut StateSink<'_>) -> TaskResult {
         debug_assert!(self.visits.is_none(), "a timer is done before a barrier");
-        into.table(WINDOWS, &mut self.table)
+        into.table(WINDOWS, self.table.entries_mut())
     }
 
     /// Gives some more of it.
     pub fn snapshot_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
-        into.more_table(WINDOWS, &mut self.table)
+        into.more_table(WINDOWS, self.table.entries_mut())
     }
 
     /// Has what the keys with these hashes have loaded into the nearest cache.
@@ -121,8 +122,13 @@ where
 
     /// Keys, windows and timers that there are.
     #[cfg(test)]
-    pub fn kept(&self) -> (usize, usize, usize) {
-        let windows = self.table.iter().map(|(_, panes)| panes.len()).sum();
+    pub fn kept(&mut self) -> (usize, usize, usize) {
+        let mut windows = 0;
+        let mut count = |_: &K, panes: &Panes<_, _, _>| {
+            windows += panes.len();
+            Ok(())
+        };
+        self.table.walk(&mut Cursor::default(), usize::MAX, &mut count).unwrap();
         (self.table.len(), windows, self.timers.event.len() + self.timers.processing.len())
     }
 }
@@ -156,7 +162,7 @@ where
             windows.retain(|window| !rules.is_late(window, watermark));
         }
         let Some(mut left) = windows.len().checked_sub(1) else { return self.in_no_window(record, at, ctx) };
-        let panes = table.upsert(hash, key, Panes::default);
+        let panes = table.entry(hash, key, Panes::default)?;
         let mut unkept = true;
         let mut record = Some(record);
         for window in windows.drain(..) {
@@ -193,7 +199,7 @@ where
             rules.arm(pane, timers, hash, key);
         }
         if panes.is_empty() {
-            table.take(hash, key);
+            table.remove(hash, key)?;
         }
         match record {
             Some(record) if unkept => self.in_no_window(record, at, ctx),

@@ -123,7 +123,7 @@ where
     }
 
     /// Keys, windows and timers that there are.
-    fn kept(&self) -> (usize, usize, usize) {
+    fn kept(&mut self) -> (usize, usize, usize) {
         self.driver.operator.kept()
     }
 

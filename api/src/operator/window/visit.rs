@@ -137,7 +137,7 @@ where
         let (domain, last) = (visit.domain, visit.last);
         let Due { at, hash, key, namespace } = &visit.due;
         let (at, hash) = (*at, *hash);
-        let Some(panes) = table.find_mut(hash, key) else { return Ok(Step::Done) };
+        let Some(panes) = table.get_mut(hash, key)? else { return Ok(Step::Done) };
         let Some(place) = rules.place(panes, namespace) else { return Ok(Step::Done) };
         let Some(pane) = panes.get_mut(place) else { return Ok(Step::Done) };
         let mut times = match visit.times.take() {
@@ -170,7 +170,7 @@ where
         if over || rules.is_forgotten(pane) {
             panes.remove(place);
             if panes.is_empty() {
-                table.take(hash, key);
+                table.remove(hash, key)?;
             }
         } else if !last {
             rules.arm(pane, timers, hash, key);

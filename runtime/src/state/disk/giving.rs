@@ -137,7 +137,7 @@ impl<K: Key, V: Data> DiskTable<K, V> {
             if *next >= self.hot.places() {
                 let stage = match changes.take() {
                     Some(changes) => Stage::Changed(changes.into_changes()?),
-                    None => Stage::All(self.store.entries(None)),
+                    None => Stage::All(self.stored(None)),
                 };
                 if let Some(giving) = &mut self.giving {
                     giving.stage = stage;

@@ -222,7 +222,8 @@ impl Drop for Tree {
     }
 }
 
-fn check_length(key: &[u8]) -> TaskResult {
+/// Refuses a key that is too long for the tree.
+pub(super) fn check_length(key: &[u8]) -> TaskResult {
     if key.len() <= KEY_BYTES_MAX {
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! A table on disk.
 
 mod snapshot;
+mod walk;
 
 use std::{cell::Cell, sync::Arc};
 
@@ -12,14 +13,14 @@ use super::{
     changes::Changes,
     giving::Giving,
     hot::{Hot, Place},
-    store::Store,
+    store::{Entries, Store, check_length},
 };
 use crate::{
     batch::{Data, Key},
     error::TaskResult,
     state::{
         entries,
-        table::{KeyHash, StateTable},
+        table::{Cursor, KeyHash, Progress, StateTable},
     },
 };
 
@@ -32,9 +33,10 @@ const PLACES_PER_ENTRY: usize = 2;
 /// Values by key, of which those in memory are a part.
 pub(in crate::state) struct DiskTable<K, V> {
     pub(super) disk: Arc<Disk>,
-    pub(super) store: Store,
+    /// None before anything has gone there.
+    pub(super) store: Option<Store>,
     pub(super) hot: Hot<K, V>,
-    keys: usize,
+    pub(super) keys: usize,
     /// Cuts so far.
     pub(super) cut: u64,
     /// Whether changes are noted: there has been a cut, or something was restored.
@@ -63,15 +65,11 @@ enum Found {
 
 impl<K: Key, V: Data> DiskTable<K, V> {
     /// An empty table.
-    ///
-    /// # Errors
-    /// When the disk takes no directory.
-    pub fn create(disk: &Arc<Disk>) -> TaskResult<Self> {
-        let store = Store::create(disk)?;
+    pub fn new(disk: &Arc<Disk>) -> Self {
         disk.count(true);
-        Ok(Self {
+        Self {
             disk: Arc::clone(disk),
-            store,
+            store: None,
             hot: Hot::default(),
             keys: 0,
             cut: 0,
@@ -82,7 +80,15 @@ impl<K: Key, V: Data> DiskTable<K, V> {
             giving: None,
             searched: None,
             encoded: Default::default(),
-        })
+        }
+    }
+
+    /// Entries on disk behind `after`, or all.
+    pub(super) fn stored(&self, after: Option<&[u8]>) -> Entries {
+        match &self.store {
+            Some(store) => store.entries(after),
+            None => Box::new(std::iter::empty()),
+        }
     }
 
     /// Looks for a key, and has its value in memory if there is one.
@@ -98,7 +104,9 @@ impl<K: Key, V: Data> DiskTable<K, V> {
             });
         }
         encode_into(&mut self.encoded.0, key)?;
-        let Some(value) = self.store.get(&self.encoded.0)? else { return Ok(Found::Nowhere) };
+        check_length(&self.encoded.0)?;
+        let Some(store) = &self.store else { return Ok(Found::Nowhere) };
+        let Some(value) = store.get(&self.encoded.0)? else { return Ok(Found::Nowhere) };
         let bytes = self.encoded.0.len() + value.len();
         let value = codec::decode(&value).map_err(|error| undecodable(&error))?;
         self.make_room(None)?;
@@ -145,7 +153,7 @@ impl<K: Key, V: Data> DiskTable<K, V> {
             }
             None => None,
         };
-        self.store.write(key, value)?;
+        stored_in(&mut self.store, &self.disk)?.write(key, value)?;
         if self.tracked {
             let before_cut = entry.changed.is_some_and(|cut| cut < self.cut);
             let changes = match &mut self.giving {
@@ -246,6 +254,21 @@ impl<K: Key, V: Data> DiskTable<K, V> {
         value
     }
 
+    /// Takes out the value of a key that is on disk alone.
+    fn remove_cold(&mut self, key: &K) -> TaskResult {
+        // What the snapshot has must be in the tree before anything later is.
+        self.settle(&mut { usize::MAX })?;
+        self.touched = true;
+        let encoded = &mut self.encoded.0;
+        encode_into(encoded, key)?;
+        stored_in(&mut self.store, &self.disk)?.write(encoded, None)?;
+        if self.tracked {
+            self.changes.put(encoded, None, self.disk.changes_bytes(), || self.disk.new_path())?;
+        }
+        self.keys -= 1;
+        Ok(())
+    }
+
     /// Has `keep` change the value at a place; where that refuses it, it is taken out, and the answer is false.
     fn keep(&mut self, place: Place, keep: &mut dyn FnMut(&mut V) -> bool) -> TaskResult<bool> {
         self.change(place)?;
@@ -295,7 +318,7 @@ impl<K: Key, V: Data> DiskTable<K, V> {
         due: &mut dyn FnMut(&V) -> bool,
         keep: &mut dyn FnMut(&mut V) -> bool,
     ) -> TaskResult<bool> {
-        let mut entries = self.store.entries(self.searched.as_deref());
+        let mut entries = self.stored(self.searched.as_deref());
         while *places > 0 {
             *places = places.saturating_sub(PLACES_PER_ENTRY);
             let Some(entry) = entries.next() else {
@@ -360,6 +383,26 @@ impl<K: Key, V: Data> StateTable<K, V> for DiskTable<K, V> {
         self.value_mut(place)
     }
 
+    fn update(&mut self, hash: KeyHash, key: &K, update: &mut dyn FnMut(Option<&mut V>) -> Option<V>) -> TaskResult {
+        match self.find(hash, key)? {
+            Found::Here(place) => {
+                self.change(place)?;
+                drop(update(Some(self.value_mut(place)?)));
+            }
+            Found::Gone(place) => {
+                if let Some(value) = update(None) {
+                    self.put_again(place, hash, key, value)?;
+                }
+            }
+            Found::Nowhere => {
+                if let Some(value) = update(None) {
+                    self.put(hash, key, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn insert(&mut self, hash: KeyHash, key: &K, value: V) -> TaskResult {
         match self.find(hash, key)? {
             Found::Here(place) => {
@@ -411,13 +454,35 @@ impl<K: Key, V: Data> StateTable<K, V> for DiskTable<K, V> {
         Ok(place)
     }
 
+    fn walk(
+        &mut self,
+        cursor: &mut Cursor,
+        places: usize,
+        see: &mut dyn FnMut(&K, &V) -> TaskResult,
+    ) -> TaskResult<Progress> {
+        walk::walk(self, cursor, places, see)
+    }
+
+    fn visit(
+        &mut self,
+        cursor: &mut Cursor,
+        places: usize,
+        visit: &mut dyn FnMut(&K, &mut V) -> TaskResult<bool>,
+    ) -> TaskResult<Progress> {
+        walk::visit(self, cursor, places, visit)
+    }
+
+    fn is_giving(&self) -> bool {
+        self.giving.is_some()
+    }
+
     fn held_keys(&mut self) -> TaskResult<Vec<K>> {
         let mut keys = Vec::with_capacity(self.keys);
         for n in 0..self.hot.places() {
             let entry = self.hot.taken(n).and_then(|place| self.hot.get(place));
             keys.extend(entry.filter(|entry| entry.value.is_some()).map(|entry| entry.key.clone()));
         }
-        for entry in self.store.entries(None) {
+        for entry in self.stored(None) {
             let key: K = codec::decode(&entry?.0).map_err(|error| undecodable(&error))?;
             if self.hot.peek(KeyHash::of(&key), &key).is_none() {
                 keys.push(key);
@@ -433,10 +498,17 @@ impl<K, V> Drop for DiskTable<K, V> {
     }
 }
 
+/// The tree of a table, which is made when something goes there for the first time.
+pub(super) fn stored_in<'s>(store: &'s mut Option<Store>, disk: &Arc<Disk>) -> TaskResult<&'s mut Store> {
+    match store {
+        Some(store) => Ok(store),
+        none => Ok(none.insert(Store::create(disk)?)),
+    }
+}
+
 fn encode_into<T: serde::Serialize>(bytes: &mut Vec<u8>, value: &T) -> TaskResult {
     bytes.clear();
-    let unencodable = |error| Box::new(Failure::user("keyed state cannot be encoded").caused_by(&error));
-    entries::encode(value, bytes).map_err(unencodable)
+    entries::encode(value, bytes).map_err(entries::unencodable)
 }
 
 #[cold]

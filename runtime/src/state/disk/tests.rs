@@ -21,12 +21,12 @@ pub fn tiny() -> Backend {
 
 /// Tables that have a few hundred entries in memory.
 pub fn small() -> Backend {
-    Backend::Disk(Disk::start(&directory(), 0).unwrap())
+    Backend::Disk(Disk::with_least(&directory(), 0, LEAST).unwrap())
 }
 
 fn table<K: crate::batch::Key, V: crate::batch::Data>(backend: &Backend) -> DiskTable<K, V> {
     let Backend::Disk(disk) = backend else { unreachable!("it is on disk") };
-    DiskTable::create(disk).unwrap()
+    DiskTable::new(disk)
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn keys_that_come_and_go_between_two_cuts_leave_no_trace_on_disk() {
         table.insert(KeyHash::of(&key), &key, key).unwrap();
         assert_eq!(table.remove(KeyHash::of(&key), &key).unwrap(), Some(key));
     }
-    assert_eq!((table.keys(), table.store.entries(None).count(), table.hot.bytes()), (0, 0, 0));
+    assert_eq!((table.keys(), table.stored(None).count(), table.hot.bytes()), (0, 0, 0));
 }
 
 #[test]
@@ -96,6 +96,7 @@ fn a_disk_that_fails_is_told_and_not_waited_for() {
     let backend = tiny();
     let mut table = table::<u64, u64>(&backend);
     let Backend::Disk(disk) = &backend else { unreachable!("it is on disk") };
+    (0..100u64).for_each(|key| table.insert(KeyHash::of(&key), &key, key).unwrap());
     fs::remove_dir_all(disk.directory.path()).unwrap();
     let failure = (0..100_000u64).find_map(|key| table.insert(KeyHash::of(&key), &key, key).err()).unwrap();
     assert!(failure.message.starts_with("state on disk in "), "{failure}");

@@ -7,7 +7,11 @@ use super::{
     HeapTable,
     tracked::{change, remove},
 };
-use crate::{batch::Key, state::table::KeyHash};
+use crate::{
+    batch::Key,
+    error::TaskResult,
+    state::table::{Cursor, KeyHash, Progress},
+};
 
 impl<K: Key, V> HeapTable<K, V> {
     /// The value of `key`, to be changed in place; where `keep` refuses it, it is dropped.
@@ -73,20 +77,36 @@ impl<K: Key, V> HeapTable<K, V> {
         }
     }
 
-    /// Goes through the next `places` from `place` on, where no entry comes in meanwhile: `visit` may give a value another form
-    /// that comes to the same, for which earlier snapshots hold good, and says whether the entry stays. Gives the place to go on
-    /// from, or nothing at the end, where a table that is nearly empty gives its room back.
+    /// See [`StateTable::walk`](crate::state::StateTable::walk).
+    ///
+    /// # Errors
+    /// The first of `see`, behind which nothing is seen.
+    pub fn walk(
+        &mut self,
+        cursor: &mut Cursor,
+        places: usize,
+        mut see: impl FnMut(&K, &V) -> TaskResult,
+    ) -> TaskResult<Progress> {
+        let all = self.entries.num_buckets();
+        let next = cursor.place..cursor.place.saturating_add(places).min(all);
+        cursor.place = next.end;
+        next.filter_map(|place| self.entries.get_bucket(place)).try_for_each(|(key, value)| see(key, value))?;
+        Ok(if cursor.place < all { Progress::More } else { Progress::Done })
+    }
+
+    /// See [`StateTable::visit`](crate::state::StateTable::visit). At the end a table that is nearly empty gives its room back.
     ///
     /// # Errors
     /// The first of `visit`, behind which nothing is visited.
-    pub fn visit<E>(
+    pub fn visit(
         &mut self,
-        place: usize,
+        cursor: &mut Cursor,
         places: usize,
-        mut visit: impl FnMut(&K, &mut V) -> Result<bool, E>,
-    ) -> Result<Option<usize>, E> {
-        let end = place.saturating_add(places).min(self.entries.num_buckets());
-        for place in place..end {
+        mut visit: impl FnMut(&K, &mut V) -> TaskResult<bool>,
+    ) -> TaskResult<Progress> {
+        let next = cursor.place..cursor.place.saturating_add(places).min(self.entries.num_buckets());
+        cursor.place = next.end;
+        for place in next {
             let Ok(mut entry) = self.entries.get_bucket_entry(place) else { continue };
             if let Some(track) = &mut self.track {
                 track.reform(place, entry.get());
@@ -96,11 +116,11 @@ impl<K: Key, V> HeapTable<K, V> {
                 remove(&mut self.track, entry);
             }
         }
-        if end < self.entries.num_buckets() {
-            return Ok(Some(end));
+        if cursor.place < self.entries.num_buckets() {
+            return Ok(Progress::More);
         }
         self.give_back_room();
-        Ok(None)
+        Ok(Progress::Done)
     }
 
     /// Looks at the next `places` from `place` on, at most at each once; has `keep` change the values that are `due`, drops

@@ -7,7 +7,7 @@ use crate::{
     batch::{Data, Key, Timestamp},
     error::TaskResult,
     state::{
-        backend::{Backend, Table},
+        backend::{Backend, BackendTable},
         expiring::Perish,
         meta::StateMeta,
         table::{KeyHash, Snapshot, StateTable},
@@ -58,27 +58,21 @@ pub(super) trait AnyExpiring: AnyTable {
 }
 
 /// A table that can be found again by its type.
-struct Held<K, V>(Table<K, V>);
+struct Held<K, V>(BackendTable<K, V>);
 
 impl<K: Key, V: Data> Held<K, V> {
-    fn new(backend: &Backend) -> TaskResult<Box<Self>> {
-        Ok(Box::new(Self(backend.table()?)))
+    fn new(backend: &Backend) -> Box<Self> {
+        Box::new(Self(backend.table()))
     }
 }
 
 impl<K: Key, V: Data> AnyTable for Held<K, V> {
     fn entries(&self) -> &dyn Snapshot {
-        match &self.0 {
-            Table::Heap(table) => table,
-            Table::Elsewhere(table) => &**table,
-        }
+        self.0.entries()
     }
 
     fn entries_mut(&mut self) -> &mut dyn Snapshot {
-        match &mut self.0 {
-            Table::Heap(table) => table,
-            Table::Elsewhere(table) => &mut **table,
-        }
+        self.0.entries_mut()
     }
 }
 
@@ -86,19 +80,19 @@ impl<K: Key, V: Data + Perish> AnyExpiring for Held<K, V> {
     fn search(&mut self, place: usize, places: usize, moment: Moment) -> TaskResult<usize> {
         let (due, keep) = (|value: &V| value.is_overdue(moment), |value: &mut V| value.prune(moment));
         match &mut self.0 {
-            Table::Heap(table) => Ok(table.search(place, places, due, keep)),
-            Table::Elsewhere(table) => table.search(place, places, &mut { due }, &mut { keep }),
+            BackendTable::Heap(table) => Ok(table.search(place, places, due, keep)),
+            BackendTable::Elsewhere(table) => table.search(place, places, &mut { due }, &mut { keep }),
         }
     }
 }
 
 impl SlotTable {
     /// An empty table of `V`, or of `E` where there is a time-to-live.
-    pub fn new<K: Key, V: Data, E: Data + Perish>(backend: &Backend, ttl: Option<StateTtl>) -> TaskResult<Self> {
-        Ok(match ttl {
-            None => Self::Plain(Held::<K, V>::new(backend)?),
-            Some(ttl) => Self::Expiring(Held::<K, E>::new(backend)?, Expiry { ttl, accesses: 0, place: 0 }),
-        })
+    pub fn new<K: Key, V: Data, E: Data + Perish>(backend: &Backend, ttl: Option<StateTtl>) -> Self {
+        match ttl {
+            None => Self::Plain(Held::<K, V>::new(backend)),
+            Some(ttl) => Self::Expiring(Held::<K, E>::new(backend), Expiry { ttl, accesses: 0, place: 0 }),
+        }
     }
 
     /// Its time-to-live.
@@ -136,8 +130,8 @@ impl SlotTable {
     pub fn held_keys<K: Key, V: Data, E: Data + Perish>(&mut self) -> Option<TaskResult<Vec<K>>> {
         fn of<K: Key, V: Data>(table: &mut dyn Any) -> Option<TaskResult<Vec<K>>> {
             Some(match &mut table.downcast_mut::<Held<K, V>>()?.0 {
-                Table::Heap(table) => table.held_keys(),
-                Table::Elsewhere(table) => table.held_keys(),
+                BackendTable::Heap(table) => table.held_keys(),
+                BackendTable::Elsewhere(table) => table.held_keys(),
             })
         }
         match self {

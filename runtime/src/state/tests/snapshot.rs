@@ -39,6 +39,8 @@ enum Change {
     All,
     Retain(u32),
     Search(u16, u32),
+    /// All of it in steps of so many places; what is divisible goes.
+    Visit(u16, u32),
     Drain,
 }
 
@@ -75,6 +77,7 @@ fn heap_changes() -> impl Strategy<Value = Change> {
         1 => Just(Change::All),
         1 => (1..20u32).prop_map(Change::Retain),
         2 => (1..600u16, 1..20u32).prop_map(|(places, n)| Change::Search(places, n)),
+        1 => (1..600u16, 1..20u32).prop_map(|(places, n)| Change::Visit(places, n)),
     ]
 }
 
@@ -177,10 +180,24 @@ impl Heap {
                 let seen = |value: u32| looks.contains(&value);
                 chain.update_where(|_, value| seen(value), |value| (value % n != 0).then_some(value + 1));
             }
+            Change::Visit(places, n) => visit(table, places, n, chain),
             Change::Drain => unreachable!("these tables are not drained"),
         }
         assert_eq!(table.keys(), chain.len());
     }
+}
+
+/// Visits all there is, once each; what `n` divides goes.
+fn visit(table: &mut dyn StateTable<u16, u32>, places: u16, n: u32, chain: &mut Chain) {
+    let (mut cursor, mut seen) = (Cursor::default(), Vec::new());
+    let mut look = |key: &u16, value: &mut u32| {
+        seen.push((*key, *value));
+        Ok(!value.is_multiple_of(n))
+    };
+    while table.visit(&mut cursor, places.into(), &mut look).unwrap() == Progress::More {}
+    seen.sort_unstable();
+    assert!(seen.into_iter().eq(chain.entries()));
+    chain.update_where(|_, value| value.is_multiple_of(n), |_| None);
 }
 
 #[derive(Default)]

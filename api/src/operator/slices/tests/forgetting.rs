@@ -2,14 +2,14 @@
 
 use std::cell::Cell;
 
-use flott_runtime::batch::BATCH_RECORDS;
+use flott_runtime::{batch::BATCH_RECORDS, state::Backend};
 use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::{
     Aggregate,
     function::Collector,
-    operator::{Aggregating, Closure},
+    operator::{Aggregating, Closure, stand::task_with},
 };
 
 thread_local! {
@@ -76,7 +76,8 @@ fn filled(shape: Shape, lateness_ms: i64, keys: u32, until: i64) -> (Counted, Ke
     let give: Giving = |_, _, count, out| out.emit(count);
     let (domain, late) = (TimeDomain::Event, Late::default());
     let spec = SliceSpec { shape, domain, lateness_ms, fold: Aggregating(Counting), emit: Closure::new(give), late };
-    let site = site(task(Clock::System), &OutputTag::<u32>::new("late"), Kept::default());
+    // What is on disk goes with its files.
+    let site = site(task_with(Clock::System, Backend::Heap), &OutputTag::<u32>::new("late"), Kept::default());
     let (mut operator, mut out) = (Counted::new(spec, Arc::new(MadeKey(|key: &u32| *key)), &site), Kept::default());
     for at in (0..until).step_by(10) {
         let mut batch = Batch::default();

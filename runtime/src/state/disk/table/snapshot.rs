@@ -1,6 +1,6 @@
 //! Snapshots of a table on disk, and how it begins with one.
 
-use super::DiskTable;
+use super::{DiskTable, stored_in};
 use crate::{
     batch::{Data, Key},
     error::TaskResult,
@@ -86,17 +86,20 @@ impl<K: Key, V: Data> Snapshot for DiskTable<K, V> {
     fn restore(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
         self.begin_restore()?;
         entries::decode_parts::<K, V>(count, bytes, |key, value| {
-            self.keys += usize::from(!self.store.contains(key)?);
-            self.store.write(key, Some(value))
+            let store = stored_in(&mut self.store, &self.disk)?;
+            self.keys += usize::from(!store.contains(key)?);
+            store.write(key, Some(value))
         })
     }
 
     fn forget(&mut self, count: usize, bytes: &[u8]) -> TaskResult {
         self.begin_restore()?;
         entries::decode_parts::<K, ()>(count, bytes, |key, _| {
-            if self.store.contains(key)? {
+            if let Some(store) = &self.store
+                && store.contains(key)?
+            {
                 self.keys -= 1;
-                self.store.write(key, None)?;
+                store.write(key, None)?;
             }
             Ok(())
         })

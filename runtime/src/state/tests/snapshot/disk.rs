@@ -12,7 +12,7 @@ struct OnDisk {
 impl Default for OnDisk {
     fn default() -> Self {
         let Backend::Disk(disk) = tests::tiny() else { unreachable!("it is on disk") };
-        Self { table: DiskTable::create(&disk).unwrap(), place: 0, last: 0 }
+        Self { table: DiskTable::new(&disk), place: 0, last: 0 }
     }
 }
 
@@ -87,6 +87,7 @@ impl OnDisk {
                 let seen = |value: u32| looks.contains(&value);
                 chain.update_where(|_, value| seen(value), |value| (value % n != 0).then_some(value + 1));
             }
+            Change::Visit(places, n) => visit(table, places, n, chain),
             Change::Fold(_) | Change::All | Change::Retain(_) | Change::Drain => unreachable!("not of these tables"),
         }
         assert_eq!(table.keys(), chain.len());
@@ -97,6 +98,13 @@ impl OnDisk {
         let entries: BTreeMap<u16, u32> =
             keys.iter().map(|key| (*key, *self.table.get(hash(*key), key).unwrap().unwrap())).collect();
         assert_eq!((keys.len(), entries.len()), (self.table.keys(), self.table.keys()));
+        let (mut cursor, mut seen) = (Cursor::default(), BTreeMap::new());
+        let mut look = |key: &u16, value: &u32| {
+            assert_eq!(seen.insert(*key, *value), None, "{key} twice");
+            Ok(())
+        };
+        while self.table.walk(&mut cursor, 7, &mut look).unwrap() == Progress::More {}
+        assert_eq!(seen, entries);
         entries
     }
 }
@@ -111,6 +119,7 @@ fn changes() -> impl Strategy<Value = Change> {
         2 => (keys(), any::<bool>(), any::<bool>()).prop_map(|(keys, due, keep)| Change::Prune(keys, due, keep)),
         4 => keys().prop_map(Change::Take),
         2 => (1..600u16, 1..20u32).prop_map(|(places, n)| Change::Search(places, n)),
+        1 => (1..600u16, 1..20u32).prop_map(|(places, n)| Change::Visit(places, n)),
     ]
 }
 
