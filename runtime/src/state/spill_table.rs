@@ -156,7 +156,7 @@ impl<K: Key, V: Data> SpillTable<K, V> {
         match &mut self.place {
             Place::Memory(table, _) => {
                 let from = cursor.place;
-                cursor.place += places;
+                cursor.place = from.saturating_add(places);
                 table.iter_from(from).take(places).try_for_each(|(key, value)| see(key, value))?;
                 Ok(if cursor.place < table.len() { Progress::More } else { Progress::Done })
             }
