@@ -57,7 +57,7 @@ pub use environment::Environment;
 pub use error::{Error, PlanError, Result};
 pub use flott_core::{
     failure::Failure,
-    id::JobId,
+    id::{JobId, OperatorId},
     job_graph::{ExecutionMode, RestartStrategy},
     view::Accumulator,
 };

@@ -154,11 +154,12 @@ impl JobProgram for PlannedProgram {
         Ok(())
     }
 
-    fn abort(&self) -> TaskResult {
+    fn abort(&self, kept: BTreeMap<OperatorId, Vec<Bytes>>) -> TaskResult {
         let mut outcome = Ok(());
         for node in &self.graph.nodes {
             if let Some((name, commit)) = self.committing(node.id) {
-                outcome = outcome.and(commit.abort(self.job).map_err(|failure| named(failure, &name)));
+                let kept = kept.get(&node.id).map(Vec::as_slice).unwrap_or_default();
+                outcome = outcome.and(commit.abort(self.job, node.id, kept).map_err(|failure| named(failure, &name)));
             }
         }
         outcome

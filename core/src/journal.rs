@@ -172,7 +172,7 @@ impl Journal {
             JobToHost::Cancel(_)
             | JobToHost::GroupWatermark { .. }
             | JobToHost::AbortCheckpoints { .. }
-            | JobToHost::Abort => {}
+            | JobToHost::Abort { .. } => {}
         }
     }
 

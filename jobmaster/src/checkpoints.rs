@@ -29,6 +29,7 @@ use flott_core::{
     checkpoint::{Barrier, Behind, Overtaking, SnapshotKind, SnapshotReport},
     failure::Failure,
     id::CheckpointId,
+    message::Committable,
     view::{CheckpointStatus, CheckpointView, RestoredView},
 };
 use flott_snapshot::Manifest;
@@ -248,6 +249,11 @@ impl Checkpoints {
     /// The directory of the one that is being stored, if it is a savepoint.
     pub fn storing_directory(&self) -> Option<String> {
         self.storing.as_ref().and_then(|(pending, _)| pending.purpose.directory()).map(str::to_owned)
+    }
+
+    /// What the one that is being stored is to make visible.
+    pub fn storing_committables(&self) -> impl Iterator<Item = &Committable> {
+        self.storing.iter().flat_map(|(_, manifest)| &manifest.committables)
     }
 
     /// Whether this one may still become complete.

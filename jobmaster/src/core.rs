@@ -113,7 +113,7 @@ pub struct JobMasterCore {
     falling_back: FallingBack,
     /// What complete checkpoints make visible.
     commits: CommitQueue,
-    /// Whether a checkpoint holds what could not be made visible, so that nothing may be removed.
+    /// Whether a checkpoint holds what could not be made visible, so that it is to be kept.
     stranded: bool,
     /// Whether a savepoint or checkpoint has some of what the last commit is to make visible, or may have.
     last_is_held: bool,
@@ -121,8 +121,8 @@ pub struct JobMasterCore {
     ends_undecided: Option<Millis>,
     /// TaskManagers on which a process was started to make visible what is certain, for a job that ends without any.
     last_committers: BTreeSet<WorkerKey>,
-    /// What savepoints hold and no checkpoint has made certain since. A job that starts from one makes it visible, so it is not
-    /// removed when this one ends before its end.
+    /// What snapshots hold that is not visible, as far as is known: what savepoints have and no checkpoint has made certain since, and
+    /// what a checkpoint has that could not be made visible. A job that starts from one makes it so: it is kept when this one ends.
     promised: BTreeSet<(OperatorId, Bytes)>,
     /// Of a job that ends with a savepoint that is complete.
     stop: Option<Stop>,

@@ -279,7 +279,7 @@ impl TaskHarness {
     /// Ends everything; the failure comes back.
     fn fail(&mut self, failure: Box<Failure>) -> Box<Failure> {
         self.failure = Some(failure.clone());
-        let abort = || self.program.abort();
+        let abort = || self.program.abort(BTreeMap::new());
         // The first failure is what counts.
         let _ = guard::catch(abort);
         for task in &mut self.tasks {

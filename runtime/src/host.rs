@@ -201,9 +201,9 @@ impl Host {
                     (shared.report)(HostToJob::Committed { round, result });
                 });
             }
-            JobToHost::Abort => {
+            JobToHost::Abort { kept } => {
                 runtime.spawn_blocking(move || {
-                    let result = guard::catch(|| shared.program.abort()).map_err(|failure| *failure);
+                    let result = guard::catch(|| shared.program.abort(kept)).map_err(|failure| *failure);
                     (shared.report)(HostToJob::Aborted { result });
                 });
             }

@@ -1,5 +1,7 @@
 //! What the runtime asks of a planned program. The planning API implements it; the host calls it.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use flott_core::{id::OperatorId, message::Committable};
 
@@ -21,7 +23,8 @@ pub trait JobProgram: Send + Sync + 'static {
     /// May block.
     fn commit(&self, committables: Vec<Committable>) -> TaskResult;
 
-    /// The job ends before its end: removes what its sinks have prepared or left half-written, and not what belongs to checkpoints
-    /// that were complete. May block.
-    fn abort(&self) -> TaskResult;
+    /// The job ends before its end, or with a savepoint: removes what its sinks have prepared or left half-written, and neither what
+    /// belongs to checkpoints that were complete nor what is `kept`, by sink, for a job that starts from a snapshot of this one.
+    /// A repeat is harmless. May block.
+    fn abort(&self, kept: BTreeMap<OperatorId, Vec<Bytes>>) -> TaskResult;
 }

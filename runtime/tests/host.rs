@@ -1,6 +1,7 @@
 //! What a host says about its tasks, whatever their code does.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -263,7 +264,7 @@ fn commits_and_aborts_are_answered_whatever_they_do() {
     host.deliver(JobToHost::Commit { round: 4, committables: Vec::new() });
     let refused = Err(Failure::user("nothing to commit"));
     assert_eq!(cluster.next().1, HostToJob::Committed { round: 4, result: refused });
-    host.deliver(JobToHost::Abort);
+    host.deliver(JobToHost::Abort { kept: BTreeMap::new() });
     let HostToJob::Aborted { result: Err(failure) } = cluster.next().1 else { panic!("abort panics") };
     assert_eq!((failure.domain, &*failure.message), (Domain::User, "the program panicked: abort panics"));
     host.deliver(JobToHost::EnumerateSplits { attempt: attempt(1, 0), source: operator_id(1), parallelism: 2 });

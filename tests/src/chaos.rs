@@ -1,7 +1,7 @@
 //! Clusters of real processes that are killed, stopped and robbed of their disk while jobs run into exactly-once sinks.
 //!
 //! What happens is a [`Plan`], drawn from a seed: SIGKILL and SIGSTOP of job processes, TaskManagers and JobManagers, one or two at a
-//! time, also while they recover; savepoints, stops with a savepoint, and other parallelisms meanwhile; checkpoints that cannot be written, to a
+//! time, also while they recover; TaskManagers that do not reach the JobManager; savepoints, stops with a savepoint, and other parallelisms meanwhile; checkpoints that cannot be written, to a
 //! directory or to a bucket; state in memory or on disk. The jobs are
 //! those of `src/bin/chaos-program`. When all is over, the job must be FINISHED, and what it has shown must be the same
 //! multiset of lines as a batch run of the same program gives, which nothing has disturbed. Equal seeds have equal plans; what

@@ -10,6 +10,8 @@ use std::{
 use flott_kubernetes_lab::skipped;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
+use crate::copy;
+
 /// One that is mounted, gone when this is dropped.
 #[derive(Debug)]
 pub struct SmallDisk {
@@ -82,19 +84,6 @@ impl SmallDisk {
     }
 }
 
-/// As much as can be copied.
-fn copy(from: &Path, to: &Path) {
-    let _ = fs::create_dir(to);
-    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else if entry.file_name() != BALLAST {
-            let _ = fs::copy(from, to);
-        }
-    }
-}
-
 /// Exchanges what two paths of one file system name, at once: nobody finds nothing there.
 ///
 /// # Panics
@@ -107,7 +96,11 @@ pub fn exchange(one: &Path, other: &Path) {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         if self.is_kept && std::thread::panicking() {
-            copy(Path::new(&self.path), Path::new(&format!("{}.kept", self.path)));
+            self.empty();
+            let kept = format!("{}.kept", self.path);
+            if let Err(error) = copy::directory(Path::new(&self.path), Path::new(&kept)) {
+                eprintln!("{kept} is not whole: {error}");
+            }
         }
         let unmounted = Command::new("umount").args(["--lazy", &self.path]).stdin(Stdio::null()).status();
         let unmounted = unmounted.is_ok_and(|status| status.success());

@@ -15,6 +15,7 @@ use crate::{
     binaries::text,
     book::lines_in,
     chaos::oracle::Output,
+    copy,
     eventually::{PATIENCE, eventually},
     plain::records_read,
     program::test_program,
@@ -104,8 +105,9 @@ impl Fixture {
         });
         let taken = sandbox.flott(["cancel", "-s", &sandbox.at("savepoints"), &job, "--json"]).success().json();
         session.stop();
-        copy(Path::new(taken["location"].as_str().expect("it has a place")), &self.savepoint());
-        copy(Path::new(&output), &self.directory.join("output"));
+        let savepoint = taken["location"].as_str().expect("it has a place");
+        copy::directory(Path::new(savepoint), &self.savepoint()).expect("a savepoint can be copied");
+        copy::directory(Path::new(&output), &self.directory.join("output")).expect("an output can be copied");
         fs::write(self.directory.join("output-was"), output).expect("the new fixture can be written to");
     }
 
@@ -142,10 +144,10 @@ impl Fixture {
     #[track_caller]
     fn copied(&self, sandbox: &Sandbox, name: &str) -> (String, String) {
         let output = long_path(sandbox, &format!("first-{name}"));
-        copy(&self.directory.join("output"), Path::new(&output));
+        copy::directory(&self.directory.join("output"), Path::new(&output)).expect("a fixture has an output");
         assert!(lines_in(&output).is_empty(), "something is visible already");
         let savepoint = sandbox.at(&format!("savepoint-{name}"));
-        copy(&self.savepoint(), Path::new(&savepoint));
+        copy::directory(&self.savepoint(), Path::new(&savepoint)).expect("a fixture has a savepoint");
         let (manifest, was) = (format!("{savepoint}/_metadata"), self.directory.join("output-was"));
         let was = fs::read_to_string(was).expect("a fixture says where its output was");
         let document = fs::read_to_string(&manifest).expect("a savepoint has a manifest");
@@ -167,18 +169,4 @@ fn relocated(document: &str, was: &str, is: &str) -> String {
     let [then, now] = [content, &moved].map(|content| Digest::of(content.as_bytes()).to_string());
     assert!(head.contains(&then), "the checksum is not that of the manifest");
     format!("{}{before}{moved}}}", head.replace(&then, &now))
-}
-
-/// A directory with all that is in it.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap_or_else(|error| panic!("{}: {error}", to.display()));
-    let entries = fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
-    for path in entries.map(|entry| entry.expect("a directory can be listed").path()) {
-        let to = to.join(path.file_name().expect("an entry has a name"));
-        if path.is_dir() {
-            copy(&path, &to);
-        } else {
-            fs::copy(&path, &to).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        }
-    }
 }

@@ -18,6 +18,7 @@
 //! - [`simulation`]: a whole control plane in simulated time, from a seed
 //! - [`chaos`]: clusters of real processes that are killed and stopped by a plan, from a seed
 //! - [`date`]: what day it is, by the clocks of a sandbox
+//! - [`copy`]: copies of directories
 //! - [`disk`]: a file system of few bytes, and what else disks do
 //! - `random`: numbers from a seed
 //! - [`proxy`]: a stretch of network that tears
@@ -29,6 +30,7 @@ pub mod certificates;
 pub mod chaos;
 pub mod checkpoints;
 pub mod command;
+pub mod copy;
 pub mod date;
 pub mod disk;
 pub mod eventually;

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Write},
+    fs,
+    io::{self, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, PoisonError,
@@ -30,7 +31,16 @@ impl Proxy {
     /// # Panics
     /// When there is no port.
     pub fn before(target: &str) -> Self {
-        Self::passing(target, || usize::MAX)
+        Self::passing(dialling(target), || usize::MAX)
+    }
+
+    /// In front of whoever's HOST:PORT is in a file when somebody dials.
+    ///
+    /// # Panics
+    /// When there is no port.
+    pub fn following(file: &str) -> Self {
+        let file = file.to_owned();
+        Self::passing(move || TcpStream::connect(fs::read_to_string(&file)?.trim()), || usize::MAX)
     }
 
     /// The same, but each connection tears when so many bytes have gone one way: a number from `seed`, up to `most`. So
@@ -40,16 +50,19 @@ impl Proxy {
     /// When there is no port.
     pub fn tearing(target: &str, seed: u64, most: u64) -> Self {
         let mut random = Random::new(seed);
-        Self::passing(target, move || random.within(1..=most) as usize)
+        Self::passing(dialling(target), move || random.within(1..=most) as usize)
     }
 
-    fn passing(target: &str, mut bytes: impl FnMut() -> usize + Send + 'static) -> Self {
+    fn passing(
+        dial: impl Fn() -> io::Result<TcpStream> + Send + 'static,
+        mut bytes: impl FnMut() -> usize + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port can be had");
         let address = listener.local_addr().expect("it has an address").to_string();
         let connections = Connections::default();
         let weather: Arc<AtomicU32> = Arc::default();
         let closed: Arc<AtomicBool> = Arc::default();
-        let (target, open, sky, gate) = (target.to_owned(), connections.clone(), weather.clone(), closed.clone());
+        let (open, sky, gate) = (connections.clone(), weather.clone(), closed.clone());
         thread::spawn(move || {
             for here in listener.incoming().flatten() {
                 let number = sky.load(Ordering::SeqCst);
@@ -57,7 +70,7 @@ impl Proxy {
                     continue;
                 }
                 // Whoever dials while the target is away is hung up on.
-                let Ok(there) = TcpStream::connect(&target) else { continue };
+                let Ok(there) = dial() else { continue };
                 let (Ok(back), Ok(forth)) = (here.try_clone(), there.try_clone()) else { continue };
                 let Some(kept) = open.keep([&here, &there]) else { continue };
                 if gate.load(Ordering::SeqCst) {
@@ -112,6 +125,11 @@ impl Proxy {
         let open = std::mem::take(&mut self.connections.0.lock().unwrap_or_else(PoisonError::into_inner).open);
         open.into_values().map(|ends| ends.map(hang_up)).filter(|hung| hung.contains(&true)).count()
     }
+}
+
+fn dialling(target: &str) -> impl Fn() -> io::Result<TcpStream> + use<> {
+    let target = target.to_owned();
+    move || TcpStream::connect(&target)
 }
 
 /// Both ends of each connection, until nothing is carried over it any more.

@@ -8,6 +8,7 @@ mod programs;
 mod roles;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -135,7 +136,9 @@ async fn process_comes_up_works_and_leaves_nothing() {
     assert_eq!(location.data_address, ([127, 0, 0, 1], 4242).into());
     assert!(is_alive(location.pid));
 
-    cluster.peer.say(job, JobToWorker::Host { process: location.process, message: JobToHost::Abort });
+    cluster
+        .peer
+        .say(job, JobToWorker::Host { process: location.process, message: JobToHost::Abort { kept: BTreeMap::new() } });
     let account = cluster.peer.expect("answer of the process", |message| match message {
         FromWorker::Job { message: WorkerToJob::Host { process, message: HostToJob::Aborted { result } }, .. } => {
             assert_eq!(process, location.process);
@@ -294,7 +297,7 @@ async fn torn_connection_loses_nothing_and_leaves_the_process_alone() {
     let location = cluster.peer.ready().await;
     let mut peer = cluster.peer;
     for tear in 0..5 {
-        let message = JobToHost::Abort;
+        let message = JobToHost::Abort { kept: BTreeMap::new() };
         peer.say(job, JobToWorker::Host { process: location.process, message: message.clone() });
         if tear % 2 == 0 {
             // What was said last may or may not have left.

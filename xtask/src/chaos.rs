@@ -23,7 +23,7 @@ pub struct Options {
     /// Without other parallelisms and barriers that overtake, as the seeds of `--regressions`
     #[arg(long)]
     plain: bool,
-    /// Without buckets (which need `moto_server`), state on disk, and JobManagers that stand by
+    /// Without buckets (which need `moto_server`), state on disk, networks that tear, and JobManagers that stand by
     #[arg(long, conflicts_with = "plain")]
     local: bool,
     /// With release builds, which are faster and find other things

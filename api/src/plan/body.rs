@@ -6,7 +6,11 @@
 use std::{any::Any, marker::PhantomData, sync::Arc};
 
 use bytes::Bytes;
-use flott_core::{codec, failure::Failure, id::JobId};
+use flott_core::{
+    codec,
+    failure::Failure,
+    id::{JobId, OperatorId},
+};
 use flott_runtime::{
     batch::Data,
     error::TaskResult,
@@ -93,7 +97,7 @@ pub(crate) trait OneInputBody: Send + Sync {
 pub(crate) trait Commit: Send + Sync {
     fn commit(&self, job: JobId, prepared: &[Bytes]) -> TaskResult;
     fn settle(&self, job: JobId) -> TaskResult;
-    fn abort(&self, job: JobId) -> TaskResult;
+    fn abort(&self, job: JobId, sink: OperatorId, kept: &[Bytes]) -> TaskResult;
 }
 
 pub(crate) trait TwoInputBody: Send + Sync {
@@ -145,7 +149,7 @@ impl<S: Source> Commit for SourceNode<S> {
         Ok(())
     }
 
-    fn abort(&self, _: JobId) -> TaskResult {
+    fn abort(&self, _: JobId, _: OperatorId, _: &[Bytes]) -> TaskResult {
         Ok(())
     }
 }
@@ -229,8 +233,8 @@ impl<S: Sink> Commit for SinkNode<S> {
         self.0.settle(job)
     }
 
-    fn abort(&self, job: JobId) -> TaskResult {
-        self.0.abort(job)
+    fn abort(&self, job: JobId, sink: OperatorId, kept: &[Bytes]) -> TaskResult {
+        self.0.abort(job, sink, kept)
     }
 }
 

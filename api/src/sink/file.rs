@@ -23,7 +23,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use flott_core::{failure::Failure, id::JobId};
+use flott_core::{
+    failure::Failure,
+    id::{JobId, OperatorId},
+};
 use flott_runtime::{batch::Data, error::TaskResult};
 
 pub use self::{
@@ -208,8 +211,8 @@ impl<T: Data> Sink for FileSink<T> {
         staging::settle(&self.directory, job)
     }
 
-    fn abort(&self, job: JobId) -> TaskResult {
-        staging::abort(&self.directory, job)
+    fn abort(&self, job: JobId, _: OperatorId, kept: &[Bytes]) -> TaskResult {
+        staging::abort(&self.directory, job, kept)
     }
 }
 

@@ -374,14 +374,27 @@ fn settle_parts(directory: &Path, staging: &Path, job: JobId) -> TaskResult {
 }
 
 /// Removes what the job has staged, what a commit that failed has shown of the parts of the end, and the output directory if
-/// nothing else is in it. What a checkpoint has made visible stays.
-pub(super) fn abort(directory: &Path, job: JobId) -> TaskResult {
+/// nothing else is in it. What a checkpoint has made visible stays. So do parts that are `kept`, and with them what says how far
+/// the job's commits have come.
+pub(super) fn abort(directory: &Path, job: JobId, kept: &[Bytes]) -> TaskResult {
     let staging = staging(directory, job);
+    let kept: Vec<Staged> = kept.iter().map(|bytes| Staged::read(bytes)).collect::<TaskResult<_>>()?;
+    // (Those of a job that this one has started from are not here.)
+    let kept = kept.iter().filter(|staged| staged.job == job).flat_map(|staged| &staged.parts);
+    let kept: BTreeSet<PathBuf> = kept.map(|name| name.part(directory, &staging, job).from).collect();
     let mut settled = Settled::of(&staging);
-    for name in staged::all(&staging)?.iter().filter(|name| name.is_end()) {
-        if !settled.holds(name)? {
-            name.part(directory, &staging, job).take_back(directory)?;
+    for name in staged::all(&staging)? {
+        let part = name.part(directory, &staging, job);
+        if kept.contains(&part.from) {
+            continue;
         }
+        if name.is_end() && !settled.holds(&name)? {
+            part.take_back(directory)?;
+        }
+        part.discard()?;
+    }
+    if !kept.is_empty() {
+        return Ok(());
     }
     remove_all(&staging)?;
     remove_all(&done(directory, job))?;

@@ -26,7 +26,7 @@ mod writer;
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use flott::{Data, Failure, JobId, Share, Sink, SinkTask, SinkWriter, TaskResult, UserError};
+use flott::{Data, Failure, JobId, OperatorId, Share, Sink, SinkTask, SinkWriter, TaskResult, UserError};
 
 pub use self::{
     message::KafkaMessage,
@@ -215,7 +215,7 @@ impl<T: Data> KafkaSink<T> {
             );
             return Err(Box::new(Failure::user(message).fatal()));
         }
-        let stem = format!("{}-{}", stem_of(prefix, task.job), sink.name.id);
+        let stem = stem_of(prefix, task.job, sink.name.id);
         let name = WriterName { stem, epoch: task.epoch.0, attempt: task.attempt.attempt.0, subtask: task.subtask() };
         Ok(Transactional { name, parallelism: task.parallelism })
     }
@@ -236,27 +236,30 @@ impl<T: Data> Sink for KafkaSink<T> {
     }
 
     fn commit(&self, _: JobId, prepared: &[Bytes]) -> TaskResult {
-        let decode = |bytes: &Bytes| {
-            Prepared::from_bytes(bytes).map_err(|error| {
-                Box::new(Failure::user("what is to be committed is of another kind of sink").caused_by(&error).fatal())
-            })
-        };
-        let prepared: Vec<Prepared> = prepared.iter().map(decode).collect::<TaskResult<_>>()?;
-        let cluster = self.cluster();
+        let (cluster, prepared) = (self.cluster(), decode_all(prepared)?);
         block_on(commit::commit_all(&cluster, &prepared))
     }
 
-    fn abort(&self, job: JobId) -> TaskResult {
+    fn abort(&self, job: JobId, sink: OperatorId, kept: &[Bytes]) -> TaskResult {
         let Some(prefix) = &self.prefix else { return Ok(()) };
-        let (cluster, stem) = (self.cluster(), stem_of(prefix, job));
-        let pick = |id: &str| TransactionName::of_any_sink(&stem, id);
-        Ok(block_on(sweep::sweep(&cluster, pick, &[], self.settings.transaction_timeout))?)
+        let (cluster, stem, kept) = (self.cluster(), stem_of(prefix, job, sink), decode_all(kept)?);
+        let pick = |id: &str| TransactionName::parse(&stem, id);
+        Ok(block_on(sweep::sweep(&cluster, pick, &kept, self.settings.transaction_timeout))?)
     }
 }
 
-/// What the names of all transactions of a job begin with.
-fn stem_of(prefix: &str, job: JobId) -> String {
-    format!("{prefix}-{job}")
+fn decode_all(prepared: &[Bytes]) -> TaskResult<Vec<Prepared>> {
+    let decode = |bytes: &Bytes| {
+        Prepared::from_bytes(bytes).map_err(|error| {
+            Box::new(Failure::user("what is to be committed is of another kind of sink").caused_by(&error).fatal())
+        })
+    };
+    prepared.iter().map(decode).collect()
+}
+
+/// What the names of all transactions of a sink of a job begin with.
+fn stem_of(prefix: &str, job: JobId, sink: OperatorId) -> String {
+    format!("{prefix}-{job}-{sink}")
 }
 
 #[cfg(test)]

@@ -153,8 +153,11 @@ pub enum JobToHost {
         /// All committables of the job.
         committables: Vec<Committable>,
     },
-    /// The job ends without its results: remove what its sinks have prepared.
-    Abort,
+    /// The job ends: remove what its sinks have left. May be asked of another process after a loss.
+    Abort {
+        /// What stays as it is, by sink: it is in snapshots and may not be visible, and a job that starts from one of them makes it so.
+        kept: BTreeMap<OperatorId, Vec<Bytes>>,
+    },
 }
 
 /// Tasks for one process, with what they need to find their peers.

@@ -252,6 +252,12 @@ pub fn encoded() -> Vec<(String, Vec<u8>)> {
             encode(&to_host(JobToHost::AbortCheckpoints { first: CheckpointId(7), last: CheckpointId(9) })),
         ),
         ("commit", encode(&to_host(JobToHost::Commit { round: 1, committables: vec![committable()] }))),
+        (
+            "abort",
+            encode(&to_host(JobToHost::Abort {
+                kept: [(OperatorId::from_uid("sink"), vec![Bytes::from_static(b"part-0")])].into(),
+            })),
+        ),
         ("host-ready", encode(&HostToWorker::Ready { process: PROCESS, data_address: location().data_address })),
         ("cancel", encode(&WorkerToHost::Job(JobToHost::Cancel(vec![attempt()])))),
     ]

@@ -202,7 +202,7 @@ impl Played {
                 assert_eq!(committables.len(), 4, "one of each subtask");
                 vec![HostToJob::Committed { round, result: Ok(()) }]
             }
-            JobToHost::Abort => vec![HostToJob::Aborted { result: Ok(()) }],
+            JobToHost::Abort { .. } => vec![HostToJob::Aborted { result: Ok(()) }],
         }
     }
 

@@ -282,8 +282,9 @@ impl JobMasterCore {
         }
     }
 
-    /// The job ends without knowing whether the checkpoint that is being stored is complete.
+    /// The job ends without knowing whether the checkpoint that is being stored is complete, and so whether somebody can start from it.
     pub(super) fn give_up_storing(&mut self, failure: &Failure) {
+        self.promised.extend(self.checkpoints.storing_committables().map(promise));
         let given_up = self.checkpoints.give_up_storing(failure, self.now);
         if let Some((request, failure)) = given_up.and_then(|it| Some((it.purpose.request()?, it.failure))) {
             self.actions.push(Action::SnapshotAnswered { request, result: Err(failure) });

@@ -73,8 +73,8 @@ impl JobMasterCore {
              from it"
         );
         // What is left is in the manifest. The job must not end as if it were visible, nor have it removed.
-        self.commits.take_all();
-        self.stranded = true;
+        let (left, _) = self.commits.take_all();
+        self.strand(&left);
         self.fail_job(Failure::environment(message).because(&failure).fatal());
     }
 

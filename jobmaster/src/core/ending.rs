@@ -1,15 +1,19 @@
 //! How a job ends: by a commit, or by removing what was prepared.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
+use bytes::Bytes;
 use flott_core::{
     failure::{Failure, Retry},
-    id::WorkerKey,
+    id::{OperatorId, WorkerKey},
     job_graph::ExecutionMode,
     message::{Committable, JobToHost, JobToWorker},
 };
 
-use super::{Action, JobMasterCore, Phase, regions::RegionPhase};
+use super::{Action, JobMasterCore, Phase, checkpointing::promise, regions::RegionPhase};
 use crate::{
     commit::{Abort, Asked, Commit, CommitState, Ending, Stop, WORKERS_LOST_MAX},
     execution_graph::{Host, job_transition::JobStep, transition::ExecutionStep},
@@ -118,12 +122,13 @@ impl JobMasterCore {
                 self.actions.push(Action::PersistCommit(committables.clone()));
                 Commit::to_persist(committables)
             }
-            Some(Stop::Refused(failure)) => return self.last_commit_failed(Failure::clone(failure)),
-            Some(Stop::Persisting | Stop::Persisted) => Commit::restored(committables),
+            Some(_) => Commit::restored(committables),
         };
         self.phase = Phase::Committing(commit.after_round(round));
-        if self.stop.is_some() {
-            self.seek_committer();
+        match &self.stop {
+            None => {}
+            Some(Stop::Refused(failure)) => self.last_commit_failed(Failure::clone(failure)),
+            Some(Stop::Persisting | Stop::Persisted) => self.seek_committer(),
         }
     }
 
@@ -144,8 +149,19 @@ impl JobMasterCore {
 
     /// What it was to make visible is not removed if something holds it that a job can start from.
     pub(super) fn last_commit_failed(&mut self, failure: Failure) {
-        self.stranded |= self.last_is_held;
+        if self.last_is_held
+            && let Phase::Committing(commit) = &mut self.phase
+        {
+            let left = std::mem::take(&mut commit.committables);
+            self.strand(&left);
+        }
         self.fail_job(failure);
+    }
+
+    /// These cannot be made visible. A snapshot holds them, or may.
+    pub(super) fn strand(&mut self, left: &[Committable]) {
+        self.stranded = true;
+        self.promised.extend(left.iter().map(promise));
     }
 
     /// Finds a process to commit, or brings one up, or asks for a slot for one.
@@ -271,8 +287,8 @@ impl JobMasterCore {
         } else {
             "there is no TaskManager any more to make visible what the latest checkpoint holds".to_owned()
         };
-        self.commits.take_all();
-        self.stranded = true;
+        let (left, _) = self.commits.take_all();
+        self.strand(&left);
         let failure =
             Failure::environment(format!("{why}; it is not lost: a job that starts from it makes it visible"));
         tracing::warn!(job = %self.spec.graph.job_id, %failure, "the job ends without all of its results");
@@ -313,7 +329,7 @@ impl JobMasterCore {
 
     fn begin_abort(&mut self) {
         let Phase::Stopping(ending) = &self.phase else { return };
-        if !self.prepared || self.stranded || !self.promised.is_empty() {
+        if !self.prepared {
             let step = ending.step();
             self.conclude(step);
             return;
@@ -336,7 +352,8 @@ impl JobMasterCore {
         if let Some(host) = host {
             abort.tried.insert(host.worker.clone());
             abort.asked = Some(Asked { worker: host.worker.clone(), process: host.location.process });
-            self.send_host(&host, JobToHost::Abort);
+            let kept = self.kept();
+            self.send_host(&host, JobToHost::Abort { kept });
             return;
         }
         if self.processes.starting().any(|(_, worker)| !abort.tried.contains(worker)) {
@@ -354,6 +371,15 @@ impl JobMasterCore {
             }
             None => self.conclude(step),
         }
+    }
+
+    /// What is not removed, by sink.
+    fn kept(&self) -> BTreeMap<OperatorId, Vec<Bytes>> {
+        let mut kept: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (sink, data) in &self.promised {
+            kept.entry(*sink).or_default().push(data.clone());
+        }
+        kept
     }
 
     /// The removal is over, one way or the other.

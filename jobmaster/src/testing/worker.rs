@@ -80,6 +80,8 @@ pub struct FakeWorker {
     pub committed: Vec<Vec<Committable>>,
     /// Aborts that it was asked for.
     pub aborted: u32,
+    /// What the last of them had to leave.
+    pub kept: BTreeSet<Bytes>,
     /// Checkpoints of which it was told that nothing becomes of them, from one number to another.
     pub given_up: Vec<(CheckpointId, CheckpointId)>,
     /// What attempts were told last of their alignment groups.
@@ -107,6 +109,7 @@ impl FakeWorker {
             is_stuck: false,
             committed: Vec::new(),
             aborted: 0,
+            kept: BTreeSet::new(),
             given_up: Vec::new(),
             aligned: BTreeMap::new(),
         }

@@ -73,6 +73,14 @@ fn data(manifest: &flott_snapshot::Manifest) -> BTreeSet<Bytes> {
     manifest.committables.iter().map(|committable| committable.data.clone()).collect()
 }
 
+/// Wants one process to have removed what writers had left, but for what a snapshot holds.
+#[track_caller]
+fn check_removed(cluster: &FakeCluster, kept: &BTreeSet<Bytes>) {
+    let removers: Vec<_> = cluster.workers.values().filter(|worker| worker.aborted > 0).collect();
+    assert_eq!(removers.iter().map(|worker| worker.aborted).sum::<u32>(), 1);
+    assert_eq!(removers[0].kept, *kept);
+}
+
 fn statuses(cluster: &FakeCluster) -> Vec<(u64, CheckpointStatus)> {
     let history = cluster.core.view().checkpoints.history;
     history.iter().rev().map(|entry| (entry.id.0, entry.status)).collect()

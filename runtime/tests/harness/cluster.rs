@@ -105,7 +105,7 @@ where
         if committables.is_empty() { Err(Box::new(Failure::user("nothing to commit"))) } else { Ok(()) }
     }
 
-    fn abort(&self) -> TaskResult {
+    fn abort(&self, _: BTreeMap<OperatorId, Vec<Bytes>>) -> TaskResult {
         panic!("abort panics");
     }
 }

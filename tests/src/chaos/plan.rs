@@ -1,6 +1,9 @@
 //! What is done to a cluster and when, as data: equal seeds, equal plans.
+//!
+//! # Layout
+//! - `shown`: how plans are told
 
-use std::fmt;
+mod shown;
 
 use crate::{random::Random, sandbox::processes::Role};
 
@@ -85,6 +88,23 @@ pub enum Breakage {
     Silent,
     /// It hangs up on everybody.
     Away,
+}
+
+/// How the network between a TaskManager and the JobManager goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// Its connections tear; it can dial again at once.
+    Torn,
+    /// They tear, and it is hung up on.
+    Away {
+        /// Until it gets through.
+        for_ms: u64,
+    },
+    /// Nothing arrives, and nobody hangs up.
+    Silent {
+        /// Until new connections carry something.
+        for_ms: u64,
+    },
 }
 
 /// Programs of `chaos-program`.
@@ -178,6 +198,13 @@ pub enum Disturbance {
         /// Until there is.
         for_ms: u64,
     },
+    /// A TaskManager does not reach the JobManager, nor the JobManager it.
+    BreakNetwork {
+        /// Which of those that the runner starts, modulo their number.
+        place: u64,
+        /// Why not.
+        how: Outage,
+    },
 }
 
 /// One of the processes of a role.
@@ -214,8 +241,17 @@ impl Plan {
         if random.per_mille(300) {
             let (at_ms, for_ms) = (random.within(500..=UNTIL_MS), random.within(300..=3_000));
             plan.steps.push(Step { at_ms, what: Disturbance::FillOutputs { for_ms } });
-            plan.steps.sort_by_key(|step| step.at_ms);
         }
+        let mut random = Random::new(seed ^ 0x006e_6574_776f_726b);
+        // Those that the JobManager starts are told where it is, and dial it straight.
+        if plan.workers == Workers::Standalone && random.per_mille(600) {
+            for _ in 0..random.within(1..=4) {
+                let (at_ms, place) = (random.within(300..=UNTIL_MS), random.within(0..=11));
+                let what = Disturbance::BreakNetwork { place, how: outage(&mut random) };
+                plan.steps.push(Step { at_ms, what });
+            }
+        }
+        plan.steps.sort_by_key(|step| step.at_ms);
         plan
     }
 
@@ -321,80 +357,11 @@ fn silence(random: &mut Random) -> u64 {
     }
 }
 
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, parallelism, slots, interval_ms, .. } = self;
-        let (name, workers) = (
-            self.program.name(),
-            match self.workers {
-                Workers::Backend => "process backend",
-                Workers::Standalone => "standalone",
-            },
-        );
-        write!(
-            f,
-            "seed {seed}: {name} -p {parallelism}, {slots} slots each, {workers}, a checkpoint every {interval_ms} ms"
-        )?;
-        match self.scope {
-            Scope::Plain => f.write_str(", plain")?,
-            Scope::Local => f.write_str(", local")?,
-            Scope::All => {}
-        }
-        match self.place {
-            Place::Directory => {}
-            Place::Bucket { tears: None } => f.write_str(", in a bucket")?,
-            Place::Bucket { tears: Some(bytes) } => {
-                write!(f, ", in a bucket on a network that tears after {bytes} bytes")?
-            }
-        }
-        if self.state == State::Disk {
-            f.write_str(", state on disk")?;
-        }
-        if self.standbys > 0 {
-            write!(f, ", {} stand by", self.standbys)?;
-        }
-        if let Some(timeout_ms) = self.unaligned {
-            write!(f, ", unaligned after {timeout_ms} ms")?;
-        }
-        self.steps.iter().try_for_each(|Step { at_ms, what }| write!(f, "\n  {at_ms:>6} ms  {what}"))
-    }
-}
-
-impl fmt::Display for Disturbance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Kill { targets, away_ms } => {
-                let targets: Vec<_> = targets.iter().map(Target::to_string).collect();
-                write!(f, "kill {}, away for {away_ms} ms", targets.join(" and "))
-            }
-            Self::Freeze { target, for_ms } => write!(f, "freeze {target} for {for_ms} ms"),
-            Self::Savepoint => f.write_str("savepoint"),
-            Self::Stop { parallelism } => write!(f, "stop with a savepoint, go on with -p {parallelism}"),
-            Self::Rescale { parallelism } => write!(f, "rescale to {parallelism}"),
-            Self::Bound { upper } => write!(f, "between 1 and {upper} subtasks"),
-            Self::BreakStore { how, for_ms } => write!(f, "{how} for {for_ms} ms"),
-            Self::FillOutputs { for_ms } => write!(f, "no room for results for {for_ms} ms"),
-        }
-    }
-}
-
-impl fmt::Display for Breakage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full => "no room for checkpoints",
-            Self::Blocked => "no directory for checkpoints",
-            Self::Silent => "no answer from the bucket",
-            Self::Away => "no way to the bucket",
-        })
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.role {
-            Role::JobManager => f.write_str("JobManager"),
-            role => write!(f, "{role:?}[{}]", self.place),
-        }
+fn outage(random: &mut Random) -> Outage {
+    match random.within(0..=2) {
+        0 => Outage::Torn,
+        1 => Outage::Away { for_ms: silence(random) },
+        _ => Outage::Silent { for_ms: silence(random) },
     }
 }
 
@@ -453,6 +420,9 @@ mod tests {
             "no way",
             "state on disk",
             "2 stand by",
+            "tears\n",
+            "is cut off",
+            "is not heard",
         ];
         for kind in kinds {
             assert!(texts.contains(kind), "{kind}");

@@ -32,6 +32,7 @@ use crate::{
     command::Running,
     disk::SmallDisk,
     eventually::{PATIENCE, eventually},
+    proxy::Proxy,
     rest::Rest,
     sandbox::{
         Sandbox,
@@ -165,6 +166,8 @@ enum Due {
     StartWorker(String),
     MendStore,
     EmptyOutputs,
+    /// That of a TaskManager, by its name.
+    MendNetwork(String),
 }
 
 /// A job of the scenario: the first, or one that goes on from the savepoint of another.
@@ -198,6 +201,8 @@ struct Scenario<'a> {
     frozen: Vec<Process>,
     workers: Vec<Worker>,
     started_workers: u64,
+    /// The network between each of them and the JobManager that leads, by their names.
+    networks: BTreeMap<String, Proxy>,
     due: BTreeMap<(u64, u64), Due>,
     numbered: u64,
     runs: Vec<Run>,
@@ -229,6 +234,7 @@ impl<'a> Scenario<'a> {
             frozen: Vec::new(),
             workers: Vec::new(),
             started_workers: 0,
+            networks: BTreeMap::new(),
             due: BTreeMap::new(),
             numbered: 0,
             runs: Vec::new(),
@@ -324,18 +330,18 @@ impl<'a> Scenario<'a> {
         for asked in std::mem::take(&mut self.asking) {
             asked.client.end();
         }
-        eventually("a JobManager that leads", PATIENCE, || {
-            self.start_deposed();
-            std::mem::take(&mut self.due).into_values().for_each(|due| self.act(due));
-            match self.rest().map(|rest| rest.try_get("/overview")) {
-                Some(answer) if answer.status == 200 => Ok(()),
-                answer => Err(format!("{answer:?}")),
-            }
-        });
-        let rest = self.rest().expect("there is a JobManager");
-        for run in &self.runs {
-            rest.finished(&run.job);
-            check_names(&run.output, &run.job);
+        for place in 0..self.runs.len() {
+            let job = self.runs[place].job.clone();
+            // Whoever leads now may be deposed before it has answered.
+            eventually(&format!("job {job} to be known as finished"), PATIENCE, || {
+                self.start_deposed();
+                std::mem::take(&mut self.due).into_values().for_each(|due| self.act(due));
+                match self.rest().map(|rest| rest.state(&job)) {
+                    Some(state) if state == "FINISHED" => Ok(()),
+                    answer => Err(format!("{answer:?}")),
+                }
+            });
+            check_names(&self.runs[place].output, &job);
         }
         // Who is killed between the end of a job and the removal of its checkpoints leaves them.
         if self.seen_running == Some((self.lives, self.runs.len())) && !self.plan.breaks_store() {

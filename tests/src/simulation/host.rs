@@ -157,7 +157,7 @@ impl Host {
                 let result = commit(around, &committables);
                 reaction.says.push(HostToJob::Committed { round, result });
             }
-            JobToHost::Abort => reaction.says.push(HostToJob::Aborted { result: Ok(()) }),
+            JobToHost::Abort { .. } => reaction.says.push(HostToJob::Aborted { result: Ok(()) }),
         }
         reaction
     }

@@ -20,7 +20,7 @@ fn splits_are_counted_once_though_slots_come_and_go() {
     println!("{}", run(&Plan::local(7)));
 }
 
-/// Two stand by; job processes, TaskManagers and JobManagers are killed, and there is no room for results for a while.
+/// Two stand by; job processes, TaskManagers and JobManagers are killed, TaskManagers are cut off, and there is no room for results for a while.
 #[test]
 fn windows_are_whole_though_one_job_manager_leads_after_another() {
     println!("{}", run(&Plan::all(36)));

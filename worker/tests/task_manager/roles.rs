@@ -69,7 +69,7 @@ async fn host(role: &str) {
     sender.send(ready).unwrap();
     while let Some(event) = incoming.next().await {
         match event {
-            Event::Message(WorkerToHost::Job(JobToHost::Abort)) => {
+            Event::Message(WorkerToHost::Job(JobToHost::Abort { .. })) => {
                 let failure = Failure::user(format!("{:?}", account(&setup)));
                 sender.send(HostToWorker::Job(HostToJob::Aborted { result: Err(failure) })).unwrap();
             }

@@ -202,7 +202,7 @@ fn what_is_taken_back_leaves_no_partition() {
     let prepared: Vec<_> = writer.prepare_commit().unwrap().into_iter().collect();
     stand.sink.commit(stand.task.job, &prepared).unwrap();
     stand.holds(&[("a=1/b=1/part-0", &[1]), ("a=2/b=2/part-0", &[2])]);
-    stand.sink.abort(stand.task.job).unwrap();
+    stand.sink.abort(stand.task.job, OperatorId::from_bytes([0; 16]), &[]).unwrap();
     assert!(!stand.directory.path().exists());
 }
 

@@ -86,6 +86,14 @@ impl Part {
         remove_empty(directory, &self.to);
         Ok(())
     }
+
+    /// Removes what is staged of it.
+    pub fn discard(&self) -> TaskResult {
+        match fs::remove_file(&self.from) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("remove", &self.from, &error)),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Removes the directories between `directory` and `file` that hold nothing.

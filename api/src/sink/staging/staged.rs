@@ -256,12 +256,7 @@ pub(super) fn settle(parts: &[(&Name, Part)], staging: &Path) -> TaskResult {
             None => super::note(&room.join(settled_up_to(last)))?,
         }
         for (_, part) in parts {
-            match fs::remove_file(&part.from) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(cannot("remove", &part.from, &error));
-                }
-                _ => {}
-            }
+            part.discard()?;
         }
     }
     Ok(())

@@ -139,7 +139,7 @@ fn of_two_jobs_in_one_directory_the_second_shows_nothing_and_harms_nothing() {
         let failure = commit(dir.path(), OTHER, &two, Others::Refuse, Reach::Top).unwrap_err();
         assert!(failure.message.contains("part-0 of somebody else"), "{failure}");
         settle(dir.path(), JOB).unwrap();
-        abort(dir.path(), OTHER).unwrap();
+        abort(dir.path(), OTHER, &[]).unwrap();
         let names = ["part-0", "part-1"];
         holds(dir.path(), &names.into_iter().zip(first).collect::<Vec<_>>());
     }
@@ -156,7 +156,7 @@ fn a_commit_that_fails_half_way_is_taken_back() {
         parts[0].show(others == Others::Replace).unwrap();
         parts[1].show(others == Others::Replace).unwrap_err();
         commit(dir.path(), JOB, &prepared, others, Reach::Top).unwrap_err();
-        abort(dir.path(), JOB).unwrap();
+        abort(dir.path(), JOB, &[]).unwrap();
         holds(dir.path(), &[("part-1", "")]);
     }
 }
@@ -167,7 +167,7 @@ fn what_one_sink_has_committed_is_taken_back_when_the_job_is_aborted() {
     let out = dir.path().join("out");
     let prepared = stage(&out, JOB, &["a", "b"]);
     commit(&out, JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
-    abort(&out, JOB).unwrap();
+    abort(&out, JOB, &[]).unwrap();
     holds(dir.path(), &[]);
 }
 
@@ -243,9 +243,37 @@ fn an_abort_takes_back_the_end_and_no_checkpoint() {
         stage_at_barrier(out, 1, "b");
         let end = stage(out, JOB, &["c"]);
         commit(out, JOB, &end, Others::Refuse, Reach::Top).unwrap();
-        abort(out, JOB).unwrap();
+        abort(out, JOB, &[]).unwrap();
         holds(out, &[(&at_barrier(0), "a")]);
     }
+}
+
+#[test]
+fn an_abort_leaves_what_a_snapshot_holds_to_the_job_that_starts_from_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (before, after) = (dir.path().join("before"), dir.path().join("after"));
+    let shown = stage_at_barrier(&before, 0, "a");
+    commit(&before, JOB, &shown, Others::Refuse, Reach::Top).unwrap();
+    settle(&before, JOB).unwrap();
+    let kept = [stage_at_barrier(&before, 1, "b"), stage_at_barrier(&before, 2, "c")].concat();
+    commit(&before, JOB, &kept[1..], Others::Refuse, Reach::Top).unwrap();
+    // Behind the snapshot, and at an end whose commit failed elsewhere.
+    stage_at_barrier(&before, 3, "d");
+    let end = stage(&before, JOB, &["e"]);
+    commit(&before, JOB, &end, Others::Refuse, Reach::Top).unwrap();
+    // What this job had to commit of one that it had started from is not its own.
+    let of_other = Staged::new(OTHER, &before, vec![name(0, 3, Sort::Barrier)], None).to_bytes().unwrap();
+    for _ in 0..2 {
+        abort(&before, JOB, &[kept.clone(), vec![of_other.clone().into()]].concat()).unwrap();
+        let hidden = staging(&before, JOB);
+        holds(&before, &[(&format!(".flott-{JOB}"), ""), (&at_barrier(0), "a"), (&at_barrier(2), "c")]);
+        let staged = staged::all(&hidden).unwrap();
+        assert_eq!(staged, [name(0, 1, Sort::Barrier), name(0, 2, Sort::Barrier)]);
+    }
+    for _ in 0..2 {
+        commit(&after, OTHER, &[shown.clone(), kept.clone()].concat(), Others::Refuse, Reach::Top).unwrap();
+    }
+    assert_eq!(fs::read_to_string(before.join(at_barrier(1))).unwrap(), "b");
 }
 
 #[test]
@@ -312,7 +340,7 @@ fn a_job_shows_what_the_one_had_prepared_whose_snapshot_it_starts_from() {
         if shown_before {
             commit(&before, JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
             settle(&before, JOB).unwrap();
-            abort(&before, JOB).unwrap();
+            abort(&before, JOB, &[]).unwrap();
         }
         for _ in 0..2 {
             commit(&after, OTHER, &prepared, Others::Refuse, Reach::Top).unwrap();

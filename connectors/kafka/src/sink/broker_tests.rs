@@ -196,23 +196,55 @@ fn who_starts_takes_names_that_older_attempts_have_begun_nothing_under() {
 fn a_job_that_is_cancelled_leaves_nothing_open() {
     let Some(cluster) = cluster("cancelled") else { return };
     let (job, other) = (JobId::from_bytes([1; 16]), JobId::from_bytes([2; 16]));
-    let open = |job, sink| {
-        let stem = format!("{}-{sink}", stem_of("cancelled", job));
-        Stand::begin(&cluster, "cancelled", name(&stem, 0, 0), 1, Vec::new())
-    };
-    let (left, kept) = ([open(job, "1a"), open(job, "1b")], open(other, "1a"));
-    let of_it = left.each_ref().map(|stand| stand.leave_open(&["x"]));
-    let of_other = kept.leave_open(&["y"]);
+    let [one, two] = [1, 2].map(|byte| OperatorId::from_bytes([byte; 16]));
+    let begin =
+        |job, sink| Stand::begin(&cluster, "cancelled", name(&stem_of("cancelled", job, sink), 0, 0), 1, Vec::new());
+    let [writer, of_two, of_other] = [begin(job, one), begin(job, two), begin(other, one)];
+    // A savepoint has the first; nobody has what comes behind it.
+    let kept = writer.prepare(&["v"]).unwrap();
+    let left = writer.prepare(&["w"]).unwrap();
+    let elsewhere = [of_two.prepare(&["x"]).unwrap(), of_other.prepare(&["y"]).unwrap()];
     let sink = KafkaSink::new(cluster_servers(), "cancelled", |text: &String| Ok(KafkaMessage::new(text.clone())));
+    let held = [Bytes::from(kept.to_bytes().unwrap())];
     // What is no part of transactions leaves nothing.
-    sink.abort(job).unwrap();
-    assert!(of_it.iter().all(|of| kept.fate(of) == Fate::Open));
+    sink.abort(job, one, &held).unwrap();
+    assert!(is_open(&cluster, &left));
     let sink = sink.exactly_once("cancelled");
     for _ in 0..2 {
-        sink.abort(job).unwrap();
-        of_it.iter().for_each(|of| assert_eq!(until_ended(&kept, of), Fate::Aborted));
+        sink.abort(job, one, &held).unwrap();
+        assert!(!is_open(&cluster, &left));
+        assert!([&kept].into_iter().chain(&elsewhere).all(|other| is_open(&cluster, other)));
     }
-    kept.commit(&of_other).unwrap();
+    // Whoever starts from the savepoint commits it, and the other sink may have nothing to keep.
+    writer.commit(&kept).unwrap();
+    sink.abort(job, two, &[]).unwrap();
+    let [of_sink_two, of_other_job] = elsewhere;
+    of_other.commit(&of_other_job).unwrap();
+    assert_eq!(
+        [&kept, &left, &of_sink_two].map(|of| until_ended(&writer, of)),
+        [Fate::Committed, Fate::Aborted, Fate::Aborted]
+    );
+}
+
+/// Whether it is still to be ended. (Its log cannot tell while an earlier one of its partition is open.)
+fn is_open(cluster: &Cluster, of: &Prepared) -> bool {
+    let state = block_on(commit::state_of(cluster, &of.id)).expect("the broker answers");
+    state.is_some_and(|state| commit::is_of(&state, of) && state.transaction_state.as_str() == "Ongoing")
+}
+
+/// Its writer is told to go while a batch of it is on its way: nothing is begun any more, for nobody would end it.
+#[test]
+fn a_writer_that_goes_begins_nothing() {
+    let Some(cluster) = cluster("gone") else { return };
+    let (exchange, name) = (Arc::new(exchange::Exchange::new(1 << 20)), name("gone", 0, 0));
+    let pool = Pool::new(name.clone(), 1, Duration::from_secs(60), Vec::new(), Arc::default());
+    let mut sender = sender::Sender::new(settings("gone"), cluster.clone(), exchange.clone(), Some(pool));
+    exchange.close();
+    block_on(sender.send(vec![KafkaMessage::new("x")])).unwrap();
+    let id = name.slot(0).to_string();
+    assert_eq!(block_on(describe(&cluster, &id)), "Empty");
+    block_on(sender.run());
+    assert_eq!(block_on(describe(&cluster, &id)), "Empty");
 }
 
 #[test]

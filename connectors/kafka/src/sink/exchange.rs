@@ -135,6 +135,11 @@ impl Exchange {
         }
     }
 
+    /// Whether nobody writes any more.
+    pub fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
     /// Messages of so many bytes have arrived.
     pub fn sent(&self, bytes: usize) {
         self.change(|state| state.bytes = state.bytes.saturating_sub(bytes));

@@ -135,10 +135,12 @@ impl Sender {
         })
     }
 
-    async fn send(&mut self, messages: Vec<KafkaMessage>) -> TaskResult {
+    /// Sends messages, and waits until they have arrived. Once nobody writes any more they are nobody's, and no transaction is begun
+    /// with them: who ends what the writer has left looks only after that, and takes all names that were there before.
+    pub(super) async fn send(&mut self, messages: Vec<KafkaMessage>) -> TaskResult {
         let mut waiting = self.spread(messages).await?;
         self.producer().await?;
-        while !waiting.is_empty() {
+        while !waiting.is_empty() && !self.exchange.is_closed() {
             let partitions: Vec<Partition> = waiting.keys().cloned().collect();
             let Self { producer: Some(producer), cluster, .. } = self else { unreachable!("there is one") };
             producer.add_partitions(cluster, &partitions).await?;

@@ -47,12 +47,6 @@ impl TransactionName {
         // Nothing else may stand for the same name.
         (numbers.next().is_none() && name.to_string() == text).then_some(name)
     }
-
-    /// The name behind `text`, if it is one of whichever sink of the job whose names begin with `stem`.
-    pub fn of_any_sink(stem: &str, text: &str) -> Option<Self> {
-        let (sink, _) = text.strip_prefix(stem)?.strip_prefix('-')?.split_once('-')?;
-        Self::parse(&format!("{stem}-{sink}"), text)
-    }
 }
 
 impl WriterName {
@@ -150,17 +144,6 @@ mod tests {
             "orders-1f-2f-1-2-3-4",
         ] {
             assert_eq!(TransactionName::parse("orders-1f-2e", text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn names_of_all_sinks_of_a_job_are_found_and_no_others() {
-        for sink in ["2e", "2f"] {
-            let name = format!("orders-1f-{sink}-1-2-3-4");
-            assert_eq!(TransactionName::of_any_sink("orders-1f", &name).map(|found| found.to_string()), Some(name));
-        }
-        for other in ["orders-1f-1-2-3-4", "orders-1e-2e-1-2-3-4", "orders-1f0-2e-1-2-3-4", "orders-1f"] {
-            assert_eq!(TransactionName::of_any_sink("orders-1f", other), None, "{other}");
         }
     }
 

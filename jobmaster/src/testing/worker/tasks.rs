@@ -50,8 +50,9 @@ impl FakeWorker {
                 };
                 self.says(HostToJob::Committed { round, result }).into_iter().collect()
             }
-            JobToHost::Abort => {
+            JobToHost::Abort { kept } => {
                 self.aborted += 1;
+                self.kept = kept.into_values().flatten().collect();
                 self.says(HostToJob::Aborted { result: Ok(()) }).into_iter().collect()
             }
         }

@@ -144,10 +144,25 @@ fn what_a_savepoint_holds_is_not_removed_with_the_job() {
         cluster.tell(Event::Cancel);
         cluster.run_to_end();
         check_ended(&mut cluster, JobStatus::Canceled);
-        let aborted = cluster.workers.values().map(|worker| worker.aborted).sum::<u32>();
-        assert_eq!(aborted, u32::from(checkpoint_follows));
-        assert_eq!(cluster.visible().is_superset(&data(&cluster.stored[0])), checkpoint_follows);
+        let held = data(&cluster.stored[0]);
+        assert!(!held.is_empty());
+        assert_eq!(cluster.visible().is_superset(&held), checkpoint_follows);
+        check_removed(&cluster, &if checkpoint_follows { BTreeSet::new() } else { held });
     }
+}
+
+#[test]
+fn what_a_checkpoint_holds_and_cannot_be_made_visible_is_not_removed_with_the_job() {
+    let mut cluster = checkpointed(word_count(), ONCE);
+    for worker in cluster.workers.values_mut() {
+        worker.commits.push_back(Outcome::Bad(Failure::environment("the disk is gone").fatal()));
+    }
+    collect(&mut cluster);
+    cluster.store(Ok(()));
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Failed);
+    assert!(cluster.visible().is_empty() && cluster.ended[0].checkpoints.holds_results);
+    check_removed(&cluster, &data(&cluster.stored[0]));
 }
 
 #[test]
@@ -176,7 +191,7 @@ fn what_a_savepoint_holds_of_a_commit_under_way_is_not_waited_for_again() {
     cluster.run_to_end();
     check_ended(&mut cluster, JobStatus::Canceled);
     assert!(cluster.visible().is_superset(&data(&cluster.stored[1])));
-    assert_eq!(cluster.workers.values().map(|worker| worker.aborted).sum::<u32>(), 1);
+    check_removed(&cluster, &BTreeSet::new());
 }
 
 #[test]
@@ -231,7 +246,7 @@ fn a_job_that_stops_does_not_run_on_under_the_next_jobmaster() {
     }
     lost.run_to_end();
     check_ended(&mut lost, JobStatus::Failed);
-    assert_eq!(lost.workers.values().map(|worker| worker.aborted).sum::<u32>(), 0);
+    check_removed(&lost, &data(&lost.stored[1]));
     assert!(lost.ended[0].checkpoints.holds_results);
 
     // Nor does one of which the savepoint makes nothing visible.

@@ -11,8 +11,9 @@ use super::{
     jobmanagers::{self, LEASE_MS},
 };
 use crate::{
-    chaos::plan::{Disturbance, Target},
+    chaos::plan::{Disturbance, Outage, Target},
     command::Running,
+    proxy::Proxy,
     sandbox::processes::{Process, Role},
 };
 
@@ -42,6 +43,13 @@ impl Scenario<'_> {
             Due::EmptyOutputs => {
                 self.outputs.iter().for_each(|disk| disk.empty());
                 self.tell("results can be written again");
+            }
+            Due::MendNetwork(name) => {
+                if let Some(network) = self.networks.get(&name) {
+                    network.open();
+                    network.flow();
+                }
+                self.tell(format_args!("{name} reaches the JobManager again"));
             }
         }
     }
@@ -91,6 +99,30 @@ impl Scenario<'_> {
                 disk.fill();
                 self.after(for_ms, Due::EmptyOutputs);
             }
+            Disturbance::BreakNetwork { place, how } => self.break_network(place, how),
+        }
+    }
+
+    fn break_network(&mut self, place: u64, how: Outage) {
+        let place = place as usize % self.networks.len().max(1);
+        let Some((name, network)) = self.networks.iter().nth(place) else {
+            return self.tell("that cannot be done here");
+        };
+        let name = name.clone();
+        let (what, for_ms) = match how {
+            Outage::Torn => (format!("{} connections of {name} are torn", network.tear()), None),
+            Outage::Away { for_ms } => {
+                network.close();
+                (format!("{name} is cut off"), Some(for_ms))
+            }
+            Outage::Silent { for_ms } => {
+                network.swallow();
+                (format!("{name} is not heard"), Some(for_ms))
+            }
+        };
+        self.tell(what);
+        if let Some(for_ms) = for_ms {
+            self.after(for_ms, Due::MendNetwork(name));
         }
     }
 
@@ -181,9 +213,11 @@ impl Scenario<'_> {
     pub(super) fn start_worker(&mut self, name: String) {
         self.started_workers += 1;
         let directory = self.sandbox.at(&format!("state/started/{}", self.started_workers));
-        let address = jobmanagers::address_file(self.sandbox, self.plan);
+        let leader = jobmanagers::address_file(self.sandbox, self.plan);
+        let network = self.networks.entry(name.clone()).or_insert_with(|| Proxy::following(&leader));
         let id = format!("taskmanager.resource-id={name}");
-        let line = ["taskmanager", "--jobmanager-file", &address, "--work-dir", &directory, "--log-to-file", "-D", &id];
+        let address = network.address();
+        let line = ["taskmanager", "--jobmanager", address, "--work-dir", &directory, "--log-to-file", "-D", &id];
         let process = self.sandbox.start_flott(line);
         self.workers.push(Worker { name, process });
     }

@@ -152,7 +152,10 @@ impl<'a> JobManagers<'a> {
                     members.into_iter().filter_map(|member| Some((member.running?, member.rest))).collect();
                 let shuts_down =
                     |rest: &Rest| rest.request(Method::DELETE, "/cluster", |request| request).status == 200;
-                assert!(there.iter().any(|(_, rest)| shuts_down(rest)), "no JobManager shuts the cluster down");
+                // Another may have to take the place of one that was just deposed.
+                eventually("a JobManager that shuts the cluster down", PATIENCE, || {
+                    if there.iter().any(|(_, rest)| shuts_down(rest)) { Ok(()) } else { Err("none does") }
+                });
                 for (running, _) in there {
                     let outcome = running.end();
                     assert!(matches!(outcome.status.code(), Some(0 | DEPOSED)), "{}: {}", outcome.line, outcome.err);
