@@ -32,7 +32,7 @@ use flott_core::{
     view::JobView,
 };
 
-use crate::operations::{OperationKey, OperationRecord};
+use crate::operations::{Forgotten, OperationRecord};
 
 pub use self::{
     memory::MemoryStore,
@@ -112,9 +112,9 @@ pub trait JobStore: Send + Sync + 'static {
     /// Checkpoints of an ended job were removed. No error if there were none to remove.
     fn cleared(&self, job: JobId) -> Result<(), StoreError>;
 
-    /// Keeps an operation that was asked for, in place of what was kept of it, and drops others; unknown ones are no error. One that has
-    /// ended stays so: that it is undertaken, which comes late, is no error, and changes nothing.
-    fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError>;
+    /// Keeps an operation that was asked for, in place of what was kept of it, and drops others. What was written
+    /// [later](OperationRecord::at) of any of these stays as it is, and is no error; nor are unknown ones.
+    fn save_operation(&self, operation: &OperationRecord, forgotten: &[Forgotten]) -> Result<(), StoreError>;
 
     /// Operations that are kept, oldest first.
     fn operations(&self) -> Result<Vec<OperationRecord>, StoreError>;

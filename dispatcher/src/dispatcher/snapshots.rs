@@ -119,7 +119,7 @@ impl Dispatcher {
     {
         let leading = self.leading().await?;
         let id = trigger.unwrap_or_else(TriggerId::random);
-        let notes = Notes::new(&leading, (subject, id));
+        let notes = Notes::new(self, &leading, (subject, id));
         let work = {
             let mut operations = self.inner.operations.lock();
             if operations.knows(subject, id) {

@@ -8,7 +8,9 @@ use flott_snapshot::{Directory, Error as SnapshotError, S3Options, Snapshot};
 use super::{Dispatcher, Leading, jobs::Job, on_store, run::AGAIN};
 use crate::{
     clock::now_ms,
-    operations::{AfterSavepoint, Done, OperationKey, OperationRecord, OperationState, Outcome, Subject, Undertaken},
+    operations::{
+        AfterSavepoint, Done, Forgotten, OperationKey, OperationRecord, OperationState, Outcome, Subject, Undertaken,
+    },
     stores::JobStore,
     submission,
 };
@@ -23,33 +25,35 @@ const REMOVING: Duration = Duration::from_secs(60);
 /// Writes down how far one operation is.
 #[derive(Clone)]
 pub(super) struct Notes {
+    dispatcher: Dispatcher,
     store: Arc<dyn JobStore>,
     key: OperationKey,
 }
 
 impl Notes {
-    pub fn new(leading: &Leading, key: OperationKey) -> Self {
-        Self { store: leading.store.clone(), key }
+    pub fn new(dispatcher: &Dispatcher, leading: &Leading, key: OperationKey) -> Self {
+        Self { dispatcher: dispatcher.clone(), store: leading.store.clone(), key }
     }
 
     /// It is about to be done.
     pub async fn undertake(&self, what: Undertaken) {
-        self.write(OperationState::Undertaken(what), Vec::new()).await;
+        let at = self.dispatcher.inner.operations.lock().stamp(now_ms());
+        self.write(at, OperationState::Undertaken(what), Vec::new()).await;
     }
 
     /// It has ended, and these are forgotten. Says whether that is durable.
-    async fn end(&self, outcome: Outcome, forgotten: Vec<OperationKey>) -> bool {
+    async fn end(&self, at: u64, outcome: Outcome, forgotten: Vec<Forgotten>) -> bool {
         let outcome = outcome.map_err(|mut failure| {
             failure.shorten();
             failure
         });
-        self.write(OperationState::Ended(outcome), forgotten).await
+        self.write(at, OperationState::Ended(outcome), forgotten).await
     }
 
     /// A write that takes too long goes on by itself, so it may come behind a later one.
-    async fn write(&self, state: OperationState, forgotten: Vec<OperationKey>) -> bool {
+    async fn write(&self, at: u64, state: OperationState, forgotten: Vec<Forgotten>) -> bool {
         let (subject, id) = self.key;
-        let record = OperationRecord { subject, id, at: now_ms(), state };
+        let record = OperationRecord { subject, id, at, state };
         let writing = on_store(&self.store, move |store| store.save_operation(&record, &forgotten));
         let why = match tokio::time::timeout(WRITING, writing).await {
             Ok(Ok(())) => return true,
@@ -78,20 +82,18 @@ impl Dispatcher {
                     () = this.is_ending() => return,
                 };
                 tracing::info!(subject = ?key.0, trigger = %key.1, ?outcome, "this has become of what an earlier JobManager was asked for");
-                this.conclude(&Notes::new(&leading, key), outcome).await;
+                this.conclude(&Notes::new(&this, &leading, key), outcome).await;
             });
         }
     }
 
     /// Shows how an operation has ended, and has it written down.
     pub(super) async fn conclude(&self, notes: &Notes, outcome: Outcome) {
-        let (subject, id) = notes.key;
-        let forgotten = {
+        let (at, forgotten) = {
             let mut operations = self.inner.operations.lock();
-            operations.end(subject, id, outcome.clone());
-            operations.forgotten()
+            (operations.end(notes.key, outcome.clone(), now_ms()), operations.forgotten())
         };
-        if notes.end(outcome, forgotten.clone()).await {
+        if notes.end(at, outcome, forgotten.clone()).await {
             self.inner.operations.lock().dropped(&forgotten);
         }
     }

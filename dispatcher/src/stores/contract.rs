@@ -18,7 +18,7 @@ use flott_snapshot::{Directory, S3Options};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::operations::{AfterSavepoint, Done, OperationState, Subject, Undertaken};
+use crate::operations::{AfterSavepoint, Done, Forgotten, OperationState, Subject, Undertaken};
 
 fn id(n: u8) -> JobId {
     JobId::from_bytes([n; 16])
@@ -148,17 +148,21 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     assert_eq!(store.operations().unwrap(), [undertaken(1, 2), done.clone()]);
     let failed = OperationState::Ended(Err(Failure::environment("the disk is full")));
     let failed = OperationRecord { at: 4, state: failed, ..undertaken(3, 1) };
-    store.save_operation(&failed, &[undertaken(1, 2).key(), undertaken(9, 9).key()]).unwrap();
+    let forgotten = [undertaken(1, 2), undertaken(9, 9)].map(|it| Forgotten { key: it.key(), at: it.at });
+    store.save_operation(&failed, &forgotten).unwrap();
     store = reopen(store);
     assert_eq!(store.operations().unwrap(), [done.clone(), failed.clone()]);
     // What comes late changes nothing about what has ended, and what it drops is dropped.
-    store.save_operation(&undertaken(2, 1), &[failed.key()]).unwrap();
+    store.save_operation(&undertaken(2, 1), &[Forgotten { key: failed.key(), at: 4 }]).unwrap();
     store = reopen(store);
-    assert_eq!(store.operations().unwrap(), [done]);
-    // Unless its id is used anew, because nobody remembers it any more.
-    store.save_operation(&undertaken(2, 5), &[]).unwrap();
+    assert_eq!(store.operations().unwrap(), std::slice::from_ref(&done));
+    // An id that nobody remembers is used anew; then neither the end of what it named before counts, nor that that is forgotten.
+    let anew = undertaken(2, 5);
+    store.save_operation(&anew, &[]).unwrap();
+    store.save_operation(&done, &[]).unwrap();
+    store.save_operation(&undertaken(4, 2), &[Forgotten { key: done.key(), at: 3 }]).unwrap();
     store = reopen(store);
-    assert_eq!(store.operations().unwrap(), [undertaken(2, 5)]);
+    assert_eq!(store.operations().unwrap(), [undertaken(4, 2), anew]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{
     ArchivedJob, Inserted, JobRecord, JobStore, Leftover, NewJob, Obsolete, StoreError,
     state::{Change, Json, State},
 };
-use crate::operations::{OperationKey, OperationRecord};
+use crate::operations::{Forgotten, OperationRecord};
 
 /// Where changes go that are to outlive the process.
 pub trait Journal: Send + 'static {
@@ -160,7 +160,7 @@ impl<J: Journal> JobStore for StateStore<J> {
         self.change(decide, |_| Ok(()))
     }
 
-    fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError> {
+    fn save_operation(&self, operation: &OperationRecord, forgotten: &[Forgotten]) -> Result<(), StoreError> {
         self.change(|state| Ok(Decided::Change(Change::save_operation(state, operation, forgotten))), |_| Ok(()))
     }
 

@@ -26,7 +26,7 @@ use super::{
     format::{FORMAT, damaged, decode, encode, payload},
     record::{Header, Tombstone},
 };
-use crate::operations::{OperationKey, OperationRecord};
+use crate::operations::{Forgotten, OperationKey, OperationRecord};
 
 /// Records are few and read once: the cache is kept far below sled's default of a gigabyte.
 const CACHE_BYTES: u64 = 1 << 20;
@@ -138,6 +138,11 @@ impl SledStore {
         let graph = self.db.get(key(GRAPH, job)).map_err(io)?;
         let graph = graph.ok_or_else(|| damaged(&format!("job {job}"), "its graph is missing"))?;
         Ok(Bytes::copy_from_slice(&graph))
+    }
+
+    fn operation(&self, key: OperationKey) -> Result<Option<OperationRecord>, StoreError> {
+        let Some(value) = self.db.get(operation_key(key)?).map_err(io)? else { return Ok(None) };
+        unwrap_json(OPERATION_NAME, &value).map(Some)
     }
 
     fn archive_entry(&self, job: JobId, value: &[u8]) -> Result<ArchivedJob, StoreError> {
@@ -255,19 +260,16 @@ impl JobStore for SledStore {
         self.apply(&writer, batch)
     }
 
-    fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError> {
+    fn save_operation(&self, operation: &OperationRecord, forgotten: &[Forgotten]) -> Result<(), StoreError> {
         let writer = self.writer.lock();
-        let key = operation_key(operation.key())?;
-        let kept = match self.db.get(&key).map_err(io)? {
-            Some(kept) => Some(unwrap_json::<OperationRecord>(OPERATION_NAME, &kept)?),
-            None => None,
-        };
         let mut batch = sled::Batch::default();
-        if !kept.is_some_and(|kept| kept.outlives(operation)) {
-            batch.insert(key, wrap_json(operation)?);
+        if !self.operation(operation.key())?.is_some_and(|kept| kept.outlives(operation)) {
+            batch.insert(operation_key(operation.key())?, wrap_json(operation)?);
         }
         for forgotten in forgotten {
-            batch.remove(operation_key(*forgotten)?);
+            if self.operation(forgotten.key)?.is_some_and(|kept| forgotten.is(&kept)) {
+                batch.remove(operation_key(forgotten.key)?);
+            }
         }
         self.apply(&writer, batch)
     }

@@ -17,7 +17,7 @@ use super::{
     ArchivedJob, Inserted, JobRecord, KNOWN_MAX, Leftover, NewJob, Obsolete, StoreError,
     record::{Header, Tombstone},
 };
-use crate::operations::{OperationKey, OperationRecord};
+use crate::operations::{Forgotten, OperationKey, OperationRecord};
 
 /// All that is remembered.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -169,10 +169,12 @@ impl Change {
     }
 
     /// What is kept of an operation stays if it outlives the one that is written.
-    pub(super) fn save_operation(state: &State, operation: &OperationRecord, forgotten: &[OperationKey]) -> Self {
+    pub(super) fn save_operation(state: &State, operation: &OperationRecord, forgotten: &[Forgotten]) -> Self {
         let kept = state.operations.get(&operation.key()).filter(|kept| kept.outlives(operation));
         let operation = Box::new(Json(kept.unwrap_or(operation).clone()));
-        Self::SaveOperation { operation, forgotten: forgotten.to_vec() }
+        let is_kept = |forgotten: &&Forgotten| state.operations.get(&forgotten.key).is_some_and(|it| forgotten.is(it));
+        let forgotten = forgotten.iter().filter(is_kept).map(|forgotten| forgotten.key).collect();
+        Self::SaveOperation { operation, forgotten }
     }
 
     pub(super) fn end(view: &JobView, obsolete: Option<&Obsolete>) -> Self {
