@@ -23,6 +23,8 @@ mod state;
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod samples;
 
 use flott_core::{
     id::{JobId, JobMasterEpoch, LeaderEpoch},
@@ -36,7 +38,7 @@ use crate::operations::{Forgotten, OperationRecord};
 
 pub use self::{
     memory::MemoryStore,
-    record::{ArchivedJob, Inserted, JobRecord, Leftover, NewJob, Obsolete},
+    record::{ArchivedJob, Inserted, JobRecord, Left, Leftover, NewJob, Obsolete},
     shared::SharedStore,
     sled::SledStore,
 };
@@ -106,15 +108,21 @@ pub trait JobStore: Send + Sync + 'static {
     /// [leftovers](JobStore::leftovers) until they are [removed](JobStore::cleared).
     fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&Obsolete>) -> Result<(), StoreError>;
 
-    /// Checkpoints of ended jobs that are to be removed.
+    /// What is to be removed.
     fn leftovers(&self) -> Result<Vec<Leftover>, StoreError>;
 
-    /// Checkpoints of an ended job were removed. No error if there were none to remove.
-    fn cleared(&self, job: JobId) -> Result<(), StoreError>;
+    /// This was removed. No error if it was not to be.
+    fn cleared(&self, leftover: &Leftover) -> Result<(), StoreError>;
 
-    /// Keeps an operation that was asked for, in place of what was kept of it, and drops others. What was written
-    /// [later](OperationRecord::at) of any of these stays as it is, and is no error; nor are unknown ones.
-    fn save_operation(&self, operation: &OperationRecord, forgotten: &[Forgotten]) -> Result<(), StoreError>;
+    /// Keeps an operation that was asked for, in place of what was kept of it, drops others, and with what is left of it
+    /// [to be removed](JobStore::leftovers). What was written [later](OperationRecord::at) of any of these stays as it is, and is no
+    /// error; nor are unknown ones.
+    fn save_operation(
+        &self,
+        operation: &OperationRecord,
+        forgotten: &[Forgotten],
+        leftover: Option<&Leftover>,
+    ) -> Result<(), StoreError>;
 
     /// Operations that are kept, oldest first.
     fn operations(&self) -> Result<Vec<OperationRecord>, StoreError>;

@@ -1,6 +1,7 @@
 //! The store on disk: one sled tree, a few small records per job.
 //!
-//! Keys are one letter for the kind of record and the raw job id, or what names an operation; values begin with a format version byte. One tree
+//! Keys are one letter for the kind of record and the raw job id, or what names an operation, or the job and a digest of what is left of
+//! it; values begin with a format version byte, but for graphs, which are documents with a version of their own. One tree
 //! makes every change one atomic batch. sled itself locks its directory against a second process, so this process is
 //! the only writer, and a mutex is enough to make read-then-write steps atomic.
 
@@ -12,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use flott_core::{
     codec,
-    id::{JobId, JobMasterEpoch, LeaderEpoch},
+    id::{Digest, JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
     past::Past,
@@ -46,8 +47,9 @@ const OPERATION: u8 = b'O';
 const ARCHIVE: u8 = b'A';
 const KNOWN: u8 = b'K';
 
-/// Of an operation, where its record is damaged.
+/// What records without a job are called where they are damaged.
 const OPERATION_NAME: &str = "an operation that was asked for";
+const LEFTOVER_NAME: &str = "something to be removed";
 
 /// See the module.
 #[derive(Debug)]
@@ -235,7 +237,7 @@ impl JobStore for SledStore {
         batch.remove(&key(SCALE, id));
         batch.remove(&key(PAST, id));
         if let Some(obsolete) = obsolete {
-            batch.insert(&key(LEFTOVER, id), encode(&(by, obsolete))?);
+            leave(&mut batch, &Leftover::checkpoints(id, by, obsolete.clone()))?;
         }
         batch.insert(&key(ARCHIVE, id), wrap_json(view)?);
         batch.insert(&key(KNOWN, id), encode(&Tombstone { graph, ended_at })?);
@@ -245,22 +247,25 @@ impl JobStore for SledStore {
     fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
         let mut leftovers = Vec::new();
         for entry in self.db.scan_prefix([LEFTOVER]) {
-            let (key, value) = entry.map_err(io)?;
-            let job = job_of(&key)?;
-            let (epoch, obsolete) = decode(&format!("job {job}"), &value)?;
-            leftovers.push(Leftover { job, epoch, obsolete });
+            let (_, value) = entry.map_err(io)?;
+            leftovers.push(decode(LEFTOVER_NAME, &value)?);
         }
         Ok(leftovers)
     }
 
-    fn cleared(&self, job: JobId) -> Result<(), StoreError> {
+    fn cleared(&self, leftover: &Leftover) -> Result<(), StoreError> {
         let writer = self.writer.lock();
         let mut batch = sled::Batch::default();
-        batch.remove(&key(LEFTOVER, job));
+        batch.remove(leftover_key(leftover.job, &encode(leftover)?));
         self.apply(&writer, batch)
     }
 
-    fn save_operation(&self, operation: &OperationRecord, forgotten: &[Forgotten]) -> Result<(), StoreError> {
+    fn save_operation(
+        &self,
+        operation: &OperationRecord,
+        forgotten: &[Forgotten],
+        leftover: Option<&Leftover>,
+    ) -> Result<(), StoreError> {
         let writer = self.writer.lock();
         let mut batch = sled::Batch::default();
         if !self.operation(operation.key())?.is_some_and(|kept| kept.outlives(operation)) {
@@ -270,6 +275,9 @@ impl JobStore for SledStore {
             if self.operation(forgotten.key)?.is_some_and(|kept| forgotten.is(&kept)) {
                 batch.remove(operation_key(forgotten.key)?);
             }
+        }
+        if let Some(leftover) = leftover {
+            leave(&mut batch, leftover)?;
         }
         self.apply(&writer, batch)
     }
@@ -359,6 +367,16 @@ fn operation_key((subject, id): OperationKey) -> Result<Vec<u8>, StoreError> {
     let mut key = vec![OPERATION];
     codec::encode(&(subject, id), &mut key).map_err(|error| StoreError::Io(error.to_string()))?;
     Ok(key)
+}
+
+fn leave(batch: &mut sled::Batch, leftover: &Leftover) -> Result<(), StoreError> {
+    let value = encode(leftover)?;
+    batch.insert(leftover_key(leftover.job, &value), value);
+    Ok(())
+}
+
+fn leftover_key(job: JobId, value: &[u8]) -> Vec<u8> {
+    [key(LEFTOVER, job).as_slice(), Digest::of(value).as_bytes()].concat()
 }
 
 fn job_of(key: &[u8]) -> Result<JobId, StoreError> {
