@@ -12,6 +12,7 @@
 //!   newest are refused with [`StoreError::Stale`] and change nothing.
 //! - A job id that was ever inserted stays known; [`JobStore::insert`] never accepts it twice, also after its archive
 //!   entry was dropped (the last [`KNOWN_MAX`] ended ids are kept).
+//! - A store that a build with another format has written is refused by whoever is to lead with it, and is as it was.
 //! - Methods block on the disk: call them where blocking is allowed.
 
 mod format;
@@ -23,6 +24,8 @@ mod state;
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod layout;
 #[cfg(test)]
 mod samples;
 
@@ -68,6 +71,18 @@ pub enum StoreError {
     /// Another process holds the store.
     #[error("the job store in {0} is in use by another JobManager; stop that one, or choose another state directory")]
     InUse(String),
+    /// A build with another format has written it.
+    #[error(
+        "the job store holds {what} in format version {found}, and this build reads version {}: let the build that has written it end its jobs, \
+         or choose another directory",
+        format::FORMAT
+    )]
+    OtherFormat {
+        /// Which record.
+        what: String,
+        /// Its version.
+        found: u8,
+    },
     /// What is stored cannot be understood.
     #[error("the job store holds a damaged record of {what}: {cause}")]
     Damaged {

@@ -11,11 +11,12 @@ use flott_core::{
     message::Committable,
     past::{Past, Spent},
     status::{ExecutionState, JobStatus},
-    view::{Accumulator, AttemptView, ExceptionView, JobView, SubtaskView, TaskMetrics, VertexView},
+    view::{Accumulator, AttemptView, ExceptionView, JobView, SubtaskView, TaskMetrics, VertexRescaleView, VertexView},
 };
+use flott_jobmaster::Rescaled;
 
 use super::{ArchivedJob, Left, Leftover, NewJob, Obsolete};
-use crate::operations::{AfterSavepoint, OperationRecord, OperationState, Subject, Undertaken};
+use crate::operations::{AfterSavepoint, Done, OperationRecord, OperationState, Subject, Undertaken};
 
 pub(super) fn id(n: u8) -> JobId {
     JobId::from_bytes([n; 16])
@@ -100,4 +101,33 @@ pub(super) fn obsolete() -> Obsolete {
 /// What is left of a savepoint.
 pub(super) fn savepoint_left() -> Leftover {
     Leftover { job: id(1), what: Left::Savepoint { directory: "/savepoints/3".to_owned() } }
+}
+
+/// One of each sort.
+pub(super) fn operations() -> Vec<OperationRecord> {
+    let job = id(1);
+    let failure = Failure::environment("the disk is full");
+    let vertices = vec![VertexRescaleView { id: vertex(), name: "source".to_owned(), before: 2, after: 4 }];
+    let rescaled = Rescaled { vertices, checkpoint: Some(CheckpointId(7)), pause_ms: 900 };
+    let savepoint =
+        |then| OperationState::Undertaken(Undertaken::Savepoint { directory: "/savepoints/1".to_owned(), then });
+    let states = [
+        (Subject::Savepoint(job), savepoint(AfterSavepoint::GoOn)),
+        (Subject::Savepoint(job), savepoint(AfterSavepoint::Cancel)),
+        (Subject::Savepoint(job), savepoint(AfterSavepoint::Stop)),
+        (Subject::Savepoint(job), savepoint(AfterSavepoint::Drain)),
+        (Subject::Checkpoint(job), OperationState::Undertaken(Undertaken::Other)),
+        (Subject::Checkpoint(job), OperationState::Ended(Ok(Done::Checkpoint(CheckpointId(5))))),
+        (Subject::Savepoint(job), OperationState::Ended(Ok(Done::Savepoint("/savepoints/2".to_owned())))),
+        (Subject::Disposal, OperationState::Ended(Ok(Done::Disposed))),
+        (Subject::Rescale(job), OperationState::Ended(Ok(Done::Rescaled(rescaled)))),
+        (Subject::Rescale(job), OperationState::Ended(Err(failure))),
+    ];
+    let record = |(n, (subject, state)): (u8, _)| OperationRecord {
+        subject,
+        id: TriggerId::from_bytes([n; 16]),
+        at: n.into(),
+        state,
+    };
+    (1..).zip(states).map(record).collect()
 }

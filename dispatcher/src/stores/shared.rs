@@ -83,7 +83,7 @@ impl SharedStore {
     /// the store, also later; `runtime` is what reaches it.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when it cannot be read or made, [`StoreError::Damaged`].
+    /// [`StoreError::Io`] when it cannot be read or made, [`StoreError::OtherFormat`], [`StoreError::Damaged`].
     pub fn open(directory: Directory, runtime: Handle, deposed: CancellationToken) -> Result<Self, StoreError> {
         let location = directory.location().to_owned();
         let (records, contents) = runtime.block_on(Records::open(directory)).map_err(io)?;

@@ -62,7 +62,8 @@ impl SledStore {
     /// Opens or creates the store in `directory`. Blocks on the disk.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] when another process has it open, [`StoreError::Io`] when it cannot be read or created.
+    /// [`StoreError::InUse`] when another process has it open, [`StoreError::Io`] when it cannot be read or created,
+    /// [`StoreError::OtherFormat`] or [`StoreError::Damaged`] when what it holds cannot be understood.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let config = sled::Config::new()
             .path(directory)
@@ -403,5 +404,20 @@ impl SledStore {
     /// Overwrites a job's header.
     pub(super) fn corrupt(&self, job: JobId, bytes: &[u8]) {
         self.db.insert(key(HEADER, job), bytes).unwrap();
+    }
+
+    /// All entries of the store in `directory`, as they are.
+    pub(super) fn entries(directory: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let entries = sled::open(directory).unwrap().iter().map(Result::unwrap);
+        entries.map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
+    }
+
+    /// Makes a store of these in `directory`.
+    pub(super) fn of_entries(directory: &Path, entries: &[(Vec<u8>, Vec<u8>)]) {
+        let db = sled::open(directory).unwrap();
+        for (key, value) in entries {
+            db.insert(key, &**value).unwrap();
+        }
+        db.flush().unwrap();
     }
 }
