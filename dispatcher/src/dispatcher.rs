@@ -15,7 +15,7 @@
 //! - `rescales`: what is asked for of parallelism
 //! - `snapshots`: what is asked for of checkpoints and savepoints
 //! - `undertaken`: what was asked for of an earlier JobManager
-//! - `leftovers`: checkpoints of jobs that have ended
+//! - `leftovers`: what is to be removed of jobs
 //! - `drain`: how everything ends
 
 mod ask;
@@ -62,7 +62,7 @@ use crate::{
     ha::SharedPrograms,
     history::Retention,
     operations::Operations,
-    stores::{JobStore, StoreError},
+    stores::{JobStore, Leftover, StoreError},
 };
 
 /// The Dispatcher; clones share it.
@@ -98,8 +98,8 @@ struct Inner {
     /// Held from the check that a change of parallelism is new until it is among `operations`.
     rescaling: tokio::sync::Mutex<()>,
     operations: Mutex<Operations>,
-    /// Jobs that have ended, or are about to, and whose checkpoints are to be removed.
-    doomed: Mutex<BTreeSet<JobId>>,
+    /// What is to be removed, also of jobs that are about to end.
+    doomed: Mutex<BTreeSet<Leftover>>,
     /// Who removes some.
     clearing: Semaphore,
     tasks: TaskTracker,

@@ -12,6 +12,7 @@
 //!   newest are refused with [`StoreError::Stale`] and change nothing.
 //! - A job id that was ever inserted stays known; [`JobStore::insert`] never accepts it twice, also after its archive
 //!   entry was dropped (the last [`KNOWN_MAX`] ended ids are kept).
+//! - A store that a build with another format has written is refused by whoever is to lead with it, and is as it was.
 //! - Methods block on the disk: call them where blocking is allowed.
 
 mod format;
@@ -23,6 +24,10 @@ mod state;
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod layout;
+#[cfg(test)]
+mod samples;
 
 use flott_core::{
     id::{JobId, JobMasterEpoch, LeaderEpoch},
@@ -32,11 +37,11 @@ use flott_core::{
     view::JobView,
 };
 
-use crate::operations::{OperationKey, OperationRecord};
+use crate::operations::{Forgotten, OperationRecord};
 
 pub use self::{
     memory::MemoryStore,
-    record::{ArchivedJob, Inserted, JobRecord, Leftover, NewJob, Obsolete},
+    record::{ArchivedJob, Inserted, JobRecord, Left, Leftover, NewJob, Obsolete},
     shared::SharedStore,
     sled::SledStore,
 };
@@ -66,6 +71,18 @@ pub enum StoreError {
     /// Another process holds the store.
     #[error("the job store in {0} is in use by another JobManager; stop that one, or choose another state directory")]
     InUse(String),
+    /// A build with another format has written it.
+    #[error(
+        "the job store holds {what} in format version {found}, and this build reads version {}: let the build that has written it end its jobs, \
+         or choose another directory",
+        format::FORMAT
+    )]
+    OtherFormat {
+        /// Which record.
+        what: String,
+        /// Its version.
+        found: u8,
+    },
     /// What is stored cannot be understood.
     #[error("the job store holds a damaged record of {what}: {cause}")]
     Damaged {
@@ -106,15 +123,21 @@ pub trait JobStore: Send + Sync + 'static {
     /// [leftovers](JobStore::leftovers) until they are [removed](JobStore::cleared).
     fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&Obsolete>) -> Result<(), StoreError>;
 
-    /// Checkpoints of ended jobs that are to be removed.
+    /// What is to be removed.
     fn leftovers(&self) -> Result<Vec<Leftover>, StoreError>;
 
-    /// Checkpoints of an ended job were removed. No error if there were none to remove.
-    fn cleared(&self, job: JobId) -> Result<(), StoreError>;
+    /// This was removed. No error if it was not to be.
+    fn cleared(&self, leftover: &Leftover) -> Result<(), StoreError>;
 
-    /// Keeps an operation that was asked for, in place of what was kept of it, and drops others; unknown ones are no error. One that has
-    /// ended stays so: that it is undertaken, which comes late, is no error, and changes nothing.
-    fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError>;
+    /// Keeps an operation that was asked for, in place of what was kept of it, drops others, and with what is left of it
+    /// [to be removed](JobStore::leftovers). What was written [later](OperationRecord::at) of any of these stays as it is, and is no
+    /// error; nor are unknown ones.
+    fn save_operation(
+        &self,
+        operation: &OperationRecord,
+        forgotten: &[Forgotten],
+        leftover: Option<&Leftover>,
+    ) -> Result<(), StoreError>;
 
     /// Operations that are kept, oldest first.
     fn operations(&self) -> Result<Vec<OperationRecord>, StoreError>;

@@ -128,9 +128,11 @@ async fn an_ended_job_leaves_nothing_but_its_fence() {
     let id = log.next();
     let file = write_file(checkpoints.directory(), SnapshotKind::Checkpoint, id).await.unwrap();
     let orphan = write_file(checkpoints.directory(), SnapshotKind::Checkpoint, id).await.unwrap();
+    // That was under way, behind others that were given up.
+    let begun = write_file(checkpoints.directory(), SnapshotKind::Checkpoint, CheckpointId(id.0 + 5)).await.unwrap();
     log.commit(&manifest(SnapshotKind::Checkpoint, id, 2, vec![file.clone()])).await.unwrap();
     let collected = log.discard().await.unwrap();
-    assert_eq!(collected, Collected { places: 3, files: 2, bytes: file.bytes + orphan.bytes });
+    assert_eq!(collected, Collected { places: 3, files: 3, bytes: file.bytes + orphan.bytes + begun.bytes });
     assert_eq!(fs::read_dir(dir.path().join(JOB.to_string()).join("shared")).unwrap().count(), 0);
     assert_eq!(checkpoints.list().await.unwrap().len(), 1);
     let late = manifest(SnapshotKind::Checkpoint, older.next(), 1, Vec::new());

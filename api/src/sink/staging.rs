@@ -9,7 +9,8 @@
 //! There are two sorts of parts. Those that are prepared *at a barrier* become visible with a checkpoint, and stay whatever
 //! becomes of the job: it will go on behind them. They are known by their names, which have the job's in them. Those that are
 //! prepared *at the end* are the result of a job: a commit that fails is taken back, and so is that of this sink when another
-//! sink of the job has failed. They are known by being the same file as the one in `.flott-J`.
+//! sink of the job has failed. They are known by being the same file as the one in `.flott-J`, and [`end`] says for how long they may be
+//! taken back.
 //!
 //! When all sinks have committed, what was shown is settled: of parts of a barrier, the hidden name goes, and their writer's
 //! directory notes how far it has come, so that a repeated commit finds that there is nothing to do, also when somebody has
@@ -29,10 +30,12 @@ use flott_runtime::error::TaskResult;
 
 pub(super) use self::room::{Place, Room};
 use self::{
+    end::{By, Showing},
     part::Part,
     staged::{Name, Settled, Staged},
 };
 
+mod end;
 mod part;
 mod room;
 mod staged;
@@ -147,7 +150,7 @@ fn admit(directory: &Path, job: JobId, others: Others) -> TaskResult<PathBuf> {
 /// beside an earlier round, which another process may still be at whose JobMaster is gone.
 ///
 /// # Errors
-/// When not all can be shown; then nothing is that was prepared at the end. When a part of another job is there before this
+/// When not all can be shown; then nothing is that was prepared at the end, unless another round has it settled. When a part of another job is there before this
 /// job has shown any, unless it may be: another job may have got the same output directory while it was empty still, and
 /// whoever commits first has it.
 pub(super) fn commit(directory: &Path, job: JobId, prepared: &[Bytes], others: Others, reach: Reach) -> TaskResult {
@@ -189,7 +192,7 @@ fn commit_own(
     }
     if let Err(failure) = show(directory, staging, job, &parts, others, reach) {
         let mut ends = parts.iter().filter(|(name, _)| name.is_end());
-        ends.try_for_each(|(_, part)| part.take_back(directory))?;
+        ends.try_for_each(|(_, part)| part.take_back(directory, By::Round))?;
         return Err(failure);
     }
     let ended: BTreeSet<(u32, u32)> = staged.iter().filter_map(|staged| staged.ended).collect();
@@ -255,6 +258,7 @@ fn show(
     if parts.is_empty() && others != Others::Replace {
         return Ok(());
     }
+    let ends = Showing::begin(staged::rooms_of_ends(parts, staging))?;
     let claimed = staging.join(CLAIMED);
     let is_claimed = exists(&claimed)?;
     if !is_claimed && others != Others::Keep {
@@ -272,6 +276,7 @@ fn show(
         })?;
     }
     sync_partitions(directory, parts)?;
+    ends.done()?;
     if is_claimed { Ok(()) } else { note(&claimed) }
 }
 
@@ -348,12 +353,14 @@ fn remove(directory: &Path, others: &[PathBuf], parts: &[(&Name, Part)]) -> Task
 /// All sinks of the job have committed: nothing that is shown is taken back any more, and what would be needed for that goes.
 pub(super) fn settle(directory: &Path, job: JobId) -> TaskResult {
     let (staging, done) = (staging(directory, job), done(directory, job));
-    if !exists(&staging.join(OVER))? {
-        let settled = settle_parts(directory, &staging, job);
-        if exists(&staging)? {
-            return settled;
+    let is_over = exists(&staging.join(OVER))?;
+    let settled = settle_parts(directory, &staging, job);
+    // Else an earlier round of the commit is at what follows, and its process may end before it is through.
+    if exists(&staging)? {
+        settled?;
+        if !is_over {
+            return Ok(());
         }
-        // An earlier round of the commit is at what follows, and its process may end before it is through.
     }
     // First out of the way at once, since a commit that is repeated while half of it is removed could not be told from
     // one that has lost files.
@@ -389,7 +396,7 @@ pub(super) fn abort(directory: &Path, job: JobId, kept: &[Bytes]) -> TaskResult 
             continue;
         }
         if name.is_end() && !settled.holds(&name)? {
-            part.take_back(directory)?;
+            part.take_back(directory, By::Abort)?;
         }
         part.discard()?;
     }

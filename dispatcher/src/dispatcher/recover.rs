@@ -58,7 +58,7 @@ impl Dispatcher {
         });
         let ending = Arc::new(ending.collect());
         let open = self.inner.operations.lock().recover(operations);
-        leftovers.iter().for_each(|leftover| self.note_doomed(leftover.job));
+        leftovers.iter().for_each(|leftover| self.note_doomed(leftover));
         self.expire(&leading).await;
         let (mut unfit, mut beginning) = (Vec::new(), Vec::new());
         for job in recovered {
@@ -77,7 +77,7 @@ impl Dispatcher {
             self.end_unfit(&leading, epoch, *view).await;
         }
         self.settle(&leading, open, &ending);
-        leftovers.into_iter().for_each(|leftover| self.clear(&leading, leftover, None));
+        leftovers.into_iter().for_each(|leftover| self.clear(&leading, leftover));
         self.inner.started.send_replace(Start::Ready(leading));
         Ok(())
     }

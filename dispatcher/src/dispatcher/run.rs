@@ -23,12 +23,7 @@ use super::{
     Dispatcher, Leading, jobs::Job, leftovers::Doomed, on_store, reports::Reports, snapshots::is_absolute, waiting,
 };
 use crate::{
-    address,
-    clock::now_ms,
-    control::JobPort,
-    rest::render::job_overview,
-    stores::{Leftover, StoreError},
-    submission::is_reactive,
+    address, clock::now_ms, control::JobPort, rest::render::job_overview, stores::StoreError, submission::is_reactive,
 };
 
 /// Pause before what a store has refused is tried again.
@@ -200,12 +195,10 @@ impl Dispatcher {
         self.inner.tasks.spawn(async move {
             let job = view.job;
             let Ok(Job::Active(active)) = this.inner.jobs.lock().get(job) else { return };
-            let obsolete = doomed.as_ref().map(Doomed::obsolete);
-            if obsolete.is_some() {
-                this.note_doomed(job);
-            }
+            let leftover = doomed.as_ref().map(|doomed| doomed.leftover(job, epoch));
+            leftover.iter().for_each(|leftover| this.note_doomed(leftover));
             loop {
-                let (ended, obsolete) = (view.clone(), obsolete.clone());
+                let (ended, obsolete) = (view.clone(), doomed.as_ref().map(Doomed::obsolete));
                 match on_store(&leading.store, move |store| store.end(epoch, &ended, obsolete.as_ref())).await {
                     Ok(()) => break,
                     // The write before, of which we thought that it had failed, was done.
@@ -243,14 +236,8 @@ impl Dispatcher {
             {
                 tracing::warn!(%job, %error, "the shared program of a job cannot be deleted; the next leader tries again");
             }
-            if let Some(obsolete) = obsolete {
-                let cleared = match discarded {
-                    Ok(()) => this.note_cleared(&leading, job).await,
-                    Err(failure) => Err(failure),
-                };
-                if let Err(failure) = cleared {
-                    this.clear(&leading, Leftover { job, epoch, obsolete }, Some(failure));
-                }
+            if let Some(leftover) = leftover {
+                this.clear_behind(&leading, leftover, discarded).await;
             }
             this.expire(&leading).await;
         });

@@ -13,10 +13,15 @@ use flott_core::{
 use flott_jobmaster::{CheckpointKeeper, JobMasterHandle, SnapshotRequest};
 use flott_snapshot::{Directory, S3Options, Snapshot};
 
-use super::{Dispatcher, Start, jobs::Job, undertaken::Notes};
+use super::{
+    Dispatcher, Start,
+    jobs::Job,
+    undertaken::{Concluded, Notes},
+};
 use crate::{
     error::Error,
     operations::{AfterSavepoint, Done, Outcome, Subject, Undertaken},
+    stores::{Left, Leftover},
     submission,
 };
 
@@ -115,11 +120,11 @@ impl Dispatcher {
         prepare: impl FnOnce(Notes) -> Result<F, Error>,
     ) -> Result<TriggerId, Error>
     where
-        F: Future<Output = Outcome> + Send + 'static,
+        F: Future<Output: Into<Concluded>> + Send + 'static,
     {
         let leading = self.leading().await?;
         let id = trigger.unwrap_or_else(TriggerId::random);
-        let notes = Notes::new(&leading, (subject, id));
+        let notes = Notes::new(self, &leading, (subject, id));
         let work = {
             let mut operations = self.inner.operations.lock();
             if operations.knows(subject, id) {
@@ -133,11 +138,11 @@ impl Dispatcher {
         };
         let this = self.clone();
         self.inner.tasks.spawn(async move {
-            let outcome = work.await;
-            if let Err(failure) = &outcome {
+            let concluded = work.await.into();
+            if let Err(failure) = &concluded.outcome {
                 tracing::warn!(?subject, trigger = %id, %failure, "what was asked for was not done");
             }
-            this.conclude(&notes, outcome).await;
+            this.conclude(&leading, &notes, concluded).await;
         });
         Ok(id)
     }
@@ -168,8 +173,11 @@ impl Dispatcher {
         root: &str,
         then: AfterSavepoint,
         notes: &Notes,
-    ) -> Outcome {
-        let directory = of.keeper.new_savepoint(root).await?;
+    ) -> Concluded {
+        let directory = match of.keeper.new_savepoint(root).await {
+            Ok(directory) => directory,
+            Err(failure) => return Err(failure).into(),
+        };
         notes.undertake(Undertaken::Savepoint { directory: directory.clone(), then }).await;
         let behind = match then {
             AfterSavepoint::GoOn | AfterSavepoint::Cancel => Behind::GoOn,
@@ -178,10 +186,16 @@ impl Dispatcher {
         };
         let request = SnapshotRequest::Savepoint { directory: directory.clone(), behind };
         if let Err(failure) = of.master.snapshot(request).await {
-            of.keeper.abandon_savepoint(&directory).await;
-            return Err(failure);
+            let is_left = !of.keeper.abandon_savepoint(&directory).await;
+            let leftover = is_left.then_some(Leftover { job, what: Left::Savepoint { directory } });
+            return Concluded { outcome: Err(failure), leftover };
         }
         tracing::info!(%job, location = %directory, "savepoint complete");
+        self.go_on_behind(job, directory, then).await.into()
+    }
+
+    /// What becomes of a job whose savepoint is complete.
+    async fn go_on_behind(&self, job: JobId, directory: String, then: AfterSavepoint) -> Outcome {
         let wanted = match then {
             AfterSavepoint::GoOn => return Ok(Done::Savepoint(directory)),
             AfterSavepoint::Cancel => {

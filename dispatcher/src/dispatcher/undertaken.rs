@@ -3,13 +3,15 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use flott_core::{config::Configuration, failure::Failure, id::JobId, job_graph::document, status::JobStatus};
-use flott_snapshot::{Directory, Error as SnapshotError, S3Options, Snapshot};
+use flott_snapshot::{Error as SnapshotError, S3Options, Snapshot};
 
 use super::{Dispatcher, Leading, jobs::Job, on_store, run::AGAIN};
 use crate::{
     clock::now_ms,
-    operations::{AfterSavepoint, Done, OperationKey, OperationRecord, OperationState, Outcome, Subject, Undertaken},
-    stores::JobStore,
+    operations::{
+        AfterSavepoint, Done, Forgotten, OperationKey, OperationRecord, OperationState, Outcome, Subject, Undertaken,
+    },
+    stores::{JobStore, Left, Leftover},
     submission,
 };
 
@@ -17,40 +19,53 @@ use crate::{
 const WRITING: Duration = Duration::from_secs(10);
 /// Tries to find out whether a savepoint is complete.
 const LOOKS_MAX: u32 = 60;
-/// How long it may take to remove the files of a savepoint.
-const REMOVING: Duration = Duration::from_secs(60);
 
 /// Writes down how far one operation is.
 #[derive(Clone)]
 pub(super) struct Notes {
+    dispatcher: Dispatcher,
     store: Arc<dyn JobStore>,
     key: OperationKey,
 }
 
+/// How an operation has ended.
+pub(super) struct Concluded {
+    pub outcome: Outcome,
+    /// What it has left to be removed.
+    pub leftover: Option<Leftover>,
+}
+
+impl From<Outcome> for Concluded {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, leftover: None }
+    }
+}
+
 impl Notes {
-    pub fn new(leading: &Leading, key: OperationKey) -> Self {
-        Self { store: leading.store.clone(), key }
+    pub fn new(dispatcher: &Dispatcher, leading: &Leading, key: OperationKey) -> Self {
+        Self { dispatcher: dispatcher.clone(), store: leading.store.clone(), key }
     }
 
     /// It is about to be done.
     pub async fn undertake(&self, what: Undertaken) {
-        self.write(OperationState::Undertaken(what), Vec::new()).await;
+        let at = self.dispatcher.inner.operations.lock().stamp(now_ms());
+        self.write(at, OperationState::Undertaken(what), Vec::new(), None).await;
     }
 
-    /// It has ended, and these are forgotten. Says whether that is durable.
-    async fn end(&self, outcome: Outcome, forgotten: Vec<OperationKey>) -> bool {
+    /// It has ended, these are forgotten, and this is left. Says whether that is durable.
+    async fn end(&self, at: u64, outcome: Outcome, forgotten: Vec<Forgotten>, left: Option<Leftover>) -> bool {
         let outcome = outcome.map_err(|mut failure| {
             failure.shorten();
             failure
         });
-        self.write(OperationState::Ended(outcome), forgotten).await
+        self.write(at, OperationState::Ended(outcome), forgotten, left).await
     }
 
     /// A write that takes too long goes on by itself, so it may come behind a later one.
-    async fn write(&self, state: OperationState, forgotten: Vec<OperationKey>) -> bool {
+    async fn write(&self, at: u64, state: OperationState, forgotten: Vec<Forgotten>, left: Option<Leftover>) -> bool {
         let (subject, id) = self.key;
-        let record = OperationRecord { subject, id, at: now_ms(), state };
-        let writing = on_store(&self.store, move |store| store.save_operation(&record, &forgotten));
+        let record = OperationRecord { subject, id, at, state };
+        let writing = on_store(&self.store, move |store| store.save_operation(&record, &forgotten, left.as_ref()));
         let why = match tokio::time::timeout(WRITING, writing).await {
             Ok(Ok(())) => return true,
             Ok(Err(error)) => error.to_string(),
@@ -72,27 +87,31 @@ impl Dispatcher {
         for (key, what) in open {
             let (this, leading, ending) = (self.clone(), leading.clone(), ending.clone());
             self.inner.tasks.spawn(async move {
-                let outcome = tokio::select! {
-                    outcome = this.found_out(&leading, key.0, what, &ending) => outcome,
+                let concluded = tokio::select! {
+                    found = this.found_out(&leading, key.0, what, &ending) => found,
                     // It is left to the next one.
                     () = this.is_ending() => return,
                 };
+                let outcome = &concluded.outcome;
                 tracing::info!(subject = ?key.0, trigger = %key.1, ?outcome, "this has become of what an earlier JobManager was asked for");
-                this.conclude(&Notes::new(&leading, key), outcome).await;
+                this.conclude(&leading, &Notes::new(&this, &leading, key), concluded).await;
             });
         }
     }
 
-    /// Shows how an operation has ended, and has it written down.
-    pub(super) async fn conclude(&self, notes: &Notes, outcome: Outcome) {
-        let (subject, id) = notes.key;
-        let forgotten = {
+    /// Shows how an operation has ended, has it written down with what it has left, and removes that.
+    pub(super) async fn conclude(&self, leading: &Leading, notes: &Notes, concluded: Concluded) {
+        let Concluded { outcome, leftover } = concluded;
+        leftover.iter().for_each(|leftover| self.note_doomed(leftover));
+        let (at, forgotten) = {
             let mut operations = self.inner.operations.lock();
-            operations.end(subject, id, outcome.clone());
-            operations.forgotten()
+            (operations.end(notes.key, outcome.clone(), now_ms()), operations.forgotten())
         };
-        if notes.end(outcome, forgotten.clone()).await {
+        if notes.end(at, outcome, forgotten.clone(), leftover.clone()).await {
             self.inner.operations.lock().dropped(&forgotten);
+        }
+        if let Some(leftover) = leftover {
+            self.clear(leading, leftover);
         }
     }
 
@@ -102,17 +121,33 @@ impl Dispatcher {
         subject: Subject,
         what: Undertaken,
         ending: &BTreeSet<JobId>,
-    ) -> Outcome {
+    ) -> Concluded {
         let (Subject::Savepoint(job), Undertaken::Savepoint { directory, then }) = (subject, what) else {
             let message =
                 "the JobManager was ended before it was known what became of it; look, and ask again under another id";
-            return Err(Failure::environment(message));
+            return Err(Failure::environment(message)).into();
         };
-        if !self.is_complete(leading, job, &directory).await? {
-            self.abandon(leading, job, directory.clone());
-            let message = format!("the JobManager was ended before the savepoint at {directory} was complete");
-            return Err(Failure::environment(message));
-        }
+        let failure = match self.is_complete(leading, job, &directory).await {
+            Ok(true) => return self.behind_savepoint(job, directory, then, ending).await.into(),
+            Ok(false) => Failure::environment(format!(
+                "the JobManager was ended before the savepoint at {directory} was complete"
+            )),
+            Err(failure) => failure,
+        };
+        // With several JobManagers it stays: one that is deposed, and does not know it, may yet complete it.
+        let is_alone = self.inner.programs.is_none();
+        let leftover = is_alone.then_some(Leftover { job, what: Left::Savepoint { directory } });
+        Concluded { outcome: Err(failure), leftover }
+    }
+
+    /// What has become of a job behind a savepoint that is complete.
+    async fn behind_savepoint(
+        &self,
+        job: JobId,
+        directory: String,
+        then: AfterSavepoint,
+        ending: &BTreeSet<JobId>,
+    ) -> Outcome {
         let wanted = match then {
             AfterSavepoint::GoOn => return Ok(Done::Savepoint(directory)),
             AfterSavepoint::Cancel => JobStatus::Canceled,
@@ -127,42 +162,6 @@ impl Dispatcher {
             Err(_) => "how the job has ended is not remembered any more",
         };
         Err(Failure::environment(format!("the savepoint at {directory} is complete, but {problem}")))
-    }
-
-    /// Removes what tasks wrote for a savepoint that was under way, once none of them writes for it any more. With several JobManagers
-    /// it stays: one that is deposed, and does not know it, may yet complete it.
-    fn abandon(&self, leading: &Leading, job: JobId, directory: String) {
-        if self.inner.programs.is_some() {
-            return;
-        }
-        let (this, leading) = (self.clone(), leading.clone());
-        self.inner.tasks.spawn(async move {
-            let removal = async {
-                while this.may_be_taken_over(job) {
-                    tokio::time::sleep(AGAIN).await;
-                }
-                let s3 = S3Options::of(&this.configuration_of(&leading, job).await);
-                let removal = async { Directory::open(&directory, &s3)?.abandon_savepoint().await };
-                match tokio::time::timeout(REMOVING, removal).await {
-                    Ok(removed) => removed.map_err(|error| error.to_string()),
-                    Err(_) => Err(format!("the store has not removed them within {} s", REMOVING.as_secs())),
-                }
-            };
-            let removed = tokio::select! {
-                removed = removal => removed,
-                () = this.is_ending() => return,
-            };
-            if let Err(why) = removed {
-                tracing::warn!(%job, directory, why, "files of a savepoint that an earlier JobManager has begun stay");
-            }
-        });
-    }
-
-    /// Whether tasks of an earlier JobManager may run that nobody has told what is given up.
-    fn may_be_taken_over(&self, job: JobId) -> bool {
-        let jobs = self.inner.jobs.lock();
-        let early = [JobStatus::Initializing, JobStatus::Created];
-        matches!(jobs.get(job), Ok(Job::Active(active)) if early.contains(&active.status))
     }
 
     /// Whether a savepoint is complete. A store that fails is asked for a while.

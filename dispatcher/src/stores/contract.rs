@@ -1,65 +1,19 @@
 //! The contract of [`JobStore`], run against every implementation; `reopen` stands for a crash and a new start.
 
-use bytes::Bytes;
 use flott_core::{
     failure::Failure,
-    id::{
-        AttemptId, AttemptNumber, CheckpointId, Digest, JobId, JobMasterEpoch, OperatorId, SubtaskIndex, TriggerId,
-        VertexId,
-    },
-    job_graph::scale::{ParallelismBounds, VertexScale},
-    message::Committable,
+    id::{Digest, JobMasterEpoch},
+    job_graph::scale::Scale,
     past::Past,
-    status::JobStatus,
-    view::JobView,
 };
-
 use flott_snapshot::{Directory, S3Options};
 use tokio_util::sync::CancellationToken;
 
-use super::*;
-use crate::operations::{AfterSavepoint, Done, OperationState, Subject, Undertaken};
-
-fn id(n: u8) -> JobId {
-    JobId::from_bytes([n; 16])
-}
-
-fn new_job(n: u8) -> NewJob {
-    NewJob { job: id(n), graph: Bytes::from(vec![n; 100]), program: Digest::of(&[n]), accepted_at: 1000 - u64::from(n) }
-}
-
-fn ended(n: u8) -> ArchivedJob {
-    let view = JobView::ended(id(n), format!("job {n}"), JobStatus::Finished, 1, u64::from(n));
-    let view = JobView { entered: [(JobStatus::Finished, 7)].into(), ..view };
-    ArchivedJob { view, graph: new_job(n).graph }
-}
-
-fn committable(data: &'static [u8]) -> Committable {
-    let head = OperatorId::from_uid("sink");
-    let attempt = AttemptId { vertex: VertexId::of_chain(head), subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
-    Committable { sink: head, attempt, data: Bytes::from_static(data) }
-}
-
-fn scale() -> Scale {
-    let bounds = ParallelismBounds { lower: 1, upper: 4 };
-    let vertex = VertexScale { parallelism: 3, max_parallelism: 128, bounds };
-    Scale { vertices: [(VertexId::of_chain(OperatorId::from_uid("source")), vertex)].into() }
-}
-
-fn past(restarts: u32) -> Past {
-    let damaged = [(CheckpointId(3), Failure::environment("torn"))].into();
-    Past { restarts, damaged, ..Past::default() }
-}
-
-fn undertaken(n: u8, at: u64) -> OperationRecord {
-    let what = Undertaken::Savepoint { directory: format!("/savepoints/{n}"), then: AfterSavepoint::Stop };
-    let id = TriggerId::from_bytes([n; 16]);
-    OperationRecord { subject: Subject::Savepoint(self::id(1)), id, at, state: OperationState::Undertaken(what) }
-}
-
-fn obsolete() -> Obsolete {
-    Obsolete { root: "/checkpoints".to_owned(), spares_results: true }
-}
+use super::{
+    samples::{committable, ended, id, new_job, obsolete, past, savepoint_left, scale, undertaken},
+    *,
+};
+use crate::operations::{Done, Forgotten, OperationState};
 
 const FIRST: JobMasterEpoch = JobMasterEpoch(1);
 
@@ -119,10 +73,10 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     assert!(matches!(store.save_past(id(1), JobMasterEpoch(2), &past(3)), Err(StoreError::Unknown(_))));
 
     // What is to be removed of it is known until it is.
-    let leftover = Leftover { job: id(1), epoch: JobMasterEpoch(2), obsolete: obsolete() };
-    assert_eq!(store.leftovers().unwrap(), [leftover]);
-    store.cleared(id(1)).unwrap();
-    store.cleared(id(2)).unwrap();
+    let leftover = Leftover::checkpoints(id(1), JobMasterEpoch(2), obsolete());
+    assert_eq!(store.leftovers().unwrap(), std::slice::from_ref(&leftover));
+    store.cleared(&leftover).unwrap();
+    store.cleared(&savepoint_left()).unwrap();
     store = reopen(store);
     assert_eq!(store.leftovers().unwrap(), []);
 
@@ -139,26 +93,34 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     assert_eq!(store.insert(&new_job(1)).unwrap(), known);
 
     // What was asked for outlives its job, each as it was written last.
-    store.save_operation(&undertaken(2, 1), &[]).unwrap();
-    store.save_operation(&undertaken(1, 2), &[]).unwrap();
+    store.save_operation(&undertaken(2, 1), &[], None).unwrap();
+    store.save_operation(&undertaken(1, 2), &[], None).unwrap();
     let done = OperationState::Ended(Ok(Done::Savepoint("/savepoints/2".to_owned())));
     let done = OperationRecord { at: 3, state: done, ..undertaken(2, 1) };
-    store.save_operation(&done, &[]).unwrap();
+    store.save_operation(&done, &[], None).unwrap();
     store = reopen(store);
     assert_eq!(store.operations().unwrap(), [undertaken(1, 2), done.clone()]);
     let failed = OperationState::Ended(Err(Failure::environment("the disk is full")));
     let failed = OperationRecord { at: 4, state: failed, ..undertaken(3, 1) };
-    store.save_operation(&failed, &[undertaken(1, 2).key(), undertaken(9, 9).key()]).unwrap();
+    let forgotten = [undertaken(1, 2), undertaken(9, 9)].map(|it| Forgotten { key: it.key(), at: it.at });
+    store.save_operation(&failed, &forgotten, Some(&savepoint_left())).unwrap();
     store = reopen(store);
     assert_eq!(store.operations().unwrap(), [done.clone(), failed.clone()]);
+    // What is left of one is there with its end, and goes by itself.
+    assert_eq!(store.leftovers().unwrap(), [savepoint_left()]);
+    store.cleared(&savepoint_left()).unwrap();
+    assert_eq!(store.leftovers().unwrap(), []);
     // What comes late changes nothing about what has ended, and what it drops is dropped.
-    store.save_operation(&undertaken(2, 1), &[failed.key()]).unwrap();
+    store.save_operation(&undertaken(2, 1), &[Forgotten { key: failed.key(), at: 4 }], None).unwrap();
     store = reopen(store);
-    assert_eq!(store.operations().unwrap(), [done]);
-    // Unless its id is used anew, because nobody remembers it any more.
-    store.save_operation(&undertaken(2, 5), &[]).unwrap();
+    assert_eq!(store.operations().unwrap(), std::slice::from_ref(&done));
+    // An id that nobody remembers is used anew; then neither the end of what it named before counts, nor that that is forgotten.
+    let anew = undertaken(2, 5);
+    store.save_operation(&anew, &[], None).unwrap();
+    store.save_operation(&done, &[], None).unwrap();
+    store.save_operation(&undertaken(4, 2), &[Forgotten { key: done.key(), at: 3 }], None).unwrap();
     store = reopen(store);
-    assert_eq!(store.operations().unwrap(), [undertaken(2, 5)]);
+    assert_eq!(store.operations().unwrap(), [undertaken(4, 2), anew]);
 }
 
 #[test]
@@ -177,21 +139,25 @@ fn sled_store_keeps_the_contract() {
 }
 
 /// A store in a directory, with a runtime to reach it by and the token that tells that another one leads.
-struct Shared {
+pub(super) struct Shared {
     directory: Directory,
     runtime: tokio::runtime::Runtime,
     deposed: CancellationToken,
 }
 
 impl Shared {
-    fn new(location: &std::path::Path) -> Self {
+    pub(super) fn new(location: &std::path::Path) -> Self {
         let directory = Directory::open(location.to_str().unwrap(), &S3Options::default()).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Self { directory, runtime, deposed: CancellationToken::new() }
     }
 
-    fn open(&self) -> SharedStore {
-        SharedStore::open(self.directory.clone(), self.runtime.handle().clone(), self.deposed.clone()).unwrap()
+    pub(super) fn open(&self) -> SharedStore {
+        self.try_open().unwrap()
+    }
+
+    pub(super) fn try_open(&self) -> Result<SharedStore, StoreError> {
+        SharedStore::open(self.directory.clone(), self.runtime.handle().clone(), self.deposed.clone())
     }
 }
 
@@ -221,7 +187,7 @@ fn a_deposed_leader_changes_nothing_any_more() {
     assert!(shared.deposed.is_cancelled() && !other.deposed.is_cancelled());
     assert!(matches!(old.end(FIRST, &ended(1).view, None), Err(StoreError::Deposed(_))));
     assert!(matches!(old.save_past(id(1), FIRST, &past(1)), Err(StoreError::Deposed(_))));
-    assert!(matches!(old.save_operation(&undertaken(1, 1), &[]), Err(StoreError::Deposed(_))));
+    assert!(matches!(old.save_operation(&undertaken(1, 1), &[], None), Err(StoreError::Deposed(_))));
     assert!(matches!(old.begin_leadership(), Err(StoreError::Deposed(_))));
     assert_eq!(other.open().unfinished().unwrap().len(), 1);
 }
@@ -236,7 +202,7 @@ fn a_long_log_is_compacted_and_says_the_same() {
     store.save_manifest(id(1), FIRST, &[committable(b"a")]).unwrap();
     store.save_scale(id(1), FIRST, &scale()).unwrap();
     store.save_past(id(1), FIRST, &past(4)).unwrap();
-    store.save_operation(&undertaken(1, 1), &[]).unwrap();
+    store.save_operation(&undertaken(1, 1), &[], Some(&savepoint_left())).unwrap();
     store.end(FIRST, &ended(2).view, Some(&obsolete())).unwrap();
     for _ in 0..600 {
         store.mark_cancelled(id(1)).unwrap();
@@ -265,7 +231,7 @@ fn a_damaged_record_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let store = SledStore::open(directory.path()).unwrap();
     store.insert(&new_job(1)).unwrap();
-    store.corrupt(id(1), &[9, 9]);
-    let error = store.unfinished().unwrap_err().to_string();
-    assert!(error.contains(&id(1).to_string()) && error.contains("format version 9"), "{error}");
+    store.corrupt(id(1), &[format::FORMAT, 9]);
+    let error = store.unfinished().unwrap_err();
+    assert!(matches!(&error, StoreError::Damaged { what, .. } if what.contains(&id(1).to_string())), "{error}");
 }

@@ -1,12 +1,16 @@
 //! Records as bytes: a version first, then the record.
+//!
+//! What follows the version does not say what it is made of, but for what is JSON. So each layout has a version of its own, and a build
+//! reads one alone: it refuses a store of another as it finds it, by the leader's epoch that it reads first or by the log as a whole.
+//! Within a version JSON may get fields that have a default; `layout` tells of whatever else changes.
 
 use flott_core::codec;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::StoreError;
 
-/// The version of all records.
-pub(super) const FORMAT: u8 = 1;
+/// The version of all records. 1 was several layouts, one after the other.
+pub(super) const FORMAT: u8 = 2;
 
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, StoreError> {
     let mut bytes = vec![FORMAT];
@@ -22,7 +26,7 @@ pub(super) fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T,
 pub(super) fn payload<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a [u8], StoreError> {
     match bytes.split_first() {
         Some((&FORMAT, payload)) => Ok(payload),
-        Some((version, _)) => Err(damaged(what, format!("format version {version} is not {FORMAT}"))),
+        Some((&found, _)) => Err(StoreError::OtherFormat { what: what.to_owned(), found }),
         None => Err(damaged(what, "it is empty")),
     }
 }

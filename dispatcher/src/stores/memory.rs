@@ -13,7 +13,7 @@ use super::{
     ArchivedJob, Inserted, JobRecord, JobStore, Leftover, NewJob, Obsolete, StoreError,
     state::{Change, Json, State},
 };
-use crate::operations::{OperationKey, OperationRecord};
+use crate::operations::{Forgotten, OperationRecord};
 
 /// Where changes go that are to outlive the process.
 pub trait Journal: Send + 'static {
@@ -149,19 +149,25 @@ impl<J: Journal> JobStore for StateStore<J> {
     }
 
     fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
-        Ok(self.read(State::leftovers))
+        Ok(self.read(|state| state.leftovers.iter().cloned().collect()))
     }
 
-    fn cleared(&self, job: JobId) -> Result<(), StoreError> {
-        let decide = |state: &State| match state.leftovers.contains_key(&job) {
-            true => Ok(Decided::Change(Change::Cleared { job })),
+    fn cleared(&self, leftover: &Leftover) -> Result<(), StoreError> {
+        let decide = |state: &State| match state.leftovers.contains(leftover) {
+            true => Ok(Decided::Change(Change::Cleared { leftover: leftover.clone() })),
             false => Ok(Decided::Answer(())),
         };
         self.change(decide, |_| Ok(()))
     }
 
-    fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError> {
-        self.change(|state| Ok(Decided::Change(Change::save_operation(state, operation, forgotten))), |_| Ok(()))
+    fn save_operation(
+        &self,
+        operation: &OperationRecord,
+        forgotten: &[Forgotten],
+        leftover: Option<&Leftover>,
+    ) -> Result<(), StoreError> {
+        let decide = |state: &State| Ok(Decided::Change(Change::save_operation(state, operation, forgotten, leftover)));
+        self.change(decide, |_| Ok(()))
     }
 
     fn operations(&self) -> Result<Vec<OperationRecord>, StoreError> {

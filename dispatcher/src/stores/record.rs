@@ -59,7 +59,7 @@ pub struct JobRecord {
 }
 
 /// Checkpoints that nobody needs when their job has ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Obsolete {
     /// The directory of the checkpoints of all jobs, as a location.
     pub root: String,
@@ -67,15 +67,37 @@ pub struct Obsolete {
     pub spares_results: bool,
 }
 
-/// Checkpoints of a job that has ended, which are to be removed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is to be removed of a job.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Leftover {
     /// The job.
     pub job: JobId,
-    /// Its last JobMaster.
-    pub epoch: JobMasterEpoch,
-    /// Which.
-    pub obsolete: Obsolete,
+    /// What.
+    pub what: Left,
+}
+
+/// What nobody needs any more.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Left {
+    /// Checkpoints of a job that has ended.
+    Checkpoints {
+        /// The job's last JobMaster.
+        epoch: JobMasterEpoch,
+        /// Which.
+        obsolete: Obsolete,
+    },
+    /// A savepoint that has failed, or was not complete when its JobManager died.
+    Savepoint {
+        /// As a location.
+        directory: String,
+    },
+}
+
+impl Leftover {
+    /// Checkpoints of `job`, which has ended under `epoch`.
+    pub fn checkpoints(job: JobId, epoch: JobMasterEpoch, obsolete: Obsolete) -> Self {
+        Self { job, what: Left::Checkpoints { epoch, obsolete } }
+    }
 }
 
 /// A job that has ended, with all that is still shown of it.

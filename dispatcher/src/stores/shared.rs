@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use flott_core::{
-    id::{Digest, JobId, JobMasterEpoch, LeaderEpoch},
+    id::{Digest, JobId, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
     past::Past,
@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ArchivedJob, JobRecord, Obsolete, StoreError,
+    ArchivedJob, JobRecord, Leftover, StoreError,
     format::{decode, encode},
     memory::{Journal, StateStore},
     record::{Header, Tombstone},
@@ -63,7 +63,7 @@ struct Image {
     jobs: Vec<Unfinished>,
     archive: Vec<(Json<JobView>, Bytes)>,
     known: Vec<(JobId, Tombstone)>,
-    leftovers: Vec<(JobId, (JobMasterEpoch, Obsolete))>,
+    leftovers: Vec<Leftover>,
     operations: Vec<Json<OperationRecord>>,
 }
 
@@ -83,7 +83,7 @@ impl SharedStore {
     /// the store, also later; `runtime` is what reaches it.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when it cannot be read or made, [`StoreError::Damaged`].
+    /// [`StoreError::Io`] when it cannot be read or made, [`StoreError::OtherFormat`], [`StoreError::Damaged`].
     pub fn open(directory: Directory, runtime: Handle, deposed: CancellationToken) -> Result<Self, StoreError> {
         let location = directory.location().to_owned();
         let (records, contents) = runtime.block_on(Records::open(directory)).map_err(io)?;
@@ -166,7 +166,7 @@ impl Image {
             jobs: state.jobs.values().map(job).collect(),
             archive: state.archive.values().map(|job| (Json(job.view.clone()), job.graph.clone())).collect(),
             known: state.known.iter().map(|(job, tombstone)| (*job, *tombstone)).collect(),
-            leftovers: state.leftovers.iter().map(|(job, left)| (*job, left.clone())).collect(),
+            leftovers: state.leftovers.iter().cloned().collect(),
             operations: state.operations.values().cloned().map(Json).collect(),
         }
     }

@@ -1,6 +1,7 @@
 //! The store on disk: one sled tree, a few small records per job.
 //!
-//! Keys are one letter for the kind of record and the raw job id, or what names an operation; values begin with a format version byte. One tree
+//! Keys are one letter for the kind of record and the raw job id, or what names an operation, or the job and a digest of what is left of
+//! it; values begin with a format version byte, but for graphs, which are documents with a version of their own. One tree
 //! makes every change one atomic batch. sled itself locks its directory against a second process, so this process is
 //! the only writer, and a mutex is enough to make read-then-write steps atomic.
 
@@ -12,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use flott_core::{
     codec,
-    id::{JobId, JobMasterEpoch, LeaderEpoch},
+    id::{Digest, JobId, JobMasterEpoch, LeaderEpoch},
     job_graph::scale::Scale,
     message::Committable,
     past::Past,
@@ -26,7 +27,7 @@ use super::{
     format::{FORMAT, damaged, decode, encode, payload},
     record::{Header, Tombstone},
 };
-use crate::operations::{OperationKey, OperationRecord};
+use crate::operations::{Forgotten, OperationKey, OperationRecord};
 
 /// Records are few and read once: the cache is kept far below sled's default of a gigabyte.
 const CACHE_BYTES: u64 = 1 << 20;
@@ -46,8 +47,9 @@ const OPERATION: u8 = b'O';
 const ARCHIVE: u8 = b'A';
 const KNOWN: u8 = b'K';
 
-/// Of an operation, where its record is damaged.
+/// What records without a job are called where they are damaged.
 const OPERATION_NAME: &str = "an operation that was asked for";
+const LEFTOVER_NAME: &str = "something to be removed";
 
 /// See the module.
 #[derive(Debug)]
@@ -60,7 +62,8 @@ impl SledStore {
     /// Opens or creates the store in `directory`. Blocks on the disk.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] when another process has it open, [`StoreError::Io`] when it cannot be read or created.
+    /// [`StoreError::InUse`] when another process has it open, [`StoreError::Io`] when it cannot be read or created,
+    /// [`StoreError::OtherFormat`] or [`StoreError::Damaged`] when what it holds cannot be understood.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let config = sled::Config::new()
             .path(directory)
@@ -138,6 +141,11 @@ impl SledStore {
         let graph = self.db.get(key(GRAPH, job)).map_err(io)?;
         let graph = graph.ok_or_else(|| damaged(&format!("job {job}"), "its graph is missing"))?;
         Ok(Bytes::copy_from_slice(&graph))
+    }
+
+    fn operation(&self, key: OperationKey) -> Result<Option<OperationRecord>, StoreError> {
+        let Some(value) = self.db.get(operation_key(key)?).map_err(io)? else { return Ok(None) };
+        unwrap_json(OPERATION_NAME, &value).map(Some)
     }
 
     fn archive_entry(&self, job: JobId, value: &[u8]) -> Result<ArchivedJob, StoreError> {
@@ -230,7 +238,7 @@ impl JobStore for SledStore {
         batch.remove(&key(SCALE, id));
         batch.remove(&key(PAST, id));
         if let Some(obsolete) = obsolete {
-            batch.insert(&key(LEFTOVER, id), encode(&(by, obsolete))?);
+            leave(&mut batch, &Leftover::checkpoints(id, by, obsolete.clone()))?;
         }
         batch.insert(&key(ARCHIVE, id), wrap_json(view)?);
         batch.insert(&key(KNOWN, id), encode(&Tombstone { graph, ended_at })?);
@@ -240,34 +248,37 @@ impl JobStore for SledStore {
     fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
         let mut leftovers = Vec::new();
         for entry in self.db.scan_prefix([LEFTOVER]) {
-            let (key, value) = entry.map_err(io)?;
-            let job = job_of(&key)?;
-            let (epoch, obsolete) = decode(&format!("job {job}"), &value)?;
-            leftovers.push(Leftover { job, epoch, obsolete });
+            let (_, value) = entry.map_err(io)?;
+            leftovers.push(decode(LEFTOVER_NAME, &value)?);
         }
         Ok(leftovers)
     }
 
-    fn cleared(&self, job: JobId) -> Result<(), StoreError> {
+    fn cleared(&self, leftover: &Leftover) -> Result<(), StoreError> {
         let writer = self.writer.lock();
         let mut batch = sled::Batch::default();
-        batch.remove(&key(LEFTOVER, job));
+        batch.remove(leftover_key(leftover.job, &encode(leftover)?));
         self.apply(&writer, batch)
     }
 
-    fn save_operation(&self, operation: &OperationRecord, forgotten: &[OperationKey]) -> Result<(), StoreError> {
+    fn save_operation(
+        &self,
+        operation: &OperationRecord,
+        forgotten: &[Forgotten],
+        leftover: Option<&Leftover>,
+    ) -> Result<(), StoreError> {
         let writer = self.writer.lock();
-        let key = operation_key(operation.key())?;
-        let kept = match self.db.get(&key).map_err(io)? {
-            Some(kept) => Some(unwrap_json::<OperationRecord>(OPERATION_NAME, &kept)?),
-            None => None,
-        };
         let mut batch = sled::Batch::default();
-        if !kept.is_some_and(|kept| kept.outlives(operation)) {
-            batch.insert(key, wrap_json(operation)?);
+        if !self.operation(operation.key())?.is_some_and(|kept| kept.outlives(operation)) {
+            batch.insert(operation_key(operation.key())?, wrap_json(operation)?);
         }
         for forgotten in forgotten {
-            batch.remove(operation_key(*forgotten)?);
+            if self.operation(forgotten.key)?.is_some_and(|kept| forgotten.is(&kept)) {
+                batch.remove(operation_key(forgotten.key)?);
+            }
+        }
+        if let Some(leftover) = leftover {
+            leave(&mut batch, leftover)?;
         }
         self.apply(&writer, batch)
     }
@@ -359,6 +370,16 @@ fn operation_key((subject, id): OperationKey) -> Result<Vec<u8>, StoreError> {
     Ok(key)
 }
 
+fn leave(batch: &mut sled::Batch, leftover: &Leftover) -> Result<(), StoreError> {
+    let value = encode(leftover)?;
+    batch.insert(leftover_key(leftover.job, &value), value);
+    Ok(())
+}
+
+fn leftover_key(job: JobId, value: &[u8]) -> Vec<u8> {
+    [key(LEFTOVER, job).as_slice(), Digest::of(value).as_bytes()].concat()
+}
+
 fn job_of(key: &[u8]) -> Result<JobId, StoreError> {
     let id = key.get(1..).and_then(|id| <[u8; 16]>::try_from(id).ok());
     id.map(JobId::from_bytes).ok_or_else(|| damaged("a job", "its key is not an id"))
@@ -383,5 +404,20 @@ impl SledStore {
     /// Overwrites a job's header.
     pub(super) fn corrupt(&self, job: JobId, bytes: &[u8]) {
         self.db.insert(key(HEADER, job), bytes).unwrap();
+    }
+
+    /// All entries of the store in `directory`, as they are.
+    pub(super) fn entries(directory: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let entries = sled::open(directory).unwrap().iter().map(Result::unwrap);
+        entries.map(|(key, value)| (key.to_vec(), value.to_vec())).collect()
+    }
+
+    /// Makes a store of these in `directory`.
+    pub(super) fn of_entries(directory: &Path, entries: &[(Vec<u8>, Vec<u8>)]) {
+        let db = sled::open(directory).unwrap();
+        for (key, value) in entries {
+            db.insert(key, &**value).unwrap();
+        }
+        db.flush().unwrap();
     }
 }

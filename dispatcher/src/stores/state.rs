@@ -1,7 +1,7 @@
 //! What a store holds, as plain data, and the changes that are made to it: pure. What is asked for is checked against it
 //! first and becomes a [`Change`], which always fits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use flott_core::{
@@ -17,7 +17,7 @@ use super::{
     ArchivedJob, Inserted, JobRecord, KNOWN_MAX, Leftover, NewJob, Obsolete, StoreError,
     record::{Header, Tombstone},
 };
-use crate::operations::{OperationKey, OperationRecord};
+use crate::operations::{Forgotten, OperationKey, OperationRecord};
 
 /// All that is remembered.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -26,7 +26,7 @@ pub struct State {
     pub(super) jobs: BTreeMap<JobId, JobRecord>,
     pub(super) archive: BTreeMap<JobId, ArchivedJob>,
     pub(super) known: BTreeMap<JobId, Tombstone>,
-    pub(super) leftovers: BTreeMap<JobId, (JobMasterEpoch, Obsolete)>,
+    pub(super) leftovers: BTreeSet<Leftover>,
     pub(super) operations: BTreeMap<OperationKey, OperationRecord>,
 }
 
@@ -41,9 +41,9 @@ pub enum Change {
     SavePast { job: JobId, past: Box<Json<Past>> },
     MarkCancelled { job: JobId },
     End { job: JobId, ended_at: u64, view: Box<Json<JobView>>, obsolete: Option<Obsolete> },
-    Cleared { job: JobId },
+    Cleared { leftover: Leftover },
     Forget { jobs: Vec<JobId> },
-    SaveOperation { operation: Box<Json<OperationRecord>>, forgotten: Vec<OperationKey> },
+    SaveOperation { operation: Box<Json<OperationRecord>>, forgotten: Vec<OperationKey>, leftover: Option<Leftover> },
 }
 
 /// A value whose format is that of REST, within one that is not: text, so that later versions may add to it.
@@ -102,15 +102,6 @@ impl State {
         jobs
     }
 
-    pub(super) fn leftovers(&self) -> Vec<Leftover> {
-        let leftover = |(job, (epoch, obsolete)): (&JobId, &(JobMasterEpoch, Obsolete))| Leftover {
-            job: *job,
-            epoch: *epoch,
-            obsolete: obsolete.clone(),
-        };
-        self.leftovers.iter().map(leftover).collect()
-    }
-
     pub(super) fn operations_in_order(&self) -> Vec<OperationRecord> {
         let mut operations: Vec<_> = self.operations.values().cloned().collect();
         operations.sort_by_key(|operation| operation.at);
@@ -134,10 +125,11 @@ impl State {
             Change::SavePast { job, past } => self.with(job, |record| record.past = past.0),
             Change::MarkCancelled { job } => self.with(job, |record| record.cancelled = true),
             Change::End { job, ended_at, view, obsolete } => self.end(job, ended_at, view.0, obsolete),
-            Change::Cleared { job } => drop(self.leftovers.remove(&job)),
-            Change::SaveOperation { operation, forgotten } => {
+            Change::Cleared { leftover } => drop(self.leftovers.remove(&leftover)),
+            Change::SaveOperation { operation, forgotten, leftover } => {
                 self.operations.insert(operation.0.key(), operation.0);
                 forgotten.iter().for_each(|key| drop(self.operations.remove(key)));
+                self.leftovers.extend(leftover);
             }
             Change::Forget { jobs } => jobs.iter().for_each(|job| drop(self.archive.remove(job))),
         }
@@ -151,7 +143,7 @@ impl State {
 
     fn end(&mut self, job: JobId, ended_at: u64, view: JobView, obsolete: Option<Obsolete>) {
         let Some(JobRecord { graph, epoch, .. }) = self.jobs.remove(&job) else { return };
-        self.leftovers.extend(obsolete.map(|obsolete| (job, (epoch, obsolete))));
+        self.leftovers.extend(obsolete.map(|obsolete| Leftover::checkpoints(job, epoch, obsolete)));
         self.known.insert(job, Tombstone { graph: Digest::of(&graph), ended_at });
         if self.known.len() > KNOWN_MAX
             && let Some(oldest) = self.known.iter().min_by_key(|(_, known)| known.ended_at).map(|(id, _)| *id)
@@ -169,10 +161,17 @@ impl Change {
     }
 
     /// What is kept of an operation stays if it outlives the one that is written.
-    pub(super) fn save_operation(state: &State, operation: &OperationRecord, forgotten: &[OperationKey]) -> Self {
+    pub(super) fn save_operation(
+        state: &State,
+        operation: &OperationRecord,
+        forgotten: &[Forgotten],
+        leftover: Option<&Leftover>,
+    ) -> Self {
         let kept = state.operations.get(&operation.key()).filter(|kept| kept.outlives(operation));
         let operation = Box::new(Json(kept.unwrap_or(operation).clone()));
-        Self::SaveOperation { operation, forgotten: forgotten.to_vec() }
+        let is_kept = |forgotten: &&Forgotten| state.operations.get(&forgotten.key).is_some_and(|it| forgotten.is(it));
+        let forgotten = forgotten.iter().filter(is_kept).map(|forgotten| forgotten.key).collect();
+        Self::SaveOperation { operation, forgotten, leftover: leftover.cloned() }
     }
 
     pub(super) fn end(view: &JobView, obsolete: Option<&Obsolete>) -> Self {

@@ -1,6 +1,12 @@
 //! Checkpoints of jobs that have ended, which cannot be removed at once.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use flott_core::{
     id::{AttemptId, AttemptNumber, CheckpointId, Digest, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId},
@@ -57,15 +63,11 @@ impl Place {
         fs::write(&self.root, "").unwrap();
     }
 
-    /// There is a state file in it.
+    /// It is there again, with a state file.
     fn bring_back(&self) {
-        fs::remove_file(&self.root).unwrap();
-        let vertex = VertexId::of_chain(OperatorId::from_uid("source"));
-        let attempt = AttemptId { vertex, subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
-        let path = DataPath::unique(SnapshotKind::Checkpoint, CheckpointId(1), attempt);
-        let path = self.root.join(job(ENDED).to_string()).join(path.as_str());
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, "state").unwrap();
+        let there = self.root.with_extension("there");
+        write_state(&there);
+        point(&self.root, &there);
     }
 
     /// State files.
@@ -82,6 +84,23 @@ impl Place {
         };
         tokio::time::timeout(Duration::from_secs(60), removed).await.expect("it is tried again");
     }
+}
+
+/// What is at `link` is what is at `place`, from one moment to the next: what is not there is as good as removed.
+fn point(link: &Path, place: &Path) {
+    let next = link.with_extension("next");
+    symlink(place, &next).unwrap();
+    fs::rename(next, link).unwrap();
+}
+
+/// A task writes to checkpoints in `root`.
+fn write_state(root: &Path) {
+    let vertex = VertexId::of_chain(OperatorId::from_uid("source"));
+    let attempt = AttemptId { vertex, subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
+    let path = DataPath::unique(SnapshotKind::Checkpoint, CheckpointId(1), attempt);
+    let path = root.join(job(ENDED).to_string()).join(path.as_str());
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, "state").unwrap();
 }
 
 async fn cancel(cluster: &Cluster) {
@@ -163,5 +182,52 @@ async fn those_of_a_job_that_is_cancelled_while_it_waits_for_them_are_removed_la
     cancel(&cluster).await;
     place.bring_back();
     place.until_removed().await;
+    suspend(cluster).await;
+    // Nobody has seen its tasks end, so it is done once more, by the next one if it has to.
+    assert_eq!(place.store().leftovers().unwrap().len(), 1);
+    write_state(&place.root);
+    let cluster = place.cluster(&[]).await;
+    place.until_removed().await;
+    suspend(cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_a_savepoint_that_has_failed_are_removed_as_soon_as_they_can_be_reached() {
+    let place = Place::new();
+    let [savepoints, there, nowhere] = ["savepoints", "there", "nowhere"].map(|name| place.state.path().join(name));
+    fs::create_dir(&there).unwrap();
+    fs::write(&nowhere, "").unwrap();
+    point(&savepoints, &there);
+    let cluster = place.cluster(&[("execution.checkpointing.savepoint-dir", savepoints.to_str().unwrap())]).await;
+    let _worker = cluster.worker("tm1", Tasks::Run).await;
+    cluster.run(job(ENDED)).await;
+    cluster.wait(job(ENDED), "RUNNING").await;
+    let (status, answer) = cluster.send(Method::POST, &format!("/jobs/{}/savepoints", job(ENDED))).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    let directories = || fs::read_dir(&there).into_iter().flatten().flatten().map(|entry| entry.path());
+    let begun = async {
+        while directories().next().is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), begun).await.expect("it has a directory of its own");
+    fs::write(directories().next().unwrap().join("sp-1"), "state").unwrap();
+    point(&savepoints, &nowhere);
+    // Its tasks have not reported it.
+    cancel(&cluster).await;
+    let path = format!("/jobs/{}/savepoints/{}", job(ENDED), answer["request-id"].as_str().unwrap());
+    let ended = async {
+        while cluster.get(&path).await["status"]["id"] != "COMPLETED" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it has failed");
+    point(&savepoints, &there);
+    let gone = async {
+        while directories().next().is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it is tried again");
     suspend(cluster).await;
 }

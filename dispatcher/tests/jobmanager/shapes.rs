@@ -148,6 +148,8 @@ async fn refusals_are_those_of_flink() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_open_api_document_lists_what_is_served() {
     let cluster = Cluster::start().await;
+    // Some routes say so when it is not.
+    cluster.manager.dispatcher().ready().await.unwrap();
     let document = cluster.get("/flott/v1/openapi.json").await;
     let paths = document["paths"].as_object().unwrap();
     for (path, method) in [("/jobs/{jobid}", "patch"), ("/jobs", "post"), ("/flott/v1/blobs/{digest}", "put")] {

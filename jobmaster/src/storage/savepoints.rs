@@ -6,7 +6,7 @@
 use std::collections::btree_map::Entry;
 
 use flott_core::failure::Failure;
-use flott_snapshot::{Error, Manifest};
+use flott_snapshot::{Error, Manifest, Stores};
 use tokio::time::{sleep, timeout};
 
 use super::{AGAIN, CheckpointKeeper, TRY, in_time, silent, until_over};
@@ -45,8 +45,8 @@ impl CheckpointKeeper {
     }
 
     /// Removes what tasks wrote for a savepoint that has failed. If it is being completed all the same, or nobody knows whether it is, it
-    /// stays.
-    pub async fn abandon_savepoint(&self, location: &str) {
+    /// stays. `false`: it could not be removed, and [`abandon_left`](Self::abandon_left) does it.
+    pub async fn abandon_savepoint(&self, location: &str) -> bool {
         let before = match self.savepoints.lock().entry(location.to_owned()) {
             Entry::Vacant(entry) => {
                 entry.insert(Savepoint::Abandoned);
@@ -60,16 +60,23 @@ impl CheckpointKeeper {
                 Some(before)
             }
         };
-        if before.is_none() {
-            self.remove_savepoint(location).await;
-        }
+        before.is_some() || self.remove_savepoint(location).await
     }
 
-    async fn remove_savepoint(&self, location: &str) {
-        let removal = async { self.recovery.stores.open(location)?.abandon_savepoint().await };
-        if let Err(failure) = in_time(removal).await {
+    /// Removes what tasks wrote for a savepoint that no JobMaster completes any more.
+    ///
+    /// # Errors
+    /// When the store fails or does not answer in time. What was left can be removed by calling it again.
+    pub async fn abandon_left(location: &str, stores: &dyn Stores) -> Result<(), Failure> {
+        in_time(async { stores.open(location)?.abandon_savepoint().await }).await
+    }
+
+    async fn remove_savepoint(&self, location: &str) -> bool {
+        let removed = Self::abandon_left(location, &*self.recovery.stores).await;
+        if let Err(failure) = &removed {
             tracing::warn!(job = %self.job, location, %failure, "what is left of a savepoint that has failed cannot be removed");
         }
+        removed.is_ok()
     }
 
     pub(super) async fn store_savepoint(&self, master: &JobMasterHandle, manifest: &Manifest, location: &str) {

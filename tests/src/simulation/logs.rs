@@ -346,7 +346,9 @@ impl World {
     pub(super) fn abandon_savepoint(&mut self, id: JobId, location: String) {
         let Some(keeping) = self.keeping(id) else { return };
         let keeper = Arc::clone(&keeping.keeper);
-        self.spawn(id, |_| async move { keeper.abandon_savepoint(&location).await });
+        self.spawn(id, |_| async move {
+            keeper.abandon_savepoint(&location).await;
+        });
     }
 
     /// Removes all checkpoints of a job whose end is durable. If they cannot be removed, the next JobManager does it.

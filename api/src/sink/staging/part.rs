@@ -9,7 +9,10 @@ use std::{
 use flott_core::id::IdSequence;
 use flott_runtime::error::TaskResult;
 
-use super::cannot;
+use super::{
+    cannot,
+    end::{self, By},
+};
 
 /// A file that is staged, and where it is to be seen.
 #[derive(Debug)]
@@ -75,11 +78,11 @@ impl Part {
         fs::rename(&second, &self.to)
     }
 
-    /// Undoes [`show`](Self::show), as far as it was done. Partitions of `directory` that are empty then go.
-    pub fn take_back(&self, directory: &Path) -> TaskResult {
-        let undone = match identity(&self.from) {
-            Ok(_) if self.is_shown() => fs::remove_file(&self.to),
-            Err(error) if self.was_moved(&error) => fs::rename(&self.to, &self.from),
+    /// Undoes [`show`](Self::show), as far as it was done and may be undone. Partitions of `directory` that are empty then go.
+    pub fn take_back(&self, directory: &Path, by: By) -> TaskResult {
+        let undone = match (identity(&self.from), self.from.parent()) {
+            (Ok(_), Some(room)) if self.is_shown() => end::take_back(room, &self.to, by),
+            (Err(error), _) if self.was_moved(&error) => fs::rename(&self.to, &self.from),
             _ => Ok(()),
         };
         undone.map_err(|error| cannot("take back", &self.to, &error))?;

@@ -12,7 +12,7 @@ use flott_core::{failure::Failure, id::JobId};
 use flott_runtime::{error::TaskResult, task::TaskInfo};
 
 use super::{
-    Others, ROLLED, admit, cannot, exists, names, note,
+    Others, ROLLED, admit, cannot, end, exists, names, note,
     staged::{Name, Sort, Staged},
     sync_directory,
 };
@@ -55,7 +55,7 @@ impl Room {
         loop {
             let room = next.room(&staging);
             match fs::create_dir(&room) {
-                Ok(()) => break,
+                Ok(()) => break end::begin(&room)?,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => next.writer += 1,
                 Err(error) => return Err(cannot("create", &room, &error)),
             }

@@ -1,7 +1,7 @@
 //! What a writer prepares, and what its files are called.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fs, io,
     os::unix::ffi::OsStrExt,
@@ -12,7 +12,7 @@ use flott_core::{codec, failure::Failure, id::JobId};
 use flott_runtime::error::TaskResult;
 use serde::{Deserialize, Serialize};
 
-use super::{Part, cannot, exists, names};
+use super::{Part, cannot, end, names};
 use crate::sink::file::partition;
 
 /// What a commit shows of one writer.
@@ -197,9 +197,6 @@ impl Name {
     }
 }
 
-/// Noted in a writer's directory: what it prepared at the end is settled.
-const END_SETTLED: &str = "end-settled";
-
 /// Noted in a writer's directory: parts of barriers are settled up to this number.
 fn settled_up_to(number: u32) -> String {
     format!("settled-{number}")
@@ -220,7 +217,7 @@ impl<'a> Settled<'a> {
     pub fn holds(&mut self, name: &Name) -> TaskResult<bool> {
         let room = name.room(self.staging);
         if name.is_end() {
-            return exists(&room.join(END_SETTLED));
+            return end::is_settled(&room);
         }
         let furthest = match self.furthest.get(&room) {
             Some(furthest) => *furthest,
@@ -230,18 +227,23 @@ impl<'a> Settled<'a> {
     }
 }
 
+/// The directories of writers of which `parts` hold the end.
+pub(super) fn rooms_of_ends(parts: &[(&Name, Part)], staging: &Path) -> BTreeSet<PathBuf> {
+    parts.iter().filter(|(name, _)| name.is_end()).map(|(name, _)| name.room(staging)).collect()
+}
+
 /// Notes of those of `parts` that are shown that they are for good.
+///
+/// # Errors
+/// When the file system fails, or a round that has failed had taken back something of an end.
 pub(super) fn settle(parts: &[(&Name, Part)], staging: &Path) -> TaskResult {
+    // The files of the end stay until all is over: they say that those in the output directory are the job's.
+    rooms_of_ends(parts, staging).iter().try_for_each(|room| end::settle(room))?;
     let mut rooms: BTreeMap<PathBuf, Vec<&(&Name, Part)>> = BTreeMap::new();
-    for part in parts.iter().filter(|(_, part)| part.is_linked()) {
+    for part in parts.iter().filter(|(name, part)| !name.is_end() && part.is_linked()) {
         rooms.entry(part.0.room(staging)).or_default().push(part);
     }
     for (room, parts) in rooms {
-        // The files of the end stay until all is over: they say that those in the output directory are the job's.
-        let (ends, parts): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(name, _)| name.is_end());
-        if !ends.is_empty() {
-            super::note(&room.join(END_SETTLED))?;
-        }
         let Some(last) = parts.iter().map(|(name, _)| name.number).max() else { continue };
         match furthest(&room)? {
             Some(before) if before >= last => {}

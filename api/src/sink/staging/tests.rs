@@ -11,9 +11,12 @@ const OTHER: JobId = JobId::from_bytes([2; 16]);
 
 /// Stages a file of the first writer of a subtask.
 fn stage_one(directory: &Path, job: JobId, name: &Name, content: &str) {
-    let staging = staging(directory, job);
-    fs::create_dir_all(name.room(&staging)).unwrap();
-    fs::write(name.room(&staging).join(name.staged()), content).unwrap();
+    let room = name.room(&staging(directory, job));
+    if !room.exists() {
+        fs::create_dir_all(&room).unwrap();
+        end::begin(&room).unwrap();
+    }
+    fs::write(room.join(name.staged()), content).unwrap();
 }
 
 /// Stages these files of a job that ends with them, by subtask.
@@ -107,6 +110,80 @@ fn two_rounds_of_one_commit_may_be_under_way_at_once() {
     }
 }
 
+/// The same with a part that cannot be shown.
+fn failing(directory: &Path, prepared: &[Bytes]) -> Vec<Bytes> {
+    let missing = Staged::new(JOB, directory, vec![only(prepared.len() as u32)], None).to_bytes().unwrap();
+    prepared.iter().cloned().chain([missing.into()]).collect()
+}
+
+#[test]
+fn what_a_round_takes_back_is_not_settled_by_another() {
+    for others in [Others::Refuse, Others::Replace, Others::Keep] {
+        let dir = tempfile::tempdir().unwrap();
+        let prepared = stage(dir.path(), JOB, &["a", "b"]);
+        let round = |prepared: &[Bytes]| commit(dir.path(), JOB, prepared, others, Reach::Top);
+        round(&prepared).unwrap();
+        round(&failing(dir.path(), &prepared)).unwrap_err();
+        // The first goes on, and must not remove what is not shown any more.
+        let failure = settle(dir.path(), JOB).unwrap_err();
+        assert!(failure.message.contains("it is to be shown again"), "{failure}");
+        round(&prepared).unwrap();
+        settle(dir.path(), JOB).unwrap();
+        holds(dir.path(), &[("part-0", "a"), ("part-1", "b")]);
+    }
+}
+
+#[test]
+fn what_another_round_is_about_to_settle_is_not_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let prepared = stage(dir.path(), JOB, &["a", "b"]);
+    commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
+    let room = only(0).room(&staging(dir.path(), JOB));
+    for state in ["end-decided", "end-settled"] {
+        fs::rename(room.join("end-shown"), room.join(state)).unwrap();
+        part(dir.path(), 0).take_back(dir.path(), By::Round).unwrap();
+        assert!(part(dir.path(), 0).is_shown());
+        fs::rename(room.join(state), room.join("end-shown")).unwrap();
+    }
+    part(dir.path(), 0).take_back(dir.path(), By::Round).unwrap();
+    assert!(!part(dir.path(), 0).is_shown());
+}
+
+#[test]
+fn a_round_that_fails_beside_another_takes_nothing_away_for_good() {
+    for n in 0..600 {
+        let others = [Others::Refuse, Others::Replace, Others::Keep][n % 3];
+        let dir = tempfile::tempdir().unwrap();
+        let prepared = stage(dir.path(), JOB, &["a", "b", "c", "d"]);
+        let start = std::sync::Barrier::new(2);
+        let round = |prepared: &[Bytes]| {
+            commit(dir.path(), JOB, prepared, others, Reach::Top)?;
+            settle(dir.path(), JOB)
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                round(&failing(dir.path(), &prepared)).unwrap_err();
+            });
+            start.wait();
+            // It may find that something was taken back.
+            drop(round(&prepared));
+        });
+        round(&prepared).unwrap();
+        holds(dir.path(), &[("part-0", "a"), ("part-1", "b"), ("part-2", "c"), ("part-3", "d")]);
+    }
+}
+
+#[test]
+fn a_reader_may_take_files_away_as_they_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let prepared = stage(dir.path(), JOB, &["a", "b"]);
+    commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
+    fs::remove_file(dir.path().join("part-0")).unwrap();
+    settle(dir.path(), JOB).unwrap();
+    holds(dir.path(), &[("part-1", "b")]);
+}
+
 #[test]
 fn a_commit_that_was_interrupted_goes_on() {
     let dir = tempfile::tempdir().unwrap();
@@ -191,7 +268,7 @@ fn without_links_a_part_is_moved_and_replaces_nothing() {
     // A repeat of a commit that was interrupted there.
     commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
     holds(dir.path(), &[(&format!(".flott-{JOB}"), ""), ("part-0", "a"), ("part-1", "b")]);
-    Part { from, to }.take_back(dir.path()).unwrap();
+    Part { from, to }.take_back(dir.path(), By::Round).unwrap();
     holds(dir.path(), &[(&format!(".flott-{JOB}"), ""), ("part-1", "b")]);
 }
 

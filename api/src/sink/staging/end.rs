@@ -1,0 +1,134 @@
+//! Whether what a writer has prepared at the end may be taken back yet.
+//!
+//! Two rounds of one commit may be under way, in processes that know nothing of each other: while one fails half-way, and takes back
+//! what is shown, the other may be through, and settle it. So a directory within the writer's own says by its name how far it is, and
+//! what is taken back is moved into it:
+//!
+//! ```text
+//! end-open      nothing was shown, or not all
+//! end-shown     a round has shown all
+//! end-decided   so has every sink of the job: a round that fails takes nothing back any more
+//! end-settled   and nothing of it is missing: no round shows it again
+//! ```
+//!
+//! Whoever settles renames it first. A move that comes later finds no directory of that name, and takes nothing back. One that came
+//! before has left in there what it took, so that who settles sees it, and leaves it to the next round to show it again; that round
+//! removes it from there when it is shown. (That a file is not where it was shown says nothing: a reader may have taken it away.)
+//!
+//! A process that is killed at any moment leaves a name that the next round goes on from.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use flott_core::{failure::Failure, id::IdSequence};
+use flott_runtime::error::TaskResult;
+
+use super::{cannot, exists, names};
+
+const OPEN: &str = "end-open";
+const SHOWN: &str = "end-shown";
+const DECIDED: &str = "end-decided";
+const SETTLED: &str = "end-settled";
+
+/// In the order in which they follow: whoever has missed it under one name finds it under a later one, or settled.
+const NOT_SETTLED: [&str; 3] = [OPEN, SHOWN, DECIDED];
+
+/// Who takes something back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// A round of the commit that has failed. Another may follow.
+    Round,
+    /// The end of the job, which has failed or was cancelled.
+    Abort,
+}
+
+/// A writer begins, in its own directory.
+pub(super) fn begin(room: &Path) -> TaskResult {
+    let open = room.join(OPEN);
+    fs::create_dir(&open).map_err(|error| cannot("create", &open, &error))
+}
+
+/// Whether no round shows it again.
+pub(super) fn is_settled(room: &Path) -> TaskResult<bool> {
+    exists(&room.join(SETTLED))
+}
+
+/// Ends that a round is about to show, with what was taken back of each before.
+pub(super) struct Showing(Vec<(PathBuf, Vec<OsString>)>);
+
+impl Showing {
+    /// Those of these writers, by their directories.
+    pub fn begin(rooms: BTreeSet<PathBuf>) -> TaskResult<Self> {
+        let taken_back = |room: PathBuf| {
+            let mut taken = Vec::new();
+            for state in NOT_SETTLED {
+                taken.extend(names(&room.join(state))?);
+            }
+            Ok((room, taken))
+        };
+        rooms.into_iter().map(taken_back).collect::<TaskResult<_>>().map(Self)
+    }
+
+    /// All of them is shown, so what was taken back before is there again. Not what was taken back since.
+    pub fn done(&self) -> TaskResult {
+        for (room, taken) in &self.0 {
+            for state in NOT_SETTLED {
+                for name in taken {
+                    let taken = room.join(state).join(name);
+                    unless_gone(fs::remove_file(&taken)).map_err(|error| cannot("remove", &taken, &error))?;
+                }
+            }
+            advance(room, OPEN, SHOWN)?;
+        }
+        Ok(())
+    }
+}
+
+/// Every sink of the job has shown all. Nothing if this one has not, or it is settled.
+///
+/// # Errors
+/// When a round that has failed had taken something back of what was shown: the next one shows it again.
+pub(super) fn settle(room: &Path) -> TaskResult {
+    advance(room, SHOWN, DECIDED)?;
+    if names(&room.join(DECIDED))?.is_empty() {
+        return advance(room, DECIDED, SETTLED);
+    }
+    let message = format!(
+        "another round of the commit has failed, and taken back what was shown of {}; it is to be shown again",
+        room.display()
+    );
+    Err(Box::new(Failure::environment(message)))
+}
+
+/// Takes back `shown`, unless it is too late for that.
+pub(super) fn take_back(room: &Path, shown: &Path, by: By) -> io::Result<()> {
+    let states: &[&str] = match by {
+        By::Round => &[OPEN, SHOWN],
+        By::Abort => &NOT_SETTLED,
+    };
+    let name = format!("{:016x}", IdSequence::random_seed());
+    for state in states {
+        match fs::rename(shown, room.join(state).join(&name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            taken => return taken,
+        }
+    }
+    Ok(())
+}
+
+/// From one state to the next, unless it is in another.
+fn advance(room: &Path, before: &str, behind: &str) -> TaskResult {
+    let before = room.join(before);
+    unless_gone(fs::rename(&before, room.join(behind))).map_err(|error| cannot("rename", &before, &error))
+}
+
+fn unless_gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
