@@ -2,7 +2,8 @@
 //! with, what was asked for of them, and the epochs that fence older leaders and JobMasters.
 //!
 //! [`JobStore`] is the contract; [`SledStore`] keeps it on disk, [`SharedStore`] where several JobManagers reach it, [`MemoryStore`] for
-//! the length of a process. The same suite of tests runs against all.
+//! the length of a process. The same suite of tests runs against all. [`SharedLog`] is what is behind the second of them, for those who do
+//! not block; it is [asked](Ask) the same.
 //!
 //! # Fault contract
 //! - A method that returns `Ok` has made its change durable (for as long as the store itself lives): a process killed
@@ -15,6 +16,7 @@
 //! - A store that a build with another format has written is refused by whoever is to lead with it, and is as it was.
 //! - Methods block on the disk: call them where blocking is allowed.
 
+mod ask;
 mod format;
 mod memory;
 mod record;
@@ -40,9 +42,10 @@ use flott_core::{
 use crate::operations::{Forgotten, OperationRecord};
 
 pub use self::{
-    memory::MemoryStore,
+    ask::Ask,
+    memory::{Log, MemoryStore},
     record::{ArchivedJob, Inserted, JobRecord, Left, Leftover, NewJob, Obsolete},
-    shared::SharedStore,
+    shared::{SharedLog, SharedStore},
     sled::SledStore,
 };
 

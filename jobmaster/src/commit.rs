@@ -139,7 +139,8 @@ impl Commit {
         }
     }
 
-    /// Whether this is an answer to the round at hand.
+    /// Whether this is an answer to the round at hand. (Each round is asked of one process, so among one JobMaster's messages the round
+    /// would do.)
     pub fn is_answered(&self, by: &Asked, round: u32) -> bool {
         self.round == round && matches!(&self.state, CommitState::Asked { asked, .. } if asked == by)
     }

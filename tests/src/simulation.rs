@@ -26,8 +26,9 @@
 //! - [`world`]: the queue of happenings and what becomes of each; `network`, `machines`, `masters`, `faults` its parts
 //! - `host`: a job process; `jobs`: random jobs; `outside`: what they read and make visible
 //! - `elections`: who of several JobManagers leads; `jobmanager`: the one that does, and one that is deposed
-//! - `logs`: the keepers of checkpoints; `store`: the object store below, and what goes wrong in it
-//! - `stores`: the records of jobs, and how another JobManager begins with them
+//! - `logs`: the keepers of checkpoints; `store`: the object store below, and what goes wrong in it; `leftovers`: what is removed from it
+//! - `records`: the log of jobs, and what clients and JobMasters ask of it; `stores`: what is known of a job from it
+//! - `stale`: what is said when it is over; `summary`: what has happened, in numbers
 //! - [`check`]: the invariants, numbered
 //! - [`deployment`]: the deployment of ten thousand subtasks, for the benchmark
 
@@ -38,21 +39,27 @@ mod faults;
 mod host;
 mod jobmanager;
 mod jobs;
+mod leftovers;
 mod logs;
 mod machines;
 mod masters;
 mod network;
 mod outside;
 pub mod plan;
+mod records;
+mod stale;
 mod store;
 mod stores;
+mod summary;
 
 pub mod world;
 
 pub use check::{Invariant, Violation};
 pub use deployment::{Deployed, deploy_10k};
 pub use plan::Plan;
-pub use world::{Summary, World};
+pub use stale::Stale;
+pub use summary::Summary;
+pub use world::World;
 
 /// Runs the history of one seed to its end.
 ///

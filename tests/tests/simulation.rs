@@ -82,18 +82,11 @@ fn whichever_dies_each_record_is_visible_once() {
         return;
     }
     // A JobMaster that does not look who leads once it has committed is seen in one of a hundred.
-    let seeds = number("FLOTT_SIM_SEEDS").unwrap_or(150);
+    let seeds = number("FLOTT_SIM_SEEDS").unwrap_or(100);
     let (mut violations, mut all) = (Vec::new(), Summary::default());
     for seed in REGRESSIONS_DURABLE.iter().copied().chain(0..seeds) {
         match run(Plan::durable(seed)) {
-            Ok(summary) => {
-                all.checkpoints += summary.checkpoints;
-                all.leaders += summary.leaders;
-                all.taken_over += summary.taken_over;
-                all.finished += summary.finished;
-                all.deposed += summary.deposed;
-                all.continued += summary.continued;
-            }
+            Ok(summary) => all.add(&summary),
             Err(violation) => violations.push(violation),
         }
     }
@@ -104,8 +97,9 @@ fn whichever_dies_each_record_is_visible_once() {
     assert!(violations.is_empty(), "{} of {seeds} histories went wrong", violations.len());
     let enough = u64::from(all.leaders).min(all.checkpoints).min(all.taken_over.into()).min(all.finished.into());
     assert!(enough > seeds, "too little has happened to tell: {all:?}");
-    let rare = all.deposed.min(all.continued);
+    let rare = all.deposed.min(all.continued).min(all.removed).min(all.abandoned);
     assert!(rare > 0 && u64::from(all.deposed) > seeds / 8, "too little has happened to tell: {all:?}");
+    assert_eq!(all.unheard(), [], "of these nothing was heard when it was over");
 }
 
 #[test]
@@ -114,13 +108,21 @@ fn what_is_long_over_changes_nothing() {
         println!("{:?}", check(Plan::stale(seed)));
         return;
     }
-    let seeds = number("FLOTT_SIM_SEEDS").unwrap_or(60);
-    let violations: Vec<Violation> =
-        REGRESSIONS_STALE.iter().copied().chain(0..seeds).filter_map(|seed| run(Plan::stale(seed)).err()).collect();
+    // Each guard by attempt, round, awaited report, TaskManager and JobMaster epoch was seen to be missing within forty.
+    let seeds = number("FLOTT_SIM_SEEDS").unwrap_or(40);
+    let (mut violations, mut all) = (Vec::new(), Summary::default());
+    for seed in REGRESSIONS_STALE.iter().copied().chain(0..seeds) {
+        match run(Plan::stale(seed)) {
+            Ok(summary) => all.add(&summary),
+            Err(violation) => violations.push(violation),
+        }
+    }
+    println!("{all:?}");
     for violation in &violations {
         eprintln!("{violation}");
     }
     assert!(violations.is_empty(), "{} of {seeds} histories went wrong", violations.len());
+    assert_eq!(all.unheard(), [], "of these nothing was heard when it was over");
 }
 
 #[test]

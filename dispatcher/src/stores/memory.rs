@@ -1,4 +1,6 @@
 //! Stores that have everything in memory, and keep elsewhere what has changed, or nowhere.
+//!
+//! A [`Log`] waits for what its journal does as a future; a [`StateStore`] is the same for those who may block.
 
 use flott_core::{
     id::{JobId, JobMasterEpoch, LeaderEpoch},
@@ -7,39 +9,86 @@ use flott_core::{
     past::Past,
     view::JobView,
 };
+use futures::FutureExt;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 
 use super::{
     ArchivedJob, Inserted, JobRecord, JobStore, Leftover, NewJob, Obsolete, StoreError,
-    state::{Change, Json, State},
+    ask::{Ask, Decided},
+    state::{Change, State},
 };
 use crate::operations::{Forgotten, OperationRecord};
 
 /// Where changes go that are to outlive the process.
 pub trait Journal: Send + 'static {
     /// Makes a change durable. After an error that leaves it open whether it was, [`Journal::settle`] finds out.
-    fn write(&mut self, change: &Change) -> Result<(), StoreError>;
+    fn write(&mut self, change: &Change) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The change of which it was open whether it is durable: it is now.
     ///
     /// # Errors
     /// When it is still open.
-    fn settle(&mut self) -> Result<Option<Change>, StoreError>;
+    fn settle(&mut self) -> impl Future<Output = Result<Option<Change>, StoreError>> + Send;
 
     /// The state is this now, with all that was written.
-    fn applied(&mut self, state: &State);
+    fn applied(&mut self, state: &State) -> impl Future<Output = ()> + Send;
+}
+
+/// The state of a store, and where its changes go.
+#[derive(Debug, Default)]
+pub struct Log<J> {
+    journal: J,
+    state: State,
+}
+
+impl<J: Journal> Log<J> {
+    pub(super) fn new(journal: J, state: State) -> Self {
+        Self { journal, state }
+    }
+
+    /// Does what is asked. Dropped, it may have been done or not, and the log must not be used any more.
+    ///
+    /// # Errors
+    /// Those of the method of [`JobStore`] that asks the same.
+    pub async fn ask<T>(&mut self, ask: Ask<'_, T>) -> Result<T, StoreError> {
+        let Self { journal, state } = self;
+        let Ask { decide, then } = ask;
+        if let Some(settled) = journal.settle().await? {
+            state.apply(settled);
+        }
+        let change = match decide(state)? {
+            Decided::Change(change) => change,
+            Decided::Answer(answer) => return Ok(answer),
+        };
+        journal.write(&change).await?;
+        state.apply(change);
+        journal.applied(state).await;
+        then(state)
+    }
+
+    /// Jobs that have not ended, in the order in which they were accepted.
+    pub fn unfinished(&self) -> Vec<JobRecord> {
+        self.state.in_order_of_acceptance()
+    }
+
+    /// What is to be removed.
+    pub fn leftovers(&self) -> Vec<Leftover> {
+        self.state.leftovers.iter().cloned().collect()
+    }
+
+    /// One archived job; `None` if it is not there (any more).
+    pub fn archived_job(&self, job: JobId) -> Option<ArchivedJob> {
+        self.state.archive.get(&job).cloned()
+    }
 }
 
 /// A store of which the state is in memory.
 #[derive(Debug)]
 pub struct StateStore<J> {
-    inner: Mutex<Inner<J>>,
-}
-
-#[derive(Debug, Default)]
-struct Inner<J> {
-    journal: J,
-    state: State,
+    log: Mutex<Log<J>>,
+    /// What is waited on for the journal, where it is a matter of time.
+    runtime: Option<Handle>,
 }
 
 /// A store that lives as long as its process: for tests and for clusters that nobody wants to recover.
@@ -49,115 +98,84 @@ pub type MemoryStore = StateStore<Nowhere>;
 #[derive(Debug, Default)]
 pub struct Nowhere;
 
-/// What is to be done about a request.
-enum Decided<T> {
-    Change(Change),
-    /// Nothing, and this is the answer.
-    Answer(T),
-}
-
 impl Journal for Nowhere {
-    fn write(&mut self, _: &Change) -> Result<(), StoreError> {
+    async fn write(&mut self, _: &Change) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn settle(&mut self) -> Result<Option<Change>, StoreError> {
+    async fn settle(&mut self) -> Result<Option<Change>, StoreError> {
         Ok(None)
     }
 
-    fn applied(&mut self, _: &State) {}
+    async fn applied(&mut self, _: &State) {}
 }
 
 impl<J: Default> Default for StateStore<J> {
     fn default() -> Self {
-        Self { inner: Mutex::default() }
+        Self { log: Mutex::default(), runtime: None }
     }
 }
 
 impl<J: Journal> StateStore<J> {
-    pub(super) fn new(journal: J, state: State) -> Self {
-        Self { inner: Mutex::new(Inner { journal, state }) }
+    pub(super) fn new(log: Log<J>, runtime: Handle) -> Self {
+        Self { log: Mutex::new(log), runtime: Some(runtime) }
     }
 
-    /// Makes the change that `decide` finds, and says what `then` reads of the state behind it.
-    fn change<T>(
-        &self,
-        decide: impl FnOnce(&State) -> Result<Decided<T>, StoreError>,
-        then: impl FnOnce(&State) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let Inner { journal, state } = &mut *self.inner.lock();
-        if let Some(settled) = journal.settle()? {
-            state.apply(settled);
+    fn ask<T>(&self, ask: Ask<'_, T>) -> Result<T, StoreError> {
+        let mut log = self.log.lock();
+        let asked = log.ask(ask);
+        match &self.runtime {
+            Some(runtime) => runtime.block_on(asked),
+            None => asked
+                .now_or_never()
+                .unwrap_or_else(|| Err(StoreError::Io("its journal waits for something".to_owned()))),
         }
-        let change = match decide(state)? {
-            Decided::Change(change) => change,
-            Decided::Answer(answer) => return Ok(answer),
-        };
-        journal.write(&change)?;
-        state.apply(change);
-        journal.applied(state);
-        then(state)
     }
 
-    /// Makes a change that one who leads the job asks for.
-    fn change_by(&self, job: JobId, by: JobMasterEpoch, change: impl FnOnce() -> Change) -> Result<(), StoreError> {
-        self.change(|state| state.led_by(job, by).map(|_| Decided::Change(change())), |_| Ok(()))
-    }
-
-    fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
-        read(&self.inner.lock().state)
+    fn read<T>(&self, read: impl FnOnce(&Log<J>) -> T) -> T {
+        read(&self.log.lock())
     }
 }
 
 impl<J: Journal> JobStore for StateStore<J> {
     fn begin_leadership(&self) -> Result<LeaderEpoch, StoreError> {
-        self.change(|state| Ok(Decided::Change(state.next_leader())), |state| Ok(state.leader))
+        self.ask(Ask::begin_leadership())
     }
 
     fn insert(&self, job: &NewJob) -> Result<Inserted, StoreError> {
-        self.change(
-            |state| Ok(state.known(job.job).map_or_else(|| Decided::Change(Change::insert(job)), Decided::Answer)),
-            |state| state.unfinished(job.job).map(|record| Inserted::New(record.epoch)),
-        )
+        self.ask(Ask::insert(job))
     }
 
     fn begin_mastership(&self, job: JobId) -> Result<JobMasterEpoch, StoreError> {
-        self.change(
-            |state| state.unfinished(job).map(|_| Decided::Change(Change::BeginMastership { job })),
-            |state| state.unfinished(job).map(|record| record.epoch),
-        )
+        self.ask(Ask::begin_mastership(job))
     }
 
     fn save_manifest(&self, job: JobId, by: JobMasterEpoch, manifest: &[Committable]) -> Result<(), StoreError> {
-        self.change_by(job, by, || Change::SaveManifest { job, manifest: manifest.to_vec() })
+        self.ask(Ask::save_manifest(job, by, manifest))
     }
 
     fn save_scale(&self, job: JobId, by: JobMasterEpoch, scale: &Scale) -> Result<(), StoreError> {
-        self.change_by(job, by, || Change::SaveScale { job, scale: scale.clone() })
+        self.ask(Ask::save_scale(job, by, scale))
     }
 
     fn save_past(&self, job: JobId, by: JobMasterEpoch, past: &Past) -> Result<(), StoreError> {
-        self.change_by(job, by, || Change::SavePast { job, past: Box::new(Json(past.clone())) })
+        self.ask(Ask::save_past(job, by, past))
     }
 
     fn mark_cancelled(&self, job: JobId) -> Result<(), StoreError> {
-        self.change(|state| state.unfinished(job).map(|_| Decided::Change(Change::MarkCancelled { job })), |_| Ok(()))
+        self.ask(Ask::mark_cancelled(job))
     }
 
     fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&Obsolete>) -> Result<(), StoreError> {
-        self.change_by(view.job, by, || Change::end(view, obsolete))
+        self.ask(Ask::end(by, view, obsolete))
     }
 
     fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
-        Ok(self.read(|state| state.leftovers.iter().cloned().collect()))
+        Ok(self.read(Log::leftovers))
     }
 
     fn cleared(&self, leftover: &Leftover) -> Result<(), StoreError> {
-        let decide = |state: &State| match state.leftovers.contains(leftover) {
-            true => Ok(Decided::Change(Change::Cleared { leftover: leftover.clone() })),
-            false => Ok(Decided::Answer(())),
-        };
-        self.change(decide, |_| Ok(()))
+        self.ask(Ask::cleared(leftover))
     }
 
     fn save_operation(
@@ -166,30 +184,26 @@ impl<J: Journal> JobStore for StateStore<J> {
         forgotten: &[Forgotten],
         leftover: Option<&Leftover>,
     ) -> Result<(), StoreError> {
-        let decide = |state: &State| Ok(Decided::Change(Change::save_operation(state, operation, forgotten, leftover)));
-        self.change(decide, |_| Ok(()))
+        self.ask(Ask::save_operation(operation, forgotten, leftover))
     }
 
     fn operations(&self) -> Result<Vec<OperationRecord>, StoreError> {
-        Ok(self.read(State::operations_in_order))
+        Ok(self.read(|log| log.state.operations_in_order()))
     }
 
     fn unfinished(&self) -> Result<Vec<JobRecord>, StoreError> {
-        Ok(self.read(State::in_order_of_acceptance))
+        Ok(self.read(Log::unfinished))
     }
 
     fn archived(&self) -> Result<Vec<ArchivedJob>, StoreError> {
-        Ok(self.read(State::in_order_of_end))
+        Ok(self.read(|log| log.state.in_order_of_end()))
     }
 
     fn archived_job(&self, job: JobId) -> Result<Option<ArchivedJob>, StoreError> {
-        Ok(self.read(|state| state.archive.get(&job).cloned()))
+        Ok(self.read(|log| log.archived_job(job)))
     }
 
     fn forget(&self, jobs: &[JobId]) -> Result<(), StoreError> {
-        if jobs.is_empty() {
-            return Ok(());
-        }
-        self.change(|_| Ok(Decided::Change(Change::Forget { jobs: jobs.to_vec() })), |_| Ok(()))
+        self.ask(Ask::forget(jobs))
     }
 }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ArchivedJob, JobRecord, Leftover, StoreError,
     format::{decode, encode},
-    memory::{Journal, StateStore},
+    memory::{Journal, Log, StateStore},
     record::{Header, Tombstone},
     state::{Change, Json, State},
 };
@@ -35,11 +35,12 @@ const BYTES_MAX: usize = 16 << 20;
 
 /// See the module.
 pub type SharedStore = StateStore<SharedJournal>;
+/// The same for those who may not block.
+pub type SharedLog = Log<SharedJournal>;
 
 /// Where a [`SharedStore`] keeps its changes.
 #[derive(Debug)]
 pub struct SharedJournal {
-    runtime: Handle,
     records: Records,
     /// The change of which it is not known whether it is durable.
     open: Option<(Change, Vec<u8>)>,
@@ -85,8 +86,19 @@ impl SharedStore {
     /// # Errors
     /// [`StoreError::Io`] when it cannot be read or made, [`StoreError::OtherFormat`], [`StoreError::Damaged`].
     pub fn open(directory: Directory, runtime: Handle, deposed: CancellationToken) -> Result<Self, StoreError> {
+        let log = runtime.block_on(SharedLog::open(directory, deposed))?;
+        Ok(Self::new(log, runtime))
+    }
+}
+
+impl SharedLog {
+    /// As [`SharedStore::open`], without blocking.
+    ///
+    /// # Errors
+    /// As [`SharedStore::open`].
+    pub async fn open(directory: Directory, deposed: CancellationToken) -> Result<Self, StoreError> {
         let location = directory.location().to_owned();
-        let (records, contents) = runtime.block_on(Records::open(directory)).map_err(io)?;
+        let (records, contents) = Records::open(directory).await.map_err(io)?;
         let Contents { snapshot, records: changes } = contents;
         let mut state = match snapshot {
             Some(snapshot) => decode::<Image>(&format!("the snapshot in {location}"), &snapshot)?.into_state(),
@@ -97,17 +109,17 @@ impl SharedStore {
             bytes += change.len();
             state.apply(decode::<Record<Change>>(&format!("a change in {location}"), &change)?.change);
         }
-        let journal = SharedJournal { runtime, records, open: None, changes: count, bytes, deposed };
+        let journal = SharedJournal { records, open: None, changes: count, bytes, deposed };
         Ok(Self::new(journal, state))
     }
 }
 
 impl SharedJournal {
-    fn append(&mut self, change: &Change, content: Vec<u8>) -> Result<(), StoreError> {
+    async fn append(&mut self, change: &Change, content: Vec<u8>) -> Result<(), StoreError> {
         if self.deposed.is_cancelled() {
             return Err(StoreError::Deposed("another one leads".to_owned()));
         }
-        match self.runtime.block_on(self.records.append(content.clone().into())) {
+        match self.records.append(content.clone().into()).await {
             Ok(()) => {
                 self.changes += 1;
                 self.bytes += content.len();
@@ -127,26 +139,28 @@ impl SharedJournal {
 }
 
 impl Journal for SharedJournal {
-    fn write(&mut self, change: &Change) -> Result<(), StoreError> {
+    async fn write(&mut self, change: &Change) -> Result<(), StoreError> {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(io)?;
         let content = encode(&Record { nonce, change })?;
-        self.append(change, content)
+        self.append(change, content).await
     }
 
-    fn settle(&mut self) -> Result<Option<Change>, StoreError> {
+    async fn settle(&mut self) -> Result<Option<Change>, StoreError> {
         let Some((change, content)) = self.open.take() else { return Ok(None) };
-        self.append(&change, content).map(|()| Some(change))
+        self.append(&change, content).await.map(|()| Some(change))
     }
 
-    fn applied(&mut self, state: &State) {
+    async fn applied(&mut self, state: &State) {
         if self.changes < CHANGES_MAX && self.bytes < BYTES_MAX {
             return;
         }
         // Also after a failure: it is tried again when as much has come to it.
         (self.changes, self.bytes) = (0, 0);
-        let compacted = encode(&Image::of(state))
-            .and_then(|image| self.runtime.block_on(self.records.compact(image.into())).map_err(io));
+        let compacted = match encode(&Image::of(state)) {
+            Ok(image) => self.records.compact(image.into()).await.map_err(io),
+            Err(error) => Err(error),
+        };
         if let Err(error) = compacted {
             tracing::warn!(%error, "the log of jobs is not compacted now");
         }

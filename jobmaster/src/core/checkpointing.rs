@@ -227,6 +227,7 @@ impl JobMasterCore {
 
     /// A task has taken part in a checkpoint, or could not.
     pub(super) fn snapshotted(&mut self, execution: ExecutionIndex, mut report: SnapshotReport) {
+        // What comes later is a repetition, or is dropped with the attempt: it would do no harm, and be kept for nothing.
         if self.graph.execution(execution).state != ExecutionState::Running {
             return;
         }

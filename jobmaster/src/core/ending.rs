@@ -138,6 +138,7 @@ impl JobMasterCore {
             return;
         }
         let Phase::Committing(commit) = &mut self.phase else { return };
+        // A repeated answer would do no harm: one more round begins.
         if commit.state != CommitState::Persisting {
             return;
         }

@@ -19,7 +19,8 @@ impl JobMasterCore {
                 false => self.found(worker, epoch, *found),
             };
         }
-        // Twofold: who carries messages asks for the epoch as well, and behind this attempts and lives of processes tell them apart.
+        // Twofold: who carries messages asks for the epoch as well. Behind this, attempts and lives of processes tell apart what tasks say; an
+        // earlier JobMaster's process that is up, or is lost, would be taken for the one that is being started.
         if !self.is_ours(epoch) || self.processes.is_lost(worker) {
             return;
         }
@@ -123,7 +124,8 @@ impl JobMasterCore {
         }
     }
 
-    /// The subtask that a process speaks of, if the attempt is the current one and was deployed to that very process.
+    /// The subtask that a process speaks of, if the attempt is the current one and was deployed to that very process. (No JobMaster deploys
+    /// an attempt twice, so as long as earlier ones' messages are refused by epoch, the attempt would do.)
     fn reported(&self, worker: &WorkerKey, process: ProcessId, attempt: AttemptId) -> Option<ExecutionIndex> {
         let execution = self.graph.current(attempt)?;
         let host = &self.graph.execution(execution).placement.as_ref()?.host;

@@ -6,7 +6,12 @@ use std::{
     fmt::Write as _,
 };
 
-use flott_core::{id::JobId, status::JobStatus};
+use flott_core::{
+    id::{JobId, WorkerKey},
+    message::{JobToHost, JobToWorker},
+    status::JobStatus,
+    view::{CheckpointView, JobView},
+};
 
 use super::{jobmanager::JobManager, world::World};
 
@@ -39,8 +44,19 @@ pub enum Invariant {
     /// No worker is left over, and none stays away.
     I11,
     /// Whoever has claimed the log of a job knows every checkpoint that an older JobMaster was told to be complete, before or after;
-    /// each is complete to one of them, and the one that leads is never deposed.
+    /// each is complete to one of them, and the one that leads is never deposed. All files are there of one that its tasks start from.
     I12,
+    /// In the end nothing is left in the store of a job to which nobody goes back, nor of a savepoint that was given up; but for what was
+    /// written after it was removed.
+    I13,
+    /// Tasks are deployed only to processes that know of each other: those that their JobMaster has started, or all taken over.
+    I14,
+    /// What is shown of a checkpoint adds up: no task has reported more than once.
+    I15,
+    /// What was acknowledged whoever leads later knows: jobs that were accepted, that one is to be cancelled, and that one has ended.
+    I16,
+    /// A JobMaster that has heard that a TaskManager is lost asks nothing of it.
+    I17,
 }
 
 impl Invariant {
@@ -107,6 +123,8 @@ impl World {
         if self.jobmanager.is_down {
             return Ok(());
         }
+        let masters = self.jobmanager.masters.values().filter(|master| self.plan.durable && !master.core.is_over());
+        masters.map(|master| master.core.view()).try_for_each(|view| check_view(&view))?;
         Invariant::I5.held(self.jobmanager.manager.audit())?;
         self.check_waiting()
     }
@@ -145,7 +163,8 @@ impl World {
     }
 
     /// When all is over: nothing is left.
-    pub(super) fn check_end(&self) -> Result<(), Broken> {
+    pub(super) fn check_end(&mut self) -> Result<(), Broken> {
+        self.check_left()?;
         let manager = &self.jobmanager.manager;
         Invariant::I5.held(manager.audit())?;
         for (id, job) in self.jobs.iter().filter(|_| self.plan.durable) {
@@ -181,6 +200,86 @@ impl World {
         }
         Ok(())
     }
+}
+
+impl World {
+    /// A JobMaster says something: whether it may.
+    pub(super) fn check_said(&mut self, id: JobId, worker: &WorkerKey, message: &JobToWorker) {
+        let Some(master) = self.jobmanager.masters.get_mut(&id) else { return };
+        let asks = match message {
+            JobToWorker::AcceptSlots(_) | JobToWorker::StartProcess(_) => true,
+            JobToWorker::Host { message, .. } => matches!(message, JobToHost::Deploy(_) | JobToHost::Commit { .. }),
+            JobToWorker::RejectSlots(_)
+            | JobToWorker::FreeSlots(_)
+            | JobToWorker::Adopt { .. }
+            | JobToWorker::Completed { .. }
+            | JobToWorker::Forget => false,
+        };
+        if asks && master.known.lost.contains(worker) {
+            let what = format!("job {id} asks something of {worker}, and has heard that it is lost");
+            self.faults_seen.push(Invariant::I17.broken(what));
+        }
+        match message {
+            JobToWorker::StartProcess(setup) => master.secret = Some(setup.secret),
+            JobToWorker::Adopt { .. } => master.secret = None,
+            JobToWorker::Host { process, message: JobToHost::Deploy(deployment) } => {
+                let secret = self.jobs.get(&id).and_then(|job| job.secrets.get(process)).copied();
+                let common = master.secret.or(secret);
+                if secret.is_none() || secret != common {
+                    let what = format!("job {id} is deployed to process {process}, which is an earlier JobMaster's");
+                    self.faults_seen.push(Invariant::I14.broken(what));
+                }
+                master.secret = common;
+                // Where one that is deposed goes back to whoever leads may have removed.
+                let restored = deployment.tasks.iter().filter_map(|task| task.restore.as_deref());
+                for restore in restored.filter(|_| !self.is_past) {
+                    let files = restore.parts.iter().flat_map(|part| &part.files);
+                    let mut locations = files.map(|file| format!("{}/{}", restore.directory, file.path));
+                    if let Some(gone) = locations.find(|location| !self.logs.has_state(location)) {
+                        let what = format!("job {id} starts from {:?}, and {gone} is gone", restore.origin);
+                        self.faults_seen.push(Invariant::I12.broken(what));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Nothing is left in the store that nobody needs.
+    fn check_left(&mut self) -> Result<(), Broken> {
+        for (id, job) in &self.jobs {
+            if job.kept.end.as_ref().is_none_or(|end| end.obsolete.is_none()) {
+                continue;
+            }
+            let Some(removed) = job.kept.removed else {
+                return Err(Invariant::I13.broken(format!("the checkpoints of job {id} are not removed")));
+            };
+            let left = self.logs.left_of(*id, removed);
+            if !left.is_empty() {
+                return Err(Invariant::I13.broken(format!("of the checkpoints of job {id} {left:?} are left")));
+            }
+            self.summary.removed += u32::from(self.logs.had_state(*id));
+        }
+        let records = self.jobmanager.records.as_ref().and_then(|records| records.try_lock().ok());
+        if let Some(leftover) = records.and_then(|records| records.leftovers().pop()) {
+            return Err(Invariant::I13.broken(format!("of {leftover:?} it is not written down that it is removed")));
+        }
+        let (left, removed) = self.logs.left_of_savepoints();
+        // Where their store fails, they are given up for good, and a person is told.
+        if self.plan.faults.stores == 0 && !left.is_empty() {
+            return Err(Invariant::I13.broken(format!("of savepoints that were given up {left:?} are left")));
+        }
+        self.summary.abandoned += removed;
+        Ok(())
+    }
+}
+
+/// What people see of a job adds up.
+pub(super) fn check_view(view: &JobView) -> Result<(), Broken> {
+    let twofold = view.checkpoints.history.iter().find(|checkpoint| checkpoint.reported > checkpoint.tasks);
+    twofold.map_or(Ok(()), |CheckpointView { id, tasks, reported, .. }| {
+        Err(Invariant::I15.broken(format!("{reported} of {tasks} tasks of job {} have reported {id}", view.job)))
+    })
 }
 
 impl World {

@@ -9,7 +9,7 @@ use std::{
     ops::RangeInclusive,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -22,6 +22,8 @@ use tokio::sync::watch;
 
 use super::{
     check::Broken,
+    logs::Owner,
+    records::Begun,
     world::{Happening, World},
 };
 
@@ -68,16 +70,34 @@ impl Outlook for Skewed {
     }
 }
 
+/// What keeps a JobManager from the lease: several cuts may be there at a time, and it reaches it when none is.
+#[derive(Debug, Clone, Default)]
+struct Cuts(Arc<AtomicU32>);
+
+impl Cuts {
+    fn begin(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn are_over(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
 /// The lease, as one JobManager reaches it.
 #[derive(Debug)]
 struct Reach {
     lease: DirectoryLease,
-    is_cut: Arc<AtomicBool>,
+    cuts: Cuts,
 }
 
 impl Reach {
     fn check(&self) -> Result<(), RegisterError> {
-        if self.is_cut.load(Ordering::Relaxed) { Err(RegisterError::Failed("no route to host".into())) } else { Ok(()) }
+        if self.cuts.are_over() { Ok(()) } else { Err(RegisterError::Failed("no route to host".into())) }
     }
 }
 
@@ -107,7 +127,7 @@ struct Seat {
 struct Stands {
     name: String,
     standing: watch::Receiver<Standing>,
-    is_cut: Arc<AtomicBool>,
+    cuts: Cuts,
     /// It was seen to have the lease.
     is_elected: bool,
     /// It was seen to have lost it.
@@ -153,10 +173,10 @@ impl World {
         let Some(place) = self.elections.seats.get_mut(seat).filter(|seat| seat.stands.is_none()) else { return };
         place.life += 1;
         let name = format!("jobmanager-{seat}-{}", place.life);
-        let (is_cut, living) = (Arc::<AtomicBool>::default(), Arc::clone(&self.elections.living));
+        let (cuts, living) = (Cuts::default(), Arc::clone(&self.elections.living));
         living.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
         let _entered = self.logs.enter();
-        let register = Reach { lease: DirectoryLease::new(self.logs.lease_directory()), is_cut: Arc::clone(&is_cut) };
+        let register = Reach { lease: DirectoryLease::new(self.logs.lease_directory()), cuts: cuts.clone() };
         let outlook =
             Skewed { rate, began: tokio::time::Instant::now(), origin: Instant::now(), living, sees, seen: None };
         let candidature = Candidature::begin(Arc::new(register), outlook, name.clone(), name.clone(), TIMING);
@@ -164,7 +184,7 @@ impl World {
         place.stands = Some(Stands {
             name,
             standing,
-            is_cut,
+            cuts,
             is_elected: false,
             is_lost: false,
             leads: None,
@@ -195,21 +215,47 @@ impl World {
     }
 
     /// Who has the lease begins to lead, whether it still has it or not: that does not matter.
-    pub(super) fn elected(&mut self, seat: usize, life: u32) -> Result<(), Broken> {
+    pub(super) fn elected(&mut self, seat: usize, life: u32) {
+        if self.elections.at(seat, life).is_some() {
+            self.begin_leading(seat, life);
+        }
+    }
+
+    /// It has written that it leads. Another may have since.
+    pub(super) fn leads(&mut self, begun: Begun) -> Result<(), Broken> {
+        let (seat, life, leader) = (begun.seat, begun.life, begun.leader);
         let Some(stands) = self.elections.at(seat, life) else { return Ok(()) };
-        let leader = self.jobmanager.leader.next();
         stands.leads = Some(leader);
-        self.lead(leader)
+        if leader > self.jobmanager.leader {
+            return self.lead(begun);
+        }
+        self.jobmanager_ends(seat, life);
+        Ok(())
+    }
+
+    /// The JobManager at hand learns from the log of jobs that another leads.
+    pub(super) fn learns_deposed(&mut self) {
+        let leader = self.jobmanager.leader;
+        let is_it = |seat: &Seat| seat.stands.as_ref().is_some_and(|stands| stands.leads == Some(leader));
+        let Some(seat) = self.elections.seats.iter().position(is_it) else { return };
+        let life = self.elections.seats[seat].life;
+        if let Some(stands) = self.elections.at(seat, life)
+            && !std::mem::replace(&mut stands.is_lost, true)
+        {
+            let pause = self.random.within(0..=ENDING_MS);
+            self.at(self.now + pause, Happening::JobManagerEnds(seat, life));
+        }
     }
 
     /// The process of a JobManager ends, and another comes in its place after a while.
     pub(super) fn jobmanager_ends(&mut self, seat: usize, life: u32) {
         let Some(stands) = self.elections.at(seat, life) else { return };
         // It does nothing more. What is on its way to the store may arrive.
-        stands.is_cut.store(true, Ordering::Relaxed);
+        stands.cuts.begin();
         let (leads, name) = (stands.leads, stands.name.clone());
         self.elections.living.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
         self.elections.seats[seat].stands = None;
+        self.logs.end(Owner::Beginning(seat, life));
         if let Some(leader) = leads {
             self.ends_leading(leader);
         }
@@ -231,16 +277,32 @@ impl World {
             return self.jobmanager_ends(seat, life);
         }
         if let Some(stands) = self.elections.at(seat, life) {
-            stands.is_cut.store(true, Ordering::Relaxed);
+            stands.cuts.begin();
             let until = self.now + self.random.within(1..=CUT_MS);
             self.at(until, Happening::Reached(seat, life));
         }
     }
 
-    /// A JobManager reaches the lease again.
+    /// A cut between a JobManager and the lease is over.
     pub(super) fn lease_is_reached(&mut self, seat: usize, life: u32) {
         if let Some(stands) = self.elections.at(seat, life) {
-            stands.is_cut.store(false, Ordering::Relaxed);
+            stands.cuts.end();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lease_is_reached_when_all_cuts_are_over() {
+        let cuts = Cuts::default();
+        cuts.begin();
+        cuts.clone().begin();
+        cuts.end();
+        assert!(!cuts.are_over(), "the second one goes on");
+        cuts.end();
+        assert!(cuts.are_over());
     }
 }

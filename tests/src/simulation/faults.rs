@@ -7,6 +7,7 @@ use flott_core::{
 use flott_resource_manager::backend::LossReason;
 
 use super::{
+    check::Broken,
     machines::HostStep,
     world::{Happening, World},
 };
@@ -57,9 +58,9 @@ impl World {
         }
     }
 
-    pub(super) fn fault(&mut self, fault: Fault) {
+    pub(super) fn fault(&mut self, fault: Fault) -> Result<(), Broken> {
         if !self.has_faults() {
-            return;
+            return Ok(());
         }
         match fault {
             Fault::Machine => {
@@ -84,7 +85,7 @@ impl World {
             Fault::JobManager => self.jobmanager_fails(),
             Fault::Cancel => {
                 if let Some(job) = self.any_job() {
-                    self.cancel(job);
+                    self.cancel(job)?;
                 }
             }
             Fault::Ask => {
@@ -94,6 +95,7 @@ impl World {
             }
         }
         self.expect_fault(fault);
+        Ok(())
     }
 
     fn any_job(&mut self) -> Option<JobId> {

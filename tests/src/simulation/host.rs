@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use flott_core::{
-    checkpoint::{Behind, SnapshotFigures, SnapshotReport, SubtaskState},
+    checkpoint::{Behind, SnapshotFigures, SnapshotReport, StateFile, SubtaskState},
     failure::Failure,
     id::{AttemptId, CheckpointId, JobId, JobMasterEpoch, OperatorId, ProcessId},
     message::{Committable, HostToJob, JobToHost, TaskStateChange},
@@ -20,12 +20,25 @@ use crate::random::Random;
 
 /// Longest time between two records of a source, and two looks for a barrier, in milliseconds.
 const PACE_MS: u64 = 200;
+/// Longest time that a commit takes which is slow, in milliseconds.
+const COMMIT_MS: u64 = 2000;
+/// Tasks with state among a thousand.
+const STATEFUL: u32 = 300;
+/// How much likelier than otherwise a task fails when it has just written its state.
+const UNREPORTED: u32 = 6;
+/// What is in a state file, and its CRC-32.
+pub const STATE: &[u8] = b"state";
+const STATE_CHECKSUM: u32 = 0xa393_d2fb;
 
 /// A task, and what it will do next.
 #[derive(Debug)]
 struct Task {
     state: ExecutionState,
     stuck: bool,
+    /// It is about to fail.
+    fails: bool,
+    /// The state file of its latest checkpoint, if it has state.
+    state_files: Option<Vec<StateFile>>,
     /// It has nothing to do: its subtask had finished in the checkpoint that it starts from.
     had_finished: bool,
     /// The newest barrier that it has come to.
@@ -61,6 +74,7 @@ pub struct Host {
     tasks: BTreeMap<AttemptId, Task>,
     known: BTreeSet<AttemptId>,
     prepared_ever: u64,
+    stored_ever: u64,
 }
 
 /// What a message makes a process do.
@@ -69,6 +83,17 @@ pub struct Reaction {
     pub says: Vec<HostToJob>,
     /// Tasks that go on by a step, after that many milliseconds.
     pub steps: Vec<(u64, AttemptId)>,
+    /// Rounds of commits that are half done, and go on after that many milliseconds.
+    pub commits: Vec<(u64, Round)>,
+    /// State files that it writes, at these locations.
+    pub files: Vec<String>,
+}
+
+/// A round of a commit.
+#[derive(Debug, Clone)]
+pub struct Round {
+    round: u32,
+    committables: Vec<Committable>,
 }
 
 /// What goes wrong in a process, as shares in a thousand.
@@ -78,8 +103,12 @@ pub struct Mishaps {
     pub tasks: u32,
     /// Tasks that do not stop.
     pub stuck: u32,
+    /// Tasks that fail when another has just finished.
+    pub spoils: u32,
     /// Commits that fail when they are half done.
     pub commits: u32,
+    /// Commits that take long.
+    pub slow: u32,
 }
 
 /// What a process sees of the world.
@@ -87,14 +116,16 @@ pub struct Surroundings<'a> {
     pub random: &'a mut Random,
     pub profile: &'a Profile,
     pub outside: &'a mut Outside,
+    /// Where the job's checkpoints are; empty if it takes none.
+    pub directory: &'a str,
     pub mishaps: Mishaps,
     pub now: u64,
 }
 
 impl Host {
     pub fn new(job: JobId, process: ProcessId, epoch: JobMasterEpoch) -> Self {
-        let (tasks, known) = Default::default();
-        Self { job, is_stuck: false, epoch, process, tasks, known, prepared_ever: 0 }
+        let (tasks, known, prepared_ever, stored_ever) = Default::default();
+        Self { job, is_stuck: false, epoch, process, tasks, known, prepared_ever, stored_ever }
     }
 
     /// Attempts that run.
@@ -109,7 +140,9 @@ impl Host {
                 for task in deployment.tasks {
                     if self.known.insert(task.attempt) {
                         let had_finished = task.restore.is_some_and(|restore| restore.finished);
-                        self.tasks.insert(task.attempt, Task::new(had_finished, around.outside.newest(self.epoch)));
+                        let has_state = around.random.per_mille(STATEFUL);
+                        let newest = around.outside.newest(self.epoch);
+                        self.tasks.insert(task.attempt, Task::new(had_finished, newest, has_state));
                         reaction.steps.push((around.random.within(1..=20), task.attempt));
                     }
                 }
@@ -141,25 +174,35 @@ impl Host {
             }
             // What is taken at a barrier is reported at once.
             JobToHost::GroupWatermark { .. } | JobToHost::AbortCheckpoints { .. } => {}
-            JobToHost::Snapshot { barrier, attempts, .. } => {
+            JobToHost::Snapshot { barrier, attempts, directory } => {
                 // For a savepoint, processes without sources are told too.
                 if !attempts.is_empty() {
-                    around.outside.give(self.epoch, barrier.checkpoint);
+                    around.outside.give(self.epoch, barrier.checkpoint, directory);
                 }
                 for attempt in attempts {
-                    reaction.says.extend(self.snapshot(around, attempt, barrier.checkpoint));
+                    self.snapshot(around, attempt, barrier.checkpoint, &mut reaction);
                     if let Some(task) = self.tasks.get_mut(&attempt).filter(|_| barrier.behind != Behind::GoOn) {
                         task.reading.stands_still = true;
                     }
                 }
             }
             JobToHost::Commit { round, committables } => {
-                let result = commit(around, &committables);
-                reaction.says.push(HostToJob::Committed { round, result });
+                let round = Round { round, committables };
+                if around.random.per_mille(around.mishaps.slow) {
+                    commit_half(around, &round.committables);
+                    reaction.commits.push((around.random.within(1..=COMMIT_MS), round));
+                } else {
+                    reaction.says.push(commit(around, round));
+                }
             }
             JobToHost::Abort { .. } => reaction.says.push(HostToJob::Aborted { result: Ok(()) }),
         }
         reaction
+    }
+
+    /// A commit that was half done goes on.
+    pub fn commit(&self, around: &mut Surroundings<'_>, round: Round) -> Reaction {
+        Reaction { says: vec![commit(around, round)], ..Reaction::default() }
     }
 
     /// A task goes on.
@@ -197,7 +240,7 @@ impl Host {
     fn work(&mut self, around: &mut Surroundings<'_>, attempt: AttemptId) -> Reaction {
         let mut reaction = Reaction::default();
         let Some(task) = self.tasks.get_mut(&attempt) else { return reaction };
-        if around.random.per_mille(around.mishaps.tasks) {
+        if std::mem::take(&mut task.fails) || around.random.per_mille(around.mishaps.tasks) {
             self.tasks.remove(&attempt);
             let mut said = report(attempt, ExecutionState::Failed);
             if let HostToJob::TaskState(change) = &mut said {
@@ -207,7 +250,7 @@ impl Host {
             return reaction;
         }
         if task.had_finished {
-            reaction.says.push(self.finish(around, attempt));
+            self.finish(around, attempt, &mut reaction);
             return reaction;
         }
         if let Some((source, _)) = around.profile.sources.get(&attempt.vertex) {
@@ -219,7 +262,7 @@ impl Host {
                 reading.records.push(record);
                 reaction.steps.push((around.random.within(1..=PACE_MS), attempt));
             } else if reading.is_over {
-                reaction.says.push(self.finish(around, attempt));
+                self.finish(around, attempt, &mut reaction);
             } else if !std::mem::replace(&mut reading.has_asked, true) {
                 reaction.says.push(HostToJob::RequestSplit { attempt, source: *source });
             }
@@ -227,11 +270,11 @@ impl Host {
         }
         let newest = around.outside.newest(self.epoch);
         if let Some((_, checkpoint)) = newest.filter(|_| task.barrier < newest) {
-            reaction.says.extend(self.snapshot(around, attempt, checkpoint));
+            self.snapshot(around, attempt, checkpoint, &mut reaction);
         }
         let is_over = self.tasks.get(&attempt).is_none_or(|task| task.ends_at.is_none_or(|at| at <= around.now));
         if is_over {
-            reaction.says.push(self.finish(around, attempt));
+            self.finish(around, attempt, &mut reaction);
         } else {
             reaction.steps.push((around.random.within(1..=PACE_MS), attempt));
         }
@@ -244,20 +287,63 @@ impl Host {
         around: &mut Surroundings<'_>,
         attempt: AttemptId,
         checkpoint: CheckpointId,
-    ) -> Option<HostToJob> {
-        let task = self.tasks.get_mut(&attempt).filter(|task| task.state == ExecutionState::Running)?;
+        reaction: &mut Reaction,
+    ) {
+        let Some(task) = self.tasks.get_mut(&attempt).filter(|task| task.state == ExecutionState::Running) else {
+            return;
+        };
         task.barrier = around.outside.newest(self.epoch);
         let left: Vec<Bytes> = task.reading.splits.iter().map(Split::to_bytes).collect();
         let source = around.profile.sources.get(&attempt.vertex);
         let splits = source.map(|(source, _)| (*source, left)).into_iter().collect();
+        let files = self.store(around, attempt, checkpoint, reaction);
+        if !files.is_empty()
+            && around.random.per_mille(around.mishaps.tasks * UNREPORTED)
+            && let Some(task) = self.tasks.get_mut(&attempt)
+        {
+            // What it has written nobody hears of.
+            task.fails = true;
+            reaction.steps.push((around.random.within(1..=PACE_MS), attempt));
+            return;
+        }
         let committables = self.prepare(around.profile, attempt).map(|prepared| (checkpoint, vec![prepared]));
-        Some(HostToJob::Snapshot(Box::new(SnapshotReport {
+        reaction.says.push(HostToJob::Snapshot(Box::new(SnapshotReport {
             attempt,
             checkpoint,
-            result: Ok(SubtaskState { splits, ..SubtaskState::default() }),
+            result: Ok(SubtaskState { files, splits, ..SubtaskState::default() }),
             committables: committables.into_iter().collect(),
             figures: SnapshotFigures::default(),
-        })))
+        })));
+    }
+
+    /// Writes the state of a task, if it has any; gives all its files. As in a real one, a checkpoint builds on what was reported for
+    /// the one before it, and a savepoint on nothing.
+    fn store(
+        &mut self,
+        around: &Surroundings<'_>,
+        attempt: AttemptId,
+        checkpoint: CheckpointId,
+        reaction: &mut Reaction,
+    ) -> Vec<StateFile> {
+        let Some(before) = self.tasks.get_mut(&attempt).and_then(|task| task.state_files.as_mut()) else {
+            return Vec::new();
+        };
+        self.stored_ever += 1;
+        let name = format!("{checkpoint}_{}-{}", self.process, self.stored_ever);
+        let savepoint = around.outside.savepoint(self.epoch, checkpoint);
+        let (directory, path) = match savepoint {
+            Some(directory) => (directory, name),
+            None => (around.directory, format!("shared/{name}")),
+        };
+        reaction.files.push(format!("{directory}/{path}"));
+        let file = StateFile { path, bytes: STATE.len() as u64, checksum: STATE_CHECKSUM };
+        if savepoint.is_some() {
+            before.clear();
+            return vec![file];
+        }
+        let files = before.pop().into_iter().chain([file]).collect();
+        before.clone_from(&files);
+        files
     }
 
     /// What the sink of a task has for a commit.
@@ -270,7 +356,7 @@ impl Host {
         Some(Committable { sink, attempt, data: data.into() })
     }
 
-    fn finish(&mut self, around: &Surroundings<'_>, attempt: AttemptId) -> HostToJob {
+    fn finish(&mut self, around: &mut Surroundings<'_>, attempt: AttemptId, reaction: &mut Reaction) {
         let had_finished = self.tasks.get(&attempt).is_some_and(|task| task.had_finished);
         let prepared = if had_finished { None } else { self.prepare(around.profile, attempt) };
         self.tasks.remove(&attempt);
@@ -278,14 +364,22 @@ impl Host {
         if let HostToJob::TaskState(change) = &mut said {
             change.committables.extend(prepared);
         }
-        said
+        reaction.says.push(said);
+        if around.random.per_mille(around.mishaps.spoils) {
+            let others: Vec<_> = self.tasks.iter().filter(|(_, task)| task.state == ExecutionState::Running).collect();
+            let spoiled = around.random.choose(others.into_iter().map(|(attempt, _)| *attempt));
+            if let Some(task) = spoiled.and_then(|spoiled| self.tasks.get_mut(&spoiled)) {
+                task.fails = true;
+                reaction.steps.extend(spoiled.map(|spoiled| (around.random.within(1..=PACE_MS), spoiled)));
+            }
+        }
     }
 }
 
 impl Task {
-    fn new(had_finished: bool, barrier: Newest) -> Self {
-        let (state, reading) = (ExecutionState::Deploying, Reading::default());
-        Self { state, stuck: false, had_finished, barrier, ends_at: None, reading }
+    fn new(had_finished: bool, barrier: Newest, has_state: bool) -> Self {
+        let (state, reading, state_files) = (ExecutionState::Deploying, Reading::default(), has_state.then(Vec::new));
+        Self { state, stuck: false, fails: false, state_files, had_finished, barrier, ends_at: None, reading }
     }
 }
 
@@ -302,12 +396,18 @@ impl Reading {
     }
 }
 
-/// Makes prepared results visible, or some of them.
-fn commit(around: &mut Surroundings<'_>, committables: &[Committable]) -> Result<(), Failure> {
-    let fails = around.random.per_mille(around.mishaps.commits);
-    let done = if fails { committables.len() / 2 } else { committables.len() };
-    around.outside.commit(committables.iter().take(done).map(|committable| committable.data.clone()));
-    if fails { Err(Failure::environment("the disk is full")) } else { Ok(()) }
+/// Makes prepared results visible, or some of them; gives the answer.
+fn commit(around: &mut Surroundings<'_>, Round { round, committables }: Round) -> HostToJob {
+    if around.random.per_mille(around.mishaps.commits) {
+        commit_half(around, &committables);
+        return HostToJob::Committed { round, result: Err(Failure::environment("the disk is full")) };
+    }
+    around.outside.commit(committables.iter().map(|committable| committable.data.clone()));
+    HostToJob::Committed { round, result: Ok(()) }
+}
+
+fn commit_half(around: &mut Surroundings<'_>, committables: &[Committable]) {
+    around.outside.commit(committables.iter().take(committables.len() / 2).map(|committable| committable.data.clone()));
 }
 
 fn report(attempt: AttemptId, state: ExecutionState) -> HostToJob {

@@ -1,12 +1,15 @@
 //! JobManagers: the one that leads, and one that is deposed and does not know it.
 //!
-//! A deposed one goes on for a while with those TaskManagers that have not turned to the new one, and with the store of checkpoints. Its
-//! records are refused, and the backend does not hear it.
+//! A deposed one goes on for a while with those TaskManagers that have not turned to the new one, with clients that do not know of
+//! that one, with the store of checkpoints and with the log of jobs, which refuses what it writes. The backend does not hear it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use flott_core::{
-    id::{JobId, JobMasterEpoch, LeaderEpoch, WorkerKey},
+    id::{JobId, JobMasterEpoch, JobSecret, LeaderEpoch, WorkerKey},
     message::{ToWorker, WorkerToJob},
 };
 use flott_jobmaster::{CheckpointKeeper, Event, JobMasterCore, SnapshotSpec};
@@ -15,12 +18,15 @@ use flott_resource_manager::{
     backend::BackendWorker,
     slot_manager::{Event as ManagerEvent, SlotManager},
 };
+use tokio::sync::Mutex;
 
 use super::{
     check::{Broken, Invariant},
-    logs::Keeping,
+    logs::{Keeping, Owner},
     masters::Master,
     network::Session,
+    records::{Begun, Records},
+    stale::Known,
     world::World,
 };
 
@@ -33,6 +39,8 @@ type Found = (WorkerKey, JobMasterEpoch, WorkerToJob);
 /// What a JobManager knows.
 pub struct JobManager {
     pub leader: LeaderEpoch,
+    /// The log of jobs, where there is one.
+    pub records: Option<Records>,
     /// It is dead, and nobody leads.
     pub is_down: bool,
     pub manager: SlotManager,
@@ -54,6 +62,7 @@ impl JobManager {
         let (masters, awaiting, later, mailboxes, sessions) = Default::default();
         Self {
             leader,
+            records: None,
             is_down: false,
             manager,
             tick: None,
@@ -114,40 +123,31 @@ impl World {
         }
         self.jobmanager.is_down = true;
         self.jobmanager.later.clear();
-        self.logs.end(leader);
+        self.logs.end(Owner::Leading(leader));
         self.lose_connections(leader, 1500, true);
-        self.settle_records();
     }
 
     /// Another one leads.
-    pub(super) fn lead(&mut self, leader: LeaderEpoch) -> Result<(), Broken> {
+    pub(super) fn lead(&mut self, begun: Begun) -> Result<(), Broken> {
+        let Begun { leader, records, jobs, leftovers, .. } = begun;
         self.deposed_ends();
         self.summary.leaders += 1;
         let earlier = self.new_jobmanager(leader);
         if !earlier.is_down {
-            self.settle_records();
             let notice = self.random.choose(NOTICE_MS.into_iter()).unwrap_or_default();
             self.lose_connections(earlier.leader, notice, false);
             self.deposed = Some(earlier);
         }
-        for id in self.jobs.keys().copied().collect::<Vec<_>>() {
-            let Some(job) = self.jobs.get_mut(&id) else { continue };
-            if job.kept.end.is_none() {
-                job.kept.epoch = job.kept.epoch.next();
-                self.open(id)?;
-            } else if job.kept.has_leftovers() {
-                // Above its last JobMaster: what that one may yet store counts for nothing.
-                let epoch = job.kept.epoch.next();
-                self.discard_left(id, epoch);
-            }
-        }
-        Ok(())
+        let records = Arc::new(Mutex::new(records));
+        self.jobmanager.records = Some(Arc::clone(&records));
+        // Nobody else has it yet.
+        records.try_lock().map_or(Ok(()), |records| self.take_up(&records, jobs, leftovers))
     }
 
     /// Whoever was deposed is gone.
     pub(super) fn deposed_ends(&mut self) {
         let Some(deposed) = self.deposed.take() else { return };
-        self.logs.end(deposed.leader);
+        self.logs.end(Owner::Leading(deposed.leader));
         self.lose_connections(deposed.leader, 1500, true);
     }
 
@@ -189,7 +189,7 @@ impl World {
     ) -> Result<(), Broken> {
         // One that was deposed while it claimed the log has read records that were right then.
         let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.is_past) else { return Ok(()) };
-        let spec = job.kept.recover(epoch, snapshots);
+        let spec = job.kept.recover(epoch, JobSecret::from_bytes(self.random.bytes()), snapshots);
         let core = JobMasterCore::new(spec)
             .map_err(|error| Invariant::I8.broken(format!("job {id} cannot begin or go on: {error}")))?;
         let (is_cancelled, stopped_with) = (job.is_cancelled, job.kept.stopped_with.clone());
@@ -203,6 +203,9 @@ impl World {
             stops: None,
             stopped_with,
             declared,
+            writes: Arc::default(),
+            known: Known::default(),
+            secret: None,
         };
         self.jobmanager.masters.insert(id, master);
         self.master(id, Event::Start);

@@ -15,6 +15,7 @@ use flott_core::{
     id::{CheckpointId, JobId, JobMasterEpoch, LeaderEpoch},
     status::JobStatus,
 };
+use flott_dispatcher::stores::{Inserted, Obsolete};
 use flott_jobmaster::{
     CheckpointKeeper, Event, JobMasterHandle, Recovery, RestorePoint, SnapshotSpec, ToStore, testing::Overheard,
 };
@@ -28,16 +29,19 @@ use tokio::{
 
 use super::{
     check::{Broken, Invariant},
+    host::STATE,
+    records::{Asked, Begun},
     store::FaultyStore,
+    stores::Pending,
     world::{Happening, World},
 };
 use crate::random::Random;
 
 /// Where all checkpoints and savepoints are.
-const ROOT: &str = "checkpoints";
+pub const ROOT: &str = "checkpoints";
 /// How long it may take to open a log, as with the Dispatcher; then it is begun anew after a pause.
 const OPENING: Duration = Duration::from_secs(30);
-const AGAIN: Duration = Duration::from_secs(1);
+pub const AGAIN: Duration = Duration::from_secs(1);
 /// Longest time for which nobody looks whether a task goes on by itself, in milliseconds.
 const LOOK_MS: u64 = 50;
 /// The same while there is nothing but elections.
@@ -47,8 +51,8 @@ const ROUNDS: u32 = 6;
 
 /// The keeper of a JobMaster's checkpoints, and what that one is told.
 pub struct Keeping {
-    keeper: Arc<CheckpointKeeper>,
-    master: JobMasterHandle,
+    pub keeper: Arc<CheckpointKeeper>,
+    pub master: JobMasterHandle,
     overheard: Overheard,
     /// Those that are being completed and are savepoints.
     savepoints: BTreeSet<CheckpointId>,
@@ -66,6 +70,11 @@ impl Keeping {
         self.overheard.turn(status);
     }
 
+    /// The job's checkpoints, for whoever removes them.
+    pub fn obsolete(&self) -> Obsolete {
+        Obsolete { root: self.keeper.root().to_owned(), spares_results: false }
+    }
+
     /// A new directory for a savepoint.
     pub fn new_savepoint(&self) -> Option<String> {
         // There is nothing to make, so there is nothing to wait for.
@@ -77,33 +86,55 @@ impl Keeping {
 pub enum News {
     /// A JobMaster can begin, or never will.
     Opened(JobMasterEpoch, Result<Box<(CheckpointKeeper, SnapshotSpec)>, Failure>),
-    /// The checkpoints of a job that has ended are removed.
-    Cleared,
+    /// The checkpoints of a job that has ended are removed, those that were there then.
+    Cleared(Instant),
+    /// The same of a savepoint that was given up.
+    Abandoned(String, Instant),
+    /// What a client has asked is done, or is not.
+    Inserted(Asked<Inserted>),
+    Cancelled(Asked<()>),
+    /// What a JobMaster has written is there, or is not.
+    Written(Box<Pending>, Asked<()>),
+}
+
+/// Whose task it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// A JobManager's.
+    Leading(LeaderEpoch),
+    /// That of one in its life which is about to lead.
+    Beginning(usize, u32),
 }
 
 /// Who hears of a task.
 #[derive(Debug, Clone)]
-struct Reporter {
+pub struct Reporter {
     leader: LeaderEpoch,
-    job: JobId,
+    pub job: JobId,
     news: mpsc::Sender<(LeaderEpoch, JobId, News)>,
 }
 
 impl Reporter {
-    fn tell(&self, news: News) {
+    pub fn tell(&self, news: News) {
         // The world that hears of it ends the tasks when it ends.
         drop(self.news.send((self.leader, self.job, news)));
     }
 }
 
 /// The store of checkpoints, and who works with it.
-#[derive(Debug)]
 pub struct Logs {
     runtime: Runtime,
-    store: FaultyStore,
+    pub store: FaultyStore,
     sender: mpsc::Sender<(LeaderEpoch, JobId, News)>,
     news: mpsc::Receiver<(LeaderEpoch, JobId, News)>,
-    tasks: Vec<(LeaderEpoch, JoinHandle<()>)>,
+    tasks: Vec<(Owner, JoinHandle<()>)>,
+    /// Those that have begun to lead.
+    pub begun: mpsc::Sender<Begun>,
+    beginnings: mpsc::Receiver<Begun>,
+    /// Savepoints whose files were removed that were there then.
+    pub abandoned: BTreeMap<String, Instant>,
+    /// Savepoints that somebody began to complete.
+    pub completing: BTreeSet<String>,
     /// Up to when the runtime has come, in milliseconds of the world.
     came_to: u64,
     /// When it is to go on.
@@ -116,14 +147,28 @@ impl Logs {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime without any I/O can be made");
         let (sender, news) = mpsc::channel();
-        let (tasks, wake) = Default::default();
-        Self { runtime, store: FaultyStore::new(random), sender, news, tasks, came_to: now, wake }
+        let (begun, beginnings) = mpsc::channel();
+        let (tasks, abandoned, completing, wake) = Default::default();
+        let store = FaultyStore::new(random);
+        let came_to = now;
+        Self { runtime, store, sender, news, tasks, begun, beginnings, abandoned, completing, came_to, wake }
     }
 
     /// What a savepoint holds, read without faults.
     pub fn load_savepoint(&self, location: &str) -> Result<RestorePoint, Error> {
         let loaded = self.runtime.block_on(Snapshot::load_from(self.store.healthy_directory(location)))?;
         Ok(RestorePoint { manifest: Arc::new(loaded.manifest), directory: location.to_owned() })
+    }
+
+    /// A task writes a state file.
+    pub fn write_state(&self, location: &str) {
+        let _entered = self.enter();
+        self.store.write(location, STATE);
+    }
+
+    /// Whether a state file is there.
+    pub fn has_state(&self, location: &str) -> bool {
+        self.store.has(location)
     }
 
     /// Where the lease is.
@@ -136,9 +181,20 @@ impl Logs {
         self.runtime.enter()
     }
 
+    /// Where the log of jobs is. Whoever keeps it should have a store that is better than most: less goes wrong there.
+    pub fn records_directory(&self) -> Directory {
+        self.store.better().directory("cluster/jobs")
+    }
+
+    /// Begins a task.
+    pub fn spawn(&mut self, owner: Owner, task: impl Future<Output = ()> + Send + 'static) {
+        let handle = self.runtime.spawn(task);
+        self.tasks.push((owner, handle));
+    }
+
     /// A JobManager is gone.
-    pub fn end(&mut self, leader: LeaderEpoch) {
-        for (_, task) in self.tasks.extract_if(.., |(of, _)| *of == leader) {
+    pub fn end(&mut self, owner: Owner) {
+        for (_, task) in self.tasks.extract_if(.., |(of, _)| *of == owner) {
             task.abort();
         }
     }
@@ -206,12 +262,15 @@ impl Told {
 
 impl World {
     /// Begins a task of the JobManager at hand.
-    fn spawn<F: Future<Output = ()> + Send + 'static>(&mut self, job: JobId, task: impl FnOnce(Reporter) -> F) {
+    pub(super) fn spawn<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        job: JobId,
+        task: impl FnOnce(Reporter) -> F,
+    ) {
         let leader = self.jobmanager.leader;
         self.logs.advance(self.now);
         let task = task(Reporter { leader, job, news: self.logs.sender.clone() });
-        let handle = self.logs.runtime.spawn(task);
-        self.logs.tasks.push((leader, handle));
+        self.logs.spawn(Owner::Leading(leader), task);
         self.expect_logs(self.now + 1);
     }
 
@@ -228,6 +287,9 @@ impl World {
         self.logs.store.set_faults(if self.has_faults() { self.plan.faults.stores } else { 0 });
         self.logs.advance(self.now);
         self.elections_go_on();
+        while let Ok(begun) = self.logs.beginnings.try_recv() {
+            self.leads(begun)?;
+        }
         while let Ok((leader, job, news)) = self.logs.news.try_recv() {
             self.tell(leader, |world| world.hear(job, news))?;
         }
@@ -257,10 +319,20 @@ impl World {
                 job.told.began(epoch, own.map(|manifest| manifest.checkpoint))?;
                 self.begin(id, epoch, snapshots, Some(keeper))
             }
-            News::Cleared => {
-                job.kept.cleared(self.is_past);
+            News::Cleared(began) => {
+                job.kept.cleared(began);
                 Ok(())
             }
+            News::Abandoned(location, began) => {
+                self.logs.abandoned.insert(location, began);
+                Ok(())
+            }
+            News::Inserted(asked) => self.inserted(id, asked),
+            News::Cancelled(asked) => {
+                self.cancelled(id, asked);
+                Ok(())
+            }
+            News::Written(what, asked) => self.written(id, *what, asked),
         }
     }
 
@@ -287,7 +359,7 @@ impl World {
         Ok(())
     }
 
-    fn keeping(&mut self, id: JobId) -> Option<&mut Keeping> {
+    pub(super) fn keeping(&mut self, id: JobId) -> Option<&mut Keeping> {
         self.jobmanager.masters.get_mut(&id)?.keeping.as_mut()
     }
 
@@ -326,6 +398,7 @@ impl World {
         let (keeper, master, checkpoint) =
             (Arc::clone(&keeping.keeper), keeping.master.clone(), what.manifest.checkpoint);
         keeping.savepoints.extend(what.savepoint.is_some().then_some(checkpoint));
+        self.logs.completing.extend(what.savepoint.clone());
         self.spawn(id, |_| async move {
             if is_full {
                 // Other than most stores, a local directory says for sure that there is no room.
@@ -340,35 +413,5 @@ impl World {
         let Some(keeping) = self.keeping(id) else { return };
         let (keeper, master) = (Arc::clone(&keeping.keeper), keeping.master.clone());
         self.spawn(id, |_| async move { keeper.find(&master, &damaged).await });
-    }
-
-    /// Nobody wants the savepoint any more that was to be at `location`.
-    pub(super) fn abandon_savepoint(&mut self, id: JobId, location: String) {
-        let Some(keeping) = self.keeping(id) else { return };
-        let keeper = Arc::clone(&keeping.keeper);
-        self.spawn(id, |_| async move {
-            keeper.abandon_savepoint(&location).await;
-        });
-    }
-
-    /// Removes all checkpoints of a job whose end is durable. If they cannot be removed, the next JobManager does it.
-    pub(super) fn discard_checkpoints(&mut self, id: JobId) {
-        let Some(keeping) = self.keeping(id) else { return };
-        let keeper = Arc::clone(&keeping.keeper);
-        self.spawn(id, |reporter| async move {
-            if keeper.discard().await.is_ok() {
-                reporter.tell(News::Cleared);
-            }
-        });
-    }
-
-    /// Removes what an earlier JobManager has left of a job that has ended under a JobMaster before `epoch`.
-    pub(super) fn discard_left(&mut self, id: JobId, epoch: JobMasterEpoch) {
-        let store = self.logs.store.clone();
-        self.spawn(id, |reporter| async move {
-            if CheckpointKeeper::discard_left(ROOT, id, epoch, &store, false).await.is_ok() {
-                reporter.tell(News::Cleared);
-            }
-        });
     }
 }

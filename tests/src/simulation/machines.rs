@@ -20,7 +20,7 @@ use flott_resource_manager::{
 use flott_worker::state::{Action, Ending, Event, Settings, State};
 
 use super::{
-    host::{Host, Mishaps, Reaction, Surroundings},
+    host::{Host, Mishaps, Reaction, Round, Surroundings},
     network::Session,
     world::{Happening, World},
 };
@@ -70,6 +70,7 @@ pub enum HostStep {
     Up,
     Task(AttemptId),
     Says(Box<HostToJob>),
+    Commit(Round),
     End(Option<Failure>),
 }
 
@@ -216,6 +217,9 @@ impl World {
         match action {
             Action::Send(message) => self.worker_sends(worker, message),
             Action::Start { process, setup } => {
+                if let Some(job) = self.jobs.get_mut(&setup.job) {
+                    job.secrets.insert(process, setup.secret);
+                }
                 machine.hosts.insert(process, Host::new(setup.job, process, self.host_epoch));
                 let fails = self.has_faults() && self.random.per_mille(self.plan.faults.processes);
                 let delay = self.random.within(20..=300);
@@ -247,11 +251,21 @@ impl World {
         for (delay, attempt) in reaction.steps {
             self.at(self.now + delay, Happening::Host(worker.clone(), process, HostStep::Task(attempt)));
         }
+        for (delay, round) in reaction.commits {
+            self.at(self.now + delay, Happening::Host(worker.clone(), process, HostStep::Commit(round)));
+        }
+        reaction.files.iter().for_each(|location| self.logs.write_state(location));
     }
 
     fn mishaps(&self) -> Mishaps {
         let faults = &self.plan.faults;
-        let all = Mishaps { tasks: faults.tasks, stuck: faults.stuck, commits: faults.stores };
+        let all = Mishaps {
+            tasks: faults.tasks,
+            stuck: faults.stuck,
+            spoils: faults.spoils,
+            commits: faults.commits,
+            slow: faults.slow,
+        };
         if self.has_faults() { all } else { Mishaps::default() }
     }
 
@@ -272,6 +286,7 @@ impl World {
             random: &mut self.random,
             profile: &job.profile,
             outside: &mut job.outside,
+            directory: job.kept.checkpoints().map(|directory| directory.trim_start_matches('/')).unwrap_or_default(),
             mishaps,
             now: self.now,
         };
@@ -298,6 +313,10 @@ impl World {
             }
             HostStep::Task(attempt) => {
                 let reaction = self.at_host(worker, process, |host, around| host.step(around, attempt));
+                self.react(worker, process, reaction);
+            }
+            HostStep::Commit(round) => {
+                let reaction = self.at_host(worker, process, |host, around| host.commit(around, round));
                 self.react(worker, process, reaction);
             }
             HostStep::Says(message) => self.at_machine(worker, Event::Host { process, message: *message }),

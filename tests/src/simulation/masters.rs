@@ -1,11 +1,11 @@
 //! The JobManager: the slot manager, a JobMaster per job, and what goes between them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use flott_core::{
     checkpoint::Behind,
     failure::Failure,
-    id::{JobId, JobMasterEpoch, WorkerKey},
+    id::{JobId, JobMasterEpoch, JobSecret, ProcessId, WorkerKey},
     job_graph::scale::ParallelismBounds,
     message::{JobToWorker, ToWorker, WorkerToJob},
     status::JobStatus,
@@ -18,13 +18,15 @@ use flott_resource_manager::{
     Declaration, Time,
     slot_manager::{Action as ManagerAction, Event as ManagerEvent},
 };
+use tokio::sync::Mutex;
 
 use super::{
-    check::{Broken, Invariant},
+    check::{self, Broken, Invariant},
     jobmanager::JobManager,
     jobs::{self, Profile},
     logs::{Keeping, Told},
     outside::Outside,
+    stale::{Hoard, Known},
     stores::{End, Kept, Pending},
     world::{Happening, World},
 };
@@ -37,7 +39,16 @@ pub struct Job {
     pub kept: Kept,
     /// What its JobMasters were told of its checkpoints.
     pub told: Told,
+    /// A JobManager has said that it is accepted.
+    pub is_accepted: bool,
+    /// Somebody wanted it to be cancelled.
+    pub may_be_cancelled: bool,
+    /// So it is, as a JobManager has said or the one that leads knows.
     pub is_cancelled: bool,
+    /// What was said of it.
+    pub hoard: Hoard,
+    /// What its processes were started with.
+    pub secrets: BTreeMap<ProcessId, JobSecret>,
 }
 
 /// A JobMaster.
@@ -54,6 +65,11 @@ pub struct Master {
     /// Where that is.
     pub stopped_with: Option<String>,
     pub declared: Declaration,
+    /// Whose turn it is to write to the log of jobs.
+    pub writes: Arc<Mutex<()>>,
+    pub known: Known,
+    /// What the processes have in common that it deploys to.
+    pub secret: Option<JobSecret>,
 }
 
 impl World {
@@ -65,9 +81,11 @@ impl World {
 
     fn enter(&mut self, spec: JobSpec, profile: Profile, outside: Outside) -> Result<(), Broken> {
         let id = spec.graph.job_id;
-        let (told, is_cancelled) = Default::default();
-        self.jobs.insert(id, Job { profile, outside, kept: Kept::new(spec), told, is_cancelled });
-        self.open(id)
+        let (told, hoard, secrets, kept) = (Told::default(), Hoard::default(), BTreeMap::new(), Kept::new(spec));
+        let (is_accepted, may_be_cancelled, is_cancelled) = (!self.plan.durable, false, false);
+        let job = Job { profile, outside, kept, told, is_accepted, may_be_cancelled, is_cancelled, hoard, secrets };
+        self.jobs.insert(id, job);
+        if self.plan.durable { self.submit_again(id) } else { self.open(id) }
     }
 
     /// A job that has stopped with a savepoint is started from it, as a new one.
@@ -138,8 +156,12 @@ impl World {
 
     /// Tells a JobMaster something, and carries out what it wants.
     pub(super) fn master(&mut self, id: JobId, event: Event) {
-        let JobManager { masters, is_down, leader, .. } = &mut self.jobmanager;
-        let Some(master) = masters.get_mut(&id).filter(|_| !*is_down) else { return };
+        if self.jobmanager.is_down {
+            return;
+        }
+        self.note_heard(id, &event);
+        let JobManager { masters, leader, .. } = &mut self.jobmanager;
+        let Some(master) = masters.get_mut(&id) else { return };
         let (epoch, leader) = (master.core.spec().epoch, *leader);
         let traced = self.trace.as_ref().is_some_and(|wanted| *wanted == id.to_string());
         let (now, told) = (self.now - self.began_at, traced.then(|| format!("{event:?}")));
@@ -158,6 +180,8 @@ impl World {
                         .reconciling(needs.reconciling);
                 }
                 Action::Send { worker, message } => {
+                    self.note_said(id, &worker, epoch, &message);
+                    self.check_said(id, &worker, &message);
                     self.send_to_worker(&worker, ToWorker::Job { job: id, epoch, message });
                 }
                 Action::WakeAt(Some(at)) => self.at(at.0.max(self.now), Happening::MasterWake(leader, id, at.0)),
@@ -179,18 +203,21 @@ impl World {
                 }
                 Action::Ended(view) => {
                     self.turn(id, view.status);
+                    self.faults_seen.extend(check::check_view(&view).err());
                     let Some(master) = self.jobmanager.masters.get_mut(&id) else { continue };
                     if std::mem::replace(&mut master.has_ended, true) {
                         self.faults_seen.push(Invariant::I9.broken(format!("job {id} has ended twice")));
                     }
                     let is_finished = view.status == JobStatus::Finished;
+                    let is_obsolete = is_finished && !view.checkpoints.holds_results;
+                    let keeping = master.keeping.as_ref().filter(|_| is_obsolete);
                     let end = End {
                         status: view.status,
-                        is_obsolete: is_finished && !view.checkpoints.holds_results,
-                        failure: view.failure,
+                        obsolete: keeping.map(Keeping::obsolete),
+                        failure: view.failure.clone(),
                         stopped_with: master.stopped_with.clone().filter(|_| is_finished),
                     };
-                    self.store(id, Pending::End(Box::new(end)));
+                    self.store(id, Pending::End(Box::new(end), view));
                 }
             }
         }
@@ -290,10 +317,14 @@ impl World {
         }
     }
 
-    pub(super) fn cancel(&mut self, id: JobId) {
-        if let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.jobmanager.is_down) {
-            job.is_cancelled = true;
+    pub(super) fn cancel(&mut self, id: JobId) -> Result<(), Broken> {
+        if self.plan.durable {
+            return self.ask_to_cancel(id);
+        }
+        if let Some(job) = self.jobs.get_mut(&id) {
+            (job.may_be_cancelled, job.is_cancelled) = (true, true);
             self.master(id, Event::Cancel);
         }
+        Ok(())
     }
 }

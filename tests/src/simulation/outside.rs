@@ -22,6 +22,8 @@ pub type Newest = Option<(JobMasterEpoch, CheckpointId)>;
 pub struct Outside {
     /// The newest barrier of each JobMaster that a source has given. Tasks behind come to it in their time.
     newest: BTreeMap<JobMasterEpoch, CheckpointId>,
+    /// Where those go that are of savepoints.
+    savepoints: BTreeMap<(JobMasterEpoch, CheckpointId), String>,
     /// What was committed, by this job and those that it goes on from.
     visible: Rc<RefCell<BTreeSet<Bytes>>>,
 }
@@ -66,12 +68,18 @@ impl Split {
 impl Outside {
     /// That of a job that goes on from this one.
     pub fn follow(&self) -> Self {
-        Self { newest: BTreeMap::new(), visible: Rc::clone(&self.visible) }
+        Self { visible: Rc::clone(&self.visible), ..Self::default() }
     }
 
-    /// A source has given a barrier.
-    pub fn give(&mut self, epoch: JobMasterEpoch, checkpoint: CheckpointId) {
+    /// A source has given a barrier, of a savepoint that goes to `directory` or of a checkpoint.
+    pub fn give(&mut self, epoch: JobMasterEpoch, checkpoint: CheckpointId, directory: Option<String>) {
         self.newest.insert(epoch, checkpoint);
+        self.savepoints.extend(directory.map(|directory| ((epoch, checkpoint), directory)));
+    }
+
+    /// Where a savepoint goes, if that is one.
+    pub fn savepoint(&self, epoch: JobMasterEpoch, checkpoint: CheckpointId) -> Option<&str> {
+        self.savepoints.get(&(epoch, checkpoint)).map(String::as_str)
     }
 
     /// The newest barrier of a JobMaster.

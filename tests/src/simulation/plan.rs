@@ -57,15 +57,22 @@ pub struct Faults {
     pub processes: u32,
     /// Machines that the backend rejects, that die at once, or that never register: as many of each.
     pub starts: u32,
+    /// Tasks that fail when another one of their process has just finished.
+    pub spoils: u32,
     /// Messages of workers and answers of stores that come once more, later.
     pub repeated: u32,
+    /// Moments at which something is said once more that could do harm just then.
+    pub recalled: u32,
     /// Messages that reach a JobMaster though they are meant for another of its job.
     pub astray: u32,
     /// Messages of workers that others overtake.
     pub overtaken: u32,
-    /// Requests to the object store that go wrong, checkpoints and scales for which there is no room, and commits that fail when they are
-    /// half done.
+    /// Requests to the object store that go wrong, and checkpoints and scales for which there is no room.
     pub stores: u32,
+    /// Commits that fail when they are half done.
+    pub commits: u32,
+    /// Commits that take up to 2 s.
+    pub slow: u32,
 }
 
 impl Plan {
@@ -97,9 +104,7 @@ impl Plan {
                 repeated: 20,
                 astray: 300,
                 overtaken: 50,
-                ask_every_ms: 0,
-                jobmanager_every_ms: 0,
-                stores: 0,
+                ..Faults::default()
             },
         }
     }
@@ -132,9 +137,7 @@ impl Plan {
                 repeated: 50,
                 astray: 300,
                 overtaken: 100,
-                ask_every_ms: 0,
-                jobmanager_every_ms: 0,
-                stores: 0,
+                ..Faults::default()
             },
         }
     }
@@ -153,8 +156,12 @@ impl Plan {
             ask_every_ms: random.within(500..=5000),
             jobmanager_every_ms: random.within(1000..=10_000),
             stores: [0, 20, 200][random.within(0..=2) as usize],
+            commits: [0, 20, 200][random.within(0..=2) as usize],
+            slow: random.within(0..=300) as u32,
             tasks: 5,
+            spoils: random.within(0..=100) as u32,
             repeated: random.within(50..=500) as u32,
+            recalled: random.within(50..=500) as u32,
             ..small.faults
         };
         Self { durable: true, reactive: seed.is_multiple_of(3), jobs: small.jobs.min(8), faults, ..small }
@@ -165,9 +172,15 @@ impl Plan {
         let durable = Self::durable(seed);
         let mut random = Random::new(seed ^ 0x7374_616c_6500);
         let faults = Faults {
-            tasks: random.within(20..=80) as u32,
+            // Few by themselves: what is said again does no harm to a task that fails at once.
+            tasks: random.within(0..=4) as u32,
+            spoils: random.within(200..=800) as u32,
             repeated: 800,
-            process_every_ms: random.within(1000..=5000),
+            recalled: 800,
+            commits: random.within(100..=500) as u32,
+            slow: random.within(200..=800) as u32,
+            machine_every_ms: random.within(5000..=30_000),
+            process_every_ms: random.within(3000..=20_000),
             jobmanager_every_ms: random.within(5000..=30_000),
             ..durable.faults
         };

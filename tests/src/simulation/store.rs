@@ -6,7 +6,7 @@
 //! there before it began: local directories and S3 promise that.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -16,7 +16,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use flott_snapshot::{Directory, Stores};
-use futures::{StreamExt, stream, stream::BoxStream};
+use futures::{FutureExt, StreamExt, stream, stream::BoxStream};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, memory::InMemory, path::Path,
@@ -29,6 +29,8 @@ use crate::random::Random;
 const DELAY_MS: u64 = 12;
 /// The same, where it is bad.
 const BAD_DELAY_MS: u64 = 5_000;
+/// How many times less goes wrong with what is to be better kept.
+const BETTER: u32 = 5;
 /// How long after its answer a request may be done.
 const LATE_MS: u64 = 30_000;
 
@@ -58,6 +60,8 @@ struct Shared {
     torn: BTreeSet<Path>,
     /// When requests go on.
     wakes: BTreeSet<Instant>,
+    /// When each object was written last that was ever there.
+    written: BTreeMap<Path, Instant>,
 }
 
 /// See the module. Clones are the same store.
@@ -65,6 +69,8 @@ struct Shared {
 pub struct FaultyStore {
     inner: Arc<InMemory>,
     shared: Arc<Mutex<Shared>>,
+    /// How many times less goes wrong here.
+    better: u32,
 }
 
 impl fmt::Display for FaultyStore {
@@ -79,8 +85,14 @@ fn failed(what: &'static str) -> Error {
 
 impl FaultyStore {
     pub fn new(random: Random) -> Self {
-        let (torn, wakes) = Default::default();
-        Self { inner: Arc::default(), shared: Arc::new(Mutex::new(Shared { random, faults: 0, torn, wakes })) }
+        let (torn, wakes, written) = Default::default();
+        let shared = Shared { random, faults: 0, torn, wakes, written };
+        Self { inner: Arc::default(), shared: Arc::new(Mutex::new(shared)), better: 1 }
+    }
+
+    /// The same, with fewer faults.
+    pub fn better(&self) -> Self {
+        Self { better: BETTER, ..self.clone() }
     }
 
     /// The same content without faults.
@@ -98,6 +110,39 @@ impl FaultyStore {
         self.shared().faults = faults;
     }
 
+    /// A task writes a file, without faults.
+    pub fn write(&self, location: &str, content: &'static [u8]) {
+        let path = path_of(location);
+        self.note_written(&path);
+        // In memory it is there at once.
+        drop(self.inner.put(&path, content.into()).now_or_never());
+    }
+
+    /// Whether there is such a file.
+    pub fn has(&self, location: &str) -> bool {
+        self.inner.head(&path_of(location)).now_or_never().is_some_and(|found| found.is_ok())
+    }
+
+    /// Files below `location` that are there and were written before `until`, relative to it.
+    pub fn older(&self, location: &str, until: Instant) -> Vec<String> {
+        let below = path_of(location);
+        let listed: Vec<_> = self.inner.list(Some(&below)).collect().now_or_never().unwrap_or_default();
+        let shared = self.shared();
+        let paths = listed.into_iter().flatten().map(|object| object.location);
+        let older = paths.filter(|path| shared.written.get(path).is_none_or(|written| *written < until));
+        older.map(|path| path.as_ref().trim_start_matches(below.as_ref()).trim_start_matches('/').to_owned()).collect()
+    }
+
+    /// Whether a file was ever below `location`, there or not.
+    pub fn was_written(&self, location: &str) -> bool {
+        let below = path_of(location);
+        self.shared().written.keys().any(|path| path.prefix_matches(&below))
+    }
+
+    fn note_written(&self, path: &Path) {
+        self.shared().written.insert(path.clone(), Instant::now());
+    }
+
     /// When the next request goes on, of those that do after now.
     pub fn next_wake(&self) -> Option<Instant> {
         let mut shared = self.shared();
@@ -112,7 +157,7 @@ impl FaultyStore {
 
     fn is_faulty(&self) -> bool {
         let mut shared = self.shared();
-        let faults = shared.faults;
+        let faults = shared.faults / self.better;
         shared.random.per_mille(faults)
     }
 
@@ -157,6 +202,9 @@ impl FaultyStore {
         match fate {
             Fate::Done | Fate::AnswerLost => {
                 let done = self.inner.put_opts(&location, payload, opts).await;
+                if done.is_ok() {
+                    self.note_written(&location);
+                }
                 self.delay().await;
                 if fate == Fate::Done { done } else { Err(failed("connection reset")) }
             }
@@ -165,7 +213,9 @@ impl FaultyStore {
                 tokio::spawn(async move {
                     store.wait(LATE_MS).await;
                     // Nobody waits for the answer any more.
-                    drop(store.inner.put_opts(&location, payload, opts).await);
+                    if store.inner.put_opts(&location, payload, opts).await.is_ok() {
+                        store.note_written(&location);
+                    }
                 });
                 Err(failed("timed out"))
             }
@@ -182,6 +232,11 @@ impl Stores for FaultyStore {
     fn open(&self, location: &str) -> std::result::Result<Directory, flott_snapshot::Error> {
         Ok(self.directory(location))
     }
+}
+
+/// The object at a location.
+fn path_of(location: &str) -> Path {
+    location.split_once('/').map_or(Path::ROOT, |(_, below)| Path::from(below))
 }
 
 /// The directory of a store whose root is the first name of all locations.

@@ -1,19 +1,21 @@
-//! The records of jobs: what JobMasters have written down beside checkpoints, and how another one begins with it.
+//! What is known of a job whoever leads: what it was submitted with, and what its records say, from which another JobMaster begins.
 //!
-//! Records are written in the order of asking. Once another JobManager leads, what an earlier one was just writing is settled: it is
-//! there, or never will be, and nobody is told. What that one writes later is refused in the same way.
+//! In durable histories the log of jobs has the records. In others no JobManager dies, and what is written is there after a while.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use flott_core::{
     failure::Failure,
-    id::{CheckpointId, JobId, JobMasterEpoch},
+    id::{CheckpointId, JobId, JobMasterEpoch, JobSecret},
     job_graph::scale::Scale,
     message::Committable,
     past::Past,
     status::JobStatus,
+    view::JobView,
 };
+use flott_dispatcher::stores::{Ask, JobRecord, Obsolete};
 use flott_jobmaster::{Event, JobSpec, SnapshotSpec};
+use tokio::time::Instant;
 
 use super::{
     check::Broken,
@@ -22,16 +24,14 @@ use super::{
 
 /// Longest time that the store takes, in milliseconds.
 const STORE_MS: u64 = 50;
-/// The same, where it is bad.
-const SLOW_STORE_MS: u64 = 5000;
 
 /// How a job has ended.
 #[derive(Debug, Clone)]
 pub struct End {
     pub status: JobStatus,
     pub failure: Option<Failure>,
-    /// Nobody goes back to its checkpoints.
-    pub is_obsolete: bool,
+    /// Its checkpoints, if nobody goes back to them.
+    pub obsolete: Option<Obsolete>,
     /// The savepoint that it has stopped with, as whoever asked for it knows.
     pub stopped_with: Option<String>,
 }
@@ -43,10 +43,22 @@ pub enum Pending {
     Commit(Vec<Committable>, Option<String>),
     Scale(Scale),
     Past(Box<Past>),
-    End(Box<End>),
+    End(Box<End>, Box<JobView>),
 }
 
-/// What is stored of a job.
+impl Pending {
+    /// The same, asked of the log of jobs.
+    pub fn ask(&self, job: JobId, by: JobMasterEpoch) -> Ask<'_, ()> {
+        match self {
+            Self::Commit(committables, _) => Ask::save_manifest(job, by, committables),
+            Self::Scale(scale) => Ask::save_scale(job, by, scale),
+            Self::Past(past) => Ask::save_past(job, by, past),
+            Self::End(end, view) => Ask::end(by, view, end.obsolete.as_ref()),
+        }
+    }
+}
+
+/// What is known of a job.
 #[derive(Debug)]
 pub struct Kept {
     /// As it was submitted.
@@ -60,16 +72,21 @@ pub struct Kept {
     past: Past,
     /// Its end is known, and nobody goes on with it.
     pub end: Option<End>,
-    /// Whether its checkpoints are to be removed.
-    has_leftovers: bool,
+    /// When what was removed of its checkpoints was there.
+    pub removed: Option<Instant>,
+    /// What JobMasters have wanted to be its last commit, and which savepoint they stopped it with.
+    commits: Vec<(JobMasterEpoch, Vec<Committable>, Option<String>)>,
+    /// How JobMasters have wanted it to end, and when.
+    ends: Vec<(Option<u64>, End)>,
     pending: VecDeque<Pending>,
 }
 
 impl Kept {
     pub fn new(spec: JobSpec) -> Self {
         let (scale, epoch) = (spec.scale.clone(), spec.epoch);
-        let (commit, stopped_with, past, end, has_leftovers, pending) = Default::default();
-        Self { spec, epoch, commit, stopped_with, scale, past, end, has_leftovers, pending }
+        let (commit, stopped_with, past, end, removed) = Default::default();
+        let (commits, ends, pending) = Default::default();
+        Self { spec, epoch, commit, stopped_with, scale, past, end, removed, commits, ends, pending }
     }
 
     /// As it was submitted.
@@ -92,14 +109,9 @@ impl Kept {
         self.past.damaged.clone()
     }
 
-    /// Whether it has ended, and its checkpoints are to be removed.
-    pub fn has_leftovers(&self) -> bool {
-        self.has_leftovers
-    }
-
-    /// They are removed; what one `is_deposed` writes is refused.
-    pub fn cleared(&mut self, is_deposed: bool) {
-        self.has_leftovers &= is_deposed;
+    /// Those of its checkpoints are removed that were there when that `began`.
+    pub fn cleared(&mut self, began: Instant) {
+        self.removed = self.removed.max(Some(began));
     }
 
     /// Whether an earlier JobMaster has had it.
@@ -114,18 +126,41 @@ impl Kept {
             }
             Pending::Scale(scale) => self.scale = scale,
             Pending::Past(past) => self.past = *past,
-            Pending::End(end) => {
-                self.has_leftovers = end.is_obsolete && self.checkpoints().is_some();
-                self.end = Some(*end);
-            }
+            Pending::End(end, _) => self.end = Some(*end),
         }
     }
 
+    /// Notes what JobMaster `by` wants to be written: should nobody be told that it is there, whoever finds it knows what it means.
+    fn note(&mut self, by: JobMasterEpoch, what: &Pending) {
+        match what {
+            Pending::Commit(committables, stopped_with) => {
+                self.commits.push((by, committables.clone(), stopped_with.clone()));
+            }
+            Pending::End(end, view) => self.ends.push((view.ended_at, End::clone(end))),
+            Pending::Scale(_) | Pending::Past(_) => {}
+        }
+    }
+
+    /// JobMaster `epoch` begins with this.
+    pub fn recovered(&mut self, record: JobRecord, epoch: JobMasterEpoch) {
+        let mut commits = self.commits.iter().rev();
+        let noted = commits.find(|(by, committables, _)| *by < epoch && Some(committables) == record.manifest.as_ref());
+        self.stopped_with = noted.and_then(|(_, _, stopped_with)| stopped_with.clone());
+        (self.epoch, self.commit, self.scale, self.past) = (epoch, record.manifest, record.scale, record.past);
+    }
+
+    /// It has ended so, and whoever brought it to its end was not told.
+    pub fn ended_unheard(&mut self, view: &JobView) {
+        let mut ends = self.ends.iter().rev();
+        self.end = ends.find(|(at, end)| *at == view.ended_at && end.status == view.status).map(|(_, end)| end.clone());
+    }
+
     /// What a JobMaster begins with.
-    pub fn recover(&self, epoch: JobMasterEpoch, snapshots: SnapshotSpec) -> JobSpec {
+    pub fn recover(&self, epoch: JobMasterEpoch, secret: JobSecret, snapshots: SnapshotSpec) -> JobSpec {
         JobSpec {
             recovered: self.is_recovered(),
             epoch,
+            secret,
             scale: self.scale.clone(),
             restored_commit: self.commit.clone(),
             past: self.past.clone(),
@@ -138,35 +173,53 @@ impl Kept {
 impl World {
     /// Has something written.
     pub(super) fn store(&mut self, id: JobId, what: Pending) {
-        let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.is_past) else { return };
-        if matches!(what, Pending::End(_) | Pending::Past(_)) && !self.plan.durable {
-            return job.kept.write(what);
+        let is_full = self.has_faults() && self.random.per_mille(self.plan.faults.stores);
+        let Some(epoch) = self.jobmanager.masters.get(&id).map(|master| master.core.spec().epoch) else { return };
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if !self.plan.durable {
+            if matches!(what, Pending::End(..) | Pending::Past(_)) {
+                return job.kept.write(what);
+            }
+            job.kept.pending.push_back(what);
+            let delay = self.random.within(1..=STORE_MS);
+            return self.at(self.now + delay, Happening::Stored(self.jobmanager.leader, id));
         }
-        job.kept.pending.push_back(what);
-        let is_slow = self.plan.durable && self.has_faults() && self.random.per_mille(self.plan.faults.stores);
-        let delay = self.random.within(1..=if is_slow { SLOW_STORE_MS } else { STORE_MS });
-        self.at(self.now + delay, Happening::Stored(self.jobmanager.leader, id));
+        job.kept.note(epoch, &what);
+        if is_full && matches!(what, Pending::Scale(_)) {
+            // It is certain that it is not there.
+            let delay = self.random.within(1..=STORE_MS);
+            job.kept.pending.push_back(what);
+            return self.at(self.now + delay, Happening::Stored(self.jobmanager.leader, id));
+        }
+        self.write(id, what);
     }
 
-    /// The oldest of what a JobMaster has written is there, or cannot be.
+    /// The oldest of what was to be written without the log of jobs is there, or cannot be.
     pub(super) fn stored(&mut self, id: JobId) -> Result<(), Broken> {
-        // What becomes of what an earlier JobManager had begun was settled when another led.
-        let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.is_past) else { return Ok(()) };
-        let Some(what) = job.kept.pending.pop_front() else { return Ok(()) };
-        // How a job ends is written until it is there.
-        let may_fail = self.plan.durable && self.has_faults() && matches!(what, Pending::Scale(_));
-        let fails = may_fail && self.random.per_mille(self.plan.faults.stores);
-        let Some(job) = self.jobs.get_mut(&id) else { return Ok(()) };
-        let result = if fails { Err(Failure::environment("the disk is full")) } else { Ok(()) };
+        let Some(what) = self.jobs.get_mut(&id).and_then(|job| job.kept.pending.pop_front()) else { return Ok(()) };
+        let result = if self.plan.durable { Err(Failure::environment("the disk is full")) } else { Ok(()) };
+        self.answer_written(id, what, result)
+    }
+
+    /// A JobMaster hears what has become of something that it wanted to be written.
+    pub(super) fn answer_written(
+        &mut self,
+        id: JobId,
+        what: Pending,
+        result: Result<(), Failure>,
+    ) -> Result<(), Broken> {
+        let is_there = result.is_ok();
         let event = match &what {
             Pending::Commit(..) => Some(Event::CommitPersisted(result)),
             Pending::Scale(_) => {
-                self.summary.scales += u64::from(!fails);
+                self.summary.scales += u64::from(is_there);
                 Some(Event::ScalePersisted(result))
             }
-            Pending::Past(_) | Pending::End(_) => None,
+            Pending::Past(_) | Pending::End(..) => None,
         };
-        if !fails {
+        let has_ended = is_there && matches!(what, Pending::End(..));
+        // What one that is deposed has written the next one has read, and maybe overwritten.
+        if let Some(job) = self.jobs.get_mut(&id).filter(|_| is_there && (has_ended || !self.is_past)) {
             job.kept.write(what);
         }
         match event {
@@ -178,33 +231,20 @@ impl World {
                 self.master(id, event);
                 Ok(())
             }
-            None => self.ended(id),
+            None if has_ended => self.ended(id),
+            None => Ok(()),
         }
     }
 
     /// The end of a job is durable.
     fn ended(&mut self, id: JobId) -> Result<(), Broken> {
         let Some(end) = self.jobs.get(&id).and_then(|job| job.kept.end.clone()) else { return Ok(()) };
-        if end.is_obsolete {
+        if end.obsolete.is_some() {
             self.discard_checkpoints(id);
         }
         match end.stopped_with {
             Some(savepoint) => self.start_from(id, &savepoint),
             None => Ok(()),
-        }
-    }
-
-    /// Nobody knows what of that becomes which the JobManager was just writing.
-    pub(super) fn settle_records(&mut self) {
-        for job in self.jobs.values_mut() {
-            for what in std::mem::take(&mut job.kept.pending) {
-                if self.random.per_mille(500) {
-                    job.kept.write(what);
-                } else {
-                    // What comes after it was never begun.
-                    break;
-                }
-            }
         }
     }
 }

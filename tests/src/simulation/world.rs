@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 use flott_core::{
     id::{JobId, JobMasterEpoch, LeaderEpoch, ProcessId, WorkerId, WorkerKey},
-    message::{FromWorker, Opening, ToWorker, Welcome},
+    message::{FromWorker, JobToWorker, Opening, ToWorker, Welcome},
     status::JobStatus,
 };
 use flott_jobmaster::Event;
@@ -26,6 +26,7 @@ use super::{
     network::{Connection, Wire},
     plan::Plan,
     stores::End,
+    summary::Summary,
 };
 use crate::random::Random;
 
@@ -42,6 +43,8 @@ const HAPPENINGS_MAX: u64 = 200_000_000;
 #[derive(Debug)]
 pub(super) enum Happening {
     Arrive,
+    /// A job has not been accepted for a while.
+    Submit(JobId),
     MasterWake(LeaderEpoch, JobId, u64),
     /// What a JobMaster has written is there, or not.
     Stored(LeaderEpoch, JobId),
@@ -62,6 +65,8 @@ pub(super) enum Happening {
     Said(LeaderEpoch, WorkerKey, u64, Box<FromWorker>),
     /// What a JobMaster was told comes once more.
     Again(LeaderEpoch, JobId, Box<Event>),
+    /// What an earlier JobMaster has told a TaskManager comes once more.
+    Ordered(WorkerKey, JobId, JobMasterEpoch, Box<JobToWorker>),
     ClosedHere(u64),
     ClosedThere(u64),
     MachineTick(WorkerKey),
@@ -73,39 +78,6 @@ pub(super) enum Happening {
     Backend(BackendEvent),
     Fault(Fault),
     Check,
-}
-
-/// What a history came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Simulated milliseconds.
-    pub simulated_ms: u64,
-    /// Things that happened.
-    pub happenings: u64,
-    /// Jobs by how they ended.
-    pub finished: u32,
-    /// Failed, as their restart strategy wanted.
-    pub failed: u32,
-    /// Cancelled.
-    pub canceled: u32,
-    /// Workers that the slot manager gave up or released.
-    pub workers_lost: u64,
-    /// Scales that jobs have reached by themselves, as they were made durable.
-    pub scales: u64,
-    /// Checkpoints that were made durable.
-    pub checkpoints: u64,
-    /// Savepoints that were asked for, and are there.
-    pub savepoints: u32,
-    /// Changes of the parallelism that were asked for, and are through.
-    pub rescales: u32,
-    /// JobManagers that have followed another.
-    pub leaders: u32,
-    /// JobMasters that have learned from the log of checkpoints that another leads.
-    pub deposed: u32,
-    /// Jobs that have stopped with a savepoint, and were started from it.
-    pub continued: u32,
-    /// Job processes that were taken over from an earlier JobMaster.
-    pub taken_over: u32,
 }
 
 /// A control plane with everything around it.
@@ -145,7 +117,8 @@ impl World {
     /// A world in which nothing has happened.
     pub fn new(plan: Plan) -> Self {
         let mut random = Random::new(plan.seed);
-        let leader = LeaderEpoch(1);
+        // Where JobManagers are elected, none is yet.
+        let leader = LeaderEpoch(u64::from(!plan.durable));
         let mut options = Options::new(leader, "jobmanager:8081");
         options.id_seed = random.next();
         options.slot_manager.worker = WorkerShape { slots: plan.slots, memory: 0, cpu_millicores: 0 };
@@ -273,15 +246,12 @@ impl World {
 
     fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
         match happening {
-            Happening::Arrive if self.jobmanager.is_down => {
-                let pause = self.random.within(1..=1000);
-                self.at(self.now + pause, Happening::Arrive);
-            }
             Happening::Arrive => {
                 self.arrived += 1;
                 let (spec, profile) = jobs::draw(&self.plan, &mut self.random, self.now);
                 self.submit(spec, profile)?;
             }
+            Happening::Submit(job) => self.submit_again(job)?,
             Happening::MasterWake(leader, job, at) => self.tell(leader, |world| {
                 world.wake_master(job, at);
                 Ok(())
@@ -289,7 +259,7 @@ impl World {
             Happening::Stored(leader, job) => self.tell(leader, |world| world.stored(job))?,
             Happening::Logs => self.logs_go_on()?,
             Happening::Stand(seat) => self.stand(seat),
-            Happening::Elected(seat, life) => self.elected(seat, life)?,
+            Happening::Elected(seat, life) => self.elected(seat, life),
             Happening::JobManagerEnds(seat, life) => self.jobmanager_ends(seat, life),
             Happening::Reached(seat, life) => self.lease_is_reached(seat, life),
             Happening::ManagerTick(leader) => self.tell(leader, |world| {
@@ -311,6 +281,7 @@ impl World {
                 world.master(job, *event);
                 Ok(())
             })?,
+            Happening::Ordered(worker, job, epoch, message) => self.ordered(&worker, job, epoch, *message),
             Happening::ClosedHere(number) => {
                 if let Some(leader) = self.leader_of(number) {
                     self.tell(leader, |world| {
@@ -329,7 +300,7 @@ impl World {
                 self.switch_off(&worker, flott_resource_manager::backend::LossReason::Stopped, true);
             }
             Happening::Backend(event) => self.manage(ManagerEvent::Backend(event)),
-            Happening::Fault(fault) => self.fault(fault),
+            Happening::Fault(fault) => self.fault(fault)?,
             Happening::Check => {
                 self.check()?;
                 self.at(self.now + CHECK_MS, Happening::Check);
@@ -345,7 +316,7 @@ impl World {
             };
             match status {
                 JobStatus::Finished => self.summary.finished += 1,
-                JobStatus::Canceled if job.is_cancelled => self.summary.canceled += 1,
+                JobStatus::Canceled if job.may_be_cancelled => self.summary.canceled += 1,
                 JobStatus::Failed if !job.profile.is_patient => self.summary.failed += 1,
                 status => return Err(Invariant::I9.broken(format!("job {id} ended {status}: {failure:?}"))),
             }
