@@ -27,10 +27,12 @@ pub fn run(arguments: Arguments) -> CommandResult {
     match &arguments.command {
         Command::Jobmanager(options) => return jobmanager::run(&arguments, options),
         Command::Taskmanager(options) => return taskmanager::run(&arguments, options),
-        Command::Docs(options) => return docs::run(options),
         _ => {}
     }
     end_with_the_pipe();
+    if let Command::Docs(options) = &arguments.command {
+        return docs::run(options);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(client(&arguments));
     // Nothing that a client has left running matters any more.
@@ -38,11 +40,29 @@ pub fn run(arguments: Arguments) -> CommandResult {
     code
 }
 
-/// A reader that has had enough (`flott list | head`) ends a client quietly, as it does other commands.
+/// A reader that has had enough (`flott list | head`) ends a client quietly, as it does other commands. A server that closes its
+/// connection does not: it is known by the output, which is still read.
 fn end_with_the_pipe() {
-    use nix::sys::signal::{SigHandler, Signal, signal};
-    // SAFETY: the default action is no handler of ours, and no other thread runs yet.
-    if let Err(error) = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) } {
+    use std::os::fd::BorrowedFd;
+
+    use nix::{
+        poll::{PollFd, PollFlags, PollTimeout, poll},
+        sys::signal::{SigHandler, Signal, raise, signal},
+    };
+
+    extern "C" fn broken(_: i32) {
+        // SAFETY: they are open as long as the process.
+        let outputs = unsafe { [BorrowedFd::borrow_raw(1), BorrowedFd::borrow_raw(2)] };
+        // Without flags that are waited for, poll tells of errors alone: nobody reads any more.
+        let mut outputs = outputs.map(|output| PollFd::new(output, PollFlags::empty()));
+        if matches!(poll(&mut outputs, PollTimeout::ZERO), Ok(broken) if broken > 0) {
+            // SAFETY: the default action is no handler of ours. It takes place when this one has returned.
+            let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.and_then(|_| raise(Signal::SIGPIPE));
+        }
+    }
+
+    // SAFETY: what the handler calls, `poll`, `signal` and `raise`, may be called by one.
+    if let Err(error) = unsafe { signal(Signal::SIGPIPE, SigHandler::Handler(broken)) } {
         eprintln!("flott: warning: SIGPIPE keeps its handler: {error}");
     }
 }

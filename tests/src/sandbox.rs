@@ -150,7 +150,8 @@ impl Sandbox {
         command
     }
 
-    fn flott_command<A: AsRef<str>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+    /// `flott arguments…`, which is not started yet.
+    pub fn flott_command<A: AsRef<str>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let given = ["--state-dir".to_owned(), self.state()];
         let arguments = arguments.into_iter().map(|argument| argument.as_ref().to_owned());
         self.command(&binary("flott"), given.into_iter().chain(arguments))

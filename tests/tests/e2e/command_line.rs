@@ -1,6 +1,6 @@
 //! Verbs, options, texts and exit codes. Scripts depend on them.
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, os::unix::process::ExitStatusExt, process::Stdio};
 
 use flott_tests::{
     binaries::binary,
@@ -9,6 +9,7 @@ use flott_tests::{
     rest::Rest,
     sandbox::{Sandbox, processes::Role},
 };
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// A port that was free a moment ago: nothing answers there.
@@ -34,6 +35,26 @@ fn wrong_usage_is_one_line_and_code_1() {
     sandbox.flott(["run", "-m", "nowhere", &test_program(), "a"]).refused(1, &["nowhere", "HOST:PORT"]);
     sandbox.flott(["run", "-m", "local", "-d", &test_program(), "a"]).refused(1, &["detached"]);
     sandbox.flott(["jobs", "wait", "--timeout", "soon", UNKNOWN]).refused(1, &["soon"]);
+}
+
+#[test]
+fn a_reader_that_has_had_enough_ends_a_client_and_a_broken_connection_does_not() {
+    let sandbox = Sandbox::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let printing = sandbox.flott_command(["docs", "openapi"]).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(printing.status.signal(), Some(Signal::SIGPIPE as i32), "{printing:?}");
+    assert!(printing.stderr.is_empty(), "{printing:?}");
+
+    let session = sandbox.session(&[]);
+    let hold = sandbox.at("hold");
+    let mut attached =
+        sandbox.start_flott(["run", "-m", session.address(), &test_program(), "b", &format!("hold={hold}")]);
+    attached.until_printed("JobID");
+    attached.signal(Signal::SIGPIPE);
+    fs::write(&hold, "").unwrap();
+    attached.end().success();
+    session.stop();
 }
 
 #[test]
@@ -410,7 +431,7 @@ fn a_job_manager_in_the_foreground_ends_in_order_when_it_is_told_to() {
     check_output(&out, 1000, 10);
     // A second one on the same directory would write over the first one's store.
     sandbox.flott(["jobmanager", "--cluster-dir", &directory]).expect(1).says(&["running already"]);
-    manager.signal(nix::sys::signal::Signal::SIGTERM);
+    manager.signal(Signal::SIGTERM);
     manager.end().success();
     sandbox.until_empty();
 }
