@@ -207,7 +207,10 @@ where
     }
 
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
-        let Self { emit, states, scopes, .. } = self;
+        let Self { slices, emit, states, scopes, .. } = self;
+        if !slices.shape.is_tumbling() {
+            slices.closed.table.prepare()?;
+        }
         emit.open(&mut WindowOpen::new(KeyedOpen::new(states, task), scopes)).map_err(failed)?;
         self.set_alarm();
         Ok(())

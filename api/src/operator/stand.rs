@@ -134,21 +134,27 @@ pub(crate) fn task_with(clock: Clock, backend: Backend) -> Arc<TaskInfo> {
     })
 }
 
-/// Where operators under test keep their state: with the feature `disk` as much as can be is on disk.
+/// Where operators under test keep their state: with the feature `disk`, on disk.
 fn backend() -> Backend {
     #[cfg(not(feature = "disk"))]
     return Backend::Heap;
     #[cfg(feature = "disk")]
     {
         thread_local! {
-            static BACKEND: Backend = {
+            static BACKENDS: std::cell::RefCell<[Backend; 2]> = {
                 // What is tested is not whether the disk keeps it.
                 let memory = std::path::PathBuf::from("/dev/shm");
                 let directory = if memory.is_dir() { memory } else { std::env::temp_dir() };
-                Backend::Disk(flott_runtime::state::Disk::start(&directory, 0).unwrap())
+                let with = |bytes| Backend::Disk(flott_runtime::state::Disk::start(&directory, bytes).unwrap());
+                // Without any memory, and with the least there can be.
+                [with(0), with(1)].into()
             };
         }
-        BACKEND.with(Backend::clone)
+        // In turn.
+        BACKENDS.with_borrow_mut(|backends| {
+            backends.reverse();
+            backends[0].clone()
+        })
     }
 }
 

@@ -124,6 +124,7 @@ where
             let mut ctx = WindowOpen::new(KeyedOpen::new(states, task), scopes);
             function.open(&mut ctx).map_err(failed)
         })?;
+        self.core.table.prepare()?;
         self.set_alarm();
         Ok(())
     }

@@ -40,42 +40,36 @@ impl Backend {
         match self {
             Self::Heap => None,
             #[cfg(feature = "disk")]
-            Self::Disk(disk) => Some(Share::new(disk)),
+            Self::Disk(disk) => Some(Share { disk: Arc::clone(disk), bytes: 0 }),
         }
     }
 }
 
-/// Bytes of a table in memory that go to disk at once, at most: in some ten milliseconds.
-#[cfg(feature = "disk")]
-const SHARE_MAX: usize = 2 << 20;
-
-/// What a table may have in memory before it goes to disk. It counts as one that is there.
+/// What a table has in memory that goes to disk when it, or all that are such, have become too large.
 #[derive(Debug)]
 #[cfg(feature = "disk")]
-pub(super) struct Share(Arc<Disk>);
+pub(super) struct Share {
+    disk: Arc<Disk>,
+    bytes: usize,
+}
 
 #[cfg(feature = "disk")]
 impl Share {
-    fn new(disk: &Arc<Disk>) -> Self {
-        disk.count(true);
-        Self(Arc::clone(disk))
-    }
-
-    /// In bytes.
-    pub fn bytes(&self) -> usize {
-        self.0.hot_bytes().min(SHARE_MAX)
+    /// Notes that the table takes up so many bytes, and says how many more it may; nothing if it is to go to disk.
+    pub fn hold(&mut self, bytes: usize) -> Option<usize> {
+        self.disk.near(std::mem::replace(&mut self.bytes, bytes), bytes)
     }
 
     /// An empty table on disk.
     pub fn table<K: Key, V: Data>(&self) -> Box<dyn StateTable<K, V>> {
-        Box::new(DiskTable::new(&self.0))
+        Box::new(DiskTable::new(&self.disk))
     }
 }
 
 #[cfg(feature = "disk")]
 impl Drop for Share {
     fn drop(&mut self) {
-        self.0.count(false);
+        self.hold(0);
     }
 }
 
@@ -86,7 +80,7 @@ pub(super) enum Share {}
 
 #[cfg(not(feature = "disk"))]
 impl Share {
-    pub fn bytes(&self) -> usize {
+    pub fn hold(&mut self, _: usize) -> Option<usize> {
         match *self {}
     }
 
@@ -257,6 +251,17 @@ impl<K: Key, V: Data> BackendTable<K, V> {
         match self {
             Self::Heap(table) => table.visit(cursor, places, visit),
             Self::Elsewhere(table) => table.visit(cursor, places, &mut visit),
+        }
+    }
+
+    /// See [`StateTable::prepare`].
+    ///
+    /// # Errors
+    /// When the backend takes no table.
+    pub fn prepare(&mut self) -> TaskResult {
+        match self {
+            Self::Heap(_) => Ok(()),
+            Self::Elsewhere(table) => table.prepare(),
         }
     }
 

@@ -56,6 +56,9 @@ const BLOCKS_MIN: usize = 256 << 10;
 /// Bytes of changes that are noted in memory at most: a task waits while they are written, about a millisecond for each MB.
 const CHANGES_MAX: usize = 4 << 20;
 
+/// Bytes of a table in memory that go to disk at once, at most: in some ten milliseconds.
+const NEAR_MAX: usize = 2 << 20;
+
 /// What each table has of everything at least, however many there are; but no entries, where no memory is asked for.
 const LEAST: Least = Least { hot: 16 << 10, part: 64 << 10, changes: 16 << 10 };
 
@@ -76,6 +79,8 @@ pub struct Disk {
     tables: AtomicUsize,
     /// What the entries of one table may take up in memory, as many tables as there are now.
     hot: AtomicUsize,
+    /// What tables take up that are in memory because they are small.
+    near: AtomicUsize,
     blocks: Arc<Cache>,
     files: Arc<DescriptorTable>,
     upkeep: Upkeep,
@@ -105,6 +110,7 @@ impl Disk {
             least,
             tables: AtomicUsize::new(0),
             hot: AtomicUsize::new(0),
+            near: AtomicUsize::new(0),
             blocks: Arc::new(Cache::with_capacity_bytes((memory / 4).max(BLOCKS_MIN) as u64)),
             files: Arc::new(DescriptorTable::new(FILES_MAX)),
             upkeep: Upkeep::start().map_err(unusable)?,
@@ -138,13 +144,21 @@ impl Disk {
     }
 
     /// A table more, or less.
-    pub(super) fn count(&self, table: bool) {
+    fn count(&self, table: bool) {
         if table {
             self.tables.fetch_add(1, Relaxed)
         } else {
             self.tables.fetch_sub(1, Relaxed)
         };
-        self.hot.store(self.share(2).max(self.least.hot), Relaxed);
+        self.hot.store((3 * self.share(8)).max(self.least.hot), Relaxed);
+    }
+
+    /// A table in memory takes up `after` bytes, which were `before`. How many more it may take up: none if it is to go to disk.
+    pub(super) fn near(&self, before: usize, after: usize) -> Option<usize> {
+        let all = self.near.fetch_add(after.wrapping_sub(before), Relaxed).wrapping_add(after).wrapping_sub(before);
+        let room = NEAR_MAX.checked_sub(after)?;
+        let left = (self.memory / 8).saturating_sub(all).max(self.least.hot.saturating_sub(after));
+        if left == 0 { None } else { Some(room.min(left)) }
     }
 
     fn share(&self, part: usize) -> usize {
@@ -152,7 +166,7 @@ impl Disk {
     }
 
     /// What the entries of one table may take up in memory.
-    pub(super) fn hot_bytes(&self) -> usize {
+    fn hot_bytes(&self) -> usize {
         self.hot.load(Relaxed)
     }
 

@@ -234,7 +234,7 @@ impl<K: Key> KeyedStates<K> {
             return Ok(index);
         }
         self.expires |= ttl.is_some();
-        let mut table = SlotTable::new::<K, V, E>(&self.backend, ttl);
+        let mut table = SlotTable::new::<K, V, E>(&self.backend, ttl)?;
         let meta = StateMeta { name: name.into(), kind, expires: ttl.is_some(), schema: table.entries().schema() };
         if let Some((stored, chunks)) = self.restored.take_keyed(name) {
             let held = if meta.expires { TypeId::of::<E>() } else { TypeId::of::<V>() };

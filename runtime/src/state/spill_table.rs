@@ -31,7 +31,8 @@ const RUN_BYTES: usize = 64 << 10;
 /// Values by key, of which none goes before all do. With state on disk it begins in memory all the same, as most windows are small,
 /// and goes to disk when it has its share.
 ///
-/// Where it goes while snapshots of it are taken, the next has all that is there, and earlier ones hold good.
+/// Where it goes while snapshots of it are taken, the next has all that is there, and earlier ones hold good. Of one that is being given
+/// the rest is given from where the table was.
 pub struct SpillTable<K, V> {
     place: Place<K, V>,
     /// Records that may come before it is measured.
@@ -40,14 +41,16 @@ pub struct SpillTable<K, V> {
 
 enum Place<K, V> {
     Memory(FoldTable<K, V>, Option<Share>),
-    Disk(Box<dyn StateTable<K, V>>),
+    /// With what was in memory, as long as a snapshot of it is being given.
+    Disk(Box<dyn StateTable<K, V>>, Option<FoldTable<K, V>>),
 }
 
 impl<K: Key, V: Data> SpillTable<K, V> {
     /// An empty table with room for so many keys.
     pub fn with_capacity(backend: &Backend, keys: usize) -> Self {
-        let share = backend.share();
-        let most = share.as_ref().map_or(keys, |share| share.bytes() / (size_of::<(K, V)>() + SLOT_BYTES));
+        let mut share = backend.share();
+        let room = share.as_mut().map_or(usize::MAX, |share| share.hold(0).unwrap_or_default());
+        let most = room / (size_of::<(K, V)>() + SLOT_BYTES);
         Self { place: Place::Memory(FoldTable::with_capacity(keys.min(most)), share), unmeasured: 0 }
     }
 
@@ -56,7 +59,7 @@ impl<K: Key, V: Data> SpillTable<K, V> {
     pub fn in_memory(&mut self) -> Option<&mut FoldTable<K, V>> {
         match &mut self.place {
             Place::Memory(table, _) => Some(table),
-            Place::Disk(_) => None,
+            Place::Disk(..) => None,
         }
     }
 
@@ -77,21 +80,21 @@ impl<K: Key, V: Data> SpillTable<K, V> {
     #[cold]
     fn measure(&mut self) -> TaskResult {
         let Place::Memory(table, Some(share)) = &mut self.place else { return Ok(()) };
-        // What is to be given of it lies here.
-        if table.is_giving() {
-            return Ok(());
-        }
-        let (bytes, most) = (bytes_of(table)?, share.bytes());
-        if let Some(room) = most.checked_sub(bytes) {
+        let bytes = bytes_of(table)?;
+        if let Some(room) = share.hold(bytes) {
             let each = (bytes / table.len().max(1)).max(RECORD_BYTES);
-            self.unmeasured = room / each;
+            self.unmeasured = (room / each).max(SAMPLE);
             return Ok(());
         }
         let mut disk = share.table();
-        for (key, value) in std::mem::take(table).into_entries() {
-            disk.insert(KeyHash::of(&key), &key, value)?;
+        let memory = std::mem::take(table);
+        if memory.is_giving() {
+            memory.iter().try_for_each(|(key, value)| disk.insert(KeyHash::of(key), key, value.clone()))?;
+            self.place = Place::Disk(disk, Some(memory));
+        } else {
+            memory.into_entries().try_for_each(|(key, value)| disk.insert(KeyHash::of(&key), &key, value))?;
+            self.place = Place::Disk(disk, None);
         }
-        self.place = Place::Disk(disk);
         Ok(())
     }
 
@@ -114,7 +117,7 @@ impl<K: Key, V: Data> SpillTable<K, V> {
                 table.fold(hash, key.clone(), item, with, first, add);
                 self.grown(1)
             }
-            Place::Disk(table) => backend::fold(&mut **table, hash, key, item, with, first, add),
+            Place::Disk(table, _) => backend::fold(&mut **table, hash, key, item, with, first, add),
         }
     }
 
@@ -125,7 +128,7 @@ impl<K: Key, V: Data> SpillTable<K, V> {
     pub fn find(&mut self, hash: KeyHash, key: &K) -> TaskResult<Option<&V>> {
         match &mut self.place {
             Place::Memory(table, _) => Ok(table.find(hash, key)),
-            Place::Disk(table) => table.get(hash, key),
+            Place::Disk(table, _) => table.get(hash, key),
         }
     }
 
@@ -133,7 +136,7 @@ impl<K: Key, V: Data> SpillTable<K, V> {
     pub fn len(&self) -> usize {
         match &self.place {
             Place::Memory(table, _) => table.len(),
-            Place::Disk(table) => table.keys(),
+            Place::Disk(table, _) => table.keys(),
         }
     }
 
@@ -160,7 +163,7 @@ impl<K: Key, V: Data> SpillTable<K, V> {
                 table.iter_from(from).take(places).try_for_each(|(key, value)| see(key, value))?;
                 Ok(if cursor.place < table.len() { Progress::More } else { Progress::Done })
             }
-            Place::Disk(table) => table.walk(cursor, places, &mut see),
+            Place::Disk(table, _) => table.walk(cursor, places, &mut see),
         }
     }
 
@@ -168,7 +171,7 @@ impl<K: Key, V: Data> SpillTable<K, V> {
     pub fn is_giving(&self) -> bool {
         match &self.place {
             Place::Memory(table, _) => table.is_giving(),
-            Place::Disk(table) => table.is_giving(),
+            Place::Disk(table, memory) => memory.is_some() || table.is_giving(),
         }
     }
 
@@ -179,21 +182,32 @@ impl<K: Key, V: Data> SpillTable<K, V> {
     pub fn into_memory(self) -> Result<FoldTable<K, V>, Self> {
         match self.place {
             Place::Memory(table, _) => Ok(table),
-            place @ Place::Disk(_) => Err(Self { place, unmeasured: 0 }),
+            place @ Place::Disk(..) => Err(Self { place, unmeasured: 0 }),
+        }
+    }
+
+    /// Nothing will be asked of it for long: lets go of so many entries of those that are in memory beside being on disk.
+    ///
+    /// # Errors
+    /// When the disk cannot take them.
+    pub fn cool(&mut self, entries: usize) -> TaskResult<Progress> {
+        match &mut self.place {
+            Place::Memory(..) => Ok(Progress::Done),
+            Place::Disk(table, _) => table.cool(entries),
         }
     }
 
     fn entries(&mut self) -> &mut dyn Snapshot {
         match &mut self.place {
             Place::Memory(table, _) => table,
-            Place::Disk(table) => &mut **table,
+            Place::Disk(table, _) => &mut **table,
         }
     }
 
     /// Has what was restored go to disk if it is too much.
     fn measure_restored(&mut self) -> TaskResult {
         let Place::Memory(table, Some(share)) = &mut self.place else { return Ok(()) };
-        if bytes_of(table)? <= share.bytes() {
+        if share.hold(bytes_of(table)?).is_some() {
             return Ok(());
         }
         let mut disk = share.table();
@@ -208,7 +222,7 @@ impl<K: Key, V: Data> SpillTable<K, V> {
             }
         }
         disk.restore(count, &run)?;
-        self.place = Place::Disk(disk);
+        self.place = Place::Disk(disk, None);
         Ok(())
     }
 }
@@ -237,14 +251,29 @@ impl<K: Key, V: Data> Snapshot for SpillTable<K, V> {
     }
 
     fn begin(&mut self, extent: Extent, groups: GroupSpace) -> TaskResult {
+        if let Place::Disk(_, memory) = &mut self.place {
+            *memory = None;
+        }
         self.entries().begin(extent, groups)
     }
 
     fn advance(&mut self, bytes: usize, sink: &mut RunSink<'_>) -> TaskResult<Progress> {
+        if let Place::Disk(_, rest @ Some(_)) = &mut self.place
+            && let Some(memory) = rest
+        {
+            let given = memory.advance(bytes, sink);
+            if !memory.is_giving() {
+                *rest = None;
+            }
+            return given;
+        }
         self.entries().advance(bytes, sink)
     }
 
     fn abandon(&mut self) {
+        if let Place::Disk(_, memory) = &mut self.place {
+            *memory = None;
+        }
         self.entries().abandon();
     }
 

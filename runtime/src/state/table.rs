@@ -264,6 +264,22 @@ pub trait StateTable<K: Key, V: Data>: Snapshot {
         visit: &mut dyn FnMut(&K, &mut V) -> TaskResult<bool>,
     ) -> TaskResult<Progress>;
 
+    /// Nothing will be asked of it for long: lets go of so many entries of those that are in memory beside being elsewhere.
+    ///
+    /// # Errors
+    /// When the backend cannot write it.
+    fn cool(&mut self, _entries: usize) -> TaskResult<Progress> {
+        Ok(Progress::Done)
+    }
+
+    /// Does beforehand what would be done when something is first put elsewhere.
+    ///
+    /// # Errors
+    /// When the backend takes no table.
+    fn prepare(&mut self) -> TaskResult {
+        Ok(())
+    }
+
     /// Whether some of a snapshot of it is still to be given.
     fn is_giving(&self) -> bool;
 

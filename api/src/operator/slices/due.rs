@@ -109,6 +109,11 @@ where
         self.slices.keep(slice);
     }
 
+    /// Whether something is still to be let go of, of what is to be kept.
+    fn cools(&self, contents: &mut Contents<K, F::Value>) -> TaskResult<bool> {
+        Ok(self.slices.keeps() && contents.cool()? == Progress::More)
+    }
+
     /// Drops a slice, but for a snapshot that has not been given all of it.
     fn discard(&mut self, slice: Slice<K, F::Value>) {
         if slice.table.is_giving() {
@@ -194,10 +199,12 @@ where
             Stage::Forget { gone } => return self.wind_up((cause, until), gone, out),
             Stage::Close { slice, mut contents, end } => {
                 let Self { fold, slices, .. } = self;
+                let start = slices.next_start();
                 contents.take(BATCH_RECORDS, |key, value| {
-                    slices.join_closed((KeyHash::of(key), key), slice, value, |a, b| fold.merge(a, b))
+                    let key = (KeyHash::of(key), key);
+                    slices.closed.add(key, slice, value, start, |a, b| fold.merge(a, b))
                 })?;
-                if contents.has_more() {
+                if contents.has_more() || self.cools(&mut contents)? {
                     Stage::Close { slice, contents, end }
                 } else {
                     self.leave(contents);
@@ -213,7 +220,7 @@ where
             },
             Stage::Tumble { end, mut contents } => {
                 self.tumble(end, &mut contents, out)?;
-                if contents.has_more() {
+                if contents.has_more() || self.cools(&mut contents)? {
                     Stage::Tumble { end, contents }
                 } else {
                     self.leave(contents);

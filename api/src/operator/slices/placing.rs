@@ -144,8 +144,13 @@ impl<K: Key, V: Data> Slices<K, V> {
         value: V,
         merge: impl FnMut(&mut V, V),
     ) -> TaskResult {
-        let start = self.next.map_or(Bound::MIN, |next| self.shape.starts(next).0);
+        let start = self.next_start();
         self.closed.add(key, number, value, start, merge)
+    }
+
+    /// No window that is still to come begins before this.
+    pub fn next_start(&self) -> Bound {
+        self.next.map_or(Bound::MIN, |next| self.shape.start(next))
     }
 
     /// The place of the open slice of this number, which is made if it is not there.

@@ -1,7 +1,7 @@
 //! One slice, and what it has that is given out.
 
 use flott_runtime::{
-    batch::{Data, Key, Timestamp},
+    batch::{BATCH_RECORDS, Data, Key, Timestamp},
     error::TaskResult,
     state::{Backend, Cursor, Progress, SpillTable},
 };
@@ -68,6 +68,14 @@ impl<K: Key, V: Data> Contents<K, V> {
         match self {
             Self::Taken(entries) => entries.by_ref().take(places).try_for_each(|(key, value)| give(&key, value)),
             Self::Seen { .. } => self.look(places, |key, value| give(key, value.clone())),
+        }
+    }
+
+    /// What is kept of it is not asked for as long as no late record comes: has it no more in memory than it must, step by step.
+    pub fn cool(&mut self) -> TaskResult<Progress> {
+        match self {
+            Self::Seen { slice, .. } => slice.table.cool(BATCH_RECORDS),
+            Self::Taken(_) => Ok(Progress::Done),
         }
     }
 

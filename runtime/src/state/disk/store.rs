@@ -10,13 +10,16 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{
+            AtomicBool,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::Duration,
 };
 
 use flott_core::failure::Failure;
-use lsm_tree::{AbstractTree, AnyTree, Config, Guard, SequenceNumberCounter, UserValue, compaction::Leveled};
+use lsm_tree::{AbstractTree, AnyTree, Config, Guard, SequenceNumberCounter, UserKey, UserValue, compaction::Leveled};
 use parking_lot::{Condvar, Mutex};
 
 use super::Disk;
@@ -43,13 +46,16 @@ const FILE_BYTES: u64 = 16 << 20;
 /// What one key may have: the library keeps its length in two bytes.
 const KEY_BYTES_MAX: usize = u16::MAX as usize;
 
+/// In place of the empty key, which the library does not take: `()` is encoded so, and then so are all keys of the table.
+const EMPTY_KEY: &[u8] = &[0];
+
 /// The last version of an entry, whichever that is.
 const LAST_VERSION: u64 = u64::MAX >> 1;
 
 /// Keys and values in order of keys.
-pub(super) type Entries = Box<dyn Iterator<Item = TaskResult<(lsm_tree::UserKey, UserValue)>> + Send>;
+pub(super) type Entries = Box<dyn Iterator<Item = TaskResult<(UserKey, UserValue)>> + Send>;
 
-/// A tree and its directory. Dropped, it takes the directory with it, as soon as nobody is at work there.
+/// A tree and its directory.
 pub(super) struct Store {
     tree: Arc<Tree>,
     disk: Arc<Disk>,
@@ -58,6 +64,8 @@ pub(super) struct Store {
 /// What the threads of upkeep share with the table.
 pub(super) struct Tree {
     tree: AnyTree,
+    /// Whether its keys are empty.
+    empty_keys: AtomicBool,
     versions: SequenceNumberCounter,
     /// Held by who begins to read at a version, from the moment that it is chosen until the library has found its files.
     beginning: Mutex<()>,
@@ -80,6 +88,7 @@ impl Store {
         let tree = config.open().map_err(|error| failed(&directory, "made", &error))?;
         let tree = Tree {
             tree,
+            empty_keys: AtomicBool::new(false),
             versions,
             beginning: Mutex::default(),
             directory,
@@ -90,14 +99,19 @@ impl Store {
         Ok(Self { tree: Arc::new(tree), disk: Arc::clone(disk) })
     }
 
+    /// The tree itself. Dropped, it takes the directory with it, as soon as nobody is at work there.
+    pub fn into_tree(self) -> Arc<Tree> {
+        self.tree
+    }
+
     pub fn get(&self, key: &[u8]) -> TaskResult<Option<UserValue>> {
         check_length(key)?;
-        self.tree.tree.get(key, LAST_VERSION).map_err(|error| self.tree.unreadable(&error))
+        self.tree.tree.get(taken(key), LAST_VERSION).map_err(|error| self.tree.unreadable(&error))
     }
 
     pub fn contains(&self, key: &[u8]) -> TaskResult<bool> {
         check_length(key)?;
-        self.tree.tree.contains_key(key, LAST_VERSION).map_err(|error| self.tree.unreadable(&error))
+        self.tree.tree.contains_key(taken(key), LAST_VERSION).map_err(|error| self.tree.unreadable(&error))
     }
 
     /// Sets the value of `key`, or takes it out.
@@ -106,7 +120,10 @@ impl Store {
     /// When the disk has failed, or the key is too long.
     pub fn write(&self, key: &[u8], value: Option<&[u8]>) -> TaskResult {
         check_length(key)?;
-        let version = self.tree.versions.next();
+        if key.is_empty() {
+            self.tree.empty_keys.store(true, Relaxed);
+        }
+        let (key, version) = (taken(key), self.tree.versions.next());
         let (_, gathered) = match value {
             Some(value) => self.tree.tree.insert(key, value, version),
             None => self.tree.tree.remove(key, version),
@@ -147,12 +164,18 @@ impl Store {
         let beginning = self.tree.beginning.lock();
         let now = self.tree.versions.get();
         let range = match after {
-            Some(after) => self.tree.tree.range::<&[u8], _>((Bound::Excluded(after), Bound::Unbounded), now, None),
+            Some(after) => {
+                self.tree.tree.range::<&[u8], _>((Bound::Excluded(taken(after)), Bound::Unbounded), now, None)
+            }
             None => self.tree.tree.iter(now, None),
         };
         drop(beginning);
         let tree = Arc::clone(&self.tree);
-        Box::new(range.map(move |entry| entry.into_inner().map_err(|error| tree.unreadable(&error))))
+        let empty_keys = tree.empty_keys.load(Relaxed);
+        Box::new(range.map(move |entry| {
+            let (key, value) = entry.into_inner().map_err(|error| tree.unreadable(&error))?;
+            Ok((if empty_keys { UserKey::empty() } else { key }, value))
+        }))
     }
 }
 
@@ -212,6 +235,10 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
+        // Files that are open would keep their room on disk. Where that fails, they are closed when others are opened.
+        if let Err(error) = self.tree.drop_range::<&[u8], _>(..) {
+            tracing::debug!(directory = %self.directory.display(), %error, "files of state on disk stay open");
+        }
         match fs::remove_dir_all(&self.directory) {
             // Where the process ends, all directories go together.
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -220,6 +247,11 @@ impl Drop for Tree {
             Ok(()) | Err(_) => {}
         }
     }
+}
+
+/// As the library takes it.
+fn taken(key: &[u8]) -> &[u8] {
+    if key.is_empty() { EMPTY_KEY } else { key }
 }
 
 /// Refuses a key that is too long for the tree.

@@ -31,7 +31,7 @@ const IN_STORE: usize = usize::MAX;
 const PLACES_PER_ENTRY: usize = 2;
 
 /// Values by key, of which those in memory are a part.
-pub(in crate::state) struct DiskTable<K, V> {
+pub(in crate::state) struct DiskTable<K: Key, V: Data> {
     pub(super) disk: Arc<Disk>,
     /// None before anything has gone there.
     pub(super) store: Option<Store>,
@@ -123,15 +123,20 @@ impl<K: Key, V: Data> DiskTable<K, V> {
     fn drive_out(&mut self, spared: Option<Place>) -> TaskResult {
         while self.hot.bytes() > self.disk.hot_bytes() {
             let Some(place) = self.hot.next_to_go(spared) else { break };
-            if self.hot.get(place).is_some_and(|entry| entry.changed.is_some()) {
-                if !self.is_pending(place) {
-                    // What the snapshot has must be in the tree before anything later is.
-                    self.settle(&mut { usize::MAX })?;
-                }
-                self.write_back(place)?;
-            }
-            self.hot.take(place);
+            self.drive_out_of(place)?;
         }
+        Ok(())
+    }
+
+    fn drive_out_of(&mut self, place: Place) -> TaskResult {
+        if self.hot.get(place).is_some_and(|entry| entry.changed.is_some()) {
+            if !self.is_pending(place) {
+                // What the snapshot has must be in the tree before anything later is.
+                self.settle(&mut { usize::MAX })?;
+            }
+            self.write_back(place)?;
+        }
+        self.hot.take(place);
         Ok(())
     }
 
@@ -472,6 +477,21 @@ impl<K: Key, V: Data> StateTable<K, V> for DiskTable<K, V> {
         walk::visit(self, cursor, places, visit)
     }
 
+    fn cool(&mut self, entries: usize) -> TaskResult<Progress> {
+        for _ in 0..entries {
+            let Some(place) = self.hot.next_to_go(None) else {
+                self.hot = Hot::default();
+                return Ok(Progress::Done);
+            };
+            self.drive_out_of(place)?;
+        }
+        Ok(Progress::More)
+    }
+
+    fn prepare(&mut self) -> TaskResult {
+        stored_in(&mut self.store, &self.disk).map(drop)
+    }
+
     fn is_giving(&self) -> bool {
         self.giving.is_some()
     }
@@ -492,9 +512,13 @@ impl<K: Key, V: Data> StateTable<K, V> for DiskTable<K, V> {
     }
 }
 
-impl<K, V> Drop for DiskTable<K, V> {
+impl<K: Key, V: Data> Drop for DiskTable<K, V> {
     fn drop(&mut self) {
         self.disk.count(false);
+        self.end_giving();
+        if let Some(store) = self.store.take() {
+            self.disk.upkeep().drop((store.into_tree(), std::mem::take(&mut self.hot)));
+        }
     }
 }
 

@@ -57,6 +57,42 @@ fn what_is_in_memory_is_bounded_where_values_grow_in_place() {
 }
 
 #[test]
+fn a_table_that_nothing_is_asked_of_has_nothing_in_memory() {
+    let backend = small();
+    let mut table = table::<u16, u32>(&backend);
+    for key in 0..200 {
+        table.insert(KeyHash::of(&key), &key, key.into()).unwrap();
+    }
+    while table.cool(30).unwrap() == crate::state::Progress::More {}
+    assert_eq!((table.hot.bytes(), table.hot.places()), (0, 0));
+    for key in 0..200 {
+        assert_eq!(table.get(KeyHash::of(&key), &key).unwrap(), Some(&key.into()));
+    }
+}
+
+#[test]
+fn the_one_key_of_a_stream_that_is_not_keyed_is_a_key() {
+    for backend in [tiny(), small()] {
+        let mut table = table::<(), Vec<u64>>(&backend);
+        let hash = KeyHash::of(&());
+        for number in 0..100 {
+            table.entry(hash, &(), &mut Vec::new).unwrap().push(number);
+            while number % 10 == 0 && table.cool(1).unwrap() == crate::state::Progress::More {}
+        }
+        let (mut cursor, mut seen) = (crate::state::Cursor::default(), Vec::new());
+        let mut see = |(): &(), list: &Vec<u64>| {
+            seen.push(list.len());
+            Ok(())
+        };
+        while table.walk(&mut cursor, 1, &mut see).unwrap() == crate::state::Progress::More {}
+        assert_eq!((seen, table.keys()), (vec![100], 1));
+        assert_eq!(table.held_keys().unwrap(), [()]);
+        assert_eq!(table.remove(hash, &()).unwrap().map(|list| list.len()), Some(100));
+        assert_eq!(table.get(hash, &()).unwrap(), None);
+    }
+}
+
+#[test]
 fn keys_that_come_and_go_between_two_cuts_leave_no_trace_on_disk() {
     let backend = small();
     let mut table = table::<u64, u64>(&backend);

@@ -9,56 +9,55 @@ use std::{
 
 use flott_core::failure::Failure;
 
-use super::store::{Entries, Tree};
+use super::store::Tree;
 
 /// Hands work to the threads, which end when it is dropped.
 pub(super) struct Upkeep {
-    writing: mpsc::Sender<Work>,
+    writing: mpsc::Sender<Arc<Tree>>,
+    merging: mpsc::Sender<Work>,
 }
 
+/// What writing must not wait for.
 enum Work {
-    Write(Arc<Tree>),
-    Drop(Entries),
+    Merge(Arc<Tree>),
+    Drop(Box<dyn Send>),
 }
 
 impl Upkeep {
     /// Starts them.
     pub fn start() -> std::io::Result<Self> {
-        let (merging, to_merge) = mpsc::channel::<Arc<Tree>>();
-        let (writing, work) = mpsc::channel::<Work>();
+        let (merging, work) = mpsc::channel::<Work>();
+        let (writing, to_write) = mpsc::channel::<Arc<Tree>>();
         std::thread::Builder::new().name("flott-state-merge".into()).spawn(move || {
-            for tree in to_merge {
-                guarded(&tree, Tree::merge);
-            }
-        })?;
-        std::thread::Builder::new().name("flott-state-write".into()).spawn(move || {
             for work in work {
-                let tree = match work {
-                    Work::Write(tree) => tree,
-                    Work::Drop(entries) => {
-                        drop(entries);
-                        continue;
-                    }
-                };
-                guarded(&tree, Tree::write_sealed);
-                if !tree.to_merge.swap(true, SeqCst) {
-                    // The other thread ends after this one.
-                    let _ = merging.send(tree);
+                match work {
+                    Work::Merge(tree) => guarded(&tree, Tree::merge),
+                    Work::Drop(gone) => drop(gone),
                 }
             }
         })?;
-        Ok(Self { writing })
+        let then = merging.clone();
+        std::thread::Builder::new().name("flott-state-write".into()).spawn(move || {
+            for tree in to_write {
+                guarded(&tree, Tree::write_sealed);
+                if !tree.to_merge.swap(true, SeqCst) {
+                    // The other thread ends after this one.
+                    let _ = then.send(Work::Merge(tree));
+                }
+            }
+        })?;
+        Ok(Self { writing, merging })
     }
 
     /// Has what is sealed written, and files merged then.
     pub fn write(&self, tree: &Arc<Tree>) {
         // The thread lives as long as the sender, and what panics in it is caught.
-        let _ = self.writing.send(Work::Write(Arc::clone(tree)));
+        let _ = self.writing.send(Arc::clone(tree));
     }
 
-    /// Lets go of what reads a tree, and with it of files that were merged into others meanwhile: removing them takes long.
-    pub fn drop(&self, entries: Entries) {
-        let _ = self.writing.send(Work::Drop(entries));
+    /// Lets go of something with which files go, or very many entries: that takes long.
+    pub fn drop(&self, gone: impl Send + 'static) {
+        let _ = self.merging.send(Work::Drop(Box::new(gone)));
     }
 }
 

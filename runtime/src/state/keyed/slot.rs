@@ -61,8 +61,10 @@ pub(super) trait AnyExpiring: AnyTable {
 struct Held<K, V>(BackendTable<K, V>);
 
 impl<K: Key, V: Data> Held<K, V> {
-    fn new(backend: &Backend) -> Box<Self> {
-        Box::new(Self(backend.table()))
+    fn new(backend: &Backend) -> TaskResult<Box<Self>> {
+        let mut table = backend.table();
+        table.prepare()?;
+        Ok(Box::new(Self(table)))
     }
 }
 
@@ -88,11 +90,11 @@ impl<K: Key, V: Data + Perish> AnyExpiring for Held<K, V> {
 
 impl SlotTable {
     /// An empty table of `V`, or of `E` where there is a time-to-live.
-    pub fn new<K: Key, V: Data, E: Data + Perish>(backend: &Backend, ttl: Option<StateTtl>) -> Self {
-        match ttl {
-            None => Self::Plain(Held::<K, V>::new(backend)),
-            Some(ttl) => Self::Expiring(Held::<K, E>::new(backend), Expiry { ttl, accesses: 0, place: 0 }),
-        }
+    pub fn new<K: Key, V: Data, E: Data + Perish>(backend: &Backend, ttl: Option<StateTtl>) -> TaskResult<Self> {
+        Ok(match ttl {
+            None => Self::Plain(Held::<K, V>::new(backend)?),
+            Some(ttl) => Self::Expiring(Held::<K, E>::new(backend)?, Expiry { ttl, accesses: 0, place: 0 }),
+        })
     }
 
     /// Its time-to-live.

@@ -200,6 +200,32 @@ fn visit(table: &mut dyn StateTable<u16, u32>, places: u16, n: u32, chain: &mut 
     chain.update_where(|_, value| value.is_multiple_of(n), |_| None);
 }
 
+/// What a visit makes of values, and takes out, while a snapshot is being given, is not in that.
+fn check_visited_while_given(table: &mut dyn StateTable<u16, u32>, extent: Extent) {
+    for key in 0..200u16 {
+        table.insert(hash(key), &key, key.into()).unwrap();
+    }
+    table.begin(extent, all(4)).unwrap();
+    let mut visit = |key: &u16, value: &mut u32| {
+        *value += 1_000;
+        Ok(!key.is_multiple_of(5))
+    };
+    let (mut cursor, mut given) = (Cursor::default(), Vec::new());
+    while table.visit(&mut cursor, 64, &mut visit).unwrap() == Progress::More {
+        assert_eq!(table.advance(10, &mut kept(&mut given)).unwrap(), Progress::More);
+    }
+    while table.advance(1_000, &mut kept(&mut given)).unwrap() == Progress::More {}
+    let mut given: Vec<(u16, u32)> = given.iter().flat_map(Run::decode).collect();
+    given.sort_unstable();
+    assert!(given.into_iter().eq((0..200).map(|key| (key, key.into()))));
+    assert_eq!(table.keys(), 160);
+}
+
+#[test]
+fn what_a_visit_makes_of_a_heap_table_is_in_no_earlier_snapshot() {
+    check_visited_while_given(&mut HeapTable::default(), Extent::Whole);
+}
+
 #[derive(Default)]
 struct Fold {
     table: FoldTable<u16, u32>,

@@ -10,6 +10,9 @@ use crate::{
     state::table::{Cursor, KeyHash, Progress},
 };
 
+/// Bytes that may be brought to the tree instead of looking at a place.
+const SETTLE_BYTES: usize = 1024;
+
 /// See [`StateTable::walk`](crate::state::StateTable::walk).
 pub(super) fn walk<K: Key, V: Data>(
     table: &mut DiskTable<K, V>,
@@ -46,12 +49,20 @@ pub(super) fn visit<K: Key, V: Data>(
         let taken = table.hot.taken(cursor.place);
         cursor.place += 1;
         let Some(place) = taken else { continue };
+        // A snapshot has it in the form that it had.
+        if table.is_pending(place) {
+            table.write_back(place)?;
+        }
         let entry = table.hot.get_mut(place);
         let Some((key, value)) = entry.and_then(|entry| Some((&entry.key, entry.value.as_mut()?))) else { continue };
         if !visit(key, value)? {
             table.change(place)?;
             table.take(place);
         }
+    }
+    // What is taken out on disk comes behind all that a snapshot has.
+    if table.settle(&mut (places * SETTLE_BYTES))? == Progress::More {
+        return Ok(Progress::More);
     }
     let mut gone = Vec::new();
     let progress = cold(table, cursor, places, &mut |key, value| {
@@ -60,7 +71,6 @@ pub(super) fn visit<K: Key, V: Data>(
         }
         Ok(())
     })?;
-    // Afterwards, as it may write what a snapshot has.
     gone.iter().try_for_each(|key| table.remove_cold(key))?;
     Ok(progress)
 }
@@ -72,16 +82,17 @@ fn cold<K: Key, V: Data>(
     mut places: usize,
     see: &mut dyn FnMut(&K, &mut V) -> TaskResult,
 ) -> TaskResult<Progress> {
-    let mut entries = table.stored(cursor.elsewhere.as_deref());
+    let (mut entries, mut last) = (table.stored(cursor.elsewhere.as_deref()), None);
     while places > 0 {
         places = places.saturating_sub(PLACES_PER_ENTRY);
         let Some((encoded, value)) = entries.next().transpose()? else { return Ok(Progress::Done) };
         let key: K = codec::decode(&encoded).map_err(|error| undecodable(&error))?;
-        cursor.elsewhere = Some(encoded.to_vec());
         if table.hot.peek(KeyHash::of(&key), &key).is_none() {
             let mut value: V = codec::decode(&value).map_err(|error| undecodable(&error))?;
             see(&key, &mut value)?;
         }
+        last = Some(encoded);
     }
+    cursor.elsewhere = last.map(|last| last.to_vec()).or(cursor.elsewhere.take());
     Ok(Progress::More)
 }

@@ -133,3 +133,15 @@ proptest! {
         check(&steps, |on_disk: &mut OnDisk| &mut on_disk.table, OnDisk::change, OnDisk::entries, chain);
     }
 }
+
+#[test]
+fn what_a_visit_makes_of_a_table_on_disk_is_in_no_earlier_snapshot() {
+    for backend in [tests::tiny(), tests::small()] {
+        let Backend::Disk(disk) = backend else { unreachable!("it is on disk") };
+        check_visited_while_given(&mut DiskTable::new(&disk), Extent::Whole);
+        let mut table = DiskTable::<u16, u32>::new(&disk);
+        table.begin(Extent::Whole, all(4)).unwrap();
+        while table.advance(1_000, &mut |_| Ok(())).unwrap() == Progress::More {}
+        check_visited_while_given(&mut table, Extent::Changed);
+    }
+}
