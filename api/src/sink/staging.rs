@@ -261,6 +261,10 @@ fn show(
     let ends = Showing::begin(staged::rooms_of_ends(parts, staging))?;
     let claimed = staging.join(CLAIMED);
     let is_claimed = exists(&claimed)?;
+    if !is_claimed && !exists(staging)? {
+        // What is shown would be taken for somebody else's.
+        return Err(Box::new(Failure::environment("another round of the commit has settled it meanwhile")));
+    }
     if !is_claimed && others != Others::Keep {
         let found = of_others(directory, job, parts, reach)?;
         if others == Others::Replace {

@@ -110,6 +110,22 @@ fn two_rounds_of_one_commit_may_be_under_way_at_once() {
     }
 }
 
+#[test]
+fn a_round_that_finds_all_settled_by_another_removes_nothing() {
+    for others in [Others::Refuse, Others::Replace, Others::Keep] {
+        let dir = tempfile::tempdir().unwrap();
+        let prepared = stage(dir.path(), JOB, &["a", "b"]);
+        commit(dir.path(), JOB, &prepared, others, Reach::Top).unwrap();
+        settle(dir.path(), JOB).unwrap();
+        // It had looked for what is left to be shown before.
+        if others == Others::Replace {
+            show(dir.path(), &staging(dir.path(), JOB), JOB, &[], others, Reach::Top).unwrap_err();
+        }
+        commit(dir.path(), JOB, &prepared, others, Reach::Top).unwrap();
+        holds(dir.path(), &[("part-0", "a"), ("part-1", "b")]);
+    }
+}
+
 /// The same with a part that cannot be shown.
 fn failing(directory: &Path, prepared: &[Bytes]) -> Vec<Bytes> {
     let missing = Staged::new(JOB, directory, vec![only(prepared.len() as u32)], None).to_bytes().unwrap();
