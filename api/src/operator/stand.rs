@@ -134,28 +134,30 @@ pub(crate) fn task_with(clock: Clock, backend: Backend) -> Arc<TaskInfo> {
     })
 }
 
-/// Where operators under test keep their state: with the feature `disk`, on disk.
+/// Where operators under test keep their state.
+#[cfg(not(feature = "disk"))]
 fn backend() -> Backend {
-    #[cfg(not(feature = "disk"))]
-    return Backend::Heap;
-    #[cfg(feature = "disk")]
-    {
-        thread_local! {
-            static BACKENDS: std::cell::RefCell<[Backend; 2]> = {
-                // What is tested is not whether the disk keeps it.
-                let memory = std::path::PathBuf::from("/dev/shm");
-                let directory = if memory.is_dir() { memory } else { std::env::temp_dir() };
-                let with = |bytes| Backend::Disk(flott_runtime::state::Disk::start(&directory, bytes).unwrap());
-                // Without any memory, and with the least there can be.
-                [with(0), with(1)].into()
-            };
-        }
-        // In turn.
-        BACKENDS.with_borrow_mut(|backends| {
-            backends.reverse();
-            backends[0].clone()
-        })
+    Backend::Heap
+}
+
+/// Where operators under test keep their state: on disk, in turn without any memory, and with the least there can be.
+#[cfg(feature = "disk")]
+fn backend() -> Backend {
+    thread_local! {
+        static BACKENDS: std::cell::RefCell<[Backend; 2]> = [on_disk(0), on_disk(1)].into();
     }
+    BACKENDS.with_borrow_mut(|backends| {
+        backends.reverse();
+        backends[0].clone()
+    })
+}
+
+/// State on disk, with so many bytes of memory. What is tested is not whether the disk keeps it.
+#[cfg(feature = "disk")]
+pub(crate) fn on_disk(bytes: usize) -> Backend {
+    let memory = std::path::PathBuf::from("/dev/shm");
+    let directory = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    Backend::Disk(flott_runtime::state::Disk::start(&directory, bytes).unwrap())
 }
 
 /// The site of an operator in `task` whose side output `tag` is `side`.

@@ -8,23 +8,15 @@ use flott::{
     testing::{Harness, HarnessOptions, Snapshot},
 };
 
+use crate::script::on_backends;
+
 /// Key, number, and something that takes up room.
 type Record = (u32, u64, String);
 
 const KEYS: u32 = 4_000;
 
-/// In memory on two subtasks, on disk on others.
 fn options(parallelism: u32, from: Option<&Snapshot>) -> HarnessOptions {
-    let options = HarnessOptions::new().parallelism(parallelism);
-    let options = if cfg!(feature = "disk") && parallelism != 2 {
-        options.configure("state.backend.type", "disk").configure("state.backend.disk.memory.fixed-per-slot", "1 mb")
-    } else {
-        options
-    };
-    match from {
-        Some(snapshot) => options.from_snapshot(snapshot),
-        None => options,
-    }
+    on_backends(HarnessOptions::new(), parallelism, from)
 }
 
 /// Records of all keys at this time.

@@ -109,8 +109,13 @@ pub struct Outcome<Out> {
 }
 
 fn options(parallelism: u32, from: Option<&Snapshot>) -> HarnessOptions {
-    let options = HarnessOptions::new().parallelism(parallelism).side(&LATE);
-    // A snapshot of one backend is then restored by the other.
+    on_backends(HarnessOptions::new().side(&LATE), parallelism, from)
+}
+
+/// The same, with so many subtasks: state in memory on two of them, and on disk on other numbers. So a snapshot of one backend is restored by the
+/// other.
+pub fn on_backends(options: HarnessOptions, parallelism: u32, from: Option<&Snapshot>) -> HarnessOptions {
+    let options = options.parallelism(parallelism);
     let options = if cfg!(feature = "disk") && parallelism != 2 {
         options.configure("state.backend.type", "disk").configure("state.backend.disk.memory.fixed-per-slot", "1 mb")
     } else {

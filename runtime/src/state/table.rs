@@ -241,7 +241,8 @@ pub trait StateTable<K: Key, V: Data>: Snapshot {
     ) -> TaskResult<usize>;
 
     /// Shows the next entries to `see`, in no order: looks at so many `places`, of which a table has a few for each entry at most. From
-    /// the first to the last step nothing but [`advance`](Snapshot::advance) may come between; then each is shown once.
+    /// the first to the last step nothing but [`advance`](Snapshot::advance) may come between; then each is shown once,
+    /// and none after the last step.
     ///
     /// # Errors
     /// When the backend cannot read them, and the first of `see`.

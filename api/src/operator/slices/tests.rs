@@ -3,6 +3,8 @@ use std::{collections::BTreeMap, marker::PhantomData};
 mod clock;
 mod cuts;
 mod forgetting;
+#[cfg(feature = "disk")]
+mod on_disk;
 
 use flott_runtime::time::Clock;
 use proptest::prelude::*;

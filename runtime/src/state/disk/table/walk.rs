@@ -83,9 +83,13 @@ fn cold<K: Key, V: Data>(
     see: &mut dyn FnMut(&K, &mut V) -> TaskResult,
 ) -> TaskResult<Progress> {
     let (mut entries, mut last) = (table.stored(cursor.elsewhere.as_deref()), None);
+    let mut progress = Progress::More;
     while places > 0 {
         places = places.saturating_sub(PLACES_PER_ENTRY);
-        let Some((encoded, value)) = entries.next().transpose()? else { return Ok(Progress::Done) };
+        let Some((encoded, value)) = entries.next().transpose()? else {
+            progress = Progress::Done;
+            break;
+        };
         let key: K = codec::decode(&encoded).map_err(|error| undecodable(&error))?;
         if table.hot.peek(KeyHash::of(&key), &key).is_none() {
             let mut value: V = codec::decode(&value).map_err(|error| undecodable(&error))?;
@@ -93,6 +97,8 @@ fn cold<K: Key, V: Data>(
         }
         last = Some(encoded);
     }
-    cursor.elsewhere = last.map(|last| last.to_vec()).or(cursor.elsewhere.take());
-    Ok(Progress::More)
+    if let Some(last) = last {
+        cursor.elsewhere = Some(last.to_vec());
+    }
+    Ok(progress)
 }

@@ -1,6 +1,6 @@
 //! Chains of snapshots of tables on disk.
 
-use super::*;
+use super::{visits::check_visited_while_given, *};
 use crate::state::disk::{DiskTable, tests};
 
 struct OnDisk {
@@ -104,6 +104,7 @@ impl OnDisk {
             Ok(())
         };
         while self.table.walk(&mut cursor, 7, &mut look).unwrap() == Progress::More {}
+        assert_eq!(self.table.walk(&mut cursor, 7, &mut look).unwrap(), Progress::Done);
         assert_eq!(seen, entries);
         entries
     }
