@@ -115,8 +115,9 @@ pub struct JobMasterCore {
     commits: CommitQueue,
     /// Whether a checkpoint holds what could not be made visible, so that it is to be kept.
     stranded: bool,
-    /// Whether a savepoint or checkpoint has some of what the last commit is to make visible, or may have.
-    last_is_held: bool,
+    /// How much of what the last commit is to make visible, from its beginning on, a savepoint or checkpoint has, or may have. None if
+    /// no snapshot has anything of it.
+    last_held: Option<usize>,
     /// When a job that ends does not wait any more to be told whether its last checkpoint is complete.
     ends_undecided: Option<Millis>,
     /// TaskManagers on which a process was started to make visible what is certain, for a job that ends without any.
@@ -202,7 +203,7 @@ impl JobMasterCore {
             falling_back: FallingBack::knowing(past.damaged),
             commits,
             stranded: false,
-            last_is_held: false,
+            last_held: None,
             ends_undecided: None,
             last_committers: BTreeSet::new(),
             promised: BTreeSet::new(),

@@ -140,7 +140,7 @@ impl Default for Timeouts {
             slot_hopeless: 10_000,
             process_start: 120_000,
             cancellation: 240_000,
-            abort: 10_000,
+            abort: 60_000,
             commit: 600_000,
             store: 60_000,
             rescale_checkpoint: 60_000,

@@ -187,7 +187,7 @@ fn encode(message: &impl Serialize) -> Vec<u8> {
 }
 
 /// Those that job processes say or hear.
-pub const OF_HOSTS: [&str; 11] = [
+pub const OF_HOSTS: [&str; 12] = [
     "snapshotted",
     "not-snapshotted",
     "task-state",
@@ -198,6 +198,7 @@ pub const OF_HOSTS: [&str; 11] = [
     "group-watermark",
     "abort-checkpoints",
     "commit",
+    "abort",
     "host-ready",
 ];
 

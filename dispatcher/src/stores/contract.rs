@@ -116,7 +116,7 @@ fn contract<S: JobStore>(mut store: S, reopen: impl Fn(S) -> S) {
     assert_eq!(store.operations().unwrap(), std::slice::from_ref(&done));
     // An id that nobody remembers is used anew; then neither the end of what it named before counts, nor that that is forgotten.
     let anew = undertaken(2, 5);
-    store.save_operation(&anew, &[], None).unwrap();
+    store.save_operation(&anew, &[Forgotten { key: done.key(), at: 3 }], None).unwrap();
     store.save_operation(&done, &[], None).unwrap();
     store.save_operation(&undertaken(4, 2), &[Forgotten { key: done.key(), at: 3 }], None).unwrap();
     store = reopen(store);

@@ -272,7 +272,8 @@ impl JobStore for SledStore {
         if !self.operation(operation.key())?.is_some_and(|kept| kept.outlives(operation)) {
             batch.insert(operation_key(operation.key())?, wrap_json(operation)?);
         }
-        for forgotten in forgotten {
+        // An id that is forgotten may be the one that is used anew here.
+        for forgotten in forgotten.iter().filter(|forgotten| forgotten.key != operation.key()) {
             if self.operation(forgotten.key)?.is_some_and(|kept| forgotten.is(&kept)) {
                 batch.remove(operation_key(forgotten.key)?);
             }

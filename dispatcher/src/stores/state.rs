@@ -167,9 +167,13 @@ impl Change {
         forgotten: &[Forgotten],
         leftover: Option<&Leftover>,
     ) -> Self {
-        let kept = state.operations.get(&operation.key()).filter(|kept| kept.outlives(operation));
+        let key = operation.key();
+        let kept = state.operations.get(&key).filter(|kept| kept.outlives(operation));
         let operation = Box::new(Json(kept.unwrap_or(operation).clone()));
-        let is_kept = |forgotten: &&Forgotten| state.operations.get(&forgotten.key).is_some_and(|it| forgotten.is(it));
+        // An id that is forgotten may be the one that is used anew here.
+        let is_kept = |forgotten: &&Forgotten| {
+            forgotten.key != key && state.operations.get(&forgotten.key).is_some_and(|it| forgotten.is(it))
+        };
         let forgotten = forgotten.iter().filter(is_kept).map(|forgotten| forgotten.key).collect();
         Self::SaveOperation { operation, forgotten, leftover: leftover.cloned() }
     }

@@ -1,4 +1,4 @@
-//! Checkpoints of jobs that have ended, which cannot be removed at once.
+//! Checkpoints of jobs that have ended, and savepoints that have failed, which cannot be removed at once.
 
 use std::{
     fs,

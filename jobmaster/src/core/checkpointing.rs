@@ -300,7 +300,13 @@ impl JobMasterCore {
 
     /// The manifest of a checkpoint was committed, or surely was not.
     pub(super) fn checkpoint_stored(&mut self, checkpoint: CheckpointId, result: Result<(), Failure>) {
-        let location = self.checkpoints.storing_directory().unwrap_or_else(|| self.location_of(checkpoint));
+        let savepoint = self.checkpoints.storing_directory();
+        if savepoint.is_some() && result.is_err() {
+            // It may be complete all the same.
+            let held = self.checkpoints.storing_committables().map(promise).collect();
+            self.promise_all(held);
+        }
+        let location = savepoint.unwrap_or_else(|| self.location_of(checkpoint));
         let Stored { pending, manifest, superseded } =
             match self.checkpoints.stored(checkpoint, location.clone(), result, self.now) {
                 None => return,
@@ -320,13 +326,7 @@ impl JobMasterCore {
         if pending.barrier.kind == SnapshotKind::Savepoint {
             // It is somebody else's now: what is prepared becomes visible with the next checkpoint, unless the job ends here.
             match behind {
-                Behind::GoOn => {
-                    // It also holds what checkpoints have made certain and was not visible yet: that is no promise any more.
-                    let certain: BTreeSet<_> =
-                        self.latest.iter().flat_map(|latest| &latest.manifest.committables).map(promise).collect();
-                    let held = manifest.committables.iter().map(promise);
-                    self.promised.extend(held.filter(|held| !certain.contains(held)));
-                }
+                Behind::GoOn => self.promise_all(manifest.committables.iter().map(promise).collect()),
                 Behind::Stop | Behind::Drain => self.stop_with(&manifest),
             }
             return;
@@ -360,6 +360,15 @@ impl JobMasterCore {
 
     fn location_of(&self, checkpoint: CheckpointId) -> String {
         checkpoint_location(self.spec.snapshots.directory.as_deref().unwrap_or_default(), checkpoint)
+    }
+
+    /// A savepoint holds these, or may. It also holds what checkpoints have made certain and was not visible yet: that is no promise
+    /// any more.
+    fn promise_all(&mut self, mut held: BTreeSet<(OperatorId, Bytes)>) {
+        for certain in self.latest.iter().flat_map(|latest| &latest.manifest.committables) {
+            held.remove(&promise(certain));
+        }
+        self.promised.extend(held);
     }
 
     /// What a manifest holds becomes visible.

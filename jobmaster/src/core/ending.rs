@@ -42,7 +42,7 @@ impl JobMasterCore {
     pub(super) fn restore(&mut self, committables: Vec<Committable>) {
         // Whether a snapshot holds it too is not written down.
         let has_snapshots = self.spec.graph.mode == ExecutionMode::Streaming && self.spec.snapshots.directory.is_some();
-        self.last_is_held |= has_snapshots;
+        self.last_held = has_snapshots.then_some(committables.len());
         // Nothing of it is scheduled again.
         for region in self.regions.keys() {
             self.states.regions[region].phase = RegionPhase::Finished;
@@ -70,8 +70,8 @@ impl JobMasterCore {
                 } else if !self.checkpoints.is_storing() {
                     self.begin_commit();
                 } else if self.silence_of_store().is_some() {
-                    // All that the checkpoint may hold is in this commit too.
-                    self.last_is_held = true;
+                    // What the checkpoint may hold is promised, and in this commit too.
+                    self.last_held = Some(0);
                     self.begin_commit();
                 }
             }
@@ -107,7 +107,9 @@ impl JobMasterCore {
         self.step_job(JobStep::Run);
         // What checkpoints have made certain and is not visible yet becomes so with the rest.
         let (mut committables, round) = self.commits.take_all();
-        self.last_is_held |= self.stop.is_some() || !committables.is_empty();
+        if self.last_held.is_some() || self.stop.is_some() || !committables.is_empty() {
+            self.last_held = Some(committables.len());
+        }
         if self.stop.is_none() {
             // (Behind a savepoint there is nothing that whoever starts from it would not make again.)
             let executions = self.graph.resolved().executions();
@@ -148,12 +150,13 @@ impl JobMasterCore {
         }
     }
 
-    /// What it was to make visible is not removed if something holds it that a job can start from.
+    /// What it was to make visible is not removed if something holds it that a job can start from. That job makes the rest again.
     pub(super) fn last_commit_failed(&mut self, failure: Failure) {
-        if self.last_is_held
+        if let Some(held) = self.last_held
             && let Phase::Committing(commit) = &mut self.phase
         {
-            let left = std::mem::take(&mut commit.committables);
+            let mut left = std::mem::take(&mut commit.committables);
+            left.truncate(held);
             self.strand(&left);
         }
         self.fail_job(failure);

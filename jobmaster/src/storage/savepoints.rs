@@ -46,6 +46,7 @@ impl CheckpointKeeper {
 
     /// Removes what tasks wrote for a savepoint that has failed. If it is being completed all the same, or nobody knows whether it is, it
     /// stays. `false`: it could not be removed, and [`abandon_left`](Self::abandon_left) does it.
+    #[must_use = "else files are left that nobody removes"]
     pub async fn abandon_savepoint(&self, location: &str) -> bool {
         let before = match self.savepoints.lock().entry(location.to_owned()) {
             Entry::Vacant(entry) => {
@@ -108,8 +109,9 @@ impl CheckpointKeeper {
         };
         let is_waste = result.is_err() && left.is_none() && before == Some(Savepoint::Unwanted);
         master.checkpoint_stored(manifest.checkpoint, result);
-        if is_waste {
-            self.abandon_savepoint(location).await;
+        if is_waste && !self.abandon_savepoint(location).await {
+            // Whoever asked for it was told that there is nothing to remove yet.
+            tracing::warn!(job = %self.job, location, "files of a savepoint that has failed are left: its directory can be removed");
         }
     }
 

@@ -304,3 +304,20 @@ fn a_job_whose_last_savepoint_fails_goes_back_and_runs_on() {
     check_ended(&mut cluster, JobStatus::Finished);
     assert_eq!(cluster.ended[0].restarts, 1);
 }
+
+/// The savepoint may be there, and somebody may start from it.
+#[test]
+fn what_a_savepoint_may_hold_that_nobody_knows_of_stays_when_the_job_is_cancelled() {
+    let mut cluster = checkpointed(word_count(), ONCE);
+    cluster.tell(savepoint(1, Behind::GoOn));
+    cluster.settle();
+    sinks_work(&mut cluster);
+    let held = data(&cluster.storing[0]);
+    assert!(!held.is_empty());
+    cluster.store(Err(Failure::environment("nobody knows whether the savepoint is complete")));
+    assert!(cluster.answered[0].1.is_err());
+    cluster.tell(Event::Cancel);
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Canceled);
+    check_removed(&cluster, &held);
+}

@@ -137,8 +137,10 @@ fn what_a_finished_job_could_not_make_visible_is_left_to_the_checkpoint_that_may
     check_ended(&mut cluster, JobStatus::Failed);
     assert!(cluster.ended[0].checkpoints.holds_results);
     let last: BTreeSet<_> = cluster.manifests.concat().into_iter().map(|committable| committable.data).collect();
-    assert!(last.is_superset(&data(&cluster.storing[0])));
-    check_removed(&cluster, &last);
+    // Who starts from it makes again what is behind it.
+    let held = data(&cluster.storing[0]);
+    assert!(held.len() < last.len() && last.is_superset(&held), "{held:?} {last:?}");
+    check_removed(&cluster, &held);
 }
 
 #[test]
