@@ -79,11 +79,12 @@ pub trait Sink: Send + Sync + 'static {
         Ok(())
     }
 
-    /// The job ends before its end, or with a savepoint, and no task of it is left: removes what writers of `sink`, as it is called in
-    /// the graph, have left that no commit has made visible. What belongs to checkpoints that were complete stays visible: a job that
-    /// is started from one goes on behind it. What the commit at the end had begun to make visible, of this sink or of another one, when it failed, is taken back. What
-    /// is `kept` stays as it is, visible or not: a snapshot of the job holds it, and a job that starts from that has it committed,
-    /// soon or never. A repeat must be harmless. May block.
+    /// The job ends before its end, or with a savepoint, and no task of it is left, but on TaskManagers that were given up, where they
+    /// may write on until they hear of it: removes what writers of `sink`, as it is called in the graph, have left that no commit has
+    /// made visible. What belongs to checkpoints that were complete stays visible: a job that is started from one goes on behind it.
+    /// What the commit at the end had begun to make visible, of this sink or of another one, when it failed, is taken back. What is
+    /// `kept` stays as it is, visible or not: a snapshot of the job holds it, and a job that starts from that has it committed, soon
+    /// or never. A repeat must be harmless. May block.
     ///
     /// # Errors
     /// When something could not be removed.

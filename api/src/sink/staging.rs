@@ -150,9 +150,9 @@ fn admit(directory: &Path, job: JobId, others: Others) -> TaskResult<PathBuf> {
 /// beside an earlier round, which another process may still be at whose JobMaster is gone.
 ///
 /// # Errors
-/// When not all can be shown; then nothing is that was prepared at the end, unless another round has it settled. When a part of another job is there before this
-/// job has shown any, unless it may be: another job may have got the same output directory while it was empty still, and
-/// whoever commits first has it.
+/// When not all can be shown; then nothing is that was prepared at the end, unless another round has it settled. When a part of
+/// another job is there before this job has shown any, unless it may be: another job may have got the same output directory while it
+/// was empty still, and whoever commits first has it.
 pub(super) fn commit(directory: &Path, job: JobId, prepared: &[Bytes], others: Others, reach: Reach) -> TaskResult {
     let staging = staging(directory, job);
     let staged: Vec<Staged> = prepared.iter().map(|bytes| Staged::read(bytes)).collect::<TaskResult<_>>()?;

@@ -54,13 +54,19 @@ impl Logs {
 }
 
 impl World {
-    /// Nobody wants the savepoint any more that was to be at `location`.
+    /// Nobody wants the savepoint any more that was to be at `location`: removes what there is, with pauses that grow, as the Dispatcher does.
     pub(super) fn abandon_savepoint(&mut self, id: JobId, location: String) {
+        let store = self.logs.store.clone();
         let Some(keeping) = self.keeping(id) else { return };
         let keeper = Arc::clone(&keeping.keeper);
         self.spawn(id, |reporter| async move {
-            let began = Instant::now();
-            keeper.abandon_savepoint(&location).await;
+            let (mut began, mut pause) = (Instant::now(), AGAIN);
+            let mut removed = keeper.abandon_savepoint(&location).await;
+            while !removed {
+                sleep(pause).await;
+                (began, pause) = (Instant::now(), (2 * pause).min(AGAIN_MAX));
+                removed = CheckpointKeeper::abandon_left(&location, &store).await.is_ok();
+            }
             reporter.tell(News::Abandoned(location, began));
         });
     }
