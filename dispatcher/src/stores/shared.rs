@@ -92,10 +92,10 @@ impl SharedStore {
 }
 
 impl SharedLog {
-    /// As [`SharedStore::open`], without blocking.
+    /// Opens the log of `directory` as `SharedStore::open` does, without blocking.
     ///
     /// # Errors
-    /// As [`SharedStore::open`].
+    /// [`StoreError::Io`] when it cannot be read or made, [`StoreError::OtherFormat`], [`StoreError::Damaged`].
     pub async fn open(directory: Directory, deposed: CancellationToken) -> Result<Self, StoreError> {
         let location = directory.location().to_owned();
         let (records, contents) = Records::open(directory).await.map_err(io)?;
