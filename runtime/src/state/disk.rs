@@ -17,12 +17,14 @@
 //! - `changes`: what has changed since the last cut
 //! - `runs`: that, as it lies in a file
 //! - `giving`: snapshots
+//! - `place`: where a tree lies
 //! - `directory`: where all of it lies
 
 mod changes;
 mod directory;
 mod giving;
 mod hot;
+mod place;
 mod runs;
 mod store;
 mod table;
@@ -42,10 +44,14 @@ use std::{
 use directory::Directory;
 use flott_core::failure::Failure;
 use lsm_tree::{Cache, DescriptorTable};
+use place::Place;
 pub(super) use table::DiskTable;
 use upkeep::Upkeep;
 
 use crate::error::TaskResult;
+
+/// A file system in memory, where the system has one.
+const IN_MEMORY: &str = "/dev/shm";
 
 /// Files that are kept open.
 const FILES_MAX: usize = 256;
@@ -73,6 +79,8 @@ struct Least {
 /// Where the tables of a process lie, and the memory that they have together.
 pub struct Disk {
     directory: Directory,
+    /// In memory, where that can be.
+    lists: Option<Directory>,
     next: AtomicU64,
     memory: usize,
     least: Least,
@@ -103,8 +111,11 @@ impl Disk {
             )
         };
         let directory = Directory::create(parent).map_err(unusable)?;
+        let lists = Directory::create(Path::new(IN_MEMORY))
+            .inspect_err(|error| tracing::debug!(directory = IN_MEMORY, %error, "lists of files are kept on disk"));
         Ok(Arc::new(Self {
             directory,
+            lists: lists.ok(),
             next: AtomicU64::new(0),
             memory,
             least,
@@ -117,17 +128,25 @@ impl Disk {
         }))
     }
 
-    /// A path in the directory that nothing has yet.
-    fn new_path(&self) -> PathBuf {
-        self.directory.path().join(self.next.fetch_add(1, Relaxed).to_string())
+    /// A name that nothing has yet.
+    fn new_name(&self) -> String {
+        self.next.fetch_add(1, Relaxed).to_string()
     }
 
-    fn new_directory(&self) -> TaskResult<PathBuf> {
-        let path = self.new_path();
-        fs::create_dir(&path).map_err(|error| {
-            Failure::environment(format!("directory {} for state cannot be made", path.display())).because(error)
-        })?;
-        Ok(path)
+    /// A path on disk that nothing has yet.
+    fn new_path(&self) -> PathBuf {
+        self.directory.path().join(self.new_name())
+    }
+
+    /// Where a tree may lie.
+    fn new_place(&self) -> Place {
+        Place::on_disk(self.new_path())
+    }
+
+    /// Where it had better lie, if that can be.
+    fn new_place_with_list(&self) -> Option<Place> {
+        let name = self.new_name();
+        Some(Place::with_list(self.lists.as_ref()?.path().join(&name), self.directory.path().join(name)))
     }
 
     /// Blocks of files that were read last.

@@ -84,7 +84,8 @@ fn sweep(parent: &Path) {
     }
 }
 
-fn removed(path: &Path) {
+/// Whatever is there goes.
+pub(super) fn removed(path: &Path) {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(directory = %path.display(), %error, "state on disk was not removed");

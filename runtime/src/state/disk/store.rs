@@ -5,9 +5,8 @@
 //! do the rest. Who writes quicker than they can waits for them.
 
 use std::{
-    fs, io,
     ops::Bound,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{
@@ -22,7 +21,7 @@ use flott_core::failure::Failure;
 use lsm_tree::{AbstractTree, AnyTree, Config, Guard, SequenceNumberCounter, UserKey, UserValue, compaction::Leveled};
 use parking_lot::{Condvar, Mutex};
 
-use super::Disk;
+use super::{Disk, place::Place};
 use crate::error::TaskResult;
 
 /// Parts that may wait to be written, beside the one that is gathered.
@@ -69,7 +68,7 @@ pub(super) struct Tree {
     versions: SequenceNumberCounter,
     /// Held by who begins to read at a version, from the moment that it is chosen until the library has found its files.
     beginning: Mutex<()>,
-    directory: PathBuf,
+    place: Place,
     failed: Mutex<Option<Failure>>,
     /// Whether it waits to be merged.
     pub to_merge: AtomicBool,
@@ -80,21 +79,13 @@ pub(super) struct Tree {
 impl Store {
     /// An empty tree in a directory of its own.
     pub fn create(disk: &Arc<Disk>) -> TaskResult<Self> {
-        let directory = disk.new_directory()?;
-        let versions = SequenceNumberCounter::default();
-        let config = Config::new(&directory, versions.clone(), SequenceNumberCounter::default())
-            .use_cache(Arc::clone(disk.blocks()))
-            .use_descriptor_table(Some(Arc::clone(disk.files())));
-        let tree = config.open().map_err(|error| failed(&directory, "made", &error))?;
-        let tree = Tree {
-            tree,
-            empty_keys: AtomicBool::new(false),
-            versions,
-            beginning: Mutex::default(),
-            directory,
-            failed: Mutex::default(),
-            to_merge: AtomicBool::new(false),
-            went_on: Default::default(),
+        let tree = match disk.new_place_with_list().map(|place| Tree::create(disk, place)) {
+            Some(Ok(tree)) => tree,
+            Some(Err(failure)) => {
+                tracing::warn!(%failure, "the list of files of a state is kept on disk");
+                Tree::create(disk, disk.new_place())?
+            }
+            None => Tree::create(disk, disk.new_place())?,
         };
         Ok(Self { tree: Arc::new(tree), disk: Arc::clone(disk) })
     }
@@ -152,7 +143,7 @@ impl Store {
             // Whatever was done for this tree before may not have been enough.
             self.disk.upkeep().write(&self.tree);
             if went_on.wait_for(&mut guard, WAIT_MAX).timed_out() {
-                let (directory, wait) = (self.tree.directory.display(), WAIT_MAX.as_secs());
+                let (directory, wait) = (self.tree.place.files().display(), WAIT_MAX.as_secs());
                 let message = format!("the disk took up no state within {wait} s, in {directory}");
                 return Err(Box::new(Failure::environment(message)));
             }
@@ -180,6 +171,32 @@ impl Store {
 }
 
 impl Tree {
+    /// An empty one. Nothing is left of it when that fails.
+    fn create(disk: &Disk, place: Place) -> TaskResult<Self> {
+        let versions = SequenceNumberCounter::default();
+        let config = Config::new(place.tree(), versions.clone(), SequenceNumberCounter::default())
+            .use_cache(Arc::clone(disk.blocks()))
+            .use_descriptor_table(Some(Arc::clone(disk.files())));
+        let opened = config.open().and_then(|tree| Ok(place.opened().map(|()| tree)?));
+        let tree = match opened {
+            Ok(tree) => tree,
+            Err(error) => {
+                place.remove();
+                return Err(failed(place.files(), "made", &error));
+            }
+        };
+        Ok(Self {
+            tree,
+            empty_keys: AtomicBool::new(false),
+            versions,
+            beginning: Mutex::default(),
+            place,
+            failed: Mutex::default(),
+            to_merge: AtomicBool::new(false),
+            went_on: Default::default(),
+        })
+    }
+
     /// Versions before this are not needed any more: who reads at one of them holds the files that it is in, and who begins to
     /// read from now on reads at a later one.
     fn obsolete(&self) -> u64 {
@@ -194,7 +211,7 @@ impl Tree {
             self.tree.flush(&lock, self.obsolete())
         };
         if let Err(error) = written {
-            self.fail(*failed(&self.directory, "written", &error));
+            self.fail(*failed(self.place.files(), "written", &error));
         }
         self.go_on();
     }
@@ -206,7 +223,7 @@ impl Tree {
         for _ in 0..MERGES_MAX {
             let strategy = Arc::new(Leveled::default().with_table_target_size(FILE_BYTES));
             if let Err(error) = self.tree.compact(strategy, self.obsolete()) {
-                self.fail(*failed(&self.directory, "merged", &error));
+                self.fail(*failed(self.place.files(), "merged", &error));
                 return;
             }
             self.go_on();
@@ -229,7 +246,7 @@ impl Tree {
     }
 
     fn unreadable(&self, error: &lsm_tree::Error) -> Box<Failure> {
-        failed(&self.directory, "read", error)
+        failed(self.place.files(), "read", error)
     }
 }
 
@@ -237,15 +254,9 @@ impl Drop for Tree {
     fn drop(&mut self) {
         // Files that are open would keep their room on disk. Where that fails, they are closed when others are opened.
         if let Err(error) = self.tree.drop_range::<&[u8], _>(..) {
-            tracing::debug!(directory = %self.directory.display(), %error, "files of state on disk stay open");
+            tracing::debug!(directory = %self.place.files().display(), %error, "files of state on disk stay open");
         }
-        match fs::remove_dir_all(&self.directory) {
-            // Where the process ends, all directories go together.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(directory = %self.directory.display(), %error, "state on disk was not removed");
-            }
-            Ok(()) | Err(_) => {}
-        }
+        self.place.remove();
     }
 }
 

@@ -128,6 +128,42 @@ fn a_key_that_is_too_long_is_refused_by_its_length() {
 }
 
 #[test]
+fn the_list_of_files_is_in_memory_where_there_is_room_and_goes_with_the_table() {
+    let Backend::Disk(disk) = small() else { unreachable!("it is on disk") };
+    let Some(lists) = &disk.lists else {
+        assert!(!PathBuf::from(IN_MEMORY).is_dir(), "there is a file system in memory");
+        return;
+    };
+    let among = |directory: &Path| {
+        fs::read_dir(directory).unwrap().filter(|entry| entry.as_ref().unwrap().file_type().unwrap().is_dir()).count()
+    };
+    let filled = || {
+        let mut table = DiskTable::<u64, u64>::new(&disk);
+        (0..20_000_u64).for_each(|key| table.insert(KeyHash::of(&key), &key, key).unwrap());
+        assert!(table.stored(None).next().is_some());
+        table
+    };
+    let table = filled();
+    assert_eq!((among(lists.path()), among(disk.directory.path())), (1, 1));
+    drop(table);
+    // Another thread removes them.
+    for _ in 0..1_000 {
+        if among(lists.path()) + among(disk.directory.path()) == 0 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!((among(lists.path()), among(disk.directory.path())), (0, 0));
+
+    // As where that is full.
+    fs::remove_dir(lists.path()).unwrap();
+    fs::write(lists.path(), "").unwrap();
+    let _table = filled();
+    assert_eq!(among(disk.directory.path()), 1);
+    fs::remove_file(lists.path()).unwrap();
+}
+
+#[test]
 fn a_disk_that_fails_is_told_and_not_waited_for() {
     let backend = tiny();
     let mut table = table::<u64, u64>(&backend);
