@@ -404,11 +404,12 @@ pub(super) fn abort(directory: &Path, job: JobId, kept: &[Bytes]) -> TaskResult 
         }
         part.discard()?;
     }
+    remove_all(&done(directory, job))?;
     if !kept.is_empty() {
-        return Ok(());
+        let clear = |room: &Path| staged::clear(room, kept.iter().any(|part| part.starts_with(room)));
+        return staged::rooms(&staging)?.iter().try_for_each(|(room, ..)| clear(room));
     }
     remove_all(&staging)?;
-    remove_all(&done(directory, job))?;
     // Fails where it holds something, or was never there: both are right.
     let _ = fs::remove_dir(directory);
     Ok(())

@@ -120,6 +120,16 @@ pub(super) fn take_back(room: &Path, shown: &Path, by: By) -> io::Result<()> {
     Ok(())
 }
 
+/// The job has ended: what was taken back goes.
+pub(super) fn clear(room: &Path) -> TaskResult {
+    for state in NOT_SETTLED.map(|state| room.join(state)) {
+        for taken in names(&state)?.iter().map(|name| state.join(name)) {
+            unless_gone(fs::remove_file(&taken)).map_err(|error| cannot("remove", &taken, &error))?;
+        }
+    }
+    Ok(())
+}
+
 /// From one state to the next, unless it is in another.
 fn advance(room: &Path, before: &str, behind: &str) -> TaskResult {
     let before = room.join(before);

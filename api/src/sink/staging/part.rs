@@ -14,6 +14,9 @@ use super::{
     end::{self, By},
 };
 
+/// What second names begin with that a commit gives a part for a moment.
+pub(super) const SECOND: &str = "shown-";
+
 /// A file that is staged, and where it is to be seen.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -73,7 +76,7 @@ impl Part {
         }
         // A second name, since a rename must leave the staged one: it is how the part is known. No other round of the commit has the same,
         // wherever it is.
-        let second = self.from.with_file_name(format!("shown-{:016x}", IdSequence::random_seed()));
+        let second = self.from.with_file_name(format!("{SECOND}{:016x}", IdSequence::random_seed()));
         fs::hard_link(&self.from, &second)?;
         fs::rename(&second, &self.to)
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs, io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -12,7 +12,7 @@ use flott_core::{codec, failure::Failure, id::JobId};
 use flott_runtime::error::TaskResult;
 use serde::{Deserialize, Serialize};
 
-use super::{Part, cannot, end, names};
+use super::{Part, cannot, end, names, part::SECOND, remove_all};
 use crate::sink::file::partition;
 
 /// What a commit shows of one writer.
@@ -270,14 +270,36 @@ fn furthest(room: &Path) -> TaskResult<Option<u32>> {
     Ok(names(room)?.iter().filter_map(number).max())
 }
 
+/// Removes what commits have left in a writer's directory beside its parts. All of it goes, unless it `has_kept` parts or says how far
+/// commits have come.
+pub(super) fn clear(room: &Path, has_kept: bool) -> TaskResult {
+    if !has_kept && !end::is_settled(room)? && furthest(room)?.is_none() {
+        return remove_all(room);
+    }
+    for name in names(room)?.iter().filter(|name| name.as_encoded_bytes().starts_with(SECOND.as_bytes())) {
+        let second = room.join(name);
+        match fs::remove_file(&second) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot("remove", &second, &error)),
+            _ => {}
+        }
+    }
+    end::clear(room)
+}
+
+/// The directories of all writers, each with its subtask and its number.
+pub(super) fn rooms(staging: &Path) -> TaskResult<Vec<(PathBuf, u32, u32)>> {
+    let room = |name: OsString| {
+        let (subtask, writer) = name.to_str()?.split_once('-')?;
+        Some((staging.join(&name), subtask.parse().ok()?, writer.parse().ok()?))
+    };
+    Ok(names(staging)?.into_iter().filter_map(room).collect())
+}
+
 /// All that is staged, whether it is whole or not.
 pub(super) fn all(staging: &Path) -> TaskResult<Vec<Name>> {
     let mut found = Vec::new();
-    for room in names(staging)? {
-        let place = room.to_str().and_then(|room| room.split_once('-'));
-        let place = place.and_then(|(subtask, writer)| Some((subtask.parse().ok()?, writer.parse().ok()?)));
-        let Some((subtask, writer)) = place else { continue };
-        let names = names(&staging.join(&room))?;
+    for (room, subtask, writer) in rooms(staging)? {
+        let names = names(&room)?;
         found.extend(names.iter().filter_map(|name| Name::of_staged(subtask, writer, name.to_str()?)));
     }
     Ok(found)

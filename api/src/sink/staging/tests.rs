@@ -354,6 +354,10 @@ fn an_abort_leaves_what_a_snapshot_holds_to_the_job_that_starts_from_it() {
     stage_at_barrier(&before, 3, "d");
     let end = stage(&before, JOB, &["e"]);
     commit(&before, JOB, &end, Others::Refuse, Reach::Top).unwrap();
+    // A writer of which the snapshot holds nothing, and what a commit that was cut off leaves.
+    stage_one(&before, JOB, &name(1, 0, Sort::Barrier), "f");
+    fs::write(name(0, 1, Sort::Barrier).room(&staging(&before, JOB)).join("shown-0"), "b").unwrap();
+    fs::create_dir(done(&before, JOB)).unwrap();
     // What this job had to commit of one that it had started from is not its own.
     let of_other = Staged::new(OTHER, &before, vec![name(0, 3, Sort::Barrier)], None).to_bytes().unwrap();
     for _ in 0..2 {
@@ -362,6 +366,10 @@ fn an_abort_leaves_what_a_snapshot_holds_to_the_job_that_starts_from_it() {
         holds(&before, &[(&format!(".flott-{JOB}"), ""), (&at_barrier(0), "a"), (&at_barrier(2), "c")]);
         let staged = staged::all(&hidden).unwrap();
         assert_eq!(staged, [name(0, 1, Sort::Barrier), name(0, 2, Sort::Barrier)]);
+        let room = name(0, 1, Sort::Barrier).room(&hidden);
+        assert_eq!(names(&hidden).unwrap(), ["0-0", "claimed", "ended-0-1", "over"]);
+        assert_eq!(names(&room).unwrap(), ["1", "2", "end-shown", "settled-0"]);
+        assert!(names(&room.join("end-shown")).unwrap().is_empty());
     }
     for _ in 0..2 {
         commit(&after, OTHER, &[shown.clone(), kept.clone()].concat(), Others::Refuse, Reach::Top).unwrap();

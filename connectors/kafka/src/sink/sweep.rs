@@ -1,6 +1,10 @@
 //! Aborts what writers have left open that nobody commits any more: who reads committed records only would wait for it.
 
-use std::time::Duration;
+use std::{
+    cmp::Reverse,
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use kafka_protocol::{messages::ListTransactionsRequest, protocol::StrBytes};
 
@@ -16,6 +20,10 @@ use crate::{
 /// How long the search may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// For how long others are begun with after one that has failed: it may have taken [`PATIENCE`], and so may each that the same broker
+/// has.
+const GO_ON: Duration = Duration::from_secs(40);
+
 /// Attempts whose last words may still be on their way to the brokers.
 const LATE_MAX: usize = 16;
 
@@ -28,7 +36,7 @@ const BEGUN: &str = "Empty";
 /// taken as well, and the word is refused.
 ///
 /// # Errors
-/// When brokers cannot be asked, or refuse.
+/// When brokers cannot be asked, or refuse: the first error. The rest is aborted all the same, as far as there is time.
 pub(super) async fn sweep(
     cluster: &Cluster,
     pick: impl Fn(&str) -> Option<TransactionName> + Sync,
@@ -36,23 +44,37 @@ pub(super) async fn sweep(
     timeout: Duration,
 ) -> KafkaResult {
     let mut left = retrying(PATIENCE, async || left(cluster, &pick).await).await?;
-    // The latest attempts first.
-    left.sort_by_key(|(name, _)| std::cmp::Reverse((name.writer.epoch, name.writer.attempt)));
-    let mut late: Vec<_> = left.iter().map(|(name, _)| (name.writer.epoch, name.writer.attempt)).collect();
-    late.dedup();
-    late.truncate(LATE_MAX);
+    let attempt = |name: &TransactionName| (name.writer.epoch, name.writer.attempt);
+    // What readers wait for comes first, and of that the latest attempts.
+    left.sort_by_key(|(name, is_open)| Reverse((*is_open, attempt(name))));
+    let attempts: BTreeSet<_> = left.iter().map(|(name, _)| attempt(name)).collect();
+    let late: BTreeSet<_> = attempts.into_iter().rev().take(LATE_MAX).collect();
+    let (begun, mut swept) = (Instant::now(), Ok(()));
     for (name, is_open) in left {
-        let is_late = late.contains(&(name.writer.epoch, name.writer.attempt));
-        let id = name.to_string();
-        if !(is_open || is_late) || is_decided(cluster, &id, decided).await? {
+        if !(is_open || late.contains(&attempt(&name))) {
             continue;
         }
-        if is_open {
-            tracing::info!(transaction = id, "aborting what an earlier attempt has left open");
+        if let Err(error) = abort(cluster, &name.to_string(), is_open, decided, timeout).await {
+            tracing::warn!(transaction = %name, %error, "what an earlier attempt has left cannot be aborted");
+            // The first error says most.
+            swept = swept.and(Err(error));
         }
-        commit::take_over(cluster, &id, timeout).await?;
+        if swept.is_err() && begun.elapsed() > GO_ON {
+            break;
+        }
     }
-    Ok(())
+    swept
+}
+
+/// Aborts what is under one name, unless it is to be committed.
+async fn abort(cluster: &Cluster, id: &str, is_open: bool, decided: &[Prepared], timeout: Duration) -> KafkaResult {
+    if is_decided(cluster, id, decided).await? {
+        return Ok(());
+    }
+    if is_open {
+        tracing::info!(transaction = id, "aborting what an earlier attempt has left open");
+    }
+    commit::take_over(cluster, id, timeout).await.map(drop)
 }
 
 /// Names under which something is open, or may be in a moment.
