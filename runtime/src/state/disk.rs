@@ -33,7 +33,7 @@ pub(super) mod tests;
 mod upkeep;
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::{
         Arc,

@@ -1,6 +1,6 @@
 //! What is seen of a table on disk alone; what all tables do is tested with the others.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use super::*;
 use crate::state::{
