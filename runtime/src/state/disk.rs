@@ -60,7 +60,7 @@ const FILES_MAX: usize = 256;
 const BLOCKS_MIN: usize = 256 << 10;
 
 /// Bytes of changes that are noted in memory at most: a task waits while they are written, about a millisecond for each MB.
-const CHANGES_MAX: usize = 4 << 20;
+const CHANGES_MAX: usize = 2 << 20;
 
 /// Bytes of a table in memory that go to disk at once, at most: in some ten milliseconds.
 const NEAR_MAX: usize = 2 << 20;
