@@ -20,6 +20,7 @@ mod ask;
 mod format;
 mod memory;
 mod record;
+mod room;
 mod shared;
 mod sled;
 mod state;

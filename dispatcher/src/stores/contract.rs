@@ -1,5 +1,7 @@
 //! The contract of [`JobStore`], run against every implementation; `reopen` stands for a crash and a new start.
 
+use std::process::Command;
+
 use flott_core::{
     failure::Failure,
     id::{Digest, JobMasterEpoch},
@@ -7,6 +9,7 @@ use flott_core::{
     past::Past,
 };
 use flott_snapshot::{Directory, S3Options};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -216,6 +219,51 @@ fn a_long_log_is_compacted_and_says_the_same() {
     assert_eq!(again.operations().unwrap(), [undertaken(1, 1)]);
     let known = Inserted::Known { graph: Digest::of(&new_job(2).graph), ended: true };
     assert_eq!(again.insert(&new_job(2)).unwrap(), known);
+}
+
+#[test]
+fn a_change_that_may_not_fit_is_refused_and_made_when_there_is_room_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = SledStore::open(directory.path()).unwrap();
+    store.with_free(|_| Ok(8 << 20));
+    for _ in 0..2 {
+        let error = store.insert(&new_job(1)).unwrap_err();
+        assert!(matches!(&error, StoreError::Io(message) if message.contains("8388608 bytes free")), "{error}");
+    }
+    assert_eq!(store.unfinished().unwrap(), []);
+    store.with_free(room::free);
+    assert_eq!(store.insert(&new_job(1)).unwrap(), Inserted::New(FIRST));
+    drop(store);
+    assert_eq!(SledStore::open(directory.path()).unwrap().unfinished().unwrap().len(), 1);
+}
+
+/// Of a process that may write no byte to any file for a while.
+const FULL: &str = "FLOTT_TEST_FULL_DISK";
+
+#[test]
+fn a_database_that_has_failed_to_write_is_not_asked_again() {
+    if std::env::var_os(FULL).is_none() {
+        // In a process of its own, which the signal of such a write does not end.
+        let name = std::thread::current().name().unwrap().to_owned();
+        let mut child = Command::new("sh");
+        child.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(std::env::current_exe().unwrap());
+        let output = child.args(["--exact", &name, "--nocapture"]).env(FULL, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}{errors}");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let store = SledStore::open(directory.path()).unwrap();
+    let (_, most) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+    setrlimit(Resource::RLIMIT_FSIZE, 0, most).unwrap();
+    let first = store.insert(&new_job(1)).unwrap_err();
+    setrlimit(Resource::RLIMIT_FSIZE, most, most).unwrap();
+    assert!(matches!(first, StoreError::Io(_)), "{first}");
+    let again = store.insert(&new_job(1)).unwrap_err();
+    assert!(again.to_string().contains("has to be started again"), "{again}");
+    drop(store);
+    assert_eq!(SledStore::open(directory.path()).unwrap().insert(&new_job(1)).unwrap(), Inserted::New(FIRST));
 }
 
 #[test]

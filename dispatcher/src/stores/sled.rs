@@ -6,7 +6,9 @@
 //! the only writer, and a mutex is enough to make read-then-write steps atomic.
 
 use std::{
+    io,
     path::{Path, PathBuf},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -26,6 +28,7 @@ use super::{
     ArchivedJob, Inserted, JobRecord, JobStore, KNOWN_MAX, Leftover, NewJob, Obsolete, StoreError,
     format::{FORMAT, damaged, decode, encode, payload},
     record::{Header, Tombstone},
+    room,
 };
 use crate::operations::{Forgotten, OperationKey, OperationRecord};
 
@@ -55,7 +58,32 @@ const LEFTOVER_NAME: &str = "something to be removed";
 #[derive(Debug)]
 pub struct SledStore {
     db: sled::Db,
+    directory: PathBuf,
     writer: Mutex<()>,
+    /// What is free on the disk, in bytes.
+    free: fn(&Path) -> io::Result<u64>,
+    /// Why sled could not write once: from then on it must not be asked to again.
+    broken: OnceLock<String>,
+}
+
+/// Changes that are made together, or not at all.
+#[derive(Default)]
+struct Batch {
+    changes: sled::Batch,
+    bytes: usize,
+}
+
+impl Batch {
+    fn insert(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        self.bytes += key.len() + value.len();
+        self.changes.insert(key, value);
+    }
+
+    fn remove(&mut self, key: impl AsRef<[u8]>) {
+        self.bytes += key.as_ref().len();
+        self.changes.remove(key.as_ref());
+    }
 }
 
 impl SledStore {
@@ -73,9 +101,10 @@ impl SledStore {
             .flush_every_ms(None);
         let db = open_patiently(&config).map_err(|error| match &error {
             sled::Error::Io(cause) if is_locked(cause) => StoreError::InUse(directory.display().to_string()),
-            _ => io(error),
+            _ => failed(error),
         })?;
-        let store = Self { db, writer: Mutex::new(()) };
+        let directory = directory.to_owned();
+        let store = Self { db, directory, writer: Mutex::new(()), free: room::free, broken: OnceLock::new() };
         store.forget_old_ids()?;
         Ok(store)
     }
@@ -101,30 +130,47 @@ impl SledStore {
     fn forget_old_ids(&self) -> Result<(), StoreError> {
         let mut known = Vec::new();
         for entry in self.db.scan_prefix([KNOWN]) {
-            let (key, value) = entry.map_err(io)?;
+            let (key, value) = entry.map_err(failed)?;
             let tombstone: Tombstone = decode("an ended job", &value)?;
             known.push((tombstone.ended_at, key));
         }
         let Some(excess) = known.len().checked_sub(KNOWN_MAX).filter(|excess| *excess > 0) else { return Ok(()) };
         known.sort();
-        let mut batch = sled::Batch::default();
-        known.into_iter().take(excess).for_each(|(_, key)| batch.remove(key));
-        self.apply(&self.writer.lock(), batch)
+        let mut batch = Batch::default();
+        known.iter().take(excess).for_each(|(_, key)| batch.remove(key));
+        self.apply(&self.writing()?, batch)
     }
 
-    fn apply(&self, _writer: &MutexGuard<'_, ()>, batch: sled::Batch) -> Result<(), StoreError> {
-        self.db.apply_batch(batch).map_err(io)?;
-        self.db.flush().map_err(io)?;
-        Ok(())
+    /// Keeps others from writing.
+    ///
+    /// # Errors
+    /// When sled has failed to write before: what it holds in memory is not what is stored any more.
+    fn writing(&self) -> Result<MutexGuard<'_, ()>, StoreError> {
+        let writer = self.writer.lock();
+        let Some(cause) = self.broken.get() else { return Ok(writer) };
+        let directory = self.directory.display();
+        Err(StoreError::Io(format!(
+            "{directory} could not be written once, and the JobManager has to be started again: {cause}"
+        )))
+    }
+
+    fn apply(&self, _writer: &MutexGuard<'_, ()>, batch: Batch) -> Result<(), StoreError> {
+        room::check(&self.directory, batch.bytes, self.free)?;
+        let written = self.db.apply_batch(batch.changes).and_then(|()| self.db.flush());
+        written.map(drop).map_err(|error| {
+            tracing::error!(directory = %self.directory.display(), %error, "jobs cannot be stored until the JobManager is started again");
+            self.broken.get_or_init(|| error.to_string());
+            failed(error)
+        })
     }
 
     fn read<T: DeserializeOwned>(&self, kind: u8, job: JobId) -> Result<Option<T>, StoreError> {
-        let Some(value) = self.db.get(key(kind, job)).map_err(io)? else { return Ok(None) };
+        let Some(value) = self.db.get(key(kind, job)).map_err(failed)? else { return Ok(None) };
         decode(&format!("job {job}"), &value).map(Some)
     }
 
     fn read_json<T: DeserializeOwned>(&self, kind: u8, job: JobId) -> Result<Option<T>, StoreError> {
-        let Some(value) = self.db.get(key(kind, job)).map_err(io)? else { return Ok(None) };
+        let Some(value) = self.db.get(key(kind, job)).map_err(failed)? else { return Ok(None) };
         unwrap_json(&format!("job {job}"), &value).map(Some)
     }
 
@@ -138,13 +184,13 @@ impl SledStore {
     }
 
     fn graph(&self, job: JobId) -> Result<Bytes, StoreError> {
-        let graph = self.db.get(key(GRAPH, job)).map_err(io)?;
+        let graph = self.db.get(key(GRAPH, job)).map_err(failed)?;
         let graph = graph.ok_or_else(|| damaged(&format!("job {job}"), "its graph is missing"))?;
         Ok(Bytes::copy_from_slice(&graph))
     }
 
     fn operation(&self, key: OperationKey) -> Result<Option<OperationRecord>, StoreError> {
-        let Some(value) = self.db.get(operation_key(key)?).map_err(io)? else { return Ok(None) };
+        let Some(value) = self.db.get(operation_key(key)?).map_err(failed)? else { return Ok(None) };
         unwrap_json(OPERATION_NAME, &value).map(Some)
     }
 
@@ -156,19 +202,19 @@ impl SledStore {
 
 impl JobStore for SledStore {
     fn begin_leadership(&self) -> Result<LeaderEpoch, StoreError> {
-        let writer = self.writer.lock();
-        let last = match self.db.get(LEADER).map_err(io)? {
+        let writer = self.writing()?;
+        let last = match self.db.get(LEADER).map_err(failed)? {
             Some(value) => decode("the leader epoch", &value)?,
             None => LeaderEpoch::default(),
         };
-        let mut batch = sled::Batch::default();
+        let mut batch = Batch::default();
         batch.insert(LEADER, encode(&last.next())?);
         self.apply(&writer, batch)?;
         Ok(last.next())
     }
 
     fn insert(&self, job: &NewJob) -> Result<Inserted, StoreError> {
-        let writer = self.writer.lock();
+        let writer = self.writing()?;
         if let Some(header) = self.read::<Header>(HEADER, job.job)? {
             return Ok(Inserted::Known { graph: header.graph, ended: false });
         }
@@ -176,87 +222,87 @@ impl JobStore for SledStore {
             return Ok(Inserted::Known { graph: tombstone.graph, ended: true });
         }
         let header = Header::of(job);
-        let mut batch = sled::Batch::default();
-        batch.insert(&key(HEADER, job.job), encode(&header)?);
-        batch.insert(&key(GRAPH, job.job), &*job.graph);
+        let mut batch = Batch::default();
+        batch.insert(key(HEADER, job.job), encode(&header)?);
+        batch.insert(key(GRAPH, job.job), &*job.graph);
         self.apply(&writer, batch)?;
         Ok(Inserted::New(header.epoch))
     }
 
     fn begin_mastership(&self, job: JobId) -> Result<JobMasterEpoch, StoreError> {
-        let writer = self.writer.lock();
+        let writer = self.writing()?;
         let mut header = self.header(job)?;
         header.epoch = header.epoch.next();
-        let mut batch = sled::Batch::default();
-        batch.insert(&key(HEADER, job), encode(&header)?);
+        let mut batch = Batch::default();
+        batch.insert(key(HEADER, job), encode(&header)?);
         self.apply(&writer, batch)?;
         Ok(header.epoch)
     }
 
     fn save_manifest(&self, job: JobId, by: JobMasterEpoch, manifest: &[Committable]) -> Result<(), StoreError> {
-        let writer = self.writer.lock();
+        let writer = self.writing()?;
         self.led_by(job, by)?;
-        let mut batch = sled::Batch::default();
-        batch.insert(&key(MANIFEST, job), encode(manifest)?);
+        let mut batch = Batch::default();
+        batch.insert(key(MANIFEST, job), encode(manifest)?);
         self.apply(&writer, batch)
     }
 
     fn save_scale(&self, job: JobId, by: JobMasterEpoch, scale: &Scale) -> Result<(), StoreError> {
-        let writer = self.writer.lock();
+        let writer = self.writing()?;
         self.led_by(job, by)?;
-        let mut batch = sled::Batch::default();
-        batch.insert(&key(SCALE, job), encode(scale)?);
+        let mut batch = Batch::default();
+        batch.insert(key(SCALE, job), encode(scale)?);
         self.apply(&writer, batch)
     }
 
     fn save_past(&self, job: JobId, by: JobMasterEpoch, past: &Past) -> Result<(), StoreError> {
-        let writer = self.writer.lock();
+        let writer = self.writing()?;
         self.led_by(job, by)?;
-        let mut batch = sled::Batch::default();
-        batch.insert(&key(PAST, job), wrap_json(past)?);
+        let mut batch = Batch::default();
+        batch.insert(key(PAST, job), wrap_json(past)?);
         self.apply(&writer, batch)
     }
 
     fn mark_cancelled(&self, job: JobId) -> Result<(), StoreError> {
-        let writer = self.writer.lock();
+        let writer = self.writing()?;
         let mut header = self.header(job)?;
         header.cancelled = true;
-        let mut batch = sled::Batch::default();
-        batch.insert(&key(HEADER, job), encode(&header)?);
+        let mut batch = Batch::default();
+        batch.insert(key(HEADER, job), encode(&header)?);
         self.apply(&writer, batch)
     }
 
     fn end(&self, by: JobMasterEpoch, view: &JobView, obsolete: Option<&Obsolete>) -> Result<(), StoreError> {
-        let writer = self.writer.lock();
+        let writer = self.writing()?;
         let id = view.job;
         self.led_by(id, by)?;
         let graph = self.header(id)?.graph;
         let ended_at = view.ended_at.unwrap_or(view.started_at);
-        let mut batch = sled::Batch::default();
-        batch.remove(&key(HEADER, id));
-        batch.remove(&key(MANIFEST, id));
-        batch.remove(&key(SCALE, id));
-        batch.remove(&key(PAST, id));
+        let mut batch = Batch::default();
+        batch.remove(key(HEADER, id));
+        batch.remove(key(MANIFEST, id));
+        batch.remove(key(SCALE, id));
+        batch.remove(key(PAST, id));
         if let Some(obsolete) = obsolete {
             leave(&mut batch, &Leftover::checkpoints(id, by, obsolete.clone()))?;
         }
-        batch.insert(&key(ARCHIVE, id), wrap_json(view)?);
-        batch.insert(&key(KNOWN, id), encode(&Tombstone { graph, ended_at })?);
+        batch.insert(key(ARCHIVE, id), wrap_json(view)?);
+        batch.insert(key(KNOWN, id), encode(&Tombstone { graph, ended_at })?);
         self.apply(&writer, batch)
     }
 
     fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
         let mut leftovers = Vec::new();
         for entry in self.db.scan_prefix([LEFTOVER]) {
-            let (_, value) = entry.map_err(io)?;
+            let (_, value) = entry.map_err(failed)?;
             leftovers.push(decode(LEFTOVER_NAME, &value)?);
         }
         Ok(leftovers)
     }
 
     fn cleared(&self, leftover: &Leftover) -> Result<(), StoreError> {
-        let writer = self.writer.lock();
-        let mut batch = sled::Batch::default();
+        let writer = self.writing()?;
+        let mut batch = Batch::default();
         batch.remove(leftover_key(leftover.job, &encode(leftover)?));
         self.apply(&writer, batch)
     }
@@ -267,8 +313,8 @@ impl JobStore for SledStore {
         forgotten: &[Forgotten],
         leftover: Option<&Leftover>,
     ) -> Result<(), StoreError> {
-        let writer = self.writer.lock();
-        let mut batch = sled::Batch::default();
+        let writer = self.writing()?;
+        let mut batch = Batch::default();
         if !self.operation(operation.key())?.is_some_and(|kept| kept.outlives(operation)) {
             batch.insert(operation_key(operation.key())?, wrap_json(operation)?);
         }
@@ -287,7 +333,7 @@ impl JobStore for SledStore {
     fn operations(&self) -> Result<Vec<OperationRecord>, StoreError> {
         let mut operations = Vec::new();
         for entry in self.db.scan_prefix([OPERATION]) {
-            let (_, value) = entry.map_err(io)?;
+            let (_, value) = entry.map_err(failed)?;
             operations.push(unwrap_json::<OperationRecord>(OPERATION_NAME, &value)?);
         }
         operations.sort_by_key(|operation| operation.at);
@@ -297,7 +343,7 @@ impl JobStore for SledStore {
     fn unfinished(&self) -> Result<Vec<JobRecord>, StoreError> {
         let mut jobs = Vec::new();
         for entry in self.db.scan_prefix([HEADER]) {
-            let (key, value) = entry.map_err(io)?;
+            let (key, value) = entry.map_err(failed)?;
             let job = job_of(&key)?;
             let Header { program, accepted_at, epoch, cancelled, .. } = decode(&format!("job {job}"), &value)?;
             let manifest = self.read(MANIFEST, job)?;
@@ -313,7 +359,7 @@ impl JobStore for SledStore {
     fn archived(&self) -> Result<Vec<ArchivedJob>, StoreError> {
         let mut jobs = Vec::new();
         for entry in self.db.scan_prefix([ARCHIVE]) {
-            let (key, value) = entry.map_err(io)?;
+            let (key, value) = entry.map_err(failed)?;
             jobs.push(self.archive_entry(job_of(&key)?, &value)?);
         }
         jobs.sort_by_key(|job| (job.view.ended_at, job.view.job));
@@ -321,7 +367,7 @@ impl JobStore for SledStore {
     }
 
     fn archived_job(&self, job: JobId) -> Result<Option<ArchivedJob>, StoreError> {
-        let Some(value) = self.db.get(key(ARCHIVE, job)).map_err(io)? else { return Ok(None) };
+        let Some(value) = self.db.get(key(ARCHIVE, job)).map_err(failed)? else { return Ok(None) };
         self.archive_entry(job, &value).map(Some)
     }
 
@@ -329,12 +375,12 @@ impl JobStore for SledStore {
         if jobs.is_empty() {
             return Ok(());
         }
-        let writer = self.writer.lock();
-        let mut batch = sled::Batch::default();
+        let writer = self.writing()?;
+        let mut batch = Batch::default();
         for &job in jobs {
-            if self.db.contains_key(key(ARCHIVE, job)).map_err(io)? {
-                batch.remove(&key(ARCHIVE, job));
-                batch.remove(&key(GRAPH, job));
+            if self.db.contains_key(key(ARCHIVE, job)).map_err(failed)? {
+                batch.remove(key(ARCHIVE, job));
+                batch.remove(key(GRAPH, job));
             }
         }
         self.apply(&writer, batch)
@@ -371,7 +417,7 @@ fn operation_key((subject, id): OperationKey) -> Result<Vec<u8>, StoreError> {
     Ok(key)
 }
 
-fn leave(batch: &mut sled::Batch, leftover: &Leftover) -> Result<(), StoreError> {
+fn leave(batch: &mut Batch, leftover: &Leftover) -> Result<(), StoreError> {
     let value = encode(leftover)?;
     batch.insert(leftover_key(leftover.job, &value), value);
     Ok(())
@@ -396,12 +442,17 @@ fn unwrap_json<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, Store
     serde_json::from_slice(payload(what, bytes)?).map_err(|error| damaged(what, error))
 }
 
-fn io(error: sled::Error) -> StoreError {
+fn failed(error: sled::Error) -> StoreError {
     StoreError::Io(error.to_string())
 }
 
 #[cfg(test)]
 impl SledStore {
+    /// From now on so much is free.
+    pub(super) fn with_free(&mut self, free: fn(&Path) -> io::Result<u64>) {
+        self.free = free;
+    }
+
     /// Overwrites a job's header.
     pub(super) fn corrupt(&self, job: JobId, bytes: &[u8]) {
         self.db.insert(key(HEADER, job), bytes).unwrap();

@@ -11,6 +11,7 @@ use flott_tests::{
         processes::{Process, Role},
     },
 };
+use nix::sys::signal::Signal;
 
 const RECORDS: u64 = 40_000;
 const SPLITS: u64 = 4000;
@@ -96,10 +97,19 @@ fn a_barrier_that_is_under_way_when_the_job_manager_dies_stops_nothing() {
     let (hold, out) = (sandbox.at("hold"), sandbox.at("out"));
     // Nobody asks for another checkpoint.
     let job = start(&session, &hold, &out, "0");
-    // It is answered, or not, or fails; whatever it is, the job goes on.
+    // The tasks of one process see no barrier before the JobManager is gone.
+    let frozen = &sandbox.until_running(Role::JobProcess, 2)[0];
+    frozen.signal(Signal::SIGSTOP);
     let session = std::thread::scope(|scope| {
+        // It is answered, or not, or fails; whatever it is, the job goes on.
         scope.spawn(|| sandbox.flott(["checkpoint", &job]));
-        replace(&sandbox, session, Duration::ZERO)
+        eventually("a barrier to be under way", PATIENCE, || {
+            let counts = session.get(&format!("/jobs/{job}/checkpoints"))["counts"].clone();
+            if counts["in_progress"] == 1 { Ok(()) } else { Err(counts) }
+        });
+        let session = replace(&sandbox, session, Duration::ZERO);
+        frozen.signal(Signal::SIGCONT);
+        session
     });
     session.until_all_run(&job);
     fs::write(&hold, "").unwrap();
