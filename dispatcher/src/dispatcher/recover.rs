@@ -97,7 +97,7 @@ impl Dispatcher {
         let unfinished = store.unfinished()?;
         if let Some(programs) = &self.inner.programs {
             let jobs: Vec<_> = unfinished.iter().map(|record| record.job).collect();
-            programs.sweep(&jobs)?;
+            programs.sweep(leading.leader, &jobs)?;
         }
         for record in unfinished {
             let epoch = store.begin_mastership(record.job)?;

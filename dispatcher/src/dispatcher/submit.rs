@@ -91,7 +91,7 @@ impl Dispatcher {
         let job = graph.job_id;
         let accepted_at = now_ms();
         if let Some(programs) = self.inner.programs.as_ref().filter(|_| !self.knows(job)) {
-            programs.keep(job, &program)?;
+            programs.keep(job, leading.leader, &program)?;
         }
         let new = NewJob { job, graph: document, program: program.digest(), accepted_at };
         match leading.store.insert(&new)? {
