@@ -29,7 +29,7 @@ use flott_core::{
 };
 use flott_jobmaster::{
     Adaptive, CheckpointKeeper, ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, JobSpec,
-    Millis, Options, Recovery, SnapshotSpec, Timeouts, ToStore,
+    Known, Millis, Options, Recovery, SnapshotSpec, Timeouts, ToStore,
 };
 use flott_runtime::{
     host::{Host, HostOptions},
@@ -152,7 +152,7 @@ async fn open_checkpoints(spec: &JobSpec) -> Result<(Option<Arc<CheckpointKeeper
         }
         (ExecutionMode::Streaming, Some(root)) => {
             let (keeper, snapshots) =
-                CheckpointKeeper::open(&root, job, EPOCH, &recovery, &BTreeMap::new()).await.map_err(Error::from)?;
+                CheckpointKeeper::open(&root, job, EPOCH, &recovery, &Known::default()).await.map_err(Error::from)?;
             Ok((Some(Arc::new(keeper)), snapshots))
         }
         (ExecutionMode::Streaming, None) => {
