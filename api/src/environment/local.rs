@@ -21,7 +21,7 @@ use flott_core::{
         SlotIndex, WorkerId, WorkerKey,
     },
     job_graph::{ExecutionMode, JobGraph, scale::Scale},
-    message::{Committable, JobSetup, JobToWorker, SlotGrant, WorkerToJob},
+    message::{Committable, Found, JobSetup, JobToWorker, SlotGrant, WorkerToJob},
     past::Past,
     resource::ResourceProfile,
     status::JobStatus,
@@ -208,6 +208,16 @@ impl JobListener for Link {
 
     // No JobMaster follows.
     fn persist_past(&self, _: JobId, _: JobMasterEpoch, _: Past) {}
+
+    /// There is no earlier JobMaster.
+    fn stepped_aside(
+        &self,
+        _: JobId,
+        _: JobMasterEpoch,
+        _: CheckpointId,
+        _: Vec<(WorkerKey, JobMasterEpoch, Box<Found>)>,
+    ) {
+    }
 
     fn store_checkpoint(&self, _: JobId, _: JobMasterEpoch, what: ToStore) {
         self.order(Order::StoreCheckpoint(what));

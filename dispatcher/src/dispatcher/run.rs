@@ -90,10 +90,12 @@ impl Dispatcher {
     pub(super) fn start_master(&self, leading: &Leading, begin: Begin, (keeper, snapshots): Opened) {
         let (job, epoch, mut cancelled) = (begin.graph.job_id, begin.epoch, begin.cancelled);
         let (name, accepted_at) = (begin.graph.name.clone(), begin.accepted_at);
+        // Only such a one may have to be begun once more.
+        let recovered = begin.recovered.then(|| begin.clone());
         let spec = JobSpec { snapshots, ..self.spec(begin) };
         let port = Arc::new(JobPort { control: self.inner.control.clone(), job });
         let keeper = keeper.map(Arc::new);
-        let reports = Reports::new(self, leading, (job, epoch), keeper.clone(), &spec.configuration);
+        let reports = Reports::new(self, leading, (job, epoch), keeper.clone(), recovered, &spec.configuration);
         // The jobs are locked until the JobMaster is among them, so that a cancellation finds it.
         let mut jobs = self.inner.jobs.lock();
         let started =

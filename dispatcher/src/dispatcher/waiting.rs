@@ -14,7 +14,8 @@ use bytes::Bytes;
 use flott_core::{
     config::keys::checkpointing,
     failure::{Domain, Failure, Retry},
-    id::{Digest, JobId, JobMasterEpoch},
+    id::{Digest, JobId, JobMasterEpoch, WorkerKey},
+    message::Found,
     resource::ResourceProfile,
     status::JobStatus,
     view::{ExceptionView, JobView},
@@ -59,7 +60,7 @@ impl Dispatcher {
         let (job, epoch) = (begin.graph.job_id, begin.epoch);
         self.inner.control.await_master(job);
         let (tried, first) = oneshot::channel();
-        self.start_in_time(leading, begin, tried);
+        self.start_in_time(leading, begin, Some(tried));
         if tokio::time::timeout(GRACE, first).await.is_err() {
             let slow = Failure::environment(
                 "what the job needs to go on has not answered yet: the store of its checkpoints, or of its program",
@@ -69,15 +70,34 @@ impl Dispatcher {
         }
     }
 
+    /// The JobMaster of a job has stepped aside, since its log was another one: starts another when the log is there. This was `found`.
+    pub(super) fn take_up_again(
+        &self,
+        leading: &Leading,
+        begin: Begin,
+        found: Vec<(WorkerKey, JobMasterEpoch, Box<Found>)>,
+    ) {
+        let (job, epoch) = (begin.graph.job_id, begin.epoch);
+        {
+            let mut jobs = self.inner.jobs.lock();
+            jobs.update(job, epoch, |active| {
+                (active.master, active.keeper) = (None, None);
+                active.status = JobStatus::Initializing;
+            });
+            self.inner.control.await_another(job, epoch, found);
+        }
+        self.start_in_time(leading, begin, None);
+    }
+
     /// Starts a job in a task of its own. `tried` goes with the first try.
-    fn start_in_time(&self, leading: &Leading, begin: Begin, tried: oneshot::Sender<()>) {
+    fn start_in_time(&self, leading: &Leading, begin: Begin, tried: Option<oneshot::Sender<()>>) {
         // It gets no others, so how many it needs does not matter.
         let needs = [(ResourceProfile::ANY, 1)].into();
         leading.resources.declare(Declaration::new(begin.graph.job_id, begin.epoch, needs).reconciling(true));
         let (this, leading) = (self.clone(), leading.clone());
         self.inner.tasks.spawn(async move {
             tokio::select! {
-                () = this.try_to_start(&leading, begin, Some(tried)) => {}
+                () = this.try_to_start(&leading, begin, tried) => {}
                 () = this.is_ending() => {}
             }
         });

@@ -9,6 +9,7 @@ use std::{
 
 use flott_tests::{
     checkpoints::{PATIENCE, checkpoints, until_checkpoint},
+    copy,
     disk::exchange,
     eventually::eventually,
     program::{check_output, check_partitioned_output, test_program},
@@ -204,6 +205,23 @@ fn a_job_manager_that_finds_no_checkpoints_where_there_were_some_waits_for_them(
         bring_back();
     };
     check_waits(run, session, left_alone, "is the volume not mounted");
+}
+
+#[test]
+fn a_job_manager_that_finds_older_checkpoints_than_tasks_know_waits_for_theirs() {
+    let sandbox = Sandbox::new();
+    let run = Run::half_way(&sandbox);
+    run.kill(Role::JobManager);
+    sandbox.until_running(Role::JobManager, 0);
+    // Nobody removes anything meanwhile.
+    let older = sandbox.at("older");
+    copy::directory(Path::new(&sandbox.at("checkpoints")), Path::new(&older)).unwrap();
+    let session = sandbox.session(&[]);
+    session.until_all_run(&run.job);
+    let run = Run { sandbox: &sandbox, session, job: run.job, check_output: run.check_output };
+    run.until_checkpoint();
+    let (session, bring_back) = follow_with(&sandbox, &run, older);
+    check_waits(run, session, bring_back, "know that it is complete");
 }
 
 /// Nothing of the job fails, so its list must say it.
