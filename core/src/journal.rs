@@ -101,7 +101,11 @@ impl Journal {
 
     /// The same, as they are told of first.
     pub fn found(&self) -> Vec<FoundTask> {
-        self.tasks().map(|task| FoundTask { attempt: task.attempt, parallelism: task.parallelism }).collect()
+        let found = |task: &TaskJournal| {
+            let TaskJournal { attempt, parallelism, origin, .. } = *task;
+            FoundTask { attempt, parallelism, origin }
+        };
+        self.tasks().map(found).collect()
     }
 
     /// Lists of splits that were asked for, by source.

@@ -5,6 +5,7 @@
 //!   never while all goes well. Nobody waits for it to be durable: a JobManager that is killed may take the last failures with it, and
 //!   the restarts that they have cost.
 //! - Only the newest JobMaster of a job writes it: the store refuses others by their epoch.
+//! - [`Past::claimed`] is written by the Dispatcher, which waits for it, and handed on by JobMasters.
 //! - It is bounded: so many failures, each in so many bytes.
 //! - It is kept as JSON. Fields that a later version adds are left out by an older one, and have their defaults where they are missing.
 
@@ -12,7 +13,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{failure::Failure, id::CheckpointId, view::ExceptionView};
+use crate::{
+    failure::Failure,
+    id::{CheckpointId, JobMasterEpoch},
+    view::ExceptionView,
+};
 
 /// Failures that are kept beside each of those that have had something restarted.
 const CONCURRENT_MAX: usize = 4;
@@ -37,6 +42,9 @@ pub struct Past {
     pub spent: Spent,
     /// Checkpoints that were complete and cannot be restored, and why.
     pub damaged: BTreeMap<CheckpointId, Failure>,
+    /// The JobMaster that had claimed the log of checkpoints when this was written first: durable before anything is deployed. From then
+    /// on that log is never empty, and one that is belongs to another directory.
+    pub claimed: Option<JobMasterEpoch>,
 }
 
 /// What a restart strategy has used up. It has the same form for all of them: a job whose strategy is another meanwhile takes of it

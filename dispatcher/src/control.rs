@@ -23,7 +23,7 @@ use std::{
 
 use flott_core::{
     id::{JobId, JobMasterEpoch, LeaderEpoch, WorkerKey},
-    message::{JobToWorker, ToWorker, WorkerToJob},
+    message::{Found, JobToWorker, ToWorker, WorkerToJob},
 };
 use flott_jobmaster::JobMasterHandle;
 use flott_resource_manager::ResourceManagerHandle;
@@ -79,6 +79,25 @@ impl Control {
     /// The job's JobMaster will be started: what is found of the job until then is for it.
     pub fn await_master(&self, job: JobId) {
         self.inner.awaiting.lock().begin(job);
+    }
+
+    /// The job's JobMaster leads no more, if `epoch` still does, and another one will be started: what this one has found is for that.
+    pub fn await_another(
+        &self,
+        job: JobId,
+        epoch: JobMasterEpoch,
+        found: Vec<(WorkerKey, JobMasterEpoch, Box<Found>)>,
+    ) {
+        let mut masters = self.inner.masters.lock();
+        if masters.get(&job).is_none_or(|(newest, _)| *newest != epoch) {
+            return;
+        }
+        masters.remove(&job);
+        let mut awaiting = self.inner.awaiting.lock();
+        awaiting.begin(job);
+        for (worker, epoch, found) in found {
+            awaiting.keep(&worker, job, epoch, &WorkerToJob::Found(found));
+        }
     }
 
     /// The job's JobMaster leads no more, if `epoch` still does, or will not be started.

@@ -10,7 +10,7 @@
 //! - `jobs`: the jobs in memory
 //! - `submit`, `recover`: how jobs get in
 //! - `run`: one JobMaster's life, from its start to the archive; `reports`: what it has made durable
-//! - `waiting`: jobs whose checkpoints cannot be reached
+//! - `waiting`: jobs of an earlier JobManager that cannot be started yet
 //! - `ask`: what REST asks
 //! - `rescales`: what is asked for of parallelism
 //! - `snapshots`: what is asked for of checkpoints and savepoints

@@ -18,7 +18,7 @@ use flott_core::{
     failure::Failure,
     id::{AttemptId, JobMasterEpoch, OperatorId, ProcessId, WorkerKey},
     message::{JobSetup, JobToHost, JobToWorker},
-    past::Spent,
+    past::{Past, Spent},
     status::JobStatus,
     view::{JobView, PendingReason},
 };
@@ -190,7 +190,8 @@ impl JobMasterCore {
             // Whether that was done before is not known; done again it is harmless.
             commits.push(checkpoint, committables);
         }
-        let (found, past) = (std::mem::take(&mut spec.snapshots.found), std::mem::take(&mut spec.past));
+        let handed_on = Past { claimed: spec.past.claimed, ..Past::default() };
+        let (found, past) = (std::mem::take(&mut spec.snapshots.found), std::mem::replace(&mut spec.past, handed_on));
         let settings = Settings::of(&spec);
         let bounds = if spec.adaptive.reactive {
             reacting::reactive_bounds(&spec, graph.resolved())
@@ -323,6 +324,7 @@ impl JobMasterCore {
         }
     }
 
+    /// Is over without having ended the job, and says no more.
     fn suspend(&mut self) {
         if self.is_over() {
             return;

@@ -59,6 +59,6 @@ pub use crate::{
         SnapshotRequest, ToStore,
     },
     spec::{Adaptive, JobSpec, SnapshotSpec, Timeouts},
-    storage::{CheckpointKeeper, Recovery},
+    storage::{CheckpointKeeper, Known, Recovery},
     time::Millis,
 };

@@ -270,6 +270,7 @@ impl JobMasterService {
             }
             Action::PersistScale(scale) => self.listener.persist_scale(job, epoch, scale),
             Action::PersistPast(past) => self.listener.persist_past(job, epoch, *past),
+            Action::StepAside { checkpoint, found } => self.listener.stepped_aside(job, epoch, checkpoint, found),
             Action::RescaleAnswered { request, result } => {
                 if let Some(answer) = self.rescales.remove(&request) {
                     // Who asked may have gone meanwhile.

@@ -36,10 +36,11 @@ use flott_core::{
     config::{Configuration, keys::checkpointing},
     failure::{Domain, Failure, Kind},
     id::{CheckpointId, JobId, JobMasterEpoch},
+    past::Past,
     view::{CheckpointStatus, CheckpointView},
 };
 use flott_snapshot::{
-    Checkpoints, Claimed, Collected, Damage, Directory, Error, Log, Manifest, S3Options, Snapshot, Stores,
+    Checkpoints, Claimed, Collected, Damage, Directory, Error, Expected, Log, Manifest, S3Options, Snapshot, Stores,
 };
 use tokio::{
     sync::{Mutex, MutexGuard},
@@ -124,19 +125,42 @@ struct Kept {
     sweeps: Sweeps,
 }
 
+/// What is known of the checkpoints of a job before its log is read.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Those that cannot be restored, and why.
+    pub damaged: BTreeMap<CheckpointId, Failure>,
+    /// What must be in the log.
+    pub expected: Expected,
+}
+
+impl Known {
+    /// What earlier JobMasters have written down.
+    pub fn of(past: &Past) -> Self {
+        Self { damaged: past.damaged.clone(), expected: Expected { begun: past.claimed, complete: None } }
+    }
+
+    /// The same, where a checkpoint is known to be complete.
+    #[must_use]
+    pub fn with_complete(mut self, complete: Option<CheckpointId>) -> Self {
+        self.expected.complete = complete;
+        self
+    }
+}
+
 impl CheckpointKeeper {
     /// Makes every older JobMaster of the job unable to complete checkpoints, and finds what the job starts from: the newest
-    /// checkpoint of its own that can be restored, else what `recovery` says. Those that are `known` not to be whole are none.
+    /// checkpoint of its own that can be restored, else what `recovery` says. Those that are `known` to be damaged are none.
     ///
     /// # Errors
-    /// When the store fails, a newer JobMaster leads, there is no snapshot where `recovery` says, or none of the checkpoints that there
-    /// are can be restored and `recovery` says nothing: the job must not begin as if it had had none.
+    /// When the store fails, lacks what is `known` to be there, a newer JobMaster leads, there is no snapshot where `recovery` says, or
+    /// none of the checkpoints that there are can be restored and `recovery` says nothing: the job must not begin as if it had had none.
     pub async fn open(
         root: &str,
         job: JobId,
         epoch: JobMasterEpoch,
         recovery: &Recovery,
-        known: &BTreeMap<CheckpointId, Failure>,
+        known: &Known,
     ) -> Result<(Self, SnapshotSpec), Failure> {
         let root = recovery.stores.open(root).map_err(Failure::from)?;
         Self::open_in(&root, job, epoch, recovery, known).await
@@ -147,10 +171,12 @@ impl CheckpointKeeper {
         job: JobId,
         epoch: JobMasterEpoch,
         recovery: &Recovery,
-        known: &BTreeMap<CheckpointId, Failure>,
+        known: &Known,
     ) -> Result<(Self, SnapshotSpec), Failure> {
         let checkpoints = Checkpoints::new(root, job);
-        let Claimed { log, restorable, older, damaged } = checkpoints.claim(epoch).await.map_err(Failure::from)?;
+        let Known { damaged: known, expected } = known;
+        let claimed = checkpoints.claim_expecting(epoch, expected).await;
+        let Claimed { log, restorable, older, damaged } = claimed.map_err(Failure::from)?;
         note_damage(job, &damaged);
         let own = checkpoints.directory().location().to_owned();
         let all: Vec<Manifest> = restorable.into_iter().chain(older).collect();

@@ -22,6 +22,17 @@ pub enum Error {
     /// Nothing lies there.
     #[error("{0}: no checkpoint or savepoint there")]
     NotFound(String),
+    /// The log of a job is not the one that the job has had.
+    #[error(
+        "{path}: there is {what}; is the volume not mounted, was the directory emptied, or is \
+         execution.checkpointing.dir another one?"
+    )]
+    Vanished {
+        /// The directory of the job's checkpoints.
+        path: String,
+        /// What there is, as far as it goes, and why there should be more.
+        what: String,
+    },
     /// Something that was written is not as it was written.
     #[error("{path}: {problem}")]
     Damaged {
@@ -85,9 +96,11 @@ impl Error {
     pub fn domain(&self) -> Domain {
         match self {
             Self::Location { .. } | Self::NotFound(_) => Domain::User,
-            Self::Damaged { .. } | Self::Deposed { .. } | Self::Taken { .. } | Self::Store { .. } => {
-                Domain::Environment
-            }
+            Self::Vanished { .. }
+            | Self::Damaged { .. }
+            | Self::Deposed { .. }
+            | Self::Taken { .. }
+            | Self::Store { .. } => Domain::Environment,
             Self::Unknown { cause, .. } => cause.domain(),
             Self::Invalid(_) | Self::Content { .. } => Domain::Internal,
         }

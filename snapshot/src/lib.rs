@@ -43,7 +43,7 @@ pub use file::{
     Chunk, Compression, EngineKind, Entries, KeyedKind, Section, SectionIndex, SectionKind, Spread, StateFileReader,
     StateFileWriter, TimeDomain,
 };
-pub use log::{Checkpoints, Claimed, Collected, Listed, Log};
+pub use log::{Checkpoints, Claimed, Collected, Expected, Listed, Log};
 pub use manifest::{
     Checksum, DataPath, DataPathError, Manifest, OperatorIdentity, ReaderSplits, SnapshotKind, SourceSplits, StateFile,
     SubtaskState, VertexState,

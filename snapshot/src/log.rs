@@ -68,6 +68,16 @@ impl Checkpoints {
     }
 }
 
+/// What the log of a job must have, as others know. If it has not, it is another one: a volume is not mounted, or its directory was
+/// emptied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// A JobMaster that has claimed it, the first one or a later one.
+    pub begun: Option<JobMasterEpoch>,
+    /// A checkpoint that was complete; a later one may have taken its place.
+    pub complete: Option<CheckpointId>,
+}
+
 /// What a JobMaster gets that has claimed the log.
 #[derive(Debug)]
 pub struct Claimed {

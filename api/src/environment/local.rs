@@ -21,7 +21,7 @@ use flott_core::{
         SlotIndex, WorkerId, WorkerKey,
     },
     job_graph::{ExecutionMode, JobGraph, scale::Scale},
-    message::{Committable, JobSetup, JobToWorker, SlotGrant, WorkerToJob},
+    message::{Committable, Found, JobSetup, JobToWorker, SlotGrant, WorkerToJob},
     past::Past,
     resource::ResourceProfile,
     status::JobStatus,
@@ -29,7 +29,7 @@ use flott_core::{
 };
 use flott_jobmaster::{
     Adaptive, CheckpointKeeper, ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, JobSpec,
-    Millis, Options, Recovery, SnapshotSpec, Timeouts, ToStore,
+    Known, Millis, Options, Recovery, SnapshotSpec, Timeouts, ToStore,
 };
 use flott_runtime::{
     host::{Host, HostOptions},
@@ -152,7 +152,7 @@ async fn open_checkpoints(spec: &JobSpec) -> Result<(Option<Arc<CheckpointKeeper
         }
         (ExecutionMode::Streaming, Some(root)) => {
             let (keeper, snapshots) =
-                CheckpointKeeper::open(&root, job, EPOCH, &recovery, &BTreeMap::new()).await.map_err(Error::from)?;
+                CheckpointKeeper::open(&root, job, EPOCH, &recovery, &Known::default()).await.map_err(Error::from)?;
             Ok((Some(Arc::new(keeper)), snapshots))
         }
         (ExecutionMode::Streaming, None) => {
@@ -208,6 +208,16 @@ impl JobListener for Link {
 
     // No JobMaster follows.
     fn persist_past(&self, _: JobId, _: JobMasterEpoch, _: Past) {}
+
+    /// There is no earlier JobMaster.
+    fn stepped_aside(
+        &self,
+        _: JobId,
+        _: JobMasterEpoch,
+        _: CheckpointId,
+        _: Vec<(WorkerKey, JobMasterEpoch, Box<Found>)>,
+    ) {
+    }
 
     fn store_checkpoint(&self, _: JobId, _: JobMasterEpoch, what: ToStore) {
         self.order(Order::StoreCheckpoint(what));

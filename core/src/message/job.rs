@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HostToJob, JobToHost, SlotGrant};
 use crate::{
+    checkpoint::{Origin, SnapshotKind},
     failure::Failure,
     id::{AllocationId, AttemptId, CheckpointId, Digest, JobId, JobSecret, ProcessId, WorkerId},
     journal::Journal,
@@ -57,6 +58,8 @@ pub struct Found {
     pub configuration: Digest,
     /// The newest attempt here of each subtask.
     pub tasks: Vec<FoundTask>,
+    /// The newest checkpoint that the process was told to be complete; 0 if none.
+    pub completed: CheckpointId,
     /// All slots here that the job was given, whatever runs in them. Whoever adopts the process has them.
     pub slots: Vec<AllocationId>,
 }
@@ -68,6 +71,17 @@ pub struct FoundTask {
     pub attempt: AttemptId,
     /// Of how many subtasks of its vertex it is one.
     pub parallelism: u32,
+    /// What it began from.
+    pub origin: Option<Origin>,
+}
+
+impl Found {
+    /// The newest checkpoint of `job` that this tells to be complete; 0 if none.
+    pub fn latest_complete(&self, job: JobId) -> CheckpointId {
+        let origins = self.tasks.iter().filter_map(|task| task.origin);
+        let own = origins.filter(|origin| origin.job == job && origin.kind == SnapshotKind::Checkpoint);
+        own.map(|origin| origin.checkpoint).fold(self.completed, CheckpointId::max)
+    }
 }
 
 /// From a JobMaster to a TaskManager.

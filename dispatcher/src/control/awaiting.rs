@@ -65,8 +65,8 @@ mod tests {
             pid: 1,
         };
         let (secret, configuration) = (JobSecret::from_bytes([0; 16]), Digest::of(b""));
-        let (tasks, slots) = Default::default();
-        WorkerToJob::Found(Box::new(FoundProcess { location, secret, configuration, tasks, slots }))
+        let (tasks, completed, slots) = Default::default();
+        WorkerToJob::Found(Box::new(FoundProcess { location, secret, configuration, tasks, completed, slots }))
     }
 
     #[test]

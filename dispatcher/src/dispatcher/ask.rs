@@ -199,9 +199,10 @@ impl Dispatcher {
     /// Tells the job's JobMaster. A job without one is told when it gets one.
     pub(super) fn cancel_master(&self, job: JobId) {
         if let Some(Job::Active(active)) = self.inner.jobs.lock().by_id.get_mut(&job) {
-            match &active.master {
-                Some(master) => master.cancel(),
-                None => active.cancelled = true,
+            // Also where it has one: that one may have stepped aside, and hear nothing any more.
+            active.cancelled = true;
+            if let Some(master) = &active.master {
+                master.cancel();
             }
         }
     }

@@ -28,7 +28,7 @@ pub(super) struct Active {
     pub master: Option<JobMasterHandle>,
     /// Of a job that takes checkpoints, once it is started.
     pub keeper: Option<Arc<CheckpointKeeper>>,
-    /// Its cancellation was asked for before it was started.
+    /// Its cancellation was asked for: if it is not started, or has to be once more, it is cancelled then.
     pub cancelled: bool,
     /// Why it is not started yet.
     pub trouble: Option<ExceptionView>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flott_core::{
     failure::Failure,
-    id::{Digest, JobMasterEpoch},
+    id::{Digest, JobId, JobMasterEpoch},
     job_graph::{ExecutionMode, document},
     view::JobView,
 };
@@ -14,10 +14,8 @@ use super::{
     run::{Begin, failed, with_past},
 };
 use crate::{
-    blobs::{BlobError, BlobStore},
     clock::now_ms,
     error::Error,
-    ha::SharedPrograms,
     operations::OperationRecord,
     rest::render::job_overview,
     stores::{JobRecord, Leftover, StoreError},
@@ -37,10 +35,13 @@ struct Left {
     jobs: Vec<Recovered>,
     operations: Vec<OperationRecord>,
     leftovers: Vec<Leftover>,
+    /// All that has not ended.
+    unfinished: Vec<JobId>,
 }
 
 impl Dispatcher {
-    /// Takes up the archive and the unfinished jobs, and answers requests from then on.
+    /// Takes up the archive and the unfinished jobs, and answers requests from then on. Each job is started by then, or what TaskManagers
+    /// say of it is kept for it: none of its slots is given to another, and no job waits for the store of another.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Blob`] when what an earlier life has left cannot be read; nothing was started then.
@@ -50,7 +51,7 @@ impl Dispatcher {
         let recovered = tokio::task::spawn_blocking(move || this.recover(&recovering))
             .await
             .map_err(|error| StoreError::Io(error.to_string()))??;
-        let Left { jobs: recovered, operations, leftovers } = recovered;
+        let Left { jobs: recovered, operations, leftovers, unfinished } = recovered;
         let ends = |begin: &Begin| begin.cancelled || begin.manifest.is_some();
         let ending = recovered.iter().filter_map(|job| match job {
             Recovered::Begin(begin) => ends(begin).then_some(begin.graph.job_id),
@@ -66,20 +67,36 @@ impl Dispatcher {
                 Recovered::Begin(begin) => {
                     tracing::info!(job = %begin.graph.job_id, epoch = begin.epoch.0, "job recovered");
                     self.enter(&begin);
-                    // Side by side: the store of one job's checkpoints may be slow.
-                    beginning.push(self.begin(&leading, *begin));
+                    beginning.push(*begin);
                 }
                 Recovered::Unfit(epoch, view) => unfit.push((epoch, view)),
             }
         }
-        futures::future::join_all(beginning).await;
+        // Before: JobMasters wait for their tasks from their start on, and those are let in when all this is done.
         for (epoch, view) in unfit {
             self.end_unfit(&leading, epoch, *view).await;
         }
+        futures::future::join_all(beginning.into_iter().map(|begin| self.take_up(&leading, begin))).await;
         self.settle(&leading, open, &ending);
         leftovers.into_iter().for_each(|leftover| self.clear(&leading, leftover));
+        self.sweep_programs(&leading, unfinished);
         self.inner.started.send_replace(Start::Ready(leading));
         Ok(())
+    }
+
+    /// Removes programs of jobs that were never accepted. Nobody waits for it.
+    fn sweep_programs(&self, leading: &Leading, unfinished: Vec<JobId>) {
+        let Some(programs) = self.inner.programs.clone() else { return };
+        let (this, leader) = (self.clone(), leading.leader);
+        self.inner.tasks.spawn(async move {
+            let swept = tokio::task::spawn_blocking(move || programs.sweep(leader, &unfinished));
+            tokio::select! {
+                swept = swept => if let Ok(Err(error)) = swept {
+                    tracing::warn!(%error, "programs of jobs that were not accepted stay; the next leader tries again");
+                },
+                () = this.is_ending() => {}
+            }
+        });
     }
 
     /// Blocks on the disk.
@@ -94,17 +111,14 @@ impl Dispatcher {
             self.inner.jobs.lock().end(archived.view.job, ended_at, overview);
         }
         let mut recovered = Vec::new();
-        let unfinished = store.unfinished()?;
-        if let Some(programs) = &self.inner.programs {
-            let jobs: Vec<_> = unfinished.iter().map(|record| record.job).collect();
-            programs.sweep(&jobs)?;
-        }
-        for record in unfinished {
+        let records = store.unfinished()?;
+        let unfinished = records.iter().map(|record| record.job).collect();
+        for record in records {
             let epoch = store.begin_mastership(record.job)?;
             recovered.push(self.recover_job(record, epoch));
         }
         self.inner.blobs.sweep()?;
-        Ok(Left { jobs: recovered, operations, leftovers })
+        Ok(Left { jobs: recovered, operations, leftovers, unfinished })
     }
 
     fn recover_job(&self, record: JobRecord, epoch: JobMasterEpoch) -> Recovered {
@@ -128,16 +142,12 @@ impl Dispatcher {
                 return unfit(graph.name, failure);
             }
         };
-        let graph_digest = match restore_blobs(&self.inner.blobs, self.inner.programs.as_ref(), &record) {
-            Ok(digest) => digest,
-            Err(error) => {
-                let failure = Failure::environment("the job's program is lost").caused_by(&error);
-                return unfit(graph.name, failure);
-            }
-        };
+        // Before they are there, perhaps: else they are not kept.
+        let graph_digest = Digest::of(&record.graph);
         self.inner.blobs.adopt(job, [graph_digest, record.program]);
         Recovered::Begin(Box::new(Begin {
             graph: Arc::new(graph),
+            document: record.graph,
             graph_digest,
             configuration: configuration.into(),
             default_parallelism,
@@ -148,6 +158,7 @@ impl Dispatcher {
             scale: record.scale,
             past: record.past,
             recovered: true,
+            complete: None,
         }))
     }
 
@@ -161,23 +172,4 @@ impl Dispatcher {
         }
         self.inner.jobs.lock().end(job, ended_at, overview);
     }
-}
-
-/// The program must be there; the graph is written again if it is not, since the store has it.
-fn restore_blobs(blobs: &BlobStore, programs: Option<&SharedPrograms>, record: &JobRecord) -> Result<Digest, Error> {
-    match (blobs.locate(record.program), programs) {
-        (Ok(_), _) => {}
-        // Another JobManager has accepted the job.
-        (Err(BlobError::Missing(_)), Some(programs)) => {
-            let lease = programs.fetch(record.job, record.program, blobs)?;
-            blobs.adopt(record.job, [lease.digest()]);
-        }
-        (Err(error), _) => return Err(error.into()),
-    }
-    let graph = Digest::of(&record.graph);
-    if blobs.locate(graph).is_err() {
-        let lease = blobs.put(&record.graph)?;
-        blobs.adopt(record.job, [lease.digest()]);
-    }
-    Ok(graph)
 }

@@ -11,9 +11,9 @@ use flott_core::{
         keys::checkpointing::{self, CheckpointRetention},
     },
     failure::Failure,
-    id::{CheckpointId, JobId, JobMasterEpoch},
+    id::{CheckpointId, JobId, JobMasterEpoch, WorkerKey},
     job_graph::scale::Scale,
-    message::Committable,
+    message::{Committable, Found},
     past::Past,
     status::JobStatus,
     view::JobView,
@@ -21,7 +21,13 @@ use flott_core::{
 use flott_jobmaster::{CheckpointKeeper, JobListener, JobMasterHandle, ToStore};
 use tokio::sync::watch;
 
-use super::{Dispatcher, Leading, jobs::Job, leftovers::Doomed, on_store, run::AGAIN};
+use super::{
+    Dispatcher, Leading,
+    jobs::Job,
+    leftovers::Doomed,
+    on_store,
+    run::{AGAIN, Begin},
+};
 use crate::stores::{JobStore, StoreError};
 
 /// Writes something until it is known whether it is there.
@@ -85,6 +91,8 @@ pub(super) struct Reports {
     retention: CheckpointRetention,
     /// What the next JobMaster is to know.
     past: watch::Sender<Past>,
+    /// What it was started from, if an earlier one has had the job.
+    recovered: Option<Begin>,
 }
 
 impl Reports {
@@ -94,12 +102,13 @@ impl Reports {
         leading: &Leading,
         (job, epoch): (JobId, JobMasterEpoch),
         keeper: Option<Arc<CheckpointKeeper>>,
+        recovered: Option<Begin>,
         configuration: &BTreeMap<String, String>,
     ) -> Self {
         let (past, pasts) = watch::channel(Past::default());
         dispatcher.inner.tasks.spawn(write_pasts(leading.store.clone(), job, epoch, pasts));
         let (dispatcher, leading, retention) = (dispatcher.clone(), leading.clone(), retention(configuration));
-        Self { dispatcher, leading, job, epoch, keeper, retention, past }
+        Self { dispatcher, leading, job, epoch, keeper, retention, past, recovered }
     }
 
     fn master(dispatcher: &Dispatcher, job: JobId) -> Option<JobMasterHandle> {
@@ -161,6 +170,21 @@ impl JobListener for Reports {
                 None => master.checkpoint_found(None, BTreeMap::new()),
             }
         });
+    }
+
+    fn stepped_aside(
+        &self,
+        job: JobId,
+        _: JobMasterEpoch,
+        checkpoint: CheckpointId,
+        found: Vec<(WorkerKey, JobMasterEpoch, Box<Found>)>,
+    ) {
+        match self.recovered.clone() {
+            Some(begin) => {
+                self.dispatcher.take_up_again(&self.leading, Begin { complete: Some(checkpoint), ..begin }, found);
+            }
+            None => tracing::error!(%job, %checkpoint, "a JobMaster of a new job has found tasks of an earlier one"),
+        }
     }
 
     fn ended(&self, view: Arc<JobView>) {

@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use flott_core::{
     config::{
         Configuration,
         keys::{adaptive, checkpointing, slots, taskmanager},
     },
     failure::Failure,
-    id::{Digest, IdSequence, JobId, JobMasterEpoch, JobSecret},
+    id::{CheckpointId, Digest, IdSequence, JobId, JobMasterEpoch, JobSecret},
     job_graph::{ExecutionMode, JobGraph, scale::Scale},
     message::Committable,
     past::Past,
@@ -16,19 +17,17 @@ use flott_core::{
     view::{ExceptionView, JobView},
 };
 use flott_jobmaster::{
-    Adaptive, CheckpointKeeper, JobMasterService, JobSpec, Millis, Options, Recovery, SnapshotSpec, Timeouts,
+    Adaptive, CheckpointKeeper, JobMasterService, JobSpec, Known, Millis, Options, Recovery, SnapshotSpec, Timeouts,
 };
 
-use super::{
-    Dispatcher, Leading, jobs::Job, leftovers::Doomed, on_store, reports::Reports, snapshots::is_absolute, waiting,
-};
+use super::{Dispatcher, Leading, jobs::Job, leftovers::Doomed, on_store, reports::Reports, snapshots::is_absolute};
 use crate::{
     address, clock::now_ms, control::JobPort, rest::render::job_overview, stores::StoreError, submission::is_reactive,
 };
 
 /// Pause before what a store has refused is tried again.
 pub(super) const AGAIN: Duration = Duration::from_secs(1);
-/// How long a store may take to say which checkpoints of a job there are. All jobs of an earlier life wait for the slowest.
+/// How long a store may take to say which checkpoints of a job there are, for one try.
 const OPENING: Duration = Duration::from_secs(30);
 /// What a TaskManager has on top of `task.cancellation.timeout` to kill a process that does not obey.
 const KILL_GRACE_MS: u64 = 15_000;
@@ -41,6 +40,8 @@ const CLUSTER_ONLY: &str = "security.";
 #[derive(Debug, Clone)]
 pub(super) struct Begin {
     pub graph: Arc<JobGraph>,
+    /// What it was read from.
+    pub document: Bytes,
     pub graph_digest: Digest,
     /// The cluster's configuration, overlaid with the job's.
     pub configuration: BTreeMap<String, String>,
@@ -57,36 +58,44 @@ pub(super) struct Begin {
     pub scale: Scale,
     /// What earlier lives have written down of it.
     pub past: Past,
+    /// A checkpoint that its tasks know to be complete.
+    pub complete: Option<CheckpointId>,
 }
 
 /// The log of a job's checkpoints, and what it starts from.
-type Opened = (Option<CheckpointKeeper>, SnapshotSpec);
+pub(super) type Opened = (Option<CheckpointKeeper>, SnapshotSpec);
 
 impl Dispatcher {
-    /// Starts the JobMaster of a job that was entered. A new job that cannot be started ends as failed. One that an earlier
-    /// life has had waits for the store of its checkpoints.
+    /// Starts the JobMaster of a new job that was entered. If it cannot be started, the job ends as failed.
     pub(super) async fn begin(&self, leading: &Leading, mut begin: Begin) {
-        match self.open_checkpoints(&mut begin).await {
+        let opened = async {
+            let opened = self.open_checkpoints(&mut begin).await?;
+            self.note_claim(leading, &mut begin, &opened).await?;
+            Ok(opened)
+        };
+        match opened.await {
             Ok(opened) => self.start_master(leading, begin, opened),
-            Err(failure) if begin.recovered && waiting::may_pass(&failure) => {
-                self.begin_later(leading.clone(), begin, failure);
-            }
-            Err(failure) => {
-                let (job, epoch) = (begin.graph.job_id, begin.epoch);
-                tracing::warn!(%job, %failure, "job cannot be started");
-                let view = failed(job, begin.graph.name.clone(), begin.accepted_at, failure);
-                self.archive(leading.clone(), epoch, Arc::new(with_past(view, begin.past)), None);
-            }
+            Err(failure) => self.cannot_start(leading, begin, failure),
         }
+    }
+
+    /// Ends a job that cannot be started, and will not be.
+    pub(super) fn cannot_start(&self, leading: &Leading, begin: Begin, failure: Failure) {
+        let (job, epoch) = (begin.graph.job_id, begin.epoch);
+        tracing::warn!(%job, %failure, "job cannot be started");
+        let view = failed(job, begin.graph.name.clone(), begin.accepted_at, failure);
+        self.archive(leading.clone(), epoch, Arc::new(with_past(view, begin.past)), None);
     }
 
     pub(super) fn start_master(&self, leading: &Leading, begin: Begin, (keeper, snapshots): Opened) {
         let (job, epoch, mut cancelled) = (begin.graph.job_id, begin.epoch, begin.cancelled);
         let (name, accepted_at) = (begin.graph.name.clone(), begin.accepted_at);
+        // Only such a one may have to be begun once more.
+        let recovered = begin.recovered.then(|| begin.clone());
         let spec = JobSpec { snapshots, ..self.spec(begin) };
         let port = Arc::new(JobPort { control: self.inner.control.clone(), job });
         let keeper = keeper.map(Arc::new);
-        let reports = Reports::new(self, leading, (job, epoch), keeper.clone(), &spec.configuration);
+        let reports = Reports::new(self, leading, (job, epoch), keeper.clone(), recovered, &spec.configuration);
         // The jobs are locked until the JobMaster is among them, so that a cancellation finds it.
         let mut jobs = self.inner.jobs.lock();
         let started =
@@ -108,15 +117,15 @@ impl Dispatcher {
         }
     }
 
-    /// Opens the log of the job's checkpoints, where it takes any or starts from one.
-    pub(super) async fn open_checkpoints(&self, begin: &mut Begin) -> Result<Opened, Failure> {
+    /// Says where the checkpoints of a job go, and has its processes know it, if it takes any. Nothing is read yet.
+    pub(super) fn locate_checkpoints(&self, begin: &mut Begin) -> Result<Option<(String, Recovery)>, Failure> {
         let configuration = Configuration::try_from(begin.configuration.clone())
             .map_err(|error| Failure::internal("the job's configuration cannot be read").caused_by(&error))?;
         let recovery = Recovery::of(&configuration);
         if begin.graph.mode == ExecutionMode::Batch {
             // Its tasks need not be able to reach it.
             begin.configuration.remove(checkpointing::DIR.key());
-            return recovery.check_batch().map(|()| (None, SnapshotSpec::default()));
+            return recovery.check_batch().map(|()| None);
         }
         let root = match configuration.get(&checkpointing::DIR) {
             Some(root) if !is_absolute(&root) => {
@@ -133,12 +142,42 @@ impl Dispatcher {
         // Its processes write where the JobMaster reads, whatever directory each of them runs in.
         let root = recovery.stores.open(&root).map_err(Failure::from)?.location().to_owned();
         begin.configuration.insert(checkpointing::DIR.key().to_owned(), root.clone());
-        let opening = CheckpointKeeper::open(&root, begin.graph.job_id, begin.epoch, &recovery, &begin.past.damaged);
+        Ok(Some((root, recovery)))
+    }
+
+    /// Opens the log of the job's checkpoints, where it takes any or starts from one.
+    pub(super) async fn open_checkpoints(&self, begin: &mut Begin) -> Result<Opened, Failure> {
+        let Some((root, recovery)) = self.locate_checkpoints(begin)? else {
+            return Ok((None, SnapshotSpec::default()));
+        };
+        let known = Known::of(&begin.past).with_complete(begin.complete);
+        let opening = CheckpointKeeper::open(&root, begin.graph.job_id, begin.epoch, &recovery, &known);
         let (keeper, spec) = tokio::time::timeout(OPENING, opening).await.map_err(|_| {
             let wait = OPENING.as_secs();
             Failure::environment(format!("the store of its checkpoints, {root}, did not answer within {wait} s"))
         })??;
         Ok((Some(keeper), spec))
+    }
+
+    /// Makes durable that the log of the job's checkpoints was claimed, unless it is: from then on an empty one is another one. That is
+    /// before anything is deployed, and a job that was not deployed may begin with an empty one.
+    pub(super) async fn note_claim(
+        &self,
+        leading: &Leading,
+        begin: &mut Begin,
+        (keeper, _): &Opened,
+    ) -> Result<(), Failure> {
+        if keeper.is_none() || begin.past.claimed.is_some() {
+            return Ok(());
+        }
+        let (job, epoch) = (begin.graph.job_id, begin.epoch);
+        let past = Past { claimed: Some(epoch), ..begin.past.clone() };
+        let noted = past.clone();
+        on_store(&leading.store, move |store| store.save_past(job, epoch, &noted)).await.map_err(|error| {
+            Failure::environment("it cannot be written down that the job has checkpoints").caused_by(&error)
+        })?;
+        begin.past = past;
+        Ok(())
     }
 
     fn spec(&self, begin: Begin) -> JobSpec {

@@ -91,14 +91,15 @@ impl Dispatcher {
         let job = graph.job_id;
         let accepted_at = now_ms();
         if let Some(programs) = self.inner.programs.as_ref().filter(|_| !self.knows(job)) {
-            programs.keep(job, &program)?;
+            programs.keep(job, leading.leader, &program)?;
         }
-        let new = NewJob { job, graph: document, program: program.digest(), accepted_at };
+        let new = NewJob { job, graph: document.clone(), program: program.digest(), accepted_at };
         match leading.store.insert(&new)? {
             Inserted::New(epoch) => {
                 blobs.adopt(job, [graph_blob.digest(), program.digest()]);
                 let begin = Begin {
                     graph: Arc::new(graph),
+                    document,
                     graph_digest: graph_blob.digest(),
                     configuration: configuration.into(),
                     default_parallelism,
@@ -109,6 +110,7 @@ impl Dispatcher {
                     scale: Scale::default(),
                     past: Past::default(),
                     recovered: false,
+                    complete: None,
                 };
                 Ok((job, Accepted::New(Box::new(begin))))
             }

@@ -1,75 +1,170 @@
-//! Jobs of an earlier JobManager whose checkpoints cannot be reached.
+//! Jobs of an earlier JobManager, from when they are read until they have a JobMaster.
 //!
-//! They were started before, and a disk that is full or a mount that is away comes back: to end them would lose what they know
-//! over something that passes. So they are shown as INITIALIZING, with the reason, and tried again until they start, are
-//! cancelled, or the next JobManager has them. Tasks that run on stay with their slots until then.
+//! They were started before, and what they need may be away for a while: a disk that is full, a mount that is not there yet, a bucket that
+//! does not answer, a program that cannot be fetched. To end them would lose what they know over something that passes, and to begin
+//! without what they had would do again what they have done. So they are shown as INITIALIZING, with the reason, and tried again until
+//! they start, are cancelled, or the next JobManager has them. Tasks that run on stay with their slots until then.
+//!
+//! No job waits for what another one needs: none is waited for longer than a moment, [`GRACE`], before the first TaskManager is let in.
+//! What TaskManagers say of those that are not started by then is kept for them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use flott_core::{
     config::keys::checkpointing,
     failure::{Domain, Failure, Retry},
-    id::{JobId, JobMasterEpoch},
+    id::{Digest, JobId, JobMasterEpoch, WorkerKey},
+    message::Found,
     resource::ResourceProfile,
     status::JobStatus,
     view::{ExceptionView, JobView},
 };
-
 use flott_resource_manager::Declaration;
+use tokio::sync::oneshot;
 
 use super::{
     Dispatcher, Leading,
     jobs::Job,
     leftovers::Doomed,
     reports::{discards, retention},
-    run::{AGAIN, Begin, failed, with_past},
+    run::{AGAIN, Begin, Opened, with_past},
 };
-use crate::clock::now_ms;
+use crate::{
+    blobs::{BlobError, BlobStore},
+    clock::now_ms,
+    error::Error,
+    ha::SharedPrograms,
+};
 
-/// Whether it may be otherwise when it is tried again.
-pub(super) fn may_pass(failure: &Failure) -> bool {
-    failure.domain == Domain::Environment && failure.retry != Retry::Never
+/// How long a new leader waits for a job to be started, all of them side by side, before it lets TaskManagers in. JobMasters that are
+/// started by then wait for their tasks from their start on ([`Timeouts::reconcile`](flott_jobmaster::Timeouts)), so it is short beside
+/// that.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Whether it may be otherwise when it is tried again with a job that has `begun` before.
+fn may_pass(failure: &Failure, begun: bool) -> bool {
+    failure.retry != Retry::Never
+        && match failure.domain {
+            Domain::Environment => true,
+            // What it has begun with was right then: the savepoint that it was started from is on a volume, too.
+            Domain::User => begun,
+            Domain::Internal => false,
+        }
 }
 
 impl Dispatcher {
-    /// Starts a job once its checkpoints can be reached.
-    pub(super) fn begin_later(&self, leading: Leading, mut begin: Begin, mut failure: Failure) {
-        let this = self.clone();
+    /// Starts a job of an earlier JobManager that was entered, as soon as it can be. Returns when it is started or it is known why it is not,
+    /// and after [`GRACE`] in any case. From then on, what is found of it is for its JobMaster, and its slots stay with it.
+    pub(super) async fn take_up(&self, leading: &Leading, begin: Begin) {
         let (job, epoch) = (begin.graph.job_id, begin.epoch);
         self.inner.control.await_master(job);
+        let (tried, first) = oneshot::channel();
+        self.start_in_time(leading, begin, Some(tried));
+        if tokio::time::timeout(GRACE, first).await.is_err() {
+            let slow = Failure::environment(
+                "what the job needs to go on has not answered yet: the store of its checkpoints, or of its program",
+            );
+            tracing::warn!(%job, "a job is not started yet; its store does not answer");
+            self.note_trouble(job, epoch, &slow);
+        }
+    }
+
+    /// The JobMaster of a job has stepped aside, since its log was another one: starts another when the log is there. This was `found`.
+    pub(super) fn take_up_again(
+        &self,
+        leading: &Leading,
+        begin: Begin,
+        found: Vec<(WorkerKey, JobMasterEpoch, Box<Found>)>,
+    ) {
+        let (job, epoch) = (begin.graph.job_id, begin.epoch);
+        {
+            let mut jobs = self.inner.jobs.lock();
+            jobs.update(job, epoch, |active| {
+                (active.master, active.keeper) = (None, None);
+                active.status = JobStatus::Initializing;
+            });
+            self.inner.control.await_another(job, epoch, found);
+        }
+        self.start_in_time(leading, begin, None);
+    }
+
+    /// Starts a job in a task of its own. `tried` goes with the first try.
+    fn start_in_time(&self, leading: &Leading, begin: Begin, tried: Option<oneshot::Sender<()>>) {
         // It gets no others, so how many it needs does not matter.
-        let keeps = Declaration::new(job, epoch, [(ResourceProfile::ANY, 1)].into()).reconciling(true);
-        leading.resources.declare(keeps);
+        let needs = [(ResourceProfile::ANY, 1)].into();
+        leading.resources.declare(Declaration::new(begin.graph.job_id, begin.epoch, needs).reconciling(true));
+        let (this, leading) = (self.clone(), leading.clone());
         self.inner.tasks.spawn(async move {
-            tracing::warn!(%job, %failure, "the checkpoints of a job cannot be reached; trying again until they can");
-            loop {
-                let is_cancelled = this.note_trouble(job, epoch, &failure) || begin.cancelled;
-                // What has decided to finish does so: its last results are in no checkpoint, or in the savepoint that it stops with.
-                if is_cancelled && begin.manifest.is_none() {
-                    let doomed = doomed(&begin.configuration);
-                    let view = cancelled(&begin, failure);
-                    this.archive(leading, epoch, Arc::new(view), doomed);
-                    return;
-                }
-                if this.is_ending_within_a_pause().await {
-                    return;
-                }
-                match this.open_checkpoints(&mut begin).await {
-                    Ok(opened) => {
-                        tracing::info!(%job, "the checkpoints of the job can be reached");
-                        this.start_master(&leading, begin, opened);
-                        return;
-                    }
-                    Err(next) if may_pass(&next) => failure = next,
-                    Err(next) => {
-                        tracing::warn!(%job, failure = %next, "job cannot be started");
-                        let view = failed(job, begin.graph.name.clone(), begin.accepted_at, next);
-                        this.archive(leading, epoch, Arc::new(with_past(view, begin.past)), None);
-                        return;
-                    }
-                }
+            tokio::select! {
+                () = this.try_to_start(&leading, begin, tried) => {}
+                () = this.is_ending() => {}
             }
         });
+    }
+
+    async fn try_to_start(&self, leading: &Leading, mut begin: Begin, mut tried: Option<oneshot::Sender<()>>) {
+        let (job, epoch) = (begin.graph.job_id, begin.epoch);
+        // Opened once: each time leaves something in the log.
+        let mut opened = None;
+        loop {
+            let failure = match self.make_ready(leading, &mut begin, &mut opened).await {
+                Ok(()) => break,
+                Err(failure) if may_pass(&failure, begin.past.claimed.is_some()) => failure,
+                Err(failure) => return self.cannot_start(leading, begin, failure),
+            };
+            if tried.take().is_some() {
+                tracing::warn!(%job, %failure, "a job cannot be started; trying again until it can");
+            }
+            let is_cancelled = self.note_trouble(job, epoch, &failure) || begin.cancelled;
+            // What has decided to finish does so: its last results are in no checkpoint, or in the savepoint that it stops with.
+            if is_cancelled && begin.manifest.is_none() {
+                let doomed = doomed(&begin.configuration);
+                let view = cancelled(&begin, failure);
+                return self.archive(leading.clone(), epoch, Arc::new(view), doomed);
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        if let Some(opened) = opened {
+            self.start_master(leading, begin, opened);
+            tracing::info!(%job, "a job of an earlier JobManager is started");
+        }
+    }
+
+    /// Has all that a JobMaster is started from. May be called again after an error.
+    async fn make_ready(
+        &self,
+        leading: &Leading,
+        begin: &mut Begin,
+        opened: &mut Option<Opened>,
+    ) -> Result<(), Failure> {
+        // Whoever cancels it has to know.
+        self.locate_checkpoints(begin)?;
+        self.restore_blobs(begin).await?;
+        let opened = match opened {
+            Some(opened) => opened,
+            None => opened.insert(self.open_checkpoints(begin).await?),
+        };
+        self.note_claim(leading, begin, opened).await
+    }
+
+    /// Has the program and the graph where TaskManagers fetch them.
+    async fn restore_blobs(&self, begin: &Begin) -> Result<(), Failure> {
+        let (blobs, programs) = (self.inner.blobs.clone(), self.inner.programs.clone());
+        let (job, program, graph) = (begin.graph.job_id, begin.graph.program.digest, begin.document.clone());
+        let digest = begin.graph_digest;
+        let restored = tokio::task::spawn_blocking(move || {
+            restore_program(&blobs, programs.as_ref(), job, program)?;
+            restore_graph(&blobs, job, digest, &graph)
+        });
+        match restored.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error @ Error::Blob(BlobError::Missing(_)))) => {
+                Err(Failure::environment("the job's program is lost").caused_by(&error).fatal())
+            }
+            Ok(Err(error)) => Err(Failure::environment("the job's program cannot be had").caused_by(&error)),
+            Err(error) => Err(Failure::environment("the job's program cannot be had").because(&error)),
+        }
     }
 
     /// Shows why the job is not started; `true` if it is not to be any more.
@@ -83,10 +178,33 @@ impl Dispatcher {
         });
         matches!(jobs.get(job), Ok(Job::Active(active)) if active.cancelled)
     }
+}
 
-    async fn is_ending_within_a_pause(&self) -> bool {
-        tokio::time::timeout(AGAIN, self.is_ending()).await.is_ok()
+/// The program must be here, or where another JobManager has kept it that has accepted the job.
+fn restore_program(
+    blobs: &BlobStore,
+    programs: Option<&SharedPrograms>,
+    job: JobId,
+    program: Digest,
+) -> Result<(), Error> {
+    match (blobs.locate(program), programs) {
+        (Ok(_), _) => {}
+        (Err(BlobError::Missing(_)), Some(programs)) => {
+            let lease = programs.fetch(job, program, blobs)?;
+            blobs.adopt(job, [lease.digest()]);
+        }
+        (Err(error), _) => return Err(error.into()),
     }
+    Ok(())
+}
+
+/// The graph is written again if it is not there, since the store has it.
+fn restore_graph(blobs: &BlobStore, job: JobId, digest: Digest, graph: &Bytes) -> Result<(), Error> {
+    if blobs.locate(digest).is_err() {
+        let lease = blobs.put(graph)?;
+        blobs.adopt(job, [lease.digest()]);
+    }
+    Ok(())
 }
 
 /// Where its checkpoints are, if they go when it is cancelled.
@@ -108,4 +226,20 @@ fn cancelled(begin: &Begin, failure: Failure) -> JobView {
         ..JobView::ended(begin.graph.job_id, name, JobStatus::Canceled, begin.accepted_at, now_ms())
     };
     with_past(view, begin.past.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_away_may_come_back_and_what_was_right_once_may_be_so_again() {
+        let away = Failure::environment("no mount");
+        let no_savepoint = Failure::user("/mnt/savepoint: no checkpoint or savepoint there");
+        for begun in [false, true] {
+            assert!(may_pass(&away, begun) && !may_pass(&away.clone().fatal(), begun));
+            assert_eq!(may_pass(&no_savepoint, begun), begun);
+            assert!(!may_pass(&Failure::internal("a bug"), begun));
+        }
+    }
 }

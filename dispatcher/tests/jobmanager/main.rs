@@ -12,6 +12,7 @@ mod jars;
 mod leftovers;
 mod life;
 mod metrics;
+mod recovering;
 mod rescale_history;
 mod shapes;
 mod submission;

@@ -9,7 +9,7 @@ use flott_core::{
     failure::Failure,
     id::{CheckpointId, JobMasterEpoch, WorkerKey},
     job_graph::scale::Scale,
-    message::{Committable, JobToWorker, WorkerToJob},
+    message::{Committable, Found, JobToWorker, WorkerToJob},
     past::Past,
     resource::ResourceProfile,
     status::JobStatus,
@@ -157,6 +157,14 @@ pub enum Action {
     PersistScale(Scale),
     /// Write durably what the next JobMaster is to know, in place of what was written before. Nothing is answered.
     PersistPast(Box<Past>),
+    /// The log of the job is not the one that it has had: tasks that run know a checkpoint to be complete that it lacks. Nothing was
+    /// taken over, and this JobMaster is over: another is to be started when the log has it, and to be told of what was found.
+    StepAside {
+        /// Which.
+        checkpoint: CheckpointId,
+        /// What was found of earlier JobMasters, with their epochs.
+        found: Vec<(WorkerKey, JobMasterEpoch, Box<Found>)>,
+    },
     /// A change of the parallelism that was asked for is through, or was given up.
     RescaleAnswered {
         /// Who asked.

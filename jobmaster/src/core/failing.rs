@@ -39,6 +39,9 @@ impl JobMasterCore {
         }
         if self.has_found(worker) {
             self.give_up_reconciling("a TaskManager that had tasks of it is lost");
+            if self.is_over() {
+                return;
+            }
         }
         self.give_up_worker(worker, failure);
         self.processes.lose_worker(worker);

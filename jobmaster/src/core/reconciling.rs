@@ -3,7 +3,8 @@
 //! TaskManagers say what runs ([`Found`]), are told to hand it over when nothing is missing, and answer with their journals
 //! ([`Journal`]), from which placements, states and splits are [put together](super::taking_over). Until the last journal is there,
 //! nothing is decided: what processes say meanwhile waits. Anything that does not fit makes the job start over, as it would have
-//! without any of this. `docs/dev/recovery.md` has the contract.
+//! without any of this. But for one thing: a process that knows a checkpoint to be complete that the log lacks. Starting over would read
+//! again what that holds; so the job waits for its log, before anything is handed over. `docs/dev/recovery.md` has the contract.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ use flott_core::{
     message::{Found, HostToJob, JobToWorker, WorkerToJob},
 };
 
-use super::{JobMasterCore, Phase};
+use super::{Action, JobMasterCore, Phase};
 use crate::time::Millis;
 
 /// What is known so far.
@@ -23,6 +24,8 @@ pub(super) struct Reconciling {
     subtasks: usize,
     parallelism: BTreeMap<VertexId, u32>,
     pub(super) found: BTreeMap<WorkerKey, Found>,
+    /// Under which epochs that was told.
+    told_by: BTreeMap<WorkerKey, JobMasterEpoch>,
     /// Whether the processes were told that they are adopted.
     asked: bool,
     pub(super) journals: BTreeMap<WorkerKey, Journal>,
@@ -63,6 +66,7 @@ impl JobMasterCore {
             subtasks: self.graph.resolved().subtasks as usize,
             parallelism: vertices.map(|vertex| (vertex.id, vertex.parallelism)).collect(),
             found: BTreeMap::new(),
+            told_by: BTreeMap::new(),
             asked: false,
             journals: BTreeMap::new(),
             said: Vec::new(),
@@ -81,6 +85,9 @@ impl JobMasterCore {
 
     /// Starts over, if this was tried: whoever has something of an earlier JobMaster is to forget it.
     pub(super) fn give_up_reconciling(&mut self, why: &str) {
+        if self.steps_aside() {
+            return;
+        }
         let Phase::Reconciling(reconciling) = &self.phase else { return };
         tracing::info!(job = %self.spec.graph.job_id, why, "the job starts over under its new JobMaster");
         let workers: Vec<_> = reconciling.found.keys().cloned().collect();
@@ -105,17 +112,38 @@ impl JobMasterCore {
             return;
         }
         reconciling.found.insert(worker.clone(), found);
+        reconciling.told_by.insert(worker.clone(), epoch);
         if reconciling.asked {
             return self.give_up_reconciling("another process of it was found when all had been");
         }
-        if reconciling.missing() > 0 {
+        if reconciling.missing() > 0 || self.steps_aside() {
             return;
         }
+        let Phase::Reconciling(reconciling) = &mut self.phase else { return };
         reconciling.asked = true;
         let processes = reconciling.found.iter().map(|(worker, found)| (worker.clone(), found.location.process));
         for (worker, process) in processes.collect::<Vec<_>>() {
             self.send(&worker, JobToWorker::Adopt { process });
         }
+    }
+
+    /// If what was found knows a checkpoint to be complete that is not there, everything is left to a JobMaster that has it. Not when
+    /// the first is found that does: what the others say would be lost. Nor when processes were adopted: those tell no one else of
+    /// themselves.
+    fn steps_aside(&mut self) -> bool {
+        let (job, latest) = (self.spec.graph.job_id, self.own_number());
+        let Phase::Reconciling(reconciling) = &mut self.phase else { return false };
+        let complete = reconciling.found.values().map(|found| found.latest_complete(job)).max();
+        let Some(checkpoint) = complete.filter(|complete| *complete > latest && !reconciling.asked) else {
+            return false;
+        };
+        let (found, mut told_by) = (std::mem::take(&mut reconciling.found), std::mem::take(&mut reconciling.told_by));
+        let with_epoch = |(worker, found)| told_by.remove(&worker).map(|epoch| (worker, epoch, Box::new(found)));
+        let found = found.into_iter().filter_map(with_epoch).collect();
+        tracing::error!(%job, %checkpoint, "tasks of the job know a checkpoint that is not in its log");
+        self.suspend();
+        self.actions.push(Action::StepAside { checkpoint, found });
+        true
     }
 
     /// What was found is not taken over. That this JobMaster speaks ends the process; slots that its TaskManager has given the job

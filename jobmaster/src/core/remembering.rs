@@ -33,6 +33,7 @@ impl JobMasterCore {
                 restarts: self.restarts,
                 spent: self.backoff.spent(),
                 damaged: self.falling_back.damaged().clone(),
+                claimed: self.spec.past.claimed,
             };
             self.actions.push(Action::PersistPast(Box::new(past.bounded())));
         }

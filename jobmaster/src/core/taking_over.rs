@@ -194,7 +194,7 @@ impl JobMasterCore {
     }
 
     /// Its number; 0 if there is none.
-    fn own_number(&self) -> CheckpointId {
+    pub(super) fn own_number(&self) -> CheckpointId {
         self.own_latest().map_or(CheckpointId(0), |manifest| manifest.checkpoint)
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use flott_core::{
     id::{CheckpointId, JobId, JobMasterEpoch, WorkerKey},
     job_graph::scale::Scale,
-    message::{Committable, JobToWorker},
+    message::{Committable, Found, JobToWorker},
     past::Past,
     status::JobStatus,
     view::JobView,
@@ -72,6 +72,9 @@ pub struct ToStore {
 /// - `persist_scale` is answered by [`JobMasterHandle::scale_persisted`](crate::JobMasterHandle::scale_persisted), as
 ///   `persist_commit` is. The next JobMaster of the job is started with that scale.
 /// - `persist_past` is not answered. It may come often while tasks fail; of those that wait to be written only the last is needed.
+/// - `stepped_aside` is called at most once, by a JobMaster of a recovered job that has taken nothing over, since tasks know a checkpoint
+///   to be complete that the log which it was started with lacks. The JobMaster is stopped, and no other call follows. What was found is
+///   told once, so it is for the next JobMaster, which may have the same epoch.
 /// - `ended` is called at most once, after the last `status_changed`; no other call of the job follows it. It is not called
 ///   when the JobMaster is stopped before the job has ended.
 pub trait JobListener: Send + Sync + 'static {
@@ -92,6 +95,15 @@ pub trait JobListener: Send + Sync + 'static {
 
     /// Find another checkpoint than these, which are damaged.
     fn find_checkpoint(&self, job: JobId, epoch: JobMasterEpoch, damaged: BTreeSet<CheckpointId>);
+
+    /// Start another JobMaster when the log of the job has this checkpoint.
+    fn stepped_aside(
+        &self,
+        job: JobId,
+        epoch: JobMasterEpoch,
+        checkpoint: CheckpointId,
+        found: Vec<(WorkerKey, JobMasterEpoch, Box<Found>)>,
+    );
 
     /// The job has ended for good.
     fn ended(&self, view: Arc<JobView>);

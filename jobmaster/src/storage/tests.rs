@@ -33,12 +33,16 @@ struct Stand {
 
 impl Stand {
     async fn new() -> Self {
-        let store = StormyStore::default();
+        Self::led_by(&StormyStore::default(), EPOCH.0).await
+    }
+
+    async fn led_by(store: &StormyStore, epoch: u64) -> Self {
         let root = Directory::of_store(Arc::new(store.clone()), "stormy");
+        let epoch = JobMasterEpoch(epoch);
         let (keeper, _) =
-            CheckpointKeeper::open_in(&root, JOB, EPOCH, &Recovery::default(), &BTreeMap::new()).await.unwrap();
-        let (master, overheard) = Overheard::of(JOB, EPOCH);
-        Self { store, keeper: Arc::new(keeper), master, overheard }
+            CheckpointKeeper::open_in(&root, JOB, epoch, &Recovery::default(), &Known::default()).await.unwrap();
+        let (master, overheard) = Overheard::of(JOB, epoch);
+        Self { store: store.clone(), keeper: Arc::new(keeper), master, overheard }
     }
 
     /// A checkpoint without state is to be stored.
@@ -48,7 +52,8 @@ impl Stand {
 
     fn store_retaining(&self, checkpoint: u64, retained: &[u64]) -> tokio::task::JoinHandle<()> {
         let (keeper, master) = (Arc::clone(&self.keeper), self.master.clone());
-        let manifest = manifest(SnapshotKind::Checkpoint, CheckpointId(checkpoint), EPOCH.0, Vec::new());
+        let epoch = self.master.epoch().0;
+        let manifest = manifest(SnapshotKind::Checkpoint, CheckpointId(checkpoint), epoch, Vec::new());
         let retained = retained.iter().copied().map(CheckpointId).collect();
         let what = ToStore { manifest: Arc::new(manifest), retained, savepoint: None };
         tokio::spawn(async move { keeper.store(&master, what).await })
@@ -179,7 +184,7 @@ async fn what_an_earlier_job_master_has_left_goes_with_the_first_checkpoint() {
     let root = Directory::of_store(Arc::new(stand.store.clone()), "stormy");
     let next = JobMasterEpoch(2);
     let (keeper, spec) =
-        CheckpointKeeper::open_in(&root, JOB, next, &Recovery::default(), &BTreeMap::new()).await.unwrap();
+        CheckpointKeeper::open_in(&root, JOB, next, &Recovery::default(), &Known::default()).await.unwrap();
     let manifest = Arc::new(manifest(SnapshotKind::Checkpoint, spec.next, next.0, Vec::new()));
     assert_eq!(stand.files().await.len(), 1, "tasks that were taken over may build on it");
     keeper.store(&stand.master, ToStore { retained: [spec.next].into(), manifest, savepoint: None }).await;
@@ -267,7 +272,8 @@ async fn what_is_left_of_an_ended_job_stays_where_it_may_hold_results() {
 /// What the next JobMaster begins with that knows these to be damaged.
 async fn next(stand: &Stand, known: &[u64]) -> Result<SnapshotSpec, Failure> {
     let root = Directory::of_store(Arc::new(stand.store.clone()), "stormy");
-    let known = known.iter().map(|known| (CheckpointId(*known), Failure::environment("flipped"))).collect();
+    let damaged = known.iter().map(|known| (CheckpointId(*known), Failure::environment("flipped"))).collect();
+    let known = Known { damaged, ..Known::default() };
     let opened = CheckpointKeeper::open_in(&root, JOB, JobMasterEpoch(2), &Recovery::default(), &known).await;
     opened.map(|(_, spec)| spec)
 }
@@ -360,4 +366,53 @@ async fn savepoints_do_not_wait_for_each_other() {
     assert_eq!(one.files(), 1, "a manifest is just about to name it");
     other.store(&stand).await;
     Stand::check_stored(stand.event().await, 3);
+}
+
+/// What JobMaster `epoch` begins with, of a job whose log the first one has claimed, and of which this checkpoint was complete.
+async fn after_first(store: &StormyStore, epoch: u64, complete: Option<u64>) -> Result<SnapshotSpec, Failure> {
+    let root = Directory::of_store(Arc::new(store.clone()), "stormy");
+    let known = Known::of(&Past { claimed: Some(EPOCH), ..Past::default() }).with_complete(complete.map(CheckpointId));
+    let opened = CheckpointKeeper::open_in(&root, JOB, JobMasterEpoch(epoch), &Recovery::default(), &known).await;
+    opened.map(|(_, spec)| spec)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_does_not_begin_anew_with_a_log_that_is_not_its_own() {
+    let stand = Stand::new().await;
+    let empty = StormyStore::default();
+    for epoch in [2, 3] {
+        let failure = after_first(&empty, epoch, None).await.unwrap_err();
+        assert_eq!((failure.domain, failure.retry), (Domain::Environment, Retry::Restart));
+        assert!(failure.message.contains("since its JobMaster 1 had begun"), "{failure}");
+        let written = Directory::of_store(empty.healthy(), "healthy").list("").await.unwrap();
+        assert_eq!(written, [], "nothing is left there");
+    }
+    // Somebody did that did not know better.
+    let root = Directory::of_store(Arc::new(empty.clone()), "stormy");
+    CheckpointKeeper::open_in(&root, JOB, JobMasterEpoch(4), &Recovery::default(), &Known::default()).await.unwrap();
+    assert!(after_first(&empty, 5, None).await.is_err(), "claims of later ones do not make it the log of the job");
+    // Its own has a claim, or a checkpoint once that is removed.
+    assert!(after_first(&stand.store, 2, None).await.unwrap().restore.is_none());
+    let mut third = Stand::led_by(&stand.store, 3).await;
+    for checkpoint in [9, 10] {
+        third.complete(checkpoint).await;
+    }
+    let restored = after_first(&stand.store, 4, None).await.unwrap().restore.unwrap();
+    assert_eq!(restored.manifest.checkpoint, CheckpointId(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_does_not_go_on_from_an_older_checkpoint_than_its_tasks_know() {
+    let mut stand = Stand::new().await;
+    stand.complete(2).await;
+    let places =
+        async || Checkpoints::new(&Directory::of_store(stand.store.healthy(), ""), JOB).list().await.unwrap().len();
+    let before = places().await;
+    let failure = after_first(&stand.store, 2, Some(3)).await.unwrap_err();
+    assert!(failure.message.contains("no checkpoint 3 or later"), "{failure}");
+    assert_eq!(places().await, before, "it leaves nothing each time that it is asked");
+    let restored = after_first(&stand.store, 2, Some(2)).await.unwrap().restore.unwrap();
+    assert_eq!(restored.manifest.checkpoint, CheckpointId(2));
+    // Above it there is the claim now, which is none.
+    assert!(after_first(&stand.store, 3, Some(3)).await.is_err());
 }

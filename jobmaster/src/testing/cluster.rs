@@ -321,6 +321,9 @@ impl FakeCluster {
                 }
                 Action::SnapshotAnswered { request, result } => self.answered.push((request, result)),
                 Action::StatusChanged(status) => self.statuses.push(status),
+                Action::StepAside { checkpoint, .. } => {
+                    self.faults.push(format!("checkpoint {checkpoint} is said not to be there"));
+                }
                 Action::Ended(view) => self.ended.push(*view),
             }
         }

@@ -184,6 +184,7 @@ impl FakeWorker {
             secret: *secret,
             configuration: *configuration,
             tasks: journal.found(),
+            completed: journal.completed,
             slots: self.offered.keys().copied().collect(),
         };
         Some(WorkerToJob::Found(Box::new(found)))

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flott_core::{
-    checkpoint::{Barrier, Behind, Overtaking, SnapshotKind},
+    checkpoint::{Barrier, Behind, Origin, Overtaking, SnapshotKind},
     failure::Failure,
-    id::{AttemptId, CheckpointId, Digest, JobMasterEpoch, OperatorId, ProcessId, SubtaskIndex, WorkerKey},
+    id::{AttemptId, CheckpointId, Digest, JobId, JobMasterEpoch, OperatorId, ProcessId, SubtaskIndex, WorkerKey},
     journal::Journal,
     message::{Deployment, Found, HostToJob, JobToHost, JobToWorker, TaskDeployment, WorkerToJob},
 };
@@ -217,6 +217,76 @@ fn what_does_not_fit_makes_the_job_start_over() {
         let stop = JobToHost::Snapshot { barrier, attempts: Vec::new(), directory: None };
         journals(next).for_each(|journal| journal.told(&stop));
     });
+}
+
+/// The log is another one: the JobMaster leaves everything as it is, and hands on what it was told.
+#[track_caller]
+fn check_steps_aside(next: &Next, actions: &[Action], found: usize) {
+    assert_eq!(told(actions, |_| true), 0, "nobody hears of it: {actions:?}");
+    let mut asides = actions.iter().filter_map(|action| match action {
+        Action::StepAside { checkpoint, found } => Some((*checkpoint, found)),
+        _ => None,
+    });
+    let (checkpoint, handed_on) = asides.next().expect("it steps aside");
+    assert_eq!((checkpoint, handed_on.len(), asides.next()), (CheckpointId(3), found, None));
+    let as_told = |(worker, epoch, found): &(WorkerKey, JobMasterEpoch, Box<Found>)| {
+        *epoch == JobMasterEpoch(1) && next.found.get(worker).is_some_and(|(told, _)| *told == **found)
+    };
+    assert!(handed_on.iter().all(as_told), "{handed_on:?}");
+    assert!(next.core.is_over() && next.core.status() == JobStatus::Suspended);
+}
+
+#[test]
+fn tasks_are_left_alone_that_know_a_checkpoint_which_the_log_lacks() {
+    let mut next = Next::after_one();
+    next.found.values_mut().next().unwrap().0.completed = CheckpointId(3);
+    let actions = next.find_all();
+    check_steps_aside(&next, &actions, next.found.len());
+    // One that has started over since knows it by what it has begun from.
+    let mut next = Next::after_one();
+    let (job, kind) = (next.core.spec().graph.job_id, SnapshotKind::Checkpoint);
+    let begins_from = |next: &mut Next, origin| {
+        next.found.values_mut().flat_map(|(found, _)| &mut found.tasks).for_each(|task| task.origin = Some(origin));
+    };
+    begins_from(&mut next, Origin { job, kind, checkpoint: CheckpointId(3) });
+    let actions = next.find_all();
+    check_steps_aside(&next, &actions, next.found.len());
+    // A savepoint is in no log, nor is what another job has taken.
+    let another = JobId::from_bytes([9; 16]);
+    for (job, kind) in [(job, SnapshotKind::Savepoint), (another, SnapshotKind::Checkpoint)] {
+        let mut next = Next::after_one();
+        begins_from(&mut next, Origin { job, kind, checkpoint: CheckpointId(3) });
+        let actions = next.find_all();
+        assert_eq!(told(&actions, |message| matches!(message, JobToWorker::Adopt { .. })), next.found.len());
+    }
+}
+
+#[test]
+fn a_job_does_not_start_over_without_a_checkpoint_that_its_tasks_know() {
+    let mut next = Next::after_one();
+    let (worker, (mut found, _)) =
+        next.found.first_key_value().map(|(key, value)| (key.clone(), value.clone())).unwrap();
+    found.completed = CheckpointId(3);
+    found.tasks.pop();
+    next.found.get_mut(&worker).unwrap().0 = found.clone();
+    let actions = next.says(&worker, 1, WorkerToJob::Found(Box::new(found)));
+    assert_eq!(told(&actions, |_| true), 0, "others may be found yet");
+    next.now = next.core.next_wake().unwrap();
+    let actions = next.on(Event::Wake);
+    check_steps_aside(&next, &actions, 1);
+}
+
+#[test]
+fn what_a_lost_task_manager_knew_counts() {
+    let mut next = Next::after_one();
+    let (worker, (mut found, _)) =
+        next.found.first_key_value().map(|(key, value)| (key.clone(), value.clone())).unwrap();
+    found.completed = CheckpointId(3);
+    found.tasks.pop();
+    next.found.get_mut(&worker).unwrap().0 = found.clone();
+    next.says(&worker, 1, WorkerToJob::Found(Box::new(found)));
+    let actions = next.on(Event::WorkerLost { worker, failure: Failure::environment("no heartbeat") });
+    check_steps_aside(&next, &actions, 1);
 }
 
 #[test]

@@ -69,6 +69,16 @@ impl JobListener for Listener {
         self.handle.get().unwrap().checkpoint_found(None, Default::default());
     }
 
+    fn stepped_aside(
+        &self,
+        _: JobId,
+        _: JobMasterEpoch,
+        checkpoint: CheckpointId,
+        _: Vec<(WorkerKey, JobMasterEpoch, Box<flott_core::message::Found>)>,
+    ) {
+        panic!("checkpoint {checkpoint} is there");
+    }
+
     fn ended(&self, _: Arc<JobView>) {
         self.ends.fetch_add(1, Ordering::Relaxed);
     }

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeSet};
 
 use flott_core::id::JobMasterEpoch;
 
-use super::{CheckpointId, Checkpoints, Claimed, Listed, Log, document_path, new_claim};
+use super::{CheckpointId, Checkpoints, Claimed, Expected, Listed, Log, document_path, new_claim};
 use crate::{
     directory::Created,
     error::Error,
@@ -19,17 +19,31 @@ use crate::{
 const TRIES_MAX: u32 = 1000;
 
 impl Checkpoints {
+    /// [`claim_expecting`](Self::claim_expecting) of a log of which nothing is known.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn claim(&self, epoch: JobMasterEpoch) -> Result<Claimed, Error> {
+        self.claim_expecting(epoch, &Expected::default()).await
+    }
+
     /// Begins `epoch`: when this returns, no older JobMaster commits any more. Finds the newest checkpoint of which all
     /// files are there and have their length; whether their content is right is for [`verify`](crate::verify::deep).
     ///
     /// After an error it may be called again.
     ///
     /// # Errors
+    /// [`Error::Vanished`] when the log lacks what is `expected`: nothing is made or written then, unless it goes in this very moment.
     /// [`Error::Deposed`] when a newer JobMaster has begun, or one of this very epoch has committed; when the store fails.
-    pub async fn claim(&self, epoch: JobMasterEpoch) -> Result<Claimed, Error> {
+    pub async fn claim_expecting(&self, epoch: JobMasterEpoch, expected: &Expected) -> Result<Claimed, Error> {
+        // Before: who writes where a volume is to be mounted finds that the next time, and nothing of the volume.
+        if *expected != Expected::default() {
+            self.check_has(expected, &self.list().await?)?;
+        }
         self.directory.make().await?;
         self.directory.child(SHARED).make().await?;
         let (claimed, entries) = self.claim_place(epoch).await?;
+        self.check_has(expected, &entries)?;
         let known = entries.iter().map(|entry| entry.checkpoint).collect();
         let (restorable, damaged) = self.restorable(entries).await?;
         let mut restorable = restorable.into_iter();
@@ -43,6 +57,30 @@ impl Checkpoints {
             suspects: claimed > CheckpointId(1),
         };
         Ok(Claimed { log, restorable: restorable.next(), older: restorable.collect(), damaged })
+    }
+
+    /// Refuses a log that is not the one that it should be.
+    ///
+    /// A JobMaster removes its own claim never, and those of others when it has committed a checkpoint: after that there is always one.
+    /// So claims of later JobMasters do not count, who may have found nothing but an empty directory. What cannot be read may be anything.
+    fn check_has(&self, expected: &Expected, entries: &[Listed]) -> Result<(), Error> {
+        let Expected { begun, complete } = *expected;
+        let vanished = |what: String| Err(Error::Vanished { path: self.directory.location().to_owned(), what });
+        let is_claim_above = |entry: &Listed, by: JobMasterEpoch| matches!(&entry.document, Ok(Document::Claim(claim)) if claim.epoch > by);
+        if let Some(by) = begun
+            && entries.iter().all(|entry| is_claim_above(entry, by))
+        {
+            return vanished(format!("nothing of what the job has left there since its JobMaster {by} had begun"));
+        }
+        let is_claim = |entry: &Listed| matches!(&entry.document, Ok(Document::Claim(_)));
+        if let Some(complete) = complete
+            && !entries.iter().any(|entry| entry.checkpoint >= complete && !is_claim(entry))
+        {
+            return vanished(format!(
+                "no checkpoint {complete} or later, though the job's tasks know that it is complete"
+            ));
+        }
+        Ok(())
     }
 
     /// Puts a claim on top of the log. Gives its place, and what is in the log after.

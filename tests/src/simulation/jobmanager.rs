@@ -189,6 +189,9 @@ impl World {
     ) -> Result<(), Broken> {
         // One that was deposed while it claimed the log has read records that were right then.
         let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.is_past) else { return Ok(()) };
+        if keeper.is_some() {
+            job.kept.claimed(epoch);
+        }
         let spec = job.kept.recover(epoch, JobSecret::from_bytes(self.random.bytes()), snapshots);
         let core = JobMasterCore::new(spec)
             .map_err(|error| Invariant::I8.broken(format!("job {id} cannot begin or go on: {error}")))?;

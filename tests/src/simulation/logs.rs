@@ -376,7 +376,7 @@ impl World {
     /// Has a JobMaster of a job claim its log, however often the store fails.
     pub(super) fn open_log(&mut self, id: JobId, epoch: JobMasterEpoch) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let (path, known) = (job.kept.starts_from(), job.kept.damaged());
+        let (path, known) = (job.kept.starts_from(), job.kept.known());
         let recovery = Recovery { path, stores: Arc::new(self.logs.store.clone()), ..Recovery::default() };
         self.spawn(id, |reporter| async move {
             loop {

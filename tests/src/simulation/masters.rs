@@ -201,6 +201,11 @@ impl World {
                 Action::StoreCheckpoint { manifest, retained, directory } => {
                     self.store_checkpoint(id, ToStore { manifest, retained, savepoint: directory });
                 }
+                Action::StepAside { checkpoint, .. } => {
+                    let what =
+                        format!("checkpoint {checkpoint} of job {id} is not in its log, as JobMaster {epoch} says");
+                    self.faults_seen.push(Invariant::I12.broken(what));
+                }
                 Action::Ended(view) => {
                     self.turn(id, view.status);
                     self.faults_seen.extend(check::check_view(&view).err());

@@ -2,11 +2,11 @@
 //!
 //! In durable histories the log of jobs has the records. In others no JobManager dies, and what is written is there after a while.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use flott_core::{
     failure::Failure,
-    id::{CheckpointId, JobId, JobMasterEpoch, JobSecret},
+    id::{JobId, JobMasterEpoch, JobSecret},
     job_graph::scale::Scale,
     message::Committable,
     past::Past,
@@ -14,7 +14,7 @@ use flott_core::{
     view::JobView,
 };
 use flott_dispatcher::stores::{Ask, JobRecord, Obsolete};
-use flott_jobmaster::{Event, JobSpec, SnapshotSpec};
+use flott_jobmaster::{Event, JobSpec, Known, SnapshotSpec};
 use tokio::time::Instant;
 
 use super::{
@@ -104,9 +104,14 @@ impl Kept {
         self.spec.snapshots.restore.as_ref().map(|point| point.directory.clone())
     }
 
-    /// Checkpoints that earlier JobMasters have found to be damaged.
-    pub fn damaged(&self) -> BTreeMap<CheckpointId, Failure> {
-        self.past.damaged.clone()
+    /// What earlier JobMasters have written down of its checkpoints.
+    pub fn known(&self) -> Known {
+        Known::of(&self.past)
+    }
+
+    /// JobMaster `epoch` has claimed its log, which is known from now on.
+    pub fn claimed(&mut self, epoch: JobMasterEpoch) {
+        self.past.claimed.get_or_insert(epoch);
     }
 
     /// Those of its checkpoints are removed that were there when that `began`.
@@ -146,7 +151,9 @@ impl Kept {
         let mut commits = self.commits.iter().rev();
         let noted = commits.find(|(by, committables, _)| *by < epoch && Some(committables) == record.manifest.as_ref());
         self.stopped_with = noted.and_then(|(_, _, stopped_with)| stopped_with.clone());
-        (self.epoch, self.commit, self.scale, self.past) = (epoch, record.manifest, record.scale, record.past);
+        // Nobody begins before that is written; what JobMasters write themselves may be lost.
+        let past = Past { claimed: self.past.claimed, ..record.past };
+        (self.epoch, self.commit, self.scale, self.past) = (epoch, record.manifest, record.scale, past);
     }
 
     /// It has ended so, and whoever brought it to its end was not told.

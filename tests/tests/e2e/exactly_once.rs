@@ -9,6 +9,7 @@ use std::{
 
 use flott_tests::{
     checkpoints::{PATIENCE, checkpoints, until_checkpoint},
+    copy,
     disk::exchange,
     eventually::eventually,
     program::{check_output, check_partitioned_output, test_program},
@@ -144,25 +145,31 @@ fn kills_at_any_moment_leave_each_result_in_one_file_of_its_partition() {
     run.check();
 }
 
-/// Another JobManager, which finds a file in the place of the checkpoints until they are brought back.
-fn follow_without_checkpoints<'a>(sandbox: &'a Sandbox, run: &Run<'_>) -> (Session<'a>, impl Fn() + use<'a>) {
+/// Another JobManager, which finds something else in the place of the checkpoints until they are brought back.
+fn follow_with<'a>(sandbox: &'a Sandbox, run: &Run<'_>, aside: String) -> (Session<'a>, impl Fn() + use<'a>) {
     run.kill(Role::JobManager);
     sandbox.until_running(Role::JobManager, 0);
-    let (place, aside) = (sandbox.at("checkpoints"), sandbox.write("aside", "not a directory"));
+    let place = sandbox.at("checkpoints");
     let swap = move || exchange(Path::new(&place), Path::new(&aside));
     swap();
     (sandbox.session(&[]), swap)
 }
 
-#[test]
-fn a_job_manager_that_cannot_reach_the_checkpoints_waits_for_them() {
-    let sandbox = Sandbox::new();
-    let run = Run::half_way(&sandbox);
+/// The same with a file.
+fn follow_without_checkpoints<'a>(sandbox: &'a Sandbox, run: &Run<'_>) -> (Session<'a>, impl Fn() + use<'a>) {
+    follow_with(sandbox, run, sandbox.write("aside", "not a directory"))
+}
+
+/// The job waits for its checkpoints, for this reason, until they are brought back, and its tasks run on meanwhile.
+#[track_caller]
+fn check_waits(run: Run<'_>, session: Session<'_>, bring_back: impl Fn(), why: &str) {
+    let sandbox = run.sandbox;
     let processes = sandbox.running(Role::JobProcess);
-    let (session, bring_back) = follow_without_checkpoints(&sandbox, &run);
-    let failures = session.exceptions(&run.job);
-    assert_eq!((session.state(&run.job).as_str(), failures.len()), ("INITIALIZING", 1));
-    assert!(failures[0].to_string().contains("Not a directory"), "{failures:?}");
+    eventually("the job to wait", PATIENCE, || {
+        let (state, failures) = (session.state(&run.job), session.exceptions(&run.job));
+        let is_told = failures.len() == 1 && failures[0].to_string().contains(why);
+        if state == "INITIALIZING" && is_told { Ok(()) } else { Err(format!("{state}: {failures:?}")) }
+    });
     let workers = sandbox.running(Role::TaskManager).len() as u64;
     eventually("all TaskManagers to be back", PATIENCE, || {
         let overview = session.get("/overview");
@@ -172,9 +179,49 @@ fn a_job_manager_that_cannot_reach_the_checkpoints_waits_for_them() {
     session.until_all_run(&run.job);
     assert_eq!(sandbox.running(Role::JobProcess), processes, "tasks run on meanwhile");
     assert_eq!(session.attempts(&run.job), [0; 4]);
-    let run = Run { session, ..run };
+    let run = Run { sandbox, session, job: run.job, check_output: run.check_output };
     run.go_on();
     run.check();
+}
+
+#[test]
+fn a_job_manager_that_cannot_reach_the_checkpoints_waits_for_them() {
+    let sandbox = Sandbox::new();
+    let run = Run::half_way(&sandbox);
+    let (session, bring_back) = follow_without_checkpoints(&sandbox, &run);
+    check_waits(run, session, bring_back, "Not a directory");
+}
+
+#[test]
+fn a_job_manager_that_finds_no_checkpoints_where_there_were_some_waits_for_them() {
+    let sandbox = Sandbox::new();
+    let run = Run::half_way(&sandbox);
+    let aside = sandbox.at("aside");
+    fs::create_dir(&aside).unwrap();
+    let (session, bring_back) = follow_with(&sandbox, &run, aside);
+    let left_alone = || {
+        let place = sandbox.at("checkpoints");
+        assert_eq!(fs::read_dir(place).unwrap().count(), 0, "nothing is written where a volume is to be mounted");
+        bring_back();
+    };
+    check_waits(run, session, left_alone, "is the volume not mounted");
+}
+
+#[test]
+fn a_job_manager_that_finds_older_checkpoints_than_tasks_know_waits_for_theirs() {
+    let sandbox = Sandbox::new();
+    let run = Run::half_way(&sandbox);
+    run.kill(Role::JobManager);
+    sandbox.until_running(Role::JobManager, 0);
+    // Nobody removes anything meanwhile.
+    let older = sandbox.at("older");
+    copy::directory(Path::new(&sandbox.at("checkpoints")), Path::new(&older)).unwrap();
+    let session = sandbox.session(&[]);
+    session.until_all_run(&run.job);
+    let run = Run { sandbox: &sandbox, session, job: run.job, check_output: run.check_output };
+    run.until_checkpoint();
+    let (session, bring_back) = follow_with(&sandbox, &run, older);
+    check_waits(run, session, bring_back, "know that it is complete");
 }
 
 /// Nothing of the job fails, so its list must say it.

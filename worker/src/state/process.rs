@@ -101,6 +101,7 @@ impl Process {
             secret: life.secret,
             configuration: life.configuration,
             tasks: journal.found(),
+            completed: journal.completed,
             slots,
         })
     }

@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 use flott_core::{
     failure::{Domain, Failure},
     id::{
-        AllocationId, AttemptId, AttemptNumber, Digest, JobId, JobMasterEpoch, JobSecret, LeaderEpoch, OperatorId,
-        ProcessId, SlotIndex, SubtaskIndex, VertexId, WorkerId,
+        AllocationId, AttemptId, AttemptNumber, CheckpointId, Digest, JobId, JobMasterEpoch, JobSecret, LeaderEpoch,
+        OperatorId, ProcessId, SlotIndex, SubtaskIndex, VertexId, WorkerId,
     },
     journal::SplitMark,
     message::{

@@ -35,15 +35,16 @@ fn orphan() -> (Worker, ProcessId) {
     for message in [list, request.clone()] {
         worker.on(Event::Host { process, message });
     }
+    worker.says(1, 1, JobToWorker::Completed { checkpoint: CheckpointId(4) });
     let split = JobToHost::AssignSplit { attempt: attempt(), source, split: Some("a".into()), share: 2 };
     worker.host(process, split);
     worker.on(Event::Disconnected);
     worker.on(Event::Begun);
     let location = location(process);
-    let tasks = vec![FoundTask { attempt: attempt(), parallelism: 1 }];
+    let tasks = vec![FoundTask { attempt: attempt(), parallelism: 1, origin: None }];
     let configuration = setup(1).configuration_digest();
-    let found =
-        Found { location, secret: JobSecret::from_bytes([0; 16]), configuration, tasks, slots: vec![allocation(1)] };
+    let (secret, completed, slots) = (JobSecret::from_bytes([0; 16]), CheckpointId(4), vec![allocation(1)]);
+    let found = Found { location, secret, configuration, tasks, completed, slots };
     assert_eq!(
         worker.on(Event::Registered { leader: LeaderEpoch(2) }),
         [to_job(1, 1, WorkerToJob::Found(Box::new(found)))]

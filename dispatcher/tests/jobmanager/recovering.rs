@@ -1,0 +1,158 @@
+//! Jobs of an earlier JobManager that cannot be started yet.
+
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use flott_core::{
+    id::{Digest, JobId},
+    job_graph::document,
+};
+use flott_dispatcher::stores::{JobStore, NewJob, SledStore};
+
+use crate::{
+    cluster::{Cluster, job},
+    graph,
+    worker::Tasks,
+};
+
+/// A state directory, and where checkpoints go.
+struct Place {
+    state: Arc<tempfile::TempDir>,
+    root: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let state = Arc::new(tempfile::tempdir().unwrap());
+        let root = state.path().join("mounted");
+        fs::create_dir(&root).unwrap();
+        Self { state, root }
+    }
+
+    async fn cluster(&self) -> Cluster {
+        let settings = [("execution.checkpointing.dir", self.root.to_str().unwrap())];
+        let cluster = Cluster::on(self.state.clone(), &settings).await.unwrap();
+        cluster.manager.dispatcher().ready().await.unwrap();
+        cluster
+    }
+
+    /// A job has begun, and its JobManager is gone.
+    async fn begun(&self) {
+        let cluster = self.cluster().await;
+        cluster.run(job(1)).await;
+        suspend(cluster).await;
+    }
+
+    /// A job is accepted, and its JobManager is gone before it has begun.
+    fn accepted(&self, job: JobId, graph: Vec<u8>) {
+        let store = SledStore::open(&SledStore::directory(self.state.path())).unwrap();
+        let new = NewJob { job, graph: graph.into(), program: Digest::of(&graph::program()), accepted_at: 1 };
+        store.insert(&new).unwrap();
+    }
+
+    fn blob(&self) -> PathBuf {
+        self.state.path().join("blobs").join(Digest::of(&graph::program()).to_string())
+    }
+}
+
+async fn suspend(cluster: Cluster) {
+    cluster.manager.suspend();
+    cluster.manager.wait().await.unwrap();
+}
+
+/// The job is not started, for this reason.
+async fn check_waits(cluster: &Cluster, job: JobId, why: &str) {
+    assert_eq!(cluster.get(&format!("/jobs/{job}")).await["state"], "INITIALIZING");
+    let exceptions = cluster.get(&format!("/jobs/{job}/exceptions")).await;
+    let told = exceptions["exceptionHistory"]["entries"][0]["stacktrace"].as_str().unwrap_or_default().to_owned();
+    assert!(told.contains(why), "{exceptions}");
+}
+
+fn is_empty(directory: &Path) -> bool {
+    fs::read_dir(directory).unwrap().next().is_none()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_does_not_begin_anew_where_its_checkpoints_are_gone() {
+    let place = Place::new();
+    place.begun().await;
+    let aside = place.root.with_extension("aside");
+    fs::rename(&place.root, &aside).unwrap();
+    fs::create_dir(&place.root).unwrap();
+    // Nor does the one after that.
+    for _ in 0..2 {
+        let cluster = place.cluster().await;
+        check_waits(&cluster, job(1), "is the volume not mounted").await;
+        suspend(cluster).await;
+        assert!(is_empty(&place.root), "nothing is written where a volume is to be mounted");
+    }
+    let cluster = place.cluster().await;
+    fs::remove_dir(&place.root).unwrap();
+    fs::rename(&aside, &place.root).unwrap();
+    cluster.wait(job(1), "CREATED").await;
+    suspend(cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_was_never_begun_begins_where_there_are_no_checkpoints() {
+    let place = Place::new();
+    suspend(place.cluster().await).await;
+    fs::write(place.blob(), graph::program()).unwrap();
+    place.accepted(job(1), graph::document(job(1)));
+    let cluster = place.cluster().await;
+    cluster.wait(job(1), "CREATED").await;
+    suspend(cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_whose_program_cannot_be_read_waits_for_it() {
+    let place = Place::new();
+    place.begun().await;
+    let (blob, aside) = (place.blob(), place.state.path().join("aside"));
+    fs::rename(&blob, &aside).unwrap();
+    symlink(&blob, &blob).unwrap();
+    let cluster = place.cluster().await;
+    check_waits(&cluster, job(1), "the job's program cannot be had").await;
+    fs::rename(&aside, &blob).unwrap();
+    cluster.wait(job(1), "CREATED").await;
+    suspend(cluster).await;
+    // There is no other place where it could be.
+    fs::remove_file(&blob).unwrap();
+    let cluster = place.cluster().await;
+    cluster.manager.dispatcher().ended(job(1)).await.unwrap();
+    let exceptions = cluster.get(&format!("/jobs/{}/exceptions", job(1))).await;
+    assert!(exceptions.to_string().contains("the job's program is lost"), "{exceptions}");
+    suspend(cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_whose_store_is_silent_holds_up_no_other() {
+    // Whoever connects is not answered.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let mut waiting = graph::graph(job(2));
+    waiting.configuration.extend(
+        [
+            ("execution.checkpointing.dir", "s3://bucket/checkpoints"),
+            ("s3.endpoint", endpoint.as_str()),
+            ("s3.region", "here"),
+            ("s3.access-key", "key"),
+            ("s3.secret-key", "secret"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    );
+    let place = Place::new();
+    place.begun().await;
+    place.accepted(job(2), document::write(&waiting));
+    let cluster = place.cluster().await;
+    check_waits(&cluster, job(2), "has not answered yet").await;
+    assert_eq!(cluster.get(&format!("/jobs/{}", job(1))).await["state"], "CREATED");
+    let _worker = tokio::time::timeout(Duration::from_secs(60), cluster.worker("tm1", Tasks::Run)).await.unwrap();
+    suspend(cluster).await;
+}
