@@ -10,6 +10,7 @@
 //! - `alarm`: the earliest time that a task must wake up at
 //! - `strategy`: timestamps and watermarks, as users want them
 //! - `assign`: the operator that gives them
+//! - `dryness`: for how long a stream has had no records
 //! - `timers`: timers of one operator, by key and namespace
 //! - `queue`: timers in one kind of time
 
@@ -17,6 +18,7 @@ mod alarm;
 mod assign;
 mod clock;
 mod delta;
+mod dryness;
 mod queue;
 mod strategy;
 mod timers;
@@ -27,6 +29,7 @@ pub use assign::{AssignWatermarks, Pulse};
 pub(crate) use clock::millis;
 pub use clock::{Clock, ManualClock};
 pub use delta::TimeDelta;
+pub(crate) use dryness::Dryness;
 pub use queue::{Due, TimerQueue};
 pub use strategy::{WatermarkAlignment, WatermarkAssigner, WatermarkGenerator, WatermarkStrategy};
 pub use timers::{TimeDomain, Timers};
