@@ -238,6 +238,15 @@ where
         }
     }
 
+    /// The window goes: what the queue has for it would come to nothing, and later windows of its key would leave more.
+    pub fn disarm(pane: &PaneOf<K, T, A::Window, Tr, P>, timers: &mut Timers<K, A::Window>, hash: KeyHash, key: &K) {
+        for domain in TimeDomain::ALL {
+            if let Some(at) = pane.armed_for(domain) {
+                timers.in_domain(domain).remove(at, hash, key, &pane.window);
+            }
+        }
+    }
+
     /// Counts a timer that has come at the final watermark, where windows may have no end; there are `others`.
     pub fn count_last(&mut self, window: &A::Window, others: usize) -> TaskResult {
         if self.cleanup(TimeDomain::Event, window).is_some_and(|over| over != Timestamp::MAX) {

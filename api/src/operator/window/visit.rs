@@ -6,7 +6,7 @@ use flott_runtime::{
     time::{Due, TimeDomain, TimerQueue},
 };
 
-use super::{core::Core, function::PaneFunction};
+use super::{core::Core, function::PaneFunction, rules::Rules};
 use crate::window::{Trigger, TriggerResult, WindowAssigner, WindowContext};
 
 /// Timers whose keys are loaded together.
@@ -168,6 +168,7 @@ where
             rules.clear(pane, hash, key, ctx)?;
         }
         if over || rules.is_forgotten(pane) {
+            Rules::<K, T, A, Tr, P>::disarm(pane, timers, hash, key);
             panes.remove(place);
             if panes.is_empty() {
                 table.remove(hash, key)?;
