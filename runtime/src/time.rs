@@ -12,6 +12,7 @@
 //! - `assign`: the operator that gives them
 //! - `dryness`: for how long a stream has had no records
 //! - `timers`: timers of one operator, by key and namespace
+//! - `last_timers`: those that fire when the input has ended, and whether they come to an end
 //! - `queue`: timers in one kind of time
 
 mod alarm;
@@ -19,6 +20,7 @@ mod assign;
 mod clock;
 mod delta;
 mod dryness;
+mod last_timers;
 mod queue;
 mod strategy;
 mod timers;
@@ -30,6 +32,7 @@ pub(crate) use clock::millis;
 pub use clock::{Clock, ManualClock};
 pub use delta::TimeDelta;
 pub(crate) use dryness::Dryness;
+pub use last_timers::{LAST_TIMERS_MAX, LastTimers};
 pub use queue::{Due, TimerQueue};
 pub use strategy::{WatermarkAlignment, WatermarkAssigner, WatermarkGenerator, WatermarkStrategy};
 pub use timers::{TimeDomain, Timers};

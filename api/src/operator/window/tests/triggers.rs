@@ -347,8 +347,9 @@ fn triggers_can_be_made_of_others() {
 
 #[test]
 fn timers_that_are_set_for_ever_are_an_error_at_the_end() {
+    /// Sets a timer for each millisecond up to one.
     #[derive(Clone)]
-    struct Again;
+    struct Again(i64);
     impl<T, W: Window> Trigger<T, W> for Again {
         type State = ();
 
@@ -369,14 +370,21 @@ fn timers_that_are_set_for_ever_are_an_error_at_the_end() {
             _: &W,
             ctx: &mut TriggerContext<'_, ()>,
         ) -> FunctionResult<TriggerResult> {
-            ctx.register_event_time_timer(time + 1);
+            if time < self.0 {
+                ctx.register_event_time_timer(time + 1);
+            }
             Ok(TriggerResult::Continue)
         }
     }
-    let mut bench = Bench::new(GlobalWindows::create(), Again, folding(), 0, Clock::System);
+    let mut bench = Bench::new(GlobalWindows::create(), Again(i64::MAX), folding(), 0, Clock::System);
     bench.records(&[record(1)]);
     let failure = bench.driver.end().unwrap_err();
     assert!(failure.to_string().contains("Again sets further timers without end"), "{failure}");
+    // As many where there are records so late.
+    let last = 1_001_000;
+    let mut bench = Bench::new(GlobalWindows::create(), Again(last), folding(), 0, Clock::System);
+    bench.records(&[record(last)]);
+    bench.driver.end().unwrap();
 }
 
 /// Fires with two records, or some time after the first.
