@@ -33,7 +33,7 @@ impl<T> Clone for Settings<T> {
 /// Looks for a pattern in the events of each key.
 ///
 /// In event time events wait, by their times, for the watermark, so that they are looked at in order; there is a timer
-/// for each time. A further timer is for the partial match that runs out of time first.
+/// for each time. A further timer is for the partial match that runs out of time first; it goes with the partial matches.
 pub(crate) struct Search<K, F: PatternProcessFunction> {
     automaton: Arc<Automaton<F::In>>,
     settings: Settings<F::In>,
@@ -81,25 +81,36 @@ impl<K: Key, F: PatternProcessFunction> Search<K, F> {
             self.automaton.event(&mut runs, event, now, &mut self.scratch, &mut found).map_err(changed)?;
             self.give(&mut found, ctx)?;
         }
-        if runs.is_empty() {
-            return Ok(());
-        }
-        let deadline = match runs.alarm {
-            Some(alarm) if alarm > now => found.deadline.filter(|deadline| *deadline < alarm),
-            _ => {
-                runs.alarm = None;
-                self.automaton.first_deadline(&runs).map_err(changed)?
-            }
+        // One that has come has fired, or is about to.
+        let set = runs.alarm.filter(|alarm| *alarm > now);
+        runs.alarm = match set {
+            _ if runs.is_empty() => None,
+            Some(alarm) => Some(found.deadline.map_or(alarm, |deadline| deadline.min(alarm))),
+            None => self.automaton.first_deadline(&runs).map_err(changed)?,
         };
-        if let Some(deadline) = deadline {
-            runs.alarm = Some(deadline);
-            match self.settings.time {
-                TimeDomain::Event => ctx.register_event_time_timer(deadline)?,
-                TimeDomain::Processing => ctx.register_processing_time_timer(deadline)?,
-            };
+        if runs.alarm != set {
+            set.map_or(Ok(()), |alarm| self.delete_timer(alarm, ctx))?;
+            runs.alarm.map_or(Ok(()), |alarm| self.set_timer(alarm, ctx))?;
         }
-        self.runs.set(ctx, runs)?;
-        Ok(())
+        if runs.is_empty() { Ok(()) } else { Ok(self.runs.set(ctx, runs)?) }
+    }
+
+    fn set_timer(&self, at: Timestamp, ctx: &mut Ctx<'_, K, F>) -> FunctionResult {
+        match self.settings.time {
+            TimeDomain::Event => ctx.register_event_time_timer(at),
+            TimeDomain::Processing => ctx.register_processing_time_timer(at),
+        }
+        .map(drop)
+    }
+
+    /// Takes back the timer that is for the partial matches alone.
+    fn delete_timer(&self, at: Timestamp, ctx: &mut Ctx<'_, K, F>) -> FunctionResult {
+        match self.settings.time {
+            TimeDomain::Event if self.waiting.contains(ctx, &at)? => return Ok(()),
+            TimeDomain::Event => ctx.delete_event_time_timer(at),
+            TimeDomain::Processing => ctx.delete_processing_time_timer(at),
+        }
+        .map(drop)
     }
 
     fn give(&mut self, found: &mut Found<F::In>, ctx: &mut Ctx<'_, K, F>) -> FunctionResult {

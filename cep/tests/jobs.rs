@@ -1,6 +1,6 @@
 //! Patterns in whole jobs within the test's process.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use flott::{
     Clock, Context, Data, Environment, Failure, FunctionResult, ManualClock, OpenContext, OutputTag, RestartStrategy,
@@ -8,6 +8,7 @@ use flott::{
     testing::{Harness, HarnessOptions, StateSize},
 };
 use flott_cep::{AfterMatchSkip, Match, Pattern, PatternError, PatternProcessFunction, Patterns};
+use proptest::prelude::*;
 
 /// Key, letter, time.
 type Event = (u64, char, i64);
@@ -93,6 +94,39 @@ fn events_are_looked_at_in_the_order_of_their_times() {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn matches_do_not_depend_on_batches_nor_on_who_is_faster(
+        (parallelism, inputs) in (1u32..5, 1u32..4),
+        seed in any::<u64>(),
+        cuts in prop::collection::vec(1usize..9, 1..4),
+    ) {
+        // Which of two events of a key comes first is not told by an equal time.
+        let mut times = BTreeSet::new();
+        let events: Vec<_> = events(400).into_iter().filter(|event| times.insert((event.0, event.2))).collect();
+        let options = HarnessOptions::new().parallelism(parallelism).input_parallelism(inputs).interleaved(seed);
+        let mut harness = Harness::with(options, |events: Stream<Event>| {
+            events.key_by(|event| event.0).pattern(&a_b()).unwrap().select(|found| ends(&found))
+        });
+        let mut rest = &events[..];
+        let mut cuts = cuts.iter().cycle();
+        while let Some(cut) = cuts.next().filter(|_| !rest.is_empty()) {
+            let (batch, later) = rest.split_at((*cut).min(rest.len()));
+            harness.batch_at(batch.iter().map(|event| (*event, event.2))).unwrap();
+            let latest = batch.iter().map(|event| event.2).max().unwrap_or_default();
+            harness.watermark(latest - 40).unwrap();
+            rest = later;
+        }
+        harness.end().unwrap();
+        let mut found = harness.take();
+        found.sort();
+        prop_assert_eq!(found, expected(&events));
+        prop_assert_eq!(harness.state_size(), StateSize::default());
+    }
+}
+
 #[test]
 fn late_events_go_to_a_side_output() {
     let env = env(1);
@@ -157,6 +191,70 @@ fn a_key_without_anything_to_wait_for_has_no_state() {
     harness.watermark(10_000_000).unwrap();
     assert_eq!(harness.state_size(), StateSize::default());
     harness.end().unwrap();
+}
+
+/// Keys with state, and timers.
+fn kept(harness: &Harness<Event, (u64, i64, i64)>) -> (usize, usize) {
+    let StateSize { keys, timers } = harness.state_size();
+    (keys, timers)
+}
+
+#[test]
+fn partial_matches_that_come_to_nothing_leave_no_timer() {
+    let mut harness = harness();
+    for at in (0..1_000).step_by(10) {
+        harness.push_at((1, 'a', at), at).unwrap();
+        harness.watermark(at).unwrap();
+        assert_eq!(kept(&harness), (1, 1), "at {at}");
+        harness.push_at((1, 'c', at + 1), at + 1).unwrap();
+        harness.watermark(at + 1).unwrap();
+        assert_eq!(kept(&harness), (0, 0), "at {at}");
+    }
+}
+
+#[test]
+fn events_that_wait_for_the_time_of_a_partial_match_keep_their_timer() {
+    let mut harness = harness();
+    harness.push_at((1, 'a', 0), 0).unwrap();
+    harness.push_at((1, 'c', 1), 1).unwrap();
+    harness.push_at((1, 'a', 50), 50).unwrap();
+    harness.watermark(1).unwrap();
+    assert_eq!(kept(&harness), (1, 1));
+    harness.push_at((1, 'b', 60), 60).unwrap();
+    harness.watermark(60).unwrap();
+    assert_eq!(harness.take(), [(1, 50, 60)]);
+    assert_eq!(kept(&harness), (0, 0));
+}
+
+#[test]
+fn in_processing_time_they_leave_none_either() {
+    let mut harness = Harness::new(|events: Stream<Event>| {
+        events.key_by(|event| event.0).pattern(&a_b()).unwrap().processing_time().select(|found| ends(&found))
+    });
+    for at in (0..100).step_by(10) {
+        harness.set_time(at).unwrap();
+        harness.push((1, 'a', at)).unwrap();
+        assert_eq!(kept(&harness), (1, 1));
+        harness.push((1, 'c', at)).unwrap();
+        assert_eq!(kept(&harness), (0, 0));
+    }
+}
+
+#[test]
+fn a_key_has_one_timer_for_its_partial_matches() {
+    let pattern = Pattern::begin("a").filter(is('a'));
+    let pattern = pattern.followed_by("c").filter(is('c')).within_since_previous(Duration::from_millis(500));
+    let pattern = pattern.followed_by("b").filter(is('b')).within_since_previous(Duration::from_millis(50));
+    let mut harness = Harness::new(move |events: Stream<Event>| {
+        events.key_by(|event| event.0).pattern(&pattern).unwrap().select(|found| ends(&found))
+    });
+    for (letter, at) in [('a', 0), ('c', 10), ('b', 20), ('a', 30), ('a', 40), ('c', 50), ('b', 60)] {
+        harness.push_at((1, letter, at), at).unwrap();
+        harness.watermark(at).unwrap();
+        let waits = usize::from(letter != 'b');
+        assert_eq!(kept(&harness), (waits, waits), "at {at}");
+    }
+    assert_eq!(harness.take(), [(1, 0, 20), (1, 30, 60), (1, 40, 60)]);
 }
 
 const GIVEN_UP: OutputTag<(u64, i64, Option<Timestamp>)> = OutputTag::new("given up");

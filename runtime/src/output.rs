@@ -70,8 +70,9 @@ pub trait Output<T>: Send {
         Ok(())
     }
 
-    /// The task has no input at hand: what was kept back to spare work in a busy task is due. Called once before each wait.
-    fn quiet(&mut self) -> TaskResult {
+    /// The task has no input at hand: what was kept back to spare work in a busy task is due. Called once before each wait,
+    /// right after its input was asked.
+    fn quiet(&mut self, _lull: Lull) -> TaskResult {
         Ok(())
     }
 
@@ -102,6 +103,16 @@ pub trait Output<T>: Send {
     fn state_size(&self) -> StateSize {
         StateSize::default()
     }
+}
+
+/// Why a task has no input at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lull {
+    /// There is none.
+    Dry,
+    /// There may be some that is not to be taken for now: behind a barrier that has come by other channels only, or ahead of
+    /// an alignment group. So nobody is idle.
+    Held,
 }
 
 /// Whether a step was the last.
@@ -180,7 +191,7 @@ pub trait Operator<In, Out>: Send {
     }
 
     /// The task has no input at hand; see [`Output::quiet`].
-    fn quiet(&mut self, _out: &mut dyn Output<Out>) -> TaskResult {
+    fn quiet(&mut self, _lull: Lull, _out: &mut dyn Output<Out>) -> TaskResult {
         Ok(())
     }
 

@@ -10,13 +10,17 @@
 //! - `alarm`: the earliest time that a task must wake up at
 //! - `strategy`: timestamps and watermarks, as users want them
 //! - `assign`: the operator that gives them
+//! - `dryness`: for how long a stream has had no records
 //! - `timers`: timers of one operator, by key and namespace
+//! - `last_timers`: those that fire when the input has ended, and whether they come to an end
 //! - `queue`: timers in one kind of time
 
 mod alarm;
 mod assign;
 mod clock;
 mod delta;
+mod dryness;
+mod last_timers;
 mod queue;
 mod strategy;
 mod timers;
@@ -27,6 +31,8 @@ pub use assign::{AssignWatermarks, Pulse};
 pub(crate) use clock::millis;
 pub use clock::{Clock, ManualClock};
 pub use delta::TimeDelta;
+pub(crate) use dryness::Dryness;
+pub use last_timers::{LAST_TIMERS_MAX, LastTimers};
 pub use queue::{Due, TimerQueue};
 pub use strategy::{WatermarkAlignment, WatermarkAssigner, WatermarkGenerator, WatermarkStrategy};
 pub use timers::{TimeDomain, Timers};

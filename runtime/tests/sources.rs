@@ -19,7 +19,7 @@ use flott_runtime::{
     batch::{Batch, Timestamp},
     error::TaskResult,
     event::Event,
-    output::Output,
+    output::{Lull, Output},
     source::{ReadStatus, Source, SplitReader},
     task::{SourceHead, TaskInfo, TaskWiring},
     time::{Clock, ManualClock, WatermarkGenerator, WatermarkStrategy},
@@ -135,7 +135,7 @@ impl Output<i64> for Show {
         Ok(())
     }
 
-    fn quiet(&mut self) -> TaskResult {
+    fn quiet(&mut self, _: Lull) -> TaskResult {
         self.0.send(Quiet).unwrap();
         Ok(())
     }
@@ -238,6 +238,16 @@ impl Reading {
         let begun = Instant::now();
         while self.pauses(split).0 == 0 {
             assert!(begun.elapsed() < PATIENCE, "the split is not paused");
+            thread::yield_now();
+        }
+    }
+
+    /// Sets the clock, by which somebody waits for another time still, and waits until the task has seen to it.
+    fn pass(&self, now: Timestamp) {
+        self.clock.set(now);
+        let begun = Instant::now();
+        while self.clock.awaited().is_none() {
+            assert!(begun.elapsed() < PATIENCE, "nobody waits for the clock");
             thread::yield_now();
         }
     }
@@ -406,8 +416,10 @@ fn a_split_without_records_is_idle_after_a_while() {
     reading.check(1, &[20], &[Watermark(9)]);
     reading.clock.set(5);
     reading.check(1, &[30], &[]);
+    reading.pass(9);
     reading.clock.set(10);
     assert_eq!(reading.seen(), [Seen::Event(Watermark(29))]);
+    reading.pass(14);
     reading.clock.set(15);
     assert_eq!(reading.seen(), [Seen::Event(Idle)]);
     // It wakes up with a late record, and its watermark counts again.
@@ -419,10 +431,24 @@ fn a_split_without_records_is_idle_after_a_while() {
 }
 
 #[test]
+fn a_split_is_not_idle_because_the_clock_has_stood_still_for_its_task() {
+    let reading = Reading::open(1, Some(strategy().with_idleness(Duration::from_millis(80))));
+    reading.check(0, &[10], &[Watermark(9)]);
+    // What had come by now may be on its way yet.
+    reading.pass(60_000);
+    reading.check(0, &[20], &[Watermark(19)]);
+    reading.pass(120_000);
+    reading.clock.set(120_010);
+    assert_eq!(reading.seen(), [Seen::Event(Idle)]);
+    reading.finish(&[Active, Watermark(Timestamp::MAX), End]);
+}
+
+#[test]
 fn splits_that_become_idle_together_leave_the_greatest_watermark() {
     let reading = Reading::open(2, Some(strategy().with_idleness(Duration::from_millis(10))));
     reading.check(0, &[10], &[]);
     reading.check(1, &[20], &[Watermark(9)]);
+    reading.pass(9);
     reading.clock.set(10);
     assert_eq!(reading.seen(), [Seen::Event(Watermark(19)), Seen::Event(Idle)]);
     reading.give(0, vec![11]);
@@ -433,6 +459,7 @@ fn splits_that_become_idle_together_leave_the_greatest_watermark() {
 fn a_source_that_ends_while_it_is_idle_wakes_up_for_it() {
     let reading = Reading::open(1, Some(strategy().with_idleness(Duration::from_millis(10))));
     reading.check(0, &[10], &[Watermark(9)]);
+    reading.pass(9);
     reading.clock.set(10);
     assert_eq!(reading.seen(), [Seen::Event(Idle)]);
     reading.finish(&[Active, Watermark(Timestamp::MAX), End]);

@@ -128,6 +128,7 @@ impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::
         let Self { function, keys_of, keys, states, desk, .. } = self;
         let States { keyed, operator: OperatorStates { lists, broadcast, .. } } = states;
         keys.take(&**keys_of, input);
+        keyed.timers().hear(&input.timestamps);
         desk.with_keyed(keyed, lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {

@@ -123,6 +123,7 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
     fn process_left(&mut self, input: &mut Batch<F::Left>, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, left, keys, states: States { keyed, operator }, desk, .. } = self;
         keys.take(&**left, input);
+        keyed.timers().hear(&input.timestamps);
         desk.with_keyed(keyed, &mut operator.lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {
@@ -139,6 +140,7 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
     fn process_right(&mut self, input: &mut Batch<F::Right>, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, right, keys, states: States { keyed, operator }, desk, .. } = self;
         keys.take(&**right, input);
+        keyed.timers().hear(&input.timestamps);
         desk.with_keyed(keyed, &mut operator.lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {

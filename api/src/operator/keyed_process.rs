@@ -56,6 +56,7 @@ impl<F: KeyedProcessFunction> Operator<F::In, F::Out> for KeyedProcess<F> {
     fn process(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, keys_of, keys, states: States { keyed, operator }, desk, .. } = self;
         keys.take(&**keys_of, input);
+        keyed.timers().hear(&input.timestamps);
         desk.with_keyed(keyed, &mut operator.lists, out, |mut ctx| {
             let mut timestamps = input.timestamps.drain(..);
             for (record, (hash, key)) in input.records.drain(..).zip(keys.drain()) {

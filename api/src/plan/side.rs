@@ -13,7 +13,7 @@ use flott_runtime::{
     batch::{BATCH_RECORDS, Batch, Data, Timestamp},
     error::TaskResult,
     event::Event,
-    output::{Drained, Output, Tee},
+    output::{Drained, Lull, Output, Tee},
     state::{Progress, StateSize},
 };
 use parking_lot::Mutex;
@@ -63,7 +63,7 @@ pub(crate) trait SidePort: Send {
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
     fn may_cut(&self) -> bool;
     fn time(&mut self, now: Timestamp) -> TaskResult;
-    fn quiet(&mut self) -> TaskResult;
+    fn quiet(&mut self, lull: Lull) -> TaskResult;
     fn drain(&mut self) -> TaskResult<Drained>;
     fn snapshot_more(&mut self) -> Progress;
     fn skip(&mut self);
@@ -102,8 +102,8 @@ impl<T: Data> SidePort for Port<T> {
         self.output.time(now)
     }
 
-    fn quiet(&mut self) -> TaskResult {
-        self.output.quiet()
+    fn quiet(&mut self, lull: Lull) -> TaskResult {
+        self.output.quiet(lull)
     }
 
     fn drain(&mut self) -> TaskResult<Drained> {
@@ -201,9 +201,9 @@ impl<T: Data> Output<T> for WithSides<T> {
         self.main.time(now)
     }
 
-    fn quiet(&mut self) -> TaskResult {
-        self.sides.lock().0.iter_mut().try_for_each(|(_, port)| port.quiet())?;
-        self.main.quiet()
+    fn quiet(&mut self, lull: Lull) -> TaskResult {
+        self.sides.lock().0.iter_mut().try_for_each(|(_, port)| port.quiet(lull))?;
+        self.main.quiet(lull)
     }
 
     fn drain(&mut self) -> TaskResult<Drained> {

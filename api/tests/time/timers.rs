@@ -76,6 +76,48 @@ impl KeyedProcessFunction for Scripted {
     }
 }
 
+/// Sets a timer for each millisecond, from a record's time to the end.
+#[derive(Clone)]
+struct Ticks;
+
+/// More timers than may be set without end when the input has ended.
+const END: i64 = 1_200_000;
+
+impl KeyedProcessFunction for Ticks {
+    type Key = u8;
+    type In = u8;
+    type Out = i64;
+
+    fn process(&mut self, _: u8, ctx: &mut KeyedContext<'_, u8, i64>) -> FunctionResult {
+        let at = ctx.timestamp().unwrap_or_default();
+        ctx.register_event_time_timer(at).map(drop)
+    }
+
+    fn on_timer(&mut self, timer: Timer, ctx: &mut KeyedContext<'_, u8, i64>) -> FunctionResult {
+        match timer.at {
+            END => ctx.emit(END),
+            at => ctx.register_event_time_timer(at + 1).map(drop)?,
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn timers_set_others_up_to_the_last_record_when_the_final_watermark_is_the_only_one() {
+    let mut harness = Harness::new(|records: Stream<u8>| records.key_by(|key| *key).process(Ticks));
+    harness.batch_at([(1, 0), (2, END)]).unwrap();
+    harness.end().unwrap();
+    assert_eq!(harness.take(), [END, END]);
+}
+
+#[test]
+fn timers_that_set_others_far_beyond_the_last_record_are_told() {
+    let mut harness = Harness::new(|records: Stream<u8>| records.key_by(|key| *key).process(Ticks));
+    harness.push_at(1, 0).unwrap();
+    let failure = harness.end().unwrap_err();
+    assert!(failure.message.contains("without end"), "{failure}");
+}
+
 /// Sets of timers, looked through from the beginning.
 struct Model {
     event: BTreeSet<(i64, u8)>,

@@ -33,7 +33,7 @@ pub fn plan(env: &Environment, options: Options) {
         .window(SlidingEventTimeWindows::of(size, slide))
         .reduce(|sum, (_, value, at)| {
             sum.1 = sum.1.wrapping_add(value);
-            sum.2 = at;
+            sum.2 = sum.2.max(at);
         })
         .name("sum")
         .discard();

@@ -456,6 +456,11 @@ impl<T: Data> InputGate<T> {
         }
     }
 
+    /// Whether nothing is queued, not even in a channel of which nothing is to be taken for now.
+    pub fn is_empty(&self) -> bool {
+        self.gate.state.lock().channels.iter().all(|channel| channel.items.is_empty())
+    }
+
     /// Gives back a batch for its allocation.
     pub fn recycle(&mut self, mut batch: Batch<T>) {
         batch.clear();

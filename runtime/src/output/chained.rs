@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use flott_core::{failure::Failure, id::OperatorId};
 
-use super::{Drained, Operator, OperatorName, Output, named};
+use super::{Drained, Lull, Operator, OperatorName, Output, named};
 use crate::{
     batch::{Batch, Timestamp},
     error::{TaskResult, enter_operator, within_operator},
@@ -245,9 +245,9 @@ where
         self.next.time(now)
     }
 
-    fn quiet(&mut self) -> TaskResult {
-        self.work(|operator, next| operator.quiet(next))?;
-        self.next.quiet()
+    fn quiet(&mut self, lull: Lull) -> TaskResult {
+        self.work(|operator, next| operator.quiet(lull, next))?;
+        self.next.quiet(lull)
     }
 
     fn drain(&mut self) -> TaskResult<Drained> {

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use flott_core::id::OperatorId;
 
-use super::{Drained, Output};
+use super::{Drained, Lull, Output};
 use crate::{
     batch::{Batch, Timestamp},
     error::TaskResult,
@@ -73,8 +73,8 @@ impl<T: Clone + Send> Output<T> for Tee<T> {
         self.outputs.iter_mut().try_for_each(|output| output.time(now))
     }
 
-    fn quiet(&mut self) -> TaskResult {
-        self.outputs.iter_mut().try_for_each(|output| output.quiet())
+    fn quiet(&mut self, lull: Lull) -> TaskResult {
+        self.outputs.iter_mut().try_for_each(|output| output.quiet(lull))
     }
 
     fn drain(&mut self) -> TaskResult<Drained> {

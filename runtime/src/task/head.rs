@@ -20,7 +20,7 @@ use crate::{
     channel::gate::{GateItem, InputGate},
     error::TaskResult,
     event::Event,
-    output::{Drained, Output},
+    output::{Drained, Lull, Output},
     state::{Progress, StateSize},
 };
 
@@ -71,8 +71,8 @@ impl<T: Data> Tail for OneInputHead<T> {
         self.out.time(now)
     }
 
-    fn quiet(&mut self) -> TaskResult {
-        self.out.quiet()
+    fn quiet(&mut self, lull: Lull) -> TaskResult {
+        self.out.quiet(lull)
     }
 
     fn drain(&mut self) -> TaskResult<Drained> {
@@ -103,6 +103,10 @@ impl<T: Data> Tail for OneInputHead<T> {
         self.out.may_cut()
     }
 
+    fn lull(&self) -> Lull {
+        if self.gate.is_empty() { Lull::Dry } else { Lull::Held }
+    }
+
     fn is_urgent(&self) -> bool {
         self.gate.is_urgent()
     }
@@ -126,3 +130,6 @@ impl<T: Data> TaskHead for OneInputHead<T> {
         Box::pin(pass(self.out, self.info))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ use crate::{
     batch::{BATCH_RECORDS, Batch, Timestamp},
     error::{TaskResult, enter_operator},
     event::Event,
-    output::{Drained, OperatorName, Output, named},
+    output::{Drained, Lull, OperatorName, Output, named},
     source::{ReadStatus, Source},
     state::{Progress, StateSize},
     time::WatermarkStrategy,
@@ -231,7 +231,7 @@ impl<S: Source> SourceHead<S> {
         let now = self.time.now();
         let due = self.time.beat(now);
         let split = &mut self.open.at(place).time;
-        split.dry_since = None;
+        split.dryness.end();
         if std::mem::take(&mut split.idle) {
             // It is active again before it gives anything.
             self.say()?;
@@ -356,13 +356,17 @@ impl<S: Source> Tail for SourceHead<S> {
         self.out.time(now)
     }
 
-    fn quiet(&mut self) -> TaskResult {
+    fn quiet(&mut self, lull: Lull) -> TaskResult {
         if !self.time.is_plain() {
             let now = self.time.now();
             self.time.rest(now);
             self.advance(now)?;
         }
-        self.out.quiet()
+        self.out.quiet(lull)
+    }
+
+    fn lull(&self) -> Lull {
+        if self.halted || self.open.is_any_paused() { Lull::Held } else { Lull::Dry }
     }
 
     fn drain(&mut self) -> TaskResult<Drained> {

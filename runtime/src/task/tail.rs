@@ -8,7 +8,7 @@ use crate::{
     batch::Timestamp,
     error::TaskResult,
     event::Event,
-    output::{Drained, Output},
+    output::{Drained, Lull, Output},
     state::{Progress, StateSize},
     task::Prepared,
 };
@@ -20,7 +20,7 @@ pub(super) trait Tail {
     fn resume(&mut self) -> TaskResult<Drained>;
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<TaskResult>;
     fn time(&mut self, now: Timestamp) -> TaskResult;
-    fn quiet(&mut self) -> TaskResult;
+    fn quiet(&mut self, lull: Lull) -> TaskResult;
     fn drain(&mut self) -> TaskResult<Drained>;
     fn snapshot_more(&mut self) -> Progress;
     fn skip(&mut self);
@@ -28,6 +28,11 @@ pub(super) trait Tail {
     fn prepared(&mut self, into: &mut Prepared) -> TaskResult;
     fn state_size(&self) -> StateSize;
     fn may_cut(&self) -> bool;
+
+    /// Why there is no input. Asked right after there was none.
+    fn lull(&self) -> Lull {
+        Lull::Dry
+    }
 
     /// Whether a barrier that may overtake is among the input. Costs next to nothing, and says nothing of what comes.
     fn is_urgent(&self) -> bool {
@@ -62,8 +67,8 @@ impl<T> Tail for Box<dyn Output<T>> {
         (**self).time(now)
     }
 
-    fn quiet(&mut self) -> TaskResult {
-        (**self).quiet()
+    fn quiet(&mut self, lull: Lull) -> TaskResult {
+        (**self).quiet(lull)
     }
 
     fn drain(&mut self) -> TaskResult<Drained> {

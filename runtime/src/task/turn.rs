@@ -155,7 +155,8 @@ impl Turn {
                     quiet = false;
                 }
                 Woken::Quiet => {
-                    tail.quiet()?;
+                    let lull = tail.lull();
+                    tail.quiet(lull)?;
                     quiet = true;
                 }
                 Woken::Alarm(now) => {
@@ -413,6 +414,8 @@ fn poll_overtaking<T: Tail>(tail: &mut T, cx: &mut Context<'_>) -> Poll<TaskResu
 
 #[cfg(test)]
 mod giving_tests;
+#[cfg(test)]
+mod idle_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

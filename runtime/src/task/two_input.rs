@@ -20,7 +20,7 @@ use crate::{
     },
     error::{TaskResult, enter_operator, within_operator},
     event::Event,
-    output::{Drained, OperatorName, Output, named},
+    output::{Drained, Lull, OperatorName, Output, named},
     snapshot::{Restored, StateSink},
     state::{Progress, StateSize},
 };
@@ -63,7 +63,7 @@ pub trait TwoInputOperator<A, B, Out>: Send {
     }
 
     /// As [`Operator::quiet`](crate::output::Operator::quiet).
-    fn quiet(&mut self, _out: &mut dyn Output<Out>) -> TaskResult {
+    fn quiet(&mut self, _lull: Lull, _out: &mut dyn Output<Out>) -> TaskResult {
         Ok(())
     }
 
@@ -177,9 +177,9 @@ where
         self.next.time(now)
     }
 
-    fn quiet(&mut self) -> TaskResult {
-        self.work(|operator, next| operator.quiet(next))?;
-        self.next.quiet()
+    fn quiet(&mut self, lull: Lull) -> TaskResult {
+        self.work(|operator, next| operator.quiet(lull, next))?;
+        self.next.quiet(lull)
     }
 
     fn drain(&mut self) -> TaskResult<Drained> {
@@ -341,8 +341,8 @@ where
         self.tail.time(now)
     }
 
-    fn quiet(&mut self) -> TaskResult {
-        self.tail.quiet()
+    fn quiet(&mut self, lull: Lull) -> TaskResult {
+        self.tail.quiet(lull)
     }
 
     fn drain(&mut self) -> TaskResult<Drained> {
@@ -371,6 +371,10 @@ where
 
     fn may_cut(&self) -> bool {
         self.tail.may_cut()
+    }
+
+    fn lull(&self) -> Lull {
+        if self.left.is_empty() && self.right.is_empty() { Lull::Dry } else { Lull::Held }
     }
 
     fn is_urgent(&self) -> bool {

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use flott_core::config::{Configuration, keys::pipeline::AUTO_WATERMARK_INTERVAL};
 use flott_core::failure::Failure;
 
-use super::strategy::{WatermarkAssigner, WatermarkStrategy};
+use super::{
+    dryness::Dryness,
+    strategy::{WatermarkAssigner, WatermarkStrategy},
+};
 use crate::{
     batch::{Batch, Timestamp},
     error::TaskResult,
     event::Event,
-    output::{Drained, Operator, Output},
+    output::{Drained, Lull, Operator, Output},
     snapshot::{Restored, StateSink},
     task::TaskInfo,
 };
@@ -68,8 +71,7 @@ pub struct AssignWatermarks<T> {
     task: Arc<TaskInfo>,
     pulse: Pulse,
     given: Timestamp,
-    /// When the last record came.
-    active_at: Timestamp,
+    dryness: Dryness,
     /// No records for a while.
     idle: bool,
     /// What comes before says that it is idle.
@@ -89,7 +91,7 @@ impl<T> AssignWatermarks<T> {
             task,
             pulse: Pulse::default(),
             given: Timestamp::MIN,
-            active_at: 0,
+            dryness: Dryness::default(),
             idle: false,
             input_idle: false,
             rest: Batch::default(),
@@ -131,11 +133,17 @@ impl<T> AssignWatermarks<T> {
         out.event(Event::Idle)
     }
 
-    fn watch_idleness(&mut self, now: Timestamp) {
-        if let Some(after) = self.strategy.idleness_ms() {
-            self.active_at = now;
-            self.task.alarm.set(now.saturating_add(after));
+    /// No record has come by `now` since it was last looked at.
+    fn watch_idleness(&mut self, now: Timestamp, out: &mut dyn Output<T>) -> TaskResult {
+        let Some(after) = self.strategy.idleness_ms().filter(|_| !self.idle) else { return Ok(()) };
+        match self.dryness.look(now, after) {
+            Some(at) => {
+                self.task.alarm.set(at);
+                return Ok(());
+            }
+            None => self.idle = true,
         }
+        if self.input_idle { Ok(()) } else { self.give_up(out) }
     }
 }
 
@@ -153,8 +161,6 @@ impl<T: Send> Operator<T, T> for AssignWatermarks<T> {
 
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
         self.pulse = Pulse::of(task)?;
-        let now = task.clock.now();
-        self.watch_idleness(now);
         Ok(())
     }
 
@@ -163,8 +169,9 @@ impl<T: Send> Operator<T, T> for AssignWatermarks<T> {
             out.event(Event::Active)?;
         }
         self.assigner.stamp(input)?;
+        // What comes of them may take long, and nobody asks for more meanwhile: the first look afterwards counts.
+        self.dryness.end();
         let now = self.task.clock.now();
-        self.watch_idleness(now);
         let due = self.pulse.beat(now);
         if self.assigner.is_own() {
             if due {
@@ -184,9 +191,13 @@ impl<T: Send> Operator<T, T> for AssignWatermarks<T> {
         self.step(out)
     }
 
-    fn quiet(&mut self, out: &mut dyn Output<T>) -> TaskResult {
+    fn quiet(&mut self, lull: Lull, out: &mut dyn Output<T>) -> TaskResult {
         let now = self.task.clock.now();
         self.pulse.rest(now);
+        match lull {
+            Lull::Dry => self.watch_idleness(now, out)?,
+            Lull::Held => self.dryness.end(),
+        }
         if self.idle || self.input_idle {
             // A watermark would say that the stream is active again, and others would wait for the next one.
             return Ok(());
@@ -199,14 +210,8 @@ impl<T: Send> Operator<T, T> for AssignWatermarks<T> {
     }
 
     fn time(&mut self, now: Timestamp, out: &mut dyn Output<T>) -> TaskResult {
-        let Some(after) = self.strategy.idleness_ms().filter(|_| !self.idle) else { return Ok(()) };
-        let at = self.active_at.saturating_add(after);
-        if now < at {
-            self.task.alarm.set(at);
-            return Ok(());
-        }
-        self.idle = true;
-        if self.input_idle { Ok(()) } else { self.give_up(out) }
+        // Behind records the input is to be asked first. Not so where all of it is dropped on the way: that is idle, too.
+        if self.dryness.has_begun() { self.watch_idleness(now, out) } else { Ok(()) }
     }
 
     fn event(&mut self, event: Event, out: &mut dyn Output<T>) -> TaskResult {

@@ -3,7 +3,10 @@
 use flott_core::failure::Failure;
 use serde::{Deserialize, Serialize};
 
-use super::queue::{Due, TimerQueue};
+use super::{
+    last_timers::{LAST_TIMERS_MAX, LastTimers},
+    queue::{Due, TimerQueue},
+};
 use crate::{
     batch::{Key, Timestamp},
     error::TaskResult,
@@ -23,11 +26,6 @@ impl TimeDomain {
     pub const ALL: [Self; 2] = [Self::Event, Self::Processing];
 }
 
-/// Timers that fire while the input ends may set others, and these others again. So many may fire, and so many for each
-/// that was there at the end, before it is taken that they will go on for ever.
-const LAST_TIMERS_MAX: usize = 1_000_000;
-const LAST_TIMERS_EACH: usize = 4;
-
 /// Timers of an operator in both kinds of time, by key and namespace.
 ///
 /// In event time a timer fires when the watermark has reached its time: before the watermark is passed on, and at once
@@ -39,13 +37,12 @@ pub struct Timers<K, N = ()> {
     pub event: TimerQueue<K, N>,
     /// In processing time.
     pub processing: TimerQueue<K, N>,
-    /// How many more may fire at the final watermark.
-    last: Option<usize>,
+    last: LastTimers,
 }
 
 impl<K, N> Default for Timers<K, N> {
     fn default() -> Self {
-        Self { event: TimerQueue::default(), processing: TimerQueue::default(), last: None }
+        Self { event: TimerQueue::default(), processing: TimerQueue::default(), last: LastTimers::default() }
     }
 }
 
@@ -58,29 +55,31 @@ impl<K: Key, N: Key> Timers<K, N> {
         }
     }
 
+    /// Records with these timestamps have come: as far as they go, timers that set others come to an end.
+    pub fn hear(&mut self, timestamps: &[Timestamp]) {
+        timestamps.iter().max().into_iter().for_each(|at| self.last.hear(*at));
+    }
+
     /// Takes out the next timer in event time that `watermark` has reached.
     ///
     /// # Errors
     /// When timers set each other for ever while the input ends.
     pub fn pop_event(&mut self, watermark: Timestamp) -> TaskResult<Option<Due<K, N>>> {
-        let due = self.event.pop(watermark);
-        if watermark == Timestamp::MAX && due.is_some() {
-            let most = self.event.len().saturating_mul(LAST_TIMERS_EACH).saturating_add(LAST_TIMERS_MAX);
-            let left = self.last.get_or_insert(most);
-            match left.checked_sub(1) {
-                Some(fewer) => *left = fewer,
-                None => return Err(endless()),
-            }
+        let Some(due) = self.event.pop(watermark) else { return Ok(None) };
+        if watermark < Timestamp::MAX {
+            self.last.hear(watermark);
+        } else if !self.last.count(due.at, self.event.len()) {
+            return Err(endless());
         }
-        Ok(due)
+        Ok(Some(due))
     }
 }
 
 #[cold]
 fn endless() -> Box<Failure> {
     let message = format!(
-        "timers set further timers without end after the input has ended (more than {LAST_TIMERS_MAX}): \
-         a timer must not set itself again when the watermark is the final one"
+        "timers set further timers without end after the input has ended (more than {LAST_TIMERS_MAX}, beyond the \
+         timestamps of all records): a timer must stop setting itself again when the watermark is the final one"
     );
     Box::new(Failure::user(message).fatal())
 }
@@ -110,11 +109,33 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_watermark_has_no_such_bound() {
+    fn timers_go_on_as_far_as_records_and_watermarks_have_come() {
         let mut timers = Timers::<u8>::default();
+        timers.hear(&[5, 700_000, 6]);
         timers.event.add(0, KeyHash::of(&1u8), &1, &());
-        assert_eq!(timers.pop_event(5).unwrap().map(|due| due.at), Some(0));
-        assert_eq!(timers.pop_event(5).unwrap(), None);
-        assert_eq!(timers.last, None);
+        let mut last = 0;
+        while let Some(due) = timers.pop_event(if last < 800_000 { 800_000 } else { Timestamp::MAX }).unwrap() {
+            last = due.at;
+            if last < 1_800_000 {
+                timers.event.add(last + 1, due.hash, &due.key, &());
+            }
+        }
+        assert_eq!(last, 1_800_000);
+    }
+
+    #[test]
+    fn keys_that_set_further_timers_come_to_an_end() {
+        // In batch mode the final watermark is the only one: a timer for each hour of a day.
+        let (keys, hours) = (60_000u32, 24);
+        let mut timers = Timers::<u32>::default();
+        (0..keys).for_each(|key| assert!(timers.event.add(1, KeyHash::of(&key), &key, &())));
+        let mut fired = 0;
+        while let Some(due) = timers.pop_event(Timestamp::MAX).unwrap() {
+            fired += 1;
+            if due.at < hours {
+                timers.event.add(due.at + 1, due.hash, &due.key, &());
+            }
+        }
+        assert_eq!(fired, i64::from(keys) * hours);
     }
 }

@@ -192,6 +192,7 @@ where
                 }
                 rules.purge(result, pane);
                 if rules.is_forgotten(pane) {
+                    Rules::<K, T, A, Tr, P>::disarm(pane, timers, hash, key);
                     panes.remove(place);
                     continue;
                 }

@@ -5,7 +5,7 @@ use flott_runtime::{
     batch::{Key, Timestamp},
     error::TaskResult,
     state::{KeyHash, KeyScope},
-    time::{TimeDomain, Timers},
+    time::{LAST_TIMERS_MAX, LastTimers, TimeDomain, Timers},
 };
 
 use super::{
@@ -19,10 +19,6 @@ use crate::{
         Trigger, TriggerContext, TriggerResult, TriggerTimers, Window, WindowAssigner, WindowContext, WindowScopes,
     },
 };
-
-/// At the final watermark triggers may set timers of windows without an end. So many may fire beyond those that were
-/// there, before it is taken that they will go on for ever.
-const LAST_TIMERS_MAX: usize = 1_000_000;
 
 /// What the windows of a stream are and do. A prototype lives in the plan.
 #[derive(Clone)]
@@ -44,8 +40,8 @@ pub(super) struct Rules<K, T, A: WindowAssigner<T>, Tr, P> {
     pub domain: TimeDomain,
     pub merges: bool,
     pub scopes: WindowScopes<K, A::Window>,
-    /// How many more timers of windows without an end may fire at the final watermark.
-    last: Option<usize>,
+    /// Timers of windows without an end.
+    pub last: LastTimers,
 }
 
 impl<K, T, A, Tr, P> Rules<K, T, A, Tr, P>
@@ -57,7 +53,7 @@ where
 {
     pub fn new(spec: WindowSpec<T, A, Tr, P>) -> Self {
         let (domain, merges) = (spec.assigner.time_domain(), spec.assigner.merges());
-        Self { spec, domain, merges, scopes: WindowScopes::new(merges), last: None }
+        Self { spec, domain, merges, scopes: WindowScopes::new(merges), last: LastTimers::default() }
     }
 
     /// When a window is over, if that is told by time of this kind, and if it ends at all.
@@ -238,17 +234,21 @@ where
         }
     }
 
-    /// Counts a timer that has come at the final watermark, where windows may have no end; there are `others`.
-    pub fn count_last(&mut self, window: &A::Window, others: usize) -> TaskResult {
+    /// The window goes: what the queue has for it would come to nothing, and later windows of its key would leave more.
+    pub fn disarm(pane: &PaneOf<K, T, A::Window, Tr, P>, timers: &mut Timers<K, A::Window>, hash: KeyHash, key: &K) {
+        for domain in TimeDomain::ALL {
+            if let Some(at) = pane.armed_for(domain) {
+                timers.in_domain(domain).remove(at, hash, key, &pane.window);
+            }
+        }
+    }
+
+    /// Counts a timer for `time` that has come at the final watermark, where windows may have no end; there are `others`.
+    pub fn count_last(&mut self, window: &A::Window, time: Timestamp, others: usize) -> TaskResult {
         if self.cleanup(TimeDomain::Event, window).is_some_and(|over| over != Timestamp::MAX) {
             return Ok(());
         }
-        let left = self.last.get_or_insert(others.saturating_add(LAST_TIMERS_MAX));
-        match left.checked_sub(1) {
-            Some(fewer) => *left = fewer,
-            None => return Err(endless(&self.spec.trigger.describe())),
-        }
-        Ok(())
+        if self.last.count(time, others) { Ok(()) } else { Err(endless(&self.spec.trigger.describe())) }
     }
 }
 
@@ -256,7 +256,8 @@ where
 fn endless(trigger: &str) -> Box<Failure> {
     let message = format!(
         "the trigger {trigger} sets further timers without end after the input has ended (more than \
-         {LAST_TIMERS_MAX}): in a window without an end it must not set timers when the watermark is the final one"
+         {LAST_TIMERS_MAX}, beyond the timestamps of all records): in a window without an end it must stop setting timers \
+         when the watermark is the final one"
     );
     Box::new(Failure::user(message).fatal())
 }

@@ -6,7 +6,7 @@ use flott_runtime::{
     time::{Due, TimeDomain, TimerQueue},
 };
 
-use super::{core::Core, function::PaneFunction};
+use super::{core::Core, function::PaneFunction, rules::Rules};
 use crate::window::{Trigger, TriggerResult, WindowAssigner, WindowContext};
 
 /// Timers whose keys are loaded together.
@@ -159,7 +159,7 @@ where
             }
             let Some(time) = times.next() else { break };
             if ctx.watermark() == Timestamp::MAX && domain == TimeDomain::Event {
-                rules.count_last(&pane.window, timers.event.len())?;
+                rules.count_last(&pane.window, time, timers.event.len())?;
             }
             visit.firing = Some((rules.on_time(domain, time, pane, ctx)?, 0));
         }
@@ -168,6 +168,7 @@ where
             rules.clear(pane, hash, key, ctx)?;
         }
         if over || rules.is_forgotten(pane) {
+            Rules::<K, T, A, Tr, P>::disarm(pane, timers, hash, key);
             panes.remove(place);
             if panes.is_empty() {
                 table.remove(hash, key)?;

@@ -29,7 +29,7 @@ impl<T, S> OpenSplit<T, S> {
             return;
         }
         // It is not for want of records that it gives none. Whether it has any is to be found out afterwards.
-        self.time.dry_since = None;
+        self.time.dryness.end();
         if paused {
             self.reader.pause();
         } else {
@@ -74,6 +74,11 @@ impl<T, S> OpenSplits<T, S> {
     /// Whether any has records to give.
     pub fn has_records(&self) -> bool {
         self.splits.iter().any(|split| split.reader.gives_records())
+    }
+
+    /// Whether any is not to be read for now.
+    pub fn is_any_paused(&self) -> bool {
+        self.splits.iter().any(|split| split.time.paused)
     }
 
     /// Each of them.

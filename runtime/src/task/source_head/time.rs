@@ -9,7 +9,7 @@ use crate::{
     error::TaskResult,
     event::Event,
     task::TaskInfo,
-    time::{Pulse, WatermarkAlignment, WatermarkAssigner, WatermarkStrategy, millis},
+    time::{Dryness, Pulse, WatermarkAlignment, WatermarkAssigner, WatermarkStrategy, millis},
 };
 
 /// The time of a split.
@@ -17,9 +17,8 @@ pub(super) struct SplitTime<T> {
     pub assigner: WatermarkAssigner<T>,
     /// It had no records for so long that its watermark does not count.
     pub idle: bool,
-    /// Since when it is known to have none, by processing time. Time in which nobody asked it does not count, as when
-    /// the task waits for its receivers.
-    pub dry_since: Option<Timestamp>,
+    /// For how long it has had none.
+    pub dryness: Dryness,
     /// It is ahead of its alignment group, and not read.
     pub paused: bool,
 }
@@ -77,7 +76,7 @@ impl<T> SourceTime<T> {
 
     /// The time of a split that is opened: nothing is known of it.
     pub fn split(&self) -> SplitTime<T> {
-        SplitTime { assigner: self.strategy.assigner(), idle: false, dry_since: None, paused: false }
+        SplitTime { assigner: self.strategy.assigner(), idle: false, dryness: Dryness::default(), paused: false }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -87,11 +86,16 @@ impl<T> SourceTime<T> {
     /// A split was asked and has no records.
     pub fn dry(&self, split: &mut SplitTime<T>) {
         let Some(after) = self.strategy.idleness_ms().filter(|_| !split.idle) else { return };
-        let now = self.now();
-        let idle_at = split.dry_since.get_or_insert(now).saturating_add(after);
         // What is woken and has nothing after all would otherwise be taken to have something for ever.
-        split.idle = now >= idle_at;
-        self.info.alarm.set(idle_at);
+        self.look(split, after, self.now());
+    }
+
+    /// A split has no records at `now`.
+    fn look(&self, split: &mut SplitTime<T>, idleness_ms: i64, now: Timestamp) {
+        match split.dryness.look(now, idleness_ms) {
+            Some(at) => self.info.alarm.set(at),
+            None => split.idle = true,
+        }
     }
 
     /// Processing time is `now`: splits that have had no records for long become idle.
@@ -101,11 +105,8 @@ impl<T> SourceTime<T> {
             if split.time.idle || split.is_woken() {
                 continue;
             }
-            let Some(since) = split.time.dry_since else { continue };
-            let idle_at = since.saturating_add(after);
-            split.time.idle = now >= idle_at;
-            if !split.time.idle {
-                self.info.alarm.set(idle_at);
+            if split.time.dryness.has_begun() {
+                self.look(&mut split.time, after, now);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flott_runtime::{
     batch::Timestamp,
-    time::{Clock, ManualClock},
+    time::{Clock, ManualClock, TimeDomain},
 };
 
 use super::{Bench, Firing, Record, folding};
@@ -347,8 +347,9 @@ fn triggers_can_be_made_of_others() {
 
 #[test]
 fn timers_that_are_set_for_ever_are_an_error_at_the_end() {
+    /// Sets a timer for each millisecond up to one.
     #[derive(Clone)]
-    struct Again;
+    struct Again(i64);
     impl<T, W: Window> Trigger<T, W> for Again {
         type State = ();
 
@@ -369,14 +370,73 @@ fn timers_that_are_set_for_ever_are_an_error_at_the_end() {
             _: &W,
             ctx: &mut TriggerContext<'_, ()>,
         ) -> FunctionResult<TriggerResult> {
-            ctx.register_event_time_timer(time + 1);
+            if time < self.0 {
+                ctx.register_event_time_timer(time + 1);
+            }
             Ok(TriggerResult::Continue)
         }
     }
-    let mut bench = Bench::new(GlobalWindows::create(), Again, folding(), 0, Clock::System);
+    let mut bench = Bench::new(GlobalWindows::create(), Again(i64::MAX), folding(), 0, Clock::System);
     bench.records(&[record(1)]);
     let failure = bench.driver.end().unwrap_err();
     assert!(failure.to_string().contains("Again sets further timers without end"), "{failure}");
+    // As many where there are records so late.
+    let last = 1_001_000;
+    let mut bench = Bench::new(GlobalWindows::create(), Again(last), folding(), 0, Clock::System);
+    bench.records(&[record(last)]);
+    bench.driver.end().unwrap();
+}
+
+/// Fires with two records, or some time after the first.
+#[derive(Clone)]
+struct TwoOrLater(TimeDomain);
+
+impl<W: Window> Trigger<(u8, i64), W> for TwoOrLater {
+    type State = Option<i64>;
+
+    fn on_element(
+        &mut self,
+        _: &(u8, i64),
+        timestamp: i64,
+        _: &W,
+        ctx: &mut TriggerContext<'_, Option<i64>>,
+    ) -> FunctionResult<TriggerResult> {
+        let set = ctx.state().take();
+        let at = set.unwrap_or(timestamp + 1_000_000);
+        match (self.0, set) {
+            (TimeDomain::Event, None) => ctx.register_event_time_timer(at),
+            (TimeDomain::Event, Some(_)) => ctx.delete_event_time_timer(at),
+            (TimeDomain::Processing, None) => ctx.register_processing_time_timer(at),
+            (TimeDomain::Processing, Some(_)) => ctx.delete_processing_time_timer(at),
+        };
+        if set.is_none() {
+            *ctx.state() = Some(at);
+        }
+        Ok(if set.is_some() { TriggerResult::FireAndPurge } else { TriggerResult::Continue })
+    }
+
+    fn is_initial(&self, set: &Option<i64>) -> bool {
+        set.is_none()
+    }
+}
+
+#[test]
+fn a_window_that_has_fired_before_its_time_leaves_no_timer() {
+    for domain in TimeDomain::ALL {
+        let clock = Clock::Manual(ManualClock::at(0));
+        let mut bench = Bench::new(GlobalWindows::create(), TwoOrLater(domain), folding(), 0, clock.clone());
+        for at in 0..10 {
+            assert_eq!(bench.records(&[record(2 * at)]), []);
+            assert_eq!(bench.kept(), (1, 1, 1));
+            assert_eq!(bench.records(&[record(2 * at + 1)]).len(), 1);
+            assert_eq!(bench.kept(), (0, 0, 0));
+        }
+        // One that is over leaves none by the clock.
+        let mut bench = Bench::new(tens(), TwoOrLater(domain), folding(), 0, clock);
+        bench.records(&[record(3)]);
+        bench.watermark(9);
+        assert_eq!(bench.kept(), (0, 0, 0));
+    }
 }
 
 #[test]
