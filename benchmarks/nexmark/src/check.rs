@@ -52,11 +52,41 @@ pub enum CheckError {
 /// # Errors
 /// When there is none.
 pub fn answer(query: Query, generator: &Generator, parallelism: u32) -> Result<Vec<String>, CheckError> {
+    let env = local(parallelism);
+    let events = env.from_source(NexmarkSource::new(generator.clone()), "Nexmark");
+    run(query, &env, &events, generator.options().out_of_order())
+}
+
+/// The answer of `query` to `events`, which are no more than `out_of_order` behind the latest before them: as
+/// [`answer`]. Each subtask has as many of them in a row as the others.
+///
+/// # Errors
+/// When there is none.
+pub fn answer_to(
+    query: Query,
+    events: &[Event],
+    out_of_order: Duration,
+    parallelism: u32,
+) -> Result<Vec<String>, CheckError> {
+    let env = local(parallelism);
+    let events = env.from_collection(events).parallelism(parallelism);
+    run(query, &env, &events, out_of_order)
+}
+
+fn local(parallelism: u32) -> Environment {
     let env = Environment::local();
     env.set_parallelism(parallelism);
     env.set_restart_strategy(RestartStrategy::None);
-    let events = env.from_source(NexmarkSource::new(generator.clone()), "Nexmark");
-    let gathered = query.plan(&events, generator.options().out_of_order(), Gather);
+    env
+}
+
+fn run(
+    query: Query,
+    env: &Environment,
+    events: &Stream<Event>,
+    out_of_order: Duration,
+) -> Result<Vec<String>, CheckError> {
+    let gathered = query.plan(events, out_of_order, Gather);
     env.execute(&query.to_string())?;
     Ok(gathered()?)
 }
