@@ -17,7 +17,10 @@ use thiserror::Error;
 use crate::{
     event::Event,
     generator::Generator,
-    queries::Row,
+    queries::{
+        Row,
+        q10::{self, log::LogError},
+    },
     query::{Query, Take},
     source::NexmarkSource,
 };
@@ -31,6 +34,9 @@ pub enum CheckError {
     /// A row cannot be written as JSON.
     #[error("a row cannot be written as JSON")]
     Json(#[from] serde_json::Error),
+    /// The log of q10 cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// What was written of an answer cannot be read.
     #[error("{} cannot be read", .0.display())]
     Unreadable(PathBuf, #[source] io::Error),
@@ -140,6 +146,16 @@ impl Take for Written<'_> {
         settled.sort_unstable();
         Ok(settled)
     }
+}
+
+/// The answer of q10 that a job has written to `directory` with `--sink files`: rows as JSON, sorted.
+///
+/// # Errors
+/// When there is none, or something else.
+pub fn logged(directory: &Path) -> Result<Vec<String>, CheckError> {
+    let mut settled = q10::Row::settled(&q10::log::read(directory)?)?;
+    settled.sort_unstable();
+    Ok(settled)
 }
 
 /// Visible files, those of one writer in the order in which they were written: their names end in numbers, and 9 comes before 10.
