@@ -82,7 +82,7 @@ pub use result::JobResult;
 pub use sink::{
     Collected, Csv, FileEncoder, FileFormat, FileSink, PartFile, PartitionPath, Share, Sink, SinkTask, SinkWriter,
 };
-pub use source::GeneratorSource;
+pub use source::{GeneratorSource, RateLimiter};
 pub use stream::{
     AllWindowedStream, BroadcastConnectedStreams, CoGroup, ConnectedStreams, IntervalJoinStreams, IntervalJoined, Join,
     KeyedBroadcastConnectedStreams, KeyedConnectedStreams, KeyedStream, KeyedStreamPair, Number, Stream, StreamPair,

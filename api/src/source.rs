@@ -6,18 +6,19 @@
 //! - `text`: lines of files
 //! - `lines`: bytes into lines
 //! - `socket`: lines from a TCP connection
-//! - `pace`: a rate limit
+//! - `rate_limiter`: a rate limit, for other sources too
 
 mod collection;
 mod generator;
 mod lines;
-mod pace;
+mod rate_limiter;
 mod sequence;
 mod socket;
 mod text;
 
 pub(crate) use collection::CollectionSource;
 pub use generator::GeneratorSource;
+pub use rate_limiter::RateLimiter;
 pub(crate) use sequence::SequenceSource;
 pub(crate) use socket::SocketSource;
 pub(crate) use text::TextSource;

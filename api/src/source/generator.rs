@@ -9,7 +9,7 @@ use flott_runtime::{
     task::TaskInfo,
 };
 
-use super::{cut, pace::Pace, sequence::SPLITS_PER_READER};
+use super::{cut, rate_limiter::RateLimiter, sequence::SPLITS_PER_READER};
 
 /// Makes `count` records from their numbers, 0 to `count - 1`; as fast as it can, or at a rate.
 ///
@@ -77,10 +77,10 @@ impl<T: Data, F: FnMut(u64) -> T + Clone + Send + Sync + 'static> Source for Gen
     ) -> TaskResult<Box<dyn SplitReader<T, Self::Split>>> {
         let runs = if self.interleaved { self.count.div_ceil(RUN) } else { self.count };
         let readers = u64::from(task.parallelism).min(runs).max(1);
-        let pace = self.rate.map(|rate| Pace::new(rate / readers as f64));
+        let limiter = self.rate.map(|rate| RateLimiter::new(rate / readers as f64));
         // Runs that are left out lie between others of as many numbers, so one tells from where it stands how much is left.
         let left = if skip > 0 { RUN - next % RUN } else { RUN };
-        Ok(Box::new(Reader { next, end, skip, left, pace, function: self.function.clone() }))
+        Ok(Box::new(Reader { next, end, skip, left, limiter, function: self.function.clone() }))
     }
 }
 
@@ -90,17 +90,17 @@ struct Reader<F> {
     skip: u64,
     /// Numbers of the run that are still to come.
     left: u64,
-    pace: Option<Pace>,
+    limiter: Option<RateLimiter>,
     function: F,
 }
 
 impl<T, F: FnMut(u64) -> T + Send> SplitReader<T, (u64, u64, u64)> for Reader<F> {
     fn poll_read(&mut self, cx: &mut Context<'_>, batch: &mut Batch<T>) -> Poll<TaskResult<ReadStatus>> {
         let mut count = (self.end - self.next).min(self.left);
-        if let Some(pace) = &mut self.pace
+        if let Some(limiter) = &mut self.limiter
             && count > 0
         {
-            count = ready!(pace.poll_due(cx, count));
+            count = ready!(limiter.poll_due(cx, count));
         }
         let to = self.next + count;
         batch.records.extend((self.next..to).map(&mut self.function));

@@ -17,7 +17,10 @@ use thiserror::Error;
 use crate::{
     event::Event,
     generator::Generator,
-    queries::Row,
+    queries::{
+        Row,
+        q10::{self, log::LogError},
+    },
     query::{Query, Take},
     source::NexmarkSource,
 };
@@ -31,6 +34,9 @@ pub enum CheckError {
     /// A row cannot be written as JSON.
     #[error("a row cannot be written as JSON")]
     Json(#[from] serde_json::Error),
+    /// The log of q10 cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// What was written of an answer cannot be read.
     #[error("{} cannot be read", .0.display())]
     Unreadable(PathBuf, #[source] io::Error),
@@ -52,11 +58,41 @@ pub enum CheckError {
 /// # Errors
 /// When there is none.
 pub fn answer(query: Query, generator: &Generator, parallelism: u32) -> Result<Vec<String>, CheckError> {
+    let env = local(parallelism);
+    let events = env.from_source(NexmarkSource::new(generator.clone()), "Nexmark");
+    run(query, &env, &events, generator.options().out_of_order())
+}
+
+/// The answer of `query` to `events`, which are no more than `out_of_order` behind the latest before them: as
+/// [`answer`]. Each subtask has as many of them in a row as the others.
+///
+/// # Errors
+/// When there is none.
+pub fn answer_to(
+    query: Query,
+    events: &[Event],
+    out_of_order: Duration,
+    parallelism: u32,
+) -> Result<Vec<String>, CheckError> {
+    let env = local(parallelism);
+    let events = env.from_collection(events).parallelism(parallelism);
+    run(query, &env, &events, out_of_order)
+}
+
+fn local(parallelism: u32) -> Environment {
     let env = Environment::local();
     env.set_parallelism(parallelism);
     env.set_restart_strategy(RestartStrategy::None);
-    let events = env.from_source(NexmarkSource::new(generator.clone()), "Nexmark");
-    let gathered = query.plan(&events, generator.options().out_of_order(), Gather);
+    env
+}
+
+fn run(
+    query: Query,
+    env: &Environment,
+    events: &Stream<Event>,
+    out_of_order: Duration,
+) -> Result<Vec<String>, CheckError> {
+    let gathered = query.plan(events, out_of_order, Gather);
     env.execute(&query.to_string())?;
     Ok(gathered()?)
 }
@@ -110,6 +146,16 @@ impl Take for Written<'_> {
         settled.sort_unstable();
         Ok(settled)
     }
+}
+
+/// The answer of q10 that a job has written to `directory` with `--sink files`: rows as JSON, sorted.
+///
+/// # Errors
+/// When there is none, or something else.
+pub fn logged(directory: &Path) -> Result<Vec<String>, CheckError> {
+    let mut settled = q10::Row::settled(&q10::log::read(directory)?)?;
+    settled.sort_unstable();
+    Ok(settled)
 }
 
 /// Visible files, those of one writer in the order in which they were written: their names end in numbers, and 9 comes before 10.

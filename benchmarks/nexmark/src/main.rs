@@ -10,7 +10,7 @@ use flott_nexmark::{
     check, files,
     generator::{Generator, Options},
     model,
-    queries::Row,
+    queries::{Row, q10},
     query::{Query, Take, UnknownQuery},
     source::NexmarkSource,
 };
@@ -82,8 +82,8 @@ struct Run {
     /// Where rows go
     #[arg(long, value_enum, default_value_t = SinkKind::Discard)]
     sink: SinkKind,
-    /// Directory for rows as lines of JSON
-    #[arg(long, value_name = "DIR", required_if_eq("sink", "json"))]
+    /// Directory for the files of the sink
+    #[arg(long, value_name = "DIR", required_if_eq_any([("sink", "json"), ("sink", "files")]))]
     output: Option<PathBuf>,
 }
 
@@ -119,8 +119,18 @@ enum SourceKind {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum SinkKind {
+    /// Nowhere
     Discard,
+    /// Files of lines of JSON
     Json,
+    /// The table of q10: CSV files by day and minute
+    Files,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Written {
+    Json,
+    Files,
 }
 
 #[derive(Args)]
@@ -148,9 +158,12 @@ struct Check {
     /// Subtasks of each operator
     #[arg(long, short, default_values_t = [1, 2, 4], value_delimiter = ',')]
     parallelism: Vec<u32>,
-    /// Directory to which a job has written the rows of the one query with `--sink json`: runs nothing
+    /// Directory to which a job has written the rows of the one query: runs nothing
     #[arg(long, value_name = "DIR", requires = "queries", conflicts_with_all = ["seeds", "parallelism"])]
     answers: Option<PathBuf>,
+    /// The sink that it has written them with
+    #[arg(long, value_enum, default_value_t = Written::Json, requires = "answers")]
+    sink: Written,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -187,13 +200,20 @@ fn run(options: Run) -> anyhow::Result<()> {
             env.from_source(source, "events")
         }
     };
-    let output = Output(match sink {
-        SinkKind::Discard => None,
-        SinkKind::Json => Some(output.context("--sink json needs --output")?),
-    });
-    match work {
-        Work::Generate => output.put(&events),
-        Work::Query(query) => query.plan(&events, out_of_order, output),
+    let files = match (sink, output) {
+        (SinkKind::Discard, _) => None,
+        (SinkKind::Json | SinkKind::Files, None) => bail!("a sink that writes files needs --output"),
+        (SinkKind::Json | SinkKind::Files, directory) => directory,
+    };
+    match (work, sink, files) {
+        (Work::Query(Query::Q10), SinkKind::Files, Some(directory)) => {
+            q10::log::write(&q10::plan(&events), directory);
+        }
+        (_, SinkKind::Files, _) => {
+            bail!("--sink files is the table that q10 writes to; the suite drops all other rows")
+        }
+        (Work::Generate, _, files) => Output(files).put(&events),
+        (Work::Query(query), _, files) => query.plan(&events, out_of_order, Output(files)),
     }
     env.execute(&format!("nexmark {work}"))?;
     Ok(())
@@ -223,7 +243,7 @@ impl Take for Output {
 const CHECK_OUT_OF_ORDER_MS: u64 = 1_000;
 
 fn run_check(options: &Check) -> anyhow::Result<()> {
-    let Check { events, seeds, queries, parallelism, answers } = options;
+    let Check { events, seeds, queries, parallelism, answers, sink } = options;
     let queries = if queries.is_empty() { Query::ALL.as_slice() } else { queries };
     let out_of_order = Some(events.out_of_order.unwrap_or(CHECK_OUT_OF_ORDER_MS));
     let mut wrong = 0;
@@ -242,7 +262,13 @@ fn run_check(options: &Check) -> anyhow::Result<()> {
         let all = generator.events();
         if let Some(directory) = answers {
             let [query] = queries else { bail!("--answers has the rows of one query; name it with --queries") };
-            let found = check::written(*query, directory)?;
+            let found = match sink {
+                Written::Json => check::written(*query, directory)?,
+                Written::Files => {
+                    ensure!(*query == Query::Q10, "--sink files is the table that q10 writes to");
+                    check::logged(directory)?
+                }
+            };
             compare(format_args!("{query:<4} seed {seed}"), &model::answer(*query, &all), &found);
             continue;
         }

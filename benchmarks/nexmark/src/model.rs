@@ -12,7 +12,6 @@
 //! | q4, q17 | averages are whole numbers, cut and not rounded, as SQL has them of whole numbers |
 //! | q5 | windows begin at multiples of 2 s, also before the first event; of several auctions with the most bids all count |
 //! | q6 | an auction with a winning bid closes when it expires, and of those that close at once the one with the smaller id first; each gives a row with the average of its price and the up to nine before it of the same seller. The SQL, which no engine runs, averages eleven in the order of their winning bids |
-//! | q7 | a bid belongs to the window from its multiple of 10 s on. By the SQL's `BETWEEN` a bid at the very end of a window would be compared with that one too |
 //! | q9 | of bids of one price and time, that of the smallest bidder wins, then that with the smallest `extra` |
 //! | q11 | bids of one bidder that are 10 s apart or less are of one session, as Flink merges sessions that touch |
 //! | q12 | windows of processing time depend on when a bid came, so of the answer only the sums over all windows can be checked: the bids of each bidder |

@@ -7,19 +7,16 @@
 //!
 //! With a rate, a block would take its reader seconds, in which event time stands still for all who wait for the other
 //! readers. There each reader has one split for the whole time, and readers make runs of events in turn.
-//!
-//! # Layout
-//! - `pace`: the rate
 
-mod pace;
+use std::{
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use std::task::{Context, Poll, ready};
-
-use flott::{Batch, ReadStatus, Source, SplitReader, TaskInfo, TaskResult};
+use flott::{Batch, RateLimiter, ReadStatus, Source, SplitReader, TaskInfo, TaskResult};
 use serde::{Deserialize, Serialize};
 
 use crate::{event::Event, generator::Generator};
-use pace::Pace;
 
 /// Events in one batch. With their strings they take up a part of the second cache.
 const BATCH_EVENTS: u64 = 256;
@@ -84,8 +81,9 @@ impl Source for NexmarkSource {
     fn open(&self, split: Split, task: &TaskInfo) -> TaskResult<Box<dyn SplitReader<Event, Split>>> {
         let Split { from, to, stride } = split;
         let readers = f64::from(task.parallelism.max(1));
-        let pace = self.rate.map(|rate| Pace::new(rate / readers));
-        Ok(Box::new(Reader { generator: self.generator.clone(), next: from, to, stride: stride.max(1), pace }))
+        // A rate that is measured is to be kept on average, whatever stood still.
+        let limiter = self.rate.map(|rate| RateLimiter::new(rate / readers).arrears(Duration::MAX));
+        Ok(Box::new(Reader { generator: self.generator.clone(), next: from, to, stride: stride.max(1), limiter }))
     }
 }
 
@@ -94,7 +92,7 @@ struct Reader {
     next: u64,
     to: u64,
     stride: u64,
-    pace: Option<Pace>,
+    limiter: Option<RateLimiter>,
 }
 
 impl Reader {
@@ -129,8 +127,8 @@ impl SplitReader<Event, Split> for Reader {
         if self.next >= self.to {
             return Poll::Ready(Ok(ReadStatus::Ended));
         }
-        let most = match &mut self.pace {
-            Some(pace) => ready!(pace.poll_due(cx, BATCH_EVENTS)),
+        let most = match &mut self.limiter {
+            Some(limiter) => ready!(limiter.poll_due(cx, BATCH_EVENTS)),
             None => BATCH_EVENTS,
         };
         self.take(most, &mut batch.records);
@@ -153,7 +151,7 @@ mod tests {
 
     fn read(generator: &Generator, split: &Split) -> Vec<Event> {
         let Split { from, to, stride } = *split;
-        let mut reader = Reader { generator: generator.clone(), next: from, to, stride, pace: None };
+        let mut reader = Reader { generator: generator.clone(), next: from, to, stride, limiter: None };
         let mut events = Vec::new();
         loop {
             let mut batch = Batch::default();

@@ -1,14 +1,18 @@
 //! Every query, run within the test's process, against the model.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use flott_nexmark::{
-    check::{answer, difference},
-    event::Event,
+    check::{answer, answer_to, difference},
+    event::{Bid, Event, Time},
     generator::{Generator, Options},
     model,
     query::Query,
 };
+use proptest::prelude::*;
 
 const SEEDS: [u64; 2] = [1, 20_150_715];
 const PARALLELISMS: [u32; 3] = [1, 2, 4];
@@ -58,6 +62,58 @@ fn hot_items_and_highest_bids_of_many_windows() {
         // 24 windows begin within the time, and each has something.
         assert!(check_events(Query::Q5, slow(seed)).len() >= 24);
         assert!(check_events(Query::Q7, slow(seed)).len() >= 5);
+    }
+}
+
+/// Bids of a price at a time, in the order in which they come.
+fn bids(bids: &[(u64, i64)]) -> Vec<Event> {
+    let bid = |(at, (price, time)): (usize, &(u64, i64))| Bid::new(at as u64, 5, *price, "", "", Time(*time), "");
+    bids.iter().enumerate().map(bid).map(Event::Bid).collect()
+}
+
+/// Compares the highest bids of windows with the model's, which it gives.
+#[track_caller]
+fn check_highest(events: &[Event], out_of_order_ms: u64) -> Vec<String> {
+    let expected = model::answer(Query::Q7, events);
+    for parallelism in PARALLELISMS {
+        let found = answer_to(Query::Q7, events, Duration::from_millis(out_of_order_ms), parallelism).unwrap();
+        if let Some(difference) = difference(&expected, &found) {
+            panic!("{events:?}, {out_of_order_ms} ms out of order, parallelism {parallelism}: {difference}");
+        }
+    }
+    expected
+}
+
+#[test]
+fn a_bid_at_the_end_of_a_window_is_compared_with_it() {
+    // The second is as high as the first window, and a row; the third is higher, and none.
+    let rows = check_highest(&bids(&[(7, 9_999), (7, 10_000), (8, 10_000), (9, 10_001)]), 0);
+    assert_eq!(distinct(&rows, "auction"), 3);
+    assert!(!rows.iter().any(|row| row.contains(r#""auction":2"#)), "{rows:?}");
+    // The one at the end comes first, and last.
+    assert_eq!(check_highest(&bids(&[(7, 10_000), (7, 9_000)]), 1_000).len(), 3);
+    assert_eq!(check_highest(&bids(&[(7, 9_000), (6, 11_000), (7, 10_000)]), 1_000).len(), 3);
+    // The window before it is empty, and one before that is not.
+    assert_eq!(check_highest(&bids(&[(7, 9_000), (7, 20_000), (6, 30_000), (6, 50_000)]), 0).len(), 4);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Few prices, and times at and beside the ends of windows.
+    #[test]
+    fn highest_bids_of_windows_with_equal_prices(
+        ticks in prop::collection::vec((1_u64..4, 0_i64..12, -1_i64..2, 0_i64..6_000), 1..60),
+        out_of_order_ms in prop::sample::select(vec![0_u64, 6_000]),
+    ) {
+        let mut ticks: Vec<(u64, i64, i64)> = ticks
+            .into_iter()
+            .map(|(price, tick, beside, late)| (price, tick * 5_000 + beside, late.min(out_of_order_ms as i64)))
+            .collect();
+        // No event comes longer behind another than it is late.
+        ticks.sort_by_key(|(_, time, late)| time + late);
+        let events: Vec<(u64, i64)> = ticks.into_iter().map(|(price, time, _)| (price, time)).collect();
+        check_highest(&bids(&events), out_of_order_ms);
     }
 }
 

@@ -23,6 +23,13 @@ fn answers_that_two_processes_write_are_those_of_the_model() {
         let check = ["check", "--queries", query, "--answers", &out];
         sandbox.program(&nexmark, check.iter().chain(&events)).success();
     }
+    // The log of q10, in directories by day and minute.
+    let (out, events) = (sandbox.at("log"), ["--events", EVENTS, "--out-of-order", "1000"]);
+    let to = ["--query", "q10", "--sink", "files", "--output", &out];
+    let job = session.run(&["-d", "-p", "2"], &nexmark, to.iter().chain(&events)).success().job();
+    session.finished(&job);
+    let check = ["check", "--queries", "q10", "--sink", "files", "--answers", &out];
+    sandbox.program(&nexmark, check.iter().chain(&events)).success();
     sandbox.until_running(Role::JobProcess, 0);
     // A row that is missing is missed.
     let part = sandbox.path().join("q9/part-0");

@@ -1,6 +1,9 @@
 //! The Nexmark queries, each at one and at two subtasks, and what the generator takes by itself.
+//!
+//! Rows are dropped, as the suite does, but for those of q10: these go to files, to a new directory for each run, which is
+//! removed behind it.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 
 use super::{
     Bench,
@@ -15,6 +18,9 @@ const QUERIES: u32 = 23;
 
 /// Generates events and drops them: what each query has besides its own work.
 const GENERATOR: &str = "generate";
+
+/// The query whose rows go to files.
+const LOG: &str = "q10";
 
 /// Measures the queries that were asked for.
 pub fn measure(bench: &Bench) -> anyhow::Result<()> {
@@ -47,9 +53,18 @@ fn run(bench: &Bench, query: &str, parallelism: u32) -> anyhow::Result<Line> {
     let cluster = Cluster::start_with(&bench.binaries, Shape { workers: 1, slots: parallelism }, &throughput::ONCE)?;
     let jar = cluster.client().upload(&bench.binaries.nexmark)?;
     let arguments = ["--query", query, "--events", &events.to_string()].map(str::to_owned).to_vec();
-    let program = Program { jar, entry: None, arguments, parallelism, from: None };
+    let mut program = Program { jar, entry: None, arguments, parallelism, from: None };
+    let arguments = program.arguments.len();
     for _ in 0..bench.repeat {
+        let files = (query == LOG).then(|| tempfile::Builder::new().prefix("fb-log-").tempdir()).transpose();
+        let files = files.context("no temporary directory")?;
+        program.arguments.truncate(arguments);
+        if let Some(files) = &files {
+            let path = files.path().to_str().context("the path of a temporary directory is not UTF-8")?;
+            program.arguments.extend(["--sink", "files", "--output", path].map(str::to_owned));
+        }
         line.add(throughput::run(&cluster, &program)?);
+        files.map_or(Ok(()), tempfile::TempDir::close).context("the files of a run cannot be removed")?;
     }
     Ok(line)
 }

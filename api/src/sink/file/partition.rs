@@ -159,7 +159,9 @@ impl<W: Write> Write for Escape<'_, W> {
 
 /// What Hive escapes, and whatever else controls a terminal.
 fn is_special(char: char) -> bool {
-    char.is_control() || "\"#%'*/:=?\\{}[]^".contains(char)
+    // Asked of each character of each record's path.
+    matches!(char, '"' | '#' | '%' | '\'' | '*' | '/' | ':' | '=' | '?' | '\\' | '{' | '}' | '[' | ']' | '^')
+        || char.is_control()
 }
 
 /// Whether `path` is a plain relative one; empty is.

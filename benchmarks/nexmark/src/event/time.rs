@@ -48,6 +48,73 @@ impl Time {
     }
 }
 
+/// Puts `number` into all of `digits`, in decimal.
+#[inline]
+fn put(digits: &mut [u8], mut number: u32) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+#[inline]
+fn text<const LENGTH: usize>(digits: &Option<[u8; LENGTH]>) -> Option<&str> {
+    digits.as_ref().and_then(|digits| str::from_utf8(digits).ok())
+}
+
+/// What is written, where it has the usual length: by `Display`'s own means it takes longer than all else that a row of a file
+/// needs.
+impl Time {
+    #[inline]
+    fn digits(self) -> Option<[u8; 23]> {
+        let (of_day, mut text) = (self.of_day(), *b"0000-00-00 00:00:00.000");
+        text[..10].copy_from_slice(&self.day().digits()?);
+        text[11..16].copy_from_slice(&self.minute().digits()?);
+        put(&mut text[17..19], of_day / 1000 % 60);
+        put(&mut text[20..], of_day % 1000);
+        Some(text)
+    }
+}
+
+impl Day {
+    #[inline]
+    fn digits(self) -> Option<[u8; 10]> {
+        let (year, month, day) = self.date();
+        let (year, mut text) = (u32::try_from(year).ok().filter(|year| *year < 10_000)?, *b"0000-00-00");
+        put(&mut text[..4], year);
+        put(&mut text[5..7], month);
+        put(&mut text[8..], day);
+        Some(text)
+    }
+
+    /// Year, month and day of the month, by the algorithm `civil_from_days` of Howard Hinnant,
+    /// <https://howardhinnant.github.io/date_algorithms.html>.
+    #[inline]
+    fn date(self) -> (i64, u32, u32) {
+        // Four eras and 135,080 days lie between the beginning of an era and 1970; added up so that no day overflows.
+        let day = self.0.rem_euclid(146_097) + 135_080;
+        let era = self.0.div_euclid(146_097) + 4 + day / 146_097;
+        let day_of_era = day % 146_097;
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        // Years begin in March here, so that the leap day is the last.
+        let month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month + 2) / 5 + 1;
+        let month = if month < 10 { month + 3 } else { month - 9 };
+        (year_of_era + era * 400 + i64::from(month <= 2), month as u32, day as u32)
+    }
+}
+
+impl Minute {
+    #[inline]
+    fn digits(self) -> Option<[u8; 5]> {
+        let (hour, mut text) = (u32::from(self.0 / 60), *b"00:00");
+        put(&mut text[..2], hour);
+        put(&mut text[3..], u32::from(self.0 % 60));
+        (hour < 100).then_some(text)
+    }
+}
+
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of_day = self.of_day();
@@ -57,25 +124,21 @@ impl fmt::Display for Time {
     }
 }
 
-/// By the algorithm `civil_from_days` of Howard Hinnant, <https://howardhinnant.github.io/date_algorithms.html>.
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let days = i128::from(self.0) + 719_468;
-        let era = days.div_euclid(146_097);
-        let day_of_era = days.rem_euclid(146_097);
-        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        // Years begin in March here, so that the leap day is the last.
-        let month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * month + 2) / 5 + 1;
-        let month = if month < 10 { month + 3 } else { month - 9 };
-        let year = year_of_era + era * 400 + i128::from(month <= 2);
+        if let Some(text) = text(&self.digits()) {
+            return f.write_str(text);
+        }
+        let (year, month, day) = self.date();
         write!(f, "{year:04}-{month:02}-{day:02}")
     }
 }
 
 impl fmt::Display for Minute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = text(&self.digits()) {
+            return f.write_str(text);
+        }
         write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)
     }
 }
@@ -129,7 +192,13 @@ macro_rules! text_or_number {
         impl Serialize for $type {
             #[inline]
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+                if !serializer.is_human_readable() {
+                    return self.0.serialize(serializer);
+                }
+                match text(&self.digits()) {
+                    Some(text) => serializer.serialize_str(text),
+                    None => serializer.collect_str(self),
+                }
             }
         }
 

@@ -265,12 +265,25 @@ fn hot_items_of_sliding_windows() {
     );
 }
 
+#[track_caller]
+fn check_highest(bids: &[(u64, u64, i64)], expected: &[u64]) {
+    let events: Vec<Event> = bids.iter().map(|(auction, price, time)| bid(*auction, 5, *price, *time)).collect();
+    let auction = |row: &String| row.split([':', ',']).nth(1).and_then(|id| id.parse().ok());
+    let found: Vec<u64> = answer(Query::Q7, &events).iter().filter_map(auction).collect();
+    assert_eq!(found, expected, "{bids:?}");
+}
+
 #[test]
 fn highest_bids_of_windows() {
-    let events = [bid(1, 5, 10, 9_999), bid(2, 5, 9, 0), bid(3, 5, 10, 10_000), bid(4, 6, 10, 5_000)];
-    let rows = answer(Query::Q7, &events);
-    let auctions: Vec<&str> = rows.iter().map(|row| &row[..12]).collect();
-    assert_eq!(auctions, [r#"{"auction":1"#, r#"{"auction":3"#, r#"{"auction":4"#]);
+    check_highest(&[(1, 10, 9_999), (2, 9, 0), (3, 10, 10_001), (4, 10, 5_000)], &[1, 3, 4]);
+    // At the very end of a window: as high as it, higher, lower, and a millisecond later.
+    check_highest(&[(1, 10, 5_000), (2, 10, 10_000), (3, 12, 12_000)], &[1, 2, 3]);
+    check_highest(&[(1, 10, 5_000), (2, 11, 10_000), (3, 12, 12_000)], &[1, 3]);
+    check_highest(&[(1, 10, 5_000), (2, 9, 10_000), (3, 12, 12_000)], &[1, 3]);
+    check_highest(&[(1, 10, 5_000), (2, 10, 10_001), (3, 12, 12_000)], &[1, 3]);
+    // The highest of both windows is a row of each. Where nothing was bid in between, it is one of its own alone.
+    check_highest(&[(1, 10, 5_000), (2, 10, 10_000)], &[1, 2, 2]);
+    check_highest(&[(1, 10, 5_000), (2, 10, 20_000)], &[1, 2]);
 }
 
 #[test]

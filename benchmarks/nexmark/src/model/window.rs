@@ -41,9 +41,12 @@ pub(super) fn q7(events: &Events<'_>) -> Vec<String> {
         windows.entry(tumbling(bid.date_time.0)).or_default().push(bid);
     }
     let mut rows = Vec::new();
-    for bids in windows.values() {
+    for (start, bids) in &windows {
         let highest = bids.iter().map(|bid| bid.price).max().unwrap_or_default();
-        for bid in bids.iter().filter(|bid| bid.price == highest) {
+        // `BETWEEN` takes in both ends: those of the next window's first millisecond too.
+        let end = start + WINDOW;
+        let at_end = windows.get(&end).into_iter().flatten().filter(|bid| bid.date_time.0 == end);
+        for bid in bids.iter().chain(at_end).filter(|bid| bid.price == highest) {
             rows.push(format!(
                 r#"{{"auction":{},"bidder":{},"price":{},"dateTime":"{}","extra":{}}}"#,
                 bid.auction,

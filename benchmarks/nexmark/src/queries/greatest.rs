@@ -34,6 +34,12 @@ impl Leaders {
         self.look_up(window, number)
     }
 
+    /// Whether `number` may be the greatest of `window`, for all that is known: it does not count as seen.
+    #[inline(never)]
+    pub fn may_lead(&self, window: i64, number: u64) -> bool {
+        self.windows.iter().all(|(known, most)| *known != window || number >= *most)
+    }
+
     #[inline(never)]
     fn look_up(&mut self, window: i64, number: u64) -> bool {
         if let Some(place) = self.windows.iter().position(|(known, _)| *known == window) {
@@ -112,6 +118,15 @@ mod tests {
         let mut leaders = Leaders::default();
         let led = [(1, 5), (1, 4), (2, 1), (1, 5), (1, 6), (2, 1), (2, 0)].map(|(window, n)| leaders.leads(window, n));
         assert_eq!(led, [true, false, true, true, true, true, false]);
+    }
+
+    #[test]
+    fn what_may_lead_is_not_seen() {
+        let mut leaders = Leaders::default();
+        leaders.leads(1, 5);
+        let may = [(1, 4), (1, 5), (1, 6), (2, 0)].map(|(window, number)| leaders.may_lead(window, number));
+        assert_eq!(may, [false, true, true, true]);
+        assert!(leaders.leads(1, 5));
     }
 
     #[test]

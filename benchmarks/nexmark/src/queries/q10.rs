@@ -1,4 +1,9 @@
 //! Log to a file system: all bids, with the day and the minute by which a log is partitioned.
+//!
+//! # Layout
+//! - [`log`]: the files
+
+pub mod log;
 
 use flott::Stream;
 use serde::{Deserialize, Serialize};

@@ -13,56 +13,22 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     recent::Recent,
-    tally::{Pending, Seen, Tally, rank},
+    tally::{Pending, Seen, Tally, rank, row_of_counts},
 };
 use crate::event::{Day, Event, Time};
 
-/// `SELECT DATE_FORMAT(dateTime, 'yyyy-MM-dd') AS day, count(*) AS total_bids, count(*) FILTER (WHERE price < 10000) AS
-/// rank1_bids, …, count(DISTINCT bidder) AS total_bidders, …, count(DISTINCT auction) AS total_auctions, … FROM bid GROUP
-/// BY day`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Row {
-    day: Day,
-    total_bids: u64,
-    rank1_bids: u64,
-    rank2_bids: u64,
-    rank3_bids: u64,
-    total_bidders: u64,
-    rank1_bidders: u64,
-    rank2_bidders: u64,
-    rank3_bidders: u64,
-    total_auctions: u64,
-    rank1_auctions: u64,
-    rank2_auctions: u64,
-    rank3_auctions: u64,
+row_of_counts! {
+    /// `SELECT DATE_FORMAT(dateTime, 'yyyy-MM-dd') AS day, count(*) AS total_bids, count(*) FILTER (WHERE price < 10000) AS
+    /// rank1_bids, …, count(DISTINCT bidder) AS total_bidders, …, count(DISTINCT auction) AS total_auctions, … FROM bid GROUP
+    /// BY day`
+    pub struct Row {
+        day: Day,
+    }
 }
 
 impl super::Row for Row {
     fn key(&self) -> Option<String> {
         Some(self.day.to_string())
-    }
-}
-
-impl Row {
-    fn new(day: Day, Tally { bids, bidders, auctions, .. }: Tally) -> Self {
-        let [rank1_bids, rank2_bids, rank3_bids] = bids;
-        let [rank1_bidders, rank2_bidders, rank3_bidders] = bidders.ranks;
-        let [rank1_auctions, rank2_auctions, rank3_auctions] = auctions.ranks;
-        Self {
-            day,
-            total_bids: rank1_bids + rank2_bids + rank3_bids,
-            rank1_bids,
-            rank2_bids,
-            rank3_bids,
-            total_bidders: bidders.total,
-            rank1_bidders,
-            rank2_bidders,
-            rank3_bidders,
-            total_auctions: auctions.total,
-            rank1_auctions,
-            rank2_auctions,
-            rank3_auctions,
-        }
     }
 }
 
@@ -106,7 +72,7 @@ pub fn plan(events: &Stream<Event>) -> Stream<Row> {
         .key_by(|(day, _)| day.0)
         .reduce(|(_, sum), (_, more)| sum.add(&more))
         .name("sums")
-        .map(|(day, tally)| Row::new(day, tally))
+        .map(|(day, tally)| Row::new(day, &tally))
 }
 
 #[derive(Clone, Default)]

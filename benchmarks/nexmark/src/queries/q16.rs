@@ -13,61 +13,24 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     recent::{Recent, hint},
-    tally::{Pending, Seen, Tally, rank},
+    tally::{Pending, Seen, Tally, rank, row_of_counts},
 };
 use crate::event::{Bid, Day, Event, Minute};
 
-/// `SELECT channel, DATE_FORMAT(dateTime, 'yyyy-MM-dd') AS day, max(DATE_FORMAT(dateTime, 'HH:mm')) AS minute, count(*) AS
-/// total_bids, …, count(DISTINCT bidder) AS total_bidders, …, count(DISTINCT auction) AS total_auctions, … FROM bid GROUP
-/// BY channel, day`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Row {
-    channel: CompactString,
-    day: Day,
-    minute: Minute,
-    total_bids: u64,
-    rank1_bids: u64,
-    rank2_bids: u64,
-    rank3_bids: u64,
-    total_bidders: u64,
-    rank1_bidders: u64,
-    rank2_bidders: u64,
-    rank3_bidders: u64,
-    total_auctions: u64,
-    rank1_auctions: u64,
-    rank2_auctions: u64,
-    rank3_auctions: u64,
+row_of_counts! {
+    /// `SELECT channel, DATE_FORMAT(dateTime, 'yyyy-MM-dd') AS day, max(DATE_FORMAT(dateTime, 'HH:mm')) AS minute, count(*) AS
+    /// total_bids, …, count(DISTINCT bidder) AS total_bidders, …, count(DISTINCT auction) AS total_auctions, … FROM bid GROUP
+    /// BY channel, day`
+    pub struct Row {
+        channel: CompactString,
+        day: Day,
+        minute: Minute,
+    }
 }
 
 impl super::Row for Row {
     fn key(&self) -> Option<String> {
         Some(format!("{} {}", self.day, self.channel))
-    }
-}
-
-impl Row {
-    fn new(channel: CompactString, day: Day, tally: &Tally) -> Self {
-        let Tally { bids, bidders, auctions, minute } = *tally;
-        let [rank1_bids, rank2_bids, rank3_bids] = bids;
-        let [rank1_bidders, rank2_bidders, rank3_bidders] = bidders.ranks;
-        let [rank1_auctions, rank2_auctions, rank3_auctions] = auctions.ranks;
-        Self {
-            channel,
-            day,
-            minute,
-            total_bids: rank1_bids + rank2_bids + rank3_bids,
-            rank1_bids,
-            rank2_bids,
-            rank3_bids,
-            total_bidders: bidders.total,
-            rank1_bidders,
-            rank2_bidders,
-            rank3_bidders,
-            total_auctions: auctions.total,
-            rank1_auctions,
-            rank2_auctions,
-            rank3_auctions,
-        }
     }
 }
 
@@ -192,7 +155,7 @@ impl KeyedProcessFunction for Channel {
                 tally.add(&Tally { bids: ranks.map(u64::from), minute, ..Tally::default() });
             }
         }
-        let row = Row::new(channel, day, tally);
+        let row = Row::new(channel, day, tally.minute, tally);
         ctx.emit(row);
         Ok(())
     }

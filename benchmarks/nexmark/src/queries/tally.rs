@@ -74,6 +74,55 @@ impl Tally {
     }
 }
 
+/// A row with the counts of a [`Tally`] as columns, behind columns of its own. They are written out: what serde flattens
+/// cannot go between processes.
+macro_rules! row_of_counts {
+    ($(#[$attribute:meta])* pub struct Row { $($column:ident: $type:ty,)* }) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        pub struct Row {
+            $($column: $type,)*
+            total_bids: u64,
+            rank1_bids: u64,
+            rank2_bids: u64,
+            rank3_bids: u64,
+            total_bidders: u64,
+            rank1_bidders: u64,
+            rank2_bidders: u64,
+            rank3_bidders: u64,
+            total_auctions: u64,
+            rank1_auctions: u64,
+            rank2_auctions: u64,
+            rank3_auctions: u64,
+        }
+
+        impl Row {
+            fn new($($column: $type,)* tally: &Tally) -> Self {
+                let Tally { bids, bidders, auctions, .. } = *tally;
+                let [rank1_bids, rank2_bids, rank3_bids] = bids;
+                let [rank1_bidders, rank2_bidders, rank3_bidders] = bidders.ranks;
+                let [rank1_auctions, rank2_auctions, rank3_auctions] = auctions.ranks;
+                Self {
+                    $($column,)*
+                    total_bids: rank1_bids + rank2_bids + rank3_bids,
+                    rank1_bids,
+                    rank2_bids,
+                    rank3_bids,
+                    total_bidders: bidders.total,
+                    rank1_bidders,
+                    rank2_bidders,
+                    rank3_bidders,
+                    total_auctions: auctions.total,
+                    rank1_auctions,
+                    rank2_auctions,
+                    rank3_auctions,
+                }
+            }
+        }
+    };
+}
+pub(super) use row_of_counts;
+
 /// Counts of some groups that have yet to be sent on. So a group that everything belongs to is not sent a record for
 /// each bid. What is held back goes on when the input ends, or with the next that come.
 #[derive(Debug, Clone)]
