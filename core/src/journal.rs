@@ -188,7 +188,7 @@ impl Journal {
                 if let Some(task) = self.task(change.attempt)
                     && task.report.as_ref().is_none_or(|report| !report.state.is_terminal())
                 {
-                    task.report = Some(change.clone());
+                    task.report = Some((**change).clone());
                 }
             }
             HostToJob::RequestSplit { attempt, source } => {

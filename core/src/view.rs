@@ -3,9 +3,11 @@
 //!
 //! # Layout
 //! - `checkpoint`: checkpoints
+//! - `counters`: what user functions count
 //! - `rescale`: changes of parallelism
 
 mod checkpoint;
+mod counters;
 mod rescale;
 
 use std::collections::BTreeMap;
@@ -24,10 +26,11 @@ pub use checkpoint::{
     CheckpointStatus, CheckpointView, CheckpointsSummary, CheckpointsView, Extent, FigureSummary, Percentiles,
     RestoredView, SubtaskSnapshotView, VertexSnapshotView,
 };
+pub use counters::{COUNTER_NAME_BYTES_MAX, COUNTERS_MAX, Counters, FURTHER_COUNTERS, LATE_RECORDS_DROPPED};
 pub use rescale::{RescaleCause, RescaleView, VertexRescaleView};
 
 /// Figures of one attempt. Those that count are cumulative since it began.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub struct TaskMetrics {
     /// Records that came in over channels.
@@ -48,6 +51,8 @@ pub struct TaskMetrics {
     pub backpressured_ms: u64,
     /// The watermark that its input, or its source, has come to; none before the first.
     pub watermark: Option<i64>,
+    /// What its user functions have counted.
+    pub counters: Counters,
 }
 
 impl TaskMetrics {
@@ -65,6 +70,7 @@ impl TaskMetrics {
             (Some(own), Some(other)) => Some(own.min(other)),
             (own, other) => own.or(other),
         };
+        self.counters.merge(&other.counters);
     }
 }
 

@@ -9,7 +9,7 @@ use flott_core::{
     failure::Failure,
     id::{AttemptId, AttemptNumber, SubtaskIndex},
     status::ExecutionState,
-    view::{Accumulator, VertexView},
+    view::{Accumulator, FURTHER_COUNTERS, VertexView},
 };
 
 use crate::{
@@ -26,6 +26,9 @@ pub mod transition;
 pub use execution::{Execution, Host, Placement, Transition, add_accumulators};
 pub use resolve::{Edge, Overrides, Resolved, SUBTASKS_MAX, Vertex};
 use transition::{ExecutionStep, is_deployed};
+
+/// Results of a job that have names of their own, other than those that finished subtasks have gathered.
+const COUNTERS_MAX: usize = 4096;
 
 /// All subtasks of a job with their current attempts.
 #[derive(Debug, Clone)]
@@ -213,19 +216,23 @@ impl ExecutionGraph {
         })
     }
 
-    /// Results of all finished subtasks, merged by name. A result of another type than its namesakes is kept beside them
-    /// under a name that says whose it is.
+    /// Results of all subtasks, merged by name: what those that have finished have left, and what the others have counted up to now. A
+    /// result of another type than its namesakes is kept beside them under a name that says whose it is. Counters that find no place
+    /// any more are added up as the further ones.
     pub fn accumulators(&self) -> BTreeMap<String, Accumulator> {
         let mut merged: BTreeMap<String, Accumulator> = BTreeMap::new();
-        for (index, execution) in self.executions.iter().filter(|(_, execution)| execution.done) {
-            for (name, value) in &execution.results(true) {
-                match merged.get_mut(name) {
-                    None => {
-                        merged.insert(name.clone(), value.clone());
-                    }
+        for (index, execution) in self.executions.iter() {
+            for (name, value) in execution.results() {
+                let finds_place = merged.len() < COUNTERS_MAX || merged.contains_key(&name);
+                let name = match &value {
+                    Accumulator::LongCounter(_) if !finds_place => FURTHER_COUNTERS.to_owned(),
+                    _ => name,
+                };
+                match merged.get_mut(&name) {
+                    None => drop(merged.insert(name, value)),
                     Some(sum) => {
                         if !sum.merge(value.clone()) {
-                            merged.insert(format!("{name} ({})", self.attempt_id(index)), value.clone());
+                            merged.insert(format!("{name} ({})", self.attempt_id(index)), value);
                         }
                     }
                 }

@@ -4,6 +4,7 @@ mod alignment;
 mod cancel;
 mod checkpoints;
 mod commit;
+mod counting;
 mod failover;
 mod naming;
 mod old_news;

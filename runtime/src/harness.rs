@@ -239,10 +239,14 @@ impl TaskHarness {
         self.tasks.iter().map(|task| task.info.figures.state_size()).sum()
     }
 
-    /// The accumulators of all tasks together; user functions give theirs when they end.
+    /// The accumulators of all tasks together: counters as they are now, and results of those that have ended.
     pub fn accumulators(&self) -> BTreeMap<String, Accumulator> {
         let mut merged: BTreeMap<String, Accumulator> = BTreeMap::new();
-        for (name, value) in self.tasks.iter().flat_map(|task| task.info.accumulators.lock().clone()) {
+        let of_task = |task: &Task| {
+            let results = task.info.accumulators.lock().clone();
+            results.into_iter().chain(task.info.figures.counters().read().accumulators())
+        };
+        for (name, value) in self.tasks.iter().flat_map(of_task) {
             match merged.get_mut(&name) {
                 // As in a job, one of another type is left out.
                 Some(known) => _ = known.merge(value),

@@ -48,6 +48,9 @@ mod snapshots;
 /// How often figures of running tasks are reported.
 const METRICS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Attempts whose figures go into one message. Each may have 66 KiB of counters, and a message has 64 MiB at most.
+const REPORTED_TOGETHER_MAX: usize = 256;
+
 /// What a host is given.
 pub struct HostOptions {
     /// Which life of the process this is.
@@ -302,14 +305,14 @@ impl Shared {
     fn say(&self, info: &TaskInfo, state: ExecutionState, failure: Option<Failure>, prepared: Prepared) {
         let committable = |(sink, data)| Committable { sink, attempt: info.attempt, data };
         let finished = state == ExecutionState::Finished;
-        (self.report)(HostToJob::TaskState(TaskStateChange {
+        (self.report)(HostToJob::TaskState(Box::new(TaskStateChange {
             attempt: info.attempt,
             state,
             failure,
             metrics: info.figures.read(),
             committables: prepared.into_iter().map(committable).collect(),
             accumulators: if finished { info.accumulators.lock().clone() } else { BTreeMap::new() },
-        }));
+        })));
     }
 
     fn cancel(&self, attempt: AttemptId) {
@@ -322,14 +325,14 @@ impl Shared {
         // it is gone, in case its report was lost; what it finished with is not said twice, so that it counts at most once.
         let failure = attempts.ended.get_or_insert(attempt);
         drop(attempts);
-        (self.report)(HostToJob::TaskState(TaskStateChange {
+        (self.report)(HostToJob::TaskState(Box::new(TaskStateChange {
             attempt,
             state: if failure.is_some() { ExecutionState::Failed } else { ExecutionState::Canceled },
             failure,
             metrics: Default::default(),
             committables: Vec::new(),
             accumulators: BTreeMap::new(),
-        }));
+        })));
     }
 
     fn enumerate(&self, attempt: AttemptId, source: OperatorId, parallelism: u32) {
@@ -338,12 +341,13 @@ impl Shared {
     }
 
     fn report_metrics(&self) {
-        let figures: Vec<_> = {
+        let mut figures: Vec<_> = {
             let attempts = self.attempts.lock();
             attempts.running.iter().map(|(attempt, running)| (*attempt, running.info.figures.read())).collect()
         };
-        if !figures.is_empty() {
-            (self.report)(HostToJob::Metrics(figures));
+        while !figures.is_empty() {
+            let rest = figures.split_off(figures.len().min(REPORTED_TOGETHER_MAX));
+            (self.report)(HostToJob::Metrics(std::mem::replace(&mut figures, rest)));
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     time::{Alarm, Clock},
 };
 
+pub mod counters;
 pub mod figures;
 pub mod head;
 pub mod source_head;
@@ -55,7 +56,7 @@ pub struct TaskInfo {
     pub worker: WorkerId,
     /// The job's effective configuration.
     pub configuration: BTreeMap<String, String>,
-    /// Results by name, filled by user functions.
+    /// Results by name, given when the input has ended; [`figures`](Self::figures) hold what is counted.
     pub accumulators: parking_lot::Mutex<BTreeMap<String, Accumulator>>,
     /// Cumulative figures.
     pub figures: TaskFigures,

@@ -77,7 +77,7 @@ fn failed(cluster: &Cluster) -> TaskStateChange {
                 let split = Some(split(u64::MAX));
                 cluster.hosts[from].deliver(JobToHost::AssignSplit { attempt, source, split, share: 1 });
             }
-            (_, HostToJob::TaskState(change)) if change.state == ExecutionState::Failed => return change,
+            (_, HostToJob::TaskState(change)) if change.state == ExecutionState::Failed => return *change,
             _ => {}
         }
     }

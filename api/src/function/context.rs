@@ -10,11 +10,11 @@ use flott_runtime::{
     batch::{Data, Key, Timestamp},
     error::TaskResult,
     state::{KeyHash, KeyScope, KeyedStates, OperatorLists, OperatorScope},
-    task::TaskInfo,
+    task::{TaskInfo, counters::OperatorCounters},
     time::{TimeDomain, Timers},
 };
 
-use super::{Collector, Counters, FunctionResult};
+use super::{Collector, FunctionResult};
 use crate::plan::SidePorts;
 
 /// Names a side output and the type that it carries.
@@ -61,7 +61,7 @@ pub struct Context<'a, Out> {
     /// Records that were given to them.
     aside: usize,
     lists: &'a mut OperatorLists,
-    counters: &'a mut Counters,
+    counters: &'a mut OperatorCounters,
     task: &'a TaskInfo,
     times: Times,
 }
@@ -79,7 +79,7 @@ impl<'a, Out> Context<'a, Out> {
         collector: Collector<'a, Out>,
         sides: Option<&'a mut SidePorts>,
         lists: &'a mut OperatorLists,
-        counters: &'a mut Counters,
+        counters: &'a mut OperatorCounters,
         task: &'a TaskInfo,
         times: Times,
     ) -> Self {
@@ -129,10 +129,14 @@ impl<'a, Out> Context<'a, Out> {
         self.task
     }
 
-    /// Adds `number` to the job's counter `name`, an accumulator that is summed over all subtasks and reported when the
-    /// job has ended.
+    /// Adds `number` to the job's counter `name`, an accumulator that is summed over all subtasks. It can be seen while the job
+    /// runs, about a second old, and stays as it was last when the job ends, however it does. It begins anew with each attempt of
+    /// the subtask.
+    ///
+    /// A subtask has places for 256 names of at most 256 bytes, one for each operator that counts under a name; what is counted
+    /// under further ones is added to the counter `flott.furtherCounters`.
     pub fn add_to(&mut self, name: &str, number: i64) {
-        self.counters.add(name, number);
+        self.counters.add(self.task.figures.counters(), name, number);
     }
 
     pub(crate) fn set_timestamp(&mut self, timestamp: Option<Timestamp>) {

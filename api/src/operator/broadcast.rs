@@ -84,7 +84,7 @@ impl<F: BroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::Out> 
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states: OperatorStates { lists, broadcast, .. }, desk } = self;
-        desk.finish(lists, out, |ctx| function.finish(broadcast, ctx))
+        desk.apart(lists, out, |ctx| function.finish(broadcast, ctx))
     }
 }
 
@@ -197,7 +197,7 @@ impl<F: KeyedBroadcastProcessFunction> TwoInputOperator<F::In, F::Broadcast, F::
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states, desk, .. } = self;
         let OperatorStates { lists, broadcast, .. } = &mut states.operator;
-        desk.finish(lists, out, |ctx| function.finish(broadcast, ctx))
+        desk.apart(lists, out, |ctx| function.finish(broadcast, ctx))
     }
 
     fn state_size(&self) -> StateSize {

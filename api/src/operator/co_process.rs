@@ -81,7 +81,7 @@ impl<F: CoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for CoPro
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states, desk } = self;
-        desk.finish(&mut states.lists, out, |ctx| function.finish(ctx))
+        desk.apart(&mut states.lists, out, |ctx| function.finish(ctx))
     }
 }
 
@@ -189,7 +189,7 @@ impl<F: KeyedCoProcessFunction> TwoInputOperator<F::Left, F::Right, F::Out> for 
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states, desk, .. } = self;
-        desk.finish(&mut states.operator.lists, out, |ctx| function.finish(ctx))
+        desk.apart(&mut states.operator.lists, out, |ctx| function.finish(ctx))
     }
 
     fn state_size(&self) -> StateSize {

@@ -266,7 +266,7 @@ impl<K: Key, F: ProcessJoinFunction> TwoInputOperator<F::Left, F::Right, F::Out>
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Joining { function, states, desk, .. } = &mut self.joining;
-        desk.finish(&mut states.operator.lists, out, |ctx| function.finish(ctx))
+        desk.apart(&mut states.operator.lists, out, |ctx| function.finish(ctx))
     }
 
     fn state_size(&self) -> StateSize {

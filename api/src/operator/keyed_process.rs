@@ -105,7 +105,7 @@ impl<F: KeyedProcessFunction> Operator<F::In, F::Out> for KeyedProcess<F> {
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states, desk, .. } = self;
-        desk.finish(&mut states.operator.lists, out, |ctx| function.finish(ctx))
+        desk.apart(&mut states.operator.lists, out, |ctx| function.finish(ctx))
     }
 
     fn state_size(&self) -> StateSize {

@@ -1,15 +1,12 @@
 //! Records behind the watermark.
 
-use flott_core::failure::Failure;
+use flott_core::{failure::Failure, view::LATE_RECORDS_DROPPED};
 use flott_runtime::{
     batch::{Data, Timestamp},
     error::TaskResult,
 };
 
 use crate::function::{Context, OutputTag, failed};
-
-/// The counter of late records that no side output took.
-pub(crate) const LATE_RECORDS_DROPPED: &str = "numLateRecordsDropped";
 
 /// Whether `watermark` has passed `at`. The least watermark is none, and has passed nothing.
 #[inline]

@@ -9,14 +9,12 @@ use flott_runtime::{
     output::{Operator, Output},
     snapshot::{Restored, StateSink},
     state::{KeyedStates, OperatorLists, OperatorStates},
-    task::TaskInfo,
+    task::{TaskInfo, counters::OperatorCounters},
 };
 use parking_lot::MutexGuard;
 
 use crate::{
-    function::{
-        Collector, Context, Counters, FunctionResult, KeyedContext, OpenContext, ProcessFunction, Times, failed,
-    },
+    function::{Collector, Context, FunctionResult, KeyedContext, OpenContext, ProcessFunction, Times, failed},
     plan::{SharedSides, SidePorts, Site},
 };
 
@@ -24,7 +22,7 @@ use crate::{
 pub(super) struct Desk<Out> {
     pub task: Arc<TaskInfo>,
     sides: Option<SharedSides>,
-    counters: Counters,
+    counters: OperatorCounters,
     out: Batch<Out>,
     /// The last one that came.
     pub watermark: Timestamp,
@@ -35,7 +33,7 @@ impl<Out> Desk<Out> {
         Self {
             task: site.task.clone(),
             sides: site.sides.clone(),
-            counters: Counters::default(),
+            counters: OperatorCounters::default(),
             out: Batch::default(),
             watermark: Timestamp::MIN,
         }
@@ -111,17 +109,6 @@ impl<Out> Desk<Out> {
             ctx.flush()
         })
     }
-
-    /// The end of the input: `work`, then the counters.
-    pub fn finish(
-        &mut self,
-        lists: &mut OperatorLists,
-        out: &mut dyn Output<Out>,
-        work: impl FnOnce(&mut Context<'_, Out>) -> FunctionResult,
-    ) -> TaskResult {
-        self.apart(lists, out, work)?;
-        self.counters.report(&self.task)
-    }
 }
 
 /// A process function at work.
@@ -175,6 +162,6 @@ impl<F: ProcessFunction> Operator<F::In, F::Out> for Process<F> {
 
     fn finish(&mut self, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states, desk } = self;
-        desk.finish(&mut states.lists, out, |ctx| function.finish(ctx))
+        desk.apart(&mut states.lists, out, |ctx| function.finish(ctx))
     }
 }

@@ -282,10 +282,6 @@ where
         self.resume(out)
     }
 
-    fn finish(&mut self, out: &mut dyn Output<E::Out>) -> TaskResult {
-        self.desk.finish(&mut self.states.operator.lists, out, |_| Ok(()))
-    }
-
     fn state_size(&self) -> StateSize {
         let leaving = self.leaving.iter().map(|slice| slice.table.len()).sum::<usize>();
         StateSize { keys: self.slices.len() + self.clearing.len() + leaving, timers: 0 } + self.states.keyed.size()

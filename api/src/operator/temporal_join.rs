@@ -270,10 +270,6 @@ where
         into.more(&mut self.states.keyed)
     }
 
-    fn finish(&mut self, out: &mut dyn Output<U>) -> TaskResult {
-        self.desk.finish(&mut self.states.operator.lists, out, |_| Ok(()))
-    }
-
     fn state_size(&self) -> StateSize {
         self.states.keyed.size()
     }

@@ -207,10 +207,6 @@ where
         firing::fire(states, desk, out, |ctx| core.last_timer(last, ctx))
     }
 
-    fn finish(&mut self, out: &mut dyn Output<P::Out>) -> TaskResult {
-        self.desk.finish(&mut self.states.operator.lists, out, |_| Ok(()))
-    }
-
     fn state_size(&self) -> StateSize {
         self.core.size() + self.states.keyed.size()
     }

@@ -182,12 +182,12 @@ impl<Out> Pipeline<Out> {
         self.tasks.as_ref().map(TaskHarness::state_size).unwrap_or_default()
     }
 
-    /// An accumulator by name. User functions report theirs at the end of the input.
+    /// An accumulator by name: a counter as it is now, anything else at the end of the input.
     pub fn accumulator(&self, name: &str) -> Option<Accumulator> {
         self.tasks.as_ref().ok()?.accumulators().remove(name)
     }
 
-    /// The value of a counter; 0 if nobody has counted. User functions report theirs at the end of the input.
+    /// The value of a counter as it is now; 0 if nobody has counted.
     pub fn counter(&self, name: &str) -> i64 {
         match self.accumulator(name) {
             Some(Accumulator::LongCounter(sum)) => sum,

@@ -21,8 +21,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum HostToJob {
     /// An attempt changed state. Sent for Initializing, Running and each terminal state.
-    TaskState(TaskStateChange),
-    /// Cumulative figures of running attempts.
+    TaskState(Box<TaskStateChange>),
+    /// Cumulative figures of running attempts, with all that their functions have counted: about once a second, in as many messages as
+    /// it takes. Whole each time, so that one may be lost or come late, and a JobMaster that has just taken over soon knows them.
     Metrics(Vec<(AttemptId, TaskMetrics)>),
     /// A source reader wants its next split.
     RequestSplit {
@@ -75,11 +76,12 @@ pub struct TaskStateChange {
     pub state: ExecutionState,
     /// Why, with `Failed`.
     pub failure: Option<Failure>,
-    /// Final or current figures.
+    /// Final or current figures, however it ended. Figures that are all 0 say nothing: so does a process answer that is asked about an
+    /// attempt which it does not know, or has told of already.
     pub metrics: TaskMetrics,
     /// With `Finished`: what its sinks have prepared and a commit will make visible.
     pub committables: Vec<Committable>,
-    /// With `Finished`: results by name.
+    /// With `Finished`: results by name, beside what its figures hold.
     pub accumulators: BTreeMap<String, Accumulator>,
 }
 

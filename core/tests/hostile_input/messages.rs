@@ -22,7 +22,7 @@ use flott_core::{
     },
     resource::ResourceProfile,
     status::ExecutionState,
-    view::{Accumulator, TaskMetrics, WorkerMetrics},
+    view::{Accumulator, Counters, TaskMetrics, WorkerMetrics},
 };
 use serde::Serialize;
 
@@ -125,12 +125,18 @@ fn setup() -> JobSetup {
     }
 }
 
+fn figures() -> TaskMetrics {
+    let mut counters = Counters::default();
+    counters.add("words", 11);
+    TaskMetrics { records_in: 7, counters, ..TaskMetrics::default() }
+}
+
 fn state_change() -> TaskStateChange {
     TaskStateChange {
         attempt: attempt(),
         state: ExecutionState::Failed,
         failure: Some(failure()),
-        metrics: TaskMetrics { records_in: 7, ..TaskMetrics::default() },
+        metrics: figures(),
         committables: vec![committable()],
         accumulators: BTreeMap::from([
             ("words".to_owned(), Accumulator::LongCounter(-1)),
@@ -187,10 +193,11 @@ fn encode(message: &impl Serialize) -> Vec<u8> {
 }
 
 /// Those that job processes say or hear.
-pub const OF_HOSTS: [&str; 12] = [
+pub const OF_HOSTS: [&str; 13] = [
     "snapshotted",
     "not-snapshotted",
     "task-state",
+    "metrics",
     "splits-enumerated",
     "source-watermark",
     "snapshot",
@@ -219,7 +226,8 @@ pub fn encoded() -> Vec<(String, Vec<u8>)> {
         ("process-lost", encode(&from_job(WorkerToJob::ProcessLost { process: PROCESS, failure: failure() }))),
         ("snapshotted", encode(&from_host(snapshot(Ok(state()))))),
         ("not-snapshotted", encode(&from_host(snapshot(Err(failure()))))),
-        ("task-state", encode(&from_host(HostToJob::TaskState(state_change())))),
+        ("task-state", encode(&from_host(HostToJob::TaskState(Box::new(state_change()))))),
+        ("metrics", encode(&from_host(HostToJob::Metrics(vec![(attempt(), figures()); 2])))),
         (
             "splits-enumerated",
             encode(&from_host(HostToJob::SplitsEnumerated { attempt: attempt(), source, result: Ok(splits) })),

@@ -16,7 +16,10 @@ pub use job::{job_config, job_details, job_overview, pending};
 pub use operation::{checkpoint_operation, disposal_operation, savepoint_operation};
 pub use rescale::{rescale_operation, rescales, resource_requirements};
 pub use rescale_history::{rescale_config, rescale_details, rescale_history, rescale_overview, rescale_summary};
-pub use vertex::{subtask, subtask_times, vertex, vertex_task_managers, watermarks};
+pub use vertex::{
+    attempt_accumulators, subtask, subtask_times, subtasks_accumulators, vertex, vertex_accumulators,
+    vertex_task_managers, watermarks,
+};
 pub use worker::{assigned_tasks, task_manager, task_manager_details};
 
 /// A point in time that may not have come yet, as REST writes it.

@@ -10,7 +10,10 @@ use super::{
     Context, Rest, RestError,
     parameters::Parameters,
     render,
-    shapes::{SubtaskDetails, SubtaskMetric, SubtaskTimes, VertexDetails, VertexTaskManagers},
+    shapes::{
+        AttemptAccumulators, SubtaskDetails, SubtaskMetric, SubtaskTimes, SubtasksAccumulators, VertexAccumulators,
+        VertexDetails, VertexTaskManagers,
+    },
     table::{Doc, Table},
 };
 use crate::{clock::now_ms, dispatcher::JobSnapshot};
@@ -34,6 +37,16 @@ pub fn routes() -> Table<Arc<Context>> {
             watermarks,
         )
         .get(
+            "/jobs/{jobid}/vertices/{vertexid}/accumulators",
+            Doc::answers::<VertexAccumulators>("What the subtasks of a vertex count, added up"),
+            accumulators,
+        )
+        .get(
+            "/jobs/{jobid}/vertices/{vertexid}/subtasks/accumulators",
+            Doc::answers::<SubtasksAccumulators>("What the subtasks of a vertex count"),
+            subtasks_accumulators,
+        )
+        .get(
             "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}",
             Doc::answers::<SubtaskDetails>("The current attempt of a subtask"),
             subtask,
@@ -42,6 +55,11 @@ pub fn routes() -> Table<Arc<Context>> {
             "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}/attempts/{attempt}",
             Doc::answers::<SubtaskDetails>("An attempt of a subtask"),
             attempt,
+        )
+        .get(
+            "/jobs/{jobid}/vertices/{vertexid}/subtasks/{subtaskindex}/attempts/{attempt}/accumulators",
+            Doc::answers::<AttemptAccumulators>("What an attempt of a subtask counts, or has counted"),
+            attempt_accumulators,
         )
 }
 
@@ -101,4 +119,28 @@ async fn attempt(State(context): Rest, parameters: Parameters) -> Result<Json<Su
     let (job, vertex) = snapshot(&context, &parameters).await?;
     let attempt = attempt_of(subtask_of(vertex_of(&job, vertex)?, index)?, number)?;
     Ok(Json(render::subtask(index, attempt, now_ms())))
+}
+
+async fn accumulators(State(context): Rest, parameters: Parameters) -> Result<Json<VertexAccumulators>, RestError> {
+    let (job, vertex) = snapshot(&context, &parameters).await?;
+    Ok(Json(render::vertex_accumulators(vertex_of(&job, vertex)?)))
+}
+
+async fn subtasks_accumulators(
+    State(context): Rest,
+    parameters: Parameters,
+) -> Result<Json<SubtasksAccumulators>, RestError> {
+    let (job, vertex) = snapshot(&context, &parameters).await?;
+    Ok(Json(render::subtasks_accumulators(vertex_of(&job, vertex)?)))
+}
+
+async fn attempt_accumulators(
+    State(context): Rest,
+    parameters: Parameters,
+) -> Result<Json<AttemptAccumulators>, RestError> {
+    let index = parameters.path("subtaskindex")?;
+    let number = parameters.path("attempt")?;
+    let (job, vertex) = snapshot(&context, &parameters).await?;
+    let attempt = attempt_of(subtask_of(vertex_of(&job, vertex)?, index)?, number)?;
+    Ok(Json(render::attempt_accumulators(vertex, index, attempt)))
 }

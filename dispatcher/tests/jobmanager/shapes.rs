@@ -1,7 +1,7 @@
 //! Every answer has the shape of the recorded one.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     cluster::{Cluster, job},
@@ -49,6 +49,9 @@ async fn a_running_job_looks_as_in_flink() {
             (format!("/jobs/{id}/vertices/{sink}/watermarks"), "watermarks"),
             (format!("/jobs/{id}/vertices/{vertex}/subtasks/1"), "subtask"),
             (format!("/jobs/{id}/vertices/{vertex}/subtasks/1/attempts/0"), "subtask"),
+            (format!("/jobs/{id}/vertices/{vertex}/accumulators"), "vertex-accumulators"),
+            (format!("/jobs/{id}/vertices/{vertex}/subtasks/accumulators"), "subtasks-accumulators"),
+            (format!("/jobs/{id}/vertices/{vertex}/subtasks/1/attempts/0/accumulators"), "attempt-accumulators"),
             ("/taskmanagers".to_owned(), "taskmanagers"),
             (format!("/taskmanagers/{}", worker.name), "taskmanager"),
             (format!("/taskmanagers/{}/logs", worker.name), "logs"),
@@ -67,6 +70,32 @@ async fn a_running_job_looks_as_in_flink() {
     let details = cluster.get(&format!("/taskmanagers/{}", worker.name)).await;
     assert_eq!(details["assignedTasks"], 4);
     assert_eq!(details["allocatedSlots"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_tasks_count_is_shown_while_they_run_and_however_they_end() {
+    let mapped = |sum: u32| json!([{"name": "mapped", "type": "LongCounter", "value": sum.to_string()}]);
+    let of_job = |answer: Value| answer["user-task-accumulators"].clone();
+    for (tasks, state) in [(Tasks::Run, "RUNNING"), (Tasks::Finish, "FINISHED"), (Tasks::Fail, "FAILED")] {
+        let cluster = Cluster::start().await;
+        let _worker = cluster.worker("tm1", tasks).await;
+        cluster.run(job(1)).await;
+        let details = cluster.wait(job(1), state).await;
+        let path = format!("/jobs/{}", job(1));
+        assert_eq!(of_job(cluster.get(&format!("{path}/accumulators")).await), mapped(84), "{state}");
+        let vertex = format!("{path}/vertices/{}", details["vertices"][0]["id"].as_str().unwrap());
+        let of_vertex = cluster.get(&format!("{vertex}/accumulators")).await;
+        assert_eq!(of_vertex["user-accumulators"], mapped(42), "{state}");
+        let of_subtasks = cluster.get(&format!("{vertex}/subtasks/accumulators")).await;
+        assert_eq!(of_subtasks["subtasks"][1]["user-accumulators"], mapped(21), "{state}");
+        let of_attempt = cluster.get(&format!("{vertex}/subtasks/1/attempts/0/accumulators")).await;
+        assert_eq!(of_attempt["user-accumulators"], mapped(21), "{state}");
+        if state == "RUNNING" {
+            cluster.send(Method::PATCH, &path).await;
+            cluster.wait(job(1), "CANCELED").await;
+            assert_eq!(of_job(cluster.get(&format!("{path}/accumulators")).await), mapped(84), "cancelled");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,7 +14,7 @@ use flott_core::{
     },
     resource::ResourceProfile,
     status::ExecutionState,
-    view::{Accumulator, TaskMetrics, WorkerMetrics},
+    view::{Counters, TaskMetrics, WorkerMetrics},
 };
 use flott_rpc::{
     Connection, Event, Incoming, Options,
@@ -215,13 +215,12 @@ impl Played {
                 let mut change = change(attempt, ExecutionState::Finished);
                 let sink = flott_core::id::OperatorId::from_uid("Sink: drop");
                 change.committables = vec![Committable { sink, attempt, data: Bytes::from_static(b"part") }];
-                change.accumulators = [("mapped".to_owned(), Accumulator::LongCounter(21))].into();
-                states.push(HostToJob::TaskState(change));
+                states.push(HostToJob::TaskState(Box::new(change)));
             }
             Tasks::Fail => {
                 let mut change = change(attempt, ExecutionState::Failed);
                 change.failure = Some(Failure::user("injected failure").because("because of the test"));
-                states.push(HostToJob::TaskState(change));
+                states.push(HostToJob::TaskState(Box::new(change)));
             }
         }
         states
@@ -247,16 +246,18 @@ impl Played {
 }
 
 fn change(attempt: AttemptId, state: ExecutionState) -> TaskStateChange {
+    let mut counters = Counters::default();
+    counters.add("mapped", 21);
     TaskStateChange {
         attempt,
         state,
         failure: None,
-        metrics: TaskMetrics { records_in: 3, busy_ms: 5, ..TaskMetrics::default() },
+        metrics: TaskMetrics { records_in: 3, busy_ms: 5, counters, ..TaskMetrics::default() },
         committables: Vec::new(),
         accumulators: BTreeMap::new(),
     }
 }
 
 fn state(attempt: AttemptId, state: ExecutionState) -> HostToJob {
-    HostToJob::TaskState(change(attempt, state))
+    HostToJob::TaskState(Box::new(change(attempt, state)))
 }

@@ -76,7 +76,7 @@ impl Composer<'_> {
                 files: files.iter().filter_map(stored_file).collect(),
                 in_flight: in_flight.iter().filter_map(stored_file).collect(),
                 splits: splits.iter().filter(|(_, left)| !left.is_empty()).map(reader_splits).collect(),
-                accumulators: self.graph.execution(execution).results(finished),
+                accumulators: self.graph.execution(execution).results_at(finished),
             }
         });
         let operator = |operator: &OperatorSpec| OperatorIdentity {

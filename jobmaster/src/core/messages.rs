@@ -72,7 +72,7 @@ impl JobMasterCore {
         match message {
             HostToJob::TaskState(change) => {
                 if let Some(execution) = self.reported(worker, process, change.attempt) {
-                    self.task_state(execution, change);
+                    self.task_state(execution, *change);
                 }
             }
             HostToJob::Metrics(figures) => {
@@ -136,7 +136,7 @@ impl JobMasterCore {
         if let Some(execution) = self.reported(worker, process, attempt)
             && !self.graph.execution(execution).state.is_terminal()
         {
-            self.graph.execution_mut(execution).metrics = metrics;
+            self.graph.execution_mut(execution).note(metrics);
         }
     }
 
@@ -145,7 +145,7 @@ impl JobMasterCore {
         if self.graph.execution(execution).state.is_terminal() {
             return;
         }
-        self.graph.execution_mut(execution).metrics = change.metrics;
+        self.graph.execution_mut(execution).note(change.metrics);
         let Some(transition) = self.apply(execution, step) else { return };
         match transition.to {
             ExecutionState::Running => self.want_listing(execution),

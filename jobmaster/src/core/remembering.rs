@@ -45,7 +45,7 @@ impl JobMasterCore {
         let (mut known, mut fresh, mut told_to_end) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (execution, change) in reports {
             let Some(step) = ExecutionStep::report(change.state) else { continue };
-            self.graph.execution_mut(execution).metrics = change.metrics;
+            self.graph.execution_mut(execution).note(change.metrics);
             if self.apply(execution, step).is_none() {
                 continue;
             }

@@ -76,7 +76,7 @@ impl JobMasterCore {
                 let request = HostToJob::RequestSplit { attempt: task.attempt, source: *source };
                 std::iter::repeat_n(request, reader.unanswered as usize)
             });
-            for message in task.report.map(HostToJob::TaskState).into_iter().chain(requests) {
+            for message in task.report.map(Box::new).map(HostToJob::TaskState).into_iter().chain(requests) {
                 self.host_message(&worker, process, message);
             }
         }
@@ -244,6 +244,7 @@ impl JobMasterCore {
                 // The checkpoint has them.
                 report.committables.clear();
                 report.accumulators.clear();
+                report.metrics.counters.clear();
             }
             let mut prepared = std::mem::take(&mut task.prepared);
             // What was reported too late for the checkpoint becomes visible with the next one.

@@ -71,7 +71,7 @@ pub struct Execution {
     pub committables: Vec<Committable>,
     /// Results by name of those that had finished in what it began from.
     pub inherited: BTreeMap<String, Accumulator>,
-    /// Its own results by name.
+    /// Its own results by name, once it has finished. What it counts is in `metrics`.
     pub accumulators: BTreeMap<String, Accumulator>,
     /// Whether it has finished and its output still counts: what was lost, or is to be made again, does not.
     pub done: bool,
@@ -122,6 +122,13 @@ impl Execution {
         Some(Transition { from, to })
     }
 
+    /// Takes the latest figures of the current attempt, whole; whoever knows none says that all are 0, and takes nothing away.
+    pub fn note(&mut self, metrics: TaskMetrics) {
+        if metrics != TaskMetrics::default() {
+            self.metrics = metrics;
+        }
+    }
+
     /// Puts the current attempt, which has ended, into the history, and begins the next.
     pub fn reset(&mut self, now: Millis) {
         debug_assert!(self.state.is_terminal(), "an attempt is followed by another only when it has ended");
@@ -143,11 +150,15 @@ impl Execution {
     }
 
     /// Its results by name for a checkpoint in which it had `finished` or not.
-    pub fn results(&self, finished: bool) -> BTreeMap<String, Accumulator> {
+    pub fn results_at(&self, finished: bool) -> BTreeMap<String, Accumulator> {
+        if finished { self.results() } else { self.inherited.clone() }
+    }
+
+    /// Its results by name, as far as they are known.
+    pub fn results(&self) -> BTreeMap<String, Accumulator> {
         let mut results = self.inherited.clone();
-        if finished {
-            add_accumulators(&mut results, self.accumulators.clone());
-        }
+        add_accumulators(&mut results, self.accumulators.clone());
+        add_accumulators(&mut results, self.metrics.counters.accumulators());
         results
     }
 
@@ -175,7 +186,7 @@ impl Execution {
             allocation: self.placement.as_ref().map(|placement| placement.allocation),
             worker: host.map(|host| host.worker.worker.clone()),
             endpoint: host.map(|host| host.location.data_address.to_string()),
-            metrics: self.metrics,
+            metrics: self.metrics.clone(),
             failure: self.failure.clone(),
         }
     }

@@ -41,8 +41,23 @@ struct Task {
     had_finished: bool,
     state: ExecutionState,
     read: Vec<Bytes>,
+    /// Those of them that this attempt was given itself.
+    counted: u32,
     asked: bool,
     exhausted: bool,
+}
+
+impl Task {
+    /// Nothing, for one whose subtask had finished before.
+    fn figures(&self) -> TaskMetrics {
+        let mut metrics = TaskMetrics::default();
+        if !self.had_finished {
+            metrics.records_read = self.read.len() as u64;
+            metrics.counters.add("tasks", 1);
+            metrics.counters.add("counted", self.counted.into());
+        }
+        metrics
+    }
 }
 
 #[derive(Debug, Clone)]

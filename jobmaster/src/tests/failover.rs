@@ -249,14 +249,14 @@ fn a_task_that_stops_unasked_has_failed() {
     let mut cluster = running(word_count(), ONCE);
     let stopped = attempt(&cluster, "sink", 1);
     let worker = cluster.worker_of(stopped).unwrap();
-    let report = flott_core::message::HostToJob::TaskState(flott_core::message::TaskStateChange {
+    let report = flott_core::message::HostToJob::TaskState(Box::new(flott_core::message::TaskStateChange {
         attempt: stopped,
         state: ExecutionState::Canceled,
         failure: None,
         metrics: Default::default(),
         committables: Vec::new(),
         accumulators: Default::default(),
-    });
+    }));
     let message = cluster.from_process(&worker, report).unwrap();
     cluster.inject(&worker, cluster.core.spec().epoch, message);
     cluster.deliver();

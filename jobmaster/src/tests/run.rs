@@ -153,14 +153,14 @@ fn late_and_foreign_messages_change_nothing() {
     let other = cluster.workers.keys().nth(1).unwrap().clone();
     let mine = cluster.live().find(|attempt| cluster.worker_of(*attempt).as_ref() == Some(&worker)).unwrap();
     let report = |attempt| {
-        HostToJob::TaskState(flott_core::message::TaskStateChange {
+        HostToJob::TaskState(Box::new(flott_core::message::TaskStateChange {
             attempt,
             state: ExecutionState::Failed,
             failure: Some(flott_core::failure::Failure::user("late")),
             metrics: Default::default(),
             committables: Vec::new(),
             accumulators: Default::default(),
-        })
+        }))
     };
     let epoch = cluster.core.spec().epoch;
     // Of another JobMaster, of another process, of attempts that are not there, of a vertex that is not there.
@@ -187,7 +187,7 @@ fn figures_are_kept_per_attempt() {
     let source = attempt(&cluster, "source", 1);
     let worker = cluster.worker_of(source).unwrap();
     let metrics = flott_core::view::TaskMetrics { records_read: 7, watermark: Some(-5), ..Default::default() };
-    let message = cluster.from_process(&worker, HostToJob::Metrics(vec![(source, metrics)])).unwrap();
+    let message = cluster.from_process(&worker, HostToJob::Metrics(vec![(source, metrics.clone())])).unwrap();
     cluster.inject(&worker, cluster.core.spec().epoch, message);
     cluster.settle();
     assert_eq!(cluster.core.view().vertices[0].subtasks[1].current.metrics, metrics);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flott_core::view::TaskMetrics;
 
+use super::counters::TaskCounters;
 use crate::{batch::Timestamp, state::StateSize};
 
 /// Counters of one attempt.
@@ -21,6 +22,7 @@ pub struct TaskFigures {
     keys: AtomicU64,
     timers: AtomicU64,
     watermark: Watermark,
+    counters: TaskCounters,
 }
 
 /// The earliest time is none.
@@ -90,6 +92,11 @@ impl TaskFigures {
         self.watermark.0.store(watermark, Relaxed);
     }
 
+    /// What user functions count.
+    pub fn counters(&self) -> &TaskCounters {
+        &self.counters
+    }
+
     /// The figures now.
     pub fn read(&self) -> TaskMetrics {
         let ms = |ns: &AtomicU64| ns.load(Relaxed) / 1_000_000;
@@ -103,6 +110,7 @@ impl TaskFigures {
             idle_ms: ms(&self.idle_ns),
             backpressured_ms: ms(&self.backpressured_ns),
             watermark: Some(self.watermark.0.load(Relaxed)).filter(|watermark| *watermark != Timestamp::MIN),
+            counters: self.counters.read(),
         }
     }
 }

@@ -234,7 +234,7 @@ impl Cluster {
             if let (_, HostToJob::TaskState(change)) = self.next()
                 && change.state.is_terminal()
             {
-                return change;
+                return *change;
             }
         }
     }
@@ -254,7 +254,7 @@ impl Cluster {
                 (_, HostToJob::TaskState(change)) => {
                     assert_eq!(change.failure, None);
                     if change.state == ExecutionState::Finished {
-                        finished.push(change);
+                        finished.push(*change);
                     }
                 }
                 _ => {}

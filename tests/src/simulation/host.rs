@@ -411,12 +411,12 @@ fn commit_half(around: &mut Surroundings<'_>, committables: &[Committable]) {
 }
 
 fn report(attempt: AttemptId, state: ExecutionState) -> HostToJob {
-    HostToJob::TaskState(TaskStateChange {
+    HostToJob::TaskState(Box::new(TaskStateChange {
         attempt,
         state,
         failure: None,
         metrics: TaskMetrics::default(),
         committables: Vec::new(),
         accumulators: BTreeMap::new(),
-    })
+    }))
 }

@@ -9,6 +9,7 @@
 //! - `per_job`: clusters for one job, attached, detached, and in the old YARN spelling
 //! - `rest`: the endpoint
 //! - `metrics`: what is collected of a cluster, against what REST says
+//! - `late`: late records that are dropped
 //! - `savepoints`: savepoints and checkpoints that are asked for
 //! - `remembered`: what a JobManager knows of what was before it
 //! - `rescale`: running jobs that get another parallelism
@@ -44,6 +45,7 @@ mod every_state;
 mod exactly_once;
 mod failures;
 mod isolation;
+mod late;
 mod metrics;
 mod nexmark;
 mod parts;

@@ -74,14 +74,14 @@ fn attempt() -> AttemptId {
 }
 
 fn ended(attempt: AttemptId) -> HostToJob {
-    HostToJob::TaskState(TaskStateChange {
+    HostToJob::TaskState(Box::new(TaskStateChange {
         attempt,
         state: ExecutionState::Canceled,
         failure: None,
         metrics: Default::default(),
         committables: Vec::new(),
         accumulators: Default::default(),
-    })
+    }))
 }
 
 fn deploy() -> JobToHost {

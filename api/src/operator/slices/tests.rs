@@ -6,6 +6,7 @@ mod forgetting;
 #[cfg(feature = "disk")]
 mod on_disk;
 
+use flott_core::view::LATE_RECORDS_DROPPED;
 use flott_runtime::time::Clock;
 use proptest::prelude::*;
 
@@ -14,7 +15,6 @@ use crate::{
     FunctionResult, OutputTag,
     operator::{
         fold::Summing,
-        late::LATE_RECORDS_DROPPED,
         stand::{Kept, Seen, site, task},
     },
     plan::MadeKey,
@@ -208,10 +208,7 @@ fn late_records_are_counted_and_dropped() {
     let steps = [Step::Watermark(9), Step::Batch(vec![(1, 9), (1, 10)])];
     let (results, operator) = run(Shape::tumbling(10, 0), &steps);
     assert_eq!(results, [(1, 10, 20, 2)]);
-    let mut operator = operator;
-    operator.finish(&mut Kept::default()).unwrap();
-    let counted = operator.desk.task.accumulators.lock().get(LATE_RECORDS_DROPPED).cloned();
-    assert_eq!(counted, Some(flott_core::view::Accumulator::LongCounter(1)));
+    assert_eq!(operator.desk.task.figures.counters().read().get(LATE_RECORDS_DROPPED), 1);
 }
 
 #[test]

@@ -32,6 +32,10 @@ group! {
     BACKPRESSURED = counter("flott_taskmanager_job_task_accumulateBackPressuredTimeMs", Milliseconds)
         .flink("job_task_accumulateBackPressuredTimeMs");
 
+    /// Late records that windows, joins and patterns have dropped as no side output takes them; of all operators of the task together.
+    LATE_RECORDS_DROPPED = counter("flott_taskmanager_job_task_numLateRecordsDropped", Count)
+        .flink("job_task_operator_numLateRecordsDropped");
+
     /// The watermark that the input has come to; none before the first, and none of a source.
     INPUT_WATERMARK =
         gauge("flott_taskmanager_job_task_currentInputWatermark", Timestamp).flink("job_task_currentInputWatermark");

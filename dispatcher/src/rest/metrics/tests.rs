@@ -7,7 +7,7 @@ use flott_core::{
     resource::ResourceProfile,
     status::{ExecutionState, JobStatus},
     view::{
-        AttemptView, CheckpointStatus, CheckpointView, CheckpointsView, JobView, PendingReason, RestoredView,
+        AttemptView, CheckpointStatus, CheckpointView, CheckpointsView, Counters, JobView, PendingReason, RestoredView,
         SubtaskView, TaskMetrics, VertexView, WorkerMetrics, WorkerView,
     },
 };
@@ -62,6 +62,12 @@ fn vertex_id(n: u8) -> VertexId {
     VertexId::from_bytes([n; 16])
 }
 
+fn counters() -> Counters {
+    let mut counters = Counters::default();
+    [("numLateRecordsDropped", 12), ("of the program", 13)].iter().for_each(|(name, sum)| counters.add(name, *sum));
+    counters
+}
+
 fn subtask(state: ExecutionState, worker: Option<&str>, watermark: Option<i64>) -> SubtaskView {
     use ExecutionState::{Canceled, Created, Deploying, Finished, Running, Scheduled};
     let all = [Created, Scheduled, Deploying, Running, Finished, Canceled];
@@ -86,6 +92,7 @@ fn subtask(state: ExecutionState, worker: Option<&str>, watermark: Option<i64>) 
                     idle_ms: 10,
                     backpressured_ms: 11,
                     watermark,
+                    counters: counters(),
                 }
             },
             failure: None,
@@ -240,6 +247,7 @@ fn what_is_not_known_is_not_there() {
         ("accumulateBusyTimeMs", 9.0),
         ("accumulateIdleTimeMs", 10.0),
         ("accumulateBackPressuredTimeMs", 11.0),
+        ("numLateRecordsDropped", 12.0),
     ] {
         let expected: Vec<_> = keys.iter().map(|key| (key.as_str(), value)).collect();
         check(&families, &format!("flott_taskmanager_job_task_{name}"), &labels, &expected);

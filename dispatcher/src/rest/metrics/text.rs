@@ -9,7 +9,7 @@ use flott_core::{
         table::{cluster, cluster::workers, job, jobmanager, task, taskmanager},
     },
     status::{ExecutionState, JobStatus},
-    view::{AttemptView, CheckpointView, JobView, PendingReason, TaskMetrics, WorkerView},
+    view::{AttemptView, CheckpointView, JobView, LATE_RECORDS_DROPPED, PendingReason, TaskMetrics, WorkerView},
 };
 
 use super::{facts::Facts, process::Process};
@@ -164,6 +164,7 @@ fn write_tasks<S: FnMut(String) -> bool>(measured: &Measured, text: &mut Exposit
     of(&task::BUSY, |metrics| metrics.busy_ms.into());
     of(&task::IDLE, |metrics| metrics.idle_ms.into());
     of(&task::BACKPRESSURED, |metrics| metrics.backpressured_ms.into());
+    of(&task::LATE_RECORDS_DROPPED, |metrics| metrics.counters.get(LATE_RECORDS_DROPPED).into());
     for (family, of_sources) in [(&task::INPUT_WATERMARK, false), (&task::OUTPUT_WATERMARK, true)] {
         let those = told.iter().filter(|one| one.is_source == of_sources);
         text.plain(family, those.filter_map(|one| Some((&one.labels, one.metrics.watermark?))));

@@ -97,8 +97,8 @@ fn value(accumulator: &Accumulator) -> String {
     }
 }
 
-/// The accumulators of a job.
-pub fn accumulators(view: &JobView, include_serialized: bool) -> JobAccumulators {
+/// Accumulators as Flink shows them.
+pub(super) fn user_accumulators(accumulators: &BTreeMap<String, Accumulator>) -> Vec<UserAccumulator> {
     let shown = |(name, accumulator): (&String, &Accumulator)| UserAccumulator {
         name: name.clone(),
         kind: match accumulator {
@@ -111,9 +111,14 @@ pub fn accumulators(view: &JobView, include_serialized: bool) -> JobAccumulators
         .to_owned(),
         value: value(accumulator),
     };
+    accumulators.iter().map(shown).collect()
+}
+
+/// The accumulators of a job.
+pub fn accumulators(view: &JobView, include_serialized: bool) -> JobAccumulators {
     JobAccumulators {
         job_accumulators: Vec::new(),
-        user_task_accumulators: view.accumulators.iter().map(shown).collect(),
+        user_task_accumulators: user_accumulators(&view.accumulators),
         serialized_user_task_accumulators: if include_serialized { by_name_as_json(view) } else { BTreeMap::new() },
     }
 }

@@ -1,13 +1,15 @@
 use std::collections::BTreeMap;
 
 use flott_core::{
+    id::{AttemptId, AttemptNumber, SubtaskIndex, VertexId},
     status::ExecutionState,
     view::{AttemptView, SubtaskView, VertexView},
 };
 
-use super::{numbers, time_or_not_yet};
+use super::{failure::user_accumulators, numbers, time_or_not_yet};
 use crate::rest::shapes::{
-    SubtaskDetails, SubtaskMetric, SubtaskTime, SubtaskTimes, VertexDetails, VertexOnTaskManager, VertexTaskManagers,
+    AttemptAccumulators, SubtaskAccumulators, SubtaskDetails, SubtaskMetric, SubtaskTime, SubtaskTimes,
+    SubtasksAccumulators, VertexAccumulators, VertexDetails, VertexOnTaskManager, VertexTaskManagers,
 };
 
 /// What stands where a subtask has no place yet.
@@ -123,12 +125,41 @@ pub fn watermarks(vertex: &VertexView, is_source: bool) -> Vec<SubtaskMetric> {
     running.filter_map(metric).collect()
 }
 
+/// What the subtasks of a vertex count, added up.
+pub fn vertex_accumulators(vertex: &VertexView) -> VertexAccumulators {
+    let sum = numbers::sum(vertex.subtasks.iter().map(|subtask| &subtask.current));
+    VertexAccumulators { id: vertex.id.to_string(), user_accumulators: user_accumulators(&sum.counters.accumulators()) }
+}
+
+/// What the current attempt of each subtask of a vertex counts.
+pub fn subtasks_accumulators(vertex: &VertexView) -> SubtasksAccumulators {
+    let of = |(subtask, view): (u32, &SubtaskView)| SubtaskAccumulators {
+        subtask,
+        attempt: view.current.attempt,
+        endpoint: endpoint(&view.current),
+        user_accumulators: user_accumulators(&view.current.metrics.counters.accumulators()),
+    };
+    SubtasksAccumulators {
+        id: vertex.id.to_string(),
+        parallelism: vertex.parallelism,
+        subtasks: indexed(vertex).map(of).collect(),
+    }
+}
+
+/// What an attempt counts, or has counted.
+pub fn attempt_accumulators(vertex: VertexId, subtask: u32, attempt: &AttemptView) -> AttemptAccumulators {
+    let id = AttemptId { vertex, subtask: SubtaskIndex(subtask), attempt: AttemptNumber(attempt.attempt) };
+    AttemptAccumulators {
+        subtask,
+        attempt: attempt.attempt,
+        id: id.to_string(),
+        user_accumulators: user_accumulators(&attempt.metrics.counters.accumulators()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use flott_core::{
-        id::VertexId,
-        view::{AttemptView, TaskMetrics},
-    };
+    use flott_core::view::TaskMetrics;
 
     use super::*;
 

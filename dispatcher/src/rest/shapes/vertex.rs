@@ -4,6 +4,8 @@ use flott_core::status::ExecutionState;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::UserAccumulator;
+
 /// Figures of one or more subtasks.
 #[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -183,4 +185,53 @@ pub struct VertexOnTaskManager {
     pub taskmanager_id: String,
     /// Distributions over these subtasks.
     pub aggregated: Aggregated,
+}
+
+/// What the subtasks of a vertex count, added up.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct VertexAccumulators {
+    /// The vertex.
+    pub id: String,
+    /// One per name. Records that were collected are the job's, and left out.
+    pub user_accumulators: Vec<UserAccumulator>,
+}
+
+/// What the subtasks of a vertex count, each for itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SubtasksAccumulators {
+    /// The vertex.
+    pub id: String,
+    /// Its subtasks.
+    pub parallelism: u32,
+    /// One per subtask.
+    pub subtasks: Vec<SubtaskAccumulators>,
+}
+
+/// What the current attempt of a subtask counts.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct SubtaskAccumulators {
+    /// Which.
+    pub subtask: u32,
+    /// Its attempt.
+    pub attempt: u32,
+    /// Host and data port of its process.
+    pub endpoint: String,
+    /// One per name.
+    pub user_accumulators: Vec<UserAccumulator>,
+}
+
+/// What an attempt of a subtask counts, or has counted.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct AttemptAccumulators {
+    /// Which subtask.
+    pub subtask: u32,
+    /// Which attempt of it.
+    pub attempt: u32,
+    /// Both, and the vertex.
+    pub id: String,
+    /// One per name.
+    pub user_accumulators: Vec<UserAccumulator>,
 }

@@ -23,7 +23,10 @@ impl FakeWorker {
                 if let Some(task) = self.task(attempt) {
                     task.asked = false;
                     match split {
-                        Some(split) => task.read.push(split),
+                        Some(split) => {
+                            task.read.push(split);
+                            task.counted += 1;
+                        }
                         None => task.exhausted = true,
                     }
                 }
@@ -86,7 +89,7 @@ impl FakeWorker {
                 });
                 let read = parts.flat_map(|(_, read)| read.clone()).collect();
                 let (barrier, exhausted) = (store.newest, had_finished);
-                let task_state = Task { barrier, had_finished, state, read, asked: false, exhausted };
+                let task_state = Task { barrier, had_finished, state, read, counted: 0, asked: false, exhausted };
                 process.tasks.insert(task.attempt, task_state);
             }
         }
@@ -98,23 +101,37 @@ impl FakeWorker {
             return None;
         }
         let process = self.process.as_mut()?;
-        let known = process.known.contains(&attempt);
-        if process.tasks.remove(&attempt).is_none() && known {
+        if !process.tasks.contains_key(&attempt) && process.known.contains(&attempt) {
             // It has said how it ended.
             return None;
         }
-        self.report(attempt, ExecutionState::Canceled, None)
+        self.ends(attempt, ExecutionState::Canceled, None)
+    }
+
+    /// What its tasks count, as a process says it of its own accord.
+    pub fn figures(&mut self) -> Option<WorkerToJob> {
+        let tasks = &self.process.as_ref()?.tasks;
+        let figures = tasks.iter().map(|(attempt, task)| (*attempt, task.figures())).collect();
+        self.says(HostToJob::Metrics(figures))
+    }
+
+    /// A task is gone, with this state.
+    fn ends(&mut self, attempt: AttemptId, state: ExecutionState, failure: Option<Failure>) -> Option<WorkerToJob> {
+        let report = self.report(attempt, state, failure);
+        self.process.as_mut()?.tasks.remove(&attempt);
+        report
     }
 
     fn report(&mut self, attempt: AttemptId, state: ExecutionState, failure: Option<Failure>) -> Option<WorkerToJob> {
-        self.says(HostToJob::TaskState(TaskStateChange {
+        let metrics = self.task(attempt).map(|task| task.figures()).unwrap_or_default();
+        self.says(HostToJob::TaskState(Box::new(TaskStateChange {
             attempt,
             state,
             failure,
-            metrics: TaskMetrics::default(),
+            metrics,
             committables: Vec::new(),
             accumulators: BTreeMap::new(),
-        }))
+        })))
     }
 
     /// A task goes on by one step: it initializes, runs, asks for splits, and finishes when there are none left. Tasks
@@ -187,28 +204,25 @@ impl FakeWorker {
     /// A task finishes: it tells which splits it has read, and what its sink has prepared; unless its subtask had finished before.
     pub fn finish(&mut self, attempt: AttemptId) -> Option<WorkerToJob> {
         let sink = self.profile.sinks.get(&attempt.vertex).copied();
-        let task = self.process.as_mut()?.tasks.remove(&attempt)?;
-        if task.had_finished {
-            return self.report(attempt, ExecutionState::Finished, None);
+        if self.task(attempt)?.had_finished {
+            return self.ends(attempt, ExecutionState::Finished, None);
         }
+        let task = self.process.as_mut()?.tasks.remove(&attempt)?;
         let read = task.read.iter().map(|split| String::from_utf8_lossy(split).into_owned()).collect();
         let committable = sink.map(|sink| self.committable(sink, attempt, ""));
-        self.says(HostToJob::TaskState(TaskStateChange {
+        self.says(HostToJob::TaskState(Box::new(TaskStateChange {
             attempt,
             state: ExecutionState::Finished,
             failure: None,
-            metrics: TaskMetrics { records_read: task.read.len() as u64, ..TaskMetrics::default() },
+            metrics: task.figures(),
             committables: committable.into_iter().collect(),
-            accumulators: BTreeMap::from([
-                ("splits".to_owned(), Accumulator::List(read)),
-                ("tasks".to_owned(), Accumulator::LongCounter(1)),
-            ]),
-        }))
+            accumulators: BTreeMap::from([("splits".to_owned(), Accumulator::List(read))]),
+        })))
     }
 
     /// A task fails.
     pub fn fail(&mut self, attempt: AttemptId, failure: Failure) -> Option<WorkerToJob> {
-        self.process.as_mut()?.tasks.remove(&attempt)?;
-        self.report(attempt, ExecutionState::Failed, Some(failure))
+        self.task(attempt)?;
+        self.ends(attempt, ExecutionState::Failed, Some(failure))
     }
 }

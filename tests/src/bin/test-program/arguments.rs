@@ -28,6 +28,8 @@ pub struct Arguments {
     pub timed: bool,
     /// Counts are of windows of so many numbers, which end with the input.
     pub windows: Option<u64>,
+    /// Time goes on with the numbers, and each tenth of them stays behind at the beginning.
+    pub late: bool,
     /// Where lines are written; nowhere without it.
     pub output: Option<PathBuf>,
     /// Lines go to a directory for each last digit of their keys, in files that roll after a few kilobytes.
@@ -75,6 +77,7 @@ impl Arguments {
             pace: None,
             timed: false,
             windows: None,
+            late: false,
             output: None,
             partitioned: false,
             gate: None,
@@ -106,6 +109,7 @@ impl Arguments {
                 "pace" => arguments.pace = Some(number(value)?.max(1)),
                 "timed" => arguments.timed = value == "true",
                 "windows" => arguments.windows = Some(number(value)?.max(1)),
+                "late" => arguments.late = value == "true",
                 "output" => arguments.output = Some(value.into()),
                 "partitioned" => arguments.partitioned = value == "true",
                 "gate" => arguments.gate = Some(value.into()),

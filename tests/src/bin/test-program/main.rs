@@ -131,10 +131,13 @@ fn partitioned(directory: &Path) -> FileSink<String> {
         .roll_after(Duration::from_millis(200))
 }
 
-/// Numbers are their own timestamps, and time does not pass a window before the input ends, however they are dealt to readers.
+/// Numbers are their own timestamps, and time does not pass a window before the input ends, however they are dealt to readers; unless
+/// some are to be late.
 fn windows(numbers: &Stream<u64>, arguments: &Arguments, size: u64) {
-    let (keys, all) = (arguments.keys, Duration::from_millis(arguments.records));
-    let strategy = WatermarkStrategy::for_bounded_out_of_orderness(all).with_timestamp_assigner(|at: &u64| *at as i64);
+    let (keys, late) = (arguments.keys, arguments.late);
+    let behind = Duration::from_millis(if late { 0 } else { arguments.records });
+    let strategy = WatermarkStrategy::for_bounded_out_of_orderness(behind)
+        .with_timestamp_assigner(move |at: &u64| if late && at.is_multiple_of(10) { 0 } else { *at as i64 });
     let lines = numbers
         .assign_timestamps_and_watermarks(strategy)
         .map(move |number| number % keys)

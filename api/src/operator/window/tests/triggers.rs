@@ -445,9 +445,10 @@ fn late_records_without_a_side_output_are_counted() {
     bench.driver.operator.core.drop_late();
     bench.watermark(20);
     bench.records(&[record(5), record(6), record(25)]);
+    let counters = bench.driver.task().figures.counters();
+    assert_eq!(counters.read().get("numLateRecordsDropped"), 2, "before the end");
     bench.driver.end().unwrap();
-    let counted = bench.driver.task().accumulators.lock().get("numLateRecordsDropped").cloned();
-    assert_eq!(counted, Some(flott_core::view::Accumulator::LongCounter(2)));
+    assert_eq!(bench.driver.task().figures.counters().read().get("numLateRecordsDropped"), 2);
 }
 
 #[test]
