@@ -395,8 +395,12 @@ impl Checkpoints {
         GivenUp { purpose: pending.purpose, checkpoint, failure }
     }
 
-    /// Whether more have failed in a row than the job tolerates.
-    pub fn too_many_failed(&self) -> bool {
-        self.settings.tolerable.is_some_and(|tolerable| self.failed_in_row > tolerable)
+    /// Whether more have failed in a row than the job tolerates. If so its tasks go back for it, once: as many are tolerated again then.
+    pub fn too_many_failed(&mut self) -> bool {
+        let too_many = self.settings.tolerable.is_some_and(|tolerable| self.failed_in_row > tolerable);
+        if too_many {
+            self.failed_in_row = 0;
+        }
+        too_many
     }
 }
