@@ -19,9 +19,7 @@ use flott_jobmaster::{
     Adaptive, CheckpointKeeper, JobMasterService, JobSpec, Millis, Options, Recovery, SnapshotSpec, Timeouts,
 };
 
-use super::{
-    Dispatcher, Leading, jobs::Job, leftovers::Doomed, on_store, reports::Reports, snapshots::is_absolute, waiting,
-};
+use super::{Dispatcher, Leading, jobs::Job, leftovers::Doomed, on_store, reports::Reports, snapshots::is_absolute};
 use crate::{
     address, clock::now_ms, control::JobPort, rest::render::job_overview, stores::StoreError, submission::is_reactive,
 };
@@ -68,7 +66,7 @@ impl Dispatcher {
     pub(super) async fn begin(&self, leading: &Leading, mut begin: Begin) {
         match self.open_checkpoints(&mut begin).await {
             Ok(opened) => self.start_master(leading, begin, opened),
-            Err(failure) if begin.recovered && waiting::may_pass(&failure) => {
+            Err(failure) if begin.recovered && failure.may_pass() => {
                 self.begin_later(leading.clone(), begin, failure);
             }
             Err(failure) => {

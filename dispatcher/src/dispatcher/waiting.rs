@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use flott_core::{
     config::keys::checkpointing,
-    failure::{Domain, Failure, Retry},
+    failure::Failure,
     id::{JobId, JobMasterEpoch},
     resource::ResourceProfile,
     status::JobStatus,
@@ -25,11 +25,6 @@ use super::{
     run::{AGAIN, Begin, failed, with_past},
 };
 use crate::clock::now_ms;
-
-/// Whether it may be otherwise when it is tried again.
-pub(super) fn may_pass(failure: &Failure) -> bool {
-    failure.domain == Domain::Environment && failure.retry != Retry::Never
-}
 
 impl Dispatcher {
     /// Starts a job once its checkpoints can be reached.
@@ -60,7 +55,7 @@ impl Dispatcher {
                         this.start_master(&leading, begin, opened);
                         return;
                     }
-                    Err(next) if may_pass(&next) => failure = next,
+                    Err(next) if next.may_pass() => failure = next,
                     Err(next) => {
                         tracing::warn!(%job, failure = %next, "job cannot be started");
                         let view = failed(job, begin.graph.name.clone(), begin.accepted_at, next);
