@@ -1,19 +1,15 @@
 //! How a job ends: by a commit, or by removing what was prepared.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use bytes::Bytes;
 use flott_core::{
     failure::{Failure, Retry},
-    id::{OperatorId, WorkerKey},
+    id::WorkerKey,
     job_graph::ExecutionMode,
     message::{Committable, JobToHost, JobToWorker},
 };
 
-use super::{Action, JobMasterCore, Phase, checkpointing::promise, regions::RegionPhase};
+use super::{Action, JobMasterCore, Phase, regions::RegionPhase};
 use crate::{
     commit::{Abort, Asked, Commit, CommitState, Ending, Stop, WORKERS_LOST_MAX},
     execution_graph::{Host, job_transition::JobStep, transition::ExecutionStep},
@@ -83,8 +79,9 @@ impl JobMasterCore {
             // What the savepoint holds is the result of the job.
             Phase::Stopping(Ending::Stopped) => {
                 let is_written = self.stop != Some(Stop::Persisting);
-                let has_ended = self.graph.deployed() == 0 && !self.checkpoints.is_storing();
-                if is_written && has_ended && self.awaits_cause().is_none() {
+                let has_ended = is_written && self.graph.deployed() == 0 && self.awaits_cause().is_none();
+                // It also has what a checkpoint may hold of which the store does not say whether it is complete.
+                if has_ended && (!self.checkpoints.is_storing() || self.silence_of_store().is_some()) {
                     self.begin_commit();
                 }
             }
@@ -159,13 +156,6 @@ impl JobMasterCore {
             left.truncate(held);
             self.strand(&left);
         }
-        self.fail_job(failure);
-    }
-
-    /// These cannot be made visible. A snapshot holds them, or may.
-    pub(super) fn strand(&mut self, left: &[Committable]) {
-        self.stranded = true;
-        self.promised.extend(left.iter().map(promise));
     }
 
     /// Finds a process to commit, or brings one up, or asks for a slot for one.
@@ -249,6 +239,10 @@ impl JobMasterCore {
                 }
                 let goes_on = if worker_gone {
                     commit.worker_lost()
+        if let Phase::Committing(commit) = &mut self.phase {
+            let visible = std::mem::take(&mut commit.committables);
+            self.keep_promises(&visible);
+        }
                 } else {
                     failure.retry != Retry::Never && commit.try_failed()
                 };
@@ -375,15 +369,6 @@ impl JobMasterCore {
             }
             None => self.conclude(step),
         }
-    }
-
-    /// What is not removed, by sink.
-    fn kept(&self) -> BTreeMap<OperatorId, Vec<Bytes>> {
-        let mut kept: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (sink, data) in &self.promised {
-            kept.entry(*sink).or_default().push(data.clone());
-        }
-        kept
     }
 
     /// The removal is over, one way or the other.

@@ -33,6 +33,7 @@ impl JobMasterCore {
                 restarts: self.restarts,
                 spent: self.backoff.spent(),
                 damaged: self.falling_back.damaged().clone(),
+                promised: self.promised.clone(),
             };
             self.actions.push(Action::PersistPast(Box::new(past.bounded())));
         }

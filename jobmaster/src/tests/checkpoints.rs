@@ -5,6 +5,7 @@ mod falling_back;
 mod fits;
 mod found;
 mod savepoints;
+mod promises;
 mod settings;
 mod silent;
 mod unaligned;
