@@ -302,10 +302,9 @@ impl Checkpoints {
         }
     }
 
-    /// The job ends without knowing whether the one that is being stored is complete. The answer, should it come, changes nothing.
-    pub fn give_up_storing(&mut self, failure: &Failure, now: Millis) -> Option<GivenUp> {
-        let (pending, _) = self.storing.take()?;
-        Some(self.given_up(pending, failure.clone(), now))
+    /// What the latest complete one holds has become visible, or cannot as yet.
+    pub fn note_visible(&mut self, result: Result<(), Failure>) {
+        self.history.visible(result);
     }
 
     /// The job ends without knowing whether those that are being stored are complete. The answers, should they come, change nothing.

@@ -127,6 +127,8 @@ pub struct JobMasterCore {
     promised: BTreeSet<(OperatorId, Bytes)>,
     /// Of a job that ends with a savepoint that is complete.
     stop: Option<Stop>,
+    /// Whether someone wants the job to be cancelled whose last commit is under way, should that not come to its end.
+    cancels_commit: bool,
     backoff: RestartBackoff,
     /// What earlier JobMasters have used up, until it is known what time it is.
     spent: Spent,
@@ -208,6 +210,7 @@ impl JobMasterCore {
             last_committers: BTreeSet::new(),
             promised: past.promised,
             stop: None,
+            cancels_commit: false,
             setup: spec.setup(),
             phase: Phase::New,
             status: JobStatus::Initializing,
@@ -243,12 +246,12 @@ impl JobMasterCore {
             spec,
         };
         core.note_limits();
-        Ok(core)
-    }
-
         // What is certain is committed, and no promise any more.
         let latest = core.latest.clone();
         core.keep_promises(latest.iter().flat_map(|latest| &latest.manifest.committables));
+        Ok(core)
+    }
+
     /// What the job was started with.
     pub fn spec(&self) -> &JobSpec {
         &self.spec

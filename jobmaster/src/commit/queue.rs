@@ -75,6 +75,13 @@ impl CommitQueue {
         }
     }
 
+    /// The next try is at once.
+    pub fn hurry(&mut self) {
+        if let Some((_, commit)) = &mut self.current {
+            commit.hurry();
+        }
+    }
+
     /// Rounds go on after those of an earlier JobMaster: what is said of these is not taken for an answer.
     pub fn after_round(&mut self, round: u32) {
         self.round = self.round.max(round);

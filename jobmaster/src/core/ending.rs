@@ -19,10 +19,13 @@ use crate::{
 };
 
 impl JobMasterCore {
-    /// Someone asks to cancel. Once the commit has begun it is too late: the job has decided to finish.
+    /// Someone asks to cancel. Once the commit has begun it is too late: the job has decided to finish. Unless it cannot: then nobody
+    /// has to wait until it can.
     pub(super) fn cancel(&mut self) {
         self.give_up_reconciling("the job is cancelled");
         match &mut self.phase {
+            Phase::Committing(commit) if commit.is_stuck() => self.cancel_commit(),
+            Phase::Committing(_) => self.cancels_commit = true,
             Phase::New | Phase::Executing => self.stop_job(JobStep::Cancel, Ending::Canceled),
             // All is in its savepoint, and becomes visible.
             Phase::Stopping(Ending::Stopped) | Phase::Aborting(Ending::Stopped, _) => {}
@@ -30,7 +33,7 @@ impl JobMasterCore {
                 *ending = Ending::Canceled;
                 self.step_job(JobStep::Cancel);
             }
-            Phase::Reconciling(_) | Phase::Committing(_) | Phase::Done => {}
+            Phase::Reconciling(_) | Phase::Done => {}
         }
     }
 
@@ -149,6 +152,17 @@ impl JobMasterCore {
 
     /// What it was to make visible is not removed if something holds it that a job can start from. That job makes the rest again.
     pub(super) fn last_commit_failed(&mut self, failure: Failure) {
+        self.strand_last();
+        self.fail_job(failure);
+    }
+
+    /// The same because somebody does not want to wait for it.
+    fn cancel_commit(&mut self) {
+        self.strand_last();
+        self.stop_job(JobStep::Cancel, Ending::Canceled);
+    }
+
+    fn strand_last(&mut self) {
         if let Some(held) = self.last_held
             && let Phase::Committing(commit) = &mut self.phase
         {
@@ -187,15 +201,28 @@ impl JobMasterCore {
     }
 
     /// A round of the commit is over.
-    pub(super) fn committed(&mut self, result: Result<(), Failure>) {
+    pub(super) fn committed(&mut self, result: Result<Vec<Failure>, Failure>) {
         let Phase::Committing(commit) = &mut self.phase else { return };
         let failure = match result {
-            Ok(()) => {
+            Ok(told) => {
+                self.note_told(told);
                 self.finish();
                 return;
             }
             Err(failure) => failure,
         };
+        if self.cancels_commit {
+            self.history.record(self.now, failure);
+            return self.cancel_commit();
+        }
+        if commit.may_be_mended(&failure, self.now, self.spec.timeouts.mending) {
+            if commit.refused(&failure, self.now) {
+                tracing::warn!(job = %self.spec.graph.job_id, %failure, "the last results cannot be made visible; trying again");
+                self.history.record(self.now, failure.clone());
+                self.failure = Some(failure);
+            }
+            return;
+        }
         let may_retry = commit.try_failed() && failure.retry == Retry::Restart;
         let decision = self.backoff.on_failure(self.now);
         match decision {
@@ -212,6 +239,10 @@ impl JobMasterCore {
 
     /// All results are visible.
     fn finish(&mut self) {
+        if let Phase::Committing(commit) = &mut self.phase {
+            let visible = std::mem::take(&mut commit.committables);
+            self.keep_promises(&visible);
+        }
         if self.stop.is_some() {
             // What writers have left that is in no snapshot.
             self.phase = Phase::Stopping(Ending::Stopped);
@@ -239,10 +270,6 @@ impl JobMasterCore {
                 }
                 let goes_on = if worker_gone {
                     commit.worker_lost()
-        if let Phase::Committing(commit) = &mut self.phase {
-            let visible = std::mem::take(&mut commit.committables);
-            self.keep_promises(&visible);
-        }
                 } else {
                     failure.retry != Retry::Never && commit.try_failed()
                 };

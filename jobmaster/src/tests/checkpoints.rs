@@ -1,11 +1,12 @@
 //! Checkpoints: what is awaited, what counts, and what a restart goes back to.
 
 mod chance;
+mod committing;
 mod falling_back;
 mod fits;
 mod found;
-mod savepoints;
 mod promises;
+mod savepoints;
 mod settings;
 mod silent;
 mod unaligned;
@@ -186,8 +187,6 @@ fn more_failures_in_a_row_than_are_tolerated_fail_the_tasks() {
 }
 
 #[test]
-fn one_that_takes_too_long_is_given_up_and_says_who_is_late() {
-#[test]
 fn as_many_failures_are_tolerated_again_when_tasks_have_gone_back_for_them() {
     let mut spec = spec(word_count(), OFTEN);
     spec.configuration.insert("execution.checkpointing.tolerable-failed-checkpoints".to_owned(), "1".to_owned());
@@ -208,6 +207,8 @@ fn as_many_failures_are_tolerated_again_when_tasks_have_gone_back_for_them() {
     check_sound(&cluster);
 }
 
+#[test]
+fn one_that_takes_too_long_is_given_up_and_says_who_is_late() {
     let mut spec = spec(word_count(), ONCE);
     spec.configuration.insert("execution.checkpointing.timeout".to_owned(), "5 s".to_owned());
     let mut cluster = cluster(spec);
