@@ -131,19 +131,26 @@ impl JobProgram for PlannedProgram {
         }
     }
 
-    fn commit(&self, committables: Vec<Committable>) -> TaskResult {
+    fn commit(&self, committables: Vec<Committable>) -> TaskResult<Vec<Failure>> {
         let mut by_sink: BTreeMap<OperatorId, Vec<Bytes>> = BTreeMap::new();
         for committable in committables {
             by_sink.entry(committable.sink).or_default().push(committable.data);
         }
-        // One sink that fails does not keep the others from trying; the first failure is told.
-        let mut outcome = Ok(());
+        // One sink that fails does not keep the others from trying; the first failure is told, and before others one that does not pass.
+        let (mut told, mut outcome) = (Vec::new(), TaskResult::Ok(()));
         for (sink, prepared) in &by_sink {
             let done = match self.committing(*sink) {
-                Some((name, commit)) => commit.commit(self.job, prepared).map_err(|failure| named(failure, &name)),
+                Some((name, commit)) => {
+                    let named = |failure| named(failure, &name);
+                    commit.commit(self.job, prepared).map_err(named)
+                }
                 None => Err(internal(format!("the program has no sink {sink}"))),
             };
-            outcome = outcome.and(done);
+            match (done, &outcome) {
+                (Ok(more), _) => told.extend(more),
+                (Err(failure), Err(first)) if failure.may_pass() || !first.may_pass() => {}
+                (Err(failure), _) => outcome = Err(failure),
+            }
         }
         outcome?;
         for sink in by_sink.into_keys() {
@@ -151,7 +158,7 @@ impl JobProgram for PlannedProgram {
                 commit.settle(self.job).map_err(|failure| named(failure, &name))?;
             }
         }
-        Ok(())
+        Ok(told)
     }
 
     fn abort(&self, kept: BTreeMap<OperatorId, Vec<Bytes>>) -> TaskResult {

@@ -64,9 +64,19 @@ pub trait Sink: Send + Sync + 'static {
     /// are at work meanwhile. May block.
     ///
     /// # Errors
-    /// When not all could be made visible.
+    /// When not all could be made visible. It is tried again, for as long as it takes where the failure is one of the
+    /// [environment](flott_core::failure::Domain::Environment) and does not say that it would fail the same way.
     fn commit(&self, _job: JobId, _prepared: &[Bytes]) -> TaskResult {
         Ok(())
+    }
+
+    /// The same, for a sink that has something to tell though nothing has failed, such as that results are not where a snapshot has
+    /// them: it is shown among the job's exceptions. This is what is called.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    fn commit_telling(&self, job: JobId, prepared: &[Bytes]) -> TaskResult<Vec<Failure>> {
+        self.commit(job, prepared).map(|()| Vec::new())
     }
 
     /// Every sink of the job has committed what was prepared with it: notes that [`abort`](Self::abort) must not take it back,

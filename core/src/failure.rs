@@ -137,6 +137,12 @@ impl Failure {
         self
     }
 
+    /// Whether it may be otherwise when the same is tried again, though nothing of Flott or the program has changed: a disk that is
+    /// full is cleared, a store that is away comes back.
+    pub fn may_pass(&self) -> bool {
+        self.domain == Domain::Environment && self.retry != Retry::Never
+    }
+
     /// Adds a cause below those already there.
     #[must_use]
     pub fn because(mut self, cause: impl fmt::Display) -> Self {

@@ -2,20 +2,23 @@
 //!
 //! # Contract
 //! - It is written as a whole whenever something of it has changed, in place of what was written before; that is when tasks fail, and
-//!   never while all goes well. Nobody waits for it to be durable: a JobManager that is killed may take the last failures with it, and
+//!   when a savepoint is taken, and never else while all goes well. Nobody waits for it to be durable: a JobManager that is killed may take the last failures with it, and
 //!   the restarts that they have cost.
 //! - Only the newest JobMaster of a job writes it: the store refuses others by their epoch.
 //! - [`Past::claimed`] is written by the Dispatcher, which waits for it, and handed on by JobMasters.
-//! - It is bounded: so many failures, each in so many bytes.
+//! - What a savepoint holds is there before its manifest is: that write is waited for.
+//! - It is bounded: so many failures, each in so many bytes; and what sinks have prepared for savepoints, as long as no checkpoint has made
+//!   that certain.
 //! - It is kept as JSON. Fields that a later version adds are left out by an older one, and have their defaults where they are missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     failure::Failure,
-    id::{CheckpointId, JobMasterEpoch},
+    id::{CheckpointId, JobMasterEpoch, OperatorId},
     view::ExceptionView,
 };
 
@@ -45,6 +48,40 @@ pub struct Past {
     /// The JobMaster that had claimed the log of checkpoints when this was written first: durable before anything is deployed. From then
     /// on that log is never empty, and one that is belongs to another directory.
     pub claimed: Option<JobMasterEpoch>,
+    /// What savepoints hold, or may, that is not visible, with the sink that has prepared it: it is kept when the job ends, for who starts
+    /// from them.
+    #[serde(with = "promises", skip_serializing_if = "BTreeSet::is_empty")]
+    pub promised: BTreeSet<(OperatorId, Bytes)>,
+}
+
+/// What sinks have prepared, as hex digits: as numbers it would be twice as long.
+mod promises {
+    use serde::{Deserializer, Serializer, de::Error};
+
+    use super::*;
+
+    pub fn serialize<S: Serializer>(promises: &BTreeSet<(OperatorId, Bytes)>, to: S) -> Result<S::Ok, S::Error> {
+        let hex = |data: &Bytes| data.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        to.collect_seq(promises.iter().map(|(sink, data)| (sink, hex(data))))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeSet<(OperatorId, Bytes)>, D::Error> {
+        let promises = <Vec<(OperatorId, String)>>::deserialize(from)?;
+        let read = |(sink, hex): (OperatorId, String)| {
+            let data = bytes_of(&hex).ok_or_else(|| D::Error::custom("expected pairs of hex digits"))?;
+            Ok((sink, data))
+        };
+        promises.into_iter().map(read).collect()
+    }
+
+    fn bytes_of(hex: &str) -> Option<Bytes> {
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        let byte = |pair: &[u8]| match pair {
+            [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),
+            _ => None,
+        };
+        hex.as_bytes().chunks(2).map(byte).collect()
+    }
 }
 
 /// What a restart strategy has used up. It has the same form for all of them: a job whose strategy is another meanwhile takes of it
@@ -102,11 +139,18 @@ mod tests {
     #[test]
     fn what_another_version_has_written_is_read() {
         let damaged = [(CheckpointId(7), Failure::environment("torn"))].into();
-        let past = Past { restarts: 3, damaged, spent: Spent { used: 2, ..Spent::default() }, ..Past::default() };
+        let promised = [(OperatorId::from_bytes([7; 16]), Bytes::from_static(b"\x00part\xff"))].into();
+        let past =
+            Past { restarts: 3, damaged, promised, spent: Spent { used: 2, ..Spent::default() }, ..Past::default() };
         let text = serde_json::to_string(&past).unwrap();
         assert_eq!(serde_json::from_str::<Past>(&text).unwrap(), past);
         let other = r#"{ "restarts": 3, "spent": { "used": 2, "new": 1 }, "of-a-later-version": [] }"#;
         let read: Past = serde_json::from_str(other).unwrap();
         assert_eq!((read.restarts, read.spent.used, read.exceptions.len()), (3, 2, 0));
+        let sink = "0".repeat(32);
+        for broken in ["7", "7g", "+7"] {
+            let text = format!(r#"{{ "promised": [["{sink}", "{broken}"]] }}"#);
+            assert!(serde_json::from_str::<Past>(&text).is_err(), "{text}");
+        }
     }
 }

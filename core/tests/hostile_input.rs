@@ -78,8 +78,7 @@ fn other_messages_to_job_processes_are_another_protocol() {
     let file = [env!("CARGO_MANIFEST_DIR"), "tests", "golden", "host_protocol.txt"].iter().collect::<PathBuf>();
     let recorded = fs::read_to_string(&file).unwrap_or_default();
     let known: Option<u32> = recorded.split(' ').next().and_then(|number| number.parse().ok());
-    let messages = messages::encoded().into_iter().filter(|(name, _)| messages::OF_HOSTS.contains(&&name[..]));
-    let all: Vec<u8> = messages.flat_map(|(_, bytes)| bytes).collect();
+    let all: Vec<u8> = messages::hosts::encoded().into_iter().flat_map(|(_, bytes)| bytes).collect();
     let current = format!("{HOST_PROTOCOL} {}\n", Digest::of(&all));
     if env::var_os("FLOTT_UPDATE_GOLDENS").is_some() && known.is_none_or(|known| known < HOST_PROTOCOL) {
         fs::write(&file, &current).unwrap();

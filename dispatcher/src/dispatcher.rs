@@ -22,6 +22,7 @@ mod ask;
 mod drain;
 mod jobs;
 mod leftovers;
+mod pasts;
 mod recover;
 mod reports;
 mod rescales;

@@ -4,10 +4,14 @@
 //!
 //! # Life of a checkpoint
 //! It *collects* from the moment its barrier is sent until every task that it needs has reported, or one has failed, or
-//! time is up. Then it is *stored*: its manifest is committed, one at a time and in order. From the moment a manifest is handed
+//! time is up. Then it is *whole*, and *stored*: its manifest is committed, one at a time and in order. From the moment a manifest is handed
 //! out to be stored until the answer comes, nobody knows whether it counts; until then nothing is started again, since
 //! that would have to know what is the latest, and what ends waits for a while. When it is stored it is *complete*: it is what a restart goes
 //! back to, and what sinks have prepared for it becomes visible.
+//!
+//! A savepoint does not wait for the checkpoint that is being stored: its store may be another one, and the job may be stopped with it because
+//! that of the checkpoints is silent. It has all that the checkpoint has, so it is right whatever becomes of that. What waits for
+//! its turn does so no longer than it may collect.
 //!
 //! # Layout
 //! - `settings`: how often, and how long
@@ -71,7 +75,8 @@ pub struct Checkpoints {
     collecting: BTreeMap<CheckpointId, Pending>,
     /// Whole, and to be stored when the one before is.
     whole: VecDeque<Pending>,
-    storing: Option<(Pending, Arc<Manifest>)>,
+    /// One, or a savepoint beside a checkpoint that was there first.
+    storing: Vec<(Pending, Arc<Manifest>)>,
     /// Complete ones that are kept, oldest first.
     retained: VecDeque<CheckpointId>,
     began: Option<Millis>,
@@ -102,7 +107,7 @@ impl Checkpoints {
             next,
             collecting: BTreeMap::new(),
             whole: VecDeque::new(),
-            storing: None,
+            storing: Vec::new(),
             retained,
             began: Some(now),
             ended: None,
@@ -145,17 +150,14 @@ impl Checkpoints {
     }
 
     /// When the next one is to begin, if the job is in a state for it: an interval after the last began, and a pause after it
-    /// ended, when no more are under way than may be.
-    pub fn due(&self) -> Option<Millis> {
+    /// ended, when no more are under way than may be. None does where they are `held_up`, but for one that tasks wait for.
+    pub fn due(&self, held_up: bool) -> Option<Millis> {
         if self.is_overdue {
             return Some(Millis(0));
         }
         let interval = self.settings.interval?;
-        let storing = self.storing.iter().map(|(pending, _)| pending);
-        let under_way = self.collecting.values().chain(&self.whole).chain(storing);
-        if self.is_stopping()
-            || under_way.filter(|pending| pending.is_periodic()).count() >= self.settings.concurrent_max as usize
-        {
+        let periodic = self.under_way().filter(|pending| pending.is_periodic()).count();
+        if held_up || self.is_stopping() || periodic >= self.settings.concurrent_max as usize {
             return None;
         }
         let after_begin = self.began.map(|began| began.plus(interval));
@@ -163,16 +165,23 @@ impl Checkpoints {
         after_begin.max(after_end)
     }
 
-    /// Whether the job is about to stop with a savepoint.
-    pub fn is_stopping(&self) -> bool {
-        let storing = self.storing.iter().map(|(pending, _)| pending);
-        let mut all = self.collecting.values().chain(&self.whole).chain(storing);
-        all.any(|pending| pending.barrier.behind != Behind::GoOn)
+    fn under_way(&self) -> impl Iterator<Item = &Pending> {
+        self.waiting().chain(self.storing.iter().map(|(pending, _)| pending))
     }
 
-    /// When the first of those that collect is to be given up.
+    /// Those that wait for tasks, or for their turn to be stored.
+    fn waiting(&self) -> impl Iterator<Item = &Pending> {
+        self.collecting.values().chain(&self.whole)
+    }
+
+    /// Whether the job is about to stop with a savepoint.
+    pub fn is_stopping(&self) -> bool {
+        self.under_way().any(|pending| pending.barrier.behind != Behind::GoOn)
+    }
+
+    /// When the first of those that are not being stored is to be given up.
     pub fn deadline(&self) -> Option<Millis> {
-        self.collecting.values().map(|pending| pending.began.plus(self.settings.timeout)).min()
+        self.waiting().map(|pending| pending.began.plus(self.settings.timeout)).min()
     }
 
     /// Begins one: `awaited` are to report, `finished` have nothing to report any more.
@@ -235,32 +244,39 @@ impl Checkpoints {
         }
     }
 
-    /// The next one to be stored, if none is being stored; `manifest` says what it consists of.
+    /// The next one whose turn it is to be stored; `manifest` says what it consists of.
     pub fn store_next(&mut self, manifest: impl FnOnce(&Pending) -> Manifest) -> Option<Arc<Manifest>> {
-        if self.storing.is_some() {
-            return None;
-        }
-        let pending = self.whole.pop_front()?;
+        let place = match &self.storing[..] {
+            [] => 0,
+            [(checkpoint, _)] if !checkpoint.is_savepoint() => self.whole.iter().position(Pending::is_savepoint)?,
+            _ => return None,
+        };
+        let pending = self.whole.remove(place)?;
         let manifest = Arc::new(manifest(&pending));
-        self.storing = Some((pending, Arc::clone(&manifest)));
+        self.storing.push((pending, Arc::clone(&manifest)));
         Some(manifest)
     }
 
-    /// The directory of the one that is being stored, if it is a savepoint.
-    pub fn storing_directory(&self) -> Option<String> {
-        self.storing.as_ref().and_then(|(pending, _)| pending.purpose.directory()).map(str::to_owned)
+    /// The directory of one that is being stored, if it is a savepoint.
+    pub fn storing_directory(&self, checkpoint: CheckpointId) -> Option<String> {
+        let (pending, _) = self.storing.iter().find(|(pending, _)| pending.barrier.checkpoint == checkpoint)?;
+        pending.purpose.directory().map(str::to_owned)
     }
 
-    /// What the one that is being stored is to make visible.
+    /// What those that are being stored are to make visible.
     pub fn storing_committables(&self) -> impl Iterator<Item = &Committable> {
         self.storing.iter().flat_map(|(_, manifest)| &manifest.committables)
     }
 
+    /// Savepoints that wait, and that checkpoint `by` has overtaken, which is complete.
+    pub fn overtaken(&mut self, by: CheckpointId) -> impl Iterator<Item = &mut Pending> {
+        let waiting = self.collecting.values_mut().chain(&mut self.whole);
+        waiting.filter(move |pending| pending.is_savepoint() && pending.barrier.checkpoint < by)
+    }
+
     /// Whether this one may still become complete.
     pub fn is_under_way(&self, checkpoint: CheckpointId) -> bool {
-        let storing = self.storing.iter().map(|(pending, _)| pending);
-        let mut all = self.collecting.values().chain(&self.whole).chain(storing);
-        all.any(|pending| pending.barrier.checkpoint == checkpoint)
+        self.under_way().any(|pending| pending.barrier.checkpoint == checkpoint)
     }
 
     /// The job has other numbers of subtasks. None is under way.
@@ -279,22 +295,27 @@ impl Checkpoints {
         std::mem::take(&mut self.aborted)
     }
 
-    /// Nobody knows yet whether the one that is being stored is complete; `failure` is what the last try has ended with.
+    /// Nobody knows yet whether one that is being stored is complete; `failure` is what the last try has ended with.
     pub fn undecided(&mut self, checkpoint: CheckpointId, failure: Failure) {
-        if self.storing.as_ref().is_some_and(|(pending, _)| pending.barrier.checkpoint == checkpoint) {
+        if self.storing.iter().any(|(pending, _)| pending.barrier.checkpoint == checkpoint) {
             self.history.undecided(checkpoint, failure);
         }
     }
 
-    /// The job ends without knowing whether the one that is being stored is complete. The answer, should it come, changes nothing.
-    pub fn give_up_storing(&mut self, failure: &Failure, now: Millis) -> Option<GivenUp> {
-        let (pending, _) = self.storing.take()?;
-        Some(self.given_up(pending, failure.clone(), now))
+    /// What the latest complete one holds has become visible, or cannot as yet.
+    pub fn note_visible(&mut self, result: Result<(), Failure>) {
+        self.history.visible(result);
     }
 
-    /// Whether nobody knows at the moment which one is the latest.
+    /// The job ends without knowing whether those that are being stored are complete. The answers, should they come, change nothing.
+    pub fn give_up_storing(&mut self, failure: &Failure, now: Millis) -> Vec<GivenUp> {
+        let storing = std::mem::take(&mut self.storing);
+        storing.into_iter().map(|(pending, _)| self.given_up(pending, failure.clone(), now)).collect()
+    }
+
+    /// Whether nobody knows at the moment which one is the latest, or whether the job ends with the one that is being stored.
     pub fn is_storing(&self) -> bool {
-        self.storing.is_some()
+        !self.storing.is_empty()
     }
 
     /// Those that are to be kept once `checkpoint` is stored.
@@ -303,7 +324,7 @@ impl Checkpoints {
         self.retained.iter().rev().take(older).copied().chain([checkpoint]).collect()
     }
 
-    /// The answer for the one that is being stored, at `location`. `Ok` gives it back: it is the latest now, and older checkpoints that
+    /// The answer for one that is being stored, at `location`. `Ok` gives it back: it is the latest now, and older checkpoints that
     /// are still under way are given up, so that the latest is always the newest.
     pub fn stored(
         &mut self,
@@ -312,12 +333,13 @@ impl Checkpoints {
         result: Result<(), Failure>,
         now: Millis,
     ) -> Option<Result<Stored, GivenUp>> {
-        let (pending, manifest) = self.storing.take_if(|(pending, _)| pending.barrier.checkpoint == checkpoint)?;
+        let place = self.storing.iter().position(|(pending, _)| pending.barrier.checkpoint == checkpoint)?;
+        let (pending, manifest) = self.storing.remove(place);
         let mut superseded = Vec::new();
         self.ended = Some(now);
         match result {
             Ok(()) => {
-                if pending.barrier.kind == SnapshotKind::Checkpoint {
+                if !pending.is_savepoint() {
                     self.failed_in_row = 0;
                     self.retained.push_back(checkpoint);
                     while self.retained.len() > self.settings.retained {
@@ -334,8 +356,7 @@ impl Checkpoints {
 
     /// Gives up checkpoints that are older than a complete one. (Savepoints are wanted for themselves.)
     fn supersede(&mut self, by: CheckpointId, now: Millis) -> Vec<Purpose> {
-        let is_older =
-            |pending: &Pending| pending.barrier.checkpoint < by && pending.barrier.kind == SnapshotKind::Checkpoint;
+        let is_older = |pending: &Pending| pending.barrier.checkpoint < by && !pending.is_savepoint();
         let collecting = self.collecting.extract_if(.., |_, pending| is_older(pending)).map(|(_, pending)| pending);
         let mut older: Vec<Pending> = collecting.collect();
         for pending in std::mem::take(&mut self.whole) {
@@ -349,20 +370,18 @@ impl Checkpoints {
         older.into_iter().map(|pending| pending.purpose).collect()
     }
 
-    /// Gives up those that have collected for too long.
+    /// Gives up those that have waited for too long.
     pub fn expire(&mut self, now: Millis) -> Vec<GivenUp> {
         let timeout = self.settings.timeout;
-        let late = |pending: &&Pending| pending.began.plus(timeout) <= now;
-        let late: Vec<_> = self
-            .collecting
-            .values()
-            .filter(late)
-            .map(|pending| (pending.barrier.checkpoint, pending.missing()))
-            .collect();
+        let late = self.waiting().filter(|pending| pending.began.plus(timeout) <= now);
+        let late: Vec<_> = late.map(|pending| (pending.barrier.checkpoint, pending.missing())).collect();
+        let first = self.storing.first().map(|(pending, _)| pending.barrier.checkpoint);
         let give_up = |(checkpoint, missing): (CheckpointId, usize)| {
-            let message = format!(
-                "checkpoint {checkpoint} was not complete within {timeout} ms; {missing} tasks had not reported"
-            );
+            let why = match first.filter(|_| missing == 0) {
+                Some(first) => format!("the store does not say whether {first} is complete, which comes first"),
+                None => format!("{missing} tasks had not reported"),
+            };
+            let message = format!("checkpoint {checkpoint} was not complete within {timeout} ms; {why}");
             self.give_up(checkpoint, Failure::environment(message), now)
         };
         late.into_iter().filter_map(give_up).collect()
@@ -380,8 +399,12 @@ impl Checkpoints {
     }
 
     fn give_up(&mut self, checkpoint: CheckpointId, failure: Failure, now: Millis) -> Option<GivenUp> {
-        let pending = self.collecting.remove(&checkpoint)?;
-        Some(self.given_up(pending, failure, now))
+        let whole = self.whole.iter().position(|pending| pending.barrier.checkpoint == checkpoint);
+        let pending = match whole {
+            Some(place) => self.whole.remove(place),
+            None => self.collecting.remove(&checkpoint),
+        };
+        Some(self.given_up(pending?, failure, now))
     }
 
     fn given_up(&mut self, pending: Pending, failure: Failure, now: Millis) -> GivenUp {
@@ -395,8 +418,12 @@ impl Checkpoints {
         GivenUp { purpose: pending.purpose, checkpoint, failure }
     }
 
-    /// Whether more have failed in a row than the job tolerates.
-    pub fn too_many_failed(&self) -> bool {
-        self.settings.tolerable.is_some_and(|tolerable| self.failed_in_row > tolerable)
+    /// Whether more have failed in a row than the job tolerates. If so its tasks go back for it, once: as many are tolerated again then.
+    pub fn too_many_failed(&mut self) -> bool {
+        let too_many = self.settings.tolerable.is_some_and(|tolerable| self.failed_in_row > tolerable);
+        if too_many {
+            self.failed_in_row = 0;
+        }
+        too_many
     }
 }

@@ -2,8 +2,15 @@
 //!
 //! When every subtask has finished, what the sinks have prepared is written into a durable manifest first; what a savepoint holds that a job
 //! stops with is so when that is complete, before its tasks have ended. From then on
-//! the job has decided: it only ends when the commit is through, or has failed too often. Committing twice is harmless, so
+//! the job has decided: it only ends when the commit is through, or has failed for good. Committing twice is harmless, so
 //! a process that is lost meanwhile is simply followed by another one in the next round, and so is the whole JobMaster.
+//!
+//! # When a commit has failed for good
+//! What surrounds Flott may be mended: a disk that is full, a mount that is away, a broker that does not answer. For that a commit
+//! is tried again for as long as it takes, after pauses that grow to a minute, and what is the matter is shown. The job runs on
+//! meanwhile, and takes checkpoints until there is [too much](CommitQueue::is_full) that is not visible. What is the program's fault, or our own, ends
+//! after so many tries, and at once what says that it would fail the same way. A job that is told to end, or fails, waits for so many tries in any case:
+//! a snapshot has what it leaves.
 
 mod queue;
 
@@ -22,8 +29,13 @@ use crate::{
     time::Millis,
 };
 
-/// Rounds after which a commit has failed.
+/// Tries after which a commit has failed, but for those that are not counted.
 pub const ROUNDS_MAX: u32 = 10;
+
+/// Milliseconds from the first try that fails to the next, and between those that are counted.
+const RETRY_DELAY: u64 = 1_000;
+/// The longest that they grow to.
+const RETRY_DELAY_MAX: u64 = 60_000;
 
 /// TaskManagers that are lost over a commit before it has failed: far more than die by chance, so that one that takes them down
 /// comes to an end.
@@ -79,8 +91,14 @@ pub struct Commit {
     pub state: CommitState,
     /// The current round, or the last one; 0 before the first.
     pub round: u32,
-    /// Tries that failed, those to start a process included.
+    /// Tries that failed and are counted, those to start a process included.
     failed: u32,
+    /// Tries that failed by what may be mended.
+    refused: u32,
+    /// What the last one of these has failed by.
+    trouble: Option<Failure>,
+    /// When the first try failed by what may be mended.
+    troubled_since: Option<Millis>,
     /// TaskManagers that were lost while they were asked, or started a process for it.
     workers_lost: u32,
 }
@@ -88,7 +106,16 @@ pub struct Commit {
 impl Commit {
     /// A commit whose manifest is to be written.
     pub fn to_persist(committables: Vec<Committable>) -> Self {
-        Self { committables, state: CommitState::Persisting, round: 0, failed: 0, workers_lost: 0 }
+        Self {
+            committables,
+            state: CommitState::Persisting,
+            round: 0,
+            failed: 0,
+            refused: 0,
+            trouble: None,
+            troubled_since: None,
+            workers_lost: 0,
+        }
     }
 
     /// A commit whose manifest has been written by an earlier JobMaster.
@@ -150,6 +177,39 @@ impl Commit {
         self.failed += 1;
         self.state = CommitState::Seeking;
         self.failed < ROUNDS_MAX
+    }
+
+    /// Whether a try has failed by what is waited for to be mended, which is for so many milliseconds.
+    pub fn may_be_mended(&mut self, failure: &Failure, now: Millis, patience: u64) -> bool {
+        failure.may_pass() && now.since(*self.troubled_since.get_or_insert(now)) < patience
+    }
+
+    /// A try has failed by what may be mended, and is not counted: the next is after a pause. `true` if that is news.
+    pub fn refused(&mut self, failure: &Failure, now: Millis) -> bool {
+        let delay = (RETRY_DELAY << self.refused).min(RETRY_DELAY_MAX);
+        // The pause does not grow beyond this.
+        self.refused = (self.refused + 1).min(RETRY_DELAY_MAX.ilog2());
+        self.state = CommitState::Waiting { until: now.plus(delay) };
+        let is_news = self.trouble.as_ref().is_none_or(|trouble| trouble.message != failure.message);
+        self.trouble = Some(failure.clone());
+        is_news
+    }
+
+    /// Whether it goes on only when something is mended, and no process is at it.
+    pub fn is_stuck(&self) -> bool {
+        self.refused > 0 && !matches!(self.state, CommitState::Asked { .. })
+    }
+
+    /// The next try is after the pause that is between those that are counted.
+    pub fn pause(&mut self, now: Millis) {
+        self.state = CommitState::Waiting { until: now.plus(RETRY_DELAY) };
+    }
+
+    /// A pause is over.
+    pub fn hurry(&mut self) {
+        if matches!(self.state, CommitState::Waiting { .. }) {
+            self.state = CommitState::Seeking;
+        }
     }
 
     /// Counts a TaskManager that was lost over it; `true` if there may be another.

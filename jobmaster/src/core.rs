@@ -33,6 +33,7 @@ mod falling_back;
 mod manifest;
 mod messages;
 mod naming;
+mod promises;
 mod reacting;
 mod reconciling;
 mod regions;
@@ -122,11 +123,12 @@ pub struct JobMasterCore {
     ends_undecided: Option<Millis>,
     /// TaskManagers on which a process was started to make visible what is certain, for a job that ends without any.
     last_committers: BTreeSet<WorkerKey>,
-    /// What snapshots hold that is not visible, as far as is known: what savepoints have and no checkpoint has made certain since, and
-    /// what a checkpoint has that could not be made visible. A job that starts from one makes it so: it is kept when this one ends.
+    /// What snapshots hold that is not visible, as far as is known: it is kept when the job ends.
     promised: BTreeSet<(OperatorId, Bytes)>,
     /// Of a job that ends with a savepoint that is complete.
     stop: Option<Stop>,
+    /// Whether someone wants the job to be cancelled whose last commit is under way, should that not come to its end.
+    cancels_commit: bool,
     backoff: RestartBackoff,
     /// What earlier JobMasters have used up, until it is known what time it is.
     spent: Spent,
@@ -186,7 +188,7 @@ impl JobMasterCore {
         }
         let mut commits = CommitQueue::default();
         let visible = latest.as_ref().map(|point| checkpointing::claimed(&point.manifest, &spec));
-        if let Some((checkpoint, committables)) = visible.filter(|(_, committables)| !committables.is_empty()) {
+        if let Some((checkpoint, committables)) = visible {
             // Whether that was done before is not known; done again it is harmless.
             commits.push(checkpoint, committables);
         }
@@ -207,8 +209,9 @@ impl JobMasterCore {
             last_held: None,
             ends_undecided: None,
             last_committers: BTreeSet::new(),
-            promised: BTreeSet::new(),
+            promised: past.promised,
             stop: None,
+            cancels_commit: false,
             setup: spec.setup(),
             phase: Phase::New,
             status: JobStatus::Initializing,
@@ -244,6 +247,9 @@ impl JobMasterCore {
             spec,
         };
         core.note_limits();
+        // What is certain is committed, and no promise any more.
+        let latest = core.latest.clone();
+        core.keep_promises(latest.iter().flat_map(|latest| &latest.manifest.committables));
         Ok(core)
     }
 

@@ -125,6 +125,8 @@ pub struct Timeouts {
     pub abort: u64,
     /// For one try at the commit.
     pub commit: u64,
+    /// For what is in the way of a commit to be mended: a disk that is full, a broker that does not answer. Then tries are counted.
+    pub mending: u64,
     /// For the answer whether the last checkpoint is complete, when no task is left; then the job ends without it.
     pub store: u64,
     /// For the checkpoint that a job is rescaled from; then the latest one serves.
@@ -142,6 +144,7 @@ impl Default for Timeouts {
             cancellation: 240_000,
             abort: 60_000,
             commit: 600_000,
+            mending: u64::MAX,
             store: 60_000,
             rescale_checkpoint: 60_000,
             reconcile: 10_000,

@@ -202,7 +202,7 @@ impl TaskHarness {
                 committables.extend(prepared.drain(..).map(|(sink, data)| Committable { sink, attempt, data }));
             }
         }
-        guard::catch(|| self.program.commit(committables)).map_err(|failure| self.fail(failure))
+        guard::catch(|| self.program.commit(committables)).map(drop).map_err(|failure| self.fail(failure))
     }
 
     /// After a barrier was given to every input that has not ended: what all operators remembered as it passed them. What

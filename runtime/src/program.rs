@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use flott_core::{id::OperatorId, message::Committable};
+use flott_core::{failure::Failure, id::OperatorId, message::Committable};
 
 use crate::{
     error::TaskResult,
@@ -20,8 +20,8 @@ pub trait JobProgram: Send + Sync + 'static {
 
     /// Makes prepared results visible: all of them or, on an error, as many as could be. Called for each checkpoint that is
     /// complete, and at the end with what the ends of all subtasks have prepared; a repeat is harmless, also after later ones.
-    /// May block.
-    fn commit(&self, committables: Vec<Committable>) -> TaskResult;
+    /// Gives what people should know though nothing has failed. May block.
+    fn commit(&self, committables: Vec<Committable>) -> TaskResult<Vec<Failure>>;
 
     /// The job ends before its end, or with a savepoint: removes what its sinks have prepared or left half-written, and neither what
     /// belongs to checkpoints that were complete nor what is `kept`, by sink, for a job that starts from a snapshot of this one.

@@ -260,7 +260,7 @@ fn commits_and_aborts_are_answered_whatever_they_do() {
     let committable = Committable { sink: operator_id(2), attempt: attempt(1, 0), data: Bytes::new() };
     let host = &cluster.hosts[0];
     host.deliver(JobToHost::Commit { round: 3, committables: vec![committable] });
-    assert_eq!(cluster.next().1, HostToJob::Committed { round: 3, result: Ok(()) });
+    assert_eq!(cluster.next().1, HostToJob::Committed { round: 3, result: Ok(Vec::new()) });
     host.deliver(JobToHost::Commit { round: 4, committables: Vec::new() });
     let refused = Err(Failure::user("nothing to commit"));
     assert_eq!(cluster.next().1, HostToJob::Committed { round: 4, result: refused });

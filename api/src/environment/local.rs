@@ -81,7 +81,12 @@ fn spec(graph: JobGraph, config: &Configuration, cores: u32) -> Result<JobSpec> 
         configuration: graph.configuration.clone(),
         default_parallelism: cores.min(most.unwrap_or(cores)),
         cluster_restart: config.restart_strategy(),
-        timeouts: Timeouts { slot_request: u64::try_from(timeout).unwrap_or(u64::MAX), ..Timeouts::default() },
+        // Who has started the program is there to mend what is in the way of its results, and nobody else is told of it.
+        timeouts: Timeouts {
+            slot_request: u64::try_from(timeout).unwrap_or(u64::MAX),
+            mending: 0,
+            ..Timeouts::default()
+        },
         adaptive: Adaptive::default(),
         restored_commit: None,
         snapshots: SnapshotSpec::default(),

@@ -95,7 +95,7 @@ pub(crate) trait OneInputBody: Send + Sync {
 
 /// A sink's part in the end of a job, or a source's, whatever its records are.
 pub(crate) trait Commit: Send + Sync {
-    fn commit(&self, job: JobId, prepared: &[Bytes]) -> TaskResult;
+    fn commit(&self, job: JobId, prepared: &[Bytes]) -> TaskResult<Vec<Failure>>;
     fn settle(&self, job: JobId) -> TaskResult;
     fn abort(&self, job: JobId, sink: OperatorId, kept: &[Bytes]) -> TaskResult;
 }
@@ -141,8 +141,8 @@ impl<S: Source> SourceBody for SourceNode<S> {
 }
 
 impl<S: Source> Commit for SourceNode<S> {
-    fn commit(&self, _: JobId, prepared: &[Bytes]) -> TaskResult {
-        self.source.commit(prepared)
+    fn commit(&self, _: JobId, prepared: &[Bytes]) -> TaskResult<Vec<Failure>> {
+        self.source.commit(prepared).map(|()| Vec::new())
     }
 
     fn settle(&self, _: JobId) -> TaskResult {
@@ -225,8 +225,8 @@ impl<S: Sink> OneInputBody for SinkNode<S> {
 }
 
 impl<S: Sink> Commit for SinkNode<S> {
-    fn commit(&self, job: JobId, prepared: &[Bytes]) -> TaskResult {
-        self.0.commit(job, prepared)
+    fn commit(&self, job: JobId, prepared: &[Bytes]) -> TaskResult<Vec<Failure>> {
+        self.0.commit_telling(job, prepared)
     }
 
     fn settle(&self, job: JobId) -> TaskResult {

@@ -24,7 +24,7 @@ use std::{
 
 use bytes::Bytes;
 use flott_core::{
-    failure::Failure,
+    failure::{Domain, Failure, Retry},
     id::{JobId, OperatorId},
 };
 use flott_runtime::{batch::Data, error::TaskResult};
@@ -204,16 +204,28 @@ impl<T: Data> Sink for FileSink<T> {
     }
 
     fn commit(&self, job: JobId, prepared: &[Bytes]) -> TaskResult {
-        staging::commit(&self.directory, job, prepared, self.others, self.reach())
+        self.commit_telling(job, prepared).map(drop)
+    }
+
+    fn commit_telling(&self, job: JobId, prepared: &[Bytes]) -> TaskResult<Vec<Failure>> {
+        staging::commit(&self.directory, job, prepared, self.others, self.reach()).map_err(to_be_mended)
     }
 
     fn settle(&self, job: JobId) -> TaskResult {
-        staging::settle(&self.directory, job)
+        staging::settle(&self.directory, job).map_err(to_be_mended)
     }
 
     fn abort(&self, job: JobId, _: OperatorId, kept: &[Bytes]) -> TaskResult {
         staging::abort(&self.directory, job, kept)
     }
+}
+
+/// Commits are tried again until they succeed: permissions and mounts are mended meanwhile, which a writer does not wait for.
+fn to_be_mended(mut failure: Box<Failure>) -> Box<Failure> {
+    if failure.domain == Domain::Environment {
+        failure.retry = Retry::Restart;
+    }
+    failure
 }
 
 #[cfg(test)]

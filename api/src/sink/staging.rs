@@ -147,29 +147,45 @@ fn admit(directory: &Path, job: JobId, others: Others) -> TaskResult<PathBuf> {
 }
 
 /// Shows everything in `prepared` under its final name. A repeat is harmless, before and after [`settle`], and after others; and
-/// beside an earlier round, which another process may still be at whose JobMaster is gone.
+/// beside an earlier round, which another process may still be at whose JobMaster is gone. Tells of files of other jobs that are not there.
 ///
 /// # Errors
 /// When not all can be shown; then nothing is that was prepared at the end, unless another round has it settled. When a part of
 /// another job is there before this job has shown any, unless it may be: another job may have got the same output directory while it
 /// was empty still, and whoever commits first has it.
-pub(super) fn commit(directory: &Path, job: JobId, prepared: &[Bytes], others: Others, reach: Reach) -> TaskResult {
+pub(super) fn commit(
+    directory: &Path,
+    job: JobId,
+    prepared: &[Bytes],
+    others: Others,
+    reach: Reach,
+) -> TaskResult<Vec<Failure>> {
     let staging = staging(directory, job);
     let staged: Vec<Staged> = prepared.iter().map(|bytes| Staged::read(bytes)).collect::<TaskResult<_>>()?;
     let (staged, of_others): (Vec<_>, Vec<_>) = staged.into_iter().partition(|staged| staged.job == job);
-    of_others.iter().try_for_each(commit_for)?;
+    let missing = of_others.iter().map(commit_for).collect::<TaskResult<Vec<_>>>()?.concat();
+    let told: Vec<_> = not_there(&missing).into_iter().collect();
     if exists(&staging)? {
         let shown = commit_own(directory, &staging, job, &staged, others, reach);
         // Else another round has settled it meanwhile.
         if shown.is_ok() || exists(&staging)? {
-            return shown;
+            return shown.map(|()| told);
         }
     }
     // Settled before, or never there.
     staged.iter().flat_map(|staged| &staged.parts).try_for_each(|name| {
         let to = directory.join(name.target(job));
-        fs::symlink_metadata(&to).map(drop).map_err(|error| cannot("find", &to, &error))
-    })
+        match fs::symlink_metadata(&to) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let message =
+                    format!("cannot find {}: it was taken away or removed before the job had ended", to.display());
+                Err(Box::new(Failure::user(message)))
+            }
+            Err(error) => Err(cannot("find", &to, &error)),
+        }
+    })?;
+    Ok(told)
 }
 
 /// Shows what this job has staged and not settled.
@@ -199,14 +215,27 @@ fn commit_own(
     note_ended(staging, &ended)
 }
 
+/// What there is to say of files of a snapshot that are not there. That is right where a reader takes files away, and when that was cannot
+/// be told where the job is gone that had them: so it is no error, and must not go unheard.
+fn not_there(missing: &[PathBuf]) -> Option<Failure> {
+    let first = missing.first()?;
+    let message = format!(
+        "{} files that the snapshot holds, {} among them, are not there. Where a reader takes files away that is right; else \
+         their results are lost, and a job that starts from an earlier snapshot makes them again",
+        missing.len(),
+        first.display()
+    );
+    Some(Failure::environment(message))
+}
+
 /// Shows what another job had prepared for the snapshot that this one has started from. That job may have shown it, and may
-/// have ended before.
+/// have ended before. Gives files that are not there, nor on their way.
 ///
 /// # Errors
 /// When it cannot be shown.
-fn commit_for(staged: &Staged) -> TaskResult {
+fn commit_for(staged: &Staged) -> TaskResult<Vec<PathBuf>> {
     let (directory, staging) = (staged.directory(), staging(staged.directory(), staged.job));
-    let (mut parts, mut settled) = (Vec::new(), Settled::of(&staging));
+    let (mut parts, mut missing, mut settled) = (Vec::new(), Vec::new(), Settled::of(&staging));
     for name in &staged.parts {
         let part = name.part(directory, &staging, staged.job);
         if exists(&staging)? {
@@ -215,14 +244,13 @@ fn commit_for(staged: &Staged) -> TaskResult {
                 parts.push((name, part));
             }
         } else if !exists(&part.to)? {
-            let (job, path) = (staged.job, part.to.display());
-            tracing::warn!(%job, %path, "a file that the snapshot holds is not there: it was taken away after it was shown, or removed");
+            missing.push(part.to);
         }
     }
     let shown = show(directory, &staging, staged.job, &parts, Others::Keep, Reach::Top);
     let settled = shown.and_then(|()| staged::settle(&parts, &staging));
     // Else that job has ended meanwhile, or another round has settled it.
-    if settled.is_err() && exists(&staging)? { settled } else { Ok(()) }
+    if settled.is_err() && exists(&staging)? { settled.map(|()| missing) } else { Ok(missing) }
 }
 
 /// The writers of these subtasks of so many have ended, and what they have prepared is shown. Notes it when those of all have.

@@ -57,8 +57,8 @@ pub enum HostToJob {
     Committed {
         /// The round that was asked for.
         round: u32,
-        /// How it went.
-        result: Result<(), Failure>,
+        /// How it went; if well, with what people should know all the same.
+        result: Result<Vec<Failure>, Failure>,
     },
     /// Answer to [`JobToHost::Abort`].
     Aborted {

@@ -1,5 +1,8 @@
 //! One control message of each interesting shape.
 
+#[path = "hosts.rs"]
+pub mod hosts;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
@@ -192,84 +195,22 @@ fn encode(message: &impl Serialize) -> Vec<u8> {
     codec::to_vec(message).expect("control messages can be encoded")
 }
 
-/// Those that job processes say or hear.
-pub const OF_HOSTS: [&str; 13] = [
-    "snapshotted",
-    "not-snapshotted",
-    "task-state",
-    "metrics",
-    "splits-enumerated",
-    "source-watermark",
-    "snapshot",
-    "deploy",
-    "group-watermark",
-    "abort-checkpoints",
-    "commit",
-    "abort",
-    "host-ready",
-];
-
 /// Messages by name.
 pub fn encoded() -> Vec<(String, Vec<u8>)> {
     let piece = LogAnswer::Piece { offset: 3, size: 9, bytes: Bytes::from_static(b"line\n") };
     let heartbeat =
         Heartbeat { leader: LeaderEpoch(1), allocated: vec![grant(); 2], metrics: WorkerMetrics::default() };
-    let splits = vec![Bytes::from_static(b"split"), Bytes::new()];
-    let source = OperatorId::from_uid("source");
     let log = LogRequest { request: 1, file: Some("worker.log".to_owned()), offset: -10, length_max: 100 };
-    [
+    let others = [
         ("register", encode(&FromWorker::Register(registration()))),
         ("heartbeat", encode(&FromWorker::Heartbeat(heartbeat))),
         ("log", encode(&FromWorker::Log(LogChunk { request: 1, result: Ok(piece) }))),
         ("offer-slots", encode(&from_job(WorkerToJob::OfferSlots(vec![grant()])))),
         ("process-ready", encode(&from_job(WorkerToJob::ProcessReady(location())))),
         ("process-lost", encode(&from_job(WorkerToJob::ProcessLost { process: PROCESS, failure: failure() }))),
-        ("snapshotted", encode(&from_host(snapshot(Ok(state()))))),
-        ("not-snapshotted", encode(&from_host(snapshot(Err(failure()))))),
-        ("task-state", encode(&from_host(HostToJob::TaskState(Box::new(state_change()))))),
-        ("metrics", encode(&from_host(HostToJob::Metrics(vec![(attempt(), figures()); 2])))),
-        (
-            "splits-enumerated",
-            encode(&from_host(HostToJob::SplitsEnumerated { attempt: attempt(), source, result: Ok(splits) })),
-        ),
-        (
-            "source-watermark",
-            encode(&from_host(HostToJob::SourceWatermark {
-                attempt: attempt(),
-                group: "group".to_owned(),
-                watermark: Some(-1),
-            })),
-        ),
         ("allocate-slot", encode(&ToWorker::AllocateSlot(grant()))),
         ("read-log", encode(&ToWorker::ReadLog(log))),
         ("start-process", encode(&to_job(JobToWorker::StartProcess(Box::new(setup()))))),
-        (
-            "snapshot",
-            encode(&to_host(JobToHost::Snapshot {
-                barrier: barrier(),
-                attempts: vec![attempt()],
-                directory: Some("/savepoints/savepoint-1".to_owned()),
-            })),
-        ),
-        ("deploy", encode(&to_host(JobToHost::Deploy(Box::new(deployment()))))),
-        (
-            "group-watermark",
-            encode(&to_host(JobToHost::GroupWatermark { attempt: attempt(), watermark: Some(i64::MIN) })),
-        ),
-        (
-            "abort-checkpoints",
-            encode(&to_host(JobToHost::AbortCheckpoints { first: CheckpointId(7), last: CheckpointId(9) })),
-        ),
-        ("commit", encode(&to_host(JobToHost::Commit { round: 1, committables: vec![committable()] }))),
-        (
-            "abort",
-            encode(&to_host(JobToHost::Abort {
-                kept: [(OperatorId::from_uid("sink"), vec![Bytes::from_static(b"part-0")])].into(),
-            })),
-        ),
-        ("host-ready", encode(&HostToWorker::Ready { process: PROCESS, data_address: location().data_address })),
-        ("cancel", encode(&WorkerToHost::Job(JobToHost::Cancel(vec![attempt()])))),
-    ]
-    .map(|(name, bytes)| (name.to_owned(), bytes))
-    .into()
+    ];
+    others.into_iter().chain(hosts::encoded()).map(|(name, bytes)| (name.to_owned(), bytes)).collect()
 }

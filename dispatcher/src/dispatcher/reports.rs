@@ -19,13 +19,13 @@ use flott_core::{
     view::JobView,
 };
 use flott_jobmaster::{CheckpointKeeper, JobListener, JobMasterHandle, ToStore};
-use tokio::sync::watch;
 
 use super::{
     Dispatcher, Leading,
     jobs::Job,
     leftovers::Doomed,
     on_store,
+    pasts::Pasts,
     run::{AGAIN, Begin},
 };
 use crate::stores::{JobStore, StoreError};
@@ -59,26 +59,6 @@ async fn persisted<T: Clone + Send + 'static>(
     }
 }
 
-/// Writes what the next JobMaster is to know: one write at a time, and of what waits only the newest. Ends with the JobMaster.
-async fn write_pasts(store: Arc<dyn JobStore>, job: JobId, epoch: JobMasterEpoch, mut pasts: watch::Receiver<Past>) {
-    while pasts.changed().await.is_ok() {
-        let past = pasts.borrow_and_update().clone();
-        match on_store(&store, move |store| store.save_past(job, epoch, &past)).await {
-            Ok(()) => {}
-            // Another leads, or the job has ended and is archived with all that.
-            Err(StoreError::Stale { .. } | StoreError::Unknown(_) | StoreError::Deposed(_)) => return,
-            Err(error) => {
-                tracing::error!(%job, %error, "the failures of a job cannot be written down");
-                if pasts.has_changed().is_err() {
-                    return;
-                }
-                pasts.mark_changed();
-                tokio::time::sleep(AGAIN).await;
-            }
-        }
-    }
-}
-
 /// Hears from one JobMaster. Its calls come from the JobMaster's loop, so what waits is spawned.
 pub(super) struct Reports {
     dispatcher: Dispatcher,
@@ -90,7 +70,7 @@ pub(super) struct Reports {
     /// What becomes of the checkpoints when the job ends without finishing.
     retention: CheckpointRetention,
     /// What the next JobMaster is to know.
-    past: watch::Sender<Past>,
+    pasts: Pasts,
     /// What it was started from, if an earlier one has had the job.
     recovered: Option<Begin>,
 }
@@ -105,10 +85,10 @@ impl Reports {
         recovered: Option<Begin>,
         configuration: &BTreeMap<String, String>,
     ) -> Self {
-        let (past, pasts) = watch::channel(Past::default());
-        dispatcher.inner.tasks.spawn(write_pasts(leading.store.clone(), job, epoch, pasts));
+        let (pasts, writing) = Pasts::new(leading.store.clone(), job, epoch);
+        dispatcher.inner.tasks.spawn(writing);
         let (dispatcher, leading, retention) = (dispatcher.clone(), leading.clone(), retention(configuration));
-        Self { dispatcher, leading, job, epoch, keeper, retention, past, recovered }
+        Self { dispatcher, leading, job, epoch, keeper, retention, pasts, recovered }
     }
 
     fn master(dispatcher: &Dispatcher, job: JobId) -> Option<JobMasterHandle> {
@@ -149,14 +129,22 @@ impl JobListener for Reports {
     }
 
     fn persist_past(&self, _: JobId, _: JobMasterEpoch, past: Past) {
-        self.past.send_replace(past);
+        self.pasts.hand(past);
     }
 
     fn store_checkpoint(&self, job: JobId, _: JobMasterEpoch, what: ToStore) {
         let (dispatcher, keeper) = (self.dispatcher.clone(), self.keeper.clone());
+        let noted = what.savepoint.is_some().then(|| self.pasts.noted());
         self.dispatcher.inner.tasks.spawn(async move {
-            if let (Some(keeper), Some(master)) = (keeper, Self::master(&dispatcher, job)) {
-                keeper.store(&master, what).await;
+            let (Some(keeper), Some(master)) = (keeper, Self::master(&dispatcher, job)) else { return };
+            let noted = match noted {
+                Some(noted) => noted.await,
+                None => Ok(()),
+            };
+            match noted {
+                Ok(()) => keeper.store(&master, what).await,
+                // Nor is it begun later.
+                Err(failure) => master.checkpoint_stored(what.manifest.checkpoint, Err(failure)),
             }
         });
     }

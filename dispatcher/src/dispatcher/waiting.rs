@@ -44,13 +44,9 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Whether it may be otherwise when it is tried again with a job that has `begun` before.
 fn may_pass(failure: &Failure, begun: bool) -> bool {
-    failure.retry != Retry::Never
-        && match failure.domain {
-            Domain::Environment => true,
-            // What it has begun with was right then: the savepoint that it was started from is on a volume, too.
-            Domain::User => begun,
-            Domain::Internal => false,
-        }
+    // What it has begun with was right then: the savepoint that it was started from is on a volume, too.
+    let was_right = begun && failure.domain == Domain::User && failure.retry != Retry::Never;
+    was_right || failure.may_pass()
 }
 
 impl Dispatcher {

@@ -200,7 +200,7 @@ impl Played {
             JobToHost::Commit { .. } if self.tasks == Tasks::FinishUncommitted => Vec::new(),
             JobToHost::Commit { round, committables } => {
                 assert_eq!(committables.len(), 4, "one of each subtask");
-                vec![HostToJob::Committed { round, result: Ok(()) }]
+                vec![HostToJob::Committed { round, result: Ok(Vec::new()) }]
             }
             JobToHost::Abort { .. } => vec![HostToJob::Aborted { result: Ok(()) }],
         }

@@ -45,6 +45,8 @@ pub struct CheckpointHistory {
     summary: Summary,
     /// Oldest first.
     entries: VecDeque<CheckpointView>,
+    /// Why what the latest complete one holds is not visible.
+    invisible: Option<Failure>,
 }
 
 fn vertices(graph: &Resolved) -> Vec<Vertex> {
@@ -65,6 +67,7 @@ impl CheckpointHistory {
             view: CheckpointsView::default(),
             summary: Summary::default(),
             entries: found.into_iter().skip(excess).collect(),
+            invisible: None,
         };
         history.view.latest_completed = history.newest(CheckpointStatus::Completed);
         history.view.latest_failed = history.newest(CheckpointStatus::Failed);
@@ -85,7 +88,18 @@ impl CheckpointHistory {
 
     /// As it is shown, newest first.
     pub fn view(&self) -> CheckpointsView {
-        CheckpointsView { history: self.entries.iter().rev().cloned().collect(), ..self.view.clone() }
+        let mut view = CheckpointsView { history: self.entries.iter().rev().cloned().collect(), ..self.view.clone() };
+        if let (Some(_), Some(latest)) = (&self.invisible, &mut view.latest_completed) {
+            let shown = view.history.iter_mut().filter(|entry| entry.id == latest.id);
+            shown.for_each(|entry| entry.failure.clone_from(&self.invisible));
+            latest.failure.clone_from(&self.invisible);
+        }
+        view
+    }
+
+    /// What the latest complete one holds has become visible, or cannot as yet.
+    pub(super) fn visible(&mut self, result: Result<(), Failure>) {
+        self.invisible = result.err();
     }
 
     pub(super) fn restored(&mut self, what: RestoredView) {

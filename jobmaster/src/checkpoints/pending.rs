@@ -99,6 +99,9 @@ pub struct Pending {
     pub finished: BTreeSet<ExecutionIndex>,
     /// Of each source.
     pub sources: Vec<SourceCut>,
+    /// Of a savepoint that a checkpoint has overtaken, which is complete: what this one holds of what is certain by then. Nothing more
+    /// is: what came behind its barrier is none of its own.
+    pub certain: Option<BTreeSet<(OperatorId, Bytes)>>,
 }
 
 impl Pending {
@@ -110,12 +113,17 @@ impl Pending {
         sources: Vec<SourceCut>,
         began: Millis,
     ) -> Self {
-        Self { barrier, purpose, began, awaited, states: BTreeMap::new(), finished, sources }
+        Self { barrier, purpose, began, awaited, states: BTreeMap::new(), finished, sources, certain: None }
     }
 
     /// Whether it was begun because it was time.
     pub fn is_periodic(&self) -> bool {
         self.purpose == Purpose::Periodic
+    }
+
+    /// Whether it is a savepoint.
+    pub fn is_savepoint(&self) -> bool {
+        self.barrier.kind == SnapshotKind::Savepoint
     }
 
     pub(super) fn awaits(&self, execution: ExecutionIndex) -> bool {

@@ -4,6 +4,9 @@ use flott_core::{id::CheckpointId, message::Committable};
 
 use super::Commit;
 
+/// Bytes that are not visible with which no checkpoint begins. Each manifest, and each round, has them all.
+const OPEN_BYTES_MAX: usize = 16 << 20;
+
 /// Commits of checkpoints, one after the other, in order. Each manifest holds what it makes visible and what was [open](Self::open)
 /// when it was put together: who starts from the latest commits all of that again first, so none is lost with whoever was to do
 /// it.
@@ -11,14 +14,32 @@ use super::Commit;
 pub struct CommitQueue {
     current: Option<(CheckpointId, Commit)>,
     waiting: Option<(CheckpointId, Vec<Committable>)>,
+    /// Bytes of what came last.
+    bytes: usize,
+    /// Whether the job ends with what came last.
+    is_closed: bool,
     /// The last round of any commit of the job: answers to older ones are told apart by it.
     round: u32,
 }
 
 impl CommitQueue {
-    /// What the manifest of `checkpoint` makes visible. What waited is part of it.
+    /// What the manifest of `checkpoint` makes visible. What waited is part of it. Nothing comes behind [the last](Self::push_last).
     pub fn push(&mut self, checkpoint: CheckpointId, committables: Vec<Committable>) {
-        self.waiting = Some((checkpoint, committables));
+        if !self.is_closed && !committables.is_empty() {
+            self.bytes = committables.iter().map(|committable| committable.data.len()).sum();
+            self.waiting = Some((checkpoint, committables));
+        }
+    }
+
+    /// The same of the savepoint that the job ends with.
+    pub fn push_last(&mut self, savepoint: CheckpointId, committables: Vec<Committable>) {
+        self.push(savepoint, committables);
+        self.is_closed = true;
+    }
+
+    /// Whether so much is not visible that no more is to come.
+    pub fn is_full(&self) -> bool {
+        !self.is_empty() && self.bytes > OPEN_BYTES_MAX
     }
 
     /// What is certain, and not visible yet as far as is known: the next manifest has to hold it too.
@@ -51,6 +72,13 @@ impl CommitQueue {
     pub fn done(&mut self) {
         if let Some((_, commit)) = self.current.take() {
             self.round = commit.round;
+        }
+    }
+
+    /// The next try is at once.
+    pub fn hurry(&mut self) {
+        if let Some((_, commit)) = &mut self.current {
+            commit.hurry();
         }
     }
 

@@ -5,7 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use flott_core::{
     checkpoint::{Behind, Origin, RestorePart, SnapshotKind, SnapshotReport, TaskRestore},
     failure::Failure,
@@ -18,7 +17,7 @@ use flott_core::{
 };
 use flott_snapshot::{DataPath, Manifest, StateFile, VertexState};
 
-use super::{Action, JobMasterCore, Phase, Taken, manifest::Composer};
+use super::{Action, JobMasterCore, Phase, Taken, manifest::Composer, promises::promise};
 use crate::{
     checkpoints::{GivenUp, Pending, Purpose, SourceCut, Stored},
     commit::{Ending, Stop},
@@ -140,14 +139,21 @@ impl JobMasterCore {
         if self.checkpoint_due().is_some_and(|due| due <= self.now) {
             self.begin_checkpoint(Purpose::Periodic);
         }
+        while self.store_next() {}
+    }
+
+    fn store_next(&mut self) -> bool {
         let Self { checkpoints, graph, spec, now, commits, .. } = self;
-        let Some(manifest) =
-            checkpoints.store_next(|pending| Composer { graph, spec, now: *now, commits }.manifest(pending))
-        else {
-            return;
-        };
-        let (retained, directory) = (checkpoints.retained_with(manifest.checkpoint), checkpoints.storing_directory());
+        let composer = Composer { graph, spec, now: *now, commits };
+        let Some(manifest) = checkpoints.store_next(|pending| composer.manifest(pending)) else { return false };
+        let checkpoint = manifest.checkpoint;
+        let (retained, directory) = (checkpoints.retained_with(checkpoint), checkpoints.storing_directory(checkpoint));
+        if directory.is_some() {
+            self.promise_savepoint(&manifest);
+            self.tell_past();
+        }
         self.actions.push(Action::StoreCheckpoint { manifest, retained, directory });
+        true
     }
 
     /// Tells the tasks of checkpoints that were given up: they would go on writing what nobody wants, and wait for a store for it.
@@ -166,7 +172,7 @@ impl JobMasterCore {
 
     /// When the next checkpoint begins without further news.
     pub(super) fn checkpoint_due(&self) -> Option<Millis> {
-        self.may_checkpoint().then(|| self.checkpoints.due()).flatten()
+        self.may_checkpoint().then(|| self.checkpoints.due(self.commits.is_full())).flatten()
     }
 
     /// Whether all that is not finished runs: barriers reach everything.
@@ -285,10 +291,12 @@ impl JobMasterCore {
 
     /// The job ends without knowing whether the checkpoint that is being stored is complete, and so whether somebody can start from it.
     pub(super) fn give_up_storing(&mut self, failure: &Failure) {
-        self.promised.extend(self.checkpoints.storing_committables().map(promise));
-        let given_up = self.checkpoints.give_up_storing(failure, self.now);
-        if let Some((request, failure)) = given_up.and_then(|it| Some((it.purpose.request()?, it.failure))) {
-            self.actions.push(Action::SnapshotAnswered { request, result: Err(failure) });
+        let held: Vec<_> = self.checkpoints.storing_committables().map(promise).collect();
+        self.promise_all(held);
+        for GivenUp { purpose, failure, .. } in self.checkpoints.give_up_storing(failure, self.now) {
+            if let Some(request) = purpose.request() {
+                self.actions.push(Action::SnapshotAnswered { request, result: Err(failure) });
+            }
         }
     }
 
@@ -300,12 +308,7 @@ impl JobMasterCore {
 
     /// The manifest of a checkpoint was committed, or surely was not.
     pub(super) fn checkpoint_stored(&mut self, checkpoint: CheckpointId, result: Result<(), Failure>) {
-        let savepoint = self.checkpoints.storing_directory();
-        if savepoint.is_some() && result.is_err() {
-            // It may be complete all the same.
-            let held = self.checkpoints.storing_committables().map(promise).collect();
-            self.promise_all(held);
-        }
+        let savepoint = self.checkpoints.storing_directory(checkpoint);
         let location = savepoint.unwrap_or_else(|| self.location_of(checkpoint));
         let Stored { pending, manifest, superseded } =
             match self.checkpoints.stored(checkpoint, location.clone(), result, self.now) {
@@ -323,10 +326,10 @@ impl JobMasterCore {
             let result = Ok(Taken { checkpoint, location: location.clone() });
             self.actions.push(Action::SnapshotAnswered { request, result });
         }
-        if pending.barrier.kind == SnapshotKind::Savepoint {
+        if pending.is_savepoint() {
             // It is somebody else's now: what is prepared becomes visible with the next checkpoint, unless the job ends here.
             match behind {
-                Behind::GoOn => self.promise_all(manifest.committables.iter().map(promise).collect()),
+                Behind::GoOn => {}
                 Behind::Stop | Behind::Drain => self.stop_with(&manifest),
             }
             return;
@@ -335,7 +338,8 @@ impl JobMasterCore {
         for worker in workers {
             self.send(&worker, JobToWorker::Completed { checkpoint });
         }
-        self.keep_promises(&manifest);
+        self.keep_promises(&manifest.committables);
+        self.note_overtaken(checkpoint);
         for execution in self.graph.resolved().executions() {
             let finished = pending.finished.contains(&execution);
             self.graph.execution_mut(execution).committed(checkpoint, finished);
@@ -350,9 +354,7 @@ impl JobMasterCore {
         for coordinator in &mut self.splits {
             coordinator.completed(checkpoint, left.remove(&coordinator.source).unwrap_or_default());
         }
-        if !manifest.committables.is_empty() {
-            self.commits.push(checkpoint, manifest.committables.clone());
-        }
+        self.commits.push(checkpoint, manifest.committables.clone());
         let directory = self.spec.snapshots.directory.clone().unwrap_or_default();
         self.latest = Some(Arc::new(RestorePoint { manifest, directory }));
         self.rescale_checkpointed(checkpoint);
@@ -362,33 +364,28 @@ impl JobMasterCore {
         checkpoint_location(self.spec.snapshots.directory.as_deref().unwrap_or_default(), checkpoint)
     }
 
-    /// A savepoint holds these, or may. It also holds what checkpoints have made certain and was not visible yet: that is no promise
-    /// any more.
-    fn promise_all(&mut self, mut held: BTreeSet<(OperatorId, Bytes)>) {
-        for certain in self.latest.iter().flat_map(|latest| &latest.manifest.committables) {
-            held.remove(&promise(certain));
-        }
-        self.promised.extend(held);
-    }
-
-    /// What a manifest holds becomes visible.
-    fn keep_promises(&mut self, manifest: &Manifest) {
-        if !self.promised.is_empty() {
-            for certain in &manifest.committables {
-                self.promised.remove(&promise(certain));
-            }
+    /// Notes what savepoints hold of what `by` makes certain, and of what was so before: it is not told apart later.
+    fn note_overtaken(&mut self, by: CheckpointId) {
+        let Self { checkpoints, graph, commits, .. } = self;
+        for savepoint in checkpoints.overtaken(by) {
+            let executions = graph.resolved().executions();
+            let own = executions.flat_map(|execution| {
+                let finished = savepoint.finished.contains(&execution);
+                graph.execution(execution).to_commit(savepoint.barrier.checkpoint, finished)
+            });
+            let own: Vec<_> = own.map(|committable| promise(&committable)).collect();
+            savepoint.certain.get_or_insert_with(|| commits.open().map(promise).collect()).extend(own);
         }
     }
 
     /// The job ends with a savepoint: what it holds becomes visible, and the tasks have done their work.
     fn stop_with(&mut self, manifest: &Manifest) {
-        self.keep_promises(manifest);
+        self.keep_promises(&manifest.committables);
         for execution in self.graph.resolved().executions() {
             self.graph.execution_mut(execution).committed(manifest.checkpoint, true);
         }
-        if !manifest.committables.is_empty() {
-            self.commits.push(manifest.checkpoint, manifest.committables.clone());
-        }
+        // It has all that an earlier checkpoint has which may be complete yet.
+        self.commits.push_last(manifest.checkpoint, manifest.committables.clone());
         // If it ends already, it does so as it was told to. If tasks have failed meanwhile, they are not needed any more.
         if matches!(self.phase, Phase::Executing) {
             // Before the tasks have ended: should this JobMaster die meanwhile, the next one is not to run the job on.
@@ -484,11 +481,6 @@ impl JobMasterCore {
             self.checkpoints.note_restored(point.view(self.now));
         }
     }
-}
-
-/// What tells a committable from others.
-pub(super) fn promise(committable: &Committable) -> (OperatorId, Bytes) {
-    (committable.sink, committable.data.clone())
 }
 
 fn named_file(file: &StateFile) -> flott_core::checkpoint::StateFile {

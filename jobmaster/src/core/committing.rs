@@ -13,9 +13,6 @@ use crate::{
     execution_graph::Host,
 };
 
-/// Milliseconds from a try that failed to the next.
-const RETRY_DELAY: u64 = 1_000;
-
 impl JobMasterCore {
     /// Asks a process to make visible what the next complete checkpoint holds, if none is asked.
     pub(super) fn advance_commits(&mut self) {
@@ -56,18 +53,33 @@ impl JobMasterCore {
     }
 
     /// A round of the commit of a checkpoint is over.
-    pub(super) fn checkpoint_committed(&mut self, result: Result<(), Failure>) {
+    pub(super) fn checkpoint_committed(&mut self, result: Result<Vec<Failure>, Failure>) {
         let Some((checkpoint, commit)) = self.commits.current() else { return };
-        let Err(failure) = result else {
-            self.commits.done();
-            return;
-        };
         let checkpoint = *checkpoint;
+        let failure = match result {
+            Ok(told) => {
+                self.commits.done();
+                self.checkpoints.note_visible(Ok(()));
+                self.note_told(told);
+                return;
+            }
+            Err(failure) => failure,
+        };
+        let patience = if matches!(self.phase, Phase::Executing) { self.spec.timeouts.mending } else { 0 };
+        if commit.may_be_mended(&failure, self.now, patience) {
+            if commit.refused(&failure, self.now) {
+                tracing::warn!(job = %self.spec.graph.job_id, %checkpoint, %failure, "results cannot be made visible; trying again");
+                self.checkpoints.note_visible(Err(failure.clone()));
+                self.history.record(self.now, failure);
+            }
+            return;
+        }
         if commit.try_failed() && failure.retry != Retry::Never {
-            commit.state = CommitState::Waiting { until: self.now.plus(RETRY_DELAY) };
+            commit.pause(self.now);
             self.history.record(self.now, failure);
             return;
         }
+        self.checkpoints.note_visible(Ok(()));
         let message = format!(
             "what checkpoint {checkpoint} holds cannot be made visible; it is not lost, and is tried again when the job is started \
              from it"
@@ -76,6 +88,16 @@ impl JobMasterCore {
         let (left, _) = self.commits.take_all();
         self.strand(&left);
         self.fail_job(Failure::environment(message).because(&failure).fatal());
+    }
+
+    /// Sinks have something to say of a commit that went well. Each JobMaster hears it again that starts from the same snapshot.
+    pub(super) fn note_told(&mut self, told: Vec<Failure>) {
+        for told in told {
+            tracing::warn!(job = %self.spec.graph.job_id, %told, "a sink has made its results visible");
+            if self.history.entry_of(&told).is_none() {
+                self.history.record(self.now, told);
+            }
+        }
     }
 
     /// A process is gone that may have been asked.

@@ -1,19 +1,15 @@
 //! How a job ends: by a commit, or by removing what was prepared.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use bytes::Bytes;
 use flott_core::{
     failure::{Failure, Retry},
-    id::{OperatorId, WorkerKey},
+    id::WorkerKey,
     job_graph::ExecutionMode,
     message::{Committable, JobToHost, JobToWorker},
 };
 
-use super::{Action, JobMasterCore, Phase, checkpointing::promise, regions::RegionPhase};
+use super::{Action, JobMasterCore, Phase, regions::RegionPhase};
 use crate::{
     commit::{Abort, Asked, Commit, CommitState, Ending, Stop, WORKERS_LOST_MAX},
     execution_graph::{Host, job_transition::JobStep, transition::ExecutionStep},
@@ -23,10 +19,13 @@ use crate::{
 };
 
 impl JobMasterCore {
-    /// Someone asks to cancel. Once the commit has begun it is too late: the job has decided to finish.
+    /// Someone asks to cancel. Once the commit has begun it is too late: the job has decided to finish. Unless it cannot: then nobody
+    /// has to wait until it can.
     pub(super) fn cancel(&mut self) {
         self.give_up_reconciling("the job is cancelled");
         match &mut self.phase {
+            Phase::Committing(commit) if commit.is_stuck() => self.cancel_commit(),
+            Phase::Committing(_) => self.cancels_commit = true,
             Phase::New | Phase::Executing => self.stop_job(JobStep::Cancel, Ending::Canceled),
             // All is in its savepoint, and becomes visible.
             Phase::Stopping(Ending::Stopped) | Phase::Aborting(Ending::Stopped, _) => {}
@@ -34,7 +33,7 @@ impl JobMasterCore {
                 *ending = Ending::Canceled;
                 self.step_job(JobStep::Cancel);
             }
-            Phase::Reconciling(_) | Phase::Committing(_) | Phase::Done => {}
+            Phase::Reconciling(_) | Phase::Done => {}
         }
     }
 
@@ -83,8 +82,9 @@ impl JobMasterCore {
             // What the savepoint holds is the result of the job.
             Phase::Stopping(Ending::Stopped) => {
                 let is_written = self.stop != Some(Stop::Persisting);
-                let has_ended = self.graph.deployed() == 0 && !self.checkpoints.is_storing();
-                if is_written && has_ended && self.awaits_cause().is_none() {
+                let has_ended = is_written && self.graph.deployed() == 0 && self.awaits_cause().is_none();
+                // It also has what a checkpoint may hold of which the store does not say whether it is complete.
+                if has_ended && (!self.checkpoints.is_storing() || self.silence_of_store().is_some()) {
                     self.begin_commit();
                 }
             }
@@ -152,6 +152,17 @@ impl JobMasterCore {
 
     /// What it was to make visible is not removed if something holds it that a job can start from. That job makes the rest again.
     pub(super) fn last_commit_failed(&mut self, failure: Failure) {
+        self.strand_last();
+        self.fail_job(failure);
+    }
+
+    /// The same because somebody does not want to wait for it.
+    fn cancel_commit(&mut self) {
+        self.strand_last();
+        self.stop_job(JobStep::Cancel, Ending::Canceled);
+    }
+
+    fn strand_last(&mut self) {
         if let Some(held) = self.last_held
             && let Phase::Committing(commit) = &mut self.phase
         {
@@ -159,13 +170,6 @@ impl JobMasterCore {
             left.truncate(held);
             self.strand(&left);
         }
-        self.fail_job(failure);
-    }
-
-    /// These cannot be made visible. A snapshot holds them, or may.
-    pub(super) fn strand(&mut self, left: &[Committable]) {
-        self.stranded = true;
-        self.promised.extend(left.iter().map(promise));
     }
 
     /// Finds a process to commit, or brings one up, or asks for a slot for one.
@@ -197,15 +201,28 @@ impl JobMasterCore {
     }
 
     /// A round of the commit is over.
-    pub(super) fn committed(&mut self, result: Result<(), Failure>) {
+    pub(super) fn committed(&mut self, result: Result<Vec<Failure>, Failure>) {
         let Phase::Committing(commit) = &mut self.phase else { return };
         let failure = match result {
-            Ok(()) => {
+            Ok(told) => {
+                self.note_told(told);
                 self.finish();
                 return;
             }
             Err(failure) => failure,
         };
+        if self.cancels_commit {
+            self.history.record(self.now, failure);
+            return self.cancel_commit();
+        }
+        if commit.may_be_mended(&failure, self.now, self.spec.timeouts.mending) {
+            if commit.refused(&failure, self.now) {
+                tracing::warn!(job = %self.spec.graph.job_id, %failure, "the last results cannot be made visible; trying again");
+                self.history.record(self.now, failure.clone());
+                self.failure = Some(failure);
+            }
+            return;
+        }
         let may_retry = commit.try_failed() && failure.retry == Retry::Restart;
         let decision = self.backoff.on_failure(self.now);
         match decision {
@@ -222,6 +239,10 @@ impl JobMasterCore {
 
     /// All results are visible.
     fn finish(&mut self) {
+        if let Phase::Committing(commit) = &mut self.phase {
+            let visible = std::mem::take(&mut commit.committables);
+            self.keep_promises(&visible);
+        }
         if self.stop.is_some() {
             // What writers have left that is in no snapshot.
             self.phase = Phase::Stopping(Ending::Stopped);
@@ -375,15 +396,6 @@ impl JobMasterCore {
             }
             None => self.conclude(step),
         }
-    }
-
-    /// What is not removed, by sink.
-    fn kept(&self) -> BTreeMap<OperatorId, Vec<Bytes>> {
-        let mut kept: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (sink, data) in &self.promised {
-            kept.entry(*sink).or_default().push(data.clone());
-        }
-        kept
     }
 
     /// The removal is over, one way or the other.

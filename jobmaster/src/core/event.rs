@@ -130,7 +130,8 @@ pub enum Action {
     WakeAt(Option<Millis>),
     /// Write the commit manifest durably, and answer with [`Event::CommitPersisted`].
     PersistCommit(Vec<Committable>),
-    /// Commit the manifest of a checkpoint, and answer with [`Event::CheckpointStored`]. Not called again before that.
+    /// Commit the manifest of a checkpoint, and answer with [`Event::CheckpointStored`]. Not called again before that, but for a
+    /// savepoint beside a checkpoint. That of a savepoint may be there only when the last [`Action::PersistPast`] before this is durable.
     StoreCheckpoint {
         /// What it consists of.
         manifest: Arc<Manifest>,
@@ -155,7 +156,8 @@ pub enum Action {
     /// Write durably with how many subtasks the job goes on, and answer with [`Event::ScalePersisted`]. Not called again before
     /// that.
     PersistScale(Scale),
-    /// Write durably what the next JobMaster is to know, in place of what was written before. Nothing is answered.
+    /// Write durably what the next JobMaster is to know, in place of what was written before. Nothing is answered; manifests of savepoints
+    /// wait for it.
     PersistPast(Box<Past>),
     /// The log of the job is not the one that it has had: tasks that run know a checkpoint to be complete that it lacks. Nothing was
     /// taken over, and this JobMaster is over: another is to be started when the log has it, and to be told of what was found.

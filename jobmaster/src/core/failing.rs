@@ -348,6 +348,7 @@ impl JobMasterCore {
     /// Every task is ended.
     pub(super) fn stop_tasks(&mut self, ending: Ending) {
         self.give_up_checkpoints(&Failure::environment("the job is being ended"));
+        self.commits.hurry();
         self.phase = Phase::Stopping(ending);
         for region in self.regions.keys() {
             self.states.regions[region].phase = RegionPhase::Ended;

@@ -5,12 +5,14 @@ use flott_core::{
     id::{OperatorId, SubtaskIndex},
     job_graph::{JobVertex, OperatorSpec},
     key_group::{KeyGroupAssignment, MaxParallelism},
+    message::Committable,
 };
 use flott_snapshot::{
     Checksum, Manifest, OperatorIdentity, ReaderSplits, SnapshotKind, SourceSplits, StateFile, SubtaskState,
     VertexState,
 };
 
+use super::promises::promise;
 use crate::{
     checkpoints::Pending,
     commit::CommitQueue,
@@ -57,8 +59,15 @@ impl Composer<'_> {
             completed_ms: self.now.0,
             vertices,
             sources: sources.collect(),
-            committables: self.commits.open().cloned().chain(committables).collect(),
+            committables: self.certain(pending).cloned().chain(committables).collect(),
         }
+    }
+
+    /// What earlier ones have made certain and is not visible yet.
+    fn certain(&self, pending: &Pending) -> impl Iterator<Item = &Committable> {
+        let is_held =
+            |certain: &&Committable| pending.certain.as_ref().is_none_or(|held| held.contains(&promise(certain)));
+        self.commits.open().filter(is_held)
     }
 
     fn vertex_state(&self, spec: &JobVertex, vertex: &Vertex, pending: &Pending) -> VertexState {

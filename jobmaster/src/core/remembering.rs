@@ -34,6 +34,7 @@ impl JobMasterCore {
                 spent: self.backoff.spent(),
                 damaged: self.falling_back.damaged().clone(),
                 claimed: self.spec.past.claimed,
+                promised: self.promised.clone(),
             };
             self.actions.push(Action::PersistPast(Box::new(past.bounded())));
         }

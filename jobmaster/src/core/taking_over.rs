@@ -16,10 +16,7 @@ use flott_core::{
 use flott_snapshot::{Manifest, SubtaskState, VertexState};
 
 use super::{
-    JobMasterCore,
-    checkpointing::{origin_of, promise},
-    reconciling::Reconciling,
-    regions::RegionPhase,
+    JobMasterCore, checkpointing::origin_of, promises::promise, reconciling::Reconciling, regions::RegionPhase,
 };
 use crate::{index::ExecutionIndex, slot_pool::HeldSlot, splits::TakenReader};
 
@@ -252,12 +249,12 @@ impl JobMasterCore {
             prepared.retain(|(_, committables)| !committables.is_empty());
             if savepoint > Some(complete) {
                 // It may hold what had finished by then.
-                self.promised.extend(task.report.iter().flat_map(|report| &report.committables).map(promise));
+                self.promise_all(task.report.iter().flat_map(|report| &report.committables).map(promise));
             }
             for (checkpoint, committables) in &prepared {
                 barrier = barrier.max(*checkpoint);
                 if Some(*checkpoint) <= savepoint {
-                    self.promised.extend(committables.iter().map(promise));
+                    self.promise_all(committables.iter().map(promise));
                 }
             }
             self.graph.execution_mut(*execution).prepared = prepared;

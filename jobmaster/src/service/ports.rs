@@ -63,7 +63,8 @@ pub struct ToStore {
 ///   that is complete, before its tasks have ended.
 /// - `store_checkpoint` is answered by [`JobMasterHandle::checkpoint_stored`](crate::JobMasterHandle::checkpoint_stored):
 ///   with `Ok` when the manifest is durable, with an error only when it is sure that it never will be. It is not called again
-///   before that, unless the job has nothing left to do: the answer may not come before the end of the job. As long as the store
+///   before that, but for a savepoint beside a checkpoint, and unless the job has nothing left to do: the answer may not come before
+///   the end of the job. The manifest of a savepoint must not be there before what the last `persist_past` had is durable. As long as the store
 ///   does not say, [`JobMasterHandle::checkpoint_undecided`](crate::JobMasterHandle::checkpoint_undecided) tells of each try.
 ///   Removing older checkpoints need not be waited for.
 /// - `find_checkpoint` is answered by [`JobMasterHandle::checkpoint_found`](crate::JobMasterHandle::checkpoint_found), with the newest
@@ -71,7 +72,8 @@ pub struct ToStore {
 ///   that there is neither. It says what else it has found to be damaged.
 /// - `persist_scale` is answered by [`JobMasterHandle::scale_persisted`](crate::JobMasterHandle::scale_persisted), as
 ///   `persist_commit` is. The next JobMaster of the job is started with that scale.
-/// - `persist_past` is not answered. It may come often while tasks fail; of those that wait to be written only the last is needed.
+/// - `persist_past` is not answered, but manifests of savepoints wait for it. It may come often while tasks fail; of those that wait to be
+///   written only the last is needed.
 /// - `stepped_aside` is called at most once, by a JobMaster of a recovered job that has taken nothing over, since tasks know a checkpoint
 ///   to be complete that the log which it was started with lacks. The JobMaster is stopped, and no other call follows. What was found is
 ///   told once, so it is for the next JobMaster, which may have the same epoch.

@@ -315,7 +315,10 @@ impl FakeCluster {
                 Action::PersistScale(scale) => self.scaling.push_back(scale),
                 Action::RescaleAnswered { request, result } => self.rescaled.push((request, result)),
                 Action::FindCheckpoint { damaged } => self.sought.push(damaged),
-                Action::StoreCheckpoint { manifest, retained, .. } => {
+                Action::StoreCheckpoint { manifest, retained, directory } => {
+                    if directory.is_some() {
+                        self.check_promised(&manifest);
+                    }
                     self.retained = retained;
                     self.storing.push_back(manifest);
                 }

@@ -93,6 +93,8 @@ pub struct FakeWorker {
     pub is_stuck: bool,
     /// Commits that it was asked for.
     pub committed: Vec<Vec<Committable>>,
+    /// What its sinks have to say with the next commit that goes well.
+    pub tells: Vec<Failure>,
     /// Aborts that it was asked for.
     pub aborted: u32,
     /// What the last of them had to leave.
@@ -123,6 +125,7 @@ impl FakeWorker {
             commits: VecDeque::new(),
             is_stuck: false,
             committed: Vec::new(),
+            tells: Vec::new(),
             aborted: 0,
             kept: BTreeSet::new(),
             given_up: Vec::new(),

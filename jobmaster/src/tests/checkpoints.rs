@@ -1,9 +1,11 @@
 //! Checkpoints: what is awaited, what counts, and what a restart goes back to.
 
 mod chance;
+mod committing;
 mod falling_back;
 mod fits;
 mod found;
+mod promises;
 mod savepoints;
 mod settings;
 mod silent;
@@ -182,6 +184,27 @@ fn more_failures_in_a_row_than_are_tolerated_fail_the_tasks() {
     check_ended(&mut cluster, JobStatus::Failed);
     let failure = format!("{:?}", cluster.ended[0].failure);
     assert!(failure.contains("tolerable-failed-checkpoints") && failure.contains("disk full"), "{failure}");
+}
+
+#[test]
+fn as_many_failures_are_tolerated_again_when_tasks_have_gone_back_for_them() {
+    let mut spec = spec(word_count(), OFTEN);
+    spec.configuration.insert("execution.checkpointing.tolerable-failed-checkpoints".to_owned(), "1".to_owned());
+    let mut cluster = cluster(spec);
+    cluster.add_worker(2);
+    start_tasks(&mut cluster);
+    for round in 1..=2 {
+        collect(&mut cluster);
+        cluster.store(Err(Failure::environment("disk full")));
+        assert_eq!(cluster.core.status(), JobStatus::Running, "round {round}: one is tolerated");
+        collect(&mut cluster);
+        cluster.store(Err(Failure::environment("disk full")));
+        assert_eq!(cluster.core.status(), JobStatus::Restarting, "round {round}");
+        cluster.pass(100);
+        start_tasks(&mut cluster);
+        assert_eq!((cluster.core.status(), cluster.core.view().restarts), (JobStatus::Running, round));
+    }
+    check_sound(&cluster);
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn refuse(cluster: &mut FakeCluster, times: usize, failure: &Failure) {
 #[test]
 fn a_refused_commit_is_tried_again_after_the_delay() {
     let mut cluster = all_done(OFTEN);
-    refuse(&mut cluster, 1, &Failure::environment("disk full"));
+    refuse(&mut cluster, 1, &Failure::user("no such table"));
     cluster.persist(Ok(()));
     cluster.settle();
     assert!(matches!(cluster.core.waits()[..], [Wait::Commit { .. }]));
@@ -156,12 +156,72 @@ fn a_refused_commit_is_tried_again_after_the_delay() {
 #[test]
 fn a_commit_that_is_always_refused_fails_the_job() {
     let mut cluster = all_done(OFTEN);
-    refuse(&mut cluster, 100, &Failure::environment("disk full"));
+    refuse(&mut cluster, 100, &Failure::user("no such table"));
     cluster.persist(Ok(()));
     cluster.pass(10_000);
     check_ended(&mut cluster, JobStatus::Failed);
     assert_eq!(commits(&cluster), 10);
-    assert_eq!(cluster.ended[0].failure.as_ref().unwrap().message, "disk full");
+    assert_eq!(cluster.ended[0].failure.as_ref().unwrap().message, "no such table");
+}
+
+/// A job whose last commit cannot be made until something is mended, whatever the restart strategy.
+fn stuck(restart: RestartStrategy) -> FakeCluster {
+    let mut cluster = all_done(restart);
+    refuse(&mut cluster, 10_000, &Failure::environment("disk full"));
+    cluster.persist(Ok(()));
+    cluster.pass(3_600_000);
+    assert_eq!((cluster.core.status(), cluster.ended.len()), (JobStatus::Running, 0));
+    let view = cluster.core.view();
+    assert_eq!(view.failure.map(|failure| failure.message).as_deref(), Some("disk full"));
+    assert_eq!((view.exceptions.len(), view.restarts), (1, 0));
+    cluster
+}
+
+#[test]
+fn a_commit_waits_for_what_is_in_its_way_to_be_mended() {
+    for restart in [RestartStrategy::None, ONCE] {
+        let mut cluster = stuck(restart);
+        let tries = commits(&cluster);
+        assert!((60..70).contains(&tries), "{tries} tries in an hour");
+        cluster.workers.values_mut().for_each(|worker| worker.commits.clear());
+        cluster.pass(60_000);
+        check_ended(&mut cluster, JobStatus::Finished);
+    }
+}
+
+#[test]
+fn where_nobody_mends_anything_tries_are_counted() {
+    let mut spec = spec_of(word_count(), OFTEN);
+    spec.timeouts.mending = 0;
+    let mut cluster = cluster(spec);
+    cluster.add_worker(2);
+    cluster.settle();
+    refuse(&mut cluster, 100, &Failure::environment("disk full"));
+    cluster.run_to_end();
+    cluster.pass(10_000);
+    check_ended(&mut cluster, JobStatus::Failed);
+    assert_eq!(commits(&cluster), 10);
+}
+
+#[test]
+fn a_job_whose_commit_waits_can_be_cancelled() {
+    let mut cluster = stuck(RestartStrategy::None);
+    cluster.tell(crate::core::Event::Cancel);
+    check_ended(&mut cluster, JobStatus::Canceled);
+    assert_eq!(cluster.workers.values().map(|worker| worker.aborted).sum::<u32>(), 1);
+}
+
+#[test]
+fn a_job_that_is_cancelled_while_a_process_commits_ends_so_if_that_fails() {
+    for fails in [true, false] {
+        let mut cluster = all_done(RestartStrategy::None);
+        refuse(&mut cluster, usize::from(fails) * 100, &Failure::environment("disk full"));
+        cluster.persist(Ok(()));
+        assert!(matches!(cluster.core.waits()[..], [Wait::Commit { .. }]));
+        cluster.tell(crate::core::Event::Cancel);
+        assert_eq!(cluster.core.status(), JobStatus::Running);
+        check_ended(&mut cluster, if fails { JobStatus::Canceled } else { JobStatus::Finished });
+    }
 }
 
 #[test]
@@ -190,7 +250,7 @@ fn a_commit_that_never_answers_goes_to_another_process() {
     // Nothing is delivered for so long.
     cluster.now = cluster.now.plus(cluster.core.spec().timeouts.commit);
     cluster.tell(crate::core::Event::Wake);
-    cluster.pass(100);
+    cluster.pass(1_000);
     check_ended(&mut cluster, JobStatus::Finished);
 }
 

@@ -101,8 +101,8 @@ where
         Err(Box::new(Failure::user("splits are given by hand")))
     }
 
-    fn commit(&self, committables: Vec<Committable>) -> TaskResult {
-        if committables.is_empty() { Err(Box::new(Failure::user("nothing to commit"))) } else { Ok(()) }
+    fn commit(&self, committables: Vec<Committable>) -> TaskResult<Vec<Failure>> {
+        if committables.is_empty() { Err(Box::new(Failure::user("nothing to commit"))) } else { Ok(Vec::new()) }
     }
 
     fn abort(&self, _: BTreeMap<OperatorId, Vec<Bytes>>) -> TaskResult {

@@ -403,7 +403,7 @@ fn commit(around: &mut Surroundings<'_>, Round { round, committables }: Round) -
         return HostToJob::Committed { round, result: Err(Failure::environment("the disk is full")) };
     }
     around.outside.commit(committables.iter().map(|committable| committable.data.clone()));
-    HostToJob::Committed { round, result: Ok(()) }
+    HostToJob::Committed { round, result: Ok(Vec::new()) }
 }
 
 fn commit_half(around: &mut Surroundings<'_>, committables: &[Committable]) {

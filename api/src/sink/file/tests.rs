@@ -250,8 +250,14 @@ fn a_partition_that_is_a_file_is_named() {
     let mut writer = stand.writer();
     write(&mut writer, [0]);
     let prepared: Vec<_> = writer.prepare_commit().unwrap().into_iter().collect();
-    let message = stand.sink.commit(stand.task.job, &prepared).unwrap_err().message;
+    let failure = stand.sink.commit(stand.task.job, &prepared).unwrap_err();
+    let message = &failure.message;
     assert!(message.starts_with("cannot make ") && message.contains("even/part-0"), "{message}");
+    // It is mended while the commit is tried again.
+    assert!(failure.may_pass(), "{failure:?}");
+    fs::remove_file(stand.directory.path().join("even")).unwrap();
+    stand.sink.commit(stand.task.job, &prepared).unwrap();
+    stand.holds(&[("even/part-0-0-0", &[0])]);
 }
 
 #[test]

@@ -1,3 +1,5 @@
+mod gone;
+
 use std::collections::BTreeMap;
 
 use super::{

@@ -1,5 +1,5 @@
 //! Whether the latest checkpoint of a job that runs has failed, or nobody knows whether it is complete: what the job has done since
-//! the last complete one would be done again.
+//! the last complete one would be done again. Or whether what the latest complete one holds cannot be made visible.
 
 use flott_core::id::JobId;
 use serde_json::Value;
@@ -24,16 +24,27 @@ fn of_answer(answer: &Value, time: impl Fn(i64) -> String) -> Option<String> {
     let undecided = answer["history"].as_array().into_iter().flatten().find(undecided);
     let (troubled, what) = match undecided {
         Some(undecided) => (undecided, "may not be complete"),
-        None => (Some(&answer["latest"]["failed"]).filter(is_later)?, "has failed"),
+        None => match Some(&answer["latest"]["failed"]).filter(is_later) {
+            Some(failed) => (failed, "has failed"),
+            None => return invisible(completed),
+        },
     };
     let id = troubled["id"].as_u64()?;
-    let why =
-        troubled["failure_message"].as_str().and_then(|message| message.lines().next()).unwrap_or("nobody says why");
+    let why = why(troubled).unwrap_or("nobody says why");
     let last = match (completed["id"].as_u64(), completed["latest_ack_timestamp"].as_i64()) {
         (Some(last), Some(at)) => format!("the last complete one is {last}, of {}", time(at)),
         _ => "none has been complete yet".to_owned(),
     };
     Some(format!("{id} {what}: {why}; {last}"))
+}
+
+fn invisible(completed: &Value) -> Option<String> {
+    let (id, why) = (completed["id"].as_u64()?, why(completed)?);
+    Some(format!("{id} is complete, and its results cannot be made visible yet: {why}"))
+}
+
+fn why(checkpoint: &Value) -> Option<&str> {
+    checkpoint["failure_message"].as_str().and_then(|message| message.lines().next())
 }
 
 #[cfg(test)]
@@ -63,6 +74,8 @@ mod tests {
         check(Value::Null, completed(3), None);
         check(failed(2), completed(3), None);
         check(failed(2), Value::Null, Some("2 has failed: disk full; none has been complete yet"));
+        let told = "3 is complete, and its results cannot be made visible yet: disk full";
+        check(failed(2), json!({ "id": 3, "latest_ack_timestamp": 7, "failure_message": "disk full" }), Some(told));
         check(failed(4), completed(3), Some("4 has failed: disk full; the last complete one is 3, of <7>"));
         let told = undecided(json!({ "failed": failed(4), "completed": completed(3) }));
         assert_eq!(told.as_deref(), Some("5 may not be complete: no answer; the last complete one is 3, of <7>"));

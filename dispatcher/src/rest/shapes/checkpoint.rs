@@ -163,7 +163,8 @@ pub struct CheckpointStatistics {
     /// When it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_timestamp: Option<i64>,
-    /// Why; or, of one in progress, why nobody knows yet whether it is complete.
+    /// Why; or, of one in progress, why nobody knows yet whether it is complete; or, of the latest complete one, why its results are not
+    /// visible yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_message: Option<String>,
 }

@@ -27,12 +27,30 @@ impl FakeCluster {
 
     /// Answers the checkpoint that is to be stored, if one is.
     pub fn store(&mut self, result: Result<(), Failure>) -> bool {
-        let Some(manifest) = self.storing.pop_front() else { return false };
+        let Some(manifest) = self.storing.front() else { return false };
+        self.store_one(manifest.checkpoint, result)
+    }
+
+    /// Answers the one of this number, if it is to be stored.
+    pub fn store_one(&mut self, checkpoint: CheckpointId, result: Result<(), Failure>) -> bool {
+        let place = self.storing.iter().position(|manifest| manifest.checkpoint == checkpoint);
+        let Some(manifest) = place.and_then(|place| self.storing.remove(place)) else { return false };
         if result.is_ok() {
             self.is_stored(Arc::clone(&manifest));
         }
         self.tell(Event::CheckpointStored { checkpoint: manifest.checkpoint, result });
         true
+    }
+
+    /// What a savepoint holds that no checkpoint has made certain is known to the next JobMaster before it may be complete.
+    pub(super) fn check_promised(&mut self, savepoint: &Manifest) {
+        let certain = self.stored.iter().filter(|stored| stored.kind == flott_snapshot::SnapshotKind::Checkpoint);
+        let certain: BTreeSet<_> = certain.flat_map(|stored| &stored.committables).map(|of| &of.data).collect();
+        let promised: BTreeSet<_> = self.past.promised.iter().map(|(_, data)| data).collect();
+        let is_known = |of: &Committable| certain.contains(&of.data) || promised.contains(&of.data);
+        if !savepoint.committables.iter().all(is_known) {
+            self.faults.push(format!("what savepoint {} holds is not written down", savepoint.checkpoint));
+        }
     }
 
     fn is_stored(&mut self, manifest: Arc<Manifest>) {

@@ -48,7 +48,7 @@ impl FakeWorker {
                         let committed = self.committed.last().into_iter().flatten();
                         let data = committed.map(|committable| committable.data.clone());
                         self.profile.store.lock().unwrap().visible.extend(data);
-                        Ok(())
+                        Ok(std::mem::take(&mut self.tells))
                     }
                 };
                 self.says(HostToJob::Committed { round, result }).into_iter().collect()

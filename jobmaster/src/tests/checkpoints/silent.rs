@@ -160,3 +160,97 @@ fn a_job_that_is_cancelled_does_not_wait_for_ever_and_leaves_what_the_checkpoint
     assert!(cluster.visible().is_empty());
     check_removed(&cluster, &data(&cluster.stored[0]));
 }
+
+/// A job whose first checkpoint is being stored, and then a savepoint, which is whole.
+fn savepoint_beside(behind: Behind) -> FakeCluster {
+    let mut cluster = configured(&[]);
+    collect(&mut cluster);
+    cluster.tell(savepoint(7, behind));
+    cluster.settle();
+    sinks_work(&mut cluster);
+    assert_eq!(cluster.storing.iter().map(|manifest| manifest.checkpoint.0).collect::<Vec<_>>(), [1, 2]);
+    // It has what the checkpoint has.
+    assert!(data(&cluster.storing[1]).is_superset(&data(&cluster.storing[0])) && data(&cluster.storing[0]).len() == 2);
+    cluster
+}
+
+#[test]
+fn a_savepoint_does_not_wait_for_a_checkpoint_whose_store_does_not_say() {
+    let mut cluster = savepoint_beside(Behind::GoOn);
+    cluster.store_one(id(2), Ok(()));
+    assert_eq!(cluster.answered.pop().unwrap().1.unwrap().location, "/savepoints/s");
+    assert_eq!(cluster.core.status(), JobStatus::Running);
+    // No more than one beside it.
+    for request in 8..=9 {
+        cluster.tell(savepoint(request, Behind::GoOn));
+        cluster.settle();
+        sinks_work(&mut cluster);
+    }
+    assert_eq!(cluster.storing.iter().map(|manifest| manifest.checkpoint.0).collect::<Vec<_>>(), [1, 3]);
+    cluster.store_one(id(3), Ok(()));
+    cluster.store_one(id(4), Err(Failure::environment("disk full")));
+    cluster.store_one(id(1), Ok(()));
+    let [savepoint, _, checkpoint] = &cluster.stored[..] else { panic!("{} are stored", cluster.stored.len()) };
+    let (held, certain) = (data(savepoint), data(checkpoint));
+    assert!(held.is_superset(&certain) && held.len() == 4);
+    cluster.settle();
+    assert_eq!(cluster.visible(), certain);
+    cluster.tell(Event::Cancel);
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Canceled);
+    let kept = cluster.workers.values().find(|worker| worker.aborted > 0).map(|worker| worker.kept.clone()).unwrap();
+    assert!(kept.is_disjoint(&certain) && kept.is_superset(&held.difference(&certain).cloned().collect()));
+}
+
+#[test]
+fn a_job_stops_with_a_savepoint_though_the_store_of_its_checkpoints_does_not_say() {
+    let mut cluster = savepoint_beside(Behind::Stop);
+    let held = data(&cluster.storing[1]);
+    cluster.store_one(id(2), Ok(()));
+    assert!(cluster.answered.pop().unwrap().1.is_ok());
+    cluster.settle();
+    let patience = cluster.core.spec().timeouts.store;
+    cluster.pass(patience - 1);
+    assert!(cluster.ended.is_empty() && cluster.live().count() == 0);
+    cluster.pass(1);
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert_eq!(cluster.visible(), held);
+    check_removed(&cluster, &BTreeSet::new());
+    assert!(!cluster.ended[0].checkpoints.holds_results);
+}
+
+#[test]
+fn what_a_job_stops_with_becomes_visible_though_an_earlier_checkpoint_is_complete_later() {
+    let mut cluster = savepoint_beside(Behind::Stop);
+    let held = data(&cluster.storing[1]);
+    cluster.persists = false;
+    cluster.store_one(id(2), Ok(()));
+    cluster.store_one(id(1), Ok(()));
+    cluster.persist(Ok(()));
+    cluster.run_to_end();
+    check_ended(&mut cluster, JobStatus::Finished);
+    assert_eq!(cluster.visible(), held);
+    check_removed(&cluster, &BTreeSet::new());
+}
+
+#[test]
+fn a_checkpoint_that_was_asked_for_does_not_wait_for_ever_for_its_turn() {
+    let mut cluster = configured(&[]);
+    collect(&mut cluster);
+    cluster.tell(Event::Snapshot(Purpose::Checkpoint { request: RequestId(7) }));
+    cluster.settle();
+    sinks_work(&mut cluster);
+    assert_eq!(cluster.storing.len(), 1);
+    cluster.pass(599_999);
+    assert!(cluster.answered.is_empty());
+    cluster.pass(1);
+    let failure = cluster.answered.pop().expect("it is answered").1.unwrap_err();
+    assert!(failure.message.contains("does not say whether 1 is complete"), "{failure}");
+    assert_eq!(cluster.core.status(), JobStatus::Running);
+    check_told(&mut cluster, &[2]);
+    // What was prepared for it comes with the next.
+    cluster.store(Ok(()));
+    collect(&mut cluster);
+    assert_eq!(data(&cluster.storing[0]).iter().filter(|data| data.ends_with(b"at 2")).count(), 2);
+    check_sound(&cluster);
+}
