@@ -19,9 +19,11 @@
 //! any more ([`flott_snapshot::log`]): it goes on from it and commits what it holds, or goes on from the one before.
 //!
 //! # Layout
+//! - `claimed`: the snapshot that the job was started from, if it is the job's
 //! - `savepoints`: those that are completed, and those that are given up
 //! - `sweeping`: when files are looked for that no manifest names
 
+mod claimed;
 mod savepoints;
 mod sweeping;
 
@@ -33,7 +35,10 @@ use std::{
 };
 
 use flott_core::{
-    config::{Configuration, keys::checkpointing},
+    config::{
+        Configuration,
+        keys::checkpointing::{self, ClaimMode},
+    },
     failure::{Domain, Failure, Kind},
     id::{CheckpointId, JobId, JobMasterEpoch},
     past::Past,
@@ -48,6 +53,7 @@ use tokio::{
 };
 
 use crate::{JobMasterHandle, RestorePoint, ToStore, checkpoints::found, core::NOTHING_WHOLE, spec::SnapshotSpec};
+use claimed::ClaimedSnapshot;
 use savepoints::Savepoint;
 use sweeping::Sweeps;
 
@@ -65,6 +71,8 @@ pub struct Recovery {
     pub path: Option<String>,
     /// Whether state in it that the job has no operator for is left behind.
     pub ignore_unclaimed: bool,
+    /// If it is the job's own from then on: behind how many checkpoints it goes.
+    pub claimed_behind: Option<u32>,
     /// How stores are reached, those of the job's own checkpoints too.
     pub stores: Arc<dyn Stores>,
 }
@@ -81,6 +89,10 @@ impl Recovery {
         Self {
             path: configuration.get(&checkpointing::RECOVERY_PATH),
             ignore_unclaimed: configuration.get(&checkpointing::IGNORE_UNCLAIMED),
+            claimed_behind: match configuration.get(&checkpointing::CLAIM_MODE) {
+                ClaimMode::NoClaim => None,
+                ClaimMode::Claim => Some(configuration.get(&checkpointing::NUM_RETAINED)),
+            },
             stores: Arc::new(S3Options::of(configuration)),
         }
     }
@@ -98,10 +110,14 @@ impl Recovery {
     /// What is where it says; nothing if it says nothing.
     ///
     /// # Errors
-    /// When there is no snapshot.
+    /// When there is no snapshot, or one that cannot be claimed and is to be.
     pub async fn load(&self, job: JobId) -> Result<Option<RestorePoint>, Failure> {
         let Some(path) = &self.path else { return Ok(None) };
-        let Snapshot { manifest, directory } = Snapshot::load(path, &*self.stores).await.map_err(Failure::from)?;
+        let snapshot = Snapshot::load(path, &*self.stores).await.map_err(Failure::from)?;
+        if self.claimed_behind.is_some() {
+            snapshot.check_removable().map_err(|error| Failure::from(error).fatal())?;
+        }
+        let Snapshot { manifest, directory } = snapshot;
         tracing::info!(%job, path, "the job starts from a snapshot");
         Ok(Some(RestorePoint { manifest: Arc::new(manifest), directory: directory.location().to_owned() }))
     }
@@ -123,6 +139,8 @@ pub struct CheckpointKeeper {
 struct Kept {
     log: Log,
     sweeps: Sweeps,
+    /// Until it is removed.
+    claimed: Option<ClaimedSnapshot>,
 }
 
 /// What is known of the checkpoints of a job before its log is read.
@@ -206,7 +224,7 @@ impl CheckpointKeeper {
             root: root.location().to_owned(),
             recovery: recovery.clone(),
             checkpoints,
-            log: Mutex::new(Kept { log, sweeps: Sweeps::default() }),
+            log: Mutex::new(Kept { log, sweeps: Sweeps::default(), claimed: ClaimedSnapshot::of(recovery) }),
             savepoints: parking_lot::Mutex::default(),
         };
         Ok((keeper, spec))
@@ -334,9 +352,10 @@ impl CheckpointKeeper {
 
     /// Removes what is not retained, and what nobody names if there may be any.
     async fn tidy(&self, kept: &mut Kept, retained: &BTreeSet<CheckpointId>) {
-        let Kept { log, sweeps } = kept;
-        if let Err(error) = log.collect(retained).await {
-            tracing::warn!(job = %self.job, %error, "old checkpoints cannot be removed");
+        let Kept { log, sweeps, claimed } = kept;
+        match log.collect(retained).await {
+            Ok(_) => claimed::remove_behind(claimed, self.job, log.checkpoints(), retained).await,
+            Err(error) => tracing::warn!(job = %self.job, %error, "old checkpoints cannot be removed"),
         }
         let (suspected, now) = (log.suspects_orphans(), Instant::now());
         if !sweeps.is_due(suspected, now) {
@@ -358,17 +377,22 @@ impl CheckpointKeeper {
         }
     }
 
-    /// Removes all checkpoints, once the end of the job is durable: nobody will go back to them.
+    /// Removes all checkpoints, once the end of the job is durable: nobody will go back to them. With them goes what the job was started
+    /// from, if it is the job's.
     ///
     /// # Errors
     /// When the store fails or does not answer in time, or a newer JobMaster leads. What was left can be removed by calling it again.
     pub async fn discard(&self) -> Result<(), Failure> {
-        let discard = async { self.log.lock().await.log.discard().await };
-        in_time(discard).await.map(drop)
+        let discard = async {
+            let Kept { log, claimed, .. } = &mut *self.log.lock().await;
+            log.discard().await?;
+            claimed::remove(claimed, log.checkpoints()).await
+        };
+        in_time(discard).await
     }
 
-    /// Removes all checkpoints in `root` of a job that has ended under a JobMaster before `epoch`. If it `spares_results`, those stay of
-    /// which the newest holds results, or cannot be read; then it gives `false`.
+    /// Removes all checkpoints in `root` of a job that has ended under a JobMaster before `epoch`, and what it was started from, if that is
+    /// the job's by its `recovery`. If it `spares_results`, all stays if the newest holds results, or cannot be read; then it gives `false`.
     ///
     /// # Errors
     /// As [`Self::discard`].
@@ -376,26 +400,35 @@ impl CheckpointKeeper {
         root: &str,
         job: JobId,
         epoch: JobMasterEpoch,
-        stores: &dyn Stores,
+        recovery: &Recovery,
         spares_results: bool,
     ) -> Result<bool, Failure> {
-        let root = stores.open(root).map_err(Failure::from)?;
-        Self::discard_left_in(&root, job, epoch, spares_results).await
+        let root = recovery.stores.open(root).map_err(Failure::from)?;
+        Self::discard_left_in(&root, job, epoch, recovery, spares_results).await
     }
 
     async fn discard_left_in(
         root: &Directory,
         job: JobId,
         epoch: JobMasterEpoch,
+        recovery: &Recovery,
         spares_results: bool,
     ) -> Result<bool, Failure> {
         let discard = async {
             let Claimed { mut log, restorable, damaged, .. } = Checkpoints::new(root, job).claim(epoch).await?;
-            let holds = restorable.is_some_and(|newest| !newest.committables.is_empty()) || !damaged.is_empty();
-            if spares_results && holds {
-                return Ok(false);
+            let mut claimed = ClaimedSnapshot::of(recovery);
+            if spares_results {
+                let holds = match (&restorable, &claimed) {
+                    (Some(newest), _) => !newest.committables.is_empty(),
+                    (None, Some(claimed)) => claimed.holds_results().await?,
+                    (None, None) => false,
+                };
+                if holds || !damaged.is_empty() {
+                    return Ok(false);
+                }
             }
-            log.discard().await.map(|_| true)
+            log.discard().await?;
+            claimed::remove(&mut claimed, log.checkpoints()).await.map(|()| true)
         };
         in_time(discard).await
     }

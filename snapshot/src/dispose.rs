@@ -1,8 +1,9 @@
-//! Removing savepoints, which nobody does but who asked for them.
+//! Removing savepoints, which nobody does but who asked for them, and snapshots that were given to another job.
 
 use crate::{
-    directory::{Directory, S3Options},
+    directory::{Directory, S3Options, Stores},
     error::Error,
+    log::Checkpoints,
     manifest::SnapshotKind,
     snapshot::{METADATA, Snapshot},
 };
@@ -15,14 +16,65 @@ impl Snapshot {
     /// [`Error::NotFound`] when nothing is there, [`Error::Damaged`] when it is no manifest, [`Error::Location`] when it is one
     /// of a checkpoint; nothing was removed then. [`Error::Store`] when the store fails.
     pub async fn dispose(location: &str, s3: &S3Options) -> Result<(), Error> {
-        let Self { manifest, directory } = Self::load(location, s3).await?;
-        if manifest.kind != SnapshotKind::Savepoint {
+        let snapshot = Self::load(location, s3).await?;
+        if snapshot.manifest.kind != SnapshotKind::Savepoint {
             let problem = "is a checkpoint, which its job removes by itself; expected a savepoint".to_owned();
             return Err(Error::Location { location: location.to_owned(), problem });
         }
+        snapshot.dispose_savepoint().await
+    }
+
+    async fn dispose_savepoint(self) -> Result<(), Error> {
+        let Self { manifest, directory } = self;
         directory.delete(manifest.files().map(|file| file.path.as_str().to_owned()).collect()).await?;
         directory.delete(vec![METADATA.to_owned()]).await?;
         directory.remove_if_empty().await
+    }
+
+    /// Removes what is at `location`, which was given to another than its owner: a savepoint as [`dispose`](Self::dispose) does, a
+    /// checkpoint with the state files that no other checkpoint of its job names ([`Checkpoints::remove`]). Where nothing is, nothing is
+    /// done. Done again after a failure, it goes on; if it is cut short between a checkpoint and its files, those stay.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it is no snapshot, [`Error::Location`] as [`check_removable`](Self::check_removable); nothing was removed
+    /// then. Else those of [`Checkpoints::remove`].
+    pub async fn remove(location: &str, stores: &dyn Stores) -> Result<(), Error> {
+        let at = Self::directory_at(location, stores)?;
+        let snapshot = match Self::load_from(at.clone()).await {
+            Err(Error::NotFound(_)) => return at.remove_if_empty().await,
+            loaded => loaded?,
+        };
+        match snapshot.log()? {
+            None => snapshot.dispose_savepoint().await,
+            Some(log) => log.remove(snapshot.manifest.checkpoint).await,
+        }
+    }
+
+    /// Whether [`remove`](Self::remove) knows what else needs its files.
+    ///
+    /// # Errors
+    /// [`Error::Location`] when it is a checkpoint that is not where its job wrote it.
+    pub fn check_removable(&self) -> Result<(), Error> {
+        self.log().map(drop)
+    }
+
+    /// The log of a checkpoint.
+    fn log(&self) -> Result<Option<Checkpoints>, Error> {
+        let (manifest, directory) = (&self.manifest, &self.directory);
+        if manifest.kind == SnapshotKind::Savepoint {
+            return Ok(None);
+        }
+        let log = directory.parent().map(|root| Checkpoints::new(&root, manifest.job_id));
+        match log.filter(|log| log.directory().location() == directory.location()) {
+            Some(log) => Ok(Some(log)),
+            None => {
+                let problem = format!(
+                    "holds a checkpoint of job {}, which is not where that job wrote it: nobody knows what else needs its files",
+                    manifest.job_id
+                );
+                Err(Error::Location { location: directory.location().to_owned(), problem })
+            }
+        }
     }
 }
 

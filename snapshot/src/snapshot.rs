@@ -31,9 +31,13 @@ impl Snapshot {
     /// # Errors
     /// [`Error::NotFound`] when nothing is there; [`Error::Damaged`] when it is no manifest.
     pub async fn load(location: &str, stores: &dyn Stores) -> Result<Self, Error> {
+        Self::load_from(Self::directory_at(location, stores)?).await
+    }
+
+    /// The directory of the manifest.
+    pub(crate) fn directory_at(location: &str, stores: &dyn Stores) -> Result<Directory, Error> {
         let location = location.trim_end_matches('/');
-        let location = location.strip_suffix(METADATA).unwrap_or(location);
-        Self::load_from(stores.open(location)?).await
+        stores.open(location.strip_suffix(METADATA).unwrap_or(location))
     }
 
     /// As [`load`](Self::load), from the directory of the manifest.

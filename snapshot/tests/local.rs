@@ -198,6 +198,66 @@ async fn what_is_no_savepoint_is_not_removed() {
 }
 
 #[tokio::test]
+async fn a_checkpoint_that_was_given_away_goes_with_what_no_other_one_names() {
+    let root = tempfile::tempdir().unwrap();
+    let options = S3Options::default();
+    let checkpoints = Checkpoints::new(&open(root.path()), JOB);
+    let mut log = checkpoints.claim(JobMasterEpoch(1)).await.unwrap().log;
+    let write =
+        async |id| write_file(checkpoints.directory(), SnapshotKind::Checkpoint, CheckpointId(id)).await.unwrap();
+    let (base, own, delta) = (write(2).await, write(2).await, write(3).await);
+    for (id, files) in [(2, vec![base.clone(), own]), (3, vec![base, delta])] {
+        log.commit(&manifest(SnapshotKind::Checkpoint, CheckpointId(id), 1, files)).await.unwrap();
+    }
+    let files = || fs::read_dir(root.path().join(JOB.to_string()).join("shared")).unwrap().count();
+    let [older, newer] = [2, 3].map(|id| checkpoints.location(CheckpointId(id)));
+    let moved = root.path().join("moved");
+    fs::create_dir(&moved).unwrap();
+    fs::create_dir(moved.join("chk-2")).unwrap();
+    fs::copy(format!("{older}/_metadata"), moved.join("chk-2/_metadata")).unwrap();
+    let refused = Snapshot::remove(moved.join("chk-2").to_str().unwrap(), &options).await.unwrap_err();
+    assert!(matches!(refused, Error::Location { .. }), "{refused}");
+    assert_eq!(files(), 3);
+
+    for _ in 0..2 {
+        Snapshot::remove(&older, &options).await.unwrap();
+        assert_eq!((Path::new(&older).exists(), files()), (false, 2));
+        let snapshot = Snapshot::load(&newer, &options).await.unwrap();
+        assert!(snapshot.verify().await.unwrap().is_empty());
+    }
+    // A JobMaster that has led until then finds out.
+    let late = manifest(SnapshotKind::Checkpoint, log.next(), 1, Vec::new());
+    assert!(matches!(log.commit(&late).await, Err(Error::Deposed { .. })));
+    Snapshot::remove(&format!("{newer}/_metadata"), &options).await.unwrap();
+    assert_eq!((Path::new(&newer).exists(), files()), (false, 0));
+    fs::remove_dir_all(root.path().join(JOB.to_string())).unwrap();
+    Snapshot::remove(&newer, &options).await.unwrap();
+    assert!(!root.path().join(JOB.to_string()).exists());
+}
+
+#[tokio::test]
+async fn a_savepoint_that_was_given_away_goes_once_and_what_is_none_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let options = S3Options::default();
+    let directory = open(root.path()).new_savepoint(JOB).await.unwrap();
+    let file = write_file(&directory, SnapshotKind::Savepoint, CheckpointId(3)).await.unwrap();
+    directory.commit_savepoint(&manifest(SnapshotKind::Savepoint, CheckpointId(3), 1, vec![file])).await.unwrap();
+    for _ in 0..2 {
+        Snapshot::remove(directory.location(), &options).await.unwrap();
+        assert!(!Path::new(directory.location()).exists());
+    }
+    // What was cut short between its manifest and its directory.
+    fs::create_dir(directory.location()).unwrap();
+    Snapshot::remove(directory.location(), &options).await.unwrap();
+    assert!(!Path::new(directory.location()).exists());
+    fs::create_dir(directory.location()).unwrap();
+    fs::write(Path::new(directory.location()).join("_metadata"), "{}").unwrap();
+    let refused = Snapshot::remove(directory.location(), &options).await.unwrap_err();
+    assert!(matches!(refused, Error::Damaged { .. }), "{refused}");
+    assert!(Path::new(directory.location()).join("_metadata").exists());
+}
+
+#[tokio::test]
 async fn only_a_savepoint_that_is_not_complete_is_abandoned() {
     let root = tempfile::tempdir().unwrap();
     let directory = open(root.path()).new_savepoint(JOB).await.unwrap();

@@ -4,6 +4,7 @@
 use std::fs;
 
 use crate::{
+    command::Outcome,
     eventually::{PATIENCE, eventually},
     program::test_program,
     rest::Rest,
@@ -56,6 +57,22 @@ impl<'a> PlainJob<'a> {
     /// Lets splits go on to their end.
     pub fn release(&self) {
         fs::write(self.sandbox.at("hold"), "").expect("the sandbox can be written to");
+    }
+
+    /// Runs the same program from `path`, which is whose `claim_mode` says, for as long as it takes.
+    #[track_caller]
+    pub fn run(&self, path: &str, claim_mode: &str) -> Outcome {
+        let options = ["-p", "2", "-s", path, "--claimMode", claim_mode];
+        self.session.run(&options, &test_program(), Self::arguments(self.sandbox))
+    }
+
+    /// Begins the same program there; gives the id of a job that runs.
+    #[track_caller]
+    pub fn begin_from(&self, path: &str, claim_mode: &str) -> String {
+        let options = ["-d", "-p", "2", "-s", path, "--claimMode", claim_mode];
+        let job = self.session.run(&options, &test_program(), Self::arguments(self.sandbox)).success().job();
+        self.session.until_all_run(&job);
+        job
     }
 
     /// Runs the same program from `path` to its end; gives the id of that job.

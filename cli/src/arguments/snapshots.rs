@@ -13,8 +13,8 @@ pub struct Restore {
     /// Leaves behind state in it that the job has no operator for, instead of refusing it.
     #[arg(short = 'n', long = "allowNonRestoredState")]
     pub allow_non_restored_state: bool,
-    /// Whose the snapshot is: NO_CLAIM, the only mode, leaves it to its owner. The job needs nothing of it once a checkpoint of
-    /// its own is complete. Also -cm, -claim; --restoreMode, -rm.
+    /// Whose the snapshot is: NO_CLAIM leaves it to its owner; with CLAIM it is the job's, which removes it as it would a checkpoint
+    /// of its own. The job needs nothing of it once a checkpoint of its own is complete. Also -cm, -claim; --restoreMode, -rm.
     #[arg(long = "claimMode", value_name = "MODE")]
     pub claim_mode: Option<String>,
 }

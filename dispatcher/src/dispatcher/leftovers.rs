@@ -19,8 +19,7 @@ use flott_core::{
     id::{JobId, JobMasterEpoch},
     status::JobStatus,
 };
-use flott_jobmaster::CheckpointKeeper;
-use flott_snapshot::S3Options;
+use flott_jobmaster::{CheckpointKeeper, Recovery};
 use tokio::time::sleep;
 
 use self::removal::{Removal, Removed, Step, patiently};
@@ -167,11 +166,12 @@ impl Removal for Clearing {
         }
         let closed = |_| Failure::internal("nobody removes anything any more");
         let _turn = this.inner.clearing.acquire().await.map_err(closed)?;
-        let s3 = S3Options::of(&this.configuration_of(&self.leading, *job).await);
+        let recovery = Recovery::of(&this.configuration_of(&self.leading, *job).await);
         match what {
             Left::Checkpoints { epoch, obsolete: Obsolete { root, spares_results } } => {
                 // Above its last JobMaster: what that one may yet store counts for nothing.
-                let removed = CheckpointKeeper::discard_left(root, *job, epoch.next(), &s3, *spares_results).await?;
+                let removed =
+                    CheckpointKeeper::discard_left(root, *job, epoch.next(), &recovery, *spares_results).await?;
                 if !removed {
                     tracing::warn!(%job, root, "the checkpoints of a job stay, since they may hold results that are not visible");
                     return Ok(Removed::Spared);
@@ -179,7 +179,7 @@ impl Removal for Clearing {
                 tracing::info!(%job, "the checkpoints that were left of a job are removed");
             }
             Left::Savepoint { directory } => {
-                CheckpointKeeper::abandon_left(directory, &s3).await?;
+                CheckpointKeeper::abandon_left(directory, &*recovery.stores).await?;
                 tracing::info!(%job, directory, "what was left of a savepoint that is not complete is removed");
             }
         }

@@ -17,8 +17,10 @@ use flott_core::{
     view::{ExceptionView, JobView},
 };
 use flott_jobmaster::{
-    Adaptive, CheckpointKeeper, JobMasterService, JobSpec, Known, Millis, Options, Recovery, SnapshotSpec, Timeouts,
+    Adaptive, CheckpointKeeper, JobMasterService, JobSpec, Known, Millis, Options, Recovery, RestorePoint,
+    SnapshotSpec, Timeouts,
 };
+use flott_snapshot::{Manifest, SnapshotKind};
 
 use super::{Dispatcher, Leading, jobs::Job, leftovers::Doomed, on_store, reports::Reports, snapshots::is_absolute};
 use crate::{
@@ -156,6 +158,9 @@ impl Dispatcher {
             let wait = OPENING.as_secs();
             Failure::environment(format!("the store of its checkpoints, {root}, did not answer within {wait} s"))
         })??;
+        if let Some(point) = spec.restore.as_deref().filter(|_| recovery.claimed_behind.is_some() && !begin.recovered) {
+            self.refuse_what_is_another_jobs(begin.graph.job_id, point)?;
+        }
         Ok((Some(keeper), spec))
     }
 
@@ -178,6 +183,22 @@ impl Dispatcher {
         })?;
         begin.past = past;
         Ok(())
+    }
+
+    /// A job that goes on needs its checkpoints, so no other may claim one of them. (Its savepoints are whoever's has asked for them.)
+    fn refuse_what_is_another_jobs(&self, job: JobId, point: &RestorePoint) -> Result<(), Failure> {
+        let Manifest { kind, job_id: owner, checkpoint, .. } = &*point.manifest;
+        let goes_on = || matches!(self.inner.jobs.lock().get(*owner), Ok(Job::Active(_)));
+        if *kind == SnapshotKind::Savepoint || *owner == job || !goes_on() {
+            return Ok(());
+        }
+        let key = checkpointing::CLAIM_MODE.key();
+        let message = format!(
+            "{key}: checkpoint {checkpoint} in {} cannot be claimed, since its job {owner} goes on and needs it; start from it with \
+             NO_CLAIM, or from a savepoint",
+            point.directory
+        );
+        Err(Failure::user(message).fatal())
     }
 
     fn spec(&self, begin: Begin) -> JobSpec {

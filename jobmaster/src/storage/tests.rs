@@ -15,6 +15,7 @@ use flott_snapshot::{
 use super::*;
 use crate::{core::Event, service::overheard::Overheard};
 
+mod claimed;
 #[path = "../../../snapshot/tests/common/samples.rs"]
 mod samples;
 
@@ -253,7 +254,9 @@ async fn what_is_left_of_an_ended_job_stays_where_it_may_hold_results() {
     let mut stand = Stand::new().await;
     let root = Directory::of_store(Arc::new(stand.store.clone()), "stormy");
     let left = async |epoch: u64, spares_results| {
-        let removed = CheckpointKeeper::discard_left_in(&root, JOB, JobMasterEpoch(epoch), spares_results).await;
+        let removed =
+            CheckpointKeeper::discard_left_in(&root, JOB, JobMasterEpoch(epoch), &Recovery::default(), spares_results)
+                .await;
         (removed.unwrap(), Checkpoints::new(&root, JOB).newest_whole(&BTreeSet::new()).await.unwrap().0.is_some())
     };
     let sample = manifest(SnapshotKind::Checkpoint, CheckpointId(2), EPOCH.0, Vec::new());

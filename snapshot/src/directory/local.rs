@@ -64,7 +64,10 @@ impl Directory {
                     Ok(()) | Err(_) => {}
                 }
             }
-            sync(root)
+            match sync(root) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                Ok(()) | Err(_) => Ok(()),
+            }
         })
         .await
     }

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flott_core::id::CheckpointId;
 
-use super::{Listed, Log, directory_name, document_path};
+use super::{Checkpoints, Listed, Log, directory_name, document_path};
 use crate::{
     error::Error,
     manifest::{DataPath, SHARED, document::Document},
@@ -140,6 +140,28 @@ impl Log {
         self.checkpoints.directory.delete(documents).await?;
         let directories = doomed.iter().map(|entry| directory_name(entry.checkpoint)).collect();
         self.checkpoints.directory.remove_empty(directories).await
+    }
+}
+
+impl Checkpoints {
+    /// Removes one checkpoint of a job that has ended, and the state files that no other one names; nothing if it is not there. It leads
+    /// the log for that: a JobMaster that does still is deposed, rather than that it builds on files that are gone.
+    ///
+    /// # Errors
+    /// As [`claim`](Self::claim) and [`Log::collect`].
+    pub async fn remove(&self, checkpoint: CheckpointId) -> Result<(), Error> {
+        let entries = self.list().await?;
+        let is_there = |entry: &Listed| entry.checkpoint == checkpoint && manifest_of(entry).is_some();
+        if !entries.iter().any(is_there) {
+            return Ok(());
+        }
+        let epochs = entries.iter().filter_map(|entry| entry.document.as_ref().ok()).map(Document::epoch);
+        let last = epochs.max().unwrap_or_default();
+        let mut log = self.claim(last.next()).await?.log;
+        // Of what cannot be read nobody knows what it needs.
+        let stays = |entry: &Listed| !is_there(entry) && (entry.document.is_err() || manifest_of(entry).is_some());
+        let others = log.entries().await?.iter().filter(|entry| stays(entry)).map(|entry| entry.checkpoint).collect();
+        log.collect(&others).await.map(drop)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flott_core::id::{JobId, JobMasterEpoch};
 use flott_dispatcher::stores::{Ask, Leftover};
-use flott_jobmaster::CheckpointKeeper;
+use flott_jobmaster::{CheckpointKeeper, Recovery};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::{
@@ -106,9 +106,10 @@ async fn discard_patiently(
     leftover: Leftover,
 ) {
     let mut pause = AGAIN;
+    let recovery = Recovery { stores: Arc::new(store), ..Recovery::default() };
     loop {
         let began = Instant::now();
-        let discarded = CheckpointKeeper::discard_left(ROOT, reporter.job, epoch, &store, false).await;
+        let discarded = CheckpointKeeper::discard_left(ROOT, reporter.job, epoch, &recovery, false).await;
         if discarded.is_ok() && cleared(&reporter, began, &records, &leftover).await.is_ok() {
             return;
         }

@@ -37,6 +37,7 @@ mod bad_graphs;
 mod bad_programs;
 mod bad_surroundings;
 mod chaos;
+mod claimed;
 mod clocks;
 mod command_line;
 mod damaged;

@@ -268,9 +268,9 @@ fn programs_are_uploaded_planned_run_and_deleted_as_jars() {
             body
         };
         post(&format!("/jars/{id}/plan"), &mode("NO_CLAIM")).expect(200);
+        post(&format!("/jars/{id}/plan"), &mode("CLAIM")).expect(200);
         for verb in ["plan", "run"] {
-            post(&format!("/jars/{id}/{verb}"), &mode("CLAIM")).refused(400, &["claim-mode", "NO_CLAIM", "yourself"]);
-            post(&format!("/jars/{id}/{verb}"), &mode("LEGACY")).refused(400, &["claim-mode", "NO_CLAIM"]);
+            post(&format!("/jars/{id}/{verb}"), &mode("LEGACY")).refused(400, &["claim-mode", "NO_CLAIM nor CLAIM"]);
         }
     }
     let script = session.post_parts("/jars/upload", vec![("jarfile", Some("script"), b"#!/bin/sh\n".to_vec())]);

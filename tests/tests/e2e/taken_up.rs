@@ -221,19 +221,17 @@ fn a_cluster_of_one_job_leaves_what_its_job_can_be_taken_up_from() {
 }
 
 #[test]
-fn whose_a_savepoint_is_may_be_said_and_cannot_be_changed() {
+fn whose_a_savepoint_is_may_be_said() {
     let sandbox = Sandbox::new();
     let run = |option: &str, mode: &str| {
         let program = test_program();
         sandbox.flott(["run", "-m", "local", option, mode, &program, "counts"])
     };
     run("--claimMode", "NO_CLAIM").success();
-    run("-rm", "no_claim").success();
-    for option in ["--claimMode", "-claim", "-rm", "-restoreMode"] {
-        run(option, "CLAIM")
-            .refused(1, &["execution.state-recovery.claim-mode", "NO_CLAIM", "remove the snapshot yourself"]);
+    run("-rm", "claim").success();
+    for option in ["-cm", "-claim", "-restoreMode"] {
+        run(option, "legacy").refused(1, &["execution.state-recovery.claim-mode", "neither NO_CLAIM nor CLAIM"]);
     }
-    run("-cm", "legacy").refused(1, &["execution.state-recovery.claim-mode", "NO_CLAIM"]);
 }
 
 /// Each holds what had been counted when it was taken, and where its readers were then.

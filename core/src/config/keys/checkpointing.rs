@@ -30,34 +30,36 @@ config_enum! {
     }
 }
 
-/// Whose the snapshot is that a job starts from. Flink has more modes than this; each of them is refused with what to do instead.
+/// Whose the snapshot is that a job starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ClaimMode {
     /// Its owner's: the job's first checkpoint needs nothing of it, and nobody removes it.
     NoClaim,
+    /// The job's, which removes it as it would a checkpoint of its own.
+    Claim,
 }
 
 impl ConfigValue for ClaimMode {
     fn kind() -> String {
-        "`NO_CLAIM`".to_owned()
+        "`NO_CLAIM` or `CLAIM`".to_owned()
     }
 
     fn parse(text: &str) -> Result<Self, String> {
         match text.trim().to_lowercase().as_str() {
             "no_claim" => Ok(Self::NoClaim),
-            "claim" => Err("not NO_CLAIM: a job never owns the snapshot that it starts from, and its first checkpoint \
-                 needs nothing of it; start it with NO_CLAIM, and remove the snapshot yourself once the job has completed \
-                 a checkpoint"
+            "claim" => Ok(Self::Claim),
+            "legacy" => Err("neither NO_CLAIM nor CLAIM, and gone from Flink too: with NO_CLAIM nobody removes the snapshot, and the \
+                 job needs nothing of it once a checkpoint of its own is complete; with CLAIM the job removes it"
                 .to_owned()),
-            "legacy" => Err("not NO_CLAIM: the first checkpoint of a job never builds on the snapshot that it starts \
-                 from; with NO_CLAIM too, nobody removes that"
-                .to_owned()),
-            _ => Err("not NO_CLAIM".to_owned()),
+            _ => Err("neither NO_CLAIM nor CLAIM".to_owned()),
         }
     }
 
     fn show(&self) -> String {
-        "NO_CLAIM".to_owned()
+        match self {
+            Self::NoClaim => "NO_CLAIM".to_owned(),
+            Self::Claim => "CLAIM".to_owned(),
+        }
     }
 }
 
@@ -126,8 +128,10 @@ section! {
         .default("false")
         .fallback(&["execution.savepoint.ignore-unclaimed-state"]);
 
-    /// Whose the snapshot is that a job starts from: with `NO_CLAIM`, the only mode, it stays its owner's. The first checkpoint
-    /// of the job needs nothing of it, and nobody but its owner removes it. The command line's `--claimMode`.
+    /// Whose the snapshot is that a job starts from: with `NO_CLAIM` it stays its owner's, and nobody but its owner removes it. With
+    /// `CLAIM` it is the job's own: it goes when `execution.checkpointing.num-retained` later checkpoints are there, and when the job has
+    /// ended as `execution.checkpointing.externalized-checkpoint-retention` says. The first checkpoint of the job needs nothing of it
+    /// in either. The command line's `--claimMode`.
     CLAIM_MODE: ClaimMode = key("execution.state-recovery.claim-mode")
         .default("NO_CLAIM")
         .fallback(&["execution.savepoint-restore-mode"]);

@@ -64,7 +64,7 @@ pub struct JarRequest {
     pub allow_non_restored_state: Option<bool>,
     /// Savepoint or checkpoint that the job starts from.
     pub savepoint_path: Option<String>,
-    /// Whose that snapshot is: `NO_CLAIM`, its owner's. Other modes are refused.
+    /// Whose that snapshot is: its owner's (`NO_CLAIM`), or the job's, which removes it (`CLAIM`).
     pub claim_mode: Option<String>,
     /// The older name of `claimMode`.
     pub restore_mode: Option<String>,
