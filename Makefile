@@ -19,7 +19,7 @@ kubernetes:
 test:
 	cargo build --workspace
 	@if command -v java > /dev/null && command -v mvn > /dev/null; then cargo xtask kafka fetch; fi
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 	cargo test -p flott-runtime --features disk --lib state
 	cargo test -p flott --features disk --lib operator
 	cargo test -p flott --features disk --test recovery

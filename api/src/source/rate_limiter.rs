@@ -13,6 +13,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Between two looks at the clock.
 const STEP: Duration = Duration::from_millis(1);
 
+/// Between two questions of somebody who is not held up, for whom this is no standstill.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(20);
+
 /// What may be made up for at once after a standstill, where nothing else is said.
 const ARREARS: Duration = Duration::from_secs(1);
 
@@ -63,7 +66,7 @@ impl RateLimiter {
     }
 
     /// For how long a standstill, as with a consumer that was slow, may be made up for at once: a second where nothing is
-    /// said. After a longer one the rate begins anew. [`Duration::MAX`] forgets nothing, and keeps the average.
+    /// said, and 20 ms at least. After a longer one the rate begins anew. [`Duration::MAX`] forgets nothing, and keeps the average.
     #[must_use]
     pub fn arrears(mut self, most: Duration) -> Self {
         self.arrears = most;
@@ -90,7 +93,8 @@ impl RateLimiter {
                 continue;
             }
             let arrears = due - self.given;
-            if arrears > ((per_second * self.arrears.as_secs_f64()) as u64).max(1) {
+            let most = self.arrears.max(BETWEEN_QUESTIONS).as_secs_f64();
+            if arrears > ((per_second * most) as u64).max(1) {
                 self.began = Some(now);
                 self.given = 0;
                 continue;
@@ -127,7 +131,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn records_come_at_the_rate() {
-        for arrears in [ARREARS, Duration::MAX] {
+        for arrears in [ARREARS, Duration::MAX, Duration::ZERO] {
             let took = take(&mut RateLimiter::new(5_000.0).arrears(arrears), 10_000).await;
             assert!((1.99..2.01).contains(&took), "{took}");
         }

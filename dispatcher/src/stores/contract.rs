@@ -225,16 +225,22 @@ fn a_long_log_is_compacted_and_says_the_same() {
 fn a_change_that_may_not_fit_is_refused_and_made_when_there_is_room_again() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = SledStore::open(directory.path()).unwrap();
-    store.with_free(|_| Ok(8 << 20));
+    store.with_free(|_| Ok(2 << 20));
     for _ in 0..2 {
         let error = store.insert(&new_job(1)).unwrap_err();
-        assert!(matches!(&error, StoreError::Io(message) if message.contains("8388608 bytes free")), "{error}");
+        assert!(matches!(&error, StoreError::Io(message) if message.contains("2097152 bytes free")), "{error}");
     }
     assert_eq!(store.unfinished().unwrap(), []);
+    // Jobs go on where no other is accepted any more.
+    store.with_free(|_| Ok(8 << 20));
+    store.insert(&new_job(2)).unwrap();
+    let large = NewJob { graph: vec![0; 32 << 10].into(), ..new_job(3) };
+    assert!(matches!(store.insert(&large), Err(StoreError::Io(_))));
+    store.mark_cancelled(id(2)).unwrap();
     store.with_free(room::free);
     assert_eq!(store.insert(&new_job(1)).unwrap(), Inserted::New(FIRST));
     drop(store);
-    assert_eq!(SledStore::open(directory.path()).unwrap().unfinished().unwrap().len(), 1);
+    assert_eq!(SledStore::open(directory.path()).unwrap().unfinished().unwrap().len(), 2);
 }
 
 /// Of a process that may write no byte to any file for a while.

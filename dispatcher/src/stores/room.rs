@@ -10,7 +10,13 @@ use super::StoreError;
 
 /// Free bytes that are left to sled for its own files, and for what others write in between: it makes these longer in pieces
 /// of half a megabyte.
-const RESERVE: u64 = 8 << 20;
+const RESERVE: u64 = 2 << 20;
+
+/// Those that are left besides to small changes, with which jobs go on and end, when a large one comes: a job is accepted.
+const FOR_SMALL: u64 = 6 << 20;
+
+/// What a small change has at most.
+const SMALL: usize = 16 << 10;
 
 /// What a change may take up for each of its bytes: in the log, and in a file of its own or moved within the log.
 const COPIES: u64 = 2;
@@ -22,7 +28,8 @@ pub(super) fn check(
     free: impl FnOnce(&Path) -> io::Result<u64>,
 ) -> Result<(), StoreError> {
     let what = |error| StoreError::Io(format!("cannot see how much is free in {}: {error}", directory.display()));
-    let (free, wanted) = (free(directory).map_err(what)?, RESERVE + COPIES * bytes as u64);
+    let others = if bytes > SMALL { FOR_SMALL } else { 0 };
+    let (free, wanted) = (free(directory).map_err(what)?, RESERVE + others + COPIES * bytes as u64);
     if free >= wanted {
         return Ok(());
     }

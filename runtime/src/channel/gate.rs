@@ -88,6 +88,7 @@ struct Channel<T> {
 struct State<T> {
     channels: Vec<Channel<T>>,
     listed: VecDeque<u32>,
+    any_blocked: bool,
     receiver: Option<Waker>,
     closed: bool,
     /// The newest barrier that may overtake what is queued, and when it came.
@@ -123,6 +124,7 @@ impl<T> Gate<T> {
         let state = Mutex::new(State {
             channels: channels.map(channel).collect(),
             listed: VecDeque::new(),
+            any_blocked: false,
             receiver: None,
             closed: false,
             announced: None,
@@ -182,10 +184,12 @@ impl<T> Gate<T> {
 
     /// Nothing is taken of the channels that `is_blocked`, until they are not.
     fn set_blocked(&self, is_blocked: impl Fn(usize) -> bool) {
-        let State { channels, listed, .. } = &mut *self.state.lock();
+        let State { channels, listed, any_blocked, .. } = &mut *self.state.lock();
         listed.clear();
+        *any_blocked = false;
         for (index, channel) in channels.iter_mut().enumerate() {
             channel.blocked = is_blocked(index);
+            *any_blocked |= channel.blocked;
             channel.listed = !channel.blocked && !channel.items.is_empty();
             if channel.listed {
                 listed.push_back(index as u32);
@@ -458,7 +462,12 @@ impl<T: Data> InputGate<T> {
 
     /// Whether nothing is queued, not even in a channel of which nothing is to be taken for now.
     pub fn is_empty(&self) -> bool {
-        self.gate.state.lock().channels.iter().all(|channel| channel.items.is_empty())
+        let State { channels, listed, any_blocked, .. } = &*self.gate.state.lock();
+        if *any_blocked {
+            channels.iter().all(|channel| channel.items.is_empty())
+        } else {
+            listed.iter().all(|index| channels[*index as usize].items.is_empty())
+        }
     }
 
     /// Gives back a batch for its allocation.

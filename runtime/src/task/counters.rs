@@ -2,14 +2,14 @@
 //! task: so the sums are known while the task runs, and once it has ended, however that was.
 //!
 //! A count costs the record loop a plain addition: an operator has cells of its own, which nobody else writes to. The lock
-//! is for new names, and for a look at all of them once a second.
+//! is for new names and those that find no place, and for a look at all of them once a second.
 
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering::Relaxed},
 };
 
-use flott_core::view::{COUNTER_NAME_BYTES_MAX, COUNTERS_MAX, Counters, FURTHER_COUNTERS};
+use flott_core::view::{COUNTER_NAME_BYTES_MAX, COUNTERS_MAX, Counters, FURTHER_COUNTERS, LATE_RECORDS_DROPPED};
 use parking_lot::Mutex;
 
 /// All counters of one attempt.
@@ -37,7 +37,9 @@ impl TaskCounters {
     /// A new cell for `name`; `None` if it finds no place, and what was to be counted is counted among the further ones.
     fn cell(&self, name: &str, number: i64) -> Option<Arc<AtomicI64>> {
         let mut cells = self.0.lock();
-        if cells.named.len() < COUNTERS_MAX && name.len() <= COUNTER_NAME_BYTES_MAX {
+        // One is kept for what the library counts itself, which a metric is made of.
+        let has_place = cells.named.len() < COUNTERS_MAX - 1 || name == LATE_RECORDS_DROPPED;
+        if has_place && name.len() <= COUNTER_NAME_BYTES_MAX {
             let cell = Arc::new(AtomicI64::new(number));
             cells.named.push((name.to_owned(), cell.clone()));
             return Some(cell);
@@ -101,7 +103,10 @@ mod tests {
             assert_eq!(task.read().get("3"), round + 1);
         }
         let read = task.read();
-        assert_eq!((operator.0.len(), read.iter().count()), (COUNTERS_MAX, COUNTERS_MAX + 1));
-        assert_eq!(read.get(FURTHER_COUNTERS), 2 * (COUNTERS_MAX as i64 + 5));
+        assert_eq!((operator.0.len(), read.iter().count()), (COUNTERS_MAX - 1, COUNTERS_MAX));
+        assert_eq!(read.get(FURTHER_COUNTERS), 2 * (COUNTERS_MAX as i64 + 1 + 5));
+        // Which a metric is made of.
+        operator.add(&task, LATE_RECORDS_DROPPED, 7);
+        assert_eq!(task.read().get(LATE_RECORDS_DROPPED), 7);
     }
 }

@@ -133,6 +133,13 @@ impl<T> AssignWatermarks<T> {
         out.event(Event::Idle)
     }
 
+    /// It is looked at then, though the input may never be empty, or not say that it is.
+    fn look_later(&self, now: Timestamp) {
+        if let Some(after) = self.strategy.idleness_ms().filter(|_| !self.idle) {
+            self.task.alarm.set(now.saturating_add(after));
+        }
+    }
+
     /// No record has come by `now` since it was last looked at.
     fn watch_idleness(&mut self, now: Timestamp, out: &mut dyn Output<T>) -> TaskResult {
         let Some(after) = self.strategy.idleness_ms().filter(|_| !self.idle) else { return Ok(()) };
@@ -161,6 +168,7 @@ impl<T: Send> Operator<T, T> for AssignWatermarks<T> {
 
     fn open(&mut self, task: &Arc<TaskInfo>) -> TaskResult {
         self.pulse = Pulse::of(task)?;
+        self.look_later(task.clock.now());
         Ok(())
     }
 
@@ -172,6 +180,7 @@ impl<T: Send> Operator<T, T> for AssignWatermarks<T> {
         // What comes of them may take long, and nobody asks for more meanwhile: the first look afterwards counts.
         self.dryness.end();
         let now = self.task.clock.now();
+        self.look_later(now);
         let due = self.pulse.beat(now);
         if self.assigner.is_own() {
             if due {
@@ -196,7 +205,10 @@ impl<T: Send> Operator<T, T> for AssignWatermarks<T> {
         self.pulse.rest(now);
         match lull {
             Lull::Dry => self.watch_idleness(now, out)?,
-            Lull::Held => self.dryness.end(),
+            Lull::Held => {
+                self.dryness.end();
+                self.look_later(now);
+            }
         }
         if self.idle || self.input_idle {
             // A watermark would say that the stream is active again, and others would wait for the next one.
@@ -210,8 +222,9 @@ impl<T: Send> Operator<T, T> for AssignWatermarks<T> {
     }
 
     fn time(&mut self, now: Timestamp, out: &mut dyn Output<T>) -> TaskResult {
-        // Behind records the input is to be asked first. Not so where all of it is dropped on the way: that is idle, too.
-        if self.dryness.has_begun() { self.watch_idleness(now, out) } else { Ok(()) }
+        // Behind records this is the first look; what is at hand comes before the next. Where all of that is dropped on the way, none
+        // comes here, and that is idle, too.
+        self.watch_idleness(now, out)
     }
 
     fn event(&mut self, event: Event, out: &mut dyn Output<T>) -> TaskResult {

@@ -28,6 +28,8 @@ impl Directory {
     /// When it cannot be made or opened. What cannot be removed is no error.
     pub fn create(parent: &Path) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        // Links lead here from elsewhere.
+        let parent = &std::path::absolute(parent)?;
         sweep(parent);
         loop {
             let name = format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
@@ -72,13 +74,15 @@ fn locked(path: &Path) -> io::Result<Option<File>> {
 /// Removes what nobody holds.
 fn sweep(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+        // Not a link, and nothing that is waited for when it is opened.
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if !is_directory || !entry.file_name().to_string_lossy().starts_with(PREFIX) {
             continue;
         }
         let path = entry.path();
-        // Not a link, and not one of another user.
+        // Not one of another user.
         let Ok(directory) = File::open(&path) else { continue };
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && directory.try_lock().is_ok() {
+        if directory.try_lock().is_ok() {
             removed(&path);
         }
     }
@@ -114,5 +118,12 @@ mod tests {
         let path = first.path().to_owned();
         drop(first);
         assert!(!path.exists() && second.path().exists());
+    }
+
+    #[test]
+    fn a_place_that_is_named_from_here_is_found_from_elsewhere() {
+        let here = tempfile::tempdir_in(".").unwrap();
+        assert!(here.path().is_relative());
+        assert!(Directory::create(here.path()).unwrap().path().is_absolute());
     }
 }

@@ -36,9 +36,6 @@ const RUNS_KEPT: usize = 4;
 /// Merges that one call does at most.
 const MERGES_MAX: usize = 32;
 
-/// How long a step of a snapshot waits for the disk: records come between steps.
-const STEP_WAIT: Duration = Duration::from_millis(1);
-
 /// How long a write waits for the disk.
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
@@ -140,7 +137,7 @@ impl Store {
             if let Some(failure) = &*self.tree.failed.lock() {
                 return Err(Box::new(failure.clone()));
             }
-            if self.tree.has_room_for(SEALED_MAX, RUNS_MAX) {
+            if self.tree.tree.sealed_memtable_count() <= SEALED_MAX && self.tree.tree.l0_run_count() <= RUNS_MAX {
                 return Ok(());
             }
             // Whatever was done for this tree before may not have been enough.
@@ -151,19 +148,6 @@ impl Store {
                 return Err(Box::new(Failure::environment(message)));
             }
         }
-    }
-
-    /// Whether a part more can be gathered without a write that waits for the disk. Waits a moment for that, and not where the disk has failed.
-    pub fn is_ready(&self) -> bool {
-        let is_ready = || self.tree.has_room_for(SEALED_MAX - 1, RUNS_MAX - 1) || self.tree.failed.lock().is_some();
-        if is_ready() {
-            return true;
-        }
-        let (lock, went_on) = &self.tree.went_on;
-        let mut guard = lock.lock();
-        self.disk.upkeep().write(&self.tree);
-        went_on.wait_for(&mut guard, STEP_WAIT);
-        is_ready()
     }
 
     /// Entries behind `after`, or all, as they are now, whatever is written meanwhile.
@@ -198,7 +182,7 @@ impl Tree {
             Ok(tree) => tree,
             Err(error) => {
                 place.remove();
-                return Err(failed(place.files(), "made", &error));
+                return Err(failed(place.tree(), "made", &error));
             }
         };
         Ok(Self {
@@ -211,11 +195,6 @@ impl Tree {
             to_merge: AtomicBool::new(false),
             went_on: Default::default(),
         })
-    }
-
-    /// Whether no more parts wait to be written, and no more runs to be merged.
-    fn has_room_for(&self, sealed: usize, runs: usize) -> bool {
-        self.tree.sealed_memtable_count() <= sealed && self.tree.l0_run_count() <= runs
     }
 
     /// Versions before this are not needed any more: who reads at one of them holds the files that it is in, and who begins to

@@ -250,4 +250,8 @@ fn a_busy_task_that_drops_all_that_comes_is_idle_behind_that() {
     // Some are left now and then.
     driven.give((0..5).map(|_| Item::Batch(vec![-1, 7])));
     driven.check(5, &[Event::Idle, Event::Active]);
+    // The last that is left, and then only what is dropped: the input is never empty.
+    let dropped = (0..20).map(|_| Item::Batch(vec![-1]));
+    driven.give(std::iter::once(Item::Batch(vec![7])).chain(dropped));
+    driven.check(6, &[Event::Idle, Event::Active, Event::Idle]);
 }

@@ -59,10 +59,6 @@ impl<K: Key, V: Data> Snapshot for DiskTable<K, V> {
     }
 
     fn advance(&mut self, bytes: usize, sink: &mut RunSink<'_>) -> TaskResult<Progress> {
-        let settles = self.giving.as_ref().is_some_and(Giving::settles);
-        if settles && self.store.as_ref().is_some_and(|store| !store.is_ready()) {
-            return Ok(Progress::More);
-        }
         let mut left = bytes.max(1);
         let settled = self.settle(&mut left);
         let given = match (settled, &mut self.giving) {
