@@ -370,7 +370,7 @@ impl Checkpoints {
         older.into_iter().map(|pending| pending.purpose).collect()
     }
 
-    /// Gives up those that have waited for too long.
+    /// Gives up those that have waited for too long. One that is whole has not failed: it only waits for the store of another.
     pub fn expire(&mut self, now: Millis) -> Vec<GivenUp> {
         let timeout = self.settings.timeout;
         let late = self.waiting().filter(|pending| pending.began.plus(timeout) <= now);
@@ -382,7 +382,12 @@ impl Checkpoints {
                 None => format!("{missing} tasks had not reported"),
             };
             let message = format!("checkpoint {checkpoint} was not complete within {timeout} ms; {why}");
-            self.give_up(checkpoint, Failure::environment(message), now)
+            let failed_in_row = self.failed_in_row;
+            let given_up = self.give_up(checkpoint, Failure::environment(message), now);
+            if missing == 0 {
+                self.failed_in_row = failed_in_row;
+            }
+            given_up
         };
         late.into_iter().filter_map(give_up).collect()
     }

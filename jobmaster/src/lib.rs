@@ -59,6 +59,6 @@ pub use crate::{
         SnapshotRequest, ToStore,
     },
     spec::{Adaptive, JobSpec, SnapshotSpec, Timeouts},
-    storage::{CheckpointKeeper, Known, Recovery},
+    storage::{CheckpointKeeper, Discarded, Known, Recovery},
     time::Millis,
 };

@@ -30,7 +30,7 @@ mod sweeping;
 use std::{
     collections::{BTreeMap, BTreeSet},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -133,6 +133,8 @@ pub struct CheckpointKeeper {
     log: Mutex<Kept>,
     /// Savepoints that are being completed, and those that nobody may complete any more.
     savepoints: parking_lot::Mutex<BTreeMap<String, Savepoint>>,
+    /// Another has claimed the log.
+    deposed: OnceLock<Failure>,
 }
 
 #[derive(Debug)]
@@ -141,6 +143,17 @@ struct Kept {
     sweeps: Sweeps,
     /// Until it is removed.
     claimed: Option<ClaimedSnapshot>,
+}
+
+/// What has become of checkpoints of a job that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Discarded {
+    /// They are removed.
+    Gone,
+    /// They stay, since they may hold results that are not visible.
+    Spared,
+    /// There is nothing of the job, not even what says that they were removed: they may be on a volume that is not mounted.
+    Missing,
 }
 
 /// What is known of the checkpoints of a job before its log is read.
@@ -170,6 +183,9 @@ impl CheckpointKeeper {
     /// Makes every older JobMaster of the job unable to complete checkpoints, and finds what the job starts from: the newest
     /// checkpoint of its own that can be restored, else what `recovery` says. Those that are `known` to be damaged are none.
     ///
+    /// Where what `recovery` says is needed and cannot be had, nothing is written: it may be called again for days, and what a claim
+    /// leaves in the log stays until the next checkpoint.
+    ///
     /// # Errors
     /// When the store fails, lacks what is `known` to be there, a newer JobMaster leads, there is no snapshot where `recovery` says, or
     /// none of the checkpoints that there are can be restored and `recovery` says nothing: the job must not begin as if it had had none.
@@ -193,6 +209,14 @@ impl CheckpointKeeper {
     ) -> Result<(Self, SnapshotSpec), Failure> {
         let checkpoints = Checkpoints::new(root, job);
         let Known { damaged: known, expected } = known;
+        let mut begin = None;
+        if recovery.path.is_some() {
+            let (own, damaged) = checkpoints.look(expected).await.map_err(Failure::from)?;
+            if own.iter().all(|manifest| known.contains_key(&manifest.checkpoint)) {
+                let was_own = !own.is_empty() || !damaged.is_empty();
+                begin = begin_with(job, recovery, &damaged, known, was_own).await?;
+            }
+        }
         let claimed = checkpoints.claim_expecting(epoch, expected).await;
         let Claimed { log, restorable, older, damaged } = claimed.map_err(Failure::from)?;
         note_damage(job, &damaged);
@@ -206,10 +230,8 @@ impl CheckpointKeeper {
                 tracing::info!(%job, checkpoint = %manifest.checkpoint, "the job goes on from its checkpoint");
                 Some(RestorePoint { manifest: Arc::new(manifest), directory: own.clone() })
             }
-            None => match recovery.load(job).await? {
-                None if is_damaged => return Err(nothing_whole(&damaged, known)),
-                loaded => loaded,
-            },
+            None if begin.is_some() => begin,
+            None => begin_with(job, recovery, &damaged, known, is_damaged).await?,
         };
         let spec = SnapshotSpec {
             directory: Some(own),
@@ -226,6 +248,7 @@ impl CheckpointKeeper {
             checkpoints,
             log: Mutex::new(Kept { log, sweeps: Sweeps::default(), claimed: ClaimedSnapshot::of(recovery) }),
             savepoints: parking_lot::Mutex::default(),
+            deposed: OnceLock::new(),
         };
         Ok((keeper, spec))
     }
@@ -240,8 +263,14 @@ impl CheckpointKeeper {
         &self.root
     }
 
+    /// That another has claimed the log, as a failure of the job, once it is known: no checkpoint of this JobMaster becomes complete any
+    /// more, and it is stopped. Unless another JobMaster has the job, it is for its owner to end it.
+    pub fn deposed(&self) -> Option<&Failure> {
+        self.deposed.get()
+    }
+
     /// Commits a manifest, tells the JobMaster, and then removes what is not retained. Ends with the JobMaster, whatever has
-    /// become of the manifest by then.
+    /// become of the manifest by then. Stops the JobMaster if another [leads](Self::deposed).
     pub async fn store(&self, master: &JobMasterHandle, what: ToStore) {
         match &what.savepoint {
             None => self.store_checkpoint(master, &what.manifest, &what.retained).await,
@@ -311,6 +340,13 @@ impl CheckpointKeeper {
         let committed = result.is_ok();
         if let Err(error @ Error::Deposed { .. }) = &result {
             tracing::warn!(job = %self.job, %error, "another JobMaster leads");
+            let message = format!(
+                "the job's checkpoints in {} were taken by another: the job runs in another cluster too, or a job there has claimed one \
+                 of them",
+                self.checkpoints.directory().location()
+            );
+            // The first is why.
+            let _ = self.deposed.set(Failure::environment(message).because(error).fatal());
             master.stop();
             return;
         }
@@ -392,7 +428,8 @@ impl CheckpointKeeper {
     }
 
     /// Removes all checkpoints in `root` of a job that has ended under a JobMaster before `epoch`, and what it was started from, if that is
-    /// the job's by its `recovery`. If it `spares_results`, all stays if the newest holds results, or cannot be read; then it gives `false`.
+    /// the job's by its `recovery`. If it `spares_results`, all stays if the newest holds results, or cannot be read. Where there is nothing
+    /// of the job, nothing is written or removed.
     ///
     /// # Errors
     /// As [`Self::discard`].
@@ -402,7 +439,7 @@ impl CheckpointKeeper {
         epoch: JobMasterEpoch,
         recovery: &Recovery,
         spares_results: bool,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Discarded, Failure> {
         let root = recovery.stores.open(root).map_err(Failure::from)?;
         Self::discard_left_in(&root, job, epoch, recovery, spares_results).await
     }
@@ -413,9 +450,14 @@ impl CheckpointKeeper {
         epoch: JobMasterEpoch,
         recovery: &Recovery,
         spares_results: bool,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Discarded, Failure> {
         let discard = async {
-            let Claimed { mut log, restorable, damaged, .. } = Checkpoints::new(root, job).claim(epoch).await?;
+            let checkpoints = Checkpoints::new(root, job);
+            // Before: a claim where a volume is to be mounted would be all that is removed there.
+            if checkpoints.are_missing().await? {
+                return Ok(Discarded::Missing);
+            }
+            let Claimed { mut log, restorable, damaged, .. } = checkpoints.claim(epoch).await?;
             let mut claimed = ClaimedSnapshot::of(recovery);
             if spares_results {
                 let holds = match (&restorable, &claimed) {
@@ -424,11 +466,11 @@ impl CheckpointKeeper {
                     (None, None) => false,
                 };
                 if holds || !damaged.is_empty() {
-                    return Ok(false);
+                    return Ok(Discarded::Spared);
                 }
             }
             log.discard().await?;
-            claimed::remove(&mut claimed, log.checkpoints()).await.map(|()| true)
+            claimed::remove(&mut claimed, log.checkpoints()).await.map(|()| Discarded::Gone)
         };
         in_time(discard).await
     }
@@ -439,6 +481,24 @@ async fn in_time<T>(removal: impl Future<Output = Result<T, Error>>) -> Result<T
     match timeout(TIDYING, removal).await {
         Ok(removed) => removed.map_err(Failure::from),
         Err(_) => Err(Failure::environment(format!("the store has not removed them within {} s", TIDYING.as_secs()))),
+    }
+}
+
+/// What a job begins with that has no checkpoint of its own that can be restored; it has had some if there `was_own`.
+async fn begin_with(
+    job: JobId,
+    recovery: &Recovery,
+    damaged: &[Damage],
+    known: &BTreeMap<CheckpointId, Failure>,
+    was_own: bool,
+) -> Result<Option<RestorePoint>, Failure> {
+    match recovery.load(job).await {
+        Ok(None) if was_own => Err(nothing_whole(damaged, known)),
+        // It is not what it was any more, as is usual when the job has had checkpoints since.
+        Err(failure) if was_own && (failure.domain == Domain::User || failure.kind == Kind::Damaged) => {
+            Err(nothing_whole(damaged, known).because(failure))
+        }
+        loaded => loaded,
     }
 }
 

@@ -11,7 +11,11 @@
 
 mod removal;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use flott_core::{
     config::keys::taskmanager,
@@ -19,8 +23,8 @@ use flott_core::{
     id::{JobId, JobMasterEpoch},
     status::JobStatus,
 };
-use flott_jobmaster::{CheckpointKeeper, Recovery};
-use tokio::time::sleep;
+use flott_jobmaster::{CheckpointKeeper, Discarded, Recovery};
+use tokio::time::{Instant, sleep};
 
 use self::removal::{Removal, Removed, Step, patiently};
 use super::{Dispatcher, Leading, jobs::Job, on_store, run::AGAIN};
@@ -31,6 +35,9 @@ pub(super) const CLEARED_AT_A_TIME: usize = 4;
 
 /// How long files may come from a process that its TaskManager is killing, or that were on their way when it died.
 const LATE: Duration = Duration::from_secs(300);
+
+/// How long checkpoints are looked for of which there is nothing. Their volume may come back; or somebody has removed them by hand.
+const MISSING: Duration = Duration::from_secs(24 * 3600);
 
 /// Checkpoints that nobody goes back to when their job has ended.
 pub(super) enum Doomed {
@@ -71,6 +78,8 @@ struct Clearing {
     dispatcher: Dispatcher,
     leading: Leading,
     leftover: Leftover,
+    /// When nothing was found for the first time.
+    missing_since: OnceLock<Instant>,
 }
 
 impl Dispatcher {
@@ -106,7 +115,7 @@ impl Dispatcher {
     fn clear_on(&self, leading: &Leading, leftover: Leftover, step: Step, failure: Option<Failure>) {
         let (this, leading) = (self.clone(), leading.clone());
         self.inner.tasks.spawn(async move {
-            let clearing = Clearing { dispatcher: this.clone(), leading, leftover };
+            let clearing = Clearing { dispatcher: this.clone(), leading, leftover, missing_since: OnceLock::new() };
             tokio::select! {
                 () = patiently(&clearing, step, failure) => {}
                 // It is left to the next one.
@@ -166,17 +175,25 @@ impl Removal for Clearing {
         }
         let closed = |_| Failure::internal("nobody removes anything any more");
         let _turn = this.inner.clearing.acquire().await.map_err(closed)?;
-        let recovery = Recovery::of(&this.configuration_of(&self.leading, *job).await);
+        let recovery = Recovery::of(&this.configuration_of(&self.leading, *job).await?);
         match what {
             Left::Checkpoints { epoch, obsolete: Obsolete { root, spares_results } } => {
                 // Above its last JobMaster: what that one may yet store counts for nothing.
-                let removed =
-                    CheckpointKeeper::discard_left(root, *job, epoch.next(), &recovery, *spares_results).await?;
-                if !removed {
-                    tracing::warn!(%job, root, "the checkpoints of a job stay, since they may hold results that are not visible");
-                    return Ok(Removed::Spared);
+                match CheckpointKeeper::discard_left(root, *job, epoch.next(), &recovery, *spares_results).await? {
+                    Discarded::Gone => tracing::info!(%job, "the checkpoints that were left of a job are removed"),
+                    Discarded::Spared => {
+                        tracing::warn!(%job, root, "the checkpoints of a job stay, since they may hold results that are not visible");
+                        return Ok(Removed::Spared);
+                    }
+                    Discarded::Missing if self.missing_since.get_or_init(Instant::now).elapsed() < MISSING => {
+                        let missing = format!("there is nothing of the job in {root}; is the volume not mounted?");
+                        return Err(Failure::environment(missing));
+                    }
+                    Discarded::Missing => {
+                        tracing::warn!(%job, root, "nothing was found of the checkpoints of a job, and they are not looked for any more");
+                        return Ok(Removed::Spared);
+                    }
                 }
-                tracing::info!(%job, "the checkpoints that were left of a job are removed");
             }
             Left::Savepoint { directory } => {
                 CheckpointKeeper::abandon_left(directory, &*recovery.stores).await?;

@@ -134,6 +134,7 @@ impl JobListener for Reports {
 
     fn store_checkpoint(&self, job: JobId, _: JobMasterEpoch, what: ToStore) {
         let (dispatcher, keeper) = (self.dispatcher.clone(), self.keeper.clone());
+        let (leading, epoch) = (self.leading.clone(), self.epoch);
         let noted = what.savepoint.is_some().then(|| self.pasts.noted());
         self.dispatcher.inner.tasks.spawn(async move {
             let (Some(keeper), Some(master)) = (keeper, Self::master(&dispatcher, job)) else { return };
@@ -142,7 +143,12 @@ impl JobListener for Reports {
                 None => Ok(()),
             };
             match noted {
-                Ok(()) => keeper.store(&master, what).await,
+                Ok(()) => {
+                    keeper.store(&master, what).await;
+                    if let Some(failure) = keeper.deposed() {
+                        dispatcher.end_deposed(leading, (job, epoch), &keeper, failure.clone());
+                    }
+                }
                 // Nor is it begun later.
                 Err(failure) => master.checkpoint_stored(what.manifest.checkpoint, Err(failure)),
             }

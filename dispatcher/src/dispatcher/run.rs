@@ -89,6 +89,25 @@ impl Dispatcher {
         self.archive(leading.clone(), epoch, Arc::new(with_past(view, begin.past)), None);
     }
 
+    /// Ends a job whose JobMaster was stopped because another has claimed the log of its checkpoints. If that one leads the job in this
+    /// cluster, this JobManager is deposed, and the store refuses it.
+    pub(super) fn end_deposed(
+        &self,
+        leading: Leading,
+        (job, epoch): (JobId, JobMasterEpoch),
+        keeper: &Arc<CheckpointKeeper>,
+        failure: Failure,
+    ) {
+        let Ok(Job::Active(active)) = self.inner.jobs.lock().get(job) else { return };
+        // Not another JobMaster's.
+        if active.epoch != epoch || active.keeper.as_ref().is_none_or(|own| !Arc::ptr_eq(own, keeper)) {
+            return;
+        }
+        tracing::warn!(%job, %failure, "a job is ended whose checkpoints were taken");
+        let view = failed(job, active.graph.name.clone(), active.accepted_at, failure);
+        self.archive(leading, epoch, Arc::new(with_past(view, Past::clone(&active.past))), None);
+    }
+
     pub(super) fn start_master(&self, leading: &Leading, begin: Begin, (keeper, snapshots): Opened) {
         let (job, epoch, mut cancelled) = (begin.graph.job_id, begin.epoch, begin.cancelled);
         let (name, accepted_at) = (begin.graph.name.clone(), begin.accepted_at);
@@ -158,7 +177,9 @@ impl Dispatcher {
             let wait = OPENING.as_secs();
             Failure::environment(format!("the store of its checkpoints, {root}, did not answer within {wait} s"))
         })??;
-        if let Some(point) = spec.restore.as_deref().filter(|_| recovery.claimed_behind.is_some() && !begin.recovered) {
+        // Once, before anything is deployed. An earlier JobManager may have died before it came to this.
+        let is_new = begin.past.claimed.is_none();
+        if let Some(point) = spec.restore.as_deref().filter(|_| recovery.claimed_behind.is_some() && is_new) {
             self.refuse_what_is_another_jobs(begin.graph.job_id, point)?;
         }
         Ok((Some(keeper), spec))

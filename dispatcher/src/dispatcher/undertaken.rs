@@ -166,15 +166,20 @@ impl Dispatcher {
 
     /// Whether a savepoint is complete. A store that fails is asked for a while.
     async fn is_complete(&self, leading: &Leading, job: JobId, directory: &str) -> Result<bool, Failure> {
-        let s3 = S3Options::of(&self.configuration_of(leading, job).await);
         let mut problem = String::new();
         for _ in 0..LOOKS_MAX {
-            match tokio::time::timeout(WRITING, Snapshot::load(directory, &s3)).await {
-                Ok(Ok(_)) => return Ok(true),
-                Ok(Err(SnapshotError::NotFound(_))) => return Ok(false),
-                Ok(Err(error @ SnapshotError::Store { .. })) => problem = error.to_string(),
-                Ok(Err(error)) => return Err(error.into()),
-                Err(_) => problem = format!("the store did not answer within {} s", WRITING.as_secs()),
+            match self.configuration_of(leading, job).await {
+                Ok(configuration) => {
+                    let s3 = S3Options::of(&configuration);
+                    match tokio::time::timeout(WRITING, Snapshot::load(directory, &s3)).await {
+                        Ok(Ok(_)) => return Ok(true),
+                        Ok(Err(SnapshotError::NotFound(_))) => return Ok(false),
+                        Ok(Err(error @ SnapshotError::Store { .. })) => problem = error.to_string(),
+                        Ok(Err(error)) => return Err(error.into()),
+                        Err(_) => problem = format!("the store did not answer within {} s", WRITING.as_secs()),
+                    }
+                }
+                Err(failure) => problem = failure.to_string(),
             }
             tokio::time::sleep(AGAIN).await;
         }
@@ -184,18 +189,24 @@ impl Dispatcher {
     }
 
     /// The configuration of a job, whether it runs or has ended; the cluster's if nothing is known of the job any more.
-    pub(super) async fn configuration_of(&self, leading: &Leading, job: JobId) -> Configuration {
+    ///
+    /// # Errors
+    /// When the archive cannot be read: it may be otherwise another time.
+    pub(super) async fn configuration_of(&self, leading: &Leading, job: JobId) -> Result<Configuration, Failure> {
         let known = self.inner.jobs.lock().get(job);
         let graph = match known {
             Ok(Job::Active(active)) => Some(active.graph),
             Ok(Job::Ended(_)) | Err(_) => {
-                let archived = on_store(&leading.store, move |store| store.archived_job(job)).await;
-                let graph = archived.ok().flatten().and_then(|archived| document::read(&archived.graph).ok());
+                let archived =
+                    on_store(&leading.store, move |store| store.archived_job(job)).await.map_err(|error| {
+                        Failure::environment("the job's configuration cannot be read").caused_by(&error)
+                    })?;
+                let graph = archived.and_then(|archived| document::read(&archived.graph).ok());
                 graph.map(Arc::new)
             }
         };
         let cluster = &self.inner.setup.configuration;
         let effective = graph.and_then(|graph| submission::effective(&graph, cluster).ok());
-        effective.map_or_else(|| cluster.clone(), |(configuration, _)| configuration)
+        Ok(effective.map_or_else(|| cluster.clone(), |(configuration, _)| configuration))
     }
 }

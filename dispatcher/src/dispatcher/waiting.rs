@@ -42,6 +42,12 @@ use crate::{
 /// that.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// The longest pause between two tries to start a job. The first is [`AGAIN`]; they grow, since each try reads all that it can of the log.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How long what a job needs may be silent before the job is cancelled without it. What answers in time gets a JobMaster, which can do
+/// more than that.
+const SILENCE: Duration = Duration::from_secs(40);
+
 /// Whether it may be otherwise when it is tried again with a job that has `begun` before.
 fn may_pass(failure: &Failure, begun: bool) -> bool {
     // What it has begun with was right then: the savepoint that it was started from is on a volume, too.
@@ -103,8 +109,18 @@ impl Dispatcher {
         let (job, epoch) = (begin.graph.job_id, begin.epoch);
         // Opened once: each time leaves something in the log.
         let mut opened = None;
+        let mut pause = AGAIN;
+        // What has decided to finish does so: its last results are in no checkpoint, or in the savepoint that it stops with.
+        let (was_cancelled, finishes) = (begin.cancelled, begin.manifest.is_some());
         loop {
-            let failure = match self.make_ready(leading, &mut begin, &mut opened).await {
+            let made_ready = tokio::select! {
+                biased;
+                made_ready = self.make_ready(leading, &mut begin, &mut opened) => made_ready,
+                () = self.is_given_up(job, was_cancelled, SILENCE), if !finishes => {
+                    Err(Failure::environment("what the job needs to go on does not answer"))
+                }
+            };
+            let failure = match made_ready {
                 Ok(()) => break,
                 Err(failure) if may_pass(&failure, begin.past.claimed.is_some()) => failure,
                 Err(failure) => return self.cannot_start(leading, begin, failure),
@@ -112,14 +128,19 @@ impl Dispatcher {
             if tried.take().is_some() {
                 tracing::warn!(%job, %failure, "a job cannot be started; trying again until it can");
             }
-            let is_cancelled = self.note_trouble(job, epoch, &failure) || begin.cancelled;
-            // What has decided to finish does so: its last results are in no checkpoint, or in the savepoint that it stops with.
-            if is_cancelled && begin.manifest.is_none() {
+            let is_cancelled = self.note_trouble(job, epoch, &failure) || was_cancelled;
+            if is_cancelled && !finishes {
                 let doomed = doomed(&begin.configuration);
                 let view = cancelled(&begin, failure);
                 return self.archive(leading.clone(), epoch, Arc::new(view), doomed);
             }
-            tokio::time::sleep(AGAIN).await;
+            // Who cancels it does not wait for all of that.
+            let cancelled = self.is_given_up(job, was_cancelled, AGAIN);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = cancelled, if !finishes => {}
+            }
+            pause = (2 * pause).min(PAUSE_MAX);
         }
         if let Some(opened) = opened {
             self.start_master(leading, begin, opened);
@@ -139,9 +160,35 @@ impl Dispatcher {
         self.restore_blobs(begin).await?;
         let opened = match opened {
             Some(opened) => opened,
-            None => opened.insert(self.open_checkpoints(begin).await?),
+            None => opened.insert(self.open_as_needed(begin).await?),
         };
         self.note_claim(leading, begin, opened).await
+    }
+
+    /// Opens the log of the job's checkpoints. All that is needed of it for a last commit is that there is one: what is gone would be waited
+    /// for for ever, since who has decided to finish cannot be cancelled.
+    async fn open_as_needed(&self, begin: &Begin) -> Result<Opened, Failure> {
+        let mut asked = begin.clone();
+        if begin.manifest.is_none() {
+            return self.open_checkpoints(&mut asked).await;
+        }
+        (asked.past.claimed, asked.complete) = (None, None);
+        match self.open_checkpoints(&mut asked).await {
+            Err(failure) if failure.domain == Domain::User => {
+                asked.configuration.remove(checkpointing::RECOVERY_PATH.key());
+                self.open_checkpoints(&mut asked).await
+            }
+            opened => opened,
+        }
+    }
+
+    /// Returns when a job that waits is cancelled, or was before, but not before this has gone by.
+    async fn is_given_up(&self, job: JobId, was_cancelled: bool, not_before: Duration) {
+        tokio::time::sleep(not_before).await;
+        let is_cancelled = || matches!(self.inner.jobs.lock().get(job), Ok(Job::Active(active)) if active.cancelled);
+        while !was_cancelled && !is_cancelled() {
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     /// Has the program and the graph where TaskManagers fetch them.

@@ -1,11 +1,12 @@
 //! Checkpoints and savepoints over REST: shapes, and what is refused.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use flott_core::{
     checkpoint::{SnapshotFigures, SnapshotKind},
     config::Configuration,
-    id::{CheckpointId, OperatorId, SubtaskIndex, VertexId},
+    id::{CheckpointId, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId},
+    status::JobStatus,
     view::{
         CheckpointStatus, CheckpointView, CheckpointsSummary, CheckpointsView, Extent, FigureSummary, Percentiles,
         RestoredView, SubtaskSnapshotView, VertexSnapshotView,
@@ -15,6 +16,7 @@ use flott_dispatcher::{
     operations::Done,
     rest::{render, shapes::CheckpointStatistics},
 };
+use flott_snapshot::{Checkpoints, S3Options, Stores};
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -210,4 +212,25 @@ async fn requests_that_cannot_be_met_are_refused() {
         let (status, text) = cluster.refused(Method::GET, Box::leak(path.clone().into_boxed_str())).await;
         assert!(status == 404 && text.contains(&error), "{path}: {status} {text}");
     }
+}
+
+/// Another cluster has the job, or has claimed one of its checkpoints and removed it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_whose_checkpoints_another_has_taken_fails_and_holds_up_no_listing() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().to_str().unwrap().to_owned();
+    let settings = [("execution.checkpointing.dir", root.as_str()), ("execution.checkpointing.interval", "0 ms")];
+    let cluster = Cluster::start_with(&settings).await;
+    let _worker = cluster.worker("tm1", Tasks::Snapshot).await;
+    cluster.run(job(1)).await;
+    cluster.wait(job(1), "RUNNING").await;
+    let directory = S3Options::of(&Configuration::default()).open(&root).unwrap();
+    Checkpoints::new(&directory, job(1)).claim(JobMasterEpoch(9)).await.unwrap();
+    let (status, error) = post(&cluster, &format!("/jobs/{}/checkpoints", job(1)), json!({})).await;
+    assert_eq!((status, error.as_str()), (202, ""));
+    let ended = tokio::time::timeout(Duration::from_secs(60), cluster.manager.dispatcher().ended(job(1))).await;
+    assert_eq!(ended.unwrap().unwrap(), JobStatus::Failed);
+    assert_eq!(cluster.get("/jobs/overview").await["jobs"][0]["state"], "FAILED");
+    let exceptions = cluster.get(&format!("/jobs/{}/exceptions", job(1))).await;
+    assert!(exceptions.to_string().contains("were taken by another"), "{exceptions}");
 }

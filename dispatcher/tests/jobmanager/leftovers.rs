@@ -192,6 +192,28 @@ async fn those_of_a_job_that_is_cancelled_while_it_waits_for_them_are_removed_la
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_on_a_volume_that_is_not_mounted_are_not_taken_to_be_gone() {
+    let place = Place::new();
+    let cluster = place.cluster(&[]).await;
+    cluster.run(job(ENDED)).await;
+    suspend(cluster).await;
+    write_state(&place.root);
+    assert_eq!(place.files(), 1);
+    let aside = place.root.with_extension("aside");
+    fs::rename(&place.root, &aside).unwrap();
+    fs::create_dir(&place.root).unwrap();
+    let cluster = place.cluster(&[]).await;
+    assert_eq!(cluster.get(&format!("/jobs/{}", job(ENDED))).await["state"], "INITIALIZING");
+    cancel(&cluster).await;
+    suspend(cluster).await;
+    let cluster = place.cluster(&[]).await;
+    fs::remove_dir(&place.root).expect("nothing is written where a volume is to be mounted");
+    fs::rename(&aside, &place.root).unwrap();
+    place.until_removed().await;
+    suspend(cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_of_a_savepoint_that_has_failed_are_removed_as_soon_as_they_can_be_reached() {
     let place = Place::new();
     let [savepoints, there, nowhere] = ["savepoints", "there", "nowhere"].map(|name| place.state.path().join(name));

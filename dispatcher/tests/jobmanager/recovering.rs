@@ -10,10 +10,11 @@ use std::{
 };
 
 use flott_core::{
-    id::{Digest, JobId},
+    id::{Digest, JobId, JobMasterEpoch},
     job_graph::document,
 };
 use flott_dispatcher::stores::{JobStore, NewJob, SledStore};
+use reqwest::{Method, StatusCode};
 
 use crate::{
     cluster::{Cluster, job},
@@ -100,6 +101,21 @@ async fn a_job_does_not_begin_anew_where_its_checkpoints_are_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_has_only_to_commit_needs_no_checkpoints_for_that() {
+    let place = Place::new();
+    place.begun().await;
+    {
+        let store = SledStore::open(&SledStore::directory(place.state.path())).unwrap();
+        store.save_manifest(job(1), JobMasterEpoch(1), &[]).unwrap();
+    }
+    fs::remove_dir_all(&place.root).unwrap();
+    fs::create_dir(&place.root).unwrap();
+    let cluster = place.cluster().await;
+    cluster.wait(job(1), "FINISHED").await;
+    suspend(cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_was_never_begun_begins_where_there_are_no_checkpoints() {
     let place = Place::new();
     suspend(place.cluster().await).await;
@@ -154,5 +170,39 @@ async fn a_job_whose_store_is_silent_holds_up_no_other() {
     check_waits(&cluster, job(2), "has not answered yet").await;
     assert_eq!(cluster.get(&format!("/jobs/{}", job(1))).await["state"], "CREATED");
     let _worker = tokio::time::timeout(Duration::from_secs(60), cluster.worker("tm1", Tasks::Run)).await.unwrap();
+    suspend(cluster).await;
+}
+
+/// The JobManager dies after it has accepted a job, and before it has looked at what that one claims.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_was_never_begun_claims_no_checkpoint_of_a_job_that_goes_on() {
+    let place = Place::new();
+    let cluster = place.cluster().await;
+    let worker = cluster.worker("tm1", Tasks::Snapshot).await;
+    cluster.run(job(1)).await;
+    cluster.wait(job(1), "RUNNING").await;
+    let (status, answer) = cluster.send(Method::POST, &format!("/jobs/{}/checkpoints", job(1))).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    let complete = async {
+        loop {
+            let checkpoints = cluster.get(&format!("/jobs/{}/checkpoints", job(1))).await;
+            if let Some(path) = checkpoints["latest"]["completed"]["external_path"].as_str() {
+                return path.to_owned();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let path = tokio::time::timeout(Duration::from_secs(60), complete).await.expect("it is complete");
+    suspend(cluster).await;
+    drop(worker);
+    let mut claiming = graph::graph(job(2));
+    let settings = [("path", path.as_str()), ("claim-mode", "CLAIM")];
+    let settings = settings.map(|(key, value)| (format!("execution.state-recovery.{key}"), value.to_owned()));
+    claiming.configuration.extend(settings);
+    place.accepted(job(2), document::write(&claiming));
+    let cluster = place.cluster().await;
+    cluster.manager.dispatcher().ended(job(2)).await.unwrap();
+    let exceptions = cluster.get(&format!("/jobs/{}/exceptions", job(2))).await;
+    assert!(exceptions.to_string().contains("cannot be claimed"), "{exceptions}");
     suspend(cluster).await;
 }

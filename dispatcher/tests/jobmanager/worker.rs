@@ -4,9 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use flott_core::{
+    checkpoint::{SnapshotFigures, SnapshotReport, SubtaskState},
     codec,
     failure::Failure,
-    id::{AttemptId, InstanceId, JobId, JobMasterEpoch, LeaderEpoch, MessageNumber, ProcessId, WorkerId, WorkerKey},
+    id::{
+        AttemptId, CheckpointId, InstanceId, JobId, JobMasterEpoch, LeaderEpoch, MessageNumber, ProcessId, WorkerId,
+        WorkerKey,
+    },
     message::{
         CONTROL_PATH, CONTROL_PROTOCOL, Committable, FromWorker, Heartbeat, HostToJob, JobToHost, JobToWorker,
         LogAnswer, LogChunk, LogFile, LogRequest, Opening, ProcessLocation, Registration, SlotGrant, TaskStateChange,
@@ -30,6 +34,8 @@ pub enum Tasks {
     Finish,
     /// Run until they are cancelled.
     Run,
+    /// The same, and take part in checkpoints, without state.
+    Snapshot,
     /// Finish at once, but never commit what their sinks have left.
     FinishUncommitted,
     /// Must not be deployed; the process only commits.
@@ -55,6 +61,7 @@ struct Played {
     leader: LeaderEpoch,
     session: Session<FromWorker, ToWorker>,
     process: ProcessId,
+    deployed: Vec<AttemptId>,
     slots: BTreeMap<flott_core::id::AllocationId, SlotGrant>,
 }
 
@@ -99,6 +106,7 @@ impl Worker {
             leader,
             session,
             process: ProcessId::random(),
+            deployed: Vec::new(),
             slots: BTreeMap::new(),
         };
         Self { name: name.to_owned(), running: tokio::spawn(played.run(incoming)) }
@@ -182,9 +190,10 @@ impl Played {
         }
     }
 
-    fn host(&self, message: JobToHost) -> Vec<HostToJob> {
+    fn host(&mut self, message: JobToHost) -> Vec<HostToJob> {
         match message {
             JobToHost::Deploy(deployment) => {
+                self.deployed.extend(deployment.tasks.iter().map(|task| task.attempt));
                 deployment.tasks.iter().flat_map(|task| self.states(task.attempt)).collect()
             }
             JobToHost::Cancel(attempts) => {
@@ -192,6 +201,9 @@ impl Played {
             }
             JobToHost::EnumerateSplits { attempt, source, .. } => {
                 vec![HostToJob::SplitsEnumerated { attempt, source, result: Ok(Vec::new()) }]
+            }
+            JobToHost::Snapshot { barrier, .. } if self.tasks == Tasks::Snapshot => {
+                self.deployed.iter().map(|attempt| snapshot(*attempt, barrier.checkpoint)).collect()
             }
             JobToHost::AssignSplit { .. }
             | JobToHost::GroupWatermark { .. }
@@ -209,7 +221,7 @@ impl Played {
     fn states(&self, attempt: AttemptId) -> Vec<HostToJob> {
         let mut states = vec![state(attempt, ExecutionState::Initializing), state(attempt, ExecutionState::Running)];
         match self.tasks {
-            Tasks::Run => {}
+            Tasks::Run | Tasks::Snapshot => {}
             Tasks::OnlyCommit => panic!("a job that only has to commit was deployed"),
             Tasks::Finish | Tasks::FinishUncommitted => {
                 let mut change = change(attempt, ExecutionState::Finished);
@@ -256,6 +268,16 @@ fn change(attempt: AttemptId, state: ExecutionState) -> TaskStateChange {
         committables: Vec::new(),
         accumulators: BTreeMap::new(),
     }
+}
+
+fn snapshot(attempt: AttemptId, checkpoint: CheckpointId) -> HostToJob {
+    HostToJob::Snapshot(Box::new(SnapshotReport {
+        attempt,
+        checkpoint,
+        result: Ok(SubtaskState::default()),
+        committables: BTreeMap::new(),
+        figures: SnapshotFigures::default(),
+    }))
 }
 
 fn state(attempt: AttemptId, state: ExecutionState) -> HostToJob {

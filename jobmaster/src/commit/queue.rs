@@ -68,11 +68,11 @@ impl CommitQueue {
         self.current.as_ref()
     }
 
-    /// The commit at hand is through.
-    pub fn done(&mut self) {
-        if let Some((_, commit)) = self.current.take() {
-            self.round = commit.round;
-        }
+    /// The commit at hand is through. Gives what is visible by it.
+    pub fn done(&mut self) -> Vec<Committable> {
+        let Some((_, commit)) = self.current.take() else { return Vec::new() };
+        self.round = commit.round;
+        commit.committables
     }
 
     /// The next try is at once.

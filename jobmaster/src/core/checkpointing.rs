@@ -379,8 +379,10 @@ impl JobMasterCore {
     }
 
     /// The job ends with a savepoint: what it holds becomes visible, and the tasks have done their work.
+    ///
+    /// It is promised until it is: what is to be committed and what is promised are written apart from each other, and should only that
+    /// there is no promise be there when this JobMaster dies, the next one runs the job on and may remove what the savepoint holds.
     fn stop_with(&mut self, manifest: &Manifest) {
-        self.keep_promises(&manifest.committables);
         for execution in self.graph.resolved().executions() {
             self.graph.execution_mut(execution).committed(manifest.checkpoint, true);
         }

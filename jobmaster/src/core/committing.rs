@@ -58,7 +58,8 @@ impl JobMasterCore {
         let checkpoint = *checkpoint;
         let failure = match result {
             Ok(told) => {
-                self.commits.done();
+                let visible = self.commits.done();
+                self.keep_promises(&visible);
                 self.checkpoints.note_visible(Ok(()));
                 self.note_told(told);
                 return;

@@ -267,9 +267,21 @@ async fn what_is_left_of_an_ended_job_stays_where_it_may_hold_results() {
     let what = ToStore { retained: [CheckpointId(2)].into(), manifest: holding, savepoint: None };
     stand.keeper.store(&stand.master, what).await;
     Stand::check_stored(stand.event().await, 2);
-    assert_eq!(left(2, true).await, (false, true));
-    assert_eq!(left(3, false).await, (true, false));
-    assert_eq!(left(4, true).await, (true, false), "there is nothing");
+    assert_eq!(left(2, true).await, (Discarded::Spared, true));
+    assert_eq!(left(3, false).await, (Discarded::Gone, false));
+    assert_eq!(left(4, true).await, (Discarded::Gone, false), "there is nothing but what says so");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_an_ended_job_is_not_taken_to_be_gone_where_there_is_nothing_of_it() {
+    let empty = StormyStore::default();
+    let root = Directory::of_store(Arc::new(empty.clone()), "stormy");
+    for spares_results in [true, false] {
+        let epoch = JobMasterEpoch(2);
+        let left = CheckpointKeeper::discard_left_in(&root, JOB, epoch, &Recovery::default(), spares_results).await;
+        assert_eq!(left, Ok(Discarded::Missing));
+        assert_eq!(Directory::of_store(empty.healthy(), "healthy").list("").await.unwrap(), []);
+    }
 }
 
 /// What the next JobMaster begins with that knows these to be damaged.

@@ -59,6 +59,26 @@ impl Checkpoints {
         Ok(Claimed { log, restorable: restorable.next(), older: restorable.collect(), damaged })
     }
 
+    /// What would be restored from the log as it is, newest first, and what is wrong with newer ones. Writes nothing: a JobMaster that
+    /// leads may go on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Vanished`] when the log lacks what is `expected`; when the store fails.
+    pub async fn look(&self, expected: &Expected) -> Result<(Vec<Manifest>, Vec<Damage>), Error> {
+        let entries = self.list().await?;
+        self.check_has(expected, &entries)?;
+        self.restorable(entries).await
+    }
+
+    /// Whether nothing of the job is there: neither a document in its log, as each JobMaster leaves one that has claimed it, nor a state
+    /// file. Writes nothing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn are_missing(&self) -> Result<bool, Error> {
+        Ok(self.list().await?.is_empty() && self.directory.list(SHARED).await?.is_empty())
+    }
+
     /// Refuses a log that is not the one that it should be.
     ///
     /// A JobMaster removes its own claim never, and those of others when it has committed a checkpoint: after that there is always one.

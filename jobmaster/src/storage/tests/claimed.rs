@@ -131,7 +131,7 @@ async fn it_goes_with_the_checkpoints_of_a_job_that_has_ended() {
     let recovery = given.recovery();
     for epoch in [2, 3] {
         let left = CheckpointKeeper::discard_left("stormy", JOB, JobMasterEpoch(epoch), &recovery, true).await;
-        assert!(left.unwrap());
+        assert_eq!(left, Ok(Discarded::Gone));
         assert_eq!(given.files().await, 0);
     }
 }
@@ -143,11 +143,54 @@ async fn it_stays_where_it_may_hold_results() {
     let given = Given::savepoint(vec![committable]).await;
     given.master(1).await;
     let left = CheckpointKeeper::discard_left("stormy", JOB, JobMasterEpoch(2), &given.recovery(), true).await;
-    assert!(!left.unwrap());
+    assert_eq!(left, Ok(Discarded::Spared));
     assert_eq!(given.files().await, 2);
     // Nor is it removed for who has not claimed it.
     let recovery = Recovery { claimed_behind: None, ..given.recovery() };
     let left = CheckpointKeeper::discard_left("stormy", JOB, JobMasterEpoch(3), &recovery, false).await;
-    assert!(left.unwrap());
+    assert_eq!(left, Ok(Discarded::Gone));
     assert_eq!(given.files().await, 2);
+}
+
+/// Documents in the log of the job.
+async fn places(store: &StormyStore) -> usize {
+    Checkpoints::new(&Directory::of_store(store.healthy(), ""), JOB).list().await.unwrap().len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_waits_for_it_leaves_nothing_in_its_log_each_time() {
+    let given = Given::savepoint(Vec::new()).await;
+    given.master(1).await;
+    let away = Recovery { path: Some("stormy/elsewhere".to_owned()), ..given.recovery() };
+    let known = Known::of(&Past { claimed: Some(EPOCH), ..Past::default() });
+    let open =
+        async |epoch| CheckpointKeeper::open("stormy", JOB, JobMasterEpoch(epoch), &away, &known).await.map(drop);
+    for epoch in [2, 2, 3] {
+        let failure = open(epoch).await.unwrap_err();
+        assert_eq!((failure.domain, failure.retry), (Domain::User, Retry::Restart));
+        assert!(failure.message.contains("no checkpoint or savepoint there"), "{failure}");
+        assert_eq!(places(&given.store).await, 1);
+    }
+    // With a checkpoint of its own it does not need it.
+    let mut stand = given.master(4).await;
+    stand.keeper.store(&stand.master, to_store(4, 5, &[5])).await;
+    Stand::check_stored(stand.event().await, 5);
+    open(5).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_is_gone_and_all_checkpoints_are_damaged_that_is_told_and_not_waited_for() {
+    let given = Given::savepoint(Vec::new()).await;
+    let mut stand = given.master(1).await;
+    stand.keeper.store(&stand.master, to_store(1, 2, &[2])).await;
+    Stand::check_stored(stand.event().await, 2);
+    let gone = Recovery { path: Some("stormy/elsewhere".to_owned()), ..given.recovery() };
+    let damaged = [(CheckpointId(2), Failure::environment("flipped"))].into();
+    let known = Known { damaged, ..Known::default() };
+    let before = places(&given.store).await;
+    let opened = CheckpointKeeper::open("stormy", JOB, JobMasterEpoch(2), &gone, &known).await;
+    let failure = opened.unwrap_err();
+    assert_eq!((failure.message.as_str(), failure.retry), (NOTHING_WHOLE, Retry::Never));
+    assert!(failure.causes[1].contains("no checkpoint or savepoint there"), "{failure:?}");
+    assert_eq!(places(&given.store).await, before);
 }

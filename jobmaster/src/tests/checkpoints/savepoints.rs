@@ -261,6 +261,13 @@ fn a_job_that_stops_does_not_run_on_under_the_next_jobmaster() {
     goes_on.pass(10_000);
     start_tasks(&mut goes_on);
     assert_eq!((goes_on.core.status(), restored(&goes_on)), (JobStatus::Running, 1));
+    // But of what the savepoint holds: it is complete, and somebody may start from it.
+    goes_on.tell(Event::Cancel);
+    goes_on.run_to_end();
+    check_ended(&mut goes_on, JobStatus::Canceled);
+    let held: BTreeSet<_> = data(&goes_on.stored[1]).difference(&data(&goes_on.stored[0])).cloned().collect();
+    assert!(!held.is_empty());
+    check_removed(&goes_on, &held);
 }
 
 fn restored(cluster: &FakeCluster) -> u64 {

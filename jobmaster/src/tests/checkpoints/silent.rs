@@ -74,6 +74,30 @@ fn tasks_hear_of_a_checkpoint_that_a_later_one_has_overtaken() {
 }
 
 #[test]
+fn a_whole_checkpoint_that_waits_behind_a_slow_savepoint_for_too_long_has_not_failed() {
+    let settings = [("timeout", "5 s"), ("tolerable-failed-checkpoints", "0")];
+    let settings = settings.map(|(key, value)| (format!("execution.checkpointing.{key}"), value));
+    let mut cluster = configured(&settings.each_ref().map(|(key, value)| (key.as_str(), *value)));
+    cluster.tell(savepoint(1, Behind::GoOn));
+    cluster.settle();
+    sinks_work(&mut cluster);
+    cluster.pass(1_000);
+    sinks_work(&mut cluster);
+    assert_eq!(cluster.storing.len(), 1, "the checkpoint waits for its turn");
+    cluster.pass(5_000);
+    let history = cluster.core.view().checkpoints.history;
+    let given_up = history.iter().find(|entry| entry.id == id(2)).unwrap();
+    let why = given_up.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
+    assert!(given_up.status == CheckpointStatus::Failed && why.contains("the store does not say whether 1"), "{why}");
+    assert_eq!((cluster.core.status(), cluster.core.view().restarts), (JobStatus::Running, 0));
+    cluster.store(Ok(()));
+    // One that a task is late for has.
+    cluster.pass(5_000);
+    assert_eq!((cluster.core.status(), cluster.core.view().restarts), (JobStatus::Restarting, 1));
+    check_sound(&cluster);
+}
+
+#[test]
 fn a_store_that_does_not_say_shows_until_it_has_said() {
     let mut cluster = configured(&[]);
     let checkpoint = collect(&mut cluster);
