@@ -57,6 +57,8 @@ fn an_application_goes_on_in_other_pods_and_completes_with_its_job() {
     files(&release, &sandbox, &["held", &hold, &out]);
     let release = Release::install(&cluster, "held", &[SETTINGS, &[HELD]].concat());
     release.notes_can_be_followed();
+    // Helm does not wait for the pod of a Job.
+    release.until_led(&[]);
     release.helm("test", &[]);
     let client = release.client();
     let job = eventually("the job", PATIENCE, || {

@@ -154,6 +154,7 @@ fn an_application_asks_for_its_own_workers_and_leaves_none() {
     let release = Release::install(&cluster, "single", &[SETTINGS, &application].concat());
     release.notes_can_be_followed();
     // Helm does not wait for the pod of a Job.
+    release.until_led(&[]);
     release.helm("test", &[]);
     let client = release.client();
     let job = eventually("the job", PATIENCE, || {

@@ -162,18 +162,24 @@ impl<'a> Release<'a> {
         pods
     }
 
+    /// Waits until a JobManager answers whose pod is none of `others`.
+    #[track_caller]
+    pub fn until_led(&self, others: &[(String, String)]) {
+        eventually("a JobManager to be ready", PATIENCE * 2, || {
+            let pods = self.pods("jobmanager");
+            let is_ready = |pod: &Value| pod["status"]["containerStatuses"][0]["ready"] == true;
+            let is_new = |pod: &Value| others.iter().all(|(_, uid)| pod["metadata"]["uid"].as_str() != Some(uid));
+            if pods.iter().any(|pod| is_new(pod) && is_ready(pod)) { Ok(()) } else { Err(self.seen()) }
+        });
+    }
+
     /// Deletes the JobManager's pod, and waits until the next one leads.
     #[track_caller]
     pub fn replace_jobmanager(&self, options: &[&str]) {
         let before = self.pod_uids("jobmanager");
         let name = &before.first().expect("there is a JobManager").0;
         self.kubectl(&[&["delete", "pod", name], options].concat());
-        eventually("the next JobManager to be ready", PATIENCE * 2, || {
-            let pods = self.pods("jobmanager");
-            let is_ready = |pod: &Value| pod["status"]["containerStatuses"][0]["ready"] == true;
-            let is_new = |pod: &Value| pod["metadata"]["uid"].as_str() != Some(&*before[0].1);
-            if pods.iter().any(|pod| is_new(pod) && is_ready(pod)) { Ok(()) } else { Err(self.seen()) }
-        });
+        self.until_led(&before[..1]);
     }
 
     /// The token.
