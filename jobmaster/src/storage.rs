@@ -19,11 +19,13 @@
 //! any more ([`flott_snapshot::log`]): it goes on from it and commits what it holds, or goes on from the one before.
 //!
 //! # Layout
+//! - `recovery`: what a job begins with that has no checkpoint of its own
 //! - `claimed`: the snapshot that the job was started from, if it is the job's
 //! - `savepoints`: those that are completed, and those that are given up
 //! - `sweeping`: when files are looked for that no manifest names
 
 mod claimed;
+mod recovery;
 mod savepoints;
 mod sweeping;
 
@@ -35,25 +37,20 @@ use std::{
 };
 
 use flott_core::{
-    config::{
-        Configuration,
-        keys::checkpointing::{self, ClaimMode},
-    },
     failure::{Domain, Failure, Kind},
     id::{CheckpointId, JobId, JobMasterEpoch},
     past::Past,
     view::{CheckpointStatus, CheckpointView},
 };
-use flott_snapshot::{
-    Checkpoints, Claimed, Collected, Damage, Directory, Error, Expected, Log, Manifest, S3Options, Snapshot, Stores,
-};
+use flott_snapshot::{Checkpoints, Claimed, Collected, Damage, Directory, Error, Expected, Log, Manifest};
 use tokio::{
     sync::{Mutex, MutexGuard},
     time::{Instant, sleep, timeout},
 };
 
-use crate::{JobMasterHandle, RestorePoint, ToStore, checkpoints::found, core::NOTHING_WHOLE, spec::SnapshotSpec};
+use crate::{JobMasterHandle, RestorePoint, ToStore, checkpoints::found, spec::SnapshotSpec};
 use claimed::ClaimedSnapshot;
+pub use recovery::Recovery;
 use savepoints::Savepoint;
 use sweeping::Sweeps;
 
@@ -63,65 +60,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 const TRY: Duration = Duration::from_secs(30);
 /// How long it may take to remove what is not needed any more. The next manifest waits for that.
 const TIDYING: Duration = Duration::from_secs(60);
-
-/// What a job starts from, where it has no checkpoint of its own.
-#[derive(Debug, Clone)]
-pub struct Recovery {
-    /// Location of a savepoint or checkpoint.
-    pub path: Option<String>,
-    /// Whether state in it that the job has no operator for is left behind.
-    pub ignore_unclaimed: bool,
-    /// If it is the job's own from then on: behind how many checkpoints it goes.
-    pub claimed_behind: Option<u32>,
-    /// How stores are reached, those of the job's own checkpoints too.
-    pub stores: Arc<dyn Stores>,
-}
-
-impl Default for Recovery {
-    fn default() -> Self {
-        Self::of(&Configuration::default())
-    }
-}
-
-impl Recovery {
-    /// What a job's configuration says.
-    pub fn of(configuration: &Configuration) -> Self {
-        Self {
-            path: configuration.get(&checkpointing::RECOVERY_PATH),
-            ignore_unclaimed: configuration.get(&checkpointing::IGNORE_UNCLAIMED),
-            claimed_behind: match configuration.get(&checkpointing::CLAIM_MODE) {
-                ClaimMode::NoClaim => None,
-                ClaimMode::Claim => Some(configuration.get(&checkpointing::NUM_RETAINED)),
-            },
-            stores: Arc::new(S3Options::of(configuration)),
-        }
-    }
-
-    /// A job in batch mode starts from nothing.
-    ///
-    /// # Errors
-    /// When it is to start from something.
-    pub fn check_batch(&self) -> Result<(), Failure> {
-        let Some(path) = &self.path else { return Ok(()) };
-        let message = format!("a job in batch mode cannot start from {path}; it has no state to go on from");
-        Err(Failure::user(message).fatal())
-    }
-
-    /// What is where it says; nothing if it says nothing.
-    ///
-    /// # Errors
-    /// When there is no snapshot, or one that cannot be claimed and is to be.
-    pub async fn load(&self, job: JobId) -> Result<Option<RestorePoint>, Failure> {
-        let Some(path) = &self.path else { return Ok(None) };
-        let snapshot = Snapshot::load(path, &*self.stores).await.map_err(Failure::from)?;
-        if self.claimed_behind.is_some() {
-            snapshot.check_removable().map_err(|error| Failure::from(error).fatal())?;
-        }
-        let Snapshot { manifest, directory } = snapshot;
-        tracing::info!(%job, path, "the job starts from a snapshot");
-        Ok(Some(RestorePoint { manifest: Arc::new(manifest), directory: directory.location().to_owned() }))
-    }
-}
 
 /// The log of a job's checkpoints, in the hands of one JobMaster.
 #[derive(Debug)]
@@ -214,7 +152,7 @@ impl CheckpointKeeper {
             let (own, damaged) = checkpoints.look(expected).await.map_err(Failure::from)?;
             if own.iter().all(|manifest| known.contains_key(&manifest.checkpoint)) {
                 let was_own = !own.is_empty() || !damaged.is_empty();
-                begin = begin_with(job, recovery, &damaged, known, was_own).await?;
+                begin = recovery.begin(job, &damaged, known, was_own).await?;
             }
         }
         let claimed = checkpoints.claim_expecting(epoch, expected).await;
@@ -231,7 +169,7 @@ impl CheckpointKeeper {
                 Some(RestorePoint { manifest: Arc::new(manifest), directory: own.clone() })
             }
             None if begin.is_some() => begin,
-            None => begin_with(job, recovery, &damaged, known, is_damaged).await?,
+            None => recovery.begin(job, &damaged, known, is_damaged).await?,
         };
         let spec = SnapshotSpec {
             directory: Some(own),
@@ -482,32 +420,6 @@ async fn in_time<T>(removal: impl Future<Output = Result<T, Error>>) -> Result<T
         Ok(removed) => removed.map_err(Failure::from),
         Err(_) => Err(Failure::environment(format!("the store has not removed them within {} s", TIDYING.as_secs()))),
     }
-}
-
-/// What a job begins with that has no checkpoint of its own that can be restored; it has had some if there `was_own`.
-async fn begin_with(
-    job: JobId,
-    recovery: &Recovery,
-    damaged: &[Damage],
-    known: &BTreeMap<CheckpointId, Failure>,
-    was_own: bool,
-) -> Result<Option<RestorePoint>, Failure> {
-    match recovery.load(job).await {
-        Ok(None) if was_own => Err(nothing_whole(damaged, known)),
-        // It is not what it was any more, as is usual when the job has had checkpoints since.
-        Err(failure) if was_own && (failure.domain == Domain::User || failure.kind == Kind::Damaged) => {
-            Err(nothing_whole(damaged, known).because(failure))
-        }
-        loaded => loaded,
-    }
-}
-
-/// Why a job cannot go on of whose checkpoints none is whole.
-fn nothing_whole(damaged: &[Damage], known: &BTreeMap<CheckpointId, Failure>) -> Failure {
-    let failure = Failure::environment(NOTHING_WHOLE).fatal();
-    let known = known.iter().map(|(checkpoint, failure)| format!("checkpoint {checkpoint}: {failure}"));
-    let found = damaged.iter().map(|Damage { checkpoint, problem }| format!("checkpoint {checkpoint}: {problem}"));
-    found.chain(known).fold(failure, Failure::because)
 }
 
 /// A checkpoint of an earlier JobMaster as it is shown.

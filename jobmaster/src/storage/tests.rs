@@ -8,12 +8,15 @@ use flott_core::{
     status::JobStatus,
 };
 use flott_snapshot::{
-    DataPath, SnapshotKind,
+    DataPath, S3Options, SnapshotKind,
     testing::{StormyStore, Weather},
 };
 
 use super::*;
-use crate::{core::Event, service::overheard::Overheard};
+use crate::{
+    core::{Event, NOTHING_WHOLE},
+    service::overheard::Overheard,
+};
 
 mod claimed;
 #[path = "../../../snapshot/tests/common/samples.rs"]

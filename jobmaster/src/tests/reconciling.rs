@@ -25,6 +25,14 @@ struct Next {
 }
 
 impl Next {
+    /// One of the TaskManagers, without one of its tasks, knows a checkpoint to be complete that the log has not.
+    fn knows_a_later_one(&mut self) -> (WorkerKey, Found) {
+        let (worker, (found, _)) = self.found.iter_mut().next().unwrap();
+        found.completed = CheckpointId(3);
+        found.tasks.pop();
+        (worker.clone(), found.clone())
+    }
+
     /// After one whose tasks run and have each a split of ten.
     fn after_one() -> Self {
         let mut cluster = running(word_count(), ONCE);
@@ -264,11 +272,7 @@ fn tasks_are_left_alone_that_know_a_checkpoint_which_the_log_lacks() {
 #[test]
 fn a_job_does_not_start_over_without_a_checkpoint_that_its_tasks_know() {
     let mut next = Next::after_one();
-    let (worker, (mut found, _)) =
-        next.found.first_key_value().map(|(key, value)| (key.clone(), value.clone())).unwrap();
-    found.completed = CheckpointId(3);
-    found.tasks.pop();
-    next.found.get_mut(&worker).unwrap().0 = found.clone();
+    let (worker, found) = next.knows_a_later_one();
     let actions = next.says(&worker, 1, WorkerToJob::Found(Box::new(found)));
     assert_eq!(told(&actions, |_| true), 0, "others may be found yet");
     next.now = next.core.next_wake().unwrap();
@@ -279,11 +283,7 @@ fn a_job_does_not_start_over_without_a_checkpoint_that_its_tasks_know() {
 #[test]
 fn what_a_lost_task_manager_knew_counts() {
     let mut next = Next::after_one();
-    let (worker, (mut found, _)) =
-        next.found.first_key_value().map(|(key, value)| (key.clone(), value.clone())).unwrap();
-    found.completed = CheckpointId(3);
-    found.tasks.pop();
-    next.found.get_mut(&worker).unwrap().0 = found.clone();
+    let (worker, found) = next.knows_a_later_one();
     next.says(&worker, 1, WorkerToJob::Found(Box::new(found)));
     let actions = next.on(Event::WorkerLost { worker, failure: Failure::environment("no heartbeat") });
     check_steps_aside(&next, &actions, 1);

@@ -1,6 +1,6 @@
 //! What a job was started from and is its own.
 
-use flott_snapshot::Compression;
+use flott_snapshot::{Compression, Stores};
 
 use super::*;
 
