@@ -24,6 +24,7 @@ mod transitions;
 use flott_core::{
     id::AttemptId,
     job_graph::{Exchange, OperatorKind, Parallelism, RestartStrategy, ShipStrategy},
+    message::{HostToJob, TaskStateChange},
     status::{ExecutionState, JobStatus},
 };
 
@@ -87,6 +88,21 @@ pub fn attempt(cluster: &FakeCluster, vertex: &str, subtask: u32) -> AttemptId {
     let wanted = TestGraph::id(vertex);
     let found = cluster.live().find(|attempt| attempt.vertex == wanted && attempt.subtask.0 == subtask);
     found.unwrap_or_else(|| panic!("{vertex} {subtask} is not alive"))
+}
+
+/// Its process says that an attempt is canceled, with no figures.
+pub fn says_canceled(cluster: &mut FakeCluster, attempt: AttemptId) {
+    let worker = cluster.worker_of(attempt).unwrap();
+    let report = HostToJob::TaskState(Box::new(TaskStateChange {
+        attempt,
+        state: ExecutionState::Canceled,
+        failure: None,
+        metrics: Default::default(),
+        committables: Vec::new(),
+        accumulators: Default::default(),
+    }));
+    let message = cluster.from_process(&worker, report).unwrap();
+    cluster.inject(&worker, cluster.core.spec().epoch, message);
 }
 
 /// The states of a vertex's subtasks, with their attempts.

@@ -3,7 +3,6 @@
 use flott_core::{
     checkpoint::Behind,
     failure::Failure,
-    message::{HostToJob, TaskStateChange},
     view::{Accumulator, COUNTERS_MAX, FURTHER_COUNTERS, JobView},
 };
 
@@ -126,17 +125,7 @@ fn who_knows_nothing_of_an_attempt_takes_nothing_away() {
     cluster.settle();
     let all: Vec<_> = cluster.live().collect();
     for attempt in all {
-        let worker = cluster.worker_of(attempt).unwrap();
-        let report = HostToJob::TaskState(Box::new(TaskStateChange {
-            attempt,
-            state: ExecutionState::Canceled,
-            failure: None,
-            metrics: Default::default(),
-            committables: Vec::new(),
-            accumulators: Default::default(),
-        }));
-        let message = cluster.from_process(&worker, report).unwrap();
-        cluster.inject(&worker, cluster.core.spec().epoch, message);
+        says_canceled(&mut cluster, attempt);
     }
     cluster.settle();
     let view = cluster.core.view();

@@ -248,17 +248,7 @@ fn output_that_is_still_to_be_read_is_made_again() {
 fn a_task_that_stops_unasked_has_failed() {
     let mut cluster = running(word_count(), ONCE);
     let stopped = attempt(&cluster, "sink", 1);
-    let worker = cluster.worker_of(stopped).unwrap();
-    let report = flott_core::message::HostToJob::TaskState(Box::new(flott_core::message::TaskStateChange {
-        attempt: stopped,
-        state: ExecutionState::Canceled,
-        failure: None,
-        metrics: Default::default(),
-        committables: Vec::new(),
-        accumulators: Default::default(),
-    }));
-    let message = cluster.from_process(&worker, report).unwrap();
-    cluster.inject(&worker, cluster.core.spec().epoch, message);
+    says_canceled(&mut cluster, stopped);
     cluster.deliver();
     let view = cluster.core.view();
     assert_eq!(view.exceptions[0].failure.message, "the task stopped without being told to");
