@@ -68,6 +68,9 @@ pub struct Barrier {
     /// Whether it goes past what waits.
     #[serde(default)]
     pub overtaking: Overtaking,
+    /// Whether all state is stored anew for it, as for a savepoint, though it is a checkpoint.
+    #[serde(default)]
+    pub full: bool,
 }
 
 impl Barrier {
@@ -75,6 +78,11 @@ impl Barrier {
     #[must_use]
     pub fn hurried(self) -> Self {
         Self { overtaking: Overtaking::Now, ..self }
+    }
+
+    /// Whether what is stored for it builds on nothing that was stored before.
+    pub fn is_whole(self) -> bool {
+        self.full || self.kind == SnapshotKind::Savepoint
     }
 
     /// Whether it may come to overtake.

@@ -197,7 +197,8 @@ impl Checkpoints {
             SnapshotKind::Checkpoint => self.settings.overtaking,
             SnapshotKind::Savepoint => Overtaking::Never,
         };
-        let barrier = Barrier { checkpoint: self.next, kind: purpose.kind(), behind: purpose.behind(), overtaking };
+        let (checkpoint, kind, behind, full) = (self.next, purpose.kind(), purpose.behind(), purpose.is_full());
+        let barrier = Barrier { checkpoint, kind, behind, overtaking, full };
         self.next = self.next.next();
         self.is_overdue = false;
         if purpose == Purpose::Periodic {

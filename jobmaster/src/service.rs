@@ -85,8 +85,11 @@ pub type RescaleOutcome = oneshot::Receiver<Result<Rescaled, Failure>>;
 /// A snapshot that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SnapshotRequest {
-    /// A checkpoint, as those that are taken by themselves.
-    Checkpoint,
+    /// A checkpoint.
+    Checkpoint {
+        /// Whether all state is stored anew, so that it shares no file with those before it.
+        full: bool,
+    },
     /// A savepoint.
     Savepoint {
         /// Its directory, as a location; it exists.
@@ -217,7 +220,7 @@ impl JobMasterService {
                 self.next_request += 1;
                 self.snapshots.insert(request, answer);
                 self.handle(Event::Snapshot(match asked {
-                    SnapshotRequest::Checkpoint => Purpose::Checkpoint { request },
+                    SnapshotRequest::Checkpoint { full } => Purpose::Checkpoint { request, full },
                     SnapshotRequest::Savepoint { directory, behind } => {
                         Purpose::Savepoint { request, directory, behind }
                     }

@@ -135,7 +135,7 @@ fn gives(task: Arc<TaskInfo>, streams: &Arc<Streams>) -> Arc<TaskInfo> {
 /// The barrier of a checkpoint.
 pub(crate) fn barrier(checkpoint: u64, overtaking: Overtaking) -> Barrier {
     let kind = SnapshotKind::Checkpoint;
-    Barrier { checkpoint: CheckpointId(checkpoint), kind, behind: Behind::GoOn, overtaking }
+    Barrier { checkpoint: CheckpointId(checkpoint), kind, behind: Behind::GoOn, overtaking, full: false }
 }
 
 /// An edge that ships by `ship`.

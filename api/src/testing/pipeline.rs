@@ -203,6 +203,7 @@ impl<Out> Pipeline<Out> {
             kind: SnapshotKind::Checkpoint,
             behind: Behind::GoOn,
             overtaking: self.overtaking,
+            full: false,
         })
     }
 

@@ -67,6 +67,8 @@ const OLD: &[Old] = &[
     value("-savepointPath", "--savepointPath"),
     value("-dispose", "--dispose"),
     flag("-drain", "--drain"),
+    flag("-full", "--full"),
+    flag("-incremental", "--incremental"),
 ];
 
 /// Verbs whose first positional argument is a program with arguments of its own.
@@ -188,6 +190,12 @@ mod tests {
                 "flott run -s a --claimMode no_claim -n -- P -rm",
             );
         }
+    }
+
+    #[test]
+    fn the_kinds_of_checkpoints_have_one_dash_in_flink() {
+        check("flott checkpoint -full J", "flott checkpoint --full J");
+        check("flott checkpoint -incremental J", "flott checkpoint --incremental J");
     }
 
     #[test]

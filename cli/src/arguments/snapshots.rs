@@ -61,6 +61,12 @@ pub struct Savepoint {
 pub struct Checkpoint {
     #[command(flatten)]
     pub target: Target,
+    /// Stores all state anew, so that the checkpoint shares no file with those before it. Also -full.
+    #[arg(long, conflicts_with = "incremental")]
+    pub full: bool,
+    /// Stores what has changed, where there is a checkpoint to build on; so do those that are taken by themselves. Also -incremental.
+    #[arg(long)]
+    pub incremental: bool,
     /// The job.
     #[arg(value_name = "JOB-ID")]
     pub job: String,

@@ -19,7 +19,12 @@ pub async fn run(arguments: &Arguments, options: &Checkpoint) -> CommandResult {
         println!("Waiting for response...");
     }
     let path = format!("/v1/jobs/{job}/checkpoints");
-    let id = operation::begin(&client, &path, &json!({ "checkpointType": "CONFIGURED" })).await?;
+    let (kind, named) = match options {
+        Checkpoint { full: true, .. } => ("FULL", "(FULL)"),
+        Checkpoint { incremental: true, .. } => ("INCREMENTAL", "(INCREMENTAL)"),
+        Checkpoint { .. } => ("CONFIGURED", ""),
+    };
+    let id = operation::begin(&client, &path, &json!({ "checkpointType": kind })).await?;
     let done = operation::outcome(&client, &format!("{path}/{id}")).await?;
     let checkpoint = done["checkpointId"].as_u64().context("the JobManager does not say which checkpoint it was")?;
     let details = client.find(&format!("{path}/details/{checkpoint}")).await?;
@@ -27,7 +32,7 @@ pub async fn run(arguments: &Arguments, options: &Checkpoint) -> CommandResult {
     if as_json {
         output::json(&json!({ "job": job, "checkpoint": checkpoint, "location": location }))?;
     } else {
-        println!("Checkpoint {checkpoint} for job {job} completed.");
+        println!("Checkpoint{named} {checkpoint} for job {job} completed.");
         if let Some(location) = location {
             println!("Path: {location}");
         }

@@ -35,7 +35,8 @@ fn split(number: u32, split: &'static str) -> JobToHost {
 }
 
 fn barrier(checkpoint: u64, kind: SnapshotKind, behind: Behind) -> JobToHost {
-    let barrier = Barrier { checkpoint: CheckpointId(checkpoint), kind, behind, overtaking: Overtaking::Never };
+    let barrier =
+        Barrier { checkpoint: CheckpointId(checkpoint), kind, behind, overtaking: Overtaking::Never, full: false };
     JobToHost::Snapshot { barrier, attempts: vec![attempt(0)], directory: None }
 }
 

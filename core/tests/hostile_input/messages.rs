@@ -96,6 +96,7 @@ fn barrier() -> Barrier {
         kind: SnapshotKind::Savepoint,
         behind: Behind::Drain,
         overtaking: Overtaking::Never,
+        full: false,
     }
 }
 

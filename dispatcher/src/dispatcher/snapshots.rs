@@ -42,17 +42,23 @@ struct Snapshotting {
 }
 
 impl Dispatcher {
-    /// Begins a checkpoint. The same `trigger` again is the same checkpoint, however it has ended.
+    /// Begins a checkpoint; a `full` one has all state in files of its own. The same `trigger` again is the same checkpoint, however it has
+    /// ended.
     ///
     /// # Errors
     /// [`Error::UnknownJob`], [`Error::Ended`], [`Error::NoCheckpoints`], [`Error::NotBegun`], [`Error::Busy`],
     /// [`Error::Ending`]. Whether the checkpoint is complete is told by [`Dispatcher::outcome`].
-    pub async fn trigger_checkpoint(&self, job: JobId, trigger: Option<TriggerId>) -> Result<TriggerId, Error> {
+    pub async fn trigger_checkpoint(
+        &self,
+        job: JobId,
+        trigger: Option<TriggerId>,
+        full: bool,
+    ) -> Result<TriggerId, Error> {
         self.start(Subject::Checkpoint(job), trigger, |notes| {
             let Snapshotting { master, .. } = self.snapshotting(job)?;
             Ok(async move {
                 notes.undertake(Undertaken::Other).await;
-                let taken = master.snapshot(SnapshotRequest::Checkpoint).await?;
+                let taken = master.snapshot(SnapshotRequest::Checkpoint { full }).await?;
                 Ok(Done::Checkpoint(taken.checkpoint))
             })
         })

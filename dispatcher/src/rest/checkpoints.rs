@@ -13,8 +13,8 @@ use super::{
     parameters::{Parameters, json_body, trigger_id},
     render,
     shapes::{
-        CheckpointConfig, CheckpointOperation, CheckpointRequest, CheckpointStatistics, CheckpointingStatistics,
-        TaskCheckpointDetails, Triggered,
+        CheckpointConfig, CheckpointOperation, CheckpointRequest, CheckpointStatistics, CheckpointType,
+        CheckpointingStatistics, TaskCheckpointDetails, Triggered,
     },
     table::{Doc, Table},
 };
@@ -98,7 +98,8 @@ async fn trigger(
 ) -> Result<(StatusCode, Json<Triggered>), RestError> {
     let job = parameters.path("jobid")?;
     let asked: CheckpointRequest = json_body(&body)?;
-    let id = context.dispatcher.trigger_checkpoint(job, trigger_id(asked.trigger_id)?).await?;
+    let full = asked.checkpoint_type == Some(CheckpointType::Full);
+    let id = context.dispatcher.trigger_checkpoint(job, trigger_id(asked.trigger_id)?, full).await?;
     Ok((StatusCode::ACCEPTED, Json(Triggered { request_id: id.to_string() })))
 }
 

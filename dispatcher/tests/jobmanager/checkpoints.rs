@@ -174,9 +174,7 @@ fn settings_and_operations_look_as_in_flink() {
 }
 
 async fn post(cluster: &Cluster, path: &str, body: Value) -> (u16, String) {
-    let answer = cluster.client.post(cluster.url(path)).json(&body).send().await.unwrap();
-    let status = answer.status().as_u16();
-    let body: Value = answer.json().await.unwrap();
+    let (status, body) = sent(cluster, path, body).await;
     (status, body["errors"][0].as_str().unwrap_or_default().to_owned())
 }
 

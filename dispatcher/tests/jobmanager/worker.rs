@@ -4,13 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use flott_core::{
-    checkpoint::{SnapshotFigures, SnapshotReport, SubtaskState},
+    checkpoint::{Barrier, SnapshotFigures, SnapshotReport, SubtaskState},
     codec,
     failure::Failure,
-    id::{
-        AttemptId, CheckpointId, InstanceId, JobId, JobMasterEpoch, LeaderEpoch, MessageNumber, ProcessId, WorkerId,
-        WorkerKey,
-    },
+    id::{AttemptId, InstanceId, JobId, JobMasterEpoch, LeaderEpoch, MessageNumber, ProcessId, WorkerId, WorkerKey},
     message::{
         CONTROL_PATH, CONTROL_PROTOCOL, Committable, FromWorker, Heartbeat, HostToJob, JobToHost, JobToWorker,
         LogAnswer, LogChunk, LogFile, LogRequest, Opening, ProcessLocation, Registration, SlotGrant, TaskStateChange,
@@ -34,7 +31,7 @@ pub enum Tasks {
     Finish,
     /// Run until they are cancelled.
     Run,
-    /// The same, and take part in checkpoints, without state.
+    /// The same, and take part in checkpoints, without state; they say to have stored a byte for one that is full.
     Snapshot,
     /// Finish at once, but never commit what their sinks have left.
     FinishUncommitted,
@@ -203,7 +200,7 @@ impl Played {
                 vec![HostToJob::SplitsEnumerated { attempt, source, result: Ok(Vec::new()) }]
             }
             JobToHost::Snapshot { barrier, .. } if self.tasks == Tasks::Snapshot => {
-                self.deployed.iter().map(|attempt| snapshot(*attempt, barrier.checkpoint)).collect()
+                self.deployed.iter().map(|attempt| snapshot(*attempt, barrier)).collect()
             }
             JobToHost::AssignSplit { .. }
             | JobToHost::GroupWatermark { .. }
@@ -270,13 +267,13 @@ fn change(attempt: AttemptId, state: ExecutionState) -> TaskStateChange {
     }
 }
 
-fn snapshot(attempt: AttemptId, checkpoint: CheckpointId) -> HostToJob {
+fn snapshot(attempt: AttemptId, barrier: Barrier) -> HostToJob {
     HostToJob::Snapshot(Box::new(SnapshotReport {
         attempt,
-        checkpoint,
+        checkpoint: barrier.checkpoint,
         result: Ok(SubtaskState::default()),
         committables: BTreeMap::new(),
-        figures: SnapshotFigures::default(),
+        figures: SnapshotFigures { stored_bytes: u64::from(barrier.full), ..SnapshotFigures::default() },
     }))
 }
 

@@ -33,6 +33,8 @@ pub enum Purpose {
     Checkpoint {
         /// By whom; the answer goes there.
         request: RequestId,
+        /// Whether all state is stored anew.
+        full: bool,
     },
     /// A savepoint was asked for.
     Savepoint {
@@ -70,8 +72,13 @@ impl Purpose {
     pub fn request(&self) -> Option<RequestId> {
         match self {
             Self::Periodic | Self::Rescale => None,
-            Self::Checkpoint { request } | Self::Savepoint { request, .. } => Some(*request),
+            Self::Checkpoint { request, .. } | Self::Savepoint { request, .. } => Some(*request),
         }
+    }
+
+    /// Whether it is a checkpoint that is to share no file with those before it.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Checkpoint { full: true, .. })
     }
 
     /// Where the files of a savepoint go.

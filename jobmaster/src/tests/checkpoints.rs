@@ -260,9 +260,20 @@ fn commits(cluster: &FakeCluster) -> Vec<Vec<Committable>> {
 }
 
 #[test]
+#[test]
+fn tasks_are_told_which_are_to_be_full() {
+    let mut cluster = checkpointed(word_count(), ONCE);
+    for (request, full) in [(1, false), (2, true)] {
+        cluster.tell(Event::Snapshot(Purpose::Checkpoint { request: RequestId(request), full }));
+    }
+    cluster.settle();
+    let barriers: Vec<_> = cluster.barriers.values().map(|barrier| (barrier.full, barrier.is_whole())).collect();
+    assert_eq!(barriers, [(false, false), (true, true)]);
+}
+
 fn who_asks_for_one_is_answered() {
     let mut cluster = checkpointed(word_count(), ONCE);
-    cluster.tell(Event::Snapshot(Purpose::Checkpoint { request: RequestId(7) }));
+    cluster.tell(Event::Snapshot(Purpose::Checkpoint { request: RequestId(7), full: false }));
     cluster.settle();
     sinks_work(&mut cluster);
     assert!(cluster.answered.is_empty());
@@ -270,13 +281,13 @@ fn who_asks_for_one_is_answered() {
     let (request, taken) = cluster.answered.pop().unwrap();
     assert_eq!((request, taken.unwrap().location.as_str()), (RequestId(7), "/checkpoints/job/chk-1"));
     // One that fails.
-    cluster.tell(Event::Snapshot(Purpose::Checkpoint { request: RequestId(8) }));
+    cluster.tell(Event::Snapshot(Purpose::Checkpoint { request: RequestId(8), full: false }));
     let source = attempt(&cluster, "source", 0);
     cluster.fail(source, Failure::user("division by zero"));
     cluster.settle();
     assert!(matches!(&cluster.answered[..], [(RequestId(8), Err(_))]), "{:?}", cluster.answered);
     // One that cannot begin.
-    cluster.tell(Event::Snapshot(Purpose::Checkpoint { request: RequestId(9) }));
+    cluster.tell(Event::Snapshot(Purpose::Checkpoint { request: RequestId(9), full: false }));
     let refused = cluster.answered.pop().unwrap().1.unwrap_err().to_string();
     assert!(refused.contains("not all tasks of the job run"), "{refused}");
     check_sound(&cluster);

@@ -221,6 +221,7 @@ fn what_does_not_fit_makes_the_job_start_over() {
             kind: SnapshotKind::Savepoint,
             behind: Behind::Stop,
             overtaking: Overtaking::Never,
+            full: false,
         };
         let stop = JobToHost::Snapshot { barrier, attempts: Vec::new(), directory: None };
         journals(next).for_each(|journal| journal.told(&stop));
@@ -297,6 +298,7 @@ fn a_barrier_that_some_may_wait_for_is_followed_by_another_at_once() {
         kind: SnapshotKind::Checkpoint,
         behind: Behind::GoOn,
         overtaking: Overtaking::Never,
+        full: false,
     };
     let cut = JobToHost::Snapshot { barrier, attempts: Vec::new(), directory: None };
     next.reader().4.told(&cut);

@@ -204,6 +204,7 @@ mod tests {
             kind: SnapshotKind::Checkpoint,
             behind: Behind::GoOn,
             overtaking: Overtaking::Now,
+            full: false,
         }
     }
 

@@ -343,7 +343,10 @@ mod tests {
         let sink = OperatorId::from_bytes([2; 16]);
         for checkpoint in (1..=2).map(CheckpointId) {
             let kind = SnapshotKind::Checkpoint;
-            snapshots.begin(attempt, Barrier { checkpoint, kind, behind: Behind::GoOn, overtaking: Overtaking::Now });
+            snapshots.begin(
+                attempt,
+                Barrier { checkpoint, kind, behind: Behind::GoOn, overtaking: Overtaking::Now, full: false },
+            );
             snapshots.prepared(sink, Bytes::from(format!("at {checkpoint}")));
             // Records that the first overtakes have not come when the second does.
             snapshots.open_streams(checkpoint);

@@ -73,6 +73,7 @@ mod tests {
             kind: flott_core::checkpoint::SnapshotKind::Checkpoint,
             behind: flott_core::checkpoint::Behind::GoOn,
             overtaking: flott_core::checkpoint::Overtaking::Never,
+            full: false,
         };
         for (subtask, (held, watermark)) in (0..).zip(seen) {
             let mut cut = Cut::new(barrier, Extent::Whole, Default::default());

@@ -7,21 +7,21 @@ use super::{FailureCause, QueueStatus};
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct CheckpointRequest {
-    /// `CONFIGURED`, `FULL` or `INCREMENTAL`; without effect.
+    /// `CONFIGURED`, `FULL` or `INCREMENTAL`; `CONFIGURED` when absent.
     pub checkpoint_type: Option<CheckpointType>,
     /// Under which the outcome is read: 32 hex digits; drawn when absent. The same again is the same request.
     pub trigger_id: Option<String>,
 }
 
 /// Kinds of checkpoints in Flink.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum CheckpointType {
-    /// As the job is configured.
+    /// As those that are taken by themselves, which are incremental.
     Configured,
-    /// With all state.
+    /// All state is stored anew: it shares no file with those before it.
     Full,
-    /// With what has changed.
+    /// What has changed, where there is a checkpoint to build on.
     Incremental,
 }
 

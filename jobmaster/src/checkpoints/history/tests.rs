@@ -19,7 +19,7 @@ fn history(parallelism: u32) -> CheckpointHistory {
 fn begin(history: &mut CheckpointHistory, id: u64, kind: SnapshotKind) -> CheckpointId {
     let checkpoint = CheckpointId(id);
     history.began(
-        Barrier { checkpoint, kind, behind: Behind::GoOn, overtaking: Overtaking::Never },
+        Barrier { checkpoint, kind, behind: Behind::GoOn, overtaking: Overtaking::Never, full: false },
         &BTreeSet::new(),
         Millis(id * 100),
     );

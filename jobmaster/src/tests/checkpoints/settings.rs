@@ -58,7 +58,7 @@ fn as_many_are_under_way_as_may_be_and_no_more() {
     cluster.pass(10_000);
     assert_eq!(begun(&cluster), [1, 2]);
     // One that is asked for is not counted.
-    cluster.tell(Event::Snapshot(Purpose::Checkpoint { request: RequestId(1) }));
+    cluster.tell(Event::Snapshot(Purpose::Checkpoint { request: RequestId(1), full: false }));
     cluster.settle();
     assert_eq!(begun(&cluster), [1, 2, 3]);
     sinks_work(&mut cluster);

@@ -261,7 +261,7 @@ fn what_a_job_stops_with_becomes_visible_though_an_earlier_checkpoint_is_complet
 fn a_checkpoint_that_was_asked_for_does_not_wait_for_ever_for_its_turn() {
     let mut cluster = configured(&[]);
     collect(&mut cluster);
-    cluster.tell(Event::Snapshot(Purpose::Checkpoint { request: RequestId(7) }));
+    cluster.tell(Event::Snapshot(Purpose::Checkpoint { request: RequestId(7), full: false }));
     cluster.settle();
     sinks_work(&mut cluster);
     assert_eq!(cluster.storing.len(), 1);

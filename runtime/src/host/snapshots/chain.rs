@@ -51,12 +51,9 @@ impl Chains {
     pub fn begin(&self, attempt: AttemptId, barrier: Barrier) -> Extent {
         let mut chains = self.0.lock();
         let chain = chains.entry(attempt).or_default();
-        let (extent, last) = match barrier.kind {
-            SnapshotKind::Checkpoint => (chain.extent(), Some(barrier.checkpoint)),
-            // It is whole by itself, and what changes after it is counted from there.
-            SnapshotKind::Savepoint => (Extent::Whole, None),
-        };
-        chain.last = last;
+        let extent = if barrier.is_whole() { Extent::Whole } else { chain.extent() };
+        // What changes after a savepoint is counted from there, and its files are not the job's to build on.
+        chain.last = (barrier.kind == SnapshotKind::Checkpoint).then_some(barrier.checkpoint);
         let base = if extent == Extent::Changed { chain.files.clone() } else { Vec::new() };
         chain.under_way.insert(barrier.checkpoint, base);
         extent
@@ -102,7 +99,13 @@ mod tests {
         AttemptId { vertex: VertexId::from_bytes([1; 16]), subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
 
     fn barrier(checkpoint: u64, kind: SnapshotKind) -> Barrier {
-        Barrier { checkpoint: CheckpointId(checkpoint), kind, behind: Behind::GoOn, overtaking: Overtaking::Never }
+        Barrier {
+            checkpoint: CheckpointId(checkpoint),
+            kind,
+            behind: Behind::GoOn,
+            overtaking: Overtaking::Never,
+            full: false,
+        }
     }
 
     fn begin(chains: &Chains, checkpoint: u64) -> Extent {
@@ -182,6 +185,18 @@ mod tests {
                 next += 1;
             }
         }
+    }
+
+    #[test]
+    fn a_full_checkpoint_is_whole_and_later_ones_build_on_it() {
+        let chains = Chains::default();
+        begin(&chains, 1);
+        stored(&chains, 1, 100);
+        let full = Barrier { full: true, ..barrier(2, SnapshotKind::Checkpoint) };
+        assert_eq!(chains.begin(ATTEMPT, full), Extent::Whole);
+        assert_eq!(stored(&chains, 2, 100), [2]);
+        assert_eq!(begin(&chains, 3), Extent::Changed);
+        assert_eq!(stored(&chains, 3, 1), [2, 3]);
     }
 
     #[test]

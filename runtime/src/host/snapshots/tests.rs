@@ -60,7 +60,13 @@ fn task() -> AttemptId {
 }
 
 fn barrier(checkpoint: u64, kind: SnapshotKind) -> Barrier {
-    Barrier { checkpoint: CheckpointId(checkpoint), kind, behind: Behind::GoOn, overtaking: Overtaking::Never }
+    Barrier {
+        checkpoint: CheckpointId(checkpoint),
+        kind,
+        behind: Behind::GoOn,
+        overtaking: Overtaking::Never,
+        full: false,
+    }
 }
 
 fn give(snapshots: &Snapshots, attempt: AttemptId, bytes: usize) {

@@ -94,6 +94,7 @@ fn barrier(checkpoint: u64) -> Event {
         kind: SnapshotKind::Checkpoint,
         behind: Behind::GoOn,
         overtaking: Overtaking::Never,
+        full: false,
     })
 }
 

@@ -92,6 +92,7 @@ impl Subtask {
             kind: SnapshotKind::Checkpoint,
             behind: Behind::GoOn,
             overtaking: Overtaking::Never,
+            full: false,
         };
         let groups = self.driver.task().snapshots.groups();
         let (mut cut, mut pieces) = (Cut::new(barrier, Extent::Whole, Default::default()), Vec::new());

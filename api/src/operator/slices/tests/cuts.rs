@@ -99,7 +99,7 @@ impl Cuts {
 
 const fn barrier() -> Barrier {
     let (checkpoint, kind) = (CheckpointId(1), SnapshotKind::Checkpoint);
-    Barrier { checkpoint, kind, behind: Behind::GoOn, overtaking: Overtaking::Never }
+    Barrier { checkpoint, kind, behind: Behind::GoOn, overtaking: Overtaking::Never, full: false }
 }
 
 const ID: OperatorId = OperatorId::from_bytes([3; 16]);
