@@ -192,7 +192,7 @@ impl Dispatcher {
         };
         let request = SnapshotRequest::Savepoint { directory: directory.clone(), behind };
         if let Err(failure) = of.master.snapshot(request).await {
-            let is_left = !of.keeper.abandon_savepoint(&directory).await;
+            let is_left = of.keeper.abandon_savepoint(&directory).await;
             let leftover = is_left.then_some(Leftover { job, what: Left::Savepoint { directory } });
             return Concluded { outcome: Err(failure), leftover };
         }

@@ -13,7 +13,7 @@ use flott_core::{
     status::JobStatus,
     view::JobView,
 };
-use flott_dispatcher::stores::{JobStore, NewJob, SledStore};
+use flott_dispatcher::stores::{JobStore, Left, Leftover, NewJob, SledStore};
 use flott_snapshot::{DataPath, SnapshotKind};
 use reqwest::{Method, StatusCode};
 
@@ -224,32 +224,82 @@ async fn files_of_a_savepoint_that_has_failed_are_removed_as_soon_as_they_can_be
     let _worker = cluster.worker("tm1", Tasks::Run).await;
     cluster.run(job(ENDED)).await;
     cluster.wait(job(ENDED), "RUNNING").await;
-    let (status, answer) = cluster.send(Method::POST, &format!("/jobs/{}/savepoints", job(ENDED))).await;
-    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
-    let directories = || fs::read_dir(&there).into_iter().flatten().flatten().map(|entry| entry.path());
-    let begun = async {
-        while directories().next().is_none() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), begun).await.expect("it has a directory of its own");
-    fs::write(directories().next().unwrap().join("sp-1"), "state").unwrap();
+    let begun = BegunSavepoint::of(&cluster, &there).await;
+    fs::write(begun.directory.join("sp-1"), "state").unwrap();
     point(&savepoints, &nowhere);
-    // Its tasks have not reported it.
-    cancel(&cluster).await;
-    let path = format!("/jobs/{}/savepoints/{}", job(ENDED), answer["request-id"].as_str().unwrap());
-    let ended = async {
-        while cluster.get(&path).await["status"]["id"] != "COMPLETED" {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it has failed");
+    begun.fails(&cluster).await;
     point(&savepoints, &there);
+    until_gone(&begun.directory).await;
+    suspend(cluster).await;
+}
+
+/// A savepoint that waits for its tasks.
+struct BegunSavepoint {
+    directory: PathBuf,
+    /// Where REST says how it ends.
+    outcome: String,
+}
+
+impl BegunSavepoint {
+    /// The first in `root`.
+    async fn of(cluster: &Cluster, root: &Path) -> Self {
+        let path = format!("/jobs/{}/savepoints", job(ENDED));
+        let (status, answer) = cluster.send(Method::POST, &path).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+        let begun = async {
+            loop {
+                if let Some(Ok(entry)) = fs::read_dir(root).ok().and_then(|mut entries| entries.next()) {
+                    return entry.path();
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let directory = tokio::time::timeout(Duration::from_secs(60), begun).await.expect("it has one of its own");
+        Self { directory, outcome: format!("{path}/{}", answer["request-id"].as_str().unwrap()) }
+    }
+
+    /// Its job ends before its tasks have reported it.
+    async fn fails(&self, cluster: &Cluster) {
+        cancel(cluster).await;
+        let ended = async {
+            while cluster.get(&self.outcome).await["status"]["id"] != "COMPLETED" {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it has failed");
+    }
+}
+
+async fn until_gone(directory: &Path) {
     let gone = async {
-        while directories().next().is_some() {
+        while directory.exists() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it is tried again");
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it is tried until it is gone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_come_late_for_a_savepoint_that_has_failed_are_removed_too() {
+    let place = Place::new();
+    let savepoints = place.state.path().join("savepoints");
+    let cluster = place.cluster(&[("execution.checkpointing.savepoint-dir", savepoints.to_str().unwrap())]).await;
+    let _worker = cluster.worker("tm1", Tasks::Run).await;
+    cluster.run(job(ENDED)).await;
+    cluster.wait(job(ENDED), "RUNNING").await;
+    let begun = BegunSavepoint::of(&cluster, &savepoints).await;
+    begun.fails(&cluster).await;
+    until_gone(&begun.directory).await;
     suspend(cluster).await;
+    // A task writes that did not hear of it, and whoever leads by then removes that.
+    fs::create_dir_all(&begun.directory).unwrap();
+    fs::write(begun.directory.join("sp-1"), "state").unwrap();
+    let cluster = place.cluster(&[]).await;
+    until_gone(&begun.directory).await;
+    suspend(cluster).await;
+    let is_savepoint = |leftover: &Leftover| matches!(leftover.what, Left::Savepoint { .. });
+    assert!(
+        place.store().leftovers().unwrap().iter().any(is_savepoint),
+        "and once more when all tasks have ended for certain"
+    );
 }

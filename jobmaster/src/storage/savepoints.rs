@@ -44,8 +44,9 @@ impl CheckpointKeeper {
         Ok(root.new_savepoint(self.job).await.map_err(Failure::from)?.location().to_owned())
     }
 
-    /// Removes what tasks wrote for a savepoint that has failed. If it is being completed all the same, or nobody knows whether it is, it
-    /// stays. `false`: it could not be removed, and [`abandon_left`](Self::abandon_left) does it.
+    /// Removes what tasks wrote for a savepoint that has failed, and says whether [`abandon_left`](Self::abandon_left) is to remove what is
+    /// left: what could not be removed, and what tasks write late. If it is being completed all the same, or nobody knows whether it is,
+    /// it stays.
     #[must_use = "else files are left that nobody removes"]
     pub async fn abandon_savepoint(&self, location: &str) -> bool {
         let before = match self.savepoints.lock().entry(location.to_owned()) {
@@ -61,7 +62,10 @@ impl CheckpointKeeper {
                 Some(before)
             }
         };
-        before.is_some() || self.remove_savepoint(location).await
+        if before.is_none() {
+            self.remove_savepoint(location).await;
+        }
+        before.is_none()
     }
 
     /// Removes what tasks wrote for a savepoint that no JobMaster completes any more.
@@ -101,15 +105,16 @@ impl CheckpointKeeper {
             Err(NotComplete::Surely(failure)) => (Err(failure), None),
             Err(NotComplete::Perhaps(failure)) => (Err(failure), Some(Savepoint::Undecided)),
         };
-        let before = {
+        let is_waste = {
             let mut savepoints = self.savepoints.lock();
             let before = savepoints.remove(location);
+            let is_waste = result.is_err() && left.is_none() && before == Some(Savepoint::Unwanted);
+            let left = left.or(is_waste.then_some(Savepoint::Abandoned));
             savepoints.extend(left.map(|left| (location.to_owned(), left)));
-            before
+            is_waste
         };
-        let is_waste = result.is_err() && left.is_none() && before == Some(Savepoint::Unwanted);
         master.checkpoint_stored(manifest.checkpoint, result);
-        if is_waste && !self.abandon_savepoint(location).await {
+        if is_waste && !self.remove_savepoint(location).await {
             // Whoever asked for it was told that there is nothing to remove yet.
             tracing::warn!(job = %self.job, location, "files of a savepoint that has failed are left: its directory can be removed");
         }

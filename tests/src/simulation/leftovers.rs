@@ -61,11 +61,12 @@ impl World {
         let keeper = Arc::clone(&keeping.keeper);
         self.spawn(id, |reporter| async move {
             let (mut began, mut pause) = (Instant::now(), AGAIN);
-            let mut removed = keeper.abandon_savepoint(&location).await;
-            while !removed {
-                sleep(pause).await;
-                (began, pause) = (Instant::now(), (2 * pause).min(AGAIN_MAX));
-                removed = CheckpointKeeper::abandon_left(&location, &store).await.is_ok();
+            if keeper.abandon_savepoint(&location).await {
+                began = Instant::now();
+                while CheckpointKeeper::abandon_left(&location, &store).await.is_err() {
+                    sleep(pause).await;
+                    (began, pause) = (Instant::now(), (2 * pause).min(AGAIN_MAX));
+                }
             }
             reporter.tell(News::Abandoned(location, began));
         });
