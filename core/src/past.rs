@@ -7,8 +7,8 @@
 //! - Only the newest JobMaster of a job writes it: the store refuses others by their epoch.
 //! - [`Past::claimed`] is written by the Dispatcher, which waits for it, and handed on by JobMasters.
 //! - What a savepoint holds is there before its manifest is: that write is waited for.
-//! - It is bounded: so many failures, each in so many bytes; and what sinks have prepared for savepoints, as long as no checkpoint has made
-//!   that certain.
+//! - It is bounded: so many failures, each in so many bytes; and what sinks have prepared for savepoints that may be complete, as long as no
+//!   checkpoint has made that certain. A JobMaster with much of that begins no other savepoint that its job goes on behind.
 //! - It is kept as JSON. Fields that a later version adds are left out by an older one, and have their defaults where they are missing.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -298,9 +298,15 @@ impl Checkpoints {
 
     /// Nobody knows yet whether one that is being stored is complete; `failure` is what the last try has ended with.
     pub fn undecided(&mut self, checkpoint: CheckpointId, failure: Failure) {
-        if self.storing.iter().any(|(pending, _)| pending.barrier.checkpoint == checkpoint) {
+        if let Some((pending, _)) = self.storing.iter_mut().find(|(one, _)| one.barrier.checkpoint == checkpoint) {
+            pending.may_be_there = true;
             self.history.undecided(checkpoint, failure);
         }
+    }
+
+    /// Whether the manifest of one that is being stored may be there already.
+    pub fn may_be_there(&self, checkpoint: CheckpointId) -> bool {
+        self.storing.iter().any(|(pending, _)| pending.barrier.checkpoint == checkpoint && pending.may_be_there)
     }
 
     /// What the latest complete one holds has become visible, or cannot as yet.

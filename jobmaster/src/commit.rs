@@ -22,7 +22,7 @@ use flott_core::{
     message::{Committable, JobToHost},
 };
 
-pub use queue::CommitQueue;
+pub use queue::{CommitQueue, OPEN_BYTES_MAX};
 
 use crate::{
     execution_graph::{Host, job_transition::JobStep},

@@ -125,6 +125,8 @@ pub struct JobMasterCore {
     last_committers: BTreeSet<WorkerKey>,
     /// What snapshots hold that is not visible, as far as is known: it is kept when the job ends.
     promised: BTreeSet<(OperatorId, Bytes)>,
+    /// What of it only the savepoint holds that is being stored.
+    promised_alone: BTreeSet<(OperatorId, Bytes)>,
     /// Of a job that ends with a savepoint that is complete.
     stop: Option<Stop>,
     /// Whether someone wants the job to be cancelled whose last commit is under way, should that not come to its end.
@@ -211,6 +213,7 @@ impl JobMasterCore {
             last_committers: BTreeSet::new(),
             promised: past.promised,
             stop: None,
+            promised_alone: BTreeSet::new(),
             cancels_commit: false,
             setup: spec.setup(),
             phase: Phase::New,

@@ -109,6 +109,8 @@ pub struct Pending {
     /// Of a savepoint that a checkpoint has overtaken, which is complete: what this one holds of what is certain by then. Nothing more
     /// is: what came behind its barrier is none of its own.
     pub certain: Option<BTreeSet<(OperatorId, Bytes)>>,
+    /// Whether a try to store its manifest has not said how it went: it may be there, whatever comes of later ones.
+    pub may_be_there: bool,
 }
 
 impl Pending {
@@ -120,7 +122,8 @@ impl Pending {
         sources: Vec<SourceCut>,
         began: Millis,
     ) -> Self {
-        Self { barrier, purpose, began, awaited, states: BTreeMap::new(), finished, sources, certain: None }
+        let states = BTreeMap::new();
+        Self { barrier, purpose, began, awaited, states, finished, sources, certain: None, may_be_there: false }
     }
 
     /// Whether it was begun because it was time.

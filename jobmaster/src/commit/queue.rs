@@ -5,7 +5,7 @@ use flott_core::{id::CheckpointId, message::Committable};
 use super::Commit;
 
 /// Bytes that are not visible with which no checkpoint begins. Each manifest, and each round, has them all.
-const OPEN_BYTES_MAX: usize = 16 << 20;
+pub const OPEN_BYTES_MAX: usize = 16 << 20;
 
 /// Commits of checkpoints, one after the other, in order. Each manifest holds what it makes visible and what was [open](Self::open)
 /// when it was put together: who starts from the latest commits all of that again first, so none is lost with whoever was to do

@@ -192,6 +192,14 @@ impl JobMasterCore {
             Some("a job in batch mode takes no snapshots")
         } else if self.spec.snapshots.directory.is_none() {
             Some("the job has no directory for checkpoints (execution.checkpointing.dir)")
+        } else if purpose.kind() == SnapshotKind::Savepoint
+            && purpose.behind() == Behind::GoOn
+            && self.promises_enough()
+        {
+            Some(
+                "what earlier savepoints hold is not visible yet, and comes to 16 MiB of names; take a checkpoint, which makes \
+                 it visible (flott checkpoint), or stop the job with the savepoint (flott stop)",
+            )
         } else {
             None
         };
@@ -309,6 +317,11 @@ impl JobMasterCore {
     /// The manifest of a checkpoint was committed, or surely was not.
     pub(super) fn checkpoint_stored(&mut self, checkpoint: CheckpointId, result: Result<(), Failure>) {
         let savepoint = self.checkpoints.storing_directory(checkpoint);
+        let is_savepoint = savepoint.is_some();
+        let surely_not = result.is_err() && !self.checkpoints.may_be_there(checkpoint);
+        if is_savepoint {
+            self.settle_promises(surely_not);
+        }
         let location = savepoint.unwrap_or_else(|| self.location_of(checkpoint));
         let Stored { pending, manifest, superseded } =
             match self.checkpoints.stored(checkpoint, location.clone(), result, self.now) {

@@ -56,6 +56,54 @@ fn the_next_jobmaster_keeps_what_a_savepoint_holds_though_nothing_else_is_left()
 }
 
 #[test]
+fn one_that_surely_has_failed_promises_nothing() {
+    for may_be_there in [false, true] {
+        let (mut cluster, _) = with_savepoint();
+        let held = promised(&cluster);
+        assert_eq!(held.len(), 2);
+        let (checkpoint, failure) = (cluster.storing[0].checkpoint, Failure::environment("disk full"));
+        if may_be_there {
+            cluster.tell(Event::CheckpointUndecided { checkpoint, failure: failure.clone() });
+        }
+        cluster.store(Err(failure));
+        let kept = if may_be_there { held } else { BTreeSet::new() };
+        assert_eq!(promised(&cluster), kept);
+        cluster.tell(Event::Cancel);
+        cluster.run_to_end();
+        check_ended(&mut cluster, JobStatus::Canceled);
+        check_removed(&cluster, &kept);
+    }
+}
+
+#[test]
+fn what_another_savepoint_holds_stays_promised() {
+    let (mut cluster, _) = with_savepoint();
+    cluster.store(Ok(()));
+    let first = promised(&cluster);
+    cluster.tell(savepoint(2, Behind::GoOn));
+    cluster.settle();
+    sinks_work(&mut cluster);
+    assert!(promised(&cluster).len() > first.len() && promised(&cluster).is_superset(&first));
+    cluster.store(Err(Failure::environment("disk full")));
+    assert_eq!(promised(&cluster), first);
+}
+
+#[test]
+fn with_too_much_of_it_no_savepoint_begins_that_the_job_goes_on_behind() {
+    let mut spec = spec(word_count(), OFTEN);
+    let much = Bytes::from(vec![0; crate::commit::OPEN_BYTES_MAX + 1]);
+    spec.past.promised.insert((OperatorId::from_uid("another"), much));
+    let mut cluster = cluster(spec);
+    cluster.add_worker(2);
+    start_tasks(&mut cluster);
+    cluster.tell(savepoint(1, Behind::GoOn));
+    let refused = cluster.answered.pop().expect("it is refused").1.unwrap_err().to_string();
+    assert!(refused.contains("flott checkpoint"), "{refused}");
+    cluster.tell(savepoint(2, Behind::Stop));
+    assert!(cluster.answered.is_empty() && cluster.barriers.len() == 1);
+}
+
+#[test]
 fn what_a_checkpoint_makes_certain_is_no_promise_any_more() {
     let (mut cluster, spec) = with_savepoint();
     cluster.store(Ok(()));

@@ -321,7 +321,10 @@ fn what_a_savepoint_may_hold_that_nobody_knows_of_stays_when_the_job_is_cancelle
     sinks_work(&mut cluster);
     let held = data(&cluster.storing[0]);
     assert!(!held.is_empty());
-    cluster.store(Err(Failure::environment("nobody knows whether the savepoint is complete")));
+    let (checkpoint, failure) =
+        (cluster.storing[0].checkpoint, Failure::environment("nobody knows whether it is complete"));
+    cluster.tell(Event::CheckpointUndecided { checkpoint, failure: failure.clone() });
+    cluster.store(Err(failure));
     assert!(cluster.answered[0].1.is_err());
     cluster.tell(Event::Cancel);
     cluster.run_to_end();
