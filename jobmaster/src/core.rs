@@ -39,6 +39,7 @@ mod reconciling;
 mod regions;
 mod remembering;
 mod rescaling;
+mod restoring;
 mod scheduling;
 mod sources;
 mod taking_over;
@@ -212,8 +213,8 @@ impl JobMasterCore {
             ends_undecided: None,
             last_committers: BTreeSet::new(),
             promised: past.promised,
-            stop: None,
             promised_alone: BTreeSet::new(),
+            stop: None,
             cancels_commit: false,
             setup: spec.setup(),
             phase: Phase::New,
@@ -223,7 +224,7 @@ impl JobMasterCore {
             processes: Processes::default(),
             backoff: RestartBackoff::new(spec.restart(), spec.seed),
             spent: past.spent,
-            history: History::resume(past.exceptions, past.exceptions_truncated),
+            history: History::resume(past.exceptions, past.exceptions_truncated, spec.exceptions_kept()),
             failure: past.failure,
             restarts: past.restarts,
             past_changed: false,
@@ -323,6 +324,7 @@ impl JobMasterCore {
         // It is started once more: who takes over its tasks later must not end them by what is over.
         self.past_changed |= std::mem::take(&mut self.was_failing);
         self.note_restored();
+        self.warn_of_lost_results();
         self.begin_executing();
     }
 

@@ -1,4 +1,4 @@
-//! Checkpoints: from the barrier to the manifest, and from a manifest to what tasks start from.
+//! Checkpoints: from the barrier to the manifest, and which of them a job can start from.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,23 +6,22 @@ use std::{
 };
 
 use flott_core::{
-    checkpoint::{Behind, Origin, RestorePart, SnapshotKind, SnapshotReport, TaskRestore},
+    checkpoint::{Behind, Origin, SnapshotKind, SnapshotReport},
     failure::Failure,
     id::{CheckpointId, OperatorId, SubtaskIndex, VertexId},
     job_graph::ExecutionMode,
-    key_group::KeyGroupRange,
     message::{Committable, JobToHost, JobToWorker},
     status::ExecutionState,
-    view::{Accumulator, RestoredView},
+    view::RestoredView,
 };
-use flott_snapshot::{DataPath, Manifest, StateFile, VertexState};
+use flott_snapshot::{DataPath, Manifest, VertexState};
 
 use super::{Action, JobMasterCore, Phase, Taken, manifest::Composer, promises::promise};
 use crate::{
     checkpoints::{GivenUp, Pending, Purpose, SourceCut, Stored},
     commit::{Ending, Stop},
     error::JobMasterError,
-    execution_graph::{ExecutionGraph, Host, add_accumulators},
+    execution_graph::{ExecutionGraph, Host},
     index::{ExecutionIndex, RegionIndex},
     spec::JobSpec,
     time::Millis,
@@ -318,11 +317,11 @@ impl JobMasterCore {
     pub(super) fn checkpoint_stored(&mut self, checkpoint: CheckpointId, result: Result<(), Failure>) {
         let savepoint = self.checkpoints.storing_directory(checkpoint);
         let is_savepoint = savepoint.is_some();
+        let location = savepoint.unwrap_or_else(|| self.location_of(checkpoint));
         let surely_not = result.is_err() && !self.checkpoints.may_be_there(checkpoint);
         if is_savepoint {
             self.settle_promises(surely_not);
         }
-        let location = savepoint.unwrap_or_else(|| self.location_of(checkpoint));
         let Stored { pending, manifest, superseded } =
             match self.checkpoints.stored(checkpoint, location.clone(), result, self.now) {
                 None => return,
@@ -408,100 +407,5 @@ impl JobMasterCore {
             self.actions.push(Action::PersistCommit(manifest.committables.clone()));
             self.stop_tasks(Ending::Stopped);
         }
-    }
-
-    // ------------------------------------------------------------ restore
-
-    /// What a subtask starts from.
-    pub(crate) fn restore_of(&self, execution: ExecutionIndex) -> Option<Box<TaskRestore>> {
-        let RestorePoint { manifest, directory } = &**self.latest.as_ref()?;
-        let vertex = self.graph.vertex_of(execution);
-        let operators: BTreeSet<OperatorId> = self
-            .spec
-            .graph
-            .vertex(vertex.id)
-            .into_iter()
-            .flat_map(|spec| &spec.operators)
-            .map(|operator| operator.id)
-            .collect();
-        let owned = |stored: &&VertexState| stored.operators.iter().any(|operator| operators.contains(&operator.id));
-        // What its producers had not sent is in their files, which all subtasks read in the same order.
-        let inputs: BTreeSet<OperatorId> = self
-            .spec
-            .graph
-            .inputs_of(vertex.id)
-            .filter_map(|(_, edge)| self.spec.graph.vertex(edge.source))
-            .flat_map(|spec| &spec.operators)
-            .map(|operator| operator.id)
-            .collect();
-        let sends = |stored: &VertexState| stored.operators.iter().any(|operator| inputs.contains(&operator.id));
-        let streams = manifest.vertices.iter().filter(|stored| sends(stored) || owned(stored));
-        let in_flight = streams.flat_map(|stored| &stored.subtasks).flat_map(|state| &state.in_flight);
-        let in_flight = in_flight.map(named_file).collect();
-        let mut parts = Vec::new();
-        for stored in manifest.vertices.iter().filter(owned) {
-            for (subtask, state) in (0..).zip(&stored.subtasks) {
-                let files: Vec<_> = state.files.iter().map(named_file).collect();
-                if !files.is_empty() {
-                    let groups = state.key_groups.unwrap_or_else(|| KeyGroupRange::all(stored.max_parallelism));
-                    parts.push(RestorePart {
-                        subtask: SubtaskIndex(subtask),
-                        parallelism: stored.parallelism,
-                        groups,
-                        files,
-                    });
-                }
-            }
-        }
-        Some(Box::new(TaskRestore {
-            origin: origin_of(manifest),
-            directory: directory.clone(),
-            parts,
-            in_flight,
-            finished: self.had_finished(execution, manifest),
-            ignore_unclaimed: self.spec.snapshots.ignore_unclaimed,
-        }))
-    }
-
-    /// Results by name of what had finished of a subtask. With another parallelism, the first takes those of all.
-    pub(super) fn inherited_results(&self, execution: ExecutionIndex) -> BTreeMap<String, Accumulator> {
-        let vertex = self.graph.vertex_of(execution);
-        let stored =
-            self.latest.iter().flat_map(|point| &point.manifest.vertices).find(|stored| stored.id == vertex.id);
-        let (Some(stored), subtask) = (stored, self.graph.execution(execution).subtask) else { return BTreeMap::new() };
-        if stored.parallelism == vertex.parallelism {
-            return stored.subtasks.get(subtask.0 as usize).map(|state| state.accumulators.clone()).unwrap_or_default();
-        }
-        let mut all = BTreeMap::new();
-        if subtask.0 == 0 {
-            stored.subtasks.iter().for_each(|state| add_accumulators(&mut all, state.accumulators.clone()));
-        }
-        all
-    }
-
-    /// Whether a subtask had finished: with another parallelism, whether all of its vertex had.
-    fn had_finished(&self, execution: ExecutionIndex, manifest: &Manifest) -> bool {
-        let vertex = self.graph.vertex_of(execution);
-        let Some(stored) = manifest.vertices.iter().find(|stored| stored.id == vertex.id) else { return false };
-        if stored.parallelism == vertex.parallelism {
-            let subtask = self.graph.execution(execution).subtask.0 as usize;
-            return stored.subtasks.get(subtask).is_some_and(|state| state.finished);
-        }
-        stored.subtasks.iter().all(|state| state.finished)
-    }
-
-    /// Regions are started again.
-    pub(super) fn note_restored(&mut self) {
-        if let Some(point) = &self.latest {
-            self.checkpoints.note_restored(point.view(self.now));
-        }
-    }
-}
-
-fn named_file(file: &StateFile) -> flott_core::checkpoint::StateFile {
-    flott_core::checkpoint::StateFile {
-        path: file.path.as_str().to_owned(),
-        bytes: file.bytes,
-        checksum: file.checksum.0,
     }
 }

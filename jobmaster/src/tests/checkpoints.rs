@@ -1,5 +1,6 @@
 //! Checkpoints: what is awaited, what counts, and what a restart goes back to.
 
+mod chains;
 mod chance;
 mod committing;
 mod falling_back;

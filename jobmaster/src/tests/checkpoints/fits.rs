@@ -20,7 +20,7 @@ fn with_state() -> Manifest {
     manifest
 }
 
-fn spec_from(graph: TestGraph, manifest: &Manifest, ignore_unclaimed: bool) -> JobSpec {
+pub(super) fn spec_from(graph: TestGraph, manifest: &Manifest, ignore_unclaimed: bool) -> JobSpec {
     let mut spec = spec(graph, ONCE);
     let point = RestorePoint { manifest: Arc::new(manifest.clone()), directory: "/savepoints/s".to_owned() };
     spec.snapshots.restore = Some(Arc::new(point));
@@ -28,7 +28,11 @@ fn spec_from(graph: TestGraph, manifest: &Manifest, ignore_unclaimed: bool) -> J
     spec
 }
 
-fn start(graph: TestGraph, manifest: &Manifest, ignore_unclaimed: bool) -> Result<JobMasterCore, JobMasterError> {
+pub(super) fn start(
+    graph: TestGraph,
+    manifest: &Manifest,
+    ignore_unclaimed: bool,
+) -> Result<JobMasterCore, JobMasterError> {
     JobMasterCore::new(spec_from(graph, manifest, ignore_unclaimed))
 }
 
@@ -42,7 +46,7 @@ fn made_visible(graph: TestGraph, manifest: &Manifest, ignore_unclaimed: bool) -
 }
 
 /// [`word_count`] with another sink.
-fn printed() -> TestGraph {
+pub(super) fn printed() -> TestGraph {
     TestGraph::new("words")
         .vertex("source", Parallelism::Fixed(2), OperatorKind::Source)
         .vertex("print", Parallelism::Fixed(2), OperatorKind::Sink)
