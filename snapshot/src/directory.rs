@@ -25,6 +25,7 @@ use crate::{
     error::Error,
     file::{Compression, StateFileReader, StateFileWriter},
     manifest::{DataPath, StateFile},
+    snapshot::METADATA,
 };
 
 /// How to reach an S3-compatible store. What is absent comes from the environment variables that AWS's own tools read.
@@ -161,10 +162,17 @@ impl Directory {
     /// # Errors
     /// When a local directory cannot be made.
     pub async fn new_savepoint(&self, job: JobId) -> Result<Self, Error> {
-        let job = job.to_string();
-        let directory = self.child(&format!("savepoint-{}-{}", &job[..6], random_hex(6)));
+        let directory = self.child(&format!("{}{}", savepoint_prefix(job), random_hex(6)));
         directory.make().await?;
         Ok(directory)
+    }
+
+    /// Whether `location`, a directory or the manifest in it, has a name that [`new_savepoint`](Self::new_savepoint) gives those of `job`.
+    /// Jobs whose ids begin alike have it too.
+    pub fn is_named_savepoint_of(location: &str, job: JobId) -> bool {
+        let directory = location.trim_end_matches('/');
+        let directory = directory.strip_suffix(METADATA).map_or(directory, |directory| directory.trim_end_matches('/'));
+        directory.rsplit('/').next().is_some_and(|name| name.starts_with(&savepoint_prefix(job)))
     }
 
     /// Begins a state file.
@@ -203,6 +211,10 @@ impl Directory {
 }
 
 /// Random bytes as twice as many digits.
+fn savepoint_prefix(job: JobId) -> String {
+    format!("savepoint-{}-", &job.to_string()[..6])
+}
+
 pub(crate) fn random_hex(bytes: usize) -> String {
     let mut drawn = vec![0; bytes];
     getrandom::fill(&mut drawn).expect("the operating system has a random source");

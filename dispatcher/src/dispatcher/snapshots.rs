@@ -14,7 +14,7 @@ use flott_jobmaster::{CheckpointKeeper, JobMasterHandle, SnapshotRequest};
 use flott_snapshot::{Directory, S3Options, Snapshot};
 
 use super::{
-    Dispatcher, Start,
+    Dispatcher, Leading, Start,
     jobs::Job,
     undertaken::{Concluded, Notes},
 };
@@ -90,23 +90,44 @@ impl Dispatcher {
         .await
     }
 
-    /// Begins to remove a savepoint.
+    /// Begins to remove a savepoint. One in S3 is reached with the settings of the job that has taken it, as far as its name tells and the
+    /// job is known; else with those of the cluster.
     ///
     /// # Errors
     /// [`Error::Snapshot`] for a path that cannot be one, [`Error::Busy`], [`Error::Ending`].
     pub async fn trigger_disposal(&self, path: String, trigger: Option<TriggerId>) -> Result<TriggerId, Error> {
+        let (this, leading) = (self.clone(), self.leading().await?);
         self.start(Subject::Disposal, trigger, |notes| {
             let path = absolute(path)?;
-            let s3 = S3Options::of(&self.inner.setup.configuration);
-            Directory::open(&path, &s3)?;
+            Directory::open(&path, &S3Options::of(&self.inner.setup.configuration))?;
             Ok(async move {
                 notes.undertake(Undertaken::Other).await;
-                Snapshot::dispose(&path, &s3).await?;
+                this.dispose(&leading, &path).await?;
                 tracing::info!(path, "a savepoint was removed");
                 Ok(Done::Disposed)
             })
         })
         .await
+    }
+
+    async fn dispose(&self, leading: &Leading, path: &str) -> Result<(), Failure> {
+        let is_remote = path.starts_with("s3://");
+        let taken_by = {
+            let jobs = self.inner.jobs.lock();
+            jobs.by_id.keys().copied().find(|job| is_remote && Directory::is_named_savepoint_of(path, *job))
+        };
+        let (s3, whose) = match taken_by {
+            Some(job) => (S3Options::of(&self.configuration_of(leading, job).await?), format!("of job {job}")),
+            None => (S3Options::of(&self.inner.setup.configuration), "of the cluster".to_owned()),
+        };
+        Snapshot::dispose(path, &s3).await.map_err(|error| {
+            let failure = Failure::from(error);
+            if is_remote {
+                failure.because(format!("its store was reached with the S3 settings {whose}"))
+            } else {
+                failure
+            }
+        })
     }
 
     /// How an operation has ended, or that it is under way. `None`: there was none with this id, or it is long ago. Waits until what
