@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use flott_core::{
     config::{
-        ConfigValue,
-        keys::jobmanager::{FAILOVER_STRATEGY, FailoverStrategy},
+        ConfigValue, Configuration,
+        keys::jobmanager::{EXCEPTION_HISTORY_SIZE, FAILOVER_STRATEGY, FailoverStrategy},
     },
     id::{CheckpointId, Digest, JobMasterEpoch, JobSecret},
     job_graph::{JobGraph, RestartPolicy, RestartStrategy, scale::Scale},
@@ -166,6 +166,13 @@ impl JobSpec {
         let set = self.configuration.get(FAILOVER_STRATEGY.key()).map(String::as_str);
         // A configuration is checked where it is taken in: what does not parse is not there.
         set.and_then(|text| FailoverStrategy::parse(text).ok()).unwrap_or(FailoverStrategy::Region)
+    }
+
+    /// Failures that are kept to be shown (`web.exception-history-size`).
+    pub fn exceptions_kept(&self) -> usize {
+        // As above.
+        let configuration = Configuration::try_from(self.configuration.clone()).unwrap_or_default();
+        configuration.get(&EXCEPTION_HISTORY_SIZE) as usize
     }
 
     /// What TaskManagers need to start a process of this job.

@@ -139,8 +139,9 @@ pub struct JobSetup {
 
 /// Settings that are none of a job process's business: a JobManager that is started with another port, or beside others, takes over
 /// what runs.
-const NOT_OF_PROCESSES: [&str; 9] = [
+const NOT_OF_PROCESSES: [&str; 10] = [
     "rest.",
+    "web.",
     "security.",
     "cluster.",
     "high-availability.",
@@ -200,6 +201,7 @@ mod tests {
         };
         let interval = ("execution.checkpointing.interval", "1 s");
         assert_eq!(digest(&[interval, ("rest.port", "0")]), digest(&[interval, ("rest.port", "8081")]));
+        assert_eq!(digest(&[("web.exception-history-size", "20")]), digest(&[]));
         assert_ne!(digest(&[interval]), digest(&[("execution.checkpointing.interval", "2 s")]));
         assert_ne!(digest(&[interval]), digest(&[]));
     }

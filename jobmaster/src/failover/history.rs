@@ -6,8 +6,6 @@ use flott_core::{failure::Failure, id::WorkerId, view::ExceptionView};
 
 use crate::time::Millis;
 
-/// Failures that are kept, as in Flink.
-pub const ENTRIES_MAX: usize = 16;
 /// Failures that are kept beside each of them.
 pub const CONCURRENT_MAX: usize = 32;
 
@@ -16,8 +14,10 @@ pub const CONCURRENT_MAX: usize = 32;
 pub struct EntryId(u64);
 
 /// What has failed so far.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct History {
+    /// How many are kept; at least one is.
+    entries_max: usize,
     /// Newest at the back.
     entries: VecDeque<ExceptionView>,
     recorded: u64,
@@ -27,10 +27,12 @@ pub struct History {
 }
 
 impl History {
-    /// Goes on from what an earlier JobMaster has written down, newest first.
-    pub fn resume(exceptions: Vec<ExceptionView>, truncated: bool) -> Self {
-        let entries: VecDeque<_> = exceptions.into_iter().take(ENTRIES_MAX).rev().collect();
-        Self { recorded: entries.len() as u64, entries, truncated, changed: false }
+    /// Goes on from what an earlier JobMaster has written down, newest first; keeps so many.
+    pub fn resume(exceptions: Vec<ExceptionView>, truncated: bool, entries_max: usize) -> Self {
+        let entries_max = entries_max.max(1);
+        let truncated = truncated || exceptions.len() > entries_max;
+        let entries: VecDeque<_> = exceptions.into_iter().take(entries_max).rev().collect();
+        Self { entries_max, recorded: entries.len() as u64, entries, truncated, changed: false }
     }
 
     /// Whether something has changed since this was last asked.
@@ -52,7 +54,7 @@ impl History {
     /// Writes down a failure.
     pub fn record(&mut self, at: Millis, failure: Failure) -> EntryId {
         self.changed = true;
-        if self.entries.len() == ENTRIES_MAX {
+        if self.entries.len() == self.entries_max {
             self.entries.pop_front();
             self.truncated = true;
         }

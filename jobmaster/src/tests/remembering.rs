@@ -50,6 +50,27 @@ fn failures_are_kept_and_restarts_counted_on() {
 }
 
 #[test]
+fn as_many_failures_are_kept_as_the_configuration_says() {
+    let with = |kept: &str| {
+        let mut spec = spec_of(word_count(), OFTEN);
+        spec.configuration.insert("web.exception-history-size".to_owned(), kept.to_owned());
+        spec
+    };
+    let mut cluster = cluster(with("2"));
+    cluster.add_worker(2);
+    start_tasks(&mut cluster);
+    for (place, message) in ["first", "second", "third"].into_iter().enumerate() {
+        fail(&mut cluster, "sink", 0, message);
+        assert_eq!(cluster.core.view().exceptions_truncated, place == 2);
+        cluster.pass(3_600_000);
+        start_tasks(&mut cluster);
+    }
+    assert_eq!(told(&cluster), ["second", "third"]);
+    cluster.replace_master(&with("1"), false);
+    assert_eq!(told(&cluster), ["third"]);
+}
+
+#[test]
 fn a_failure_that_was_counted_costs_nothing_again() {
     let spec = spec_of(word_count(), ONCE);
     let mut cluster = running(word_count(), ONCE);

@@ -28,6 +28,9 @@ section! {
     /// Memory that a backend sets aside for a JobManager that it starts. Unset, it sets none aside and sets no limit.
     MEMORY_PROCESS_SIZE: Option<ByteSize> = key("jobmanager.memory.process.size").range("32 mb", "16 tb");
 
+    /// How many failures of a job are kept to be shown, over restarts of its JobManager too; the oldest go first.
+    EXCEPTION_HISTORY_SIZE: u32 = key("web.exception-history-size").default("16").range("1", "256");
+
     /// How many finished jobs are kept to be listed and asked about; the oldest go first.
     JOB_STORE_CAPACITY: u32 =
         key("jobstore.max-capacity").default("1000").range("1", "1000000").deprecated(&["web.history"]);
