@@ -360,7 +360,7 @@ impl CheckpointKeeper {
         let discard = async {
             let Kept { log, claimed, .. } = &mut *self.log.lock().await;
             log.discard().await?;
-            claimed::remove(claimed, log.checkpoints()).await
+            claimed::remove(claimed, log.checkpoints()).await.map(drop)
         };
         in_time(discard).await
     }
@@ -408,7 +408,7 @@ impl CheckpointKeeper {
                 }
             }
             log.discard().await?;
-            claimed::remove(&mut claimed, log.checkpoints()).await.map(|()| Discarded::Gone)
+            claimed::remove(&mut claimed, log.checkpoints()).await.map(|_| Discarded::Gone)
         };
         in_time(discard).await
     }

@@ -51,21 +51,33 @@ impl ClaimedSnapshot {
     }
 }
 
+/// What has become of a snapshot that was to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removed {
+    /// It is not there.
+    Gone,
+    /// It is left where it is, and not looked at again: nobody knows what it is any more, or it goes with the job's own checkpoints.
+    Left,
+}
+
 /// Removes it, if it is there. What is there and is no snapshot any more stays.
 ///
 /// # Errors
 /// When it may work another time.
-pub(super) async fn remove(claimed: &mut Option<ClaimedSnapshot>, own: &Checkpoints) -> Result<(), Error> {
-    if let Some(snapshot) = claimed.as_ref().filter(|snapshot| !snapshot.is_among(own)) {
-        match Snapshot::remove(&snapshot.location, &*snapshot.stores).await {
+pub(super) async fn remove(claimed: &mut Option<ClaimedSnapshot>, own: &Checkpoints) -> Result<Removed, Error> {
+    let removed = match claimed.as_ref().filter(|snapshot| !snapshot.is_among(own)) {
+        None => Removed::Left,
+        Some(snapshot) => match Snapshot::remove(&snapshot.location, &*snapshot.stores).await {
+            Ok(()) => Removed::Gone,
             Err(error @ (Error::Damaged { .. } | Error::Location { .. })) => {
                 tracing::warn!(location = snapshot.location, %error, "what a job was started from stays");
+                Removed::Left
             }
-            removed => removed?,
-        }
-    }
+            Err(error) => return Err(error),
+        },
+    };
     *claimed = None;
-    Ok(())
+    Ok(removed)
 }
 
 /// Removes it if these checkpoints have taken its place.
@@ -78,7 +90,8 @@ pub(super) async fn remove_behind(
     let Some(snapshot) = claimed.as_ref().filter(|snapshot| retained.len() >= snapshot.behind) else { return };
     let location = snapshot.location.clone();
     match remove(claimed, own).await {
-        Ok(()) => tracing::info!(%job, location, "what the job was started from is not needed any more"),
+        Ok(Removed::Gone) => tracing::info!(%job, location, "what the job was started from is removed"),
+        Ok(Removed::Left) => {}
         Err(error) => {
             if let Some(snapshot) = claimed.as_mut().filter(|snapshot| !snapshot.is_told) {
                 snapshot.is_told = true;

@@ -3,6 +3,7 @@
 use flott_snapshot::{Compression, Stores};
 
 use super::*;
+use crate::storage::claimed::{Removed, remove};
 
 /// Where the job was started from, in a store in which all locations begin alike.
 #[derive(Debug, Clone)]
@@ -133,6 +134,23 @@ async fn it_goes_with_the_checkpoints_of_a_job_that_has_ended() {
         let left = CheckpointKeeper::discard_left("stormy", JOB, JobMasterEpoch(epoch), &recovery, true).await;
         assert_eq!(left, Ok(Discarded::Gone));
         assert_eq!(given.files().await, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stays_is_not_said_to_be_gone() {
+    for (is_damaged, expected) in [(false, Removed::Gone), (true, Removed::Left)] {
+        let given = Given::savepoint(Vec::new()).await;
+        let stand = given.master(1).await;
+        if is_damaged {
+            let at = Root(given.store.clone()).open(&given.location).unwrap();
+            at.delete(vec!["_metadata".to_owned()]).await.unwrap();
+            at.create("_metadata", Bytes::from_static(b"none")).await.unwrap();
+        }
+        let Kept { log, claimed, .. } = &mut *stand.keeper.log.lock().await;
+        assert_eq!(remove(claimed, log.checkpoints()).await.unwrap(), expected);
+        assert!(claimed.is_none());
+        assert_eq!(given.files().await > 0, is_damaged);
     }
 }
 
