@@ -261,7 +261,6 @@ fn commits(cluster: &FakeCluster) -> Vec<Vec<Committable>> {
 }
 
 #[test]
-#[test]
 fn tasks_are_told_which_are_to_be_full() {
     let mut cluster = checkpointed(word_count(), ONCE);
     for (request, full) in [(1, false), (2, true)] {
@@ -272,6 +271,7 @@ fn tasks_are_told_which_are_to_be_full() {
     assert_eq!(barriers, [(false, false), (true, true)]);
 }
 
+#[test]
 fn who_asks_for_one_is_answered() {
     let mut cluster = checkpointed(word_count(), ONCE);
     cluster.tell(Event::Snapshot(Purpose::Checkpoint { request: RequestId(7), full: false }));
