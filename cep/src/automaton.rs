@@ -40,6 +40,8 @@ pub(crate) struct Automaton<T> {
     /// Partial matches may run out of time.
     timed: bool,
     skip: Skip,
+    /// Parts of it are groups: several ways may lead to the same events.
+    grouped: bool,
     /// Equal for equal patterns but for their conditions.
     shape: u64,
 }

@@ -53,6 +53,7 @@ impl<T: 'static> Automaton<T> {
             within: pattern.within.map(millis),
             timed,
             skip: skip.unwrap_or(Skip::No),
+            grouped: parts.iter().any(|part| part.group.is_some()),
             shape,
         })
     }

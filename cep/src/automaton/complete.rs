@@ -51,8 +51,8 @@ impl<T: Data> Automaton<T> {
         Ok(())
     }
 
-    /// Matches that are complete at once in the order in which they are given; each once, should a group within a group
-    /// have made it twice.
+    /// Matches that are complete at once in the order in which they are given; each once, should a group have made it in
+    /// several ways.
     fn in_order(&self, runs: &mut Runs<T>, completed: Vec<Complete>) -> Result<Vec<Complete>, Broken> {
         if completed.len() < 2 {
             return Ok(completed);
@@ -125,9 +125,8 @@ impl<T: Data> Automaton<T> {
         }
         let open = runs.partials.iter().map(|partial| partial.node);
         let mut told: BTreeSet<NodeId> = open.chain(completed.iter().map(|complete| complete.node)).collect();
-        let mut paths = BTreeSet::new();
         for Partial { node, matched, .. } in others {
-            if !matched && told.insert(node) && paths.insert(path(runs, node)) {
+            if !matched && told.insert(node) {
                 found.timed_out.push(Match::new(&self.names, runs, node));
             }
             runs.release(node)?;

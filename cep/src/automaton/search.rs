@@ -1,6 +1,9 @@
 //! Partial matches and the next event.
 
-use std::mem;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    mem,
+};
 
 use flott::{Data, Timestamp};
 
@@ -34,7 +37,12 @@ pub(crate) struct Scratch {
     known: Vec<Option<bool>>,
     /// Partial matches that have not been shown the event.
     partials: Vec<Partial>,
+    ways: Ways,
 }
+
+/// What the event at hand was taken for where groups can come to the same events in several ways: by the events before it and
+/// its pattern, its node, and the slots that it fills.
+type Ways = BTreeMap<(Option<NodeId>, u16), (NodeId, Vec<SlotId>)>;
 
 impl<T: Data> Automaton<T> {
     /// The partial matches of a key: those that were kept, or none.
@@ -53,19 +61,25 @@ impl<T: Data> Automaton<T> {
         found: &mut Found<T>,
     ) -> Result<(), Broken> {
         self.advance(runs, timestamp, found)?;
-        let Scratch { known, partials } = scratch;
+        let Scratch { known, partials, ways } = scratch;
         known.clear();
+        ways.clear();
         known.resize(self.conditions.len(), None);
         mem::swap(partials, &mut runs.partials);
         let event = runs.add_event(value, timestamp)?;
         let (completed, by_next) = (Vec::new(), Vec::new());
-        let mut showing = Showing { automaton: self, event, timestamp, known, found, completed, by_next };
+        let mut showing = Showing { automaton: self, event, timestamp, known, ways, found, completed, by_next };
         for partial in partials.drain(..) {
             showing.show(partial, runs)?;
         }
         showing.begin(runs)?;
         let Showing { completed, by_next, .. } = showing;
         by_next.into_iter().for_each(|node| runs.is_match(node));
+        for (node, slots) in ways.values().filter(|(_, slots)| slots.len() > 1) {
+            if slots.iter().any(|slot| self.slots.get(*slot as usize).is_some_and(|slot| slot.ends)) {
+                runs.is_match(*node);
+            }
+        }
         runs.release_event(event)?;
         self.complete(runs, completed, found)
     }
@@ -126,6 +140,7 @@ struct Showing<'a, T> {
     event: EventId,
     timestamp: Timestamp,
     known: &'a mut [Option<bool>],
+    ways: &'a mut Ways,
     found: &'a mut Found<T>,
     completed: Vec<Complete>,
     /// Last events of those that are complete with an event that is not part of them.
@@ -205,8 +220,8 @@ impl<T: Data> Showing<'_, T> {
 
     /// The event fills `slot`.
     fn take(&mut self, slot: SlotId, previous: Option<NodeId>, first: First, runs: &mut Runs<T>) -> Result<(), Broken> {
+        let Some(node) = self.node(slot, previous, runs)? else { return Ok(()) };
         let slot = self.automaton.slots.get(slot as usize).ok_or(Broken)?;
-        let node = runs.add_node(self.event, slot.name, previous)?;
         for &gap in &slot.next {
             let (last_time, matched) = (self.timestamp, slot.ends);
             let partial = Partial { gap, node, first, last_time, fresh: true, released: false, matched };
@@ -220,6 +235,30 @@ impl<T: Data> Showing<'_, T> {
             self.completed.push(Complete { node, first });
         }
         Ok(())
+    }
+
+    /// The node of the event in `slot` behind `previous`: one for all slots that are of the same pattern. None if it fills this
+    /// one already.
+    fn node(&mut self, number: SlotId, previous: Option<NodeId>, runs: &mut Runs<T>) -> Result<Option<NodeId>, Broken> {
+        let slot = self.automaton.slots.get(number as usize).ok_or(Broken)?;
+        if !self.automaton.grouped {
+            return runs.add_node(self.event, slot.name, previous).map(Some);
+        }
+        match self.ways.entry((previous, slot.name)) {
+            Entry::Vacant(entry) => {
+                let node = runs.add_node(self.event, slot.name, previous)?;
+                entry.insert((node, vec![number]));
+                Ok(Some(node))
+            }
+            Entry::Occupied(entry) => {
+                let (node, slots) = entry.into_mut();
+                if slots.contains(&number) {
+                    return Ok(None);
+                }
+                slots.push(number);
+                Ok(Some(*node))
+            }
+        }
     }
 
     /// Whether the event is what `slot` is for, and whether it may be taken for it.

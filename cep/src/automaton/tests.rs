@@ -46,16 +46,18 @@ fn search(automaton: &Automaton<Event>, events: &[(u8, i64)]) -> Searched {
     Searched { matches: matches.collect(), timed_out: timed_out.collect() }
 }
 
-/// Checks that nothing is kept but what partial matches and waiting ones are made of.
+/// Checks that nothing is kept but what partial matches and waiting ones are made of, and none of it twice.
 #[track_caller]
 fn check_kept(runs: &Runs<Event>) {
     let last = runs.partials.iter().map(|partial| partial.node);
     let mut nodes = std::collections::BTreeSet::new();
     let mut events = std::collections::BTreeSet::new();
+    let mut ways = std::collections::BTreeSet::new();
     for mut node in last.chain(runs.completed.iter().map(|complete| complete.node)).map(Some) {
         while let Some(id) = node.filter(|id| nodes.insert(*id)) {
             let (of, event) = runs.path(Some(id)).next().unwrap();
             events.insert(event.sequence);
+            assert!(ways.insert((event.sequence, of.name, of.previous)));
             node = of.previous;
         }
     }
@@ -95,6 +97,27 @@ fn skips() -> Vec<(AfterMatchSkip, Below)> {
     ]
 }
 
+fn check_skips(spec: &Spec, events: &[(u8, i64)]) -> Result<(), TestCaseError> {
+    for (skip, below) in skips() {
+        let Some(automaton) = automaton(spec, skip.clone()) else { continue };
+        let found = search(&automaton, events).matches;
+        let expected = Model::new(spec, events).skipping(&below);
+        let expected: Vec<_> = expected.into_iter().map(|found| found.path).collect();
+        prop_assert_eq!(found, expected, "{:?}", skip);
+    }
+    Ok(())
+}
+
+fn check_timed_out(spec: &Spec, events: &[(u8, i64)]) -> Result<(), TestCaseError> {
+    let Some(automaton) = automaton(spec, AfterMatchSkip::NoSkip) else {
+        return Err(TestCaseError::reject("no pattern"));
+    };
+    let mut found = search(&automaton, events).timed_out;
+    found.sort();
+    prop_assert_eq!(found, Model::new(spec, events).timed_out());
+    Ok(())
+}
+
 proptest! {
     // Many patterns that are drawn make no sense.
     #![proptest_config(ProptestConfig { max_global_rejects: 1_000_000, failure_persistence: None, ..ProptestConfig::default() })]
@@ -111,22 +134,27 @@ proptest! {
 
     #[test]
     fn matches_give_up_others(spec in spec::flat(), events in spec::events(8)) {
-        for (skip, below) in skips() {
-            let Some(automaton) = automaton(&spec, skip.clone()) else { continue };
-            let found = search(&automaton, &events).matches;
-            let expected = Model::new(&spec, &events).skipping(&below);
-            let expected: Vec<_> = expected.into_iter().map(|found| found.path).collect();
-            prop_assert_eq!(found, expected, "{:?}", skip);
-        }
+        check_skips(&spec, &events)?;
     }
 
     #[test]
-    fn what_does_not_become_a_match_in_time_is_told(mut spec in spec::flat(), events in spec::events(8)) {
-        spec.within.get_or_insert(5);
-        spec.steps.iter_mut().for_each(|step| step.within = None);
-        let Some(automaton) = automaton(&spec, AfterMatchSkip::NoSkip) else { return Err(TestCaseError::reject("no pattern")) };
-        let mut found = search(&automaton, &events).timed_out;
-        found.sort();
-        prop_assert_eq!(found, Model::new(&spec, &events).timed_out());
+    fn matches_of_groups_give_up_others(spec in spec::grouped(), events in spec::events(6)) {
+        check_skips(&spec, &events)?;
+    }
+
+    #[test]
+    fn what_does_not_become_a_match_in_time_is_told(
+        spec in spec::flat(), within in 1i64..8, which in any::<u32>(), events in spec::events(8),
+    ) {
+        check_timed_out(&Spec { within: Some(within), ..spec.clone() }.without_gaps(), &events)?;
+        check_timed_out(&spec.with_gaps(within, which), &events)?;
+    }
+
+    #[test]
+    fn what_does_not_become_a_match_of_groups_in_time_is_told(
+        spec in spec::grouped(), within in 1i64..8, which in any::<u32>(), events in spec::events(6),
+    ) {
+        check_timed_out(&Spec { within: Some(within), ..spec.clone() }, &events)?;
+        check_timed_out(&spec.with_gaps(within, which), &events)?;
     }
 }

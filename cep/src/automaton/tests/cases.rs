@@ -270,6 +270,15 @@ fn time_is_limited() {
 }
 
 #[test]
+fn events_that_are_a_match_in_one_way_are_no_partial_match_in_another() {
+    // Two of the second part may be one and one, or two of the first: then a third one lacks.
+    let twice = Pattern::begin(a().one_or_more()).times(2).within(millis(10));
+    check_in_order(&twice, "a1@0 a2@1", &["a1 a2"], &["a2"]);
+    let thrice = Pattern::begin(a().one_or_more()).times(3).within(millis(10));
+    check_in_order(&thrice, "a1@0 a2@1 a3@2", &["a1 a2 a3"], &["a2 a3", "a3"]);
+}
+
+#[test]
 fn times_at_the_ends_of_time_are_nothing_special() {
     let pattern = a().followed_by("b").filter(is("b")).within(Duration::MAX);
     let (least, most) = (i64::MIN, i64::MAX);

@@ -1,11 +1,13 @@
 //! What matches are, by definition: a pattern is written out in all ways in which its parts may come, as lines of places
 //! for events; a match is a line and an event for each place, such that what is between any two of them is allowed.
 
+use std::collections::BTreeMap;
+
 use super::spec::{Kind, Link, Spec, Step, Test};
 use crate::pattern::Contiguity;
 
 /// A place for an event.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Place {
     name: usize,
     test: Test,
@@ -15,7 +17,7 @@ struct Place {
 }
 
 /// What is said of the events since the place before, that at the place included.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Gap {
     contiguity: Contiguity,
     not_next: Vec<Test>,
@@ -47,6 +49,9 @@ pub enum Phase {
     Before,
     With,
 }
+
+/// The gap that a partial match is in, and the place behind it; none at the end.
+type Awaited<'a> = (&'a Gap, Option<&'a Place>);
 
 pub struct Model {
     lines: Vec<Line>,
@@ -288,7 +293,7 @@ impl Model {
     }
 
     /// What a partial match waits for: a place, or the end.
-    fn waits(line: &Line, picked: usize) -> Option<(&Gap, Option<&Place>)> {
+    fn waits(line: &Line, picked: usize) -> Option<Awaited<'_>> {
         match line.places.get(picked) {
             Some(place) => Some((&place.gap, Some(place))),
             None if line.end.not_next.is_empty() && line.end.not_within.is_none() => None,
@@ -296,9 +301,8 @@ impl Model {
         }
     }
 
-    /// Whether a partial match still waits when all events before `to` have come and time is `now`.
-    fn is_open(&self, line: &Line, picked: &[usize], to: usize, now: i64) -> bool {
-        let Some((gap, place)) = Self::waits(line, picked.len()) else { return false };
+    /// Whether a partial match still waits for that when all events before `to` have come and time is `now`.
+    fn is_open(&self, (gap, place): Awaited<'_>, picked: &[usize], to: usize, now: i64) -> bool {
         let Some(last) = picked.last().filter(|last| **last < to) else { return false };
         let mut up = self.deadline(gap, picked);
         if place.is_none() {
@@ -315,7 +319,7 @@ impl Model {
     fn open(&self, to: usize, now: i64) -> Vec<usize> {
         let mut open = Vec::new();
         self.each(&mut |line, picked| {
-            if self.is_open(line, picked, to, now) {
+            if Self::waits(line, picked.len()).is_some_and(|awaited| self.is_open(awaited, picked, to, now)) {
                 open.push(picked[0]);
             }
         });
@@ -354,25 +358,29 @@ impl Model {
         given
     }
 
-    /// Events of partial matches whose time is up before they are matches.
+    /// Events of partial matches whose time is up before they are matches, in all ways in which they might have gone on: it is
+    /// the last of these that counts.
     pub fn timed_out(&self) -> Vec<Vec<(usize, usize)>> {
-        let matches = self.matches();
-        let mut ended: Vec<_> = Vec::new();
-        let mut timed_out = Vec::new();
+        let mut ways = BTreeMap::<_, (Vec<usize>, Vec<Awaited<'_>>)>::new();
         self.each(&mut |line, picked| {
-            if picked.len() == line.places.len() && Self::waits(line, picked.len()).is_none() {
-                ended.push(Self::path(line, picked));
-            }
-            let Some((gap, _)) = Self::waits(line, picked.len()).filter(|_| !picked.is_empty()) else { return };
-            let up = self.deadline(gap, picked);
-            let to = self.first_at(up).max(picked.len().checked_sub(1).map_or(0, |last| picked[last] + 1));
-            if up < i64::MAX && self.is_open(line, picked, to, up - 1) {
-                timed_out.push(Self::path(line, picked));
+            let Some(awaited) = Self::waits(line, picked.len()).filter(|_| !picked.is_empty()) else { return };
+            let (_, ways) = ways.entry(Self::path(line, picked)).or_insert_with(|| (picked.to_vec(), Vec::new()));
+            if !ways.contains(&awaited) {
+                ways.push(awaited);
             }
         });
-        timed_out.retain(|path| !ended.contains(path) && !matches.iter().any(|found| found.path == *path));
-        timed_out.sort();
-        timed_out.dedup();
-        timed_out
+        for found in self.matches() {
+            ways.remove(&found.path);
+        }
+        let is_told = |picked: &[usize], ways: &[Awaited<'_>]| {
+            ways.iter().any(|way| {
+                let up = self.deadline(way.0, picked);
+                let to = self.first_at(up).max(picked[picked.len() - 1] + 1);
+                up < i64::MAX
+                    && self.is_open(*way, picked, to, up - 1)
+                    && !ways.iter().any(|other| self.is_open(*other, picked, to, up))
+            })
+        };
+        ways.into_iter().filter(|(_, (picked, ways))| is_told(picked, ways)).map(|(path, _)| path).collect()
     }
 }

@@ -100,6 +100,24 @@ impl Step {
 }
 
 impl Spec {
+    /// As it is, but without any time between two events.
+    pub fn without_gaps(mut self) -> Self {
+        each_step(&mut self.steps, &mut |step| step.within = None);
+        self
+    }
+
+    /// With `within` between the events of some steps and those before them: of those whose bits are set, in order.
+    pub fn with_gaps(mut self, within: i64, mut which: u32) -> Self {
+        let within = self.within.map_or(within, |whole| whole.min(within));
+        each_step(&mut self.steps, &mut |step| {
+            if which & 1 == 1 {
+                step.within = Some(within);
+            }
+            which >>= 1;
+        });
+        self
+    }
+
     /// The pattern; its parts are named by their numbers.
     pub fn pattern(&self, skip: AfterMatchSkip) -> Pattern<Event> {
         let mut names = 0;
@@ -108,6 +126,15 @@ impl Spec {
             pattern = pattern.within(Duration::from_millis(within as u64));
         }
         pattern
+    }
+}
+
+fn each_step(steps: &mut [Step], visit: &mut impl FnMut(&mut Step)) {
+    for step in steps {
+        visit(step);
+        if let Kind::Group(group) = &mut step.kind {
+            each_step(group, visit);
+        }
     }
 }
 
