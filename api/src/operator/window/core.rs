@@ -167,7 +167,7 @@ where
         let mut record = Some(record);
         for window in windows.drain(..) {
             let place = if rules.merges {
-                rules.merge(panes, &window, ctx)?
+                rules.merge(panes, &window, timers, (hash, key), ctx)?
             } else {
                 Some(match panes.place(&window) {
                     Ok(place) => place,

@@ -80,9 +80,11 @@ where
         if self.merges { panes.place_of_part(window) } else { panes.place(window).ok() }
     }
 
-    /// Makes one of `window` and those that belong together with it. Its place; `None` if it is over.
+    /// Makes one of `window` and those of the key that belong together with it. Its place; `None` if it is over.
     pub fn merge(
         &mut self,
+        timers: &mut Timers<K, A::Window>,
+        (hash, key): (KeyHash, &K),
         panes: &mut Panes<A::Window, P::Contents, Tr::State>,
         window: &A::Window,
         ctx: &WindowContext<'_, K, A::Window, P::Out>,
@@ -96,6 +98,7 @@ where
             panes.insert(place, Pane::new(whole));
             return Ok(Some(place));
         }
+            Self::disarm(&other, timers, hash, key);
         for _ in 1..reach.len() {
             let Some(other) = panes.remove(place + 1) else { continue };
             let Some(pane) = panes.get_mut(place) else { continue };
@@ -107,6 +110,9 @@ where
             self.spec.trigger.merge_states(&mut pane.state, other.state);
         }
         if let Some(pane) = panes.get_mut(place)
+            if pane.window != whole {
+                self.outgrow(pane, &whole, timers, hash, key);
+            }
             && (reach.len() > 1 || pane.window != whole)
         {
             pane.window = whole;
@@ -234,7 +240,29 @@ where
         }
     }
 
-    /// The window goes: what the queue has for it would come to nothing, and later windows of its key would leave more.
+    /// The window is about to become `whole`, and can be told only by that from then on. A timer at whose kind of time it ends
+    /// comes before it is over, and stays in the queue as it is: most sessions grow with each record. Others might stay there
+    /// long after it.
+    fn outgrow(
+        &self,
+        pane: &mut PaneOf<K, T, A::Window, Tr, P>,
+        whole: &A::Window,
+        timers: &mut Timers<K, A::Window>,
+        hash: KeyHash,
+        key: &K,
+    ) {
+        for domain in TimeDomain::ALL {
+            if let Some(at) = pane.armed_for(domain)
+                && self.cleanup(domain, whole).is_none()
+            {
+                timers.in_domain(domain).remove(at, hash, key, &pane.window);
+                pane.disarm(domain, at);
+            }
+        }
+    }
+
+    /// The window goes: what the queue has for it would come to nothing, and later windows of its key would leave more. One
+    /// that was merged into another may have grown since its timer was set, which then comes for nothing.
     pub fn disarm(pane: &PaneOf<K, T, A::Window, Tr, P>, timers: &mut Timers<K, A::Window>, hash: KeyHash, key: &K) {
         for domain in TimeDomain::ALL {
             if let Some(at) = pane.armed_for(domain) {

@@ -6,7 +6,8 @@ use flott_runtime::time::{Clock, ManualClock};
 
 use super::{Bench, Fired, Firing, Record, folding};
 use crate::window::{
-    ProcessingTimeSessionWindows, ProcessingTimeTrigger, SlidingProcessingTimeWindows, TumblingProcessingTimeWindows,
+    ContinuousEventTimeTrigger, ContinuousProcessingTimeTrigger, EventTimeSessionWindows, ProcessingTimeSessionWindows,
+    ProcessingTimeTrigger, SlidingProcessingTimeWindows, TumblingProcessingTimeWindows,
 };
 
 fn ms(millis: u64) -> Duration {
@@ -78,6 +79,35 @@ fn sessions_last_as_long_as_their_records_say() {
     assert_eq!(at(8, &[record(1, 20)]), (vec![fired(2, 5, 8, &[3])], (1, 1, 1)));
     assert_eq!(at(27, &[]), (vec![], (1, 1, 1)));
     assert_eq!(at(28, &[]), (vec![fired(1, 0, 28, &[2, 10, 20])], (0, 0, 0)));
+}
+
+#[test]
+fn sessions_that_have_grown_leave_no_timer_in_the_other_kind_of_time() {
+    let clock = ManualClock::at(0);
+    let (gap, trigger) = (EventTimeSessionWindows::with_gap(ms(10)), ContinuousProcessingTimeTrigger::of(ms(1_000)));
+    let mut bench = Bench::new(gap, trigger, folding(), 0, Clock::Manual(clock.clone()));
+    for session in 0..10 {
+        let begin = session * 100;
+        // It grows at its end, at its beginning, and by one that is bridged.
+        for at in [20, 25, 15, 40, 32] {
+            bench.records(&[Record { key: 0, at: begin + at, value: at }]);
+        }
+        assert_eq!(bench.kept(), (1, 1, 2));
+        assert_eq!(bench.watermark(begin + 49), []);
+        assert_eq!(bench.kept(), (0, 0, 0));
+    }
+    let (gap, trigger) = (ProcessingTimeSessionWindows::with_gap(ms(10)), ContinuousEventTimeTrigger::of(ms(1_000)));
+    let mut bench = Bench::new(gap, trigger, folding(), 0, Clock::Manual(clock.clone()));
+    for session in 1..10 {
+        for at in [20, 25, 30] {
+            clock.set(session * 100 + at);
+            bench.records(&[record(0, at)]);
+        }
+        assert_eq!(bench.kept(), (1, 1, 2));
+        clock.set(session * 100 + 40);
+        bench.records(&[]);
+        assert_eq!(bench.kept(), (0, 0, 0));
+    }
 }
 
 #[test]

@@ -459,13 +459,18 @@ fn sessions_set_few_timers_however_many_records_they_have() {
         bench.records(&[record(at)]);
         assert_eq!(bench.kept(), (1, 1, 1));
     }
-    // The session of a record far behind is bridged by the next: its timer is left to come for nothing.
+    // The session of a record far behind is bridged by the next: as the other has grown, its timer is left to come for nothing.
     bench.records(&[record(-150), record(-75)]);
     assert_eq!(bench.kept(), (1, 1, 2));
     assert_eq!(bench.watermark(147), []);
     assert_eq!(bench.kept(), (1, 1, 1));
     assert_eq!(bench.watermark(148).len(), 1);
     assert_eq!(bench.kept(), (0, 0, 0));
+    // One that has not takes its timer along.
+    bench.records(&[record(500), record(650)]);
+    assert_eq!(bench.kept(), (1, 2, 2));
+    bench.records(&[record(575)]);
+    assert_eq!(bench.kept(), (1, 1, 1));
 }
 
 #[test]
