@@ -32,7 +32,7 @@ pub(crate) use clock::millis;
 pub use clock::{Clock, ManualClock};
 pub use delta::TimeDelta;
 pub(crate) use dryness::Dryness;
-pub use last_timers::{LAST_TIMERS_MAX, LastTimers};
+pub use last_timers::LAST_TIMERS_MAX;
 pub use queue::{Due, TimerQueue};
 pub use strategy::{WatermarkAlignment, WatermarkAssigner, WatermarkGenerator, WatermarkStrategy};
 pub use timers::{TimeDomain, Timers};

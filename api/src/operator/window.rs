@@ -136,7 +136,7 @@ where
         let Self { keys_of, keys, core, states, desk, .. } = self;
         keys.take(&**keys_of, input);
         core.warm(&keys.hashes);
-        core.rules.last.hear(input.timestamps.iter().copied().max().unwrap_or(Timestamp::MIN));
+        states.keyed.timers().hear(&input.timestamps);
         desk.with_keyed(&mut states.keyed, &mut states.operator.lists, out, |ctx| {
             let mut ctx = WindowContext::new(ctx);
             let mut timestamps = input.timestamps.drain(..);

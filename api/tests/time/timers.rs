@@ -111,6 +111,19 @@ fn timers_set_others_up_to_the_last_record_when_the_final_watermark_is_the_only_
 }
 
 #[test]
+fn timers_set_others_up_to_the_last_record_of_a_snapshot() {
+    let build = |records: Stream<u8>| records.key_by(|key| *key).process(Ticks);
+    let mut harness = Harness::with(HarnessOptions::new().parallelism(2), build);
+    harness.batch_at([(1, 0), (2, END)]).unwrap();
+    let snapshot = harness.snapshot().unwrap();
+    for subtasks in [1, 2, 3] {
+        let mut harness = Harness::with(HarnessOptions::new().parallelism(subtasks).from_snapshot(&snapshot), build);
+        harness.end().unwrap();
+        assert_eq!(harness.take(), [END, END], "{subtasks} subtasks");
+    }
+}
+
+#[test]
 fn timers_that_set_others_far_beyond_the_last_record_are_told() {
     let mut harness = Harness::new(|records: Stream<u8>| records.key_by(|key| *key).process(Ticks));
     harness.push_at(1, 0).unwrap();

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     Chunk, Cut, Piece, Section, SectionSort,
     tables::{TABLES, Tables},
-    watermark::{Seen, WATERMARK},
+    watermark::{HEARD, Seen, WATERMARK},
 };
 use crate::{
     batch::{Key, Timestamp},
@@ -76,7 +76,10 @@ impl<'a> StateSink<'a> {
     pub fn keyed<K: Key>(&mut self, states: &mut KeyedStates<K>) -> TaskResult {
         states.begin_snapshot(self.extent, self.groups)?;
         self.open.insert((self.operator, KEYED.into()));
-        Ok(())
+        match states.timers().heard() {
+            Some(heard) => self.own_elements(HEARD, Spread::Union, std::iter::once(heard)),
+            None => Ok(()),
+        }
     }
 
     /// Some more of keyed states whose snapshot was begun by [`keyed`](Self::keyed): to be called by

@@ -12,6 +12,10 @@
 //! taken although they were late for the keys of the subtask that was ahead.
 //!
 //! The final watermark is not kept. It is there when an input has ended, and whoever goes on from that has another input.
+//!
+//! Timers go by the greatest time of records besides: as far as that, they may set others at the final watermark. These records
+//! do not come again, so it is stored too. It only goes up, and says no more than what may still come to an end: of several
+//! subtasks the greatest counts.
 
 use flott_core::key_group::KeyGroupRange;
 use serde::{Deserialize, Serialize};
@@ -20,6 +24,8 @@ use super::Restored;
 use crate::{batch::Timestamp, error::TaskResult};
 
 pub(super) const WATERMARK: &str = "watermark";
+/// The greatest time that timers had heard of. Earlier snapshots have none.
+pub(super) const HEARD: &str = "greatest time";
 
 /// The watermark that a subtask had seen.
 #[derive(Serialize, Deserialize)]
@@ -45,6 +51,16 @@ impl Restored {
         })?;
         Ok(least.unwrap_or(Timestamp::MIN))
     }
+
+    /// The greatest time that the operator's timers had heard of in any subtask.
+    ///
+    /// # Errors
+    /// When it cannot be decoded.
+    pub(crate) fn heard(&self) -> TaskResult<Option<Timestamp>> {
+        let mut greatest = None;
+        self.own_elements(HEARD, |heard: Timestamp| greatest = greatest.max(Some(heard)))?;
+        Ok(greatest)
+    }
 }
 
 #[cfg(test)]
@@ -57,16 +73,15 @@ mod tests {
     use super::*;
     use crate::{
         snapshot::{Cut, StateSink},
-        state::{Extent, GroupSpace},
+        state::{Extent, GroupSpace, KeyedStates},
     };
 
     fn groups(start: u16, end: u16) -> KeyGroupRange {
         KeyGroupRange::new(KeyGroup(start), KeyGroup(end)).unwrap()
     }
 
-    /// The watermark of a subtask with the groups `held`, when these had seen theirs.
-    #[track_caller]
-    fn check(seen: &[(KeyGroupRange, Timestamp)], held: KeyGroupRange, expected: Timestamp) {
+    /// What is restored of subtasks with these groups, of which each gives something.
+    fn restored(subtasks: &[KeyGroupRange], mut give: impl FnMut(usize, &mut StateSink<'_>) -> TaskResult) -> Restored {
         let restored = Restored::new(SubtaskIndex(0), 1);
         let barrier = flott_core::checkpoint::Barrier {
             checkpoint: CheckpointId(1),
@@ -75,17 +90,24 @@ mod tests {
             overtaking: flott_core::checkpoint::Overtaking::Never,
             full: false,
         };
-        for (subtask, (held, watermark)) in (0..).zip(seen) {
+        for (subtask, held) in subtasks.iter().enumerate() {
             let mut cut = Cut::new(barrier, Extent::Whole, Default::default());
             let mut pieces = Vec::new();
             let space = GroupSpace { max: MaxParallelism::try_from(128).unwrap(), held: *held };
-            StateSink::new(OperatorId::from_bytes([1; 16]), space, 1, &mut cut, &mut pieces)
-                .watermark(*watermark)
-                .unwrap();
+            let mut sink = StateSink::new(OperatorId::from_bytes([1; 16]), space, 1, &mut cut, &mut pieces);
+            give(subtask, &mut sink).unwrap();
             for (_, section, chunk) in pieces {
-                restored.add(section, SubtaskIndex(subtask), chunk);
+                restored.add(section, SubtaskIndex(subtask as u32), chunk);
             }
         }
+        restored
+    }
+
+    /// The watermark of a subtask with the groups `held`, when these had seen theirs.
+    #[track_caller]
+    fn check(seen: &[(KeyGroupRange, Timestamp)], held: KeyGroupRange, expected: Timestamp) {
+        let groups: Vec<_> = seen.iter().map(|(groups, _)| *groups).collect();
+        let restored = restored(&groups, |subtask, sink| sink.watermark(seen[subtask].1));
         assert_eq!(restored.watermark(held).unwrap(), expected);
         assert!(restored.is_empty());
     }
@@ -110,5 +132,24 @@ mod tests {
     fn the_final_watermark_is_none() {
         check(&[(groups(0, 127), Timestamp::MAX)], groups(0, 127), Timestamp::MIN);
         check(&[], groups(0, 127), Timestamp::MIN);
+    }
+
+    #[test]
+    fn timers_go_on_from_the_greatest_time_of_all() {
+        #[track_caller]
+        fn check(heard: [&[Timestamp]; 2], expected: Option<Timestamp>) {
+            let restored = restored(&[groups(0, 63), groups(64, 127)], |subtask, sink| {
+                let mut states = KeyedStates::<u8>::default();
+                states.timers().hear(heard[subtask]);
+                sink.keyed(&mut states)
+            });
+            let mut states = KeyedStates::<u8>::default();
+            states.restore_from(&restored).unwrap();
+            assert_eq!(states.timers().heard(), expected);
+            assert!(restored.is_empty());
+        }
+        check([&[3, 7], &[5]], Some(7));
+        check([&[], &[-5]], Some(-5));
+        check([&[], &[]], None);
     }
 }

@@ -281,6 +281,9 @@ impl<K: Key> KeyedStates<K> {
         for domain in TimeDomain::ALL {
             restored.timers(domain, self.timers.in_domain(domain))?;
         }
+        if let Some(heard) = restored.heard()? {
+            self.timers.hear(&[heard]);
+        }
         Ok(())
     }
 }

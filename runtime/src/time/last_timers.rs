@@ -33,6 +33,11 @@ impl LastTimers {
         self.heard = self.heard.max(at);
     }
 
+    /// The greatest time that was heard of, if there is any.
+    pub fn heard(&self) -> Option<Timestamp> {
+        (self.heard > Timestamp::MIN).then_some(self.heard)
+    }
+
     /// A timer fires at `at`, at the final watermark, and there are `others`. False if there have been too many.
     pub fn count(&mut self, at: Timestamp, others: usize) -> bool {
         let left = match &mut self.count {

@@ -55,9 +55,21 @@ impl<K: Key, N: Key> Timers<K, N> {
         }
     }
 
-    /// Records with these timestamps have come: as far as they go, timers that set others come to an end.
+    /// Records with these timestamps have come: as far as they go, timers that set others come to an end. A pass over a column
+    /// that is about to be used takes about a third of a nanosecond for each.
     pub fn hear(&mut self, timestamps: &[Timestamp]) {
         timestamps.iter().max().into_iter().for_each(|at| self.last.hear(*at));
+    }
+
+    /// The greatest time that was heard of, if there is any: a snapshot has it, as the records up to it do not come again.
+    pub fn heard(&self) -> Option<Timestamp> {
+        self.last.heard()
+    }
+
+    /// A timer that the queue does not know fires at `at`, at the final watermark, and there are `others`. False if there have
+    /// been too many, as for [`pop_event`](Self::pop_event).
+    pub fn count_last(&mut self, at: Timestamp, others: usize) -> bool {
+        self.last.count(at, others)
     }
 
     /// Takes out the next timer in event time that `watermark` has reached.

@@ -5,7 +5,7 @@ use flott_runtime::{
     batch::{Key, Timestamp},
     error::TaskResult,
     state::{KeyHash, KeyScope},
-    time::{LAST_TIMERS_MAX, LastTimers, TimeDomain, Timers},
+    time::{LAST_TIMERS_MAX, TimeDomain, Timers},
 };
 
 use super::{
@@ -40,8 +40,6 @@ pub(super) struct Rules<K, T, A: WindowAssigner<T>, Tr, P> {
     pub domain: TimeDomain,
     pub merges: bool,
     pub scopes: WindowScopes<K, A::Window>,
-    /// Timers of windows without an end.
-    pub last: LastTimers,
 }
 
 impl<K, T, A, Tr, P> Rules<K, T, A, Tr, P>
@@ -53,7 +51,7 @@ where
 {
     pub fn new(spec: WindowSpec<T, A, Tr, P>) -> Self {
         let (domain, merges) = (spec.assigner.time_domain(), spec.assigner.merges());
-        Self { spec, domain, merges, scopes: WindowScopes::new(merges), last: LastTimers::default() }
+        Self { spec, domain, merges, scopes: WindowScopes::new(merges) }
     }
 
     /// When a window is over, if that is told by time of this kind, and if it ends at all.
@@ -83,10 +81,10 @@ where
     /// Makes one of `window` and those of the key that belong together with it. Its place; `None` if it is over.
     pub fn merge(
         &mut self,
-        timers: &mut Timers<K, A::Window>,
-        (hash, key): (KeyHash, &K),
         panes: &mut Panes<A::Window, P::Contents, Tr::State>,
         window: &A::Window,
+        timers: &mut Timers<K, A::Window>,
+        (hash, key): (KeyHash, &K),
         ctx: &WindowContext<'_, K, A::Window, P::Out>,
     ) -> TaskResult<Option<usize>> {
         let (reach, whole) = panes.reach(window);
@@ -98,9 +96,9 @@ where
             panes.insert(place, Pane::new(whole));
             return Ok(Some(place));
         }
-            Self::disarm(&other, timers, hash, key);
         for _ in 1..reach.len() {
             let Some(other) = panes.remove(place + 1) else { continue };
+            Self::disarm(&other, timers, hash, key);
             let Some(pane) = panes.get_mut(place) else { continue };
             match (&mut pane.contents, other.contents) {
                 (Some(into), Some(other)) => self.spec.function.merge(into, other),
@@ -110,11 +108,11 @@ where
             self.spec.trigger.merge_states(&mut pane.state, other.state);
         }
         if let Some(pane) = panes.get_mut(place)
+            && (reach.len() > 1 || pane.window != whole)
+        {
             if pane.window != whole {
                 self.outgrow(pane, &whole, timers, hash, key);
             }
-            && (reach.len() > 1 || pane.window != whole)
-        {
             pane.window = whole;
             pane.timers = TriggerTimers::None;
             let mut context = TriggerContext::new(&mut pane.state, &mut pane.timers, ctx.times());
@@ -272,11 +270,21 @@ where
     }
 
     /// Counts a timer for `time` that has come at the final watermark, where windows may have no end; there are `others`.
-    pub fn count_last(&mut self, window: &A::Window, time: Timestamp, others: usize) -> TaskResult {
+    pub fn count_last(
+        &self,
+        window: &A::Window,
+        time: Timestamp,
+        others: usize,
+        ctx: &mut WindowContext<'_, K, A::Window, P::Out>,
+    ) -> TaskResult {
         if self.cleanup(TimeDomain::Event, window).is_some_and(|over| over != Timestamp::MAX) {
             return Ok(());
         }
-        if self.last.count(time, others) { Ok(()) } else { Err(endless(&self.spec.trigger.describe())) }
+        if ctx.states().timers().count_last(time, others) {
+            Ok(())
+        } else {
+            Err(endless(&self.spec.trigger.describe()))
+        }
     }
 }
 

@@ -159,7 +159,7 @@ where
             }
             let Some(time) = times.next() else { break };
             if ctx.watermark() == Timestamp::MAX && domain == TimeDomain::Event {
-                rules.count_last(&pane.window, time, timers.event.len())?;
+                rules.count_last(&pane.window, time, timers.event.len(), ctx)?;
             }
             visit.firing = Some((rules.on_time(domain, time, pane, ctx)?, 0));
         }
