@@ -8,7 +8,7 @@ use flott::{
 };
 use proptest::prelude::*;
 
-use super::{PARALLELISMS, check, env, run, run_error, script::script, sorted};
+use super::{PARALLELISMS, check, env, run, run_error, script::script, sorted, versions::valid};
 
 /// A key, a time, a number.
 type Row = (u64, i64, u64);
@@ -227,19 +227,23 @@ fn joins_in_event_time_need_timestamps() {
     }
 }
 
-/// What is told of a key at a time: the number of the last version until then, or of none.
-fn valid(versions: &[Row], key: u64, at: i64) -> Option<u64> {
-    let of_key = versions.iter().filter(|version| version.0 == key && version.1 <= at);
-    of_key.max_by_key(|version| (version.1, version.2)).map(|version| version.2).filter(|number| number % 5 != 0)
+/// Versions of rows: which of two with the same time comes later depends on their ways.
+fn versions(count: u64, keys: u64, seed: u64) -> Vec<Row> {
+    let (mut versions, mut known) = (rows(count, keys, seed), BTreeSet::new());
+    versions.retain(|version| known.insert((version.0, version.1)));
+    versions
+}
+
+/// The numbers of left records with those of the versions that are valid for them, of which each fifth is a delete.
+fn told(left: &[Row], versions: &[Row]) -> Vec<(u64, Option<u64>)> {
+    let version = |row: &Row| valid(versions, &row.0, row.1).filter(|number| number % 5 != 0);
+    left.iter().map(|row| (row.2, version(row))).collect()
 }
 
 #[test]
 fn records_are_joined_with_the_version_of_their_time() {
-    let (left, mut versions) = (rows(4_000, 11, 6), rows(1_000, 13, 7));
-    // Which of two with the same time comes later depends on their ways.
-    let mut known = BTreeSet::new();
-    versions.retain(|version| known.insert((version.0, version.1)));
-    let joined = left.iter().map(|row| (row.2, valid(&versions, row.0, row.1))).collect::<Vec<_>>();
+    let (left, versions) = (rows(4_000, 11, 6), versions(1_000, 13, 7));
+    let joined = told(&left, &versions);
     check(
         |env| {
             keyed(env, &left)
@@ -301,10 +305,12 @@ proptest! {
         (lower, upper) in (-60i64..60, 0i64..40),
         sources in (1u32..4, 1u32..4),
     ) {
-        let (left, right) = (rows(counts.0, keys, seed), rows(counts.1, keys, !seed));
+        let (left, right, versions) = (rows(counts.0, keys, seed), rows(counts.1, keys, !seed), versions(counts.1, keys, !seed));
         let upper = lower + upper;
         let mut expected = near(&left, &right, lower, upper);
         expected.sort_unstable();
+        let mut told = told(&left, &versions);
+        told.sort_unstable();
         for parallelism in PARALLELISMS {
             let env = env(parallelism);
             let joined = keyed(&env, &left)
@@ -313,6 +319,13 @@ proptest! {
                 .map(|left, right| (left.2, right.2))
                 .parallelism(sources.0);
             prop_assert_eq!(&sorted(&joined, &env), &expected);
+            let env = super::env(parallelism);
+            let joined = keyed(&env, &left)
+                .temporal_join(&keyed(&env, &versions))
+                .deleted_when(|version| version.2 % 5 == 0)
+                .left_outer(|left, version| (left.2, version.map(|version| version.2)))
+                .parallelism(sources.1);
+            prop_assert_eq!(&sorted(&joined, &env), &told);
         }
     }
 }

@@ -16,6 +16,8 @@ mod splits;
 mod state;
 mod time;
 mod two_inputs;
+#[path = "../model/versions.rs"]
+mod versions;
 mod windows;
 
 use std::fmt::Debug;

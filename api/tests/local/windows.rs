@@ -17,13 +17,10 @@ use flott::{
 use proptest::prelude::*;
 
 use self::{
-    model::{Firing, Record, Shape, Step},
-    values::Values,
+    model::Shape,
+    values::{Row, Values, aggregated, expected, gap_of, gathered},
 };
 use super::{PARALLELISMS, batch, check, env, sorted};
-
-/// Key, time and value.
-type Row = (u8, i64, i64);
 
 /// How much later than others a record may come.
 const DISORDER: i64 = 40;
@@ -44,41 +41,13 @@ fn millis(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// What windows come to, with nothing late.
-fn expected(shape: Shape, rows: &[Row]) -> Vec<Firing> {
-    let records = rows.iter().map(|(key, at, value)| Step::Record(Record { key: *key, at: *at, value: *value }));
-    let steps: Vec<_> = records.chain([Step::Watermark(i64::MAX)]).collect();
-    model::outcome(shape, 0, &steps).timeless().0
-}
-
-/// Gaps of rows, short and long ones, all odd.
-fn gap_of(value: i64) -> i64 {
-    value * 7919 % 40 * 2 + 1
-}
-
 /// Checks windows of all parallelisms against the model, aggregated as records come and as a whole.
 #[track_caller]
 fn check_windows<A: WindowAssigner<Row, Window = TimeWindow>>(assigner: &A, shape: Shape, rows: &[Row]) {
     let expected = expected(shape, rows);
-    let windows = |env: &Environment| source(env, rows).key_by(|row| row.0).window(assigner.clone());
-    check(
-        |env| {
-            windows(env).aggregate_with(Values, |key, window, values, out| {
-                out.emit(Firing { key: *key, start: window.start, end: window.end, values });
-            })
-        },
-        expected.clone(),
-    );
-    check(
-        |env| {
-            windows(env).apply(|key, window, rows, out| {
-                let mut values: Vec<i64> = rows.iter().map(|row| row.2).collect();
-                values.sort_unstable();
-                out.emit(Firing { key: *key, start: window.start, end: window.end, values });
-            })
-        },
-        expected,
-    );
+    let keyed = |env: &Environment| source(env, rows).key_by(|row| row.0);
+    check(|env| aggregated(&keyed(env), assigner), expected.clone());
+    check(|env| gathered(&keyed(env), assigner), expected);
 }
 
 proptest! {
@@ -175,12 +144,8 @@ fn batch_mode_gives_the_same() {
     let expected = expected(Shape::Session { gap: 21 }, &rows);
     for parallelism in PARALLELISMS {
         let env = batch(parallelism);
-        let windows = source(&env, &rows)
-            .key_by(|row| row.0)
-            .window(EventTimeSessionWindows::with_gap(millis(21)))
-            .aggregate_with(Values, |key, window, values, out| {
-                out.emit(Firing { key: *key, start: window.start, end: window.end, values });
-            });
+        let rows = source(&env, &rows).key_by(|row| row.0);
+        let windows = aggregated(&rows, &EventTimeSessionWindows::with_gap(millis(21)));
         assert_eq!(sorted(&windows, &env), expected);
     }
 }

@@ -1,9 +1,12 @@
 //! What results must not depend on: how records are cut into batches, how many subtasks there are, and which of them is
 //! faster.
 
+mod calls;
+mod joins;
+mod rows;
 mod windows;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Debug};
 
 use flott::{
     Aggregate, Data, FunctionResult, KeyedCoProcessFunction, KeyedContext, KeyedOpen, KeyedProcessFunction, ListState,
@@ -94,6 +97,26 @@ fn sorted<T: Ord>(records: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut records: Vec<_> = records.into_iter().collect();
     records.sort();
     records
+}
+
+/// Records with their timestamps, each of which must be beyond the watermark that it comes behind.
+fn in_order_of_watermarks<T: Data + Debug>(all: Vec<Emitted<T>>) -> Result<Vec<(T, i64)>, TestCaseError> {
+    let (mut watermark, mut records) = (i64::MIN, Vec::new());
+    for emitted in all {
+        match emitted {
+            Emitted::Record(record, at) => {
+                let at = at.ok_or_else(|| TestCaseError::fail(format!("{record:?} has no timestamp")))?;
+                prop_assert!(at > watermark, "{:?} at {} is behind {}", record, at, watermark);
+                records.push((record, at));
+            }
+            Emitted::Watermark(at) => {
+                prop_assert!(at > watermark);
+                watermark = at;
+            }
+            Emitted::Idle | Emitted::Active | Emitted::End => {}
+        }
+    }
+    Ok(records)
 }
 
 /// The mean, as sum and count.
@@ -292,21 +315,7 @@ proptest! {
         }
         harness.end().unwrap();
         prop_assert_eq!(harness.state_size(), Default::default());
-        let mut watermark = i64::MIN;
-        let mut results = Vec::new();
-        for emitted in harness.take_events() {
-            match emitted {
-                Emitted::Record(record, at) => {
-                    prop_assert!(at.unwrap() > watermark, "{:?} at {:?} is behind {}", record, at, watermark);
-                    results.push(record);
-                }
-                Emitted::Watermark(at) => {
-                    prop_assert!(at > watermark);
-                    watermark = at;
-                }
-                Emitted::Idle | Emitted::Active | Emitted::End => {}
-            }
-        }
+        let results = in_order_of_watermarks(harness.take_events())?.into_iter().map(|(record, _)| record);
         let mut expected = BTreeMap::<_, Vec<_>>::new();
         records.iter().for_each(|(key, at)| expected.entry((*key, *at)).or_default().push(*at));
         let expected = expected.into_iter().map(|((key, at), values)| (key, at, values));

@@ -14,5 +14,7 @@ mod timers;
 mod triggers;
 #[path = "../model/values.rs"]
 mod values;
+#[path = "../model/versions.rs"]
+mod versions;
 mod watermarks;
 mod window_state;

@@ -3,92 +3,35 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use flott::{
-    CumulativeEventTimeWindows, Data, EventTimeSessionWindows, KeyedStream, SlidingEventTimeWindows, Stream,
-    TimeWindow, TumblingEventTimeWindows, WindowAssigner,
+    CumulativeEventTimeWindows, EventTimeSessionWindows, SlidingEventTimeWindows, Stream, TimeWindow,
+    TumblingEventTimeWindows, WindowAssigner,
     testing::{Harness, Harness2},
 };
 use proptest::prelude::*;
 
-use super::{Way, sorted, way};
+use super::{
+    Way,
+    rows::{Rows, give2, rows, turns},
+    sorted, way,
+};
 use crate::{
     model::{self, Firing, Record, Shape, Step},
-    values::Values,
+    values::{Row, Values, aggregated, expected, gap_of, gathered},
 };
-
-/// Key, time and a value that no other row has.
-type Row = (u8, i64, i64);
-
-/// Rows out of order by at most a lag, at even times: so sessions with an odd gap never touch, and none of them depends on
-/// how far the watermark had come.
-fn rows() -> impl Strategy<Value = (Vec<Row>, i64)> {
-    (prop::collection::vec((0u8..6, 0i64..150, 0i64..30), 0..80), 0i64..30).prop_map(|(mut rows, lag)| {
-        rows.sort_by_key(|(_, at, late)| at * 2 + late % (lag + 1));
-        ((0..).zip(rows).map(|(value, (key, at, _))| (key, at * 2, value)).collect(), lag)
-    })
-}
 
 fn ms(ms: i64) -> Duration {
     Duration::from_millis(ms as u64)
 }
 
-/// Gaps of rows, short and long ones, all odd.
-fn gap_of(value: i64) -> i64 {
-    value * 7919 % 20 * 2 + 1
-}
-
-/// Cuts rows that are out of order by `lag` into batches, each with the watermark behind it.
-fn batches<'a>(way: &'a Way, rows: &'a [Row], lag: i64) -> impl Iterator<Item = (&'a [Row], i64)> {
-    let (mut rest, mut max) = (rows, i64::MIN + lag + 1);
-    way.cuts.iter().cycle().map_while(move |cut| {
-        let (batch, later) = rest.split_at((*cut).min(rest.len()));
-        rest = later;
-        max = batch.iter().map(|row| row.1).fold(max, i64::max);
-        (!batch.is_empty()).then_some((batch, max - lag - 1))
-    })
-}
-
-/// All results of a pipeline of rows that come with timestamps and watermarks. Nothing is late, and nothing is left.
-fn run<Out: Data + Ord>(
-    way: &Way,
-    (rows, lag): &(Vec<Row>, i64),
-    build: impl FnOnce(Stream<Row>) -> Stream<Out>,
-) -> Vec<Out> {
-    let mut harness = Harness::with(way.options(), build);
-    for (batch, watermark) in batches(way, rows, *lag) {
-        harness.batch_at(batch.iter().map(|row| (*row, row.1))).unwrap();
-        harness.watermark(watermark).unwrap();
-    }
-    harness.end().unwrap();
-    assert_eq!(harness.state_size(), Default::default());
-    assert_eq!(harness.counter("numLateRecordsDropped"), 0);
-    sorted(harness.take())
-}
-
-fn expected(shape: Shape, rows: &[Row]) -> Vec<Firing> {
-    let records = rows.iter().map(|(key, at, value)| Step::Record(Record { key: *key, at: *at, value: *value }));
-    let steps: Vec<_> = records.chain([Step::Watermark(i64::MAX)]).collect();
-    model::outcome(shape, 0, &steps).timeless().0
-}
-
 /// Checks windows that aggregate as records come, and such as keep them, behind a shuffle and without one.
-fn check<A>(way: &Way, rows: &(Vec<Row>, i64), assigner: A, shape: Shape) -> Result<(), TestCaseError>
+fn check<A>(way: &Way, rows: &Rows, assigner: A, shape: Shape) -> Result<(), TestCaseError>
 where
     A: WindowAssigner<Row, Window = TimeWindow>,
 {
-    let expected = expected(shape, &rows.0);
-    let keyed = |rows: Stream<Row>| -> KeyedStream<u8, Row> { rows.key_by(|row| row.0) };
-    let aggregated = run(way, rows, |rows| {
-        keyed(rows).window(assigner.clone()).aggregate_with(Values, |key, window, values, out| {
-            out.emit(Firing { key: *key, start: window.start, end: window.end, values });
-        })
-    });
+    let expected = expected(shape, &rows.rows);
+    let aggregated = rows.run(way, |rows| aggregated(&rows.key_by(|row| row.0), &assigner));
     prop_assert_eq!(&aggregated, &expected, "{:?} that aggregate", shape);
-    let gathered = run(way, rows, |rows| {
-        keyed(rows.rebalance().map(|row| row)).window(assigner.clone()).apply(|key, window, rows, out| {
-            let values = sorted(rows.iter().map(|row| row.2));
-            out.emit(Firing { key: *key, start: window.start, end: window.end, values });
-        })
-    });
+    let gathered = rows.run(way, |rows| gathered(&rows.rebalance().map(|row| row).key_by(|row| row.0), &assigner));
     prop_assert_eq!(&gathered, &expected, "{:?} that keep their records", shape);
     Ok(())
 }
@@ -106,8 +49,8 @@ fn joined(shape: Shape, left: &[Row], right: &[Row]) -> Vec<(u8, i64, i64)> {
 
 fn check_join<A>(
     way: &Way,
-    left: &(Vec<Row>, i64),
-    right: &(Vec<Row>, i64),
+    (left, right): (&Rows, &Rows),
+    turns: &[bool],
     assigner: A,
     shape: Shape,
 ) -> Result<(), TestCaseError>
@@ -118,24 +61,10 @@ where
         let joined = left.join(&right).where_key(|row| row.0).equal_to(|row| row.0).window(assigner);
         joined.apply(|left, right| (left.0, left.2, right.2))
     });
-    let (mut lefts, mut rights) = (batches(way, &left.0, left.1), batches(way, &right.0, right.1));
-    loop {
-        let (left, right) = (lefts.next(), rights.next());
-        if let Some((batch, watermark)) = left {
-            harness.left().batch_at(batch.iter().map(|row| (*row, row.1))).unwrap();
-            harness.left().watermark(watermark).unwrap();
-        }
-        if let Some((batch, watermark)) = right {
-            harness.right().batch_at(batch.iter().map(|row| (*row, row.1))).unwrap();
-            harness.right().watermark(watermark).unwrap();
-        }
-        if left.is_none() && right.is_none() {
-            break;
-        }
-    }
+    give2(way, &mut harness, (left, right), turns);
     harness.end().unwrap();
     prop_assert_eq!(harness.state_size(), Default::default());
-    prop_assert_eq!(sorted(harness.take()), joined(shape, &left.0, &right.0), "{:?} that join", shape);
+    prop_assert_eq!(sorted(harness.take()), joined(shape, &left.rows, &right.rows), "{:?} that join", shape);
     Ok(())
 }
 
@@ -191,8 +120,8 @@ proptest! {
     fn late_rows_correct_what_windows_have_given(
         rows in rows(), way in way(), size in 1i64..60, slide in 1i64..40, lateness in 1i64..60,
     ) {
-        check_late(&way, &rows.0, (size, slide), lateness)?;
-        check_late(&way, &rows.0, (size, size), lateness)?;
+        check_late(&way, &rows.rows, (size, slide), lateness)?;
+        check_late(&way, &rows.rows, (size, size), lateness)?;
     }
 
     #[test]
@@ -205,11 +134,12 @@ proptest! {
 
     #[test]
     fn rows_meet_in_each_window_that_both_are_in(
-        left in rows(), right in rows(), way in way(), size in 1i64..60, slide in 1i64..40,
+        left in rows(), right in rows(), turns in turns(), way in way(), size in 1i64..60, slide in 1i64..40,
     ) {
+        let sides = (&left, &right);
         let tumbling = Shape::Sliding { size, slide: size, offset: 0 };
-        check_join(&way, &left, &right, TumblingEventTimeWindows::of(ms(size)), tumbling)?;
+        check_join(&way, sides, &turns, TumblingEventTimeWindows::of(ms(size)), tumbling)?;
         let sliding = Shape::Sliding { size, slide, offset: 0 };
-        check_join(&way, &left, &right, SlidingEventTimeWindows::of(ms(size), ms(slide)), sliding)?;
+        check_join(&way, sides, &turns, SlidingEventTimeWindows::of(ms(size), ms(slide)), sliding)?;
     }
 }
