@@ -4,7 +4,7 @@
 //! # Layout
 //! - `map`, `filter`, `flat_map`, `co_map`: functions without state
 //! - `call`: asynchronous calls, and the queue of their results
-//! - `process`, `keyed_process`, `co_process`, `broadcast`: process functions
+//! - `process`, `keyed_process`, `co_process`, `broadcast`: process functions; `keyed`: what those with a key share
 //! - `firing`: timers of keyed functions
 //! - `interval_join`, `temporal_join`: joins of two streams
 //! - `timeline`: what joins keep, in order of time
@@ -28,6 +28,7 @@ mod flat_map;
 mod fold;
 mod folding;
 mod interval_join;
+mod keyed;
 mod keyed_process;
 mod late;
 mod map;

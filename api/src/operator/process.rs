@@ -78,6 +78,25 @@ impl<Out> Desk<Out> {
         work(Context::new(Collector::new(batch, out), guard.as_deref_mut(), lists, counters, task, times))
     }
 
+    /// Calls `process` for each record.
+    #[inline]
+    pub fn each<T>(
+        &mut self,
+        lists: &mut OperatorLists,
+        input: &mut Batch<T>,
+        out: &mut dyn Output<Out>,
+        mut process: impl FnMut(T, &mut Context<'_, Out>) -> FunctionResult,
+    ) -> TaskResult {
+        self.with(lists, out, |mut ctx| {
+            let mut timestamps = input.timestamps.drain(..);
+            for record in input.records.drain(..) {
+                ctx.set_timestamp(timestamps.next());
+                process(record, &mut ctx).map_err(failed)?;
+            }
+            ctx.flush()
+        })
+    }
+
     /// As [`with`](Self::with), with keyed states in the context.
     pub fn with_keyed<K: Key>(
         &mut self,
@@ -136,14 +155,7 @@ impl<F: ProcessFunction> Operator<F::In, F::Out> for Process<F> {
 
     fn process(&mut self, input: &mut Batch<F::In>, out: &mut dyn Output<F::Out>) -> TaskResult {
         let Self { function, states, desk } = self;
-        desk.with(&mut states.lists, out, |mut ctx| {
-            let mut timestamps = input.timestamps.drain(..);
-            for record in input.records.drain(..) {
-                ctx.set_timestamp(timestamps.next());
-                function.process(record, &mut ctx).map_err(failed)?;
-            }
-            ctx.flush()
-        })
+        desk.each(&mut states.lists, input, out, |record, ctx| function.process(record, ctx))
     }
 
     fn event(&mut self, event: Event, out: &mut dyn Output<F::Out>) -> TaskResult {
