@@ -89,6 +89,12 @@ pub async fn run(arguments: &Arguments, options: &List) -> CommandResult {
         return end;
     }
     let of = |wanted: Group| jobs.iter().copied().filter(move |job| group(job.state) == wanted).collect::<Vec<_>>();
+    let section = |jobs: &[&Job], title: &str, none: &str| match jobs {
+        // Of a cluster that does not answer nobody knows that it has none.
+        [] if end.is_err() => {}
+        [] => println!("{none}"),
+        jobs => print(jobs, title),
+    };
     if running {
         section(
             &of(Group::Running),
@@ -134,11 +140,7 @@ fn group(state: JobStatus) -> Group {
     }
 }
 
-fn section(jobs: &[&Job], title: &str, none: &str) {
-    if jobs.is_empty() {
-        println!("{none}");
-        return;
-    }
+fn print(jobs: &[&Job], title: &str) {
     println!("{title}");
     for job in jobs {
         println!("{} : {} : {} ({})", output::local_time(job.start_time), job.jid, job.name, job.state);

@@ -240,7 +240,8 @@ fn a_job_manager_that_is_killed_goes_on_where_it_was() {
     ];
     for line in lines {
         let parts: &[&str] = if line[0] == "cancel" { &[&job] } else { &[&address, "does not answer"] };
-        sandbox.flott(line).refused(3, parts);
+        let outcome = sandbox.flott(line).refused(3, parts);
+        assert!(!outcome.out.contains("No running jobs"), "nobody knows:\n{}", outcome.out);
     }
     assert!(!fs::exists(sandbox.at("elsewhere")).unwrap());
 
