@@ -1,13 +1,18 @@
 //! Snapshots of a table on disk.
 //!
-//! At a cut nothing is done but that it is counted. What had changed by then and is in memory alone goes to the tree first, in
-//! steps, or before it changes or has to go. Nothing that changed later does meanwhile: so when all is there, the tree is as the
-//! table was at the cut. From then on it is read as it was, whatever comes after.
+//! At a cut nothing is done but that it is counted. What had changed by then and is in memory alone settles first, in steps, or
+//! before it changes or has to go:
+//!
+//! - Where what has changed is given, it joins the changes that were noted before, which are read then. The tree has nothing to do
+//!   with that.
+//! - Where all is given, it goes to the tree. Nothing that changed later does meanwhile: so when all is there, the tree is as the
+//!   table was at the cut. From then on it is read as it was, whatever comes after.
 
 use flott_core::codec;
 
 use super::{
     changes::{Changes, Merged},
+    hot::Place,
     store::Entries,
     table::{DiskTable, undecodable},
 };
@@ -15,7 +20,7 @@ use crate::{
     batch::{Data, Key},
     error::TaskResult,
     state::{
-        table::{Content, GroupSpace, KeyHash, Progress, RunSink},
+        table::{Content, Extent, GroupSpace, KeyHash, Progress, RunSink},
         track::Runs,
     },
 };
@@ -26,8 +31,11 @@ const PLACE_COST: usize = 4;
 /// What finding an entry on disk costs.
 const ENTRY_COST: usize = 32;
 
-/// What bringing an entry to the tree and to the changes costs: some microseconds, in which a thousand bytes are read.
+/// What bringing an entry to the tree costs: some microseconds, in which a thousand bytes are read.
 const WRITE_COST: usize = 1024;
+
+/// What bringing one to the changes costs.
+const NOTE_COST: usize = 256;
 
 /// A snapshot that is being given.
 pub(super) struct Giving {
@@ -37,7 +45,7 @@ pub(super) struct Giving {
 }
 
 enum Stage {
-    /// What has changed and is in memory goes to the tree, and to the changes if those alone are given.
+    /// What has changed and is in memory goes to the changes if those are given, else to the tree.
     Settle { next: usize, changes: Option<Changes> },
     /// All entries are read.
     All(Entries),
@@ -52,9 +60,13 @@ impl Giving {
         Self { stage: Stage::Settle { next: 0, changes }, removed, values }
     }
 
-    /// Whether something that it has may be in memory alone.
-    pub fn settles(&self) -> bool {
-        matches!(self.stage, Stage::Settle { .. })
+    /// How much it has, if something of that may be in memory alone.
+    pub fn settles(&self) -> Option<Extent> {
+        match &self.stage {
+            Stage::Settle { changes: Some(_), .. } => Some(Extent::Changed),
+            Stage::Settle { changes: None, .. } => Some(Extent::Whole),
+            Stage::All(_) | Stage::Changed(_) => None,
+        }
     }
 
     /// The changes that it has; nothing if it has all there is.
@@ -128,32 +140,61 @@ impl<K: Key, V: Data> DiskTable<K, V> {
         was_given
     }
 
-    /// Brings some more to the tree of what the snapshot being given has, if that is not all there yet.
-    pub(super) fn settle(&mut self, left: &mut usize) -> TaskResult<Progress> {
-        loop {
-            let Some(Giving { stage: Stage::Settle { next, changes }, .. }) = &mut self.giving else {
-                return Ok(Progress::Done);
-            };
-            if *next >= self.hot.places() {
-                let stage = match changes.take() {
-                    Some(changes) => Stage::Changed(changes.into_changes()?),
-                    None => Stage::All(self.stored(None)),
-                };
-                if let Some(giving) = &mut self.giving {
-                    giving.stage = stage;
-                }
-                return Ok(Progress::Done);
+    /// Whether a snapshot of this extent is being given, and something that it has may be in memory alone.
+    pub(super) fn is_settling(&self, extent: Extent) -> bool {
+        self.giving.as_ref().and_then(Giving::settles) == Some(extent)
+    }
+
+    /// As [`settle`](Self::settle), where that goes to the tree: before it does, nothing that is later can go there.
+    pub(super) fn settle_tree(&mut self, left: &mut usize) -> TaskResult<Progress> {
+        if self.is_settling(Extent::Whole) { self.settle(left) } else { Ok(Progress::Done) }
+    }
+
+    /// The next entry that the tree waits for, which can go then; one that is `spared` is brought there and stays. None when the tree
+    /// takes any.
+    pub(super) fn take_pending(&mut self, spared: Option<Place>) -> TaskResult<Option<Place>> {
+        while self.is_settling(Extent::Whole) {
+            let Some(place) = self.next_to_settle()? else { continue };
+            if !self.is_pending(place) {
+                continue;
             }
+            if spared != Some(place) {
+                return Ok(Some(place));
+            }
+            self.write_back(place)?;
+        }
+        Ok(None)
+    }
+
+    /// Brings some more of what the snapshot being given has and is in memory alone to where it is read.
+    pub(super) fn settle(&mut self, left: &mut usize) -> TaskResult<Progress> {
+        while let Some(extent) = self.giving.as_ref().and_then(Giving::settles) {
             if *left == 0 {
                 return Ok(Progress::More);
             }
-            let place = self.hot.taken(*next);
-            *next += 1;
             *left = left.saturating_sub(PLACE_COST);
-            if let Some(place) = place.filter(|place| self.is_pending(*place)) {
-                let written = self.write_back(place)?;
-                *left = left.saturating_sub(written + WRITE_COST);
+            if let Some(place) = self.next_to_settle()?.filter(|place| self.is_pending(*place)) {
+                let cost = if extent == Extent::Whole { WRITE_COST } else { NOTE_COST };
+                *left = left.saturating_sub(self.settle_entry(place)? + cost);
             }
         }
+        Ok(Progress::Done)
+    }
+
+    /// What is in the next place, which may be nothing. Behind the last place, what has settled is read from now on.
+    fn next_to_settle(&mut self) -> TaskResult<Option<Place>> {
+        let Some(Giving { stage: Stage::Settle { next, changes }, .. }) = &mut self.giving else { return Ok(None) };
+        if *next < self.hot.places() {
+            *next += 1;
+            return Ok(self.hot.taken(*next - 1));
+        }
+        let stage = match changes.take() {
+            Some(changes) => Stage::Changed(changes.into_changes()?),
+            None => Stage::All(self.stored(None)),
+        };
+        if let Some(giving) = &mut self.giving {
+            giving.stage = stage;
+        }
+        Ok(None)
     }
 }

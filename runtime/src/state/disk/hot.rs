@@ -29,9 +29,11 @@ pub(super) struct Entry<K, V> {
     pub key: K,
     /// Nothing if it was taken out, and the tree does not know yet.
     pub value: Option<V>,
-    /// Since which cut it is not as the tree has it, if it is not.
+    /// Since which cut it is not as snapshots have it, if it is not.
     pub changed: Option<u64>,
-    /// The tree has never had it.
+    /// It is not as the tree has it.
+    pub dirty: bool,
+    /// Neither the tree nor a snapshot has ever had it.
     pub new: bool,
     hash: KeyHash,
     used: bool,
@@ -110,7 +112,7 @@ impl<K: Key, V> Hot<K, V> {
     /// Puts in an entry whose key is not there, of so many `bytes` when encoded.
     pub fn put(&mut self, hash: KeyHash, key: K, value: Option<V>, bytes: usize) -> Place {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let entry = Entry { key, value, changed: None, new: false, hash, used: true, bytes, changes: 0 };
+        let entry = Entry { key, value, changed: None, dirty: false, new: false, hash, used: true, bytes, changes: 0 };
         self.bytes += Self::cost(&entry);
         let place = match self.free.pop() {
             Some(place) => place,

@@ -18,13 +18,16 @@ use super::{
     Disk,
     changes::Changes,
     giving::Giving,
-    hot::{Hot, Place},
+    hot::{Entry, Hot, Place},
     store::{Entries, Store, check_length},
 };
 use crate::{
     batch::{Data, Key},
     error::TaskResult,
-    state::{entries, table::KeyHash},
+    state::{
+        entries,
+        table::{Extent, KeyHash},
+    },
 };
 
 /// Places of a search that an entry on disk counts as: a table in memory has two for each.
@@ -123,67 +126,92 @@ impl<K: Key, V: Data> DiskTable<K, V> {
     fn drive_out(&mut self, spared: Option<Place>) -> TaskResult {
         while self.hot.bytes() > self.disk.hot_bytes() {
             let Some(place) = self.hot.next_to_go(spared) else { break };
-            self.drive_out_of(place)?;
+            self.drive_out_of(place, spared)?;
         }
         Ok(())
     }
 
-    fn drive_out_of(&mut self, place: Place) -> TaskResult {
-        if self.hot.get(place).is_some_and(|entry| entry.changed.is_some()) {
-            if !self.is_pending(place) {
-                // What the snapshot has must be in the tree before anything later is.
-                self.settle(&mut { usize::MAX })?;
-            }
+    /// Takes out an entry that is to go. Where a snapshot of all waits for others, one of these goes instead of one that is later.
+    fn drive_out_of(&mut self, place: Place, spared: Option<Place>) -> TaskResult {
+        let is_dirty = |entry: &Entry<K, V>| entry.dirty;
+        let is_later = self.hot.get(place).is_some_and(is_dirty) && !self.is_pending(place);
+        let place = if is_later { self.take_pending(spared)?.unwrap_or(place) } else { place };
+        if self.hot.get(place).is_some_and(is_dirty) {
             self.write_back(place)?;
         }
         self.hot.take(place);
         Ok(())
     }
 
-    /// Whether the snapshot being given has this entry, and the tree does not know it yet.
+    /// Whether the snapshot being given has this entry, and waits for it.
     pub(super) fn is_pending(&self, place: Place) -> bool {
-        self.giving.as_ref().is_some_and(Giving::settles)
-            && self.hot.get(place).and_then(|entry| entry.changed).is_some_and(|cut| cut < self.cut)
+        let Some(entry) = self.hot.get(place) else { return false };
+        match self.giving.as_ref().and_then(Giving::settles) {
+            Some(Extent::Whole) => entry.dirty && entry.changed != Some(self.cut),
+            Some(Extent::Changed) => entry.changed.is_some_and(|cut| cut < self.cut),
+            None => false,
+        }
+    }
+
+    /// Has the snapshot being given know an entry that it waits for, and says how many bytes that has.
+    pub(super) fn settle_entry(&mut self, place: Place) -> TaskResult<usize> {
+        if self.is_settling(Extent::Whole) {
+            return self.write_back(place);
+        }
+        let has_value = self.encode(place)?;
+        self.note(place, has_value)?;
+        Ok(self.encoded.0.len() + self.encoded.1.len())
     }
 
     /// Has the tree know an entry as it is, and says how many bytes it has. One that was taken out is forgotten then.
     pub(super) fn write_back(&mut self, place: Place) -> TaskResult<usize> {
-        let Some(entry) = self.hot.get(place) else { return Ok(0) };
-        let (key, value) = &mut self.encoded;
-        encode_into(key, &entry.key)?;
-        let value = match &entry.value {
-            Some(held) => {
-                encode_into(value, held)?;
-                Some(&value[..])
-            }
-            None => None,
-        };
-        stored_in(&mut self.store, &self.disk)?.write(key, value)?;
-        if self.tracked {
-            let before_cut = entry.changed.is_some_and(|cut| cut < self.cut);
-            let changes = match &mut self.giving {
-                Some(giving) if giving.settles() && before_cut => giving.changes(),
-                Some(_) | None => Some(&mut self.changes),
-            };
-            if let Some(changes) = changes {
-                changes.put(key, value, self.disk.changes_bytes(), || self.disk.new_path())?;
-            }
-        }
-        let bytes = key.len() + value.map_or(0, <[u8]>::len);
-        if value.is_none() {
+        let has_value = self.encode(place)?;
+        let (key, value) = &self.encoded;
+        let bytes = key.len() + value.len();
+        stored_in(&mut self.store, &self.disk)?.write(key, has_value.then_some(&value[..]))?;
+        self.note(place, has_value)?;
+        if !has_value {
             self.hot.take(place);
         } else if let Some(entry) = self.hot.get_mut(place) {
-            (entry.changed, entry.new) = (None, false);
+            entry.dirty = false;
             self.hot.measured(place, bytes);
         }
         Ok(bytes)
     }
 
-    /// Notes that an entry is about to change; what the snapshot being given has of it is written first.
+    /// Encodes an entry, and says whether it has a value.
+    fn encode(&mut self, place: Place) -> TaskResult<bool> {
+        let entry = self.hot.get(place).ok_or_else(astray)?;
+        let (key, value) = &mut self.encoded;
+        encode_into(key, &entry.key)?;
+        value.clear();
+        match &entry.value {
+            Some(held) => encode_into(value, held).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Notes what has changed of an entry, which was encoded.
+    fn note(&mut self, place: Place, has_value: bool) -> TaskResult {
+        let Some(entry) = self.hot.get_mut(place) else { return Ok(()) };
+        entry.new = false;
+        let Some(since) = entry.changed.take().filter(|_| self.tracked) else { return Ok(()) };
+        let changes = match &mut self.giving {
+            Some(giving) if giving.settles().is_some() && since < self.cut => giving.changes(),
+            Some(_) | None => Some(&mut self.changes),
+        };
+        let (key, value) = (&self.encoded.0, has_value.then_some(&self.encoded.1[..]));
+        match changes {
+            Some(changes) => changes.put(key, value, self.disk.changes_bytes(), || self.disk.new_path()),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes that an entry is about to change; the snapshot being given has it as it was.
     fn change(&mut self, place: Place) -> TaskResult {
         self.touched = true;
         if self.is_pending(place) {
-            self.write_back(place)?;
+            self.settle_entry(place)?;
         }
         if self.hot.count_change(place)
             && let Some(entry) = self.hot.get(place)
@@ -198,6 +226,7 @@ impl<K: Key, V: Data> DiskTable<K, V> {
         let cut = self.cut;
         if let Some(entry) = self.hot.get_mut(place) {
             entry.changed.get_or_insert(cut);
+            entry.dirty = true;
         }
         Ok(())
     }
@@ -235,8 +264,10 @@ impl<K: Key, V: Data> DiskTable<K, V> {
     /// As [`put`](Self::put), of a key whose value was taken out.
     fn put_again(&mut self, place: Place, hash: KeyHash, key: &K, value: V) -> TaskResult<Place> {
         if self.is_pending(place) {
-            self.write_back(place)?;
-            return self.put(hash, key, value);
+            self.settle_entry(place)?;
+            if self.hot.get(place).is_none() {
+                return self.put(hash, key, value);
+            }
         }
         self.change(place)?;
         if let Some(entry) = self.hot.get_mut(place) {
@@ -261,8 +292,7 @@ impl<K: Key, V: Data> DiskTable<K, V> {
 
     /// Takes out the value of a key that is on disk alone.
     fn remove_cold(&mut self, key: &K) -> TaskResult {
-        // What the snapshot has must be in the tree before anything later is.
-        self.settle(&mut { usize::MAX })?;
+        self.settle_tree(&mut { usize::MAX })?;
         self.touched = true;
         let encoded = &mut self.encoded.0;
         encode_into(encoded, key)?;

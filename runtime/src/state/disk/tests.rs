@@ -5,7 +5,8 @@ use std::{fs, path::PathBuf};
 use super::*;
 use crate::state::{
     Backend, KeyHash,
-    table::{Snapshot, StateTable},
+    table::{Extent, GroupEntries, Progress, Snapshot, StateTable},
+    tests::all,
 };
 
 /// Where tests write: to memory where that can be, as what they test is not whether the disk keeps it.
@@ -63,7 +64,7 @@ fn a_table_that_nothing_is_asked_of_has_nothing_in_memory() {
     for key in 0..200 {
         table.insert(KeyHash::of(&key), &key, key.into()).unwrap();
     }
-    while table.cool(30).unwrap() == crate::state::Progress::More {}
+    while table.cool(30).unwrap() == Progress::More {}
     assert_eq!((table.hot.bytes(), table.hot.places()), (0, 0));
     for key in 0..200 {
         assert_eq!(table.get(KeyHash::of(&key), &key).unwrap(), Some(&key.into()));
@@ -77,14 +78,14 @@ fn the_one_key_of_a_stream_that_is_not_keyed_is_a_key() {
         let hash = KeyHash::of(&());
         for number in 0..100 {
             table.entry(hash, &(), &mut Vec::new).unwrap().push(number);
-            while number % 10 == 0 && table.cool(1).unwrap() == crate::state::Progress::More {}
+            while number % 10 == 0 && table.cool(1).unwrap() == Progress::More {}
         }
         let (mut cursor, mut seen) = (crate::state::Cursor::default(), Vec::new());
         let mut see = |(): &(), list: &Vec<u64>| {
             seen.push(list.len());
             Ok(())
         };
-        while table.walk(&mut cursor, 1, &mut see).unwrap() == crate::state::Progress::More {}
+        while table.walk(&mut cursor, 1, &mut see).unwrap() == Progress::More {}
         assert_eq!((seen, table.keys()), (vec![100], 1));
         assert_eq!(table.held_keys().unwrap(), [()]);
         assert_eq!(table.remove(hash, &()).unwrap().map(|list| list.len()), Some(100));
@@ -101,6 +102,65 @@ fn keys_that_come_and_go_between_two_cuts_leave_no_trace_on_disk() {
         assert_eq!(table.remove(KeyHash::of(&key), &key).unwrap(), Some(key));
     }
     assert_eq!((table.keys(), table.stored(None).count(), table.hot.bytes()), (0, 0, 0));
+}
+
+/// A table with so many keys, all in memory.
+fn filled(backend: &Backend, keys: u64) -> DiskTable<u64, u64> {
+    let mut table = table(backend);
+    (0..keys).for_each(|key| table.insert(KeyHash::of(&key), &key, key).unwrap());
+    assert_eq!((0..table.hot.places()).filter_map(|n| table.hot.taken(n)).count() as u64, keys);
+    table
+}
+
+/// Gives all of the snapshot that was begun, and says how many entries that were.
+fn given(table: &mut DiskTable<u64, u64>) -> usize {
+    let mut count = 0;
+    let mut sink = |entries: GroupEntries<'_>| {
+        count += entries.count;
+        Ok(())
+    };
+    while table.advance(1 << 10, &mut sink).unwrap() != Progress::Done {}
+    count
+}
+
+#[test]
+fn what_has_changed_is_given_without_the_tree() {
+    let mut table = filled(&small(), 100);
+    table.begin(Extent::Whole, all(4)).unwrap();
+    assert_eq!(given(&mut table), 100);
+    let written = |table: &DiskTable<u64, u64>| table.stored(None).map(|entry| entry.unwrap().1).collect::<Vec<_>>();
+    let before = written(&table);
+    assert_eq!(before.len(), 100);
+    for key in 0..50 {
+        table.insert(KeyHash::of(&key), &key, 7).unwrap();
+    }
+    table.begin(Extent::Changed, all(4)).unwrap();
+    assert_eq!(given(&mut table), 50);
+    assert_eq!(written(&table), before);
+    // Nor does what the tree does not know count as changed.
+    table.begin(Extent::Changed, all(4)).unwrap();
+    assert_eq!(given(&mut table), 0);
+    // It is not forgotten.
+    while table.cool(10).unwrap() == Progress::More {}
+    assert_eq!(table.get(KeyHash::of(&1), &1).unwrap(), Some(&7));
+    assert_eq!(table.get(KeyHash::of(&60), &60).unwrap(), Some(&60));
+}
+
+#[test]
+fn room_is_made_without_settling_all_that_a_snapshot_has() {
+    let mut table = filled(&small(), 200);
+    table.begin(Extent::Whole, all(4)).unwrap();
+    (0..200).for_each(|key| drop(table.get(KeyHash::of(&key), &key).unwrap()));
+    // They are later than the snapshot, and used longest ago.
+    for key in 0..20 {
+        table.insert(KeyHash::of(&key), &key, 7).unwrap();
+    }
+    for _ in 0..100 {
+        assert_eq!(table.cool(1).unwrap(), Progress::More);
+        assert!(table.is_settling(Extent::Whole));
+    }
+    assert_eq!(given(&mut table), 200);
+    assert_eq!(table.get(KeyHash::of(&1), &1).unwrap(), Some(&7));
 }
 
 #[test]

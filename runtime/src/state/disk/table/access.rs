@@ -227,7 +227,7 @@ impl<K: Key, V: Data> StateTable<K, V> for DiskTable<K, V> {
                 self.hot = Hot::default();
                 return Ok(Progress::Done);
             };
-            self.drive_out_of(place)?;
+            self.drive_out_of(place, None)?;
         }
         Ok(Progress::More)
     }

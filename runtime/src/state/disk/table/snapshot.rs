@@ -23,7 +23,7 @@ impl<K: Key, V: Data> DiskTable<K, V> {
         self.end_giving();
         for n in 0..self.hot.places() {
             if let Some(place) = self.hot.taken(n) {
-                if self.hot.get(place).is_some_and(|entry| entry.changed.is_some()) {
+                if self.hot.get(place).is_some_and(|entry| entry.dirty) {
                     self.write_back(place)?;
                 }
                 self.hot.take(place);

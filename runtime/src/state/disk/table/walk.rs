@@ -51,7 +51,7 @@ pub(super) fn visit<K: Key, V: Data>(
         let Some(place) = taken else { continue };
         // A snapshot has it in the form that it had.
         if table.is_pending(place) {
-            table.write_back(place)?;
+            table.settle_entry(place)?;
         }
         let entry = table.hot.get_mut(place);
         let Some((key, value)) = entry.and_then(|entry| Some((&entry.key, entry.value.as_mut()?))) else { continue };
@@ -60,8 +60,7 @@ pub(super) fn visit<K: Key, V: Data>(
             table.take(place);
         }
     }
-    // What is taken out on disk comes behind all that a snapshot has.
-    if table.settle(&mut (places * SETTLE_BYTES))? == Progress::More {
+    if table.settle_tree(&mut (places * SETTLE_BYTES))? == Progress::More {
         return Ok(Progress::More);
     }
     let mut gone = Vec::new();
