@@ -72,7 +72,7 @@ fn measure(name: &str, keys: u64, open: impl Fn(&mut KeyedStates<u64>) -> TaskRe
         if setting("FLOTT_BENCH_TRACKED", 0) == 1 {
             let max = MaxParallelism::new(128).expect("128 are allowed");
             states.begin_snapshot(Extent::Whole, GroupSpace { max, held: KeyGroupRange::all(max) })?;
-            while states.advance_snapshot(1 << 20, &mut |_, _| Ok(()))? == Progress::More {}
+            while states.advance_snapshot(1 << 20, &mut |_, _| Ok(()))? != Progress::Done {}
         }
         let before = cpu();
         access.all(&mut states, keys, records)?;

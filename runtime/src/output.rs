@@ -224,7 +224,7 @@ pub trait Operator<In, Out>: Send {
     }
 
     /// Gives some more of what it remembered at the last barrier, while it goes on with records in between: what
-    /// [`snapshot`](Self::snapshot) has begun. Called until it is `Done`.
+    /// [`snapshot`](Self::snapshot) has begun. Called until it is `Done`; if it says `Waiting`, after a moment.
     ///
     /// # Errors
     /// As [`snapshot`](Self::snapshot).

@@ -269,10 +269,8 @@ where
     }
 
     fn snapshot_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
-        if E::STATEFUL && into.more(&mut self.states.keyed)? == Progress::More {
-            return Ok(Progress::More);
-        }
-        self.store_more(into)
+        let states = if E::STATEFUL { into.more(&mut self.states.keyed)? } else { Progress::Done };
+        if states == Progress::Done { self.store_more(into) } else { Ok(states) }
     }
 
     fn drain(&mut self, out: &mut dyn Output<E::Out>) -> TaskResult<Drained> {

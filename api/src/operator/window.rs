@@ -196,7 +196,7 @@ where
 
     fn snapshot_more(&mut self, into: &mut StateSink<'_>) -> TaskResult<Progress> {
         match into.more(&mut self.states.keyed)? {
-            Progress::More => Ok(Progress::More),
+            left @ (Progress::More | Progress::Waiting) => Ok(left),
             Progress::Done => self.core.snapshot_more(into),
         }
     }

@@ -213,8 +213,8 @@ impl<T: Data> Output<T> for WithSides<T> {
 
     fn snapshot_more(&mut self) -> Progress {
         let mut sides = self.sides.lock();
-        let all_done = sides.0.iter_mut().all(|(_, port)| port.snapshot_more() == Progress::Done);
-        if all_done { self.main.snapshot_more() } else { Progress::More }
+        let mut progress = sides.0.iter_mut().map(|(_, port)| port.snapshot_more());
+        progress.find(|progress| *progress != Progress::Done).unwrap_or_else(|| self.main.snapshot_more())
     }
 
     fn skip(&mut self) {

@@ -268,7 +268,7 @@ where
         enter_operator(&name.name);
         let give = |into: &mut StateSink<'_>| operator.snapshot_more(into).map_err(|failure| named(failure, name));
         match task.snapshots.give(task.attempt, name.id, give) {
-            Some(Progress::More) => Progress::More,
+            Some(left @ (Progress::More | Progress::Waiting)) => left,
             Some(Progress::Done) | None => self.next.snapshot_more(),
         }
     }

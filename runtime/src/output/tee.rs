@@ -82,8 +82,8 @@ impl<T: Clone + Send> Output<T> for Tee<T> {
     }
 
     fn snapshot_more(&mut self) -> Progress {
-        let all_done = self.outputs.iter_mut().all(|output| output.snapshot_more() == Progress::Done);
-        if all_done { Progress::Done } else { Progress::More }
+        let mut progress = self.outputs.iter_mut().map(|output| output.snapshot_more());
+        progress.find(|progress| *progress != Progress::Done).unwrap_or(Progress::Done)
     }
 
     fn skip(&mut self) {

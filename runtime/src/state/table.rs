@@ -68,6 +68,8 @@ pub enum Extent {
 pub enum Progress {
     /// More is left.
     More,
+    /// More is left, for which something else must be done first: nothing comes of asking at once. Steps of snapshots alone say so.
+    Waiting,
     /// All has been given: the snapshot is over.
     Done,
 }
@@ -122,7 +124,8 @@ pub trait Snapshot: Send {
     fn begin(&mut self, extent: Extent, groups: GroupSpace) -> TaskResult;
 
     /// Gives some more of the snapshot to `sink`: about as many bytes as `bytes`, and in looking for them takes no longer
-    /// than so many would take. Nothing but `Done` if none is being given.
+    /// than so many would take. Nothing but `Done` if none is being given. It waits for nothing: where it would have to it says so,
+    /// and fails if that goes on for too long.
     ///
     /// Runs come in no order of groups, several of each. They are of some kilobytes, the last of each group may be shorter,
     /// and no entry is cut in two. A key that has gone and has come again may be in a run of removed keys, and is in one of

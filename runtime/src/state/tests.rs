@@ -83,7 +83,7 @@ fn kept(runs: &mut Vec<Run>) -> impl FnMut(GroupEntries<'_>) -> crate::error::Ta
 fn whole(table: &mut dyn Snapshot, groups: GroupSpace) -> Vec<Run> {
     table.begin(Extent::Whole, groups).unwrap();
     let mut runs = Vec::new();
-    while table.advance(1000, &mut kept(&mut runs)).unwrap() == Progress::More {}
+    while table.advance(1000, &mut kept(&mut runs)).unwrap() != Progress::Done {}
     runs
 }
 
@@ -95,7 +95,7 @@ fn whole_states<K: crate::batch::Key>(states: &mut KeyedStates<K>, groups: Group
         runs.push((meta.clone(), Run::of(entries)));
         Ok(())
     };
-    while states.advance_snapshot(1000, &mut sink).unwrap() == Progress::More {}
+    while states.advance_snapshot(1000, &mut sink).unwrap() != Progress::Done {}
     runs
 }
 

@@ -81,7 +81,7 @@ impl<K: Key, V: Data> Track<K, V> {
         let Some(giving) = &mut self.giving else { return Ok(Progress::Done) };
         let given = giving.step(&mut self.marks, entries::encode, (places, walk), at, bytes, sink);
         match given {
-            Ok(Progress::More) => {}
+            Ok(Progress::More | Progress::Waiting) => {}
             Ok(Progress::Done) => self.giving = None,
             Err(_) => self.abandon(),
         }

@@ -7,12 +7,14 @@ mod waits;
 
 use std::{
     future::poll_fn,
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use flott_core::{checkpoint::Barrier, failure::Failure};
+use tokio::time::{Sleep, sleep};
 
 use super::{TaskInfo, tail::Tail};
 use crate::{
@@ -37,10 +39,10 @@ const GIVE_TIME: Duration = Duration::from_millis(1);
 /// held back in memory, and is part of the snapshot.
 const STEPS_AHEAD: usize = 64;
 
-/// Pause before a task without input looks again whether there is room for its state.
+/// Pause before a task without input looks again whether more of its state can be given, and there is room for it.
 const ROOM_WAIT: Duration = Duration::from_millis(1);
 
-/// How long there may be no room for state while the next barrier waits for it, and all records behind that. A store that only is
+/// How long no state may be given while the next barrier waits for it, and all records behind that. A store that only is
 /// slow makes room now and then: within this time a part of a file is written, or has failed (`flott_snapshot::directory`).
 const STALLED: Duration = Duration::from_secs(60);
 
@@ -80,12 +82,22 @@ pub(super) struct Turn {
     began: Instant,
     alarm: AlarmWait,
     giving: Giving,
+    /// Before more is given.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Turn {
     pub fn new(info: Arc<TaskInfo>) -> Self {
         let now = Instant::now();
-        Self { info, since: now, batches: 0, began: now, alarm: AlarmWait::default(), giving: Giving::Nothing }
+        Self {
+            info,
+            since: now,
+            batches: 0,
+            began: now,
+            alarm: AlarmWait::default(),
+            giving: Giving::Nothing,
+            pause: None,
+        }
     }
 
     /// Whether the turn has lasted long enough. Where a test says what time it is, its seed alone says who is next.
@@ -129,7 +141,7 @@ impl Turn {
                 if let Poll::Ready(due) = tail.poll_due(cx) {
                     return Poll::Ready(due.map(|()| Woken::Due));
                 }
-                if self.has_to_give() {
+                if self.poll_giving(cx).is_ready() {
                     return Poll::Ready(Ok(Woken::Giving));
                 }
                 if !std::mem::replace(&mut waited, true) {
@@ -165,7 +177,7 @@ impl Turn {
                 }
                 Woken::Due => quiet = false,
                 Woken::Giving => {
-                    self.give_or_wait(tail).await;
+                    self.give_or_pause(tail);
                     yield_turn().await;
                 }
             }
@@ -251,6 +263,18 @@ impl Turn {
             Giving::State => true,
             Giving::Streams => self.info.snapshots.has_all_streams(),
         }
+    }
+
+    /// Ready when some more may be given: not while nothing can be.
+    fn poll_giving(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.has_to_give() {
+            return Poll::Pending;
+        }
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        Poll::Ready(())
     }
 
     /// Gives `event` of the task's input to `tail`, and sees to all that it sets off.
@@ -339,15 +363,23 @@ impl Turn {
         Ok(())
     }
 
-    /// Gives some more, if there is room; else waits for a moment, as whoever stores it is behind.
-    async fn give_or_wait(&mut self, tail: &mut impl Tail) -> bool {
-        let has_room = self.info.snapshots.has_room(self.info.attempt);
-        if has_room {
-            self.give(tail);
-        } else {
-            tokio::time::sleep(ROOM_WAIT).await;
+    /// Gives some more, if that can be; else it is tried again after a moment, as whoever stores it is behind, or the disk that it
+    /// comes from.
+    fn give_or_pause(&mut self, tail: &mut impl Tail) -> bool {
+        let given = self.give(tail);
+        if !given {
+            self.pause = Some(Box::pin(sleep(ROOM_WAIT)));
         }
-        has_room
+        given
+    }
+
+    /// As [`give_or_pause`](Self::give_or_pause), where all waits for it.
+    async fn give_or_wait(&mut self, tail: &mut impl Tail) -> bool {
+        let given = self.give(tail);
+        if !given {
+            sleep(ROOM_WAIT).await;
+        }
+        given
     }
 
     /// As [`barrier`](Self::barrier), for a cut that has begun.
@@ -358,14 +390,19 @@ impl Turn {
         Ok(())
     }
 
-    /// Gives some more of a cut that was begun, for as long as others can wait for it.
-    fn give(&mut self, tail: &mut impl Tail) {
+    /// Gives some more of a cut that was begun, for as long as others can wait for it. Whether there was something to be given and room
+    /// for it.
+    fn give(&mut self, tail: &mut impl Tail) -> bool {
+        let mut given = false;
         let (began, snapshots, attempt) = (Instant::now(), &self.info.snapshots, self.info.attempt);
         snapshots.heed_abort(attempt);
         while self.giving == Giving::State && snapshots.has_room(attempt) {
-            if tail.snapshot_more() == Progress::Done {
-                self.giving = Giving::Streams;
+            match tail.snapshot_more() {
+                Progress::More => {}
+                Progress::Waiting => break,
+                Progress::Done => self.giving = Giving::Streams,
             }
+            given = true;
             if began.elapsed() > GIVE_TIME {
                 break;
             }
@@ -373,7 +410,9 @@ impl Turn {
         if self.giving == Giving::Streams && snapshots.has_all_streams() {
             snapshots.finish(attempt);
             self.giving = Giving::Nothing;
+            given = true;
         }
+        given
     }
 
     /// The input has ended: what is kept for the end, the end itself, and what sinks have prepared.
@@ -403,7 +442,8 @@ impl Turn {
 fn stalled(barrier: Barrier) -> Failure {
     let (checkpoint, wait) = (barrier.checkpoint, STALLED.as_secs());
     Failure::environment(format!(
-        "the store has taken no state for {wait} s while the barrier of {checkpoint} waited for it"
+        "no state was given for {wait} s while the barrier of {checkpoint} waited for it: the store has taken none, or the disk \
+         that it comes from is behind"
     ))
 }
 

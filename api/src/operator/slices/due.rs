@@ -212,7 +212,7 @@ where
                 }
             }
             Stage::Walk { end, mut cursor } => match self.walk(end, &mut cursor, out)? {
-                Progress::More => Stage::Walk { end, cursor },
+                Progress::More | Progress::Waiting => Stage::Walk { end, cursor },
                 Progress::Done => {
                     self.over(cause, end);
                     Stage::Next
@@ -229,11 +229,11 @@ where
                 }
             }
             Stage::Join { end, place, mut cursor } => match self.clearing.join(&mut self.slices, place, &mut cursor)? {
-                Progress::More => Stage::Join { end, place, cursor },
+                Progress::More | Progress::Waiting => Stage::Join { end, place, cursor },
                 Progress::Done => self.join(end),
             },
             Stage::Clear { end, mut cursor } => match self.clear(end, &mut cursor, out)? {
-                Progress::More => Stage::Clear { end, cursor },
+                Progress::More | Progress::Waiting => Stage::Clear { end, cursor },
                 Progress::Done => {
                     self.clearing.over(&self.slices, end);
                     Stage::Next

@@ -54,14 +54,15 @@ impl<K: Key, V: Data> Numbered<'_, K, V> {
             if !slice.table.is_giving() {
                 self.leaving.pop();
             }
-            if progress == Progress::More {
+            if progress != Progress::Done {
                 return Ok(progress);
             }
         }
-        if let Some(slice) = self.firing.as_deref_mut()
-            && step(slice)? == Progress::More
-        {
-            return Ok(Progress::More);
+        if let Some(slice) = self.firing.as_deref_mut() {
+            let progress = step(slice)?;
+            if progress != Progress::Done {
+                return Ok(progress);
+            }
         }
         // Slices that have come since have nothing to give.
         for slice in self.slices.slices_from(*self.stored) {
@@ -69,7 +70,7 @@ impl<K: Key, V: Data> Numbered<'_, K, V> {
             if !slice.table.is_giving() {
                 *self.stored = Bound::from(slice.number) + 1;
             }
-            if progress == Progress::More {
+            if progress != Progress::Done {
                 return Ok(progress);
             }
         }

@@ -112,23 +112,26 @@ where
             return into.more_table(KEPT, &mut self.numbered());
         }
         while let Some(slice) = self.leaving.last_mut() {
-            if slice.give(into)? == Progress::More {
-                return Ok(Progress::More);
+            let progress = slice.give(into)?;
+            if progress != Progress::Done {
+                return Ok(progress);
             }
             self.leaving.pop();
         }
         let firing = self.firing.as_mut().and_then(Firing::slice_mut);
         for slice in firing.into_iter().chain(&mut self.slices.open) {
-            if slice.give(into)? == Progress::More {
-                return Ok(Progress::More);
+            let progress = slice.give(into)?;
+            if progress != Progress::Done {
+                return Ok(progress);
             }
         }
-        if let Some(table) = &mut self.closed_leaving
-            && into.more_table(&self.stored_closed, table.entries_mut())? == Progress::More
-        {
-            return Ok(Progress::More);
+        if let Some(table) = &mut self.closed_leaving {
+            let progress = into.more_table(&self.stored_closed, table.entries_mut())?;
+            if progress != Progress::Done {
+                return Ok(progress);
+            }
+            self.closed_leaving = None;
         }
-        self.closed_leaving = None;
         into.more_table(&self.stored_closed, self.slices.closed.table.entries_mut())
     }
 

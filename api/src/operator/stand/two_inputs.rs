@@ -129,7 +129,7 @@ pub(crate) fn kept<K: Key, V: Data>(states: &mut KeyedStates<K>) -> (Vec<(K, V)>
         Ok(())
     };
     states.begin_snapshot(Extent::Whole, groups).unwrap();
-    while states.advance_snapshot(usize::MAX, &mut sink).unwrap() == Progress::More {}
+    while states.advance_snapshot(usize::MAX, &mut sink).unwrap() != Progress::Done {}
     let timers = states.timers();
     (entries, timers.event.len() + timers.processing.len())
 }

@@ -8,12 +8,14 @@
 //! - Where all is given, it goes to the tree. Nothing that changed later does meanwhile: so when all is there, the tree is as the
 //!   table was at the cut. From then on it is read as it was, whatever comes after.
 
+use std::time::Instant;
+
 use flott_core::codec;
 
 use super::{
     changes::{Changes, Merged},
     hot::Place,
-    store::Entries,
+    store::{Entries, WAIT_MAX},
     table::{DiskTable, undecodable},
 };
 use crate::{
@@ -40,8 +42,19 @@ const NOTE_COST: usize = 256;
 /// A snapshot that is being given.
 pub(super) struct Giving {
     stage: Stage,
+    /// Since when nothing could be brought to the tree, as the disk is behind.
+    pub(super) waits_since: Option<Instant>,
     removed: Runs,
     values: Runs,
+}
+
+/// What to do with something for which the disk is not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// Wait until it is.
+    Wait,
+    /// Leave it for later.
+    Leave,
 }
 
 enum Stage {
@@ -57,7 +70,7 @@ impl Giving {
     /// A snapshot of these changes, and of what has changed and is in memory alone; or of all there is.
     pub fn new(changes: Option<Changes>, groups: GroupSpace) -> Self {
         let (removed, values) = (Runs::new(groups, Content::Removed), Runs::new(groups, Content::Values));
-        Self { stage: Stage::Settle { next: 0, changes }, removed, values }
+        Self { stage: Stage::Settle { next: 0, changes }, waits_since: None, removed, values }
     }
 
     /// How much it has, if something of that may be in memory alone.
@@ -87,7 +100,7 @@ impl Giving {
 
     /// Gives some more of what is settled.
     pub fn give<K: Key>(&mut self, mut left: usize, sink: &mut RunSink<'_>) -> TaskResult<Progress> {
-        let Self { stage, removed, values } = self;
+        let Self { stage, removed, values, .. } = self;
         if removed.give_full(&mut left, sink)? == Progress::More || values.give_full(&mut left, sink)? == Progress::More
         {
             return Ok(Progress::More);
@@ -147,7 +160,7 @@ impl<K: Key, V: Data> DiskTable<K, V> {
 
     /// As [`settle`](Self::settle), where that goes to the tree: before it does, nothing that is later can go there.
     pub(super) fn settle_tree(&mut self, left: &mut usize) -> TaskResult<Progress> {
-        if self.is_settling(Extent::Whole) { self.settle(left) } else { Ok(Progress::Done) }
+        if self.is_settling(Extent::Whole) { self.settle(left, Full::Wait) } else { Ok(Progress::Done) }
     }
 
     /// The next entry that the tree waits for, which can go then; one that is `spared` is brought there and stays. None when the tree
@@ -167,18 +180,45 @@ impl<K: Key, V: Data> DiskTable<K, V> {
     }
 
     /// Brings some more of what the snapshot being given has and is in memory alone to where it is read.
-    pub(super) fn settle(&mut self, left: &mut usize) -> TaskResult<Progress> {
+    pub(super) fn settle(&mut self, left: &mut usize, full: Full) -> TaskResult<Progress> {
         while let Some(extent) = self.giving.as_ref().and_then(Giving::settles) {
             if *left == 0 {
                 return Ok(Progress::More);
             }
             *left = left.saturating_sub(PLACE_COST);
             if let Some(place) = self.next_to_settle()?.filter(|place| self.is_pending(*place)) {
+                if extent == Extent::Whole && full == Full::Leave && self.is_behind()? {
+                    self.settle_later();
+                    return Ok(Progress::Waiting);
+                }
                 let cost = if extent == Extent::Whole { WRITE_COST } else { NOTE_COST };
                 *left = left.saturating_sub(self.settle_entry(place)? + cost);
             }
         }
         Ok(Progress::Done)
+    }
+
+    /// The place that was looked at last is looked at again.
+    fn settle_later(&mut self) {
+        if let Some(Giving { stage: Stage::Settle { next, .. }, .. }) = &mut self.giving {
+            *next -= 1;
+        }
+    }
+
+    /// Whether a write would have to wait for the disk.
+    ///
+    /// # Errors
+    /// When that has been so for too long, or the disk has failed.
+    fn is_behind(&mut self) -> TaskResult<bool> {
+        let (Some(store), Some(giving)) = (&self.store, &mut self.giving) else { return Ok(false) };
+        if store.has_room()? {
+            giving.waits_since = None;
+            return Ok(false);
+        }
+        if giving.waits_since.get_or_insert_with(Instant::now).elapsed() > WAIT_MAX {
+            return Err(store.behind());
+        }
+        Ok(true)
     }
 
     /// What is in the next place, which may be nothing. Behind the last place, what has settled is read from now on.

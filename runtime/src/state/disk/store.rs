@@ -36,8 +36,8 @@ const RUNS_KEPT: usize = 4;
 /// Merges that one call does at most.
 const MERGES_MAX: usize = 32;
 
-/// How long a write waits for the disk.
-const WAIT_MAX: Duration = Duration::from_secs(120);
+/// How long a write waits for the disk, and what can be written later.
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// Bytes of a file of the tree.
 const FILE_BYTES: u64 = 16 << 20;
@@ -125,6 +125,34 @@ impl Store {
         Ok(())
     }
 
+    /// Whether a write would not wait for the disk; nor would one of another behind it, as what is gathered has room to spare.
+    ///
+    /// # Errors
+    /// When the disk has failed.
+    pub fn has_room(&self) -> TaskResult<bool> {
+        self.tree.check()?;
+        if self.tree.tree.l0_run_count() < RUNS_MAX {
+            return Ok(self.tree.tree.sealed_memtable_count() < SEALED_MAX);
+        }
+        // What was merged for this tree before may not have been enough.
+        if !self.tree.to_merge.load(SeqCst) {
+            self.disk.upkeep().write(&self.tree);
+        }
+        Ok(false)
+    }
+
+    /// Why nothing is written that has waited for so long.
+    pub fn behind(&self) -> Box<Failure> {
+        let (directory, wait) = (self.tree.place.files().display(), WAIT_MAX.as_secs());
+        Box::new(Failure::environment(format!("the disk took up no state within {wait} s, in {directory}")))
+    }
+
+    /// What the disk has of it.
+    #[cfg(test)]
+    pub fn tree(&self) -> Arc<Tree> {
+        Arc::clone(&self.tree)
+    }
+
     /// Has what was gathered written.
     #[cold]
     fn seal(&self) -> TaskResult {
@@ -134,18 +162,14 @@ impl Store {
         let (lock, went_on) = &self.tree.went_on;
         let mut guard = lock.lock();
         loop {
-            if let Some(failure) = &*self.tree.failed.lock() {
-                return Err(Box::new(failure.clone()));
-            }
+            self.tree.check()?;
             if self.tree.tree.sealed_memtable_count() <= SEALED_MAX && self.tree.tree.l0_run_count() <= RUNS_MAX {
                 return Ok(());
             }
             // Whatever was done for this tree before may not have been enough.
             self.disk.upkeep().write(&self.tree);
             if went_on.wait_for(&mut guard, WAIT_MAX).timed_out() {
-                let (directory, wait) = (self.tree.place.files().display(), WAIT_MAX.as_secs());
-                let message = format!("the disk took up no state within {wait} s, in {directory}");
-                return Err(Box::new(Failure::environment(message)));
+                return Err(self.behind());
             }
         }
     }
@@ -230,6 +254,20 @@ impl Tree {
             if self.tree.l0_run_count() < RUNS_KEPT {
                 break;
             }
+        }
+    }
+
+    /// Nothing is written meanwhile.
+    #[cfg(test)]
+    pub fn hold(&self) -> std::sync::MutexGuard<'_, ()> {
+        self.tree.get_flush_lock()
+    }
+
+    /// Refuses to go on when something went wrong.
+    fn check(&self) -> TaskResult {
+        match &*self.failed.lock() {
+            Some(failure) => Err(Box::new(failure.clone())),
+            None => Ok(()),
         }
     }
 

@@ -150,7 +150,7 @@ fn what_has_changed_is_given_without_the_tree() {
 fn room_is_made_without_settling_all_that_a_snapshot_has() {
     let mut table = filled(&small(), 200);
     table.begin(Extent::Whole, all(4)).unwrap();
-    (0..200).for_each(|key| drop(table.get(KeyHash::of(&key), &key).unwrap()));
+    (0..200).for_each(|key| assert!(table.get(KeyHash::of(&key), &key).unwrap().is_some()));
     // They are later than the snapshot, and used longest ago.
     for key in 0..20 {
         table.insert(KeyHash::of(&key), &key, 7).unwrap();
@@ -161,6 +161,66 @@ fn room_is_made_without_settling_all_that_a_snapshot_has() {
     }
     assert_eq!(given(&mut table), 200);
     assert_eq!(table.get(KeyHash::of(&1), &1).unwrap(), Some(&7));
+}
+
+/// A table of which a snapshot of all has begun, and its tree.
+fn begun(disk: &Arc<Disk>) -> (DiskTable<u64, u64>, Arc<store::Tree>) {
+    let mut table = filled(&Backend::Disk(Arc::clone(disk)), 1_000);
+    table.prepare().unwrap();
+    let tree = table.store.as_ref().unwrap().tree();
+    table.begin(Extent::Whole, all(4)).unwrap();
+    (table, tree)
+}
+
+/// Goes on with the snapshot until it waits for the disk.
+fn until_it_waits(table: &mut DiskTable<u64, u64>) {
+    loop {
+        match table.advance(1 << 10, &mut |_| Ok(())).unwrap() {
+            Progress::More => {}
+            Progress::Waiting => return,
+            Progress::Done => panic!("all was given with the disk behind"),
+        }
+    }
+}
+
+/// A disk whose tables have a thousand entries in memory, and write small parts.
+fn small_parts() -> Arc<Disk> {
+    Disk::with_least(&directory(), 0, Least { hot: 1 << 20, part: 2 << 10, changes: 300 }).unwrap()
+}
+
+#[test]
+fn a_step_does_not_wait_for_the_disk() {
+    let disk = small_parts();
+    let (mut table, tree) = begun(&disk);
+    let held = tree.hold();
+    until_it_waits(&mut table);
+    // It says so again, and records come and go meanwhile: there is room for what they drive out.
+    until_it_waits(&mut table);
+    assert_eq!(table.cool(1).unwrap(), Progress::More);
+    table.insert(KeyHash::of(&7), &7, 70).unwrap();
+    drop(held);
+    assert_eq!(given(&mut table), 1_000);
+    assert_eq!(table.get(KeyHash::of(&7), &7).unwrap(), Some(&70));
+}
+
+#[test]
+fn a_snapshot_that_waits_for_the_disk_fails_with_it_or_when_that_is_too_long() {
+    let disk = small_parts();
+    let (mut table, tree) = begun(&disk);
+    let held = tree.hold();
+    until_it_waits(&mut table);
+    let since = std::time::Instant::now().checked_sub(2 * store::WAIT_MAX).unwrap();
+    table.giving.as_mut().unwrap().waits_since = Some(since);
+    let failure = table.advance(1 << 10, &mut |_| Ok(())).unwrap_err();
+    assert!(failure.message.starts_with("the disk took up no state within 120 s"), "{failure}");
+    // None builds on it.
+    assert!(table.begin(Extent::Changed, all(4)).is_err());
+    table.begin(Extent::Whole, all(4)).unwrap();
+    until_it_waits(&mut table);
+    tree.fail(Failure::environment("the disk is gone"));
+    let failure = table.advance(1 << 10, &mut |_| Ok(())).unwrap_err();
+    assert_eq!(failure.message, "the disk is gone");
+    drop(held);
 }
 
 #[test]

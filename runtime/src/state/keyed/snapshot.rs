@@ -63,7 +63,7 @@ impl<K: Key> KeyedStates<K> {
                 },
             };
             match progress {
-                Ok(Progress::More) => return Ok(Progress::More),
+                Ok(left @ (Progress::More | Progress::Waiting)) => return Ok(left),
                 Ok(Progress::Done) => self.giving = Some(index + 1),
                 Err(failure) => {
                     self.abandon_snapshot();

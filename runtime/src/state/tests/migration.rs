@@ -39,7 +39,7 @@ fn stored(fill: impl FnOnce(&mut KeyedStates<u8>)) -> KeyedStates<u8> {
         restored.add(Section::of_state(meta)?, flott_core::id::SubtaskIndex(0), chunk);
         Ok(())
     };
-    while states.advance_snapshot(1 << 20, &mut sink).unwrap() == Progress::More {}
+    while states.advance_snapshot(1 << 20, &mut sink).unwrap() != Progress::Done {}
     let mut states = new_states::<u8>();
     states.restore_from(&restored).unwrap();
     states
@@ -92,7 +92,7 @@ pub(super) fn a_declared_migration_makes_of_each_value_what_it_is_now() {
         schemas.push(meta.schema.clone());
         Ok(())
     };
-    while states.advance_snapshot(1 << 20, &mut sink).unwrap() == Progress::More {}
+    while states.advance_snapshot(1 << 20, &mut sink).unwrap() != Progress::Done {}
     assert!(
         !schemas.is_empty() && schemas.iter().all(|schema| schema.as_ref().unwrap().contains("page")),
         "{schemas:?}"

@@ -241,7 +241,7 @@ fn check<T: Default>(
             Step::Change(what) => change(&mut tested, what, &mut chain),
             Step::Begin(extent) => chain.begin(snapshot(&mut tested), *extent),
             Step::Advance(bytes) => _ = chain.advance(snapshot(&mut tested), *bytes),
-            Step::Finish => while chain.advance(snapshot(&mut tested), 500) == Progress::More {},
+            Step::Finish => while chain.advance(snapshot(&mut tested), 500) != Progress::Done {},
             Step::Abandon => chain.abandon(snapshot(&mut tested)),
         }
         if let Some(stored) = chain.take_stored() {
@@ -250,7 +250,7 @@ fn check<T: Default>(
         assert_eq!(entries(&mut tested), chain.entries());
     }
     // What was restored goes on in a chain.
-    while chain.advance(snapshot(&mut tested), 500) == Progress::More {}
+    while chain.advance(snapshot(&mut tested), 500) != Progress::Done {}
     let Some((mut chain, stored)) = chain.go_on() else { return };
     let mut tested = restore(&stored);
     for step in steps {
@@ -259,7 +259,7 @@ fn check<T: Default>(
         }
     }
     chain.begin(snapshot(&mut tested), Extent::Changed);
-    while chain.advance(snapshot(&mut tested), 500) == Progress::More {}
+    while chain.advance(snapshot(&mut tested), 500) != Progress::Done {}
     let stored = chain.take_stored().unwrap();
     assert_eq!(entries(&mut restore(&stored)), chain.entries());
 }
@@ -419,7 +419,7 @@ pub(super) fn reading_a_state_with_a_time_to_live_does_not_change_it() {
             changed += entries.count;
             Ok(())
         };
-        while states.advance_snapshot(1000, &mut sink).unwrap() == Progress::More {}
+        while states.advance_snapshot(1000, &mut sink).unwrap() != Progress::Done {}
         changed
     };
     let ttl = StateTtl::new(std::time::Duration::from_millis(100)).cleanup(1000);
@@ -436,7 +436,7 @@ fn check_moved(part: usize, change: impl FnOnce(&mut HeapTable<u64, u64>)) {
     let mut runs = Vec::new();
     assert_eq!(table.advance(part, &mut kept(&mut runs)).unwrap(), Progress::More);
     change(&mut table);
-    while table.advance(1000, &mut kept(&mut runs)).unwrap() == Progress::More {}
+    while table.advance(1000, &mut kept(&mut runs)).unwrap() != Progress::Done {}
     let mut given: Vec<(u64, u64)> = runs.iter().flat_map(Run::decode).collect();
     given.sort_unstable();
     assert!(given.into_iter().eq((0..7000).map(|key| (key, key))), "after {part} bytes");

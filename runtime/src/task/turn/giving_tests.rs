@@ -225,3 +225,85 @@ async fn a_snapshot_that_only_is_slow_is_waited_for() {
     turn.event(&mut tail, barrier(1)).await.unwrap();
     timeout(STALLED * 5, turn.event(&mut tail, barrier(2))).await.unwrap_err();
 }
+
+/// Has state that cannot be given before a time, and counts how often it is asked.
+struct Late {
+    until: tokio::time::Instant,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Output<u32> for Late {
+    fn collect(&mut self, _: &mut Batch<u32>) -> TaskResult {
+        Ok(())
+    }
+
+    fn event(&mut self, _: Event) -> TaskResult {
+        Ok(())
+    }
+
+    fn snapshot_more(&mut self) -> Progress {
+        assert!(self.asked.fetch_add(1, Relaxed) < 200_000, "it is asked without a pause");
+        if tokio::time::Instant::now() < self.until { Progress::Waiting } else { Progress::Done }
+    }
+
+    fn poll_settle(&mut self, _: &mut Context<'_>) -> Poll<TaskResult> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn prepared(&mut self, _: &mut Prepared) -> TaskResult {
+        Ok(())
+    }
+}
+
+/// A task that has come to a barrier, whose state cannot be given for so long.
+async fn behind(by: Duration) -> (Arc<Store>, Turn, Box<dyn Output<u32>>, Arc<AtomicUsize>) {
+    let (store, _, _, _, mut turn) = cut().await;
+    store.has_room.store(true, Relaxed);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let late = Late { until: tokio::time::Instant::now() + by, asked: asked.clone() };
+    let tail: Box<dyn Output<u32>> = Box::new(late);
+    turn.giving = Giving::State;
+    (store, turn, tail, asked)
+}
+
+#[tokio::test(start_paused = true)]
+async fn state_that_cannot_be_given_yet_is_asked_for_again_with_pauses() {
+    let (store, mut turn, mut tail, asked) = behind(Duration::from_secs(1)).await;
+    let input = |_: &mut Box<dyn Output<u32>>, _: &mut Context<'_>| Poll::<TaskResult<()>>::Pending;
+    timeout(Duration::from_millis(900), turn.wait(&mut tail, input)).await.unwrap_err();
+    assert_eq!(store.stored.load(Relaxed), 0);
+    timeout(LONG, turn.wait(&mut tail, input)).await.unwrap_err();
+    assert_eq!(store.stored.load(Relaxed), 1);
+    assert!((500..1_100).contains(&asked.load(Relaxed)), "{asked:?}");
+    // So does the end.
+    let (store, mut turn, mut tail, _) = behind(Duration::from_secs(1)).await;
+    timeout(LONG, turn.end(&mut tail)).await.unwrap().unwrap();
+    assert_eq!(store.stored.load(Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn state_that_cannot_be_given_for_long_is_given_up_for_the_barrier_that_waits() {
+    let (store, mut turn, mut tail, _) = behind(STALLED / 2).await;
+    timeout(LONG, turn.event(&mut tail, barrier(2))).await.unwrap().unwrap();
+    assert!(!store.given_up.load(Relaxed));
+    let (store, mut turn, mut tail, _) = behind(STALLED * 10).await;
+    timeout(STALLED * 2, turn.event(&mut tail, barrier(2))).await.unwrap_err();
+    assert!(store.given_up.load(Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_takes_input_while_its_state_is_not_taken() {
+    for room in [false, true] {
+        let (store, mut turn, mut tail, _) = behind(LONG).await;
+        store.has_room.store(room, Relaxed);
+        let (begun, mut polls) = (tokio::time::Instant::now(), 0);
+        let input = |_: &mut Box<dyn Output<u32>>, cx: &mut Context<'_>| {
+            // It comes as soon as the task waits for it.
+            polls += 1;
+            cx.waker().wake_by_ref();
+            if polls < 50 { Poll::Pending } else { Poll::Ready(Ok(())) }
+        };
+        turn.wait(&mut tail, input).await.unwrap();
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+}

@@ -43,7 +43,7 @@ impl Turn {
             })
             .await?;
             if let Blocked::Giving = woken {
-                self.give_or_wait(tail).await;
+                self.give_or_pause(tail);
                 yield_turn().await;
                 continue;
             }
@@ -55,7 +55,7 @@ impl Turn {
 
     /// What a task that is held up sees to besides.
     fn blocked<T: Tail>(
-        &self,
+        &mut self,
         tail: &mut T,
         cx: &mut Context<'_>,
         freed: Poll<()>,
@@ -67,7 +67,7 @@ impl Turn {
         if let Poll::Ready(barrier) = barrier(tail, cx) {
             return Poll::Ready(barrier.map(Blocked::Barrier));
         }
-        if self.has_to_give() { Poll::Ready(Ok(Blocked::Giving)) } else { Poll::Pending }
+        self.poll_giving(cx).map(|()| Ok(Blocked::Giving))
     }
 
     pub(super) async fn credit(&mut self, tail: &mut impl Tail) -> TaskResult {
@@ -97,7 +97,7 @@ impl Turn {
             })
             .await?;
             if let Blocked::Giving = woken {
-                self.give_or_wait(tail).await;
+                self.give_or_pause(tail);
                 yield_turn().await;
                 continue;
             }

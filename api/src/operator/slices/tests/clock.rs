@@ -99,7 +99,7 @@ impl Subtask {
         let mut sink = StateSink::new(OperatorId::from_bytes([3; 16]), groups, 1 << 10, &mut cut, &mut pieces);
         let operator = &mut self.driver.operator;
         operator.snapshot(&mut sink).unwrap();
-        while operator.snapshot_more(&mut sink).unwrap() == Progress::More {}
+        while operator.snapshot_more(&mut sink).unwrap() != Progress::Done {}
         pieces.into_iter().for_each(|(_, section, chunk)| restored.add(section, SubtaskIndex(index), chunk));
     }
 

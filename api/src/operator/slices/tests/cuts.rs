@@ -66,7 +66,7 @@ impl Cuts {
     fn give(&mut self, operator: &mut Sliced) -> bool {
         let Some((cut, pieces, _)) = &mut self.open else { return false };
         let progress = operator.snapshot_more(&mut StateSink::new(ID, self.space, STEP_BYTES, cut, pieces)).unwrap();
-        if progress == Progress::More {
+        if progress != Progress::Done {
             return true;
         }
         let Some((cut, pieces, given)) = self.open.take() else { return false };

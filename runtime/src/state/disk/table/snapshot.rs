@@ -5,7 +5,10 @@ use crate::{
     batch::{Data, Key},
     error::TaskResult,
     state::{
-        disk::{changes::Changes, giving::Giving},
+        disk::{
+            changes::Changes,
+            giving::{Full, Giving},
+        },
         entries,
         schema::{self, StoredSchema},
         table::{Extent, GroupSpace, Progress, RunSink, Snapshot},
@@ -60,15 +63,13 @@ impl<K: Key, V: Data> Snapshot for DiskTable<K, V> {
 
     fn advance(&mut self, bytes: usize, sink: &mut RunSink<'_>) -> TaskResult<Progress> {
         let mut left = bytes.max(1);
-        let settled = self.settle(&mut left);
+        let settled = self.settle(&mut left, Full::Leave);
         let given = match (settled, &mut self.giving) {
-            (Err(failure), _) => Err(failure),
-            (Ok(Progress::More), _) => Ok(Progress::More),
-            (Ok(Progress::Done), None) => Ok(Progress::Done),
             (Ok(Progress::Done), Some(giving)) => giving.give::<K>(left, sink),
+            (settled, _) => settled,
         };
         match given {
-            Ok(Progress::More) => {}
+            Ok(Progress::More | Progress::Waiting) => {}
             Ok(Progress::Done) => _ = self.end_giving(),
             Err(_) => self.abandon(),
         }

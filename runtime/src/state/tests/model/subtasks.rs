@@ -71,7 +71,7 @@ impl Subtasks {
                 giving.runs.push((meta, Run::of(entries)));
                 Ok(())
             };
-            if subtask.states.advance_snapshot(bytes, &mut sink).unwrap() == Progress::More {
+            if subtask.states.advance_snapshot(bytes, &mut sink).unwrap() != Progress::Done {
                 all = Progress::More;
             }
         }
@@ -119,9 +119,9 @@ impl Subtasks {
 
     /// Takes another snapshot, and goes on from the chain with another number of subtasks.
     pub fn rescale(&mut self, parallelism: u32, model: &naive::Model) {
-        while self.advance(100) == Progress::More {}
+        while self.advance(100) != Progress::Done {}
         self.begin(Extent::Changed, model);
-        while self.advance(100) == Progress::More {}
+        while self.advance(100) != Progress::Done {}
         self.assignment = KeyGroupAssignment::new(self.assignment.max(), parallelism).unwrap();
         self.subtasks = self.restored(self.assignment);
     }
