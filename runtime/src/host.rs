@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use commits::{Commits, Round};
 use ended::Ended;
 use snapshots::Snapshots;
 
@@ -41,6 +42,7 @@ use crate::{
 
 pub(crate) mod backend;
 mod building;
+mod commits;
 mod ended;
 pub(crate) mod guard;
 mod snapshots;
@@ -109,6 +111,7 @@ struct Shared {
     exchange: Arc<Exchange>,
     snapshots: Arc<Snapshots>,
     backend: Backend,
+    commits: Commits,
     attempts: Mutex<Attempts>,
 }
 
@@ -146,9 +149,18 @@ impl Host {
         };
         let snapshots = Snapshots::start(&options.setup, report.clone())
             .map_err(|error| Failure::environment("the thread for snapshots cannot be started").because(error))?;
-        let (snapshots, attempts) = (Arc::new(snapshots), Mutex::new(Attempts::default()));
-        let shared =
-            Arc::new(Shared { options, location, program, report, lanes, exchange, snapshots, backend, attempts });
+        let shared = Arc::new(Shared {
+            options,
+            location,
+            program,
+            report,
+            lanes,
+            exchange,
+            snapshots: Arc::new(snapshots),
+            backend,
+            commits: Commits::default(),
+            attempts: Mutex::default(),
+        });
         // A thread of its own: tasks that spin may have all threads of the executor.
         let (figures, ended) = std::sync::mpsc::channel();
         let reporter = shared.clone();
@@ -199,10 +211,9 @@ impl Host {
             }
             JobToHost::AbortCheckpoints { first, last } => shared.snapshots.abort(first, last),
             JobToHost::Commit { round, committables } => {
-                runtime.spawn_blocking(move || {
-                    let result = guard::catch(|| shared.program.commit(committables)).map_err(|failure| *failure);
-                    (shared.report)(HostToJob::Committed { round, result });
-                });
+                if let Some(round) = shared.commits.ask(Round { number: round, committables }) {
+                    runtime.spawn_blocking(move || shared.commit(round));
+                }
             }
             JobToHost::Abort { kept } => {
                 runtime.spawn_blocking(move || {
@@ -243,6 +254,16 @@ impl Shared {
         if let Some(running) = self.attempts.lock().running.get(&attempt) {
             // A task that has just ended does not need it.
             let _ = running.source.send(message);
+        }
+    }
+
+    /// Commits, and goes on with the round that has come meanwhile and waits.
+    fn commit(&self, round: Round) {
+        let mut next = Some(round);
+        while let Some(Round { number: round, committables }) = next {
+            let result = guard::catch(|| self.program.commit(committables)).map_err(|failure| *failure);
+            (self.report)(HostToJob::Committed { round, result });
+            next = self.commits.over();
         }
     }
 

@@ -14,7 +14,7 @@ use flott_core::{
     checkpoint::{Origin, RestorePart, SnapshotKind, TaskRestore},
     codec,
     failure::{Domain, Failure},
-    id::{AttemptId, AttemptNumber, CheckpointId, EdgeIndex, JobId},
+    id::{AttemptId, AttemptNumber, CheckpointId, EdgeIndex, JobId, OperatorId},
     job_graph::ShipStrategy,
     key_group::{KeyGroupRange, MaxParallelism},
     message::{Committable, HostToJob, JobToHost, TaskStateChange},
@@ -27,7 +27,7 @@ use flott_runtime::{
     event::Event,
     output::{Chained, Output},
     program::JobProgram,
-    task::{OneInputHead, SourceHead, TaskWiring},
+    task::{OneInputHead, SourceHead, TaskHead, TaskWiring},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -271,6 +271,53 @@ fn commits_and_aborts_are_answered_whatever_they_do() {
     let result = Err(Failure::user("splits are given by hand"));
     let expected = HostToJob::SplitsEnumerated { attempt: attempt(1, 0), source: operator_id(1), result };
     assert_eq!(cluster.next().1, expected);
+}
+
+/// A program whose commits hang until they are let go on.
+#[derive(Default)]
+struct Hanging {
+    goes_on: Mutex<bool>,
+    told: Condvar,
+    commits: AtomicUsize,
+}
+
+impl JobProgram for Hanging {
+    fn build_task(&self, _: TaskWiring) -> TaskResult<Box<dyn TaskHead>> {
+        Err(Box::new(Failure::user("there are no tasks")))
+    }
+
+    fn enumerate_splits(&self, _: OperatorId, _: u32) -> TaskResult<Vec<Bytes>> {
+        Ok(Vec::new())
+    }
+
+    fn commit(&self, _: Vec<Committable>) -> TaskResult<Vec<Failure>> {
+        self.commits.fetch_add(1, SeqCst);
+        drop(self.told.wait_while(self.goes_on.lock().unwrap(), |goes_on| !*goes_on).unwrap());
+        Ok(Vec::new())
+    }
+
+    fn abort(&self, _: BTreeMap<OperatorId, Vec<Bytes>>) -> TaskResult {
+        Ok(())
+    }
+}
+
+#[test]
+fn commits_that_hang_take_few_threads_and_the_last_round_comes_in_the_end() {
+    let program = Arc::new(Hanging::default());
+    let cluster = faulty_cluster(1, program.clone());
+    let ask = |round| cluster.hosts[0].deliver(JobToHost::Commit { round, committables: Vec::new() });
+    (1..=1_000).for_each(ask);
+    *program.goes_on.lock().unwrap() = true;
+    program.told.notify_all();
+    let answer = || match cluster.next().1 {
+        HostToJob::Committed { round, result: Ok(_) } => round,
+        other => panic!("{other:?}"),
+    };
+    let mut answered: Vec<u32> = (0..5).map(|_| answer()).collect();
+    answered.sort_unstable();
+    assert_eq!(answered, [1, 2, 3, 4, 1_000]);
+    ask(1_001);
+    assert_eq!((answer(), program.commits.load(SeqCst)), (1_001, 6));
 }
 
 /// With one slot the task that spins has the only thread there is for tasks.
