@@ -153,9 +153,9 @@ impl JobProgram for PlannedProgram {
             }
         }
         outcome?;
-        for sink in by_sink.into_keys() {
-            if let Some((name, commit)) = self.committing(sink) {
-                commit.settle(self.job).map_err(|failure| named(failure, &name))?;
+        for (sink, prepared) in &by_sink {
+            if let Some((name, commit)) = self.committing(*sink) {
+                commit.settle(self.job, prepared).map_err(|failure| named(failure, &name))?;
             }
         }
         Ok(told)

@@ -79,13 +79,13 @@ pub trait Sink: Send + Sync + 'static {
         self.commit(job, prepared).map(|()| Vec::new())
     }
 
-    /// Every sink of the job has committed what was prepared with it: notes that [`abort`](Self::abort) must not take it back,
+    /// Every sink of the job has committed what was `prepared` with it: notes that [`abort`](Self::abort) must not take it back,
     /// and removes what that would need, and nothing that writers have prepared since. Called after each commit; it may be called
     /// again, and not at all where a process was killed. May block.
     ///
     /// # Errors
     /// When it cannot be noted; the commit is repeated.
-    fn settle(&self, _job: JobId) -> TaskResult {
+    fn settle(&self, _job: JobId, _prepared: &[Bytes]) -> TaskResult {
         Ok(())
     }
 

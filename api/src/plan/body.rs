@@ -96,7 +96,7 @@ pub(crate) trait OneInputBody: Send + Sync {
 /// A sink's part in the end of a job, or a source's, whatever its records are.
 pub(crate) trait Commit: Send + Sync {
     fn commit(&self, job: JobId, prepared: &[Bytes]) -> TaskResult<Vec<Failure>>;
-    fn settle(&self, job: JobId) -> TaskResult;
+    fn settle(&self, job: JobId, prepared: &[Bytes]) -> TaskResult;
     fn abort(&self, job: JobId, sink: OperatorId, kept: &[Bytes]) -> TaskResult;
 }
 
@@ -145,7 +145,7 @@ impl<S: Source> Commit for SourceNode<S> {
         self.source.commit(prepared).map(|()| Vec::new())
     }
 
-    fn settle(&self, _: JobId) -> TaskResult {
+    fn settle(&self, _: JobId, _: &[Bytes]) -> TaskResult {
         Ok(())
     }
 
@@ -229,8 +229,8 @@ impl<S: Sink> Commit for SinkNode<S> {
         self.0.commit_telling(job, prepared)
     }
 
-    fn settle(&self, job: JobId) -> TaskResult {
-        self.0.settle(job)
+    fn settle(&self, job: JobId, prepared: &[Bytes]) -> TaskResult {
+        self.0.settle(job, prepared)
     }
 
     fn abort(&self, job: JobId, sink: OperatorId, kept: &[Bytes]) -> TaskResult {

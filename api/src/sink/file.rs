@@ -211,8 +211,8 @@ impl<T: Data> Sink for FileSink<T> {
         staging::commit(&self.directory, job, prepared, self.others, self.reach()).map_err(to_be_mended)
     }
 
-    fn settle(&self, job: JobId) -> TaskResult {
-        staging::settle(&self.directory, job).map_err(to_be_mended)
+    fn settle(&self, job: JobId, prepared: &[Bytes]) -> TaskResult {
+        staging::settle(&self.directory, job, prepared).map_err(to_be_mended)
     }
 
     fn abort(&self, job: JobId, _: OperatorId, kept: &[Bytes]) -> TaskResult {

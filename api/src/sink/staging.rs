@@ -382,11 +382,11 @@ fn remove(directory: &Path, others: &[PathBuf], parts: &[(&Name, Part)]) -> Task
     Ok(())
 }
 
-/// All sinks of the job have committed: nothing that is shown is taken back any more, and what would be needed for that goes.
-pub(super) fn settle(directory: &Path, job: JobId) -> TaskResult {
+/// All sinks of the job have committed what is `prepared`: nothing of it is taken back any more, and what would be needed for that goes.
+pub(super) fn settle(directory: &Path, job: JobId, prepared: &[Bytes]) -> TaskResult {
     let (staging, done) = (staging(directory, job), done(directory, job));
     let is_over = exists(&staging.join(OVER))?;
-    let settled = settle_parts(directory, &staging, job);
+    let settled = settle_parts(directory, &staging, job, prepared);
     // Else an earlier round of the commit is at what follows, and its process may end before it is through.
     if exists(&staging)? {
         settled?;
@@ -406,9 +406,14 @@ pub(super) fn settle(directory: &Path, job: JobId) -> TaskResult {
     Ok(())
 }
 
-fn settle_parts(directory: &Path, staging: &Path, job: JobId) -> TaskResult {
-    let staged = staged::all(staging)?;
-    let parts: Vec<_> = staged.iter().map(|name| (name, name.part(directory, staging, job))).collect();
+fn settle_parts(directory: &Path, staging: &Path, job: JobId, prepared: &[Bytes]) -> TaskResult {
+    let committed: Vec<Staged> = prepared.iter().map(|bytes| Staged::read(bytes)).collect::<TaskResult<_>>()?;
+    // An end that another commit had shown, and that is in none any more as the job went back before it, is not this one's to settle: a
+    // round that failed may have taken it back, and nobody shows it again.
+    let ends = committed.into_iter().filter(|staged| staged.job == job).flat_map(|staged| staged.parts);
+    let barriers = staged::all(staging)?.into_iter().filter(|name| !name.is_end());
+    let settled: Vec<Name> = ends.filter(Name::is_end).chain(barriers).collect();
+    let parts: Vec<_> = settled.iter().map(|name| (name, name.part(directory, staging, job))).collect();
     staged::settle(&parts, staging)
 }
 
@@ -434,8 +439,7 @@ pub(super) fn abort(directory: &Path, job: JobId, kept: &[Bytes]) -> TaskResult 
     }
     remove_all(&done(directory, job))?;
     if !kept.is_empty() {
-        let clear = |room: &Path| staged::clear(room, kept.iter().any(|part| part.starts_with(room)));
-        return staged::rooms(&staging)?.iter().try_for_each(|(room, ..)| clear(room));
+        return staged::rooms(&staging)?.iter().try_for_each(|(room, ..)| staged::clear(room, &kept));
     }
     remove_all(&staging)?;
     // Fails where it holds something, or was never there: both are right.

@@ -57,7 +57,7 @@ impl Stand {
     fn show(&self, prepared: Option<Bytes>) {
         let prepared: Vec<_> = prepared.into_iter().collect();
         self.sink.commit(self.task.job, &prepared).unwrap();
-        self.sink.settle(self.task.job).unwrap();
+        self.sink.settle(self.task.job, &prepared).unwrap();
     }
 
     /// Moves the clock, and has the alarm ring if it does.

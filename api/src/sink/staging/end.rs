@@ -13,21 +13,23 @@
 //!
 //! Whoever settles renames it first. A move that comes later finds no directory of that name, and takes nothing back. One that came
 //! before has left in there what it took, so that who settles sees it, and leaves it to the next round to show it again; that round
-//! removes it from there when it is shown. (That a file is not where it was shown says nothing: a reader may have taken it away.)
+//! removes it from there when it is shown. Where there are no links, what was taken back is all there is of a part: it has the name there
+//! that it was staged under, and is shown from there. (That a file is not where it was shown says nothing: a reader may have taken it away.)
 //!
 //! A process that is killed at any moment leaves a name that the next round goes on from.
 
 use std::{
     collections::BTreeSet,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs, io,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
 use flott_core::{failure::Failure, id::IdSequence};
 use flott_runtime::error::TaskResult;
 
-use super::{cannot, exists, names};
+use super::{cannot, exists, names, part::move_to};
 
 const OPEN: &str = "end-open";
 const SHOWN: &str = "end-shown";
@@ -36,6 +38,9 @@ const SETTLED: &str = "end-settled";
 
 /// In the order in which they follow: whoever has missed it under one name finds it under a later one, or settled.
 const NOT_SETTLED: [&str; 3] = [OPEN, SHOWN, DECIDED];
+
+/// What the name of something begins with there that is all there is of a part.
+const MOVED: &str = "moved-";
 
 /// Who takes something back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +71,8 @@ impl Showing {
         let taken_back = |room: PathBuf| {
             let mut taken = Vec::new();
             for state in NOT_SETTLED {
-                taken.extend(names(&room.join(state))?);
+                // What was moved leaves by being shown, and may be taken back again under the same name.
+                taken.extend(names(&room.join(state))?.into_iter().filter(|name| moved(name).is_none()));
             }
             Ok((room, taken))
         };
@@ -104,13 +110,16 @@ pub(super) fn settle(room: &Path) -> TaskResult {
     Err(Box::new(Failure::environment(message)))
 }
 
-/// Takes back `shown`, unless it is too late for that.
-pub(super) fn take_back(room: &Path, shown: &Path, by: By) -> io::Result<()> {
+/// Takes back `shown`, unless it is too late for that. If it was moved there, it goes by the name that it was `staged` under.
+pub(super) fn take_back(room: &Path, shown: &Path, by: By, staged: Option<&OsStr>) -> io::Result<()> {
     let states: &[&str] = match by {
         By::Round => &[OPEN, SHOWN],
         By::Abort => &NOT_SETTLED,
     };
-    let name = format!("{:016x}", IdSequence::random_seed());
+    let name = match staged {
+        Some(staged) => moved_name(staged),
+        None => format!("{:016x}", IdSequence::random_seed()).into(),
+    };
     for state in states {
         match fs::rename(shown, room.join(state).join(&name)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -120,10 +129,37 @@ pub(super) fn take_back(room: &Path, shown: &Path, by: By) -> io::Result<()> {
     Ok(())
 }
 
-/// The job has ended: what was taken back goes.
-pub(super) fn clear(room: &Path) -> TaskResult {
+/// Shows what was moved and taken back, and was `staged` under this name.
+///
+/// # Errors
+/// [`NotFound`](io::ErrorKind::NotFound) if it was not taken back; else as [`move_to`].
+pub(super) fn show_again(room: &Path, staged: &OsStr, to: &Path, overwrite: bool) -> io::Result<()> {
+    let name = moved_name(staged);
+    for state in NOT_SETTLED {
+        match move_to(&room.join(state).join(&name), to, overwrite) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            shown => return shown,
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+fn moved_name(staged: &OsStr) -> OsString {
+    let mut name = OsString::from(MOVED);
+    name.push(staged);
+    name
+}
+
+/// The name under which something was staged that was moved.
+fn moved(name: &OsStr) -> Option<&OsStr> {
+    name.as_bytes().strip_prefix(MOVED.as_bytes()).map(OsStr::from_bytes)
+}
+
+/// The job has ended: what was taken back goes, but what is all there is of a part that is `kept`, by where it was staged.
+pub(super) fn clear(room: &Path, kept: &BTreeSet<PathBuf>) -> TaskResult {
+    let is_kept = |name: &OsString| moved(name).is_some_and(|staged| kept.contains(&room.join(staged)));
     for state in NOT_SETTLED.map(|state| room.join(state)) {
-        for taken in names(&state)?.iter().map(|name| state.join(name)) {
+        for taken in names(&state)?.iter().filter(|name| !is_kept(name)).map(|name| state.join(name)) {
             unless_gone(fs::remove_file(&taken)).map_err(|error| cannot("remove", &taken, &error))?;
         }
     }

@@ -56,8 +56,11 @@ impl Part {
                 _ => error,
             })?;
         }
-        match self.link(overwrite) {
+        let shown = match self.link(overwrite) {
             Err(error) if has_no_links(&error) => move_to(&self.from, &self.to, overwrite),
+            linked => linked,
+        };
+        match shown {
             // An answer that a network file system has lost, and asked for again; or another round of the commit has just shown it, or
             // settled it.
             Err(error)
@@ -66,7 +69,13 @@ impl Part {
             {
                 Ok(())
             }
-            linked => linked,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match (self.from.parent(), self.from.file_name()) {
+                    (Some(room), Some(name)) => end::show_again(room, name, &self.to, overwrite),
+                    _ => Err(error),
+                }
+            }
+            shown => shown,
         }
     }
 
@@ -84,8 +93,10 @@ impl Part {
     /// Undoes [`show`](Self::show), as far as it was done and may be undone. Partitions of `directory` that are empty then go.
     pub fn take_back(&self, directory: &Path, by: By) -> TaskResult {
         let undone = match (identity(&self.from), self.from.parent()) {
-            (Ok(_), Some(room)) if self.is_shown() => end::take_back(room, &self.to, by),
-            (Err(error), _) if self.was_moved(&error) => fs::rename(&self.to, &self.from),
+            (Ok(_), Some(room)) if self.is_shown() => end::take_back(room, &self.to, by, None),
+            (Err(error), Some(room)) if self.was_moved(&error) => {
+                end::take_back(room, &self.to, by, self.from.file_name())
+            }
             _ => Ok(()),
         };
         undone.map_err(|error| cannot("take back", &self.to, &error))?;

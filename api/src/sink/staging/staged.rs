@@ -270,9 +270,10 @@ fn furthest(room: &Path) -> TaskResult<Option<u32>> {
     Ok(names(room)?.iter().filter_map(number).max())
 }
 
-/// Removes what commits have left in a writer's directory beside its parts. All of it goes, unless it `has_kept` parts or says how far
+/// Removes what commits have left in a writer's directory beside its parts. All of it goes, unless it has parts that are `kept` or says how far
 /// commits have come.
-pub(super) fn clear(room: &Path, has_kept: bool) -> TaskResult {
+pub(super) fn clear(room: &Path, kept: &BTreeSet<PathBuf>) -> TaskResult {
+    let has_kept = kept.iter().any(|part| part.starts_with(room));
     if !has_kept && !end::is_settled(room)? && furthest(room)?.is_none() {
         return remove_all(room);
     }
@@ -283,7 +284,7 @@ pub(super) fn clear(room: &Path, has_kept: bool) -> TaskResult {
             _ => {}
         }
     }
-    end::clear(room)
+    end::clear(room, kept)
 }
 
 /// The directories of all writers, each with its subtask and its number.

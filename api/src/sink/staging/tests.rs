@@ -77,9 +77,9 @@ fn a_commit_may_be_repeated_before_and_after_it_is_settled() {
         let prepared = stage(dir.path(), JOB, &["a", "b"]);
         commit(dir.path(), JOB, &prepared, others, Reach::Top).unwrap();
         commit(dir.path(), JOB, &prepared, others, Reach::Top).unwrap();
-        settle(dir.path(), JOB).unwrap();
+        settle(dir.path(), JOB, &prepared).unwrap();
         commit(dir.path(), JOB, &prepared, others, Reach::Top).unwrap();
-        settle(dir.path(), JOB).unwrap();
+        settle(dir.path(), JOB, &prepared).unwrap();
         holds(dir.path(), &[("part-0", "a"), ("part-1", "b")]);
     }
 }
@@ -95,7 +95,7 @@ fn two_rounds_of_one_commit_may_be_under_way_at_once() {
             let round = || {
                 start.wait();
                 commit(dir.path(), JOB, prepared, others, Reach::Top)?;
-                settle(dir.path(), JOB)
+                settle(dir.path(), JOB, prepared)
             };
             std::thread::scope(|scope| {
                 let other = scope.spawn(round);
@@ -118,7 +118,7 @@ fn a_round_that_finds_all_settled_by_another_removes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let prepared = stage(dir.path(), JOB, &["a", "b"]);
         commit(dir.path(), JOB, &prepared, others, Reach::Top).unwrap();
-        settle(dir.path(), JOB).unwrap();
+        settle(dir.path(), JOB, &prepared).unwrap();
         // It had looked for what is left to be shown before.
         if others == Others::Replace {
             show(dir.path(), &staging(dir.path(), JOB), JOB, &[], others, Reach::Top).unwrap_err();
@@ -143,11 +143,37 @@ fn what_a_round_takes_back_is_not_settled_by_another() {
         round(&prepared).unwrap();
         round(&failing(dir.path(), &prepared)).unwrap_err();
         // The first goes on, and must not remove what is not shown any more.
-        let failure = settle(dir.path(), JOB).unwrap_err();
+        let failure = settle(dir.path(), JOB, &prepared).unwrap_err();
         assert!(failure.message.contains("it is to be shown again"), "{failure}");
         round(&prepared).unwrap();
-        settle(dir.path(), JOB).unwrap();
+        settle(dir.path(), JOB, &prepared).unwrap();
         holds(dir.path(), &[("part-0", "a"), ("part-1", "b")]);
+    }
+}
+
+#[test]
+fn an_end_that_was_taken_back_and_is_in_no_commit_any_more_keeps_none_from_being_settled() {
+    for others in [Others::Refuse, Others::Replace, Others::Keep] {
+        let dir = tempfile::tempdir().unwrap();
+        let round = |prepared: &[Bytes]| commit(dir.path(), JOB, prepared, others, Reach::Top);
+        let ends = |number, content| {
+            let name = name(0, number, Sort::End);
+            stage_one(dir.path(), JOB, &name, content);
+            vec![Bytes::from(Staged::new(JOB, dir.path(), vec![name], None).to_bytes().unwrap())]
+        };
+        let before = ends(0, "a");
+        round(&before).unwrap();
+        round(&failing(dir.path(), &before)).unwrap_err();
+        settle(dir.path(), JOB, &before).unwrap_err();
+        // The job goes back to before that, and ends again.
+        let again = stage_at_barrier(dir.path(), 1, "b");
+        round(&again).unwrap();
+        settle(dir.path(), JOB, &again).unwrap();
+        let last = stage(dir.path(), JOB, &["x", "c"])[1..].to_vec();
+        round(&last).unwrap();
+        settle(dir.path(), JOB, &last).unwrap();
+        let mark = format!(".flott-{JOB}");
+        holds(dir.path(), &[(&mark, ""), (&at_barrier(1), "b"), ("part-1", "c")]);
     }
 }
 
@@ -176,7 +202,7 @@ fn a_round_that_fails_beside_another_takes_nothing_away_for_good() {
         let start = std::sync::Barrier::new(2);
         let round = |prepared: &[Bytes]| {
             commit(dir.path(), JOB, prepared, others, Reach::Top)?;
-            settle(dir.path(), JOB)
+            settle(dir.path(), JOB, prepared)
         };
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -198,7 +224,7 @@ fn a_reader_may_take_files_away_as_they_come() {
     let prepared = stage(dir.path(), JOB, &["a", "b"]);
     commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
     fs::remove_file(dir.path().join("part-0")).unwrap();
-    settle(dir.path(), JOB).unwrap();
+    settle(dir.path(), JOB, &prepared).unwrap();
     holds(dir.path(), &[("part-1", "b")]);
 }
 
@@ -209,7 +235,7 @@ fn a_commit_that_was_interrupted_goes_on() {
     let Part { from, to } = part(dir.path(), 0);
     fs::hard_link(from, to).unwrap();
     commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
-    settle(dir.path(), JOB).unwrap();
+    settle(dir.path(), JOB, &prepared).unwrap();
     holds(dir.path(), &[("part-0", "a"), ("part-1", "b")]);
 }
 
@@ -221,7 +247,7 @@ fn what_is_left_of_a_removal_that_was_interrupted_goes_with_a_repeat() {
     // As far as another process has come with it.
     fs::rename(staging(dir.path(), JOB), done(dir.path(), JOB)).unwrap();
     commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
-    settle(dir.path(), JOB).unwrap();
+    settle(dir.path(), JOB, &prepared).unwrap();
     holds(dir.path(), &[("part-0", "a"), ("part-1", "b")]);
 }
 
@@ -233,7 +259,7 @@ fn of_two_jobs_in_one_directory_the_second_shows_nothing_and_harms_nothing() {
         commit(dir.path(), JOB, &one, Others::Refuse, Reach::Top).unwrap();
         let failure = commit(dir.path(), OTHER, &two, Others::Refuse, Reach::Top).unwrap_err();
         assert!(failure.message.contains("part-0 of somebody else"), "{failure}");
-        settle(dir.path(), JOB).unwrap();
+        settle(dir.path(), JOB, &two).unwrap();
         abort(dir.path(), OTHER, &[]).unwrap();
         let names = ["part-0", "part-1"];
         holds(dir.path(), &names.into_iter().zip(first).collect::<Vec<_>>());
@@ -288,6 +314,33 @@ fn without_links_a_part_is_moved_and_replaces_nothing() {
     holds(dir.path(), &[(&format!(".flott-{JOB}"), ""), ("part-0", "a"), ("part-1", "b")]);
     Part { from, to }.take_back(dir.path(), By::Round).unwrap();
     holds(dir.path(), &[(&format!(".flott-{JOB}"), ""), ("part-1", "b")]);
+    // Another round has shown it before, and the next one shows it again.
+    settle(dir.path(), JOB, &prepared).unwrap_err();
+    commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
+    settle(dir.path(), JOB, &prepared).unwrap();
+    holds(dir.path(), &[("part-0", "a"), ("part-1", "b")]);
+}
+
+#[test]
+fn without_links_what_another_round_is_about_to_settle_is_not_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let prepared = stage(dir.path(), JOB, &["a", "b"]);
+    let part = part(dir.path(), 0);
+    move_to(&part.from, &part.to, false).unwrap();
+    commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
+    let room = only(0).room(&staging(dir.path(), JOB));
+    for state in ["end-decided", "end-settled"] {
+        fs::rename(room.join("end-shown"), room.join(state)).unwrap();
+        part.take_back(dir.path(), By::Round).unwrap();
+        assert!(part.is_shown());
+        fs::rename(room.join(state), room.join("end-shown")).unwrap();
+    }
+    part.take_back(dir.path(), By::Round).unwrap();
+    assert!(!part.is_shown());
+    // What a snapshot holds is all there is of it, and a job that starts from that shows it.
+    abort(dir.path(), JOB, &prepared).unwrap();
+    commit(dir.path(), OTHER, &prepared, Others::Refuse, Reach::Top).unwrap();
+    assert_eq!(fs::read_to_string(&part.to).unwrap(), "a");
 }
 
 #[test]
@@ -298,18 +351,18 @@ fn parts_appear_with_each_checkpoint_and_repeats_of_any_commit_are_harmless() {
     commit(out, JOB, &first, Others::Refuse, Reach::Top).unwrap();
     assert_eq!(fs::read_to_string(out.join(at_barrier(0))).unwrap(), "a");
     assert!(!out.join(at_barrier(1)).exists());
-    settle(out, JOB).unwrap();
+    settle(out, JOB, &first).unwrap();
     commit(out, JOB, &second, Others::Refuse, Reach::Top).unwrap();
-    settle(out, JOB).unwrap();
+    settle(out, JOB, &second).unwrap();
     // Somebody takes files away as they come, and another takes up the name of a part of the end.
     fs::remove_file(out.join(at_barrier(0))).unwrap();
     for prepared in [&first, &second, &first] {
         commit(out, JOB, prepared, Others::Refuse, Reach::Top).unwrap();
-        settle(out, JOB).unwrap();
+        settle(out, JOB, &prepared).unwrap();
     }
     let last = stage(out, JOB, &["c"]);
     commit(out, JOB, &last, Others::Refuse, Reach::Top).unwrap();
-    settle(out, JOB).unwrap();
+    settle(out, JOB, &last).unwrap();
     holds(out, &[("part-0", "c"), (&at_barrier(1), "b")]);
 }
 
@@ -318,7 +371,7 @@ fn what_was_lost_before_its_commit_is_told_although_others_are_settled() {
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = (stage_at_barrier(dir.path(), 0, "a"), stage_at_barrier(dir.path(), 1, "b"));
     commit(dir.path(), JOB, &first, Others::Refuse, Reach::Top).unwrap();
-    settle(dir.path(), JOB).unwrap();
+    settle(dir.path(), JOB, &first).unwrap();
     fs::remove_file(staging(dir.path(), JOB).join("0-0/1")).unwrap();
     let failure = commit(dir.path(), JOB, &second, Others::Refuse, Reach::Top).unwrap_err();
     assert!(failure.message.starts_with("cannot make "), "{failure}");
@@ -332,7 +385,7 @@ fn an_abort_takes_back_the_end_and_no_checkpoint() {
         let checkpoint = stage_at_barrier(out, 0, "a");
         commit(out, JOB, &checkpoint, Others::Refuse, Reach::Top).unwrap();
         if settles {
-            settle(out, JOB).unwrap();
+            settle(out, JOB, &checkpoint).unwrap();
         }
         // Never committed: its checkpoint was not complete.
         stage_at_barrier(out, 1, "b");
@@ -349,7 +402,7 @@ fn an_abort_leaves_what_a_snapshot_holds_to_the_job_that_starts_from_it() {
     let (before, after) = (dir.path().join("before"), dir.path().join("after"));
     let shown = stage_at_barrier(&before, 0, "a");
     commit(&before, JOB, &shown, Others::Refuse, Reach::Top).unwrap();
-    settle(&before, JOB).unwrap();
+    settle(&before, JOB, &shown).unwrap();
     let kept = [stage_at_barrier(&before, 1, "b"), stage_at_barrier(&before, 2, "c")].concat();
     commit(&before, JOB, &kept[1..], Others::Refuse, Reach::Top).unwrap();
     // Behind the snapshot, and at an end whose commit failed elsewhere.
@@ -384,13 +437,13 @@ fn subtasks_may_end_one_after_the_other() {
     let dir = tempfile::tempdir().unwrap();
     let prepared = stage(dir.path(), JOB, &["a", "b"]);
     commit(dir.path(), JOB, &prepared[..1], Others::Refuse, Reach::Top).unwrap();
-    settle(dir.path(), JOB).unwrap();
+    settle(dir.path(), JOB, &prepared[..1]).unwrap();
     assert!(staging(dir.path(), JOB).exists());
     // A repeat does not bring back what somebody has taken away.
     fs::remove_file(dir.path().join("part-0")).unwrap();
     commit(dir.path(), JOB, &prepared[..1], Others::Refuse, Reach::Top).unwrap();
     commit(dir.path(), JOB, &prepared[1..], Others::Refuse, Reach::Top).unwrap();
-    settle(dir.path(), JOB).unwrap();
+    settle(dir.path(), JOB, &prepared[1..]).unwrap();
     holds(dir.path(), &[("part-1", "b")]);
 }
 
@@ -400,7 +453,7 @@ fn a_part_whose_commit_failed_is_shown_after_a_later_one() {
     let (first, second) = (stage_at_barrier(dir.path(), 0, "a"), stage_at_barrier(dir.path(), 1, "b"));
     for prepared in [second, first] {
         commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
-        settle(dir.path(), JOB).unwrap();
+        settle(dir.path(), JOB, &prepared).unwrap();
     }
     holds(dir.path(), &[(&format!(".flott-{JOB}"), ""), (&at_barrier(0), "a"), (&at_barrier(1), "b")]);
 }
@@ -413,7 +466,7 @@ fn files_of_others_stay_where_a_job_appends() {
     commit(dir.path(), JOB, &checkpoint, Others::Keep, Reach::Top).unwrap();
     let end = stage(dir.path(), JOB, &["b"]);
     commit(dir.path(), JOB, &end, Others::Keep, Reach::Top).unwrap();
-    settle(dir.path(), JOB).unwrap();
+    settle(dir.path(), JOB, &end).unwrap();
     holds(dir.path(), &[("part-0", "b"), (&at_barrier(0), "a"), ("part-7", "old")]);
 }
 
@@ -425,7 +478,7 @@ fn a_job_that_overwrites_removes_what_was_there_once() {
     let parts = [stage_at_barrier(out, 0, "a"), stage_at_barrier(out, 1, "b")];
     for part in &parts {
         commit(out, JOB, part, Others::Replace, Reach::Top).unwrap();
-        settle(out, JOB).unwrap();
+        settle(out, JOB, part).unwrap();
     }
     let mark = format!(".flott-{JOB}");
     holds(out, &[(&mark, ""), (&at_barrier(0), "a"), (&at_barrier(1), "b")]);
@@ -439,10 +492,10 @@ fn a_job_shows_what_the_one_had_prepared_whose_snapshot_it_starts_from() {
         let (first, second) = (stage_at_barrier(&before, 0, "a"), stage_at_barrier(&before, 1, "b"));
         let prepared = [first.clone(), second].concat();
         commit(&before, JOB, &first, Others::Refuse, Reach::Top).unwrap();
-        settle(&before, JOB).unwrap();
+        settle(&before, JOB, &first).unwrap();
         if shown_before {
             commit(&before, JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
-            settle(&before, JOB).unwrap();
+            settle(&before, JOB, &prepared).unwrap();
             abort(&before, JOB, &[]).unwrap();
         }
         for _ in 0..2 {
@@ -481,7 +534,7 @@ fn parts_of_later_writers_come_later_in_the_order_of_names() {
         prepared.extend(room.prepare(ends).unwrap());
     }
     commit(dir.path(), task.job, &prepared, Others::Refuse, Reach::Top).unwrap();
-    settle(dir.path(), task.job).unwrap();
+    settle(dir.path(), task.job, &prepared).unwrap();
     let shown = names(dir.path()).unwrap();
     let contents: Vec<_> = shown.iter().map(|name| fs::read_to_string(dir.path().join(name)).unwrap()).collect();
     assert_eq!(contents, ["a", "b"], "{shown:?}");

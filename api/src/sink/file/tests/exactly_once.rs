@@ -64,7 +64,7 @@ impl Job<'_> {
 
     fn commit(&mut self) {
         self.sink.commit(self.job(), &self.uncommitted).unwrap();
-        self.sink.settle(self.job()).unwrap();
+        self.sink.settle(self.job(), &self.uncommitted).unwrap();
         self.uncommitted.clear();
     }
 

@@ -14,7 +14,7 @@ fn files_of_a_snapshot_that_are_gone_with_their_job_are_told_of() {
     let dir = tempfile::tempdir().unwrap();
     let prepared = stage(dir.path(), JOB, &["a", "b"]);
     commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
-    settle(dir.path(), JOB).unwrap();
+    settle(dir.path(), JOB, &prepared).unwrap();
     assert_eq!(told(dir.path(), &prepared), [""; 0]);
     fs::remove_file(dir.path().join("part-1")).unwrap();
     let message = told(dir.path(), &prepared).concat();
@@ -32,7 +32,7 @@ fn nothing_is_told_of_files_that_a_reader_takes_away_while_their_job_is_there() 
     let dir = tempfile::tempdir().unwrap();
     let mut prepared = stage_at_barrier(dir.path(), 0, "a");
     commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
-    settle(dir.path(), JOB).unwrap();
+    settle(dir.path(), JOB, &prepared).unwrap();
     fs::remove_file(dir.path().join(at_barrier(0))).unwrap();
     prepared.extend(stage_at_barrier(dir.path(), 1, "b"));
     assert_eq!(told(dir.path(), &prepared), [""; 0]);
@@ -45,7 +45,7 @@ fn a_file_of_the_job_itself_that_is_gone_is_not_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let prepared = stage(dir.path(), JOB, &["a"]);
     commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap();
-    settle(dir.path(), JOB).unwrap();
+    settle(dir.path(), JOB, &prepared).unwrap();
     fs::remove_file(dir.path().join("part-0")).unwrap();
     let failure = commit(dir.path(), JOB, &prepared, Others::Refuse, Reach::Top).unwrap_err();
     assert_eq!((failure.domain, failure.retry), (Domain::User, Retry::Restart));
