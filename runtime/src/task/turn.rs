@@ -14,7 +14,10 @@ use std::{
 };
 
 use flott_core::{checkpoint::Barrier, failure::Failure};
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    runtime::Handle,
+    time::{Sleep, sleep},
+};
 
 use super::{TaskInfo, tail::Tail};
 use crate::{
@@ -368,7 +371,7 @@ impl Turn {
     fn give_or_pause(&mut self, tail: &mut impl Tail) -> bool {
         let given = self.give(tail);
         if !given {
-            self.pause = Some(Box::pin(sleep(ROOM_WAIT)));
+            self.pause = moment();
         }
         given
     }
@@ -376,8 +379,8 @@ impl Turn {
     /// As [`give_or_pause`](Self::give_or_pause), where all waits for it.
     async fn give_or_wait(&mut self, tail: &mut impl Tail) -> bool {
         let given = self.give(tail);
-        if !given {
-            sleep(ROOM_WAIT).await;
+        if !given && let Some(moment) = moment() {
+            moment.await;
         }
         given
     }
@@ -436,6 +439,15 @@ impl Turn {
         self.info.figures.state(tail.state_size());
         Ok(prepared)
     }
+}
+
+/// A pause before more is given. Where nobody keeps time, as tasks are driven by hand, it is spent here: nothing else goes on then.
+fn moment() -> Option<Pin<Box<Sleep>>> {
+    if Handle::try_current().is_ok() {
+        return Some(Box::pin(sleep(ROOM_WAIT)));
+    }
+    std::thread::sleep(ROOM_WAIT);
+    None
 }
 
 /// Why nothing becomes of the cut that `barrier` waits for.

@@ -307,3 +307,20 @@ async fn a_task_takes_input_while_its_state_is_not_taken() {
         assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 }
+
+#[test]
+fn a_task_that_is_driven_by_hand_waits_for_its_state() {
+    let mut driven = std::pin::pin!(async {
+        let (store, mut turn, mut tail, _) = behind(Duration::from_millis(5)).await;
+        turn.event(&mut tail, barrier(2)).await.unwrap();
+        assert_eq!((store.stored.load(Relaxed), store.failed.load(Relaxed)), (2, 0));
+        let (store, mut turn, mut tail, _) = behind(Duration::from_millis(5)).await;
+        let input = |_: &mut Box<dyn Output<u32>>, _: &mut Context<'_>| match store.stored.load(Relaxed) {
+            0 => Poll::Pending,
+            _ => Poll::Ready(Ok(())),
+        };
+        turn.wait(&mut tail, input).await.unwrap();
+    });
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    assert!((0..1_000).any(|_| driven.as_mut().poll(&mut cx).is_ready()));
+}
