@@ -121,7 +121,7 @@ impl JobMasterCore {
             let finished = stored.subtasks.iter().any(|state| state.finished);
             let names: BTreeSet<&String> = stored.subtasks.iter().flat_map(|state| state.accumulators.keys()).collect();
             let is_owned = stored.operators.iter().any(|operator| self.has_operator(operator.id));
-            if is_owned || !(finished || !names.is_empty()) {
+            if is_owned || (!finished && names.is_empty()) {
                 continue;
             }
             let names: Vec<String> = names.into_iter().map(|name| format!("{name:?}")).collect();
