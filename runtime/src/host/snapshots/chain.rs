@@ -88,7 +88,7 @@ impl Chains {
 #[cfg(test)]
 mod tests {
     use flott_core::{
-        checkpoint::{Behind, Overtaking},
+        checkpoint::Overtaking,
         id::{AttemptNumber, SubtaskIndex, VertexId},
     };
     use proptest::prelude::*;
@@ -99,13 +99,7 @@ mod tests {
         AttemptId { vertex: VertexId::from_bytes([1; 16]), subtask: SubtaskIndex(0), attempt: AttemptNumber(0) };
 
     fn barrier(checkpoint: u64, kind: SnapshotKind) -> Barrier {
-        Barrier {
-            checkpoint: CheckpointId(checkpoint),
-            kind,
-            behind: Behind::GoOn,
-            overtaking: Overtaking::Never,
-            full: false,
-        }
+        Barrier { kind, ..crate::testing::barrier(checkpoint, Overtaking::Never) }
     }
 
     fn begin(chains: &Chains, checkpoint: u64) -> Extent {
