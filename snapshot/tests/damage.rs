@@ -84,6 +84,21 @@ async fn all_that_can_be_restored_is_told() {
     assert_eq!(older(claimed), [2]);
 }
 
+/// Whoever begins may be given up behind its claim, again and again.
+#[tokio::test]
+async fn a_job_master_that_tries_again_to_begin_leaves_one_claim() {
+    let job = Job::new().await;
+    for _ in 0..3 {
+        let claimed = job.checkpoints.claim(JobMasterEpoch(2)).await.unwrap();
+        assert_eq!((claimed.restorable.as_ref(), claimed.log.next()), (job.committed.last(), CheckpointId(6)));
+    }
+    // That of another is another's.
+    let mut log = job.checkpoints.claim(JobMasterEpoch(3)).await.unwrap().log;
+    assert_eq!(log.next(), CheckpointId(7));
+    assert!(matches!(job.checkpoints.claim(JobMasterEpoch(2)).await, Err(Error::Deposed { .. })));
+    log.commit(&manifest(SnapshotKind::Checkpoint, CheckpointId(7), 3, vec![])).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_damaged_manifest_is_passed_over_by_name() {
     let job = Job::new().await;

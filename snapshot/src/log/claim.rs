@@ -121,8 +121,13 @@ impl Checkpoints {
                 continue;
             }
             // The log may have gone on after it was read, up to and past the place that was free then: nothing counts but
-            // what it says after the claim.
-            if let Some(claimed) = claimed.filter(|claimed| Some(*claimed) == top) {
+            // what it says after the claim. One that a try has left which was given up is as good: each more would make the next try slower.
+            let is_claim =
+                |entry: &Listed| matches!(&entry.document, Ok(Document::Claim(claim)) if claim.epoch == epoch);
+            let left = entries.iter().find(|entry| Some(entry.checkpoint) == top && is_claim(entry));
+            if let Some(claimed) =
+                left.map(|entry| entry.checkpoint).or(claimed).filter(|claimed| Some(*claimed) == top)
+            {
                 return Ok((claimed, entries));
             }
             let place = top.map_or(CheckpointId(1), CheckpointId::next);
