@@ -23,9 +23,9 @@ use std::{
 
 use flott_core::{
     id::{JobId, JobMasterEpoch, LeaderEpoch, WorkerKey},
-    message::{Found, JobToWorker, ToWorker, WorkerToJob},
+    message::{JobToWorker, ToWorker, WorkerToJob},
 };
-use flott_jobmaster::JobMasterHandle;
+use flott_jobmaster::{FoundOn, JobMasterHandle};
 use flott_resource_manager::ResourceManagerHandle;
 use parking_lot::Mutex;
 
@@ -82,12 +82,7 @@ impl Control {
     }
 
     /// The job's JobMaster leads no more, if `epoch` still does, and another one will be started: what this one has found is for that.
-    pub fn await_another(
-        &self,
-        job: JobId,
-        epoch: JobMasterEpoch,
-        found: Vec<(WorkerKey, JobMasterEpoch, Box<Found>)>,
-    ) {
+    pub fn await_another(&self, job: JobId, epoch: JobMasterEpoch, found: Vec<FoundOn>) {
         let mut masters = self.inner.masters.lock();
         if masters.get(&job).is_none_or(|(newest, _)| *newest != epoch) {
             return;
@@ -127,21 +122,82 @@ impl Control {
 
     /// Gives a job's message to its JobMaster, or tells the worker that there is none.
     async fn route(&self, from: &WorkerKey, job: JobId, epoch: JobMasterEpoch, message: WorkerToJob) {
-        let known = {
-            let masters = self.inner.masters.lock();
-            let known = masters.get(&job).cloned();
-            if known.is_none() && self.inner.awaiting.lock().keep(from, job, epoch, &message) {
-                return;
+        let mut message = message;
+        while let Some(master) = self.master_for(from, job, epoch, &message) {
+            match master.worker_message(from.clone(), epoch, message).await {
+                // It is said once only.
+                Some(unheard @ WorkerToJob::Found(_)) => message = unheard,
+                _ => return,
             }
-            known
-        };
-        match known {
-            Some((newest, master)) if newest == epoch => master.worker_message(from.clone(), epoch, message).await,
-            // What an older JobMaster has left is for the one that leads now.
-            Some((newest, master)) if newest > epoch && matches!(message, WorkerToJob::Found(_)) => {
-                master.worker_message(from.clone(), epoch, message).await;
-            }
-            _ => self.send(from, &ToWorker::Job { job, epoch, message: JobToWorker::Forget }),
         }
+    }
+
+    /// Whom a message is for; if there is nobody, it is kept or answered.
+    fn master_for(
+        &self,
+        from: &WorkerKey,
+        job: JobId,
+        epoch: JobMasterEpoch,
+        message: &WorkerToJob,
+    ) -> Option<JobMasterHandle> {
+        let is_found = matches!(message, WorkerToJob::Found(_));
+        {
+            let (masters, mut awaiting) = (self.inner.masters.lock(), self.inner.awaiting.lock());
+            match masters.get(&job) {
+                // The next one's, if it is about to step aside; nobody's, if it is about to resign.
+                Some((newest, master)) if is_found && *newest >= epoch && !master.hears() => {
+                    awaiting.begin(job);
+                    awaiting.keep(from, job, epoch, message);
+                    return None;
+                }
+                // What an older JobMaster has left is for the one that leads now.
+                Some((newest, master)) if *newest == epoch || (*newest > epoch && is_found) => {
+                    return Some(master.clone());
+                }
+                None if awaiting.keep(from, job, epoch, message) => return None,
+                _ => {}
+            }
+        }
+        self.send(from, &ToWorker::Job { job, epoch, message: JobToWorker::Forget });
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_jobmaster::{Event, testing::Overheard};
+
+    use super::{
+        awaiting::tests::{JOB, found, worker},
+        *,
+    };
+
+    /// A JobMaster that ends as it is told of a process: when it was there in time, and when it was not.
+    #[tokio::test]
+    async fn what_is_found_while_a_job_master_steps_aside_is_for_the_next_one() {
+        let (control, older, epoch) = (Control::default(), JobMasterEpoch(1), JobMasterEpoch(2));
+        let led = |control: &Control| {
+            let (master, overheard) = Overheard::of(JOB, epoch);
+            control.lead(JOB, || Ok::<_, ()>(master)).unwrap();
+            overheard
+        };
+        let [a, b, c] = ["a", "b", "c"].map(worker);
+        let mut overheard = led(&control);
+        // There is room for one message, so this one waits.
+        control.route(&a, JOB, older, found(&a)).await;
+        let waits = control.route(&b, JOB, older, found(&b));
+        let steps_aside = async {
+            tokio::task::yield_now().await;
+            assert!(overheard.close().is_some());
+            control.route(&c, JOB, older, found(&c)).await;
+            control.await_another(JOB, epoch, Vec::new());
+        };
+        tokio::join!(waits, steps_aside);
+        let mut next = led(&control);
+        let told: Vec<_> = std::iter::from_fn(|| next.try_event()).collect();
+        let is_of = |on: &WorkerKey| {
+            told.iter().filter(|event| matches!(event, Event::Worker { worker, .. } if worker == on)).count()
+        };
+        assert_eq!([&a, &b, &c].map(is_of), [0, 1, 1], "{told:?}");
     }
 }

@@ -46,7 +46,7 @@ mod taking_over;
 mod view;
 
 pub use checkpointing::RestorePoint;
-pub use event::{Action, Event, Needs, Taken, Wait};
+pub use event::{Action, Event, FoundOn, Needs, Taken, Wait};
 pub(crate) use falling_back::NOTHING_WHOLE;
 pub use naming::CAUSE_WAIT;
 pub use rescaling::RESCALES_MAX;

@@ -51,7 +51,7 @@ mod tests;
 pub mod time;
 
 pub use crate::{
-    core::{Action, Event, JobMasterCore, Needs, RESCALES_MAX, RestorePoint, Taken, Wait},
+    core::{Action, Event, FoundOn, JobMasterCore, Needs, RESCALES_MAX, RestorePoint, Taken, Wait},
     error::{JobMasterError, Stopped},
     scaling::{RescaleError, RescaleRequest, Rescaled},
     service::{

@@ -14,6 +14,7 @@ use flott_core::{
     checkpoint::Behind,
     failure::Failure,
     id::{JobId, JobMasterEpoch},
+    message::WorkerToJob,
     status::JobStatus,
     view::JobView,
 };
@@ -34,7 +35,7 @@ pub use ports::{ClusterPort, Declaration, JobListener, ToStore};
 
 use crate::{
     checkpoints::{Purpose, RequestId},
-    core::{Action, Event, JobMasterCore, Taken},
+    core::{Action, Event, FoundOn, JobMasterCore, Taken},
     error::JobMasterError,
     scaling::{RescaleRequest, Rescaled},
     spec::JobSpec,
@@ -254,6 +255,25 @@ impl JobMasterService {
         }
     }
 
+    /// What was `found` of the job, and what waits to be heard of that. From now on whoever brings something has it back.
+    fn with_unheard(&mut self, mut found: Vec<FoundOn>) -> Vec<FoundOn> {
+        self.mailbox.close();
+        while let Ok(mail) = self.mailbox.try_recv() {
+            // What is asked is answered by being dropped.
+            let Mail::Event { event, .. } = mail else { continue };
+            match *event {
+                Event::Worker { worker, epoch, message: WorkerToJob::Found(process) } => {
+                    found.retain(|(by, ..)| *by != worker);
+                    found.push((worker, epoch, process));
+                }
+                Event::WorkerLost { worker, .. } => found.retain(|(by, ..)| *by != worker),
+                // It is repeated until it is answered, or known to whoever starts another.
+                _ => {}
+            }
+        }
+        found
+    }
+
     fn carry_out(&mut self, action: Action) {
         let (job, epoch) = (self.shared.job, self.shared.epoch);
         match action {
@@ -273,7 +293,10 @@ impl JobMasterService {
             }
             Action::PersistScale(scale) => self.listener.persist_scale(job, epoch, scale),
             Action::PersistPast(past) => self.listener.persist_past(job, epoch, *past),
-            Action::StepAside { checkpoint, found } => self.listener.stepped_aside(job, epoch, checkpoint, found),
+            Action::StepAside { checkpoint, found } => {
+                let found = self.with_unheard(found);
+                self.listener.stepped_aside(job, epoch, checkpoint, found);
+            }
             Action::RescaleAnswered { request, result } => {
                 if let Some(answer) = self.rescales.remove(&request) {
                     // Who asked may have gone meanwhile.

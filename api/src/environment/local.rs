@@ -21,15 +21,15 @@ use flott_core::{
         SlotIndex, WorkerId, WorkerKey,
     },
     job_graph::{ExecutionMode, JobGraph, scale::Scale},
-    message::{Committable, Found, JobSetup, JobToWorker, SlotGrant, WorkerToJob},
+    message::{Committable, JobSetup, JobToWorker, SlotGrant, WorkerToJob},
     past::Past,
     resource::ResourceProfile,
     status::JobStatus,
     view::JobView,
 };
 use flott_jobmaster::{
-    Adaptive, CheckpointKeeper, ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, JobSpec,
-    Known, Millis, Options, Recovery, SnapshotSpec, Timeouts, ToStore,
+    Adaptive, CheckpointKeeper, ClusterPort, Declaration, FoundOn, JobListener, JobMasterHandle, JobMasterService,
+    JobSpec, Known, Millis, Options, Recovery, SnapshotSpec, Timeouts, ToStore,
 };
 use flott_runtime::{
     host::{Host, HostOptions},
@@ -215,14 +215,7 @@ impl JobListener for Link {
     fn persist_past(&self, _: JobId, _: JobMasterEpoch, _: Past) {}
 
     /// There is no earlier JobMaster.
-    fn stepped_aside(
-        &self,
-        _: JobId,
-        _: JobMasterEpoch,
-        _: CheckpointId,
-        _: Vec<(WorkerKey, JobMasterEpoch, Box<Found>)>,
-    ) {
-    }
+    fn stepped_aside(&self, _: JobId, _: JobMasterEpoch, _: CheckpointId, _: Vec<FoundOn>) {}
 
     fn store_checkpoint(&self, _: JobId, _: JobMasterEpoch, what: ToStore) {
         self.order(Order::StoreCheckpoint(what));

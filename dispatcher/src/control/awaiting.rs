@@ -43,7 +43,7 @@ impl Awaiting {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use flott_core::{
         id::{Digest, InstanceId, JobSecret, ProcessId, WorkerId},
         message::{Found as FoundProcess, ProcessLocation},
@@ -51,13 +51,13 @@ mod tests {
 
     use super::*;
 
-    const JOB: JobId = JobId::from_bytes([1; 16]);
+    pub const JOB: JobId = JobId::from_bytes([1; 16]);
 
-    fn worker(name: &str) -> WorkerKey {
+    pub fn worker(name: &str) -> WorkerKey {
         WorkerKey { worker: WorkerId(name.into()), instance: InstanceId::from_bytes([1; 16]) }
     }
 
-    fn found(on: &WorkerKey) -> WorkerToJob {
+    pub fn found(on: &WorkerKey) -> WorkerToJob {
         let location = ProcessLocation {
             process: ProcessId::from_bytes([1; 16]),
             worker: on.worker.clone(),

@@ -12,7 +12,7 @@ use futures::{StreamExt, stream};
 
 use super::{
     Dispatcher, Start,
-    jobs::{Active, Job},
+    jobs::{Active, Job, settled},
     on_store,
 };
 use crate::{
@@ -84,14 +84,14 @@ impl Dispatcher {
     /// [`Error::UnknownJob`], [`Error::Store`], [`Error::Ending`].
     pub async fn job(&self, job: JobId) -> Result<JobSnapshot, Error> {
         let leading = self.leading().await?;
-        let known = self.inner.jobs.lock().get(job)?;
-        if let Job::Active(active) = known {
+        let mut known = self.inner.jobs.lock().get(job)?;
+        while let Job::Active(active) = known {
             if let Some(view) = view_of(&active).await {
                 let graph = as_it_runs(active.graph, &view, active.default_parallelism);
                 return Ok(JobSnapshot { view, graph, default_parallelism: active.default_parallelism });
             }
-            // The JobMaster has ended: what it ended with is shown when it is durable.
-            self.ended(job).await?;
+            // The JobMaster has ended: what it ended with is shown when it is durable. Or it has stepped aside.
+            known = settled(&self.inner.jobs, job).await?;
         }
         let archived = on_store(&leading.store, move |store| store.archived_job(job)).await?;
         let archived = archived.ok_or(Error::UnknownJob(job))?;
@@ -128,19 +128,16 @@ impl Dispatcher {
     pub async fn overviews(&self) -> Result<Vec<JobOverview>, Error> {
         self.leading().await?;
         let jobs: Vec<_> = self.inner.jobs.lock().by_id.iter().map(|(id, job)| (*id, job.clone())).collect();
-        let overview = |(id, job): (JobId, Job)| async move {
-            match job {
-                Job::Ended(overview) => Some((*overview).clone()),
-                Job::Active(active) => match view_of(&active).await {
-                    Some(view) => Some(job_overview(&view, active.graph.mode, now_ms())),
-                    None => {
-                        self.ended(id).await.ok()?;
-                        match self.inner.jobs.lock().get(id) {
-                            Ok(Job::Ended(overview)) => Some((*overview).clone()),
-                            _ => None,
-                        }
-                    }
-                },
+        let overview = |(id, mut job): (JobId, Job)| async move {
+            loop {
+                let active = match job {
+                    Job::Ended(overview) => return Some((*overview).clone()),
+                    Job::Active(active) => active,
+                };
+                if let Some(view) = view_of(&active).await {
+                    return Some(job_overview(&view, active.graph.mode, now_ms()));
+                }
+                job = settled(&self.inner.jobs, id).await.ok()?;
             }
         };
         let overviews = stream::iter(jobs).map(overview).buffered(ASKED_AT_ONCE);
@@ -220,7 +217,7 @@ fn as_it_runs(mut graph: Arc<JobGraph>, view: &JobView, default: u32) -> Arc<Job
     graph
 }
 
-/// What a job's JobMaster says; `None` when it has ended.
+/// What a job's JobMaster says; `None` when it has ended, or has stepped aside.
 async fn view_of(active: &Active) -> Option<Arc<JobView>> {
     match &active.master {
         None => Some(Arc::new(active.first_view())),

@@ -10,6 +10,7 @@ use flott_core::{
     view::{ExceptionView, JobView},
 };
 use flott_jobmaster::{CheckpointKeeper, JobMasterHandle};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::run::with_past;
@@ -77,6 +78,22 @@ impl Job {
     }
 }
 
+/// Waits while the JobMaster of a job hears nothing any more, until the job is archived or that one has stepped aside. Cancel-safe.
+///
+/// # Errors
+/// [`Error::UnknownJob`], [`Error::Ending`].
+pub(super) async fn settled(jobs: &Mutex<Jobs>, job: JobId) -> Result<Job, Error> {
+    let mut changes = jobs.lock().changes();
+    loop {
+        let known = jobs.lock().get(job)?;
+        match &known {
+            Job::Active(active) if active.master.as_ref().is_some_and(|master| !master.hears()) => {}
+            Job::Active(_) | Job::Ended(_) => return Ok(known),
+        }
+        changes.changed().await.map_err(|_| Error::Ending)?;
+    }
+}
+
 /// All jobs that are shown.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
@@ -119,7 +136,16 @@ impl Jobs {
         self.changed.send_replace(());
     }
 
-    /// Told after each job that is accepted or archived.
+    /// The JobMaster of an active job has stepped aside, if it is `epoch`'s: another will be started.
+    pub fn step_aside(&mut self, job: JobId, epoch: JobMasterEpoch) {
+        self.update(job, epoch, |active| {
+            (active.master, active.keeper) = (None, None);
+            active.status = JobStatus::Initializing;
+        });
+        self.changed.send_replace(());
+    }
+
+    /// Told after each job that is accepted or archived, or whose JobMaster has stepped aside.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -130,5 +156,44 @@ impl Jobs {
             Some(Job::Ended(overview)) => Ok(Some(overview.state)),
             None => Err(Error::UnknownJob(job)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_jobmaster::testing::{Overheard, TestGraph};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_meets_a_job_master_that_has_stepped_aside_waits_for_no_end() {
+        let (graph, epoch) = (Arc::new(TestGraph::new("waiting").build()), JobMasterEpoch(2));
+        let job = graph.job_id;
+        let (master, mut overheard) = Overheard::of(job, epoch);
+        let jobs = Mutex::new(Jobs::default());
+        jobs.lock().enter(Active {
+            graph,
+            default_parallelism: 1,
+            accepted_at: 0,
+            epoch,
+            status: JobStatus::Created,
+            master: Some(master),
+            keeper: None,
+            cancelled: false,
+            trouble: None,
+            past: Arc::default(),
+        });
+        overheard.close();
+        let known = async {
+            match settled(&jobs, job).await {
+                Ok(Job::Active(active)) => active.first_view().status,
+                other => panic!("{other:?}"),
+            }
+        };
+        let step_aside = async {
+            tokio::task::yield_now().await;
+            jobs.lock().step_aside(job, epoch);
+        };
+        assert_eq!(tokio::join!(known, step_aside).0, JobStatus::Initializing);
     }
 }

@@ -11,14 +11,14 @@ use flott_core::{
         keys::checkpointing::{self, CheckpointRetention},
     },
     failure::Failure,
-    id::{CheckpointId, JobId, JobMasterEpoch, WorkerKey},
+    id::{CheckpointId, JobId, JobMasterEpoch},
     job_graph::scale::Scale,
-    message::{Committable, Found},
+    message::Committable,
     past::Past,
     status::JobStatus,
     view::JobView,
 };
-use flott_jobmaster::{CheckpointKeeper, JobListener, JobMasterHandle, ToStore};
+use flott_jobmaster::{CheckpointKeeper, FoundOn, JobListener, JobMasterHandle, ToStore};
 
 use super::{
     Dispatcher, Leading,
@@ -166,13 +166,7 @@ impl JobListener for Reports {
         });
     }
 
-    fn stepped_aside(
-        &self,
-        job: JobId,
-        _: JobMasterEpoch,
-        checkpoint: CheckpointId,
-        found: Vec<(WorkerKey, JobMasterEpoch, Box<Found>)>,
-    ) {
+    fn stepped_aside(&self, job: JobId, _: JobMasterEpoch, checkpoint: CheckpointId, found: Vec<FoundOn>) {
         match self.recovered.clone() {
             Some(begin) => {
                 self.dispatcher.take_up_again(&self.leading, Begin { complete: Some(checkpoint), ..begin }, found);

@@ -14,12 +14,12 @@ use bytes::Bytes;
 use flott_core::{
     config::keys::checkpointing,
     failure::{Domain, Failure, Retry},
-    id::{Digest, JobId, JobMasterEpoch, WorkerKey},
-    message::Found,
+    id::{Digest, JobId, JobMasterEpoch},
     resource::ResourceProfile,
     status::JobStatus,
     view::{ExceptionView, JobView},
 };
+use flott_jobmaster::FoundOn;
 use flott_resource_manager::Declaration;
 use tokio::sync::oneshot;
 
@@ -73,19 +73,11 @@ impl Dispatcher {
     }
 
     /// The JobMaster of a job has stepped aside, since its log was another one: starts another when the log is there. This was `found`.
-    pub(super) fn take_up_again(
-        &self,
-        leading: &Leading,
-        begin: Begin,
-        found: Vec<(WorkerKey, JobMasterEpoch, Box<Found>)>,
-    ) {
+    pub(super) fn take_up_again(&self, leading: &Leading, begin: Begin, found: Vec<FoundOn>) {
         let (job, epoch) = (begin.graph.job_id, begin.epoch);
         {
             let mut jobs = self.inner.jobs.lock();
-            jobs.update(job, epoch, |active| {
-                (active.master, active.keeper) = (None, None);
-                active.status = JobStatus::Initializing;
-            });
+            jobs.step_aside(job, epoch);
             self.inner.control.await_another(job, epoch, found);
         }
         self.start_in_time(leading, begin, None);

@@ -25,6 +25,9 @@ use crate::{
     time::Millis,
 };
 
+/// What was found on a TaskManager, under the epoch of which earlier JobMaster.
+pub type FoundOn = (WorkerKey, JobMasterEpoch, Box<Found>);
+
 /// Something that happened. Events may be late, repeated and out of order; what is stale changes nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -164,8 +167,8 @@ pub enum Action {
     StepAside {
         /// Which.
         checkpoint: CheckpointId,
-        /// What was found of earlier JobMasters, with their epochs.
-        found: Vec<(WorkerKey, JobMasterEpoch, Box<Found>)>,
+        /// What was found of earlier JobMasters.
+        found: Vec<FoundOn>,
     },
     /// A change of the parallelism that was asked for is through, or was given up.
     RescaleAnswered {

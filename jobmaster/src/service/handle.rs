@@ -9,7 +9,10 @@ use flott_core::{
     status::JobStatus,
     view::{JobView, PendingReason},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, error::SendError},
+    oneshot,
+};
 
 use super::{Mail, RescaleOutcome, Shared, SnapshotRequest};
 use crate::{
@@ -62,13 +65,32 @@ impl JobMasterHandle {
         let _ = self.mailbox.send(Mail::Event { event: Box::new(event), _permit: None });
     }
 
-    /// A TaskManager says something to the JobMaster of `epoch`. Waits while too many messages are unhandled.
+    /// A TaskManager says something to the JobMaster of `epoch`. Waits while too many messages are unhandled. Gives back what a JobMaster
+    /// that has ended, or steps aside, does not hear any more.
     ///
     /// Cancel-safe: if dropped, the message was not taken.
-    pub async fn worker_message(&self, worker: WorkerKey, epoch: JobMasterEpoch, message: WorkerToJob) {
-        let Ok(permit) = Arc::clone(&self.shared.permits).acquire_owned().await else { return };
+    #[must_use]
+    pub async fn worker_message(
+        &self,
+        worker: WorkerKey,
+        epoch: JobMasterEpoch,
+        message: WorkerToJob,
+    ) -> Option<WorkerToJob> {
+        let Ok(permit) = Arc::clone(&self.shared.permits).acquire_owned().await else { return Some(message) };
         let event = Box::new(Event::Worker { worker, epoch, message });
-        let _ = self.mailbox.send(Mail::Event { event, _permit: Some(permit) });
+        let Err(SendError(Mail::Event { event, .. })) = self.mailbox.send(Mail::Event { event, _permit: Some(permit) })
+        else {
+            return None;
+        };
+        match *event {
+            Event::Worker { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+
+    /// Whether it hears anything any more: not when its job has ended, nor when it has stepped aside or was stopped.
+    pub fn hears(&self) -> bool {
+        !self.mailbox.is_closed()
     }
 
     /// As [`Self::worker_message`] without the wait, for owners that bound what is on its way by other means.

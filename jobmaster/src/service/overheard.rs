@@ -49,6 +49,15 @@ impl Overheard {
         self.mailbox.try_recv().ok().map(Self::told)
     }
 
+    /// It steps aside: nothing more reaches it. Gives the next thing that it was told already.
+    ///
+    /// # Panics
+    /// When it is asked something.
+    pub fn close(&mut self) -> Option<Event> {
+        self.mailbox.close();
+        self.try_event()
+    }
+
     fn told(mail: Mail) -> Event {
         match mail {
             Mail::Event { event, .. } => *event,

@@ -5,14 +5,14 @@ use std::{collections::BTreeSet, sync::Arc};
 use flott_core::{
     id::{CheckpointId, JobId, JobMasterEpoch, WorkerKey},
     job_graph::scale::Scale,
-    message::{Committable, Found, JobToWorker},
+    message::{Committable, JobToWorker},
     past::Past,
     status::JobStatus,
     view::JobView,
 };
 use flott_snapshot::Manifest;
 
-use crate::core::Needs;
+use crate::core::{FoundOn, Needs};
 
 /// Everything that a job needs, whole and idempotent: it takes the place of what was declared before. Slots that the job
 /// already has are counted. Without needs, the job is withdrawn.
@@ -76,7 +76,8 @@ pub struct ToStore {
 ///   written only the last is needed.
 /// - `stepped_aside` is called at most once, by a JobMaster of a recovered job that has taken nothing over, since tasks know a checkpoint
 ///   to be complete that the log which it was started with lacks. The JobMaster is stopped, and no other call follows. What was found is
-///   told once, so it is for the next JobMaster, which may have the same epoch.
+///   told once, so it is for the next JobMaster, which may have the same epoch; so is what comes from now on, which
+///   [`JobMasterHandle::worker_message`](crate::JobMasterHandle::worker_message) gives back.
 /// - `ended` is called at most once, after the last `status_changed`; no other call of the job follows it. It is not called
 ///   when the JobMaster is stopped before the job has ended.
 pub trait JobListener: Send + Sync + 'static {
@@ -99,13 +100,7 @@ pub trait JobListener: Send + Sync + 'static {
     fn find_checkpoint(&self, job: JobId, epoch: JobMasterEpoch, damaged: BTreeSet<CheckpointId>);
 
     /// Start another JobMaster when the log of the job has this checkpoint.
-    fn stepped_aside(
-        &self,
-        job: JobId,
-        epoch: JobMasterEpoch,
-        checkpoint: CheckpointId,
-        found: Vec<(WorkerKey, JobMasterEpoch, Box<Found>)>,
-    );
+    fn stepped_aside(&self, job: JobId, epoch: JobMasterEpoch, checkpoint: CheckpointId, found: Vec<FoundOn>);
 
     /// The job has ended for good.
     fn ended(&self, view: Arc<JobView>);

@@ -13,7 +13,7 @@ use flott_core::{
 
 use super::*;
 use crate::{
-    core::{Action, Event, JobMasterCore},
+    core::{Action, Event, FoundOn, JobMasterCore},
     time::Millis,
 };
 
@@ -99,6 +99,14 @@ impl Next {
         assert_eq!(self.core.status(), JobStatus::Created);
         assert!(self.core.view().vertices.iter().all(|vertex| vertex.subtasks[0].current.attempt == 0));
     }
+}
+
+/// A job whose tasks know a checkpoint that its log lacks, and what is found of them.
+pub(super) fn found_with_a_later_checkpoint() -> (JobSpec, BTreeMap<WorkerKey, Found>) {
+    let mut next = Next::after_one();
+    next.found.values_mut().for_each(|(found, _)| found.completed = CheckpointId(3));
+    let found = next.found.into_iter().map(|(worker, (found, _))| (worker, found));
+    (next.core.spec().clone(), found.collect())
 }
 
 fn told(actions: &[Action], wanted: impl Fn(&JobToWorker) -> bool) -> usize {
@@ -238,7 +246,7 @@ fn check_steps_aside(next: &Next, actions: &[Action], found: usize) {
     });
     let (checkpoint, handed_on) = asides.next().expect("it steps aside");
     assert_eq!((checkpoint, handed_on.len(), asides.next()), (CheckpointId(3), found, None));
-    let as_told = |(worker, epoch, found): &(WorkerKey, JobMasterEpoch, Box<Found>)| {
+    let as_told = |(worker, epoch, found): &FoundOn| {
         *epoch == JobMasterEpoch(1) && next.found.get(worker).is_some_and(|(told, _)| *told == **found)
     };
     assert!(handed_on.iter().all(as_told), "{handed_on:?}");

@@ -9,14 +9,16 @@ use std::{
 };
 
 use flott_core::{
+    failure::Failure,
     id::{AllocationId, CheckpointId, JobId, JobMasterEpoch, SlotIndex, WorkerKey},
-    message::{Committable, JobToWorker, SlotGrant},
+    message::{Committable, JobToWorker, SlotGrant, WorkerToJob},
     view::JobView,
 };
 use tokio::sync::mpsc;
 
-use super::*;
+use super::{reconciling::found_with_a_later_checkpoint, *};
 use crate::{
+    core::FoundOn,
     service::{ClusterPort, Declaration, JobListener, JobMasterHandle, JobMasterService, Options, ToStore},
     testing::{FakeWorker, Profile},
 };
@@ -46,6 +48,7 @@ struct Listener {
     handle: OnceLock<JobMasterHandle>,
     statuses: Mutex<Vec<JobStatus>>,
     ends: AtomicU32,
+    asides: Mutex<Vec<Vec<FoundOn>>>,
 }
 
 impl JobListener for Listener {
@@ -69,14 +72,8 @@ impl JobListener for Listener {
         self.handle.get().unwrap().checkpoint_found(None, Default::default());
     }
 
-    fn stepped_aside(
-        &self,
-        _: JobId,
-        _: JobMasterEpoch,
-        checkpoint: CheckpointId,
-        _: Vec<(WorkerKey, JobMasterEpoch, Box<flott_core::message::Found>)>,
-    ) {
-        panic!("checkpoint {checkpoint} is there");
+    fn stepped_aside(&self, _: JobId, _: JobMasterEpoch, _: CheckpointId, found: Vec<FoundOn>) {
+        self.asides.lock().unwrap().push(found);
     }
 
     fn ended(&self, _: Arc<JobView>) {
@@ -114,7 +111,8 @@ async fn play(
         }
         loop {
             for answer in std::mem::take(&mut answers) {
-                handle.worker_message(key.clone(), epoch, answer).await;
+                // What a job that has ended does not hear is nobody's.
+                drop(handle.worker_message(key.clone(), epoch, answer).await);
             }
             let live: Vec<_> = worker.live().map(|(attempt, _)| attempt).collect();
             if works {
@@ -146,15 +144,11 @@ async fn a_job_runs_inside_one_process() {
     assert_eq!((view.status, handle.status()), (JobStatus::Finished, JobStatus::Finished));
     assert_eq!(*listener.statuses.lock().unwrap(), [JobStatus::Created, JobStatus::Running, JobStatus::Finished]);
     assert_eq!(listener.ends.load(Ordering::Relaxed), 1);
-    // What comes late is dropped, and the job can still be asked.
+    // What comes late is given back, and the job can still be asked.
     handle.cancel();
-    handle
-        .worker_message(
-            FakeWorker::new(1, 0, handle.epoch(), Profile::of(&word_count().build(), 0)).key().clone(),
-            handle.epoch(),
-            flott_core::message::WorkerToJob::OfferSlots(Vec::new()),
-        )
-        .await;
+    let worker = FakeWorker::new(1, 0, handle.epoch(), Profile::of(&word_count().build(), 0)).key().clone();
+    let late = WorkerToJob::OfferSlots(Vec::new());
+    assert_eq!(handle.worker_message(worker, handle.epoch(), late.clone()).await, Some(late));
     assert_eq!(handle.view().await.unwrap(), view);
 }
 
@@ -208,6 +202,31 @@ impl ClusterPort for Broken {
     }
 
     fn send(&self, _: &WorkerKey, _: JobMasterEpoch, _: JobToWorker) {}
+}
+
+/// Those that know a checkpoint which the log lacks are found in the end; meanwhile one is lost, and another one was found.
+#[tokio::test]
+async fn what_waits_to_be_heard_when_a_job_master_steps_aside_is_handed_on() {
+    let (spec, found) = found_with_a_later_checkpoint();
+    let (to_worker, _doings) = mpsc::unbounded_channel();
+    let listener = Arc::new(Listener::default());
+    let port = Arc::new(Local { to_worker });
+    let handle = JobMasterService::start(spec, Options::default(), port, Arc::clone(&listener) as _).unwrap();
+    let mut all = found.iter();
+    let (lost, process) = all.next().unwrap();
+    let other = FakeWorker::new(9, 0, handle.epoch(), Profile::of(&word_count().build(), 0)).key().clone();
+    // It has not begun to hear.
+    for (worker, process) in found.iter().chain([(&other, process)]) {
+        let message = WorkerToJob::Found(Box::new(process.clone()));
+        handle.tell_worker_message(worker.clone(), JobMasterEpoch(1), message);
+    }
+    handle.worker_lost(lost.clone(), Failure::environment("no heartbeat"));
+    let view = handle.view().await;
+    assert!(view.is_err() && !handle.hears());
+    let asides = listener.asides.lock().unwrap();
+    let [handed_on] = &asides[..] else { panic!("{asides:?}") };
+    let by: Vec<_> = handed_on.iter().map(|(worker, ..)| worker).collect();
+    assert_eq!(by, all.map(|(worker, _)| worker).chain([&other]).collect::<Vec<_>>());
 }
 
 #[tokio::test]
