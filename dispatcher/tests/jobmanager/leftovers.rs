@@ -1,25 +1,20 @@
 //! Checkpoints of jobs that have ended, and savepoints that have failed, which cannot be removed at once.
 
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
 
 use flott_core::{
     id::{AttemptId, AttemptNumber, CheckpointId, Digest, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId},
     status::JobStatus,
     view::JobView,
 };
-use flott_dispatcher::stores::{JobStore, Left, Leftover, NewJob, SledStore};
+use flott_dispatcher::stores::{JobStore, Left, Leftover, NewJob};
 use flott_snapshot::{DataPath, SnapshotKind};
 use reqwest::{Method, StatusCode};
 
 use crate::{
     cluster::{Cluster, job},
     graph,
+    place::{Place, suspend},
     worker::Tasks,
 };
 
@@ -28,35 +23,15 @@ const ENDED: u8 = 1;
 /// Another, which has ended later.
 const LATER: u8 = 2;
 
-/// A state directory, and where checkpoints go, which are removed with jobs that are cancelled.
-struct Place {
-    state: Arc<tempfile::TempDir>,
-    root: PathBuf,
+/// Where checkpoints are removed with jobs that are cancelled.
+fn place() -> Place {
+    Place::new(&[
+        ("execution.checkpointing.interval", "0 ms"),
+        ("execution.checkpointing.externalized-checkpoint-retention", "DELETE_ON_CANCELLATION"),
+    ])
 }
 
 impl Place {
-    fn new() -> Self {
-        let state = Arc::new(tempfile::tempdir().unwrap());
-        let root = state.path().join("elsewhere");
-        Self { state, root }
-    }
-
-    async fn cluster(&self, more: &[(&str, &str)]) -> Cluster {
-        let mut settings = vec![
-            ("execution.checkpointing.dir", self.root.to_str().unwrap()),
-            ("execution.checkpointing.interval", "0 ms"),
-            ("execution.checkpointing.externalized-checkpoint-retention", "DELETE_ON_CANCELLATION"),
-        ];
-        settings.extend(more);
-        let cluster = Cluster::on(self.state.clone(), &settings).await.unwrap();
-        cluster.manager.dispatcher().ready().await.unwrap();
-        cluster
-    }
-
-    fn store(&self) -> SledStore {
-        SledStore::open(&SledStore::directory(self.state.path())).unwrap()
-    }
-
     /// Nothing in it can be reached any more.
     fn take_away(&self) {
         fs::remove_dir_all(&self.root).unwrap();
@@ -109,14 +84,9 @@ async fn cancel(cluster: &Cluster) {
     cluster.wait(job(ENDED), "CANCELED").await;
 }
 
-async fn suspend(cluster: Cluster) {
-    cluster.manager.suspend();
-    cluster.manager.wait().await.unwrap();
-}
-
 /// A job was cancelled, and its checkpoints could not be removed.
 async fn left(place: &Place) -> Cluster {
-    let cluster = place.cluster(&[]).await;
+    let cluster = place.cluster().await;
     let _worker = cluster.worker("tm1", Tasks::Run).await;
     cluster.run(job(ENDED)).await;
     cluster.wait(job(ENDED), "RUNNING").await;
@@ -127,7 +97,7 @@ async fn left(place: &Place) -> Cluster {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn they_are_removed_as_soon_as_they_can_be_reached() {
-    let place = Place::new();
+    let place = place();
     let cluster = left(&place).await;
     place.bring_back();
     place.until_removed().await;
@@ -136,7 +106,7 @@ async fn they_are_removed_as_soon_as_they_can_be_reached() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_archive_keeps_what_says_how_they_are_reached() {
-    let place = Place::new();
+    let place = place();
     suspend(left(&place).await).await;
     {
         let (store, graph) = (place.store(), graph::document(job(LATER)).into());
@@ -146,7 +116,7 @@ async fn the_archive_keeps_what_says_how_they_are_reached() {
         store.end(JobMasterEpoch(1), &view, None).unwrap();
     }
     let only_one = [("jobstore.max-capacity", "1")];
-    let cluster = place.cluster(&only_one).await;
+    let cluster = place.cluster_with(&only_one).await;
     let (status, _) = cluster.refused(Method::GET, &format!("/jobs/{}", job(ENDED))).await;
     assert_eq!(status, 404, "it is not shown any more");
     suspend(cluster).await;
@@ -158,7 +128,7 @@ async fn the_archive_keeps_what_says_how_they_are_reached() {
     place.bring_back();
     // One may be ended between the removal and the note that it is done; the next one has more time.
     for tries in 0..20 {
-        let cluster = place.cluster(&only_one).await;
+        let cluster = place.cluster_with(&only_one).await;
         place.until_removed().await;
         tokio::time::sleep(Duration::from_millis(50 * tries)).await;
         suspend(cluster).await;
@@ -171,13 +141,13 @@ async fn the_archive_keeps_what_says_how_they_are_reached() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn those_of_a_job_that_is_cancelled_while_it_waits_for_them_are_removed_later() {
-    let place = Place::new();
-    let cluster = place.cluster(&[]).await;
+    let place = place();
+    let cluster = place.cluster().await;
     cluster.run(job(ENDED)).await;
     suspend(cluster).await;
     assert!(place.root.is_dir(), "the job was begun");
     place.take_away();
-    let cluster = place.cluster(&[]).await;
+    let cluster = place.cluster().await;
     assert_eq!(cluster.get(&format!("/jobs/{}", job(ENDED))).await["state"], "INITIALIZING");
     cancel(&cluster).await;
     place.bring_back();
@@ -186,15 +156,15 @@ async fn those_of_a_job_that_is_cancelled_while_it_waits_for_them_are_removed_la
     // Nobody has seen its tasks end, so it is done once more, by the next one if it has to.
     assert_eq!(place.store().leftovers().unwrap().len(), 1);
     write_state(&place.root);
-    let cluster = place.cluster(&[]).await;
+    let cluster = place.cluster().await;
     place.until_removed().await;
     suspend(cluster).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn those_on_a_volume_that_is_not_mounted_are_not_taken_to_be_gone() {
-    let place = Place::new();
-    let cluster = place.cluster(&[]).await;
+    let place = place();
+    let cluster = place.cluster().await;
     cluster.run(job(ENDED)).await;
     suspend(cluster).await;
     write_state(&place.root);
@@ -202,11 +172,11 @@ async fn those_on_a_volume_that_is_not_mounted_are_not_taken_to_be_gone() {
     let aside = place.root.with_extension("aside");
     fs::rename(&place.root, &aside).unwrap();
     fs::create_dir(&place.root).unwrap();
-    let cluster = place.cluster(&[]).await;
+    let cluster = place.cluster().await;
     assert_eq!(cluster.get(&format!("/jobs/{}", job(ENDED))).await["state"], "INITIALIZING");
     cancel(&cluster).await;
     suspend(cluster).await;
-    let cluster = place.cluster(&[]).await;
+    let cluster = place.cluster().await;
     fs::remove_dir(&place.root).expect("nothing is written where a volume is to be mounted");
     fs::rename(&aside, &place.root).unwrap();
     place.until_removed().await;
@@ -215,12 +185,12 @@ async fn those_on_a_volume_that_is_not_mounted_are_not_taken_to_be_gone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_of_a_savepoint_that_has_failed_are_removed_as_soon_as_they_can_be_reached() {
-    let place = Place::new();
+    let place = place();
     let [savepoints, there, nowhere] = ["savepoints", "there", "nowhere"].map(|name| place.state.path().join(name));
     fs::create_dir(&there).unwrap();
     fs::write(&nowhere, "").unwrap();
     point(&savepoints, &there);
-    let cluster = place.cluster(&[("execution.checkpointing.savepoint-dir", savepoints.to_str().unwrap())]).await;
+    let cluster = place.cluster_with(&[("execution.checkpointing.savepoint-dir", savepoints.to_str().unwrap())]).await;
     let _worker = cluster.worker("tm1", Tasks::Run).await;
     cluster.run(job(ENDED)).await;
     cluster.wait(job(ENDED), "RUNNING").await;

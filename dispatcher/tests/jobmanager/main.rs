@@ -2,6 +2,7 @@
 
 mod cluster;
 mod graph;
+mod place;
 mod shape;
 mod worker;
 

@@ -1,70 +1,26 @@
 //! Jobs of an earlier JobManager that cannot be started yet.
 
-use std::{
-    fs,
-    net::TcpListener,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, net::TcpListener, os::unix::fs::symlink, path::Path, time::Duration};
 
 use flott_core::{
-    id::{Digest, JobId, JobMasterEpoch},
+    id::{JobId, JobMasterEpoch},
     job_graph::document,
 };
-use flott_dispatcher::stores::{JobStore, NewJob, SledStore};
+use flott_dispatcher::stores::JobStore;
 use reqwest::{Method, StatusCode};
 
 use crate::{
     cluster::{Cluster, job},
     graph,
+    place::{Place, suspend},
     worker::Tasks,
 };
 
-/// A state directory, and where checkpoints go.
-struct Place {
-    state: Arc<tempfile::TempDir>,
-    root: PathBuf,
-}
-
-impl Place {
-    fn new() -> Self {
-        let state = Arc::new(tempfile::tempdir().unwrap());
-        let root = state.path().join("mounted");
-        fs::create_dir(&root).unwrap();
-        Self { state, root }
-    }
-
-    async fn cluster(&self) -> Cluster {
-        let settings = [("execution.checkpointing.dir", self.root.to_str().unwrap())];
-        let cluster = Cluster::on(self.state.clone(), &settings).await.unwrap();
-        cluster.manager.dispatcher().ready().await.unwrap();
-        cluster
-    }
-
-    /// A job has begun, and its JobManager is gone.
-    async fn begun(&self) {
-        let cluster = self.cluster().await;
-        cluster.run(job(1)).await;
-        suspend(cluster).await;
-    }
-
-    /// A job is accepted, and its JobManager is gone before it has begun.
-    fn accepted(&self, job: JobId, graph: Vec<u8>) {
-        let store = SledStore::open(&SledStore::directory(self.state.path())).unwrap();
-        let new = NewJob { job, graph: graph.into(), program: Digest::of(&graph::program()), accepted_at: 1 };
-        store.insert(&new).unwrap();
-    }
-
-    fn blob(&self) -> PathBuf {
-        self.state.path().join("blobs").join(Digest::of(&graph::program()).to_string())
-    }
-}
-
-async fn suspend(cluster: Cluster) {
-    cluster.manager.suspend();
-    cluster.manager.wait().await.unwrap();
+/// Where a volume for checkpoints is mounted.
+fn place() -> Place {
+    let place = Place::new(&[]);
+    fs::create_dir(&place.root).unwrap();
+    place
 }
 
 /// The job is not started, for this reason.
@@ -81,7 +37,7 @@ fn is_empty(directory: &Path) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_does_not_begin_anew_where_its_checkpoints_are_gone() {
-    let place = Place::new();
+    let place = place();
     place.begun().await;
     let aside = place.root.with_extension("aside");
     fs::rename(&place.root, &aside).unwrap();
@@ -102,12 +58,9 @@ async fn a_job_does_not_begin_anew_where_its_checkpoints_are_gone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_has_only_to_commit_needs_no_checkpoints_for_that() {
-    let place = Place::new();
+    let place = place();
     place.begun().await;
-    {
-        let store = SledStore::open(&SledStore::directory(place.state.path())).unwrap();
-        store.save_manifest(job(1), JobMasterEpoch(1), &[]).unwrap();
-    }
+    place.store().save_manifest(job(1), JobMasterEpoch(1), &[]).unwrap();
     fs::remove_dir_all(&place.root).unwrap();
     fs::create_dir(&place.root).unwrap();
     let cluster = place.cluster().await;
@@ -117,7 +70,7 @@ async fn a_job_that_has_only_to_commit_needs_no_checkpoints_for_that() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_was_never_begun_begins_where_there_are_no_checkpoints() {
-    let place = Place::new();
+    let place = place();
     suspend(place.cluster().await).await;
     fs::write(place.blob(), graph::program()).unwrap();
     place.accepted(job(1), graph::document(job(1)));
@@ -128,7 +81,7 @@ async fn a_job_that_was_never_begun_begins_where_there_are_no_checkpoints() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_whose_program_cannot_be_read_waits_for_it() {
-    let place = Place::new();
+    let place = place();
     place.begun().await;
     let (blob, aside) = (place.blob(), place.state.path().join("aside"));
     fs::rename(&blob, &aside).unwrap();
@@ -163,7 +116,7 @@ async fn a_job_whose_store_is_silent_holds_up_no_other() {
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned())),
     );
-    let place = Place::new();
+    let place = place();
     place.begun().await;
     place.accepted(job(2), document::write(&waiting));
     let cluster = place.cluster().await;
@@ -176,7 +129,7 @@ async fn a_job_whose_store_is_silent_holds_up_no_other() {
 /// The JobManager dies after it has accepted a job, and before it has looked at what that one claims.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_was_never_begun_claims_no_checkpoint_of_a_job_that_goes_on() {
-    let place = Place::new();
+    let place = place();
     let cluster = place.cluster().await;
     let worker = cluster.worker("tm1", Tasks::Snapshot).await;
     cluster.run(job(1)).await;
