@@ -8,7 +8,7 @@
 //!
 //! In [durable](Plan::durable) histories JobManagers are elected: [`Candidature`](flott_dispatcher::ha::Candidature)s stand for a lease
 //! in the store, each by a clock that runs fast or slow. They die, at whatever await their work with the store has come to, or are
-//! deposed and go on without knowing it while another leads; requests to the store are late, refused, done without an answer, lost or torn.
+//! deposed and go on without knowing it while another leads; requests to the store are late, refused, done without an answer, lost or torn; and directories of checkpoints are not mounted, or older copies.
 //! Sources read splits, and sinks make what was read visible; jobs stop with savepoints, and new ones go on from these. There, what
 //! TaskManagers say of a job comes in order, as their sessions have it, but late, and after what was said later of slots. Much of it
 //! comes once more when it is over, as do answers of the store, and some reaches a JobMaster that it is not meant for.
@@ -28,6 +28,7 @@
 //! - `elections`: who of several JobManagers leads; `jobmanager`: the one that does, and one that is deposed
 //! - `logs`: the keepers of checkpoints; `store`: the object store below, and what goes wrong in it; `leftovers`: what is removed from it
 //! - `records`: the log of jobs, and what clients and JobMasters ask of it; `stores`: what is known of a job from it
+//! - `volumes`: checkpoints that are away, or an older copy
 //! - `stale`: what is said when it is over; `summary`: what has happened, in numbers
 //! - [`check`]: the invariants, numbered
 //! - [`deployment`]: the deployment of ten thousand subtasks, for the benchmark
@@ -51,6 +52,7 @@ mod stale;
 mod store;
 mod stores;
 mod summary;
+mod volumes;
 
 pub mod world;
 

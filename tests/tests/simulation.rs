@@ -98,6 +98,7 @@ fn whichever_dies_each_record_is_visible_once() {
     let enough = u64::from(all.leaders).min(all.checkpoints).min(all.taken_over.into()).min(all.finished.into());
     assert!(enough > seeds, "too little has happened to tell: {all:?}");
     let rare = all.deposed.min(all.continued).min(all.removed).min(all.abandoned);
+    let rare = rare.min(all.unmounted).min(all.asides);
     assert!(rare > 0 && u64::from(all.deposed) > seeds / 8, "too little has happened to tell: {all:?}");
     assert_eq!(all.unheard(), [], "of these nothing was heard when it was over");
 }

@@ -57,6 +57,9 @@ pub enum Invariant {
     I16,
     /// A JobMaster that has heard that a TaskManager is lost asks nothing of it.
     I17,
+    /// No job that was deployed goes on without its log: none begins where the volume of its checkpoints is not mounted, or writes there,
+    /// and none goes on from an older copy of it that has heard of a later checkpoint.
+    I18,
 }
 
 impl Invariant {
@@ -230,6 +233,9 @@ impl World {
                     self.faults_seen.push(Invariant::I14.broken(what));
                 }
                 master.secret = common;
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    job.was_deployed = true;
+                }
                 // Where one that is deposed goes back to whoever leads may have removed.
                 let restored = deployment.tasks.iter().filter_map(|task| task.restore.as_deref());
                 for restore in restored.filter(|_| !self.is_past) {

@@ -233,12 +233,24 @@ impl World {
         Ok(())
     }
 
-    /// The JobManager at hand learns from the log of jobs that another leads.
-    pub(super) fn learns_deposed(&mut self) {
+    /// Where the JobManager at hand is, and in which life.
+    fn seat(&self) -> Option<(usize, u32)> {
         let leader = self.jobmanager.leader;
         let is_it = |seat: &Seat| seat.stands.as_ref().is_some_and(|stands| stands.leads == Some(leader));
-        let Some(seat) = self.elections.seats.iter().position(is_it) else { return };
-        let life = self.elections.seats[seat].life;
+        let seat = self.elections.seats.iter().position(is_it)?;
+        Some((seat, self.elections.seats[seat].life))
+    }
+
+    /// The JobManager at hand is killed.
+    pub(super) fn is_killed(&mut self) {
+        if let Some((seat, life)) = self.seat() {
+            self.jobmanager_ends(seat, life);
+        }
+    }
+
+    /// The JobManager at hand learns from the log of jobs that another leads.
+    pub(super) fn learns_deposed(&mut self) {
+        let Some((seat, life)) = self.seat() else { return };
         if let Some(stands) = self.elections.at(seat, life)
             && !std::mem::replace(&mut stands.is_lost, true)
         {

@@ -4,13 +4,14 @@
 //! that one, with the store of checkpoints and with the log of jobs, which refuses what it writes. The backend does not hear it.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use flott_core::{
-    id::{JobId, JobMasterEpoch, JobSecret, LeaderEpoch, WorkerKey},
+    id::{CheckpointId, JobId, JobMasterEpoch, JobSecret, LeaderEpoch, WorkerKey},
     message::{ToWorker, WorkerToJob},
+    resource::ResourceProfile,
 };
 use flott_jobmaster::{CheckpointKeeper, Event, JobMasterCore, SnapshotSpec};
 use flott_resource_manager::{
@@ -27,6 +28,7 @@ use super::{
     network::Session,
     records::{Begun, Records},
     stale::Known,
+    store::FaultyStore,
     world::World,
 };
 
@@ -55,11 +57,15 @@ pub struct JobManager {
     pub mailboxes: BTreeMap<(WorkerKey, JobId), u64>,
     /// Its ends of the sessions.
     pub sessions: BTreeMap<WorkerKey, Session<ToWorker>>,
+    /// The store of checkpoints, as it sees it.
+    pub store: FaultyStore,
+    /// Jobs in place of whose checkpoints it sees nothing.
+    pub unmounted: BTreeSet<JobId>,
 }
 
 impl JobManager {
-    pub fn new(leader: LeaderEpoch, manager: SlotManager) -> Self {
-        let (masters, awaiting, later, mailboxes, sessions) = Default::default();
+    pub fn new(leader: LeaderEpoch, manager: SlotManager, store: FaultyStore) -> Self {
+        let (masters, awaiting, later, mailboxes, sessions, unmounted) = Default::default();
         Self {
             leader,
             records: None,
@@ -72,6 +78,8 @@ impl JobManager {
             is_telling: false,
             mailboxes,
             sessions,
+            store,
+            unmounted,
         }
     }
 
@@ -156,7 +164,8 @@ impl World {
         let mut options = self.options.clone();
         (options.leader, options.id_seed) = (leader, self.random.next());
         let manager = SlotManager::new(options, self.abilities);
-        let earlier = std::mem::replace(&mut self.jobmanager, JobManager::new(leader, manager));
+        let earlier =
+            std::mem::replace(&mut self.jobmanager, JobManager::new(leader, manager, self.logs.store.elsewhere()));
         if self.plan.backend {
             let running = self.machines.values().filter_map(|machine| machine.started.clone());
             let found = running.chain(self.booting.values().cloned()).map(|spec| BackendWorker { spec });
@@ -170,13 +179,20 @@ impl World {
         let Some(job) = self.jobs.get(&id) else { return Ok(()) };
         let (epoch, directory) = (job.kept.epoch, job.kept.checkpoints());
         if directory.is_none() {
-            return self.begin(id, epoch, SnapshotSpec::default(), None);
+            return self.begin(id, epoch, (SnapshotSpec::default(), None), false);
         }
         if job.kept.is_recovered() {
-            self.jobmanager.awaiting.insert(id, Vec::new());
+            self.await_master(id, epoch);
         }
-        self.open_log(id, epoch);
+        self.open_log(id, epoch, None);
         Ok(())
+    }
+
+    /// A job of an earlier JobManager is to get a JobMaster: what is found of it, and its slots, are for that.
+    pub(super) fn await_master(&mut self, id: JobId, epoch: JobMasterEpoch) {
+        self.jobmanager.awaiting.insert(id, Vec::new());
+        let needs = [(ResourceProfile::ANY, 1)].into();
+        self.manage(ManagerEvent::Declared(Declaration::new(id, epoch, needs).reconciling(true)));
     }
 
     /// A job gets a JobMaster.
@@ -184,14 +200,11 @@ impl World {
         &mut self,
         id: JobId,
         epoch: JobMasterEpoch,
-        snapshots: SnapshotSpec,
-        keeper: Option<CheckpointKeeper>,
+        (snapshots, keeper): (SnapshotSpec, Option<CheckpointKeeper>),
+        is_away: bool,
     ) -> Result<(), Broken> {
         // One that was deposed while it claimed the log has read records that were right then.
         let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.is_past) else { return Ok(()) };
-        if keeper.is_some() {
-            job.kept.claimed(epoch);
-        }
         let spec = job.kept.recover(epoch, JobSecret::from_bytes(self.random.bytes()), snapshots);
         let core = JobMasterCore::new(spec)
             .map_err(|error| Invariant::I8.broken(format!("job {id} cannot begin or go on: {error}")))?;
@@ -209,6 +222,8 @@ impl World {
             writes: Arc::default(),
             known: Known::default(),
             secret: None,
+            is_away,
+            heard: CheckpointId(0),
         };
         self.jobmanager.masters.insert(id, master);
         self.master(id, Event::Start);

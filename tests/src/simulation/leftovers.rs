@@ -56,7 +56,7 @@ impl Logs {
 impl World {
     /// Nobody wants the savepoint any more that was to be at `location`: removes what there is, with pauses that grow, as the Dispatcher does.
     pub(super) fn abandon_savepoint(&mut self, id: JobId, location: String) {
-        let store = self.logs.store.clone();
+        let store = self.jobmanager.store.clone();
         let Some(keeping) = self.keeping(id) else { return };
         let keeper = Arc::clone(&keeping.keeper);
         self.spawn(id, |reporter| async move {
@@ -74,7 +74,7 @@ impl World {
 
     /// Removes all checkpoints of a job whose end is durable, and tries until they are gone.
     pub(super) fn discard_checkpoints(&mut self, id: JobId) {
-        let store = self.logs.store.clone();
+        let store = self.jobmanager.store.clone();
         let Some(keeping) = self.keeping(id) else { return };
         let (keeper, epoch) = (Arc::clone(&keeping.keeper), keeping.master.epoch());
         let leftover = Leftover::checkpoints(id, epoch, keeping.obsolete());
@@ -92,7 +92,7 @@ impl World {
     /// Removes what an earlier JobManager has left of a job that has ended under a JobMaster before `epoch`.
     pub(super) fn discard_left(&mut self, leftover: Leftover, epoch: JobMasterEpoch) {
         let id = leftover.job;
-        let store = self.logs.store.clone();
+        let store = self.jobmanager.store.clone();
         let Some(records) = self.jobmanager.records.clone() else { return };
         self.spawn(id, |reporter| discard_patiently(reporter, epoch, store, records, leftover));
     }

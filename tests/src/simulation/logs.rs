@@ -13,6 +13,7 @@ use std::{
 use flott_core::{
     failure::{Failure, Retry},
     id::{CheckpointId, JobId, JobMasterEpoch, LeaderEpoch},
+    past::Past,
     status::JobStatus,
 };
 use flott_dispatcher::stores::{Inserted, Obsolete};
@@ -41,6 +42,8 @@ use crate::random::Random;
 pub const ROOT: &str = "checkpoints";
 /// How long it may take to open a log, as with the Dispatcher; then it is begun anew after a pause.
 const OPENING: Duration = Duration::from_secs(30);
+/// How long what a savepoint holds may take to be written down, as with the Dispatcher.
+const NOTING: Duration = Duration::from_secs(60);
 pub const AGAIN: Duration = Duration::from_secs(1);
 /// Longest time for which nobody looks whether a task goes on by itself, in milliseconds.
 const LOOK_MS: u64 = 50;
@@ -84,8 +87,10 @@ impl Keeping {
 
 /// What has come of a task that no JobMaster has begun.
 pub enum News {
-    /// A JobMaster can begin, or never will.
-    Opened(JobMasterEpoch, Result<Box<(CheckpointKeeper, SnapshotSpec)>, Failure>),
+    /// The log of a JobMaster is open, or never will be; it may be another than it should.
+    Opened(JobMasterEpoch, Result<Box<(CheckpointKeeper, SnapshotSpec)>, Failure>, Seen),
+    /// That it was claimed is written down, or is not.
+    Noted(JobMasterEpoch, Box<(CheckpointKeeper, SnapshotSpec)>, Past, Asked<()>),
     /// The checkpoints of a job that has ended are removed, those that were there then.
     Cleared(Instant),
     /// The same of a savepoint that was given up.
@@ -95,6 +100,14 @@ pub enum News {
     Cancelled(Asked<()>),
     /// What a JobMaster has written is there, or is not.
     Written(Box<Pending>, Asked<()>),
+}
+
+/// What of a job's checkpoints was seen when its log was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    AsTheyAre,
+    Copy,
+    Nothing,
 }
 
 /// Whose task it is.
@@ -309,16 +322,34 @@ impl World {
     fn hear(&mut self, id: JobId, news: News) -> Result<(), Broken> {
         let Some(job) = self.jobs.get_mut(&id) else { return Ok(()) };
         match news {
-            News::Opened(epoch, opened) => {
+            News::Opened(epoch, opened, seen) => {
                 let what = |failure| format!("the checkpoints of job {id} are lost to JobMaster {epoch}: {failure}");
-                let (keeper, snapshots) = *Invariant::I12.held(opened.map_err(what))?;
+                let opened = Invariant::I12.held(opened.map_err(what))?;
+                let snapshots = &opened.1;
                 if snapshots.is_damaged {
                     return Err(Invariant::I12.broken(format!("the newest checkpoint of job {id} is damaged")));
                 }
-                let own = snapshots.restore.as_ref().map(|point| &point.manifest).filter(|it| it.job_id == id);
-                job.told.began(epoch, own.map(|manifest| manifest.checkpoint))?;
-                self.begin(id, epoch, snapshots, Some(keeper))
+                if seen == Seen::Nothing {
+                    let what =
+                        format!("job {id} begins from nothing, where the volume of its checkpoints is not mounted");
+                    return Err(Invariant::I18.broken(what));
+                }
+                if seen == Seen::AsTheyAre {
+                    let own = snapshots.restore.as_ref().map(|point| &point.manifest).filter(|it| it.job_id == id);
+                    job.told.began(epoch, own.map(|manifest| manifest.checkpoint))?;
+                }
+                match job.kept.claims(epoch) {
+                    Some(past) => {
+                        self.note_claim(id, epoch, opened, past);
+                        Ok(())
+                    }
+                    None => {
+                        let (keeper, snapshots) = *opened;
+                        self.begin(id, epoch, (snapshots, Some(keeper)), seen == Seen::Copy)
+                    }
+                }
             }
+            News::Noted(epoch, opened, past, asked) => self.noted(id, epoch, *opened, past, asked),
             News::Cleared(began) => {
                 job.kept.cleared(began);
                 Ok(())
@@ -374,16 +405,24 @@ impl World {
     }
 
     /// Has a JobMaster of a job claim its log, however often the store fails.
-    pub(super) fn open_log(&mut self, id: JobId, epoch: JobMasterEpoch) {
+    pub(super) fn open_log(&mut self, id: JobId, epoch: JobMasterEpoch, complete: Option<CheckpointId>) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let (path, known) = (job.kept.starts_from(), job.kept.known());
-        let recovery = Recovery { path, stores: Arc::new(self.logs.store.clone()), ..Recovery::default() };
+        let (path, known) = (job.kept.starts_from(), job.kept.known().with_complete(complete));
+        let (store, location) = (self.jobmanager.store.clone(), format!("{ROOT}/{id}"));
+        let is_unmounted = self.jobmanager.unmounted.contains(&id);
         self.spawn(id, |reporter| async move {
             loop {
+                let store = store.as_seen();
+                let seen = match store.is_away(&location) {
+                    false => Seen::AsTheyAre,
+                    true if is_unmounted => Seen::Nothing,
+                    true => Seen::Copy,
+                };
+                let recovery = Recovery { path: path.clone(), stores: Arc::new(store), ..Recovery::default() };
                 match timeout(OPENING, CheckpointKeeper::open(ROOT, id, epoch, &recovery, &known)).await {
-                    Ok(Ok(opened)) => return reporter.tell(News::Opened(epoch, Ok(Box::new(opened)))),
+                    Ok(Ok(opened)) => return reporter.tell(News::Opened(epoch, Ok(Box::new(opened)), seen)),
                     Ok(Err(failure)) if failure.retry == Retry::Never => {
-                        return reporter.tell(News::Opened(epoch, Err(failure)));
+                        return reporter.tell(News::Opened(epoch, Err(failure), seen));
                     }
                     Ok(Err(_)) | Err(_) => sleep(AGAIN).await,
                 }
@@ -399,7 +438,15 @@ impl World {
             (Arc::clone(&keeping.keeper), keeping.master.clone(), what.manifest.checkpoint);
         keeping.savepoints.extend(what.savepoint.is_some().then_some(checkpoint));
         self.logs.completing.extend(what.savepoint.clone());
+        let noted = what.savepoint.as_ref().and_then(|_| Some(Arc::clone(&self.jobmanager.masters.get(&id)?.writes)));
         self.spawn(id, |_| async move {
+            // What it holds is written down before: it is this one's turn behind that.
+            if let Some(noted) = noted
+                && timeout(NOTING, noted.lock()).await.map_or(true, |is_refused| *is_refused)
+            {
+                let failure = Failure::environment("what the savepoint holds is not written down");
+                return master.checkpoint_stored(checkpoint, Err(failure));
+            }
             if is_full {
                 // Other than most stores, a local directory says for sure that there is no room.
                 return master.checkpoint_stored(checkpoint, Err(Failure::environment("the disk is full")));

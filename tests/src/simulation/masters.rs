@@ -1,11 +1,14 @@
 //! The JobManager: the slot manager, a JobMaster per job, and what goes between them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use flott_core::{
     checkpoint::Behind,
     failure::Failure,
-    id::{JobId, JobMasterEpoch, JobSecret, ProcessId, WorkerKey},
+    id::{CheckpointId, JobId, JobMasterEpoch, JobSecret, ProcessId, WorkerKey},
     job_graph::scale::ParallelismBounds,
     message::{JobToWorker, ToWorker, WorkerToJob},
     status::JobStatus,
@@ -18,6 +21,7 @@ use flott_resource_manager::{
     Declaration, Time,
     slot_manager::{Action as ManagerAction, Event as ManagerEvent},
 };
+use object_store::memory::InMemory;
 use tokio::sync::Mutex;
 
 use super::{
@@ -49,6 +53,10 @@ pub struct Job {
     pub hoard: Hoard,
     /// What its processes were started with.
     pub secrets: BTreeMap<ProcessId, JobSecret>,
+    /// Tasks of it were deployed.
+    pub was_deployed: bool,
+    /// Its checkpoints as they were once.
+    pub copies: VecDeque<Arc<InMemory>>,
 }
 
 /// A JobMaster.
@@ -65,11 +73,15 @@ pub struct Master {
     /// Where that is.
     pub stopped_with: Option<String>,
     pub declared: Declaration,
-    /// Whose turn it is to write to the log of jobs.
-    pub writes: Arc<Mutex<()>>,
+    /// Whose turn it is to write to the log of jobs, and whether that has refused something.
+    pub writes: Arc<Mutex<bool>>,
     pub known: Known,
     /// What the processes have in common that it deploys to.
     pub secret: Option<JobSecret>,
+    /// Its log is an older copy.
+    pub is_away: bool,
+    /// The newest checkpoint that it was told of then.
+    pub heard: CheckpointId,
 }
 
 impl World {
@@ -81,9 +93,20 @@ impl World {
 
     fn enter(&mut self, spec: JobSpec, profile: Profile, outside: Outside) -> Result<(), Broken> {
         let id = spec.graph.job_id;
-        let (told, hoard, secrets, kept) = (Told::default(), Hoard::default(), BTreeMap::new(), Kept::new(spec));
-        let (is_accepted, may_be_cancelled, is_cancelled) = (!self.plan.durable, false, false);
-        let job = Job { profile, outside, kept, told, is_accepted, may_be_cancelled, is_cancelled, hoard, secrets };
+        let (told, hoard, secrets, copies) = Default::default();
+        let job = Job {
+            profile,
+            outside,
+            kept: Kept::new(spec),
+            told,
+            is_accepted: !self.plan.durable,
+            may_be_cancelled: false,
+            is_cancelled: false,
+            hoard,
+            secrets,
+            was_deployed: false,
+            copies,
+        };
         self.jobs.insert(id, job);
         if self.plan.durable { self.submit_again(id) } else { self.open(id) }
     }
@@ -160,6 +183,7 @@ impl World {
             return;
         }
         self.note_heard(id, &event);
+        self.note_found(id, &event);
         let JobManager { masters, leader, .. } = &mut self.jobmanager;
         let Some(master) = masters.get_mut(&id) else { return };
         let (epoch, leader) = (master.core.spec().epoch, *leader);
@@ -169,6 +193,10 @@ impl World {
         if let Some(told) = told {
             eprintln!("{now} {leader} {} is told {told}\n  and wants {actions:?}", master.core.status());
         }
+        if self.goes_astray(id, &actions) {
+            return;
+        }
+        let Some(master) = self.jobmanager.masters.get(&id) else { return };
         let mut declaration = master.declared.clone();
         for action in actions {
             match action {
@@ -201,11 +229,7 @@ impl World {
                 Action::StoreCheckpoint { manifest, retained, directory } => {
                     self.store_checkpoint(id, ToStore { manifest, retained, savepoint: directory });
                 }
-                Action::StepAside { checkpoint, .. } => {
-                    let what =
-                        format!("checkpoint {checkpoint} of job {id} is not in its log, as JobMaster {epoch} says");
-                    self.faults_seen.push(Invariant::I12.broken(what));
-                }
+                Action::StepAside { checkpoint, found } => return self.stepped_aside(id, epoch, checkpoint, found),
                 Action::Ended(view) => {
                     self.turn(id, view.status);
                     self.faults_seen.extend(check::check_view(&view).err());

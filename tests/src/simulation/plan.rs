@@ -69,6 +69,8 @@ pub struct Faults {
     pub overtaken: u32,
     /// Requests to the object store that go wrong, and checkpoints and scales for which there is no room.
     pub stores: u32,
+    /// Jobs whose checkpoints a JobManager that begins does not see as they are.
+    pub volumes: u32,
     /// Commits that fail when they are half done.
     pub commits: u32,
     /// Commits that take up to 2 s.
@@ -162,6 +164,7 @@ impl Plan {
             spoils: random.within(0..=100) as u32,
             repeated: random.within(50..=500) as u32,
             recalled: random.within(50..=500) as u32,
+            volumes: [0, 300, 600][random.within(0..=2) as usize],
             ..small.faults
         };
         Self { durable: true, reactive: seed.is_multiple_of(3), jobs: small.jobs.min(8), faults, ..small }

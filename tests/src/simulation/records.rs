@@ -9,9 +9,10 @@ use std::sync::Arc;
 use flott_core::{
     failure::Failure,
     id::{Digest, JobId, JobMasterEpoch, LeaderEpoch},
+    past::Past,
 };
 use flott_dispatcher::stores::{Ask, Inserted, JobRecord, Left, Leftover, NewJob, SharedLog, StoreError};
-use flott_jobmaster::Event;
+use flott_jobmaster::{CheckpointKeeper, Event, SnapshotSpec};
 use tokio::{sync::Mutex, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -168,9 +169,10 @@ impl World {
         let Some(master) = self.jobmanager.masters.get(&id) else { return };
         let (epoch, turn) = (master.core.spec().epoch, Arc::clone(&master.writes));
         self.ask_records(id, |records| async move {
-            let _turn = turn.lock().await;
+            let mut is_refused = turn.lock().await;
             loop {
                 let asked = records.lock().await.ask(what.ask(id, epoch)).await;
+                *is_refused |= matches!(&asked, Err(error) if !matches!(error, StoreError::Io(_)));
                 match asked {
                     Err(StoreError::Io(_)) => sleep(AGAIN).await,
                     // The write before, of which it was thought that it had failed, was done.
@@ -181,6 +183,44 @@ impl World {
                 }
             }
         });
+    }
+
+    /// Has it written down that a JobMaster has claimed the log of its checkpoints, before anything is deployed.
+    pub(super) fn note_claim(
+        &mut self,
+        id: JobId,
+        epoch: JobMasterEpoch,
+        opened: Box<(CheckpointKeeper, SnapshotSpec)>,
+        past: Past,
+    ) {
+        self.ask_records(id, |records| async move {
+            loop {
+                match records.lock().await.ask(Ask::save_past(id, epoch, &past)).await {
+                    Err(StoreError::Io(_)) => {}
+                    asked => return News::Noted(epoch, opened, past, asked),
+                }
+                sleep(AGAIN).await;
+            }
+        });
+    }
+
+    /// So it is, or it is refused.
+    pub(super) fn noted(
+        &mut self,
+        id: JobId,
+        epoch: JobMasterEpoch,
+        (keeper, snapshots): (CheckpointKeeper, SnapshotSpec),
+        past: Past,
+        asked: Asked<()>,
+    ) -> Result<(), Broken> {
+        if let Err(error) = asked {
+            self.refused(&error);
+            return Ok(());
+        }
+        if let Some(job) = self.jobs.get_mut(&id).filter(|_| !self.is_past) {
+            job.kept.claimed(past);
+        }
+        self.begin(id, epoch, (snapshots, Some(keeper)), false)
     }
 
     /// What a JobMaster has written is there, or is refused.
@@ -226,7 +266,9 @@ impl World {
                 return Err(Invariant::I16.broken(format!("that job {id} is cancelled is not known any more")));
             }
             (job.is_accepted, job.is_cancelled) = (true, record.cancelled);
+            let has_to_commit = record.manifest.is_some();
             job.kept.recovered(record, epoch);
+            self.look_at_volume(id, has_to_commit);
             self.open(id)?;
         }
         for (id, job) in self.jobs.iter_mut().filter(|(id, _)| !unfinished.contains(id)) {

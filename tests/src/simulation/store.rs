@@ -71,6 +71,8 @@ pub struct FaultyStore {
     shared: Arc<Mutex<Shared>>,
     /// How many times less goes wrong here.
     better: u32,
+    /// Directories that are seen here as others than they are, and what is seen of each.
+    away: Arc<Mutex<BTreeMap<Path, Arc<InMemory>>>>,
 }
 
 impl fmt::Display for FaultyStore {
@@ -87,7 +89,7 @@ impl FaultyStore {
     pub fn new(random: Random) -> Self {
         let (torn, wakes, written) = Default::default();
         let shared = Shared { random, faults: 0, torn, wakes, written };
-        Self { inner: Arc::default(), shared: Arc::new(Mutex::new(shared)), better: 1 }
+        Self { inner: Arc::default(), shared: Arc::new(Mutex::new(shared)), better: 1, away: Arc::default() }
     }
 
     /// The same, with fewer faults.
@@ -98,6 +100,59 @@ impl FaultyStore {
     /// The same content without faults.
     pub fn healthy_directory(&self, location: &str) -> Directory {
         directory(Arc::clone(&self.inner) as Arc<dyn ObjectStore>, location)
+    }
+
+    /// The same as another machine sees it: as it is.
+    pub fn elsewhere(&self) -> Self {
+        Self { away: Arc::default(), ..self.clone() }
+    }
+
+    /// As it is seen now, whatever is mounted later.
+    pub fn as_seen(&self) -> Self {
+        let away = self.away().clone();
+        Self { away: Arc::new(Mutex::new(away)), ..self.clone() }
+    }
+
+    /// From now on `content` is seen here in the place of a directory.
+    pub fn take_away(&self, location: &str, content: Arc<InMemory>) {
+        self.away().insert(path_of(location), content);
+    }
+
+    /// A directory is seen again as it is; gives what was there in its place.
+    pub fn bring_back(&self, location: &str) -> Option<Arc<InMemory>> {
+        self.away().remove(&path_of(location))
+    }
+
+    /// Whether a directory is seen as another one.
+    pub fn is_away(&self, location: &str) -> bool {
+        self.away().contains_key(&path_of(location))
+    }
+
+    /// A directory as it is, apart from what becomes of it.
+    pub fn copy(&self, location: &str) -> Arc<InMemory> {
+        let copy = Arc::new(InMemory::new());
+        let copied = async {
+            for object in self.inner.list(Some(&path_of(location))).collect::<Vec<_>>().await {
+                let path = object?.location;
+                let content = self.inner.get(&path).await?.bytes().await?;
+                copy.put(&path, content.into()).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        // In memory all of it is done at once.
+        drop(copied.now_or_never());
+        copy
+    }
+
+    fn away(&self) -> MutexGuard<'_, BTreeMap<Path, Arc<InMemory>>> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is seen at a place.
+    fn at(&self, place: &Path) -> Arc<InMemory> {
+        let away = self.away();
+        let seen = away.iter().find(|(directory, _)| place.prefix_matches(directory)).map(|(_, content)| content);
+        Arc::clone(seen.unwrap_or(&self.inner))
     }
 
     /// A directory in it.
@@ -197,12 +252,13 @@ impl FaultyStore {
     }
 
     async fn put(self, location: Path, payload: PutPayload, opts: PutOptions, sender: Weak<()>) -> Result<PutResult> {
+        let place = self.at(&location);
         self.delay().await;
         let fate = self.fate(&sender);
         match fate {
             Fate::Done | Fate::AnswerLost => {
-                let done = self.inner.put_opts(&location, payload, opts).await;
-                if done.is_ok() {
+                let done = place.put_opts(&location, payload, opts).await;
+                if done.is_ok() && Arc::ptr_eq(&place, &self.inner) {
                     self.note_written(&location);
                 }
                 self.delay().await;
@@ -213,12 +269,13 @@ impl FaultyStore {
                 tokio::spawn(async move {
                     store.wait(LATE_MS).await;
                     // Nobody waits for the answer any more.
-                    if store.inner.put_opts(&location, payload, opts).await.is_ok() {
+                    if place.put_opts(&location, payload, opts).await.is_ok() && Arc::ptr_eq(&place, &store.inner) {
                         store.note_written(&location);
                     }
                 });
                 Err(failed("timed out"))
             }
+            Fate::Torn if !Arc::ptr_eq(&place, &self.inner) => Err(failed("torn")),
             Fate::Torn => {
                 self.shared().torn.insert(location);
                 Err(failed("torn"))
@@ -257,17 +314,17 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(location, opts).await
+        self.at(location).put_multipart_opts(location, opts).await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.read().await?;
-        self.inner.get_opts(location, options).await
+        self.at(location).get_opts(location, options).await
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         self.read().await?;
-        self.inner.get_ranges(location, ranges).await
+        self.at(location).get_ranges(location, ranges).await
     }
 
     /// Some may be deleted and others not, whatever the answers say.
@@ -280,7 +337,7 @@ impl ObjectStore for FaultyStore {
                 store.delay().await;
                 let fails = store.is_faulty();
                 if !fails || store.draw([Fate::Refused, Fate::AnswerLost]) == Fate::AnswerLost {
-                    store.inner.delete(&location).await?;
+                    store.at(&location).delete(&location).await?;
                 }
                 if fails { Err(failed("connection reset")) } else { Ok(location) }
             }
@@ -292,7 +349,7 @@ impl ObjectStore for FaultyStore {
         let (store, prefix) = (self.clone(), prefix.cloned());
         let listed = stream::once(async move {
             match store.read().await {
-                Ok(()) => store.inner.list(prefix.as_ref()),
+                Ok(()) => store.at(prefix.as_ref().unwrap_or(&Path::ROOT)).list(prefix.as_ref()),
                 Err(error) => stream::once(async { Err(error) }).boxed(),
             }
         });
@@ -301,7 +358,11 @@ impl ObjectStore for FaultyStore {
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         self.read().await?;
-        let mut listed = self.inner.list_with_delimiter(prefix).await?;
+        let place = self.at(prefix.unwrap_or(&Path::ROOT));
+        let mut listed = place.list_with_delimiter(prefix).await?;
+        if !Arc::ptr_eq(&place, &self.inner) {
+            return Ok(listed);
+        }
         let prefix = prefix.cloned().unwrap_or(Path::ROOT);
         for torn in &self.shared().torn {
             let Some(name) = torn.prefix_match(&prefix).and_then(|mut parts| parts.next()) else { continue };
@@ -314,6 +375,6 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
+        self.at(from).copy_opts(from, to, options).await
     }
 }

@@ -109,9 +109,14 @@ impl Kept {
         Known::of(&self.past)
     }
 
-    /// JobMaster `epoch` has claimed its log, which is known from now on.
-    pub fn claimed(&mut self, epoch: JobMasterEpoch) {
-        self.past.claimed.get_or_insert(epoch);
+    /// What is to be written down when JobMaster `epoch` has claimed its log, if nobody had before.
+    pub fn claims(&self, epoch: JobMasterEpoch) -> Option<Past> {
+        self.past.claimed.is_none().then(|| Past { claimed: Some(epoch), ..self.past.clone() })
+    }
+
+    /// That is written down.
+    pub fn claimed(&mut self, past: Past) {
+        self.past = past;
     }
 
     /// Those of its checkpoints are removed that were there when that `began`.
@@ -151,9 +156,7 @@ impl Kept {
         let mut commits = self.commits.iter().rev();
         let noted = commits.find(|(by, committables, _)| *by < epoch && Some(committables) == record.manifest.as_ref());
         self.stopped_with = noted.and_then(|(_, _, stopped_with)| stopped_with.clone());
-        // Nobody begins before that is written; what JobMasters write themselves may be lost.
-        let past = Past { claimed: self.past.claimed, ..record.past };
-        (self.epoch, self.commit, self.scale, self.past) = (epoch, record.manifest, record.scale, past);
+        (self.epoch, self.commit, self.scale, self.past) = (epoch, record.manifest, record.scale, record.past);
     }
 
     /// It has ended so, and whoever brought it to its end was not told.

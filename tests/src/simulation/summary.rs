@@ -43,6 +43,10 @@ pub struct Summary {
     pub removed: u32,
     /// Savepoints that were given up, and of which all files were removed.
     pub abandoned: u32,
+    /// Jobs that a JobManager has found no checkpoints of, where there were some.
+    pub unmounted: u32,
+    /// JobMasters that have stepped aside.
+    pub asides: u32,
 }
 
 impl Summary {
@@ -65,11 +69,13 @@ impl Summary {
         self.deposed += deposed;
         self.continued += continued;
         self.taken_over += taken_over;
-        let Self { stale, refused, removed, abandoned, .. } = other;
+        let Self { stale, refused, removed, abandoned, unmounted, asides, .. } = other;
         stale.iter().for_each(|(kind, count)| *self.stale.entry(*kind).or_default() += count);
         self.refused += refused;
         self.removed += removed;
         self.abandoned += abandoned;
+        self.unmounted += unmounted;
+        self.asides += asides;
     }
 
     /// The kinds of what is over of which nothing was heard.

@@ -50,6 +50,8 @@ pub(super) enum Happening {
     Stored(LeaderEpoch, JobId),
     /// Tasks at the logs of checkpoints go on.
     Logs,
+    /// A JobManager sees the checkpoints of a job as they are.
+    Mounted(LeaderEpoch, JobId),
     /// A JobManager comes.
     Stand(usize),
     /// In this life it has got the lease.
@@ -127,19 +129,20 @@ impl World {
         let abilities = Abilities { starts: plan.backend, workers_max: None };
         // Not at zero, so that a time that was never set shows.
         let began_at = 1_000_000;
+        let logs = Logs::new(Random::new(plan.seed ^ 0x6c6f_6773), began_at);
         let mut world = Self {
             random,
             began: Instant::now(),
             began_at,
             now: began_at,
-            jobmanager: JobManager::new(leader, SlotManager::new(options.clone(), abilities)),
+            jobmanager: JobManager::new(leader, SlotManager::new(options.clone(), abilities), logs.store.elsewhere()),
             options,
             abilities,
             deposed: None,
             is_past: false,
             host_epoch: JobMasterEpoch::default(),
             jobs: BTreeMap::new(),
-            logs: Logs::new(Random::new(plan.seed ^ 0x6c6f_6773), began_at),
+            logs,
             elections: Elections::default(),
             machines: BTreeMap::new(),
             booting: BTreeMap::new(),
@@ -258,6 +261,7 @@ impl World {
             })?,
             Happening::Stored(leader, job) => self.tell(leader, |world| world.stored(job))?,
             Happening::Logs => self.logs_go_on()?,
+            Happening::Mounted(leader, job) => self.tell(leader, |world| world.mounted(job))?,
             Happening::Stand(seat) => self.stand(seat),
             Happening::Elected(seat, life) => self.elected(seat, life),
             Happening::JobManagerEnds(seat, life) => self.jobmanager_ends(seat, life),
