@@ -265,9 +265,9 @@ async fn until_gone(directory: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_that_come_late_for_a_savepoint_that_has_failed_are_removed_too() {
-    let place = Place::new();
+    let place = place();
     let savepoints = place.state.path().join("savepoints");
-    let cluster = place.cluster(&[("execution.checkpointing.savepoint-dir", savepoints.to_str().unwrap())]).await;
+    let cluster = place.cluster_with(&[("execution.checkpointing.savepoint-dir", savepoints.to_str().unwrap())]).await;
     let _worker = cluster.worker("tm1", Tasks::Run).await;
     cluster.run(job(ENDED)).await;
     cluster.wait(job(ENDED), "RUNNING").await;
