@@ -122,9 +122,7 @@ impl Dispatcher {
             }
             let is_cancelled = self.note_trouble(job, epoch, &failure) || was_cancelled;
             if is_cancelled && !finishes {
-                // Of one that nobody has begun there is nothing: it would be looked for as if its volume were away.
-                let is_begun = begin.past.claimed.is_some() || opened.is_some();
-                let doomed = if is_begun { doomed(&begin.configuration) } else { None };
+                let doomed = doomed(&begin.configuration);
                 let view = cancelled(&begin, failure);
                 return self.archive(leading.clone(), epoch, Arc::new(view), doomed);
             }

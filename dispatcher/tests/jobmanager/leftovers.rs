@@ -162,20 +162,6 @@ async fn those_of_a_job_that_is_cancelled_while_it_waits_for_them_are_removed_la
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_looked_for_of_a_job_that_is_cancelled_before_anybody_has_begun_it() {
-    let place = place();
-    suspend(place.cluster().await).await;
-    place.accepted(job(ENDED), graph::document(job(ENDED)));
-    fs::write(place.blob(), graph::program()).unwrap();
-    fs::write(&place.root, "").unwrap();
-    let cluster = place.cluster().await;
-    assert_eq!(cluster.get(&format!("/jobs/{}", job(ENDED))).await["state"], "INITIALIZING");
-    cancel(&cluster).await;
-    suspend(cluster).await;
-    assert_eq!(place.store().leftovers().unwrap(), []);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn those_on_a_volume_that_is_not_mounted_are_not_taken_to_be_gone() {
     let place = place();
     let cluster = place.cluster().await;
