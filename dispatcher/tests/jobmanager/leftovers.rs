@@ -1,6 +1,6 @@
 //! Checkpoints of jobs that have ended, and savepoints that have failed, which cannot be removed at once.
 
-use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
+use std::{fs, os::unix::fs::symlink, path::{Path, PathBuf}, time::Duration};
 
 use flott_core::{
     id::{AttemptId, AttemptNumber, CheckpointId, Digest, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId},
@@ -264,7 +264,7 @@ async fn files_that_come_late_for_a_savepoint_that_has_failed_are_removed_too() 
     // A task writes that did not hear of it, and whoever leads by then removes that.
     fs::create_dir_all(&begun.directory).unwrap();
     fs::write(begun.directory.join("sp-1"), "state").unwrap();
-    let cluster = place.cluster(&[]).await;
+    let cluster = place.cluster().await;
     until_gone(&begun.directory).await;
     suspend(cluster).await;
     let is_savepoint = |leftover: &Leftover| matches!(leftover.what, Left::Savepoint { .. });

@@ -59,7 +59,6 @@ struct Held {
     out: String,
     hold: String,
     job: String,
-    rest: Rest,
 }
 
 #[track_caller]
@@ -68,15 +67,15 @@ fn held(sandbox: &Sandbox, detached: &[&str]) -> Held {
     let (program, settings) = (test_program(), [format!("output={out}"), format!("hold={hold}")]);
     let line = [&["run", "-m", "cluster"], detached, &[&program, "held", &settings[0], &settings[1]]].concat();
     let submitted = sandbox.flott(line).success();
-    let (job, rest) = (submitted.job(), Rest::new(&submitted.address()));
-    rest.until_all_run(&job);
-    Held { out, hold, job, rest }
+    let job = submitted.job();
+    Rest::new(&submitted.address()).until_all_run(&job);
+    Held { out, hold, job }
 }
 
 #[track_caller]
 fn returns_while_the_job_runs(detached: &[&str]) {
     let sandbox = Sandbox::new();
-    let Held { out, hold, job, rest } = held(&sandbox, detached);
+    let Held { out, hold, job } = held(&sandbox, detached);
     for (role, count) in [(Role::JobManager, 1), (Role::TaskManager, 1), (Role::JobProcess, 1), (Role::Client, 0)] {
         sandbox.until_running(role, count);
     }
@@ -123,7 +122,7 @@ fn attached_the_exit_code_says_how_it_ended_and_the_cluster_is_gone() {
 #[test]
 fn a_job_whose_job_manager_is_killed_is_listed_with_what_starts_it_again() {
     let sandbox = Sandbox::new();
-    let Held { out, hold, job, .. } = held(&sandbox, &["-d"]);
+    let Held { out, hold, job } = held(&sandbox, &["-d"]);
     let lost = || sandbox.flott(["list", "-a", "--json"]).success().json()["lost"].clone();
     assert_eq!(lost(), serde_json::json!([]));
     sandbox.until_running(Role::JobManager, 1)[0].kill();
@@ -148,7 +147,7 @@ fn a_job_whose_job_manager_is_killed_is_listed_with_what_starts_it_again() {
 #[test]
 fn a_job_manager_of_one_job_that_is_killed_can_be_started_again() {
     let sandbox = Sandbox::new();
-    let Held { out, hold, job, .. } = held(&sandbox, &["-d"]);
+    let Held { out, hold, job } = held(&sandbox, &["-d"]);
     let manager = sandbox.until_running(Role::JobManager, 1).remove(0);
     let line = std::fs::read(format!("/proc/{}/cmdline", manager.pid)).unwrap();
     let line = String::from_utf8(line).unwrap();
