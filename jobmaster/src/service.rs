@@ -19,7 +19,11 @@ use flott_core::{
     view::JobView,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{self, error::TryRecvError},
+        oneshot, watch,
+    },
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -42,6 +46,9 @@ use crate::{
     time::Millis,
 };
 use clock::Clock;
+
+/// How often it is looked again for what somebody is about to leave in a mailbox that is closed: that is a matter of two instructions.
+const UNHEARD_PATIENCE: u32 = 10_000;
 
 /// How a JobMaster is run.
 #[derive(Debug, Clone)]
@@ -258,7 +265,18 @@ impl JobMasterService {
     /// What was `found` of the job, and what waits to be heard of that. From now on whoever brings something has it back.
     fn with_unheard(&mut self, mut found: Vec<FoundOn>) -> Vec<FoundOn> {
         self.mailbox.close();
-        while let Ok(mail) = self.mailbox.try_recv() {
+        let mut patience = UNHEARD_PATIENCE;
+        loop {
+            let mail = match self.mailbox.try_recv() {
+                Ok(mail) => mail,
+                // Somebody was let in before it was closed, and is about to leave something.
+                Err(TryRecvError::Empty) if patience > 0 => {
+                    patience -= 1;
+                    std::thread::yield_now();
+                    continue;
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            };
             // What is asked is answered by being dropped.
             let Mail::Event { event, .. } = mail else { continue };
             match *event {

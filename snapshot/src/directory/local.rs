@@ -30,7 +30,7 @@ impl Directory {
     }
 
     /// Makes durable that a file is in a directory in this one.
-    pub(super) async fn settle(&self, path: &str) -> Result<(), Error> {
+    pub(crate) async fn settle(&self, path: &str) -> Result<(), Error> {
         let path = path.to_owned();
         self.with_local("syncing", move |root| root.join(path).parent().map_or(Ok(()), sync)).await
     }

@@ -125,9 +125,12 @@ impl Checkpoints {
             let is_claim =
                 |entry: &Listed| matches!(&entry.document, Ok(Document::Claim(claim)) if claim.epoch == epoch);
             let left = entries.iter().find(|entry| Some(entry.checkpoint) == top && is_claim(entry));
-            if let Some(claimed) =
-                left.map(|entry| entry.checkpoint).or(claimed).filter(|claimed| Some(*claimed) == top)
-            {
+            if let Some(left) = left.map(|entry| entry.checkpoint).filter(|left| Some(*left) != claimed) {
+                // It may be there and not be durable.
+                self.directory.settle(&document_path(left)).await.map_err(|error| error.about(left))?;
+                return Ok((left, entries));
+            }
+            if let Some(claimed) = claimed.filter(|claimed| Some(*claimed) == top) {
                 return Ok((claimed, entries));
             }
             let place = top.map_or(CheckpointId(1), CheckpointId::next);
