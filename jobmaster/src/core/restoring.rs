@@ -3,9 +3,9 @@
 //! State is found by operator. That a subtask had finished, and its results by name, are kept by subtask of a chain, and the chains of the job
 //! may be cut otherwise than those of the snapshot: its operators have other vertices then.
 //!
-//! - A vertex whose chain is another had finished if all subtasks of all that had its operators had, and all of whatever feeds it. (Of a
-//!   subtask alone nobody could say whether more comes: it may be fed by others now.) What had finished and is run again has no state and no
-//!   splits left, and comes to its end at once.
+//! - A subtask had finished if that of all chains had which its operators come from (all subtasks, where there were more or fewer), if it has
+//!   no source that is new, and if all of whatever feeds it had finished too. What had finished and is run again has no state and no splits
+//!   left; its functions are told the end of their input a second time.
 //! - Results by name go with the first operator of their chain that the job has. Those of a chain of which it has none are left behind, and a
 //!   warning says so.
 
@@ -94,24 +94,41 @@ impl JobMasterCore {
         inherited
     }
 
-    /// Whether a subtask had finished: with another parallelism, whether all of its vertex had.
+    /// Whether a subtask had finished, so that it has nothing to do any more: it and whatever feeds it, however far away, have [left
+    /// nothing](Self::had_ended) to be done. (A subtask that ends at once takes nothing in, and whoever sends to it would wait for ever.)
     fn had_finished(&self, execution: ExecutionIndex, manifest: &Manifest) -> bool {
-        let vertex = self.graph.vertex_of(execution);
-        let operators = self.operators_of(vertex.id);
-        let is_alike = |stored: &&VertexState| {
-            stored.operators.len() == operators.len() && stored.operators.iter().all(|of| operators.contains(&of.id))
-        };
-        match manifest.vertices.iter().find(is_alike) {
-            Some(stored) if stored.parallelism == vertex.parallelism => {
-                let subtask = self.graph.execution(execution).subtask.0 as usize;
-                stored.subtasks.get(subtask).is_some_and(|state| state.finished)
+        let (mut open, mut seen, mut edges) = (vec![execution], BTreeSet::from([execution]), BTreeSet::new());
+        let resolved = self.graph.resolved();
+        while let Some(execution) = open.pop() {
+            if !self.had_ended(execution, manifest) {
+                return false;
             }
-            Some(stored) => stored.subtasks.iter().all(|state| state.finished),
-            None => {
-                let inputs = self.spec.graph.inputs_of(vertex.id).map(|(_, edge)| self.operators_of(edge.source));
-                all_had_finished(manifest, &operators) && inputs.into_iter().all(|of| all_had_finished(manifest, &of))
+            let subtask = self.graph.execution(execution).subtask.0;
+            for place in &self.graph.vertex_of(execution).inputs {
+                let Some(edge) = resolved.edges.get(*place) else { continue };
+                // All read from all of the same ones.
+                if edge.ship.is_pointwise() || edges.insert(*place) {
+                    open.extend(resolved.producers(edge, subtask).filter(|producer| seen.insert(*producer)));
+                }
             }
         }
+        true
+    }
+
+    /// Whether what a subtask consists of had processed all of its input then. Of each chain that its operators come from that is the
+    /// same subtask, or all of them where there were more or fewer; a source that is new had not.
+    fn had_ended(&self, execution: ExecutionIndex, manifest: &Manifest) -> bool {
+        let vertex = self.graph.vertex_of(execution);
+        let operators = self.operators_of(vertex.id);
+        let subtask = self.graph.execution(execution).subtask.0 as usize;
+        let mut owners = manifest.vertices.iter().filter(|stored| shares(stored, &operators)).peekable();
+        let is_known = |source| manifest.vertices.iter().flat_map(|stored| &stored.operators).any(|of| of.id == source);
+        owners.peek().is_some()
+            && vertex.sources.iter().all(|source| is_known(*source))
+            && owners.all(|stored| match stored.parallelism == vertex.parallelism {
+                true => stored.subtasks.get(subtask).is_some_and(|state| state.finished),
+                false => stored.subtasks.iter().all(|state| state.finished),
+            })
     }
 
     /// Says what had finished, or has left results, and is of nobody any more.
@@ -151,12 +168,6 @@ impl JobMasterCore {
 /// Whether a vertex of the snapshot had one of these.
 fn shares(stored: &VertexState, operators: &BTreeSet<OperatorId>) -> bool {
     stored.operators.iter().any(|operator| operators.contains(&operator.id))
-}
-
-/// Whether all subtasks had finished of all that had one of these, if any had.
-fn all_had_finished(manifest: &Manifest, operators: &BTreeSet<OperatorId>) -> bool {
-    let mut owners = manifest.vertices.iter().filter(|stored| shares(stored, operators)).peekable();
-    owners.peek().is_some() && owners.flat_map(|stored| &stored.subtasks).all(|state| state.finished)
 }
 
 fn named_file(file: &StateFile) -> flott_core::checkpoint::StateFile {

@@ -1,6 +1,6 @@
 //! What had finished, and its results by name, in a job whose chains are cut otherwise than those of its snapshot.
 
-use flott_core::job_graph::JobGraph;
+use flott_core::{id::OperatorId, job_graph::JobGraph};
 use flott_snapshot::{Manifest, VertexState};
 
 use super::{
@@ -29,6 +29,13 @@ fn chained(mut manifest: Manifest) -> Manifest {
     let sink: VertexState = manifest.vertices.remove(1);
     manifest.vertices[0].operators.extend(sink.operators);
     manifest
+}
+
+/// Another operator at the end of a chain.
+fn add_operator(stored: &mut VertexState, uid: &str) {
+    let mut operator = stored.operators[0].clone();
+    operator.id = OperatorId::from_uid(uid);
+    stored.operators.push(operator);
 }
 
 /// [`word_count`] as one chain.
@@ -62,10 +69,10 @@ fn check(graph: TestGraph, manifest: &Manifest, finished: &[bool], expected: &[(
 fn what_had_finished_as_one_chain_has_finished_as_two() {
     let both = [("sources", 6)];
     check(word_count(), &chained(counted([true, false])), &[true; 4], &both);
-    // Of a single subtask nobody can say what feeds it now.
+    // All of the second are fed by one that has not.
     let mut manifest = chained(counted([true, false]));
     manifest.vertices[0].subtasks[1].finished = false;
-    check(word_count(), &manifest, &[false; 4], &both);
+    check(word_count(), &manifest, &[true, false, false, false], &both);
 }
 
 #[test]
@@ -83,6 +90,48 @@ fn what_others_feed_now_has_not_finished() {
         Exchange::Pipelined,
     );
     check(fed, &chained(counted([true, false])), &[true, true, false, false, false], &[("sources", 6)]);
+}
+
+/// Its input was never read.
+#[test]
+fn what_has_a_new_source_has_not_finished() {
+    let replaced = one_chain().with(|graph: &mut JobGraph| {
+        let vertex = &mut graph.vertices[0];
+        vertex.operators[0].id = OperatorId::from_uid("new");
+        vertex.operators[0].uid = Some("new".to_owned());
+        vertex.id = TestGraph::id("new");
+    });
+    check(replaced, &chained(counted([true, false])), &[false; 2], &[("sources", 6)]);
+}
+
+/// Of a chain that had finished too: what feeds it is run again, and somebody has to take that in.
+#[test]
+fn what_comes_behind_others_that_are_run_again_has_not_finished() {
+    let mut manifest = counted([true, true]);
+    add_operator(&mut manifest.vertices[1], "after");
+    let fed = word_count()
+        .vertex("new", Parallelism::Fixed(1), OperatorKind::Source)
+        .vertex("after", Parallelism::Fixed(2), OperatorKind::Sink)
+        .edge("new", "sink", ShipStrategy::Hash, Exchange::Pipelined)
+        .edge("sink", "after", ShipStrategy::Forward, Exchange::Pipelined);
+    let finished = [true, true, false, false, false, false, false];
+    check(fed, &manifest, &finished, &[("sinks", 6), ("sources", 6)]);
+}
+
+#[test]
+fn subtasks_have_finished_one_by_one_where_each_is_fed_by_one() {
+    let mut manifest = counted([true, true]);
+    add_operator(&mut manifest.vertices[0], "middle");
+    for stored in &mut manifest.vertices {
+        stored.subtasks[1].finished = false;
+    }
+    let cut = TestGraph::new("words")
+        .vertex("source", Parallelism::Fixed(2), OperatorKind::Source)
+        .vertex("middle", Parallelism::Fixed(2), OperatorKind::Operator)
+        .vertex("sink", Parallelism::Fixed(2), OperatorKind::Sink)
+        .edge("source", "middle", ShipStrategy::Forward, Exchange::Pipelined)
+        .edge("middle", "sink", ShipStrategy::Forward, Exchange::Pipelined);
+    check(cut, &manifest, &[true, false, true, false, true, false], &[("sinks", 6), ("sources", 6)]);
 }
 
 #[test]
