@@ -151,9 +151,7 @@ impl JobMasterCore {
             ));
             tracing::warn!(job = %self.spec.graph.job_id, %warning, "a job starts without something of its snapshot");
             // The next JobMaster may start from the same one.
-            if self.history.entry_of(&warning).is_none() {
-                self.history.record(self.now, warning);
-            }
+            self.history.warn(self.now, warning);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The failures of a job, newest first, bounded.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use flott_core::{failure::Failure, id::WorkerId, view::ExceptionView};
 
@@ -22,6 +22,8 @@ pub struct History {
     entries: VecDeque<ExceptionView>,
     recorded: u64,
     truncated: bool,
+    /// Those that are no failures.
+    warnings: BTreeSet<EntryId>,
     /// Since it was last asked.
     changed: bool,
 }
@@ -32,7 +34,14 @@ impl History {
         let entries_max = entries_max.max(1);
         let truncated = truncated || exceptions.len() > entries_max;
         let entries: VecDeque<_> = exceptions.into_iter().take(entries_max).rev().collect();
-        Self { entries_max, recorded: entries.len() as u64, entries, truncated, changed: false }
+        Self {
+            entries_max,
+            recorded: entries.len() as u64,
+            entries,
+            truncated,
+            warnings: BTreeSet::new(),
+            changed: false,
+        }
     }
 
     /// Whether something has changed since this was last asked.
@@ -61,6 +70,15 @@ impl History {
         self.entries.push_back(ExceptionView { at: at.0, failure, concurrent: Vec::new() });
         self.recorded += 1;
         EntryId(self.recorded - 1)
+    }
+
+    /// Writes down what has broken nothing, once, as long as it is kept: nothing that fails later came of it.
+    pub fn warn(&mut self, at: Millis, warning: Failure) {
+        let entry = match self.entry_of(&warning) {
+            Some(entry) => entry,
+            None => self.record(at, warning),
+        };
+        self.warnings.insert(entry);
     }
 
     /// Writes down a failure that came while what `entry` had broken was being cleared up.
@@ -104,9 +122,10 @@ impl History {
         self.entries.get_mut(usize::try_from(place).ok()?)
     }
 
-    /// The latest entry.
+    /// The latest failure.
     pub fn latest(&self) -> Option<EntryId> {
-        self.recorded.checked_sub(1).map(EntryId)
+        let dropped = self.recorded - self.entries.len() as u64;
+        (dropped..self.recorded).rev().map(EntryId).find(|entry| !self.warnings.contains(entry))
     }
 
     /// All that is kept, newest first.
@@ -117,5 +136,28 @@ impl History {
     /// Whether something was dropped.
     pub fn is_truncated(&self) -> bool {
         self.truncated
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_told_once_and_is_no_failure() {
+        let mut history = History::resume(Vec::new(), false, 2);
+        let warning = Failure::user("something is left behind");
+        history.warn(Millis(1), warning.clone());
+        history.warn(Millis(2), warning.clone());
+        assert_eq!((history.views().len(), history.latest()), (1, None));
+        let failed = history.record(Millis(3), Failure::environment("disk full"));
+        assert_eq!(history.latest(), Some(failed));
+        // Nor where an earlier JobMaster has told it.
+        let mut next = History::resume(history.views(), false, 2);
+        next.warn(Millis(4), warning.clone());
+        assert_eq!((next.views(), next.latest()), (history.views(), Some(failed)));
+        let failed = next.record(Millis(5), Failure::environment("disk full"));
+        next.warn(Millis(6), warning);
+        assert_eq!((next.views().len(), next.latest()), (2, Some(failed)));
     }
 }
