@@ -196,8 +196,9 @@ impl JobMasterCore {
             && self.promises_enough()
         {
             Some(
-                "what earlier savepoints hold is not visible yet, and comes to 16 MiB of names; take a checkpoint, which makes \
-                 it visible (flott checkpoint), or stop the job with the savepoint (flott stop)",
+                "what earlier savepoints hold is not visible yet, and comes to 16 MiB of names; a checkpoint (flott checkpoint) makes \
+                 it visible, but for what the job has gone back behind; flott stop, and flott cancel without a savepoint, go through \
+                 in any case",
             )
         } else {
             None

@@ -98,7 +98,7 @@ fn with_too_much_of_it_no_savepoint_begins_that_the_job_goes_on_behind() {
     start_tasks(&mut cluster);
     cluster.tell(savepoint(1, Behind::GoOn));
     let refused = cluster.answered.pop().expect("it is refused").1.unwrap_err().to_string();
-    assert!(refused.contains("flott checkpoint"), "{refused}");
+    assert!(refused.contains("flott checkpoint") && refused.contains("flott cancel"), "{refused}");
     cluster.tell(savepoint(2, Behind::Stop));
     assert!(cluster.answered.is_empty() && cluster.barriers.len() == 1);
 }
