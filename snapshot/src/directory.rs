@@ -210,11 +210,12 @@ impl Directory {
     }
 }
 
-/// Random bytes as twice as many digits.
+/// What names of directories of savepoints of `job` begin with.
 fn savepoint_prefix(job: JobId) -> String {
     format!("savepoint-{}-", &job.to_string()[..6])
 }
 
+/// Random bytes as twice as many digits.
 pub(crate) fn random_hex(bytes: usize) -> String {
     let mut drawn = vec![0; bytes];
     getrandom::fill(&mut drawn).expect("the operating system has a random source");
