@@ -197,7 +197,10 @@ impl Checkpoints {
             SnapshotKind::Checkpoint => self.settings.overtaking,
             SnapshotKind::Savepoint => Overtaking::Never,
         };
-        let (checkpoint, kind, behind, full) = (self.next, purpose.kind(), purpose.behind(), purpose.is_full());
+        let (checkpoint, kind, behind) = (self.next, purpose.kind(), purpose.behind());
+        // Who has asked for a full one gets this one, should it be complete before that.
+        let replaces_full = kind == SnapshotKind::Checkpoint && self.under_way().any(|other| other.purpose.is_full());
+        let full = purpose.is_full() || replaces_full;
         let barrier = Barrier { checkpoint, kind, behind, overtaking, full };
         self.next = self.next.next();
         self.is_overdue = false;

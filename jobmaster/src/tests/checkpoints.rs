@@ -271,6 +271,24 @@ fn tasks_are_told_which_are_to_be_full() {
     assert_eq!(barriers, [(false, false), (true, true)]);
 }
 
+/// It may be what they get who have asked for a full one.
+#[test]
+fn what_begins_beside_a_full_one_is_full_too() {
+    let mut cluster = checkpointed(word_count(), ONCE);
+    cluster.tell(Event::Snapshot(Purpose::Checkpoint { request: RequestId(1), full: true }));
+    cluster.tell(savepoint(2, Behind::GoOn));
+    cluster.pass(1_000);
+    let full = |cluster: &FakeCluster| cluster.barriers.values().map(|barrier| barrier.full).collect::<Vec<_>>();
+    assert_eq!(full(&cluster), [true, false, true]);
+    sinks_work(&mut cluster);
+    cluster.store(Ok(()));
+    let [(RequestId(1), Ok(taken))] = &cluster.answered[..] else { panic!("{:?}", cluster.answered) };
+    assert_eq!(taken.checkpoint, CheckpointId(3));
+    cluster.pass(1_000);
+    assert_eq!(full(&cluster), [true, false, true, false]);
+    check_sound(&cluster);
+}
+
 #[test]
 fn who_asks_for_one_is_answered() {
     let mut cluster = checkpointed(word_count(), ONCE);
