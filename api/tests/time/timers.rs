@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use flott::{
-    FunctionResult, KeyedContext, KeyedProcessFunction, Stream, TimeDomain, Timer,
+    Context, FunctionResult, KeyedContext, KeyedProcessFunction, ProcessFunction, Stream, TimeDomain, Timer,
     testing::{Harness, HarnessOptions},
 };
 use proptest::prelude::*;
@@ -121,6 +121,43 @@ fn timers_set_others_up_to_the_last_record_of_a_snapshot() {
         harness.end().unwrap();
         assert_eq!(harness.take(), [END, END], "{subtasks} subtasks");
     }
+}
+
+/// Takes records by key or without.
+#[derive(Clone)]
+struct Stateless;
+
+impl KeyedProcessFunction for Stateless {
+    type Key = u8;
+    type In = u8;
+    type Out = u8;
+
+    fn process(&mut self, record: u8, ctx: &mut KeyedContext<'_, u8, u8>) -> FunctionResult {
+        ctx.emit(record);
+        Ok(())
+    }
+}
+
+impl ProcessFunction for Stateless {
+    type In = u8;
+    type Out = u8;
+
+    fn process(&mut self, record: u8, ctx: &mut Context<'_, u8>) -> FunctionResult {
+        ctx.emit(record);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_function_without_keys_takes_the_place_of_one_that_kept_nothing() {
+    let keyed = |records: Stream<u8>| records.key_by(|key| *key).process(Stateless).uid("function");
+    let mut harness = Harness::new(keyed);
+    harness.batch_at([(1, 0), (2, END)]).unwrap();
+    let options = HarnessOptions::new().from_snapshot(&harness.snapshot().unwrap());
+    let mut harness = Harness::with(options, |records: Stream<u8>| records.process(Stateless).uid("function"));
+    harness.push_at(3, END).unwrap();
+    harness.end().unwrap();
+    assert_eq!(harness.take(), [3]);
 }
 
 #[test]
