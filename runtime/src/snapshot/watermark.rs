@@ -15,7 +15,8 @@
 //!
 //! Timers go by the greatest time of records besides: as far as that, they may set others at the final watermark. These records
 //! do not come again, so it is stored too. It only goes up, and says no more than what may still come to an end: of several
-//! subtasks the greatest counts.
+//! subtasks the greatest counts. A record far ahead, near the greatest time there is, so lets timers go on without end in all
+//! subtasks behind a restart, where before it did in its own.
 
 use flott_core::key_group::KeyGroupRange;
 use serde::{Deserialize, Serialize};
