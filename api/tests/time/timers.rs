@@ -4,7 +4,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use flott::{
-    Context, FunctionResult, KeyedContext, KeyedProcessFunction, ProcessFunction, Stream, TimeDomain, Timer,
+    Context, FunctionResult, GlobalWindow, GlobalWindows, KeyedContext, KeyedProcessFunction, ProcessFunction, Stream,
+    TimeDomain, Timer, Trigger, TriggerContext, TriggerResult,
     testing::{Harness, HarnessOptions},
 };
 use proptest::prelude::*;
@@ -121,6 +122,54 @@ fn timers_set_others_up_to_the_last_record_of_a_snapshot() {
         harness.end().unwrap();
         assert_eq!(harness.take(), [END, END], "{subtasks} subtasks");
     }
+}
+
+/// As [`Ticks`], of windows without end, which fire at the end of it.
+#[derive(Clone)]
+struct TicksOfWindows;
+
+impl Trigger<u8, GlobalWindow> for TicksOfWindows {
+    type State = ();
+
+    fn on_element(
+        &mut self,
+        _: &u8,
+        timestamp: i64,
+        _: &GlobalWindow,
+        ctx: &mut TriggerContext<'_, ()>,
+    ) -> FunctionResult<TriggerResult> {
+        ctx.register_event_time_timer(timestamp);
+        Ok(TriggerResult::Continue)
+    }
+
+    fn on_event_time(
+        &mut self,
+        time: i64,
+        _: &GlobalWindow,
+        ctx: &mut TriggerContext<'_, ()>,
+    ) -> FunctionResult<TriggerResult> {
+        if time == END {
+            return Ok(TriggerResult::Fire);
+        }
+        ctx.register_event_time_timer(time + 1);
+        Ok(TriggerResult::Continue)
+    }
+}
+
+#[test]
+fn windows_without_end_have_timers_set_up_to_the_last_record_of_a_snapshot() {
+    let build = |records: Stream<u8>| {
+        let windows = records.key_by(|key| *key).window(GlobalWindows::create()).trigger(TicksOfWindows);
+        windows.apply(|key, _, records, out| out.emit((*key, records.len())))
+    };
+    let mut harness = Harness::with(HarnessOptions::new().parallelism(2), build);
+    harness.batch_at([(1, 0), (2, END)]).unwrap();
+    let snapshot = harness.snapshot().unwrap();
+    let mut harness = Harness::with(HarnessOptions::new().from_snapshot(&snapshot), build);
+    harness.end().unwrap();
+    let mut fired = harness.take();
+    fired.sort_unstable();
+    assert_eq!(fired, [(1, 1), (2, 1)]);
 }
 
 /// Takes records by key or without.
