@@ -4,6 +4,8 @@
 //! gone the same way share its nodes: those of a key are a tree whose leaves are the partial matches, and each event is
 //! kept once. Nodes and events count who refers to them, and go with the last.
 
+use std::collections::BTreeSet;
+
 use flott::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -163,9 +165,12 @@ impl<T> Runs<T> {
         Ok(())
     }
 
-    /// The events up to `node` are a match, whatever else they may become.
-    pub fn is_match(&mut self, node: NodeId) {
-        self.partials.iter_mut().filter(|partial| partial.node == node).for_each(|partial| partial.matched = true);
+    /// The events up to each of `nodes` are a match, whatever else they may become. One pass, however many there are.
+    pub fn are_matches(&mut self, nodes: &BTreeSet<NodeId>) {
+        if !nodes.is_empty() {
+            let known = self.partials.iter_mut().filter(|partial| nodes.contains(&partial.node));
+            known.for_each(|partial| partial.matched = true);
+        }
     }
 
     /// The events up to `last`, from the last to the first.

@@ -117,14 +117,14 @@ impl<T: Data> Automaton<T> {
         for partial in up {
             let Partial { gap, node, first, .. } = partial;
             if self.gap(gap)?.to == Target::Deadline {
-                runs.is_match(node);
                 completed.push(Complete { node, first });
             } else {
                 others.push(partial);
             }
         }
-        let open = runs.partials.iter().map(|partial| partial.node);
-        let mut told: BTreeSet<NodeId> = open.chain(completed.iter().map(|complete| complete.node)).collect();
+        let mut told: BTreeSet<NodeId> = completed.iter().map(|complete| complete.node).collect();
+        runs.are_matches(&told);
+        told.extend(runs.partials.iter().map(|partial| partial.node));
         for Partial { node, matched, .. } in others {
             if !matched && told.insert(node) {
                 found.timed_out.push(Match::new(&self.names, runs, node));

@@ -1,7 +1,7 @@
 //! Partial matches and the next event.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     mem,
 };
 
@@ -41,8 +41,16 @@ pub(crate) struct Scratch {
 }
 
 /// What the event at hand was taken for where groups can come to the same events in several ways: by the events before it and
-/// its pattern, its node, and the slots that it fills.
-type Ways = BTreeMap<(Option<NodeId>, u16), (NodeId, Vec<SlotId>)>;
+/// its pattern.
+type Ways = BTreeMap<(Option<NodeId>, u16), Way>;
+
+/// A node, and the slots that it fills: mostly one.
+#[derive(Debug, Clone)]
+struct Way {
+    node: NodeId,
+    slot: SlotId,
+    others: Vec<SlotId>,
+}
 
 impl<T: Data> Automaton<T> {
     /// The partial matches of a key: those that were kept, or none.
@@ -74,14 +82,17 @@ impl<T: Data> Automaton<T> {
         }
         showing.begin(runs)?;
         let Showing { completed, by_next, .. } = showing;
-        by_next.into_iter().for_each(|node| runs.is_match(node));
-        for (node, slots) in ways.values().filter(|(_, slots)| slots.len() > 1) {
-            if slots.iter().any(|slot| self.slots.get(*slot as usize).is_some_and(|slot| slot.ends)) {
-                runs.is_match(*node);
-            }
-        }
+        let half = ways.values().filter(|way| self.is_match_in_some(way)).map(|way| way.node);
+        let matched: BTreeSet<NodeId> = half.chain(by_next).collect();
+        runs.are_matches(&matched);
         runs.release_event(event)?;
         self.complete(runs, completed, found)
+    }
+
+    /// Whether the events up to a node are a match in one of its slots, and in another one not.
+    fn is_match_in_some(&self, way: &Way) -> bool {
+        let ends = |slot: SlotId| self.slots.get(slot as usize).is_some_and(|slot| slot.ends);
+        way.others.iter().any(|slot| ends(*slot) != ends(way.slot))
     }
 
     /// Time is `now`: no event with an earlier timestamp comes. Ends the partial matches whose time is up.
@@ -247,16 +258,16 @@ impl<T: Data> Showing<'_, T> {
         match self.ways.entry((previous, slot.name)) {
             Entry::Vacant(entry) => {
                 let node = runs.add_node(self.event, slot.name, previous)?;
-                entry.insert((node, vec![number]));
+                entry.insert(Way { node, slot: number, others: Vec::new() });
                 Ok(Some(node))
             }
             Entry::Occupied(entry) => {
-                let (node, slots) = entry.into_mut();
-                if slots.contains(&number) {
+                let way = entry.into_mut();
+                if way.slot == number || way.others.contains(&number) {
                     return Ok(None);
                 }
-                slots.push(number);
-                Ok(Some(*node))
+                way.others.push(number);
+                Ok(Some(way.node))
             }
         }
     }
