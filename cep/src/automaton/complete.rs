@@ -125,8 +125,10 @@ impl<T: Data> Automaton<T> {
         let mut told: BTreeSet<NodeId> = completed.iter().map(|complete| complete.node).collect();
         runs.are_matches(&told);
         told.extend(runs.partials.iter().map(|partial| partial.node));
+        // A snapshot of an earlier build may have several nodes for what groups have come to in several ways.
+        let mut paths = BTreeSet::new();
         for Partial { node, matched, .. } in others {
-            if !matched && told.insert(node) {
+            if !matched && told.insert(node) && (!self.grouped || paths.insert(path(runs, node))) {
                 found.timed_out.push(Match::new(&self.names, runs, node));
             }
             runs.release(node)?;

@@ -279,6 +279,33 @@ fn events_that_are_a_match_in_one_way_are_no_partial_match_in_another() {
 }
 
 #[test]
+fn what_an_earlier_build_kept_once_for_each_way_is_told_once() {
+    let automaton = Automaton::new(&Pattern::begin(a().one_or_more()).times(3).within(millis(10))).unwrap();
+    let (mut runs, mut scratch, mut found) = (automaton.runs(None).unwrap(), Scratch::default(), Found::default());
+    for (event, at) in [("a1", 0), ("a2", 1)] {
+        automaton.event(&mut runs, event.to_owned(), at, &mut scratch, &mut found).unwrap();
+    }
+    // Nodes of its own for each.
+    for place in 0..runs.partials.len() {
+        let shared = runs.partials[place].node;
+        let mut path: Vec<_> = runs.path(Some(shared)).map(|(node, _)| (node.event, node.name)).collect();
+        path.reverse();
+        let mut own = None;
+        for (event, name) in path {
+            own = Some(runs.add_node(event, name, own).unwrap());
+        }
+        runs.partials[place].node = own.unwrap();
+        runs.hold(own.unwrap()).unwrap();
+        runs.release(shared).unwrap();
+    }
+    automaton.advance(&mut runs, i64::MAX, &mut found).unwrap();
+    let mut timed_out: Vec<_> = found.timed_out.iter().map(shown).collect();
+    timed_out.sort();
+    assert_eq!(timed_out, ["a1 a2", "a2"]);
+    assert_eq!(runs.kept(), (0, 0));
+}
+
+#[test]
 fn times_at_the_ends_of_time_are_nothing_special() {
     let pattern = a().followed_by("b").filter(is("b")).within(Duration::MAX);
     let (least, most) = (i64::MIN, i64::MAX);
