@@ -3,7 +3,7 @@
 //! This is Glushkov's construction: of each part of the pattern it is known which slots it may begin with, which it may
 //! end with, and whether it may be left out; then a gap leads from each slot that something may end with to each that
 //! what comes after it may begin with. There are no states but slots, so that nothing is ever gone through without an
-//! event, and each match is found in one way only.
+//! event, and without groups each match is found in one way only.
 
 use std::time::Duration;
 
