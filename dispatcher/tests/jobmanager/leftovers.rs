@@ -1,6 +1,11 @@
 //! Checkpoints of jobs that have ended, and savepoints that have failed, which cannot be removed at once.
 
-use std::{fs, os::unix::fs::symlink, path::{Path, PathBuf}, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use flott_core::{
     id::{AttemptId, AttemptNumber, CheckpointId, Digest, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId},

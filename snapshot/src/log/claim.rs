@@ -127,7 +127,7 @@ impl Checkpoints {
             let left = entries.iter().find(|entry| Some(entry.checkpoint) == top && is_claim(entry));
             if let Some(left) = left.map(|entry| entry.checkpoint).filter(|left| Some(*left) != claimed) {
                 // It may be there and not be durable.
-                self.directory.settle(&document_path(left)).await.map_err(|error| error.about(left))?;
+                self.directory.settle(&document_path(left)).await?;
                 return Ok((left, entries));
             }
             if let Some(claimed) = claimed.filter(|claimed| Some(*claimed) == top) {
