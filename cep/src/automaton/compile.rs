@@ -137,11 +137,10 @@ impl Compiler {
         left_out: Option<Greedy>,
         untils: &[ConditionId],
     ) -> Result<Fragment, PatternError> {
-        let both_greedy = |exit: &Exit| exit.greedy.is_some() && next.first.iter().any(|entry| entry.greedy.is_some());
-        if whole.last.iter().any(|exit| both_greedy(exit) || exit.greedy.is_some() && part.optional) {
+        if part.optional && whole.last.iter().any(|exit| exit.greedy.is_some()) {
             return Err(PatternError::OptionalAfterGreedy(part.shown.clone()));
         }
-        self.connect(&whole.last, &next.first, untils)?;
+        self.connect(&whole.last, part, &next.first, untils)?;
         let Fragment { mut first, last: before, optional } = whole;
         if optional {
             let entry = |entry: Entry| Entry { head: false, greedy: entry.greedy.or(left_out), ..entry };
@@ -177,13 +176,13 @@ impl Compiler {
                 break;
             }
             let next = self.once(part, part.inner, &untils)?;
-            self.connect(&copy.last, &next.first, &in_the_midst)?;
+            self.connect(&copy.last, part, &next.first, &in_the_midst)?;
             copy = next;
         }
         if part.times.to.is_none() {
             let mut again = copy.first.clone();
             again.iter_mut().filter(|entry| entry.head).for_each(|entry| entry.contiguity = part.inner);
-            self.connect(&copy.last, &again, &in_the_midst)?;
+            self.connect(&copy.last, part, &again, &in_the_midst)?;
         }
         if let Some(greedy) = part.greed() {
             last.iter_mut().for_each(|exit: &mut Exit| exit.greedy = Some(greedy));
@@ -214,10 +213,19 @@ impl Compiler {
         })
     }
 
-    /// Gaps from each of `exits` to each of `entries`.
-    fn connect(&mut self, exits: &[Exit], entries: &[Entry], forbidden: &[ConditionId]) -> Result<(), PatternError> {
+    /// Gaps from each of `exits` to each of `entries`, with which `next` may begin, be it the same part once more.
+    fn connect(
+        &mut self,
+        exits: &[Exit],
+        next: &Numbered,
+        entries: &[Entry],
+        forbidden: &[ConditionId],
+    ) -> Result<(), PatternError> {
         for exit in exits {
             for entry in entries {
+                if exit.greedy.is_some() && entry.greedy.is_some() {
+                    return Err(PatternError::OptionalAfterGreedy(next.shown.clone()));
+                }
                 let gap = Gap {
                     to: Target::Slot(entry.slot),
                     contiguity: entry.contiguity,

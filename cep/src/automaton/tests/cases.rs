@@ -356,6 +356,11 @@ fn what_is_wrong_with_a_pattern_is_told() {
     );
     let greedy_in_group = Pattern::begin(a().next("b").one_or_more().greedy());
     check(greedy_in_group.next("c").optional().next("d"), "after a greedy part must not be optional, but \"c\" is");
+    let again = a().one_or_more().optional().greedy().next("b").one_or_more().greedy();
+    check(
+        Pattern::begin(again).times(2),
+        "after a greedy part must not be optional, but the group that begins with \"a\" is",
+    );
     check(a().within(Duration::from_micros(999)), "`within` needs a time of at least a millisecond");
     check(a().within_since_previous(Duration::ZERO), "`within_since_previous` needs");
     check(a().next("b").within_since_previous(millis(5)).within(millis(4)), "\"b\" has more time");
