@@ -121,12 +121,23 @@ pub(super) fn take_back(room: &Path, shown: &Path, by: By, staged: Option<&OsStr
         None => format!("{:016x}", IdSequence::random_seed()).into(),
     };
     for state in states {
-        match fs::rename(shown, room.join(state).join(&name)) {
+        match move_to(shown, &room.join(state).join(&name), false) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Another round has just taken it back, and what is shown now is somebody else's.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
             taken => return taken,
         }
     }
     Ok(())
+}
+
+/// Whether what was `staged` under this name, and moved, was taken back and is not shown again. So if that cannot be told.
+pub(super) fn is_taken_back(room: &Path, staged: &OsStr) -> bool {
+    let name = moved_name(staged);
+    NOT_SETTLED.iter().any(|state| match fs::symlink_metadata(room.join(state).join(&name)) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    })
 }
 
 /// Shows what was moved and taken back, and was `staged` under this name.

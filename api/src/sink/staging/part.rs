@@ -38,9 +38,13 @@ impl Part {
         identity(&self.from).is_ok() && self.is_shown()
     }
 
-    /// Where there are no links a part is moved, so it is not staged any more.
+    /// Where there are no links a part is moved, so it is not staged any more. Once it was taken back, what stands in its place is not it.
     fn was_moved(&self, error: &io::Error) -> bool {
-        error.kind() == io::ErrorKind::NotFound && self.to.is_file()
+        let is_taken_back = || match (self.from.parent(), self.from.file_name()) {
+            (Some(room), Some(name)) => end::is_taken_back(room, name),
+            _ => false,
+        };
+        error.kind() == io::ErrorKind::NotFound && self.to.is_file() && !is_taken_back()
     }
 
     /// Shows it. What stands in its place and is not this part is replaced if `overwrite` is set, and
@@ -60,6 +64,12 @@ impl Part {
             Err(error) if has_no_links(&error) => move_to(&self.from, &self.to, overwrite),
             linked => linked,
         };
+        let shown = match (shown, self.from.parent(), self.from.file_name()) {
+            (Err(error), Some(room), Some(name)) if error.kind() == io::ErrorKind::NotFound && !self.is_shown() => {
+                end::show_again(room, name, &self.to, overwrite)
+            }
+            (shown, ..) => shown,
+        };
         match shown {
             // An answer that a network file system has lost, and asked for again; or another round of the commit has just shown it, or
             // settled it.
@@ -68,12 +78,6 @@ impl Part {
                     && self.is_shown() =>
             {
                 Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match (self.from.parent(), self.from.file_name()) {
-                    (Some(room), Some(name)) => end::show_again(room, name, &self.to, overwrite),
-                    _ => Err(error),
-                }
             }
             shown => shown,
         }

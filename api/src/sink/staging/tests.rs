@@ -239,7 +239,7 @@ fn of_two_jobs_in_one_directory_the_second_shows_nothing_and_harms_nothing() {
         commit(dir.path(), JOB, &one, Others::Refuse, Reach::Top).unwrap();
         let failure = commit(dir.path(), OTHER, &two, Others::Refuse, Reach::Top).unwrap_err();
         assert!(failure.message.contains("part-0 of somebody else"), "{failure}");
-        settle(dir.path(), JOB, &two).unwrap();
+        settle(dir.path(), JOB, &one).unwrap();
         abort(dir.path(), OTHER, &[]).unwrap();
         let names = ["part-0", "part-1"];
         holds(dir.path(), &names.into_iter().zip(first).collect::<Vec<_>>());

@@ -62,3 +62,47 @@ fn without_links_what_another_round_is_about_to_settle_is_not_taken_back() {
     commit(dir.path(), OTHER, &prepared, Others::Refuse, Reach::Top).unwrap();
     assert_eq!(fs::read_to_string(&part.to).unwrap(), "a");
 }
+
+#[test]
+fn without_links_what_comes_to_the_name_of_a_part_that_was_taken_back_is_not_that_part() {
+    let dir = tempfile::tempdir().unwrap();
+    let prepared = stage(dir.path(), JOB, &["a", "b"]);
+    let part = part(dir.path(), 0);
+    move_to(&part.from, &part.to, false).unwrap();
+    let round = |others| commit(dir.path(), JOB, &prepared, others, Reach::Top);
+    round(Others::Refuse).unwrap();
+    part.take_back(dir.path(), By::Round).unwrap();
+    fs::write(&part.to, "other").unwrap();
+    let room = part.from.parent().unwrap();
+    part.take_back(dir.path(), By::Round).unwrap();
+    // Another round had looked before.
+    end::take_back(room, &part.to, By::Round, part.from.file_name()).unwrap();
+    let failure = round(Others::Refuse).unwrap_err();
+    assert!(failure.message.contains("part-0 of somebody else"), "{failure}");
+    holds(dir.path(), &[(&format!(".flott-{JOB}"), ""), ("part-0", "other")]);
+    round(Others::Replace).unwrap();
+    settle(dir.path(), JOB, &prepared).unwrap();
+    holds(dir.path(), &[("part-0", "a"), ("part-1", "b")]);
+}
+
+#[test]
+fn without_links_two_rounds_may_show_again_what_was_taken_back() {
+    for n in 0..600 {
+        let dir = tempfile::tempdir().unwrap();
+        stage(dir.path(), JOB, &["a"]);
+        let part = part(dir.path(), 0);
+        move_to(&part.from, &part.to, false).unwrap();
+        part.take_back(dir.path(), By::Round).unwrap();
+        let start = std::sync::Barrier::new(2);
+        let show = || {
+            start.wait();
+            part.show(n % 2 == 0)
+        };
+        std::thread::scope(|scope| {
+            let other = scope.spawn(show);
+            show().unwrap();
+            other.join().unwrap().unwrap();
+        });
+        assert_eq!(fs::read_to_string(&part.to).unwrap(), "a");
+    }
+}
