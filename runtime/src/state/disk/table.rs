@@ -160,7 +160,11 @@ impl<K: Key, V: Data> DiskTable<K, V> {
         }
         let has_value = self.encode(place)?;
         self.note(place, has_value)?;
-        Ok(self.encoded.0.len() + self.encoded.1.len())
+        let bytes = self.encoded.0.len() + self.encoded.1.len();
+        if has_value {
+            self.hot.measured(place, bytes);
+        }
+        Ok(bytes)
     }
 
     /// Has the tree know an entry as it is, and says how many bytes it has. One that was taken out is forgotten then.
@@ -270,6 +274,8 @@ impl<K: Key, V: Data> DiskTable<K, V> {
             }
         }
         self.change(place)?;
+        let bytes = self.measure(key, &value)?;
+        self.hot.measured(place, bytes);
         if let Some(entry) = self.hot.get_mut(place) {
             entry.value = Some(value);
         }

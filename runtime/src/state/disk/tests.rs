@@ -113,7 +113,7 @@ fn filled(backend: &Backend, keys: u64) -> DiskTable<u64, u64> {
 }
 
 /// Gives all of the snapshot that was begun, and says how many entries that were.
-fn given(table: &mut DiskTable<u64, u64>) -> usize {
+fn given<V: crate::batch::Data>(table: &mut DiskTable<u64, V>) -> usize {
     let mut count = 0;
     let mut sink = |entries: GroupEntries<'_>| {
         count += entries.count;
@@ -221,6 +221,28 @@ fn a_snapshot_that_waits_for_the_disk_fails_with_it_or_when_that_is_too_long() {
     let failure = table.advance(1 << 10, &mut |_| Ok(())).unwrap_err();
     assert_eq!(failure.message, "the disk is gone");
     drop(held);
+}
+
+#[test]
+fn what_large_values_take_up_in_memory_is_known_when_they_come_again_and_are_given() {
+    let (backend, key, large) = (small(), 1_u64, "x".repeat(300));
+    let mut table = table::<u64, String>(&backend);
+    let hash = KeyHash::of(&key);
+    table.insert(hash, &key, large.clone()).unwrap();
+    let bytes = table.hot.bytes();
+    // Else nothing is left of what was removed.
+    table.begin(Extent::Whole, all(4)).unwrap();
+    given(&mut table);
+    table.remove(hash, &key).unwrap();
+    table.insert(hash, &key, large.clone()).unwrap();
+    assert_eq!(table.hot.bytes(), bytes);
+    table.remove(hash, &key).unwrap();
+    table.insert(hash, &key, String::new()).unwrap();
+    table.get_mut(hash, &key).unwrap().unwrap().push_str(&large);
+    assert!(table.hot.bytes() < bytes);
+    table.begin(Extent::Changed, all(4)).unwrap();
+    given(&mut table);
+    assert_eq!(table.hot.bytes(), bytes);
 }
 
 #[test]
