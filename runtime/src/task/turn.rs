@@ -236,8 +236,9 @@ impl Turn {
 
     /// What is due when nothing is left of a batch or an event.
     async fn after(&mut self, tail: &mut impl Tail) -> TaskResult {
-        if self.has_to_give() {
-            self.give(tail);
+        let pauses = self.pause.as_ref().is_some_and(|pause| pause.deadline() > tokio::time::Instant::now());
+        if self.has_to_give() && !pauses {
+            self.give_or_pause(tail);
         }
         if let Some(now) = self.info.alarm.ring(&self.info.clock) {
             tail.time(now)?;

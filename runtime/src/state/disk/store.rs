@@ -70,6 +70,8 @@ pub(super) struct Tree {
     beginning: Mutex<()>,
     place: Place,
     failed: Mutex<Option<Failure>>,
+    /// Whether it waits to be written.
+    pub to_write: AtomicBool,
     /// Whether it waits to be merged.
     pub to_merge: AtomicBool,
     /// Something was written, merged, or went wrong.
@@ -216,6 +218,7 @@ impl Tree {
             beginning: Mutex::default(),
             place,
             failed: Mutex::default(),
+            to_write: AtomicBool::new(false),
             to_merge: AtomicBool::new(false),
             went_on: Default::default(),
         })
@@ -230,6 +233,7 @@ impl Tree {
 
     /// Writes what was sealed.
     pub fn write_sealed(&self) {
+        self.to_write.store(false, SeqCst);
         let written = {
             let lock = self.tree.get_flush_lock();
             self.tree.flush(&lock, self.obsolete())

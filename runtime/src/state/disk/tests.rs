@@ -224,6 +224,17 @@ fn a_snapshot_that_waits_for_the_disk_fails_with_it_or_when_that_is_too_long() {
 }
 
 #[test]
+fn who_waits_for_the_disk_asks_once_for_it_to_be_written() {
+    let disk = small_parts();
+    let (_table, tree) = begun(&disk);
+    let held = tree.hold();
+    (0..1_000).for_each(|_| disk.upkeep().write(&tree));
+    // The table's, this one, what is being written, and what waits for that; and it may be that it is to be merged.
+    assert!(Arc::strong_count(&tree) <= 5, "{}", Arc::strong_count(&tree));
+    drop(held);
+}
+
+#[test]
 fn what_large_values_take_up_in_memory_is_known_when_they_come_again_and_are_given() {
     let (backend, key, large) = (small(), 1_u64, "x".repeat(300));
     let mut table = table::<u64, String>(&backend);

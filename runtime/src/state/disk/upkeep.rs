@@ -51,8 +51,10 @@ impl Upkeep {
 
     /// Has what is sealed written, and files merged then.
     pub fn write(&self, tree: &Arc<Tree>) {
-        // The thread lives as long as the sender, and what panics in it is caught.
-        let _ = self.writing.send(Arc::clone(tree));
+        if !tree.to_write.swap(true, SeqCst) {
+            // The thread lives as long as the sender, and what panics in it is caught.
+            let _ = self.writing.send(Arc::clone(tree));
+        }
     }
 
     /// Lets go of something with which files go, or very many entries: that takes long.

@@ -308,6 +308,22 @@ async fn a_task_takes_input_while_its_state_is_not_taken() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn batches_do_not_ask_for_state_that_cannot_be_given_before_the_pause_is_over() {
+    let (store, mut turn, mut tail, asked) = behind(Duration::from_millis(10)).await;
+    for asks in 1..=9 {
+        for _ in 0..100 {
+            turn.after(&mut tail).await.unwrap();
+        }
+        assert_eq!(asked.load(Relaxed), asks);
+        tokio::time::sleep(2 * ROOM_WAIT).await;
+        if store.stored.load(Relaxed) > 0 {
+            break;
+        }
+    }
+    assert_eq!(store.stored.load(Relaxed), 1);
+}
+
 #[test]
 fn a_task_that_is_driven_by_hand_waits_for_its_state() {
     let mut driven = std::pin::pin!(async {
