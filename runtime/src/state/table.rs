@@ -124,8 +124,8 @@ pub trait Snapshot: Send {
     fn begin(&mut self, extent: Extent, groups: GroupSpace) -> TaskResult;
 
     /// Gives some more of the snapshot to `sink`: about as many bytes as `bytes`, and in looking for them takes no longer
-    /// than so many would take. Nothing but `Done` if none is being given. It waits for nothing: where it would have to it says so,
-    /// and fails if that goes on for too long.
+    /// than so many would take. Nothing but `Done` if none is being given. It may read and write files, and does not wait until a disk that
+    /// is behind has written: then it says so, and fails if that goes on for too long.
     ///
     /// Runs come in no order of groups, several of each. They are of some kilobytes, the last of each group may be shorter,
     /// and no entry is cut in two. A key that has gone and has come again may be in a run of removed keys, and is in one of
