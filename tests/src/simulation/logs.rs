@@ -90,7 +90,7 @@ pub enum News {
     /// The log of a JobMaster is open, or never will be; it may be another than it should.
     Opened(JobMasterEpoch, Result<Box<(CheckpointKeeper, SnapshotSpec)>, Failure>, Seen),
     /// That it was claimed is written down, or is not.
-    Noted(JobMasterEpoch, Box<(CheckpointKeeper, SnapshotSpec)>, Past, Asked<()>),
+    Noted(JobMasterEpoch, Box<(CheckpointKeeper, SnapshotSpec)>, Box<Past>, Asked<()>),
     /// The checkpoints of a job that has ended are removed, those that were there then.
     Cleared(Instant),
     /// The same of a savepoint that was given up.
@@ -349,7 +349,7 @@ impl World {
                     }
                 }
             }
-            News::Noted(epoch, opened, past, asked) => self.noted(id, epoch, *opened, past, asked),
+            News::Noted(epoch, opened, past, asked) => self.noted(id, epoch, *opened, *past, asked),
             News::Cleared(began) => {
                 job.kept.cleared(began);
                 Ok(())

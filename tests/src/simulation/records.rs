@@ -197,7 +197,7 @@ impl World {
             loop {
                 match records.lock().await.ask(Ask::save_past(id, epoch, &past)).await {
                     Err(StoreError::Io(_)) => {}
-                    asked => return News::Noted(epoch, opened, past, asked),
+                    asked => return News::Noted(epoch, opened, Box::new(past), asked),
                 }
                 sleep(AGAIN).await;
             }

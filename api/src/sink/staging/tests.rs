@@ -296,7 +296,7 @@ fn parts_appear_with_each_checkpoint_and_repeats_of_any_commit_are_harmless() {
     fs::remove_file(out.join(at_barrier(0))).unwrap();
     for prepared in [&first, &second, &first] {
         commit(out, JOB, prepared, Others::Refuse, Reach::Top).unwrap();
-        settle(out, JOB, &prepared).unwrap();
+        settle(out, JOB, prepared).unwrap();
     }
     let last = stage(out, JOB, &["c"]);
     commit(out, JOB, &last, Others::Refuse, Reach::Top).unwrap();
