@@ -105,6 +105,12 @@ pub trait JobStore: Send + Sync + 'static {
     /// Begins a leadership, with an epoch greater than every one before it on this store.
     fn begin_leadership(&self) -> Result<LeaderEpoch, StoreError>;
 
+    /// Looks whether another JobManager has begun to lead, which else is found when something is to be written.
+    ///
+    /// # Errors
+    /// [`StoreError::Deposed`] if so, [`StoreError::Io`] when that cannot be seen.
+    fn look(&self) -> Result<(), StoreError>;
+
     /// Accepts a job with its first JobMaster epoch, unless its id is known.
     fn insert(&self, job: &NewJob) -> Result<Inserted, StoreError>;
 

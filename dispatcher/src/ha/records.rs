@@ -121,6 +121,18 @@ impl Records {
         Ok(())
     }
 
+    /// Looks whether another has written, without writing.
+    ///
+    /// # Errors
+    /// [`AppendError::Overtaken`] if so, [`AppendError::NotWritten`] when the store fails.
+    pub(crate) async fn look(&self) -> Result<(), AppendError> {
+        let names = list(&self.directory).await.map_err(AppendError::NotWritten)?;
+        match names.into_iter().find(|name| name.number() >= self.next) {
+            Some(at) => Err(AppendError::Overtaken(self.directory.shown(&at.to_string()))),
+            None => Ok(()),
+        }
+    }
+
     /// Writes what all records up to now amount to, and deletes them.
     ///
     /// # Errors

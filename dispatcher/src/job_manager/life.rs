@@ -1,6 +1,7 @@
 //! The life of a JobManager: it stands by, if there are others, leads, and ends.
 
 use std::{
+    convert::Infallible,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -139,13 +140,13 @@ impl Life {
         let managing = CancellationToken::new();
         let manager = tokio::spawn(service.run(managing.clone()));
 
-        let leading = Leading { store, resources: resources.clone(), leader };
+        let leading = Leading { store: Arc::clone(&store), resources: resources.clone(), leader };
         self.dispatcher.lead(leading).await?;
         tracing::info!(epoch = leader.0, "leading");
 
         let outcome = tokio::select! {
             outcome = self.until_end() => outcome,
-            why = until_deposed(&deposed, elected.map(|(_, candidature)| candidature)) => {
+            why = until_deposed(&deposed, &store, elected) => {
                 tracing::warn!(why, "this JobManager does not lead any more; its jobs run on");
                 Ok(Outcome::Deposed)
             }
@@ -295,11 +296,31 @@ fn begin_shared(directory: &Directory) -> Result<(Arc<dyn JobStore>, LeaderEpoch
 }
 
 /// Pends while this JobManager leads, and says why it does not any more.
-async fn until_deposed(store: &CancellationToken, candidature: Option<&Candidature>) -> String {
-    let Some(candidature) = candidature else { return std::future::pending().await };
+async fn until_deposed(
+    deposed: &CancellationToken,
+    store: &Arc<dyn JobStore>,
+    elected: Option<(&HighAvailability, &Candidature)>,
+) -> String {
+    let Some((ha, candidature)) = elected else { return std::future::pending().await };
     tokio::select! {
-        () = store.cancelled() => "another one has written to the log of jobs".to_owned(),
+        () = deposed.cancelled() => "another one has written to the log of jobs".to_owned(),
         why = candidature.lost() => why,
+        never = look_now_and_then(store, ha.timing.renewal) => match never {},
+    }
+}
+
+/// Looks at intervals whether another one has written to the log of jobs. Who had the lease before may have begun to lead behind this one,
+/// and be gone since: TaskManagers follow neither then, and where no job writes anything, nothing else tells.
+async fn look_now_and_then(store: &Arc<dyn JobStore>, interval: Duration) -> Infallible {
+    loop {
+        tokio::time::sleep(interval).await;
+        let looking = Arc::clone(store);
+        match spawn_blocking(move || looking.look()).await {
+            // Of another one the store's token tells.
+            Ok(Ok(()) | Err(StoreError::Deposed(_))) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "whether another JobManager leads is not to be seen now"),
+            Err(error) => tracing::warn!(%error, "looking whether another JobManager leads has crashed"),
+        }
     }
 }
 

@@ -185,7 +185,11 @@ fn a_deposed_leader_changes_nothing_any_more() {
     // It leads another life of the same cluster, with a token of its own.
     let other = Shared::new(directory.path());
     let new = other.open();
+    old.look().unwrap();
     assert!(new.begin_leadership().unwrap() > first);
+    // Who writes nothing learns it as well.
+    assert!(matches!(old.look(), Err(StoreError::Deposed(_))));
+    new.look().unwrap();
     assert!(matches!(old.insert(&new_job(2)), Err(StoreError::Deposed(_))));
     assert!(shared.deposed.is_cancelled() && !other.deposed.is_cancelled());
     assert!(matches!(old.end(FIRST, &ended(1).view, None), Err(StoreError::Deposed(_))));

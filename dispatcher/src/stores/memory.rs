@@ -31,6 +31,9 @@ pub trait Journal: Send + 'static {
     /// When it is still open.
     fn settle(&mut self) -> impl Future<Output = Result<Option<Change>, StoreError>> + Send;
 
+    /// Looks whether another one leads, where that can be. Nothing may be left to settle.
+    fn look(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// The state is this now, with all that was written.
     fn applied(&mut self, state: &State) -> impl Future<Output = ()> + Send;
 }
@@ -52,11 +55,9 @@ impl<J: Journal> Log<J> {
     /// # Errors
     /// Those of the method of [`JobStore`] that asks the same.
     pub async fn ask<T>(&mut self, ask: Ask<'_, T>) -> Result<T, StoreError> {
+        self.settle().await?;
         let Self { journal, state } = self;
         let Ask { decide, then } = ask;
-        if let Some(settled) = journal.settle().await? {
-            state.apply(settled);
-        }
         let change = match decide(state)? {
             Decided::Change(change) => change,
             Decided::Answer(answer) => return Ok(answer),
@@ -65,6 +66,23 @@ impl<J: Journal> Log<J> {
         state.apply(change);
         journal.applied(state).await;
         then(state)
+    }
+
+    /// Looks whether another one leads. Dropped, the log must not be used any more.
+    ///
+    /// # Errors
+    /// Those of [`JobStore::look`].
+    pub async fn look(&mut self) -> Result<(), StoreError> {
+        self.settle().await?;
+        self.journal.look().await
+    }
+
+    /// Finds out about a change of which it is open whether it is durable.
+    async fn settle(&mut self) -> Result<(), StoreError> {
+        if let Some(settled) = self.journal.settle().await? {
+            self.state.apply(settled);
+        }
+        Ok(())
     }
 
     /// Jobs that have not ended, in the order in which they were accepted.
@@ -107,6 +125,10 @@ impl Journal for Nowhere {
         Ok(None)
     }
 
+    async fn look(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn applied(&mut self, _: &State) {}
 }
 
@@ -123,12 +145,16 @@ impl<J: Journal> StateStore<J> {
 
     fn ask<T>(&self, ask: Ask<'_, T>) -> Result<T, StoreError> {
         let mut log = self.log.lock();
-        let asked = log.ask(ask);
+        self.wait(log.ask(ask))
+    }
+
+    /// Waits for what the journal does.
+    fn wait<T>(&self, done: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         match &self.runtime {
-            Some(runtime) => runtime.block_on(asked),
-            None => asked
-                .now_or_never()
-                .unwrap_or_else(|| Err(StoreError::Io("its journal waits for something".to_owned()))),
+            Some(runtime) => runtime.block_on(done),
+            None => {
+                done.now_or_never().unwrap_or_else(|| Err(StoreError::Io("its journal waits for something".to_owned())))
+            }
         }
     }
 
@@ -140,6 +166,11 @@ impl<J: Journal> StateStore<J> {
 impl<J: Journal> JobStore for StateStore<J> {
     fn begin_leadership(&self) -> Result<LeaderEpoch, StoreError> {
         self.ask(Ask::begin_leadership())
+    }
+
+    fn look(&self) -> Result<(), StoreError> {
+        let mut log = self.log.lock();
+        self.wait(log.look())
     }
 
     fn insert(&self, job: &NewJob) -> Result<Inserted, StoreError> {

@@ -125,15 +125,23 @@ impl SharedJournal {
                 self.bytes += content.len();
                 Ok(())
             }
-            Err(error @ AppendError::Overtaken(_)) => {
+            Err(error) => {
+                if let AppendError::Unknown(_) = error {
+                    self.open = Some((change.clone(), content));
+                }
+                Err(self.failed(error))
+            }
+        }
+    }
+
+    fn failed(&self, error: AppendError) -> StoreError {
+        match error {
+            AppendError::Overtaken(_) => {
                 self.deposed.cancel();
-                Err(StoreError::Deposed(error.to_string()))
+                StoreError::Deposed(error.to_string())
             }
-            Err(AppendError::NotWritten(error)) => Err(io(error)),
-            Err(error @ AppendError::Unknown(_)) => {
-                self.open = Some((change.clone(), content));
-                Err(io(error))
-            }
+            AppendError::NotWritten(error) => io(error),
+            AppendError::Unknown(_) => io(error),
         }
     }
 }
@@ -149,6 +157,10 @@ impl Journal for SharedJournal {
     async fn settle(&mut self) -> Result<Option<Change>, StoreError> {
         let Some((change, content)) = self.open.take() else { return Ok(None) };
         self.append(&change, content).await.map(|()| Some(change))
+    }
+
+    async fn look(&mut self) -> Result<(), StoreError> {
+        self.records.look().await.map_err(|error| self.failed(error))
     }
 
     async fn applied(&mut self, state: &State) {

@@ -213,6 +213,11 @@ impl JobStore for SledStore {
         Ok(last.next())
     }
 
+    fn look(&self) -> Result<(), StoreError> {
+        // No other process can have opened it.
+        Ok(())
+    }
+
     fn insert(&self, job: &NewJob) -> Result<Inserted, StoreError> {
         let writer = self.writing()?;
         if let Some(header) = self.read::<Header>(HEADER, job.job)? {

@@ -7,10 +7,12 @@ use flott_core::{
     status::JobStatus,
 };
 use flott_dispatcher::{
-    JobManager, JobSource, Options, Outcome, SingleJob, StartError,
-    stores::{JobStore, SledStore},
+    HighAvailability, JobManager, JobSource, Options, Outcome, SingleJob, StartError,
+    stores::{Ask, JobStore, SharedLog, SledStore},
 };
+use flott_snapshot::{Directory, S3Options};
 use reqwest::{Method, StatusCode};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     cluster::{Cluster, job, options},
@@ -95,6 +97,29 @@ async fn it_is_ready_when_it_leads_and_no_more_once_it_is_told_to_end() {
         tokio::time::timeout(Duration::from_secs(60), refused).await.expect("it is told that the end has begun");
     assert_eq!(error, "the JobManager is ending");
     assert_eq!(cluster.get("/flott/v1/health/live").await, serde_json::json!({ "status": "live" }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_behind_which_another_has_begun_learns_it_though_it_writes_nothing() {
+    let (state, shared) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let settings = [
+        ("high-availability.type", "storage"),
+        ("high-availability.storageDir", shared.path().to_str().unwrap()),
+        ("high-availability.leader-election.lease-duration", "3 s"),
+        ("high-availability.leader-election.renew-deadline", "2 s"),
+        ("high-availability.leader-election.retry-period", "100 ms"),
+    ];
+    let mut options = options(state.path(), &settings);
+    options.high_availability = Some(HighAvailability::of(&options.configuration, "127.0.0.1", None, None).unwrap());
+    let manager = JobManager::start(options).await.unwrap();
+    manager.dispatcher().ready().await.unwrap();
+    // It had the lease before, and was stopped for a while; then it found the lease lost and ended. The lease is the other's all along.
+    let location = shared.path().join("default/jobs");
+    let jobs = Directory::open(location.to_str().unwrap(), &S3Options::default()).unwrap();
+    let mut late = SharedLog::open(jobs, CancellationToken::new()).await.unwrap();
+    late.ask(Ask::begin_leadership()).await.unwrap();
+    let outcome = tokio::time::timeout(Duration::from_secs(60), manager.wait()).await.expect("it learns it");
+    assert_eq!(outcome.unwrap(), Outcome::Deposed);
 }
 
 /// Waits until all tasks of a job have finished, its commit apart.

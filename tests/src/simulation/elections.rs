@@ -33,8 +33,11 @@ const SEATS: usize = 3;
 const RATES: RangeInclusive<u64> = 700..=1300;
 const TIMING: Timing =
     Timing { lease: Duration::from_secs(5), renewal: Duration::from_secs(4), retry: Duration::from_secs(1) };
-/// Longest time from having the lease to leading, in milliseconds.
-const BEGINNING_MS: u64 = 2000;
+/// Longest times from having the lease to leading, in milliseconds; the second is of one that was stopped meanwhile, and begins behind
+/// another that has the lease.
+const BEGINNING_MS: [u64; 2] = [2000, 30_000];
+/// How many of a thousand are stopped then.
+const STOPPED: u32 = 100;
 /// Longest time that a JobManager goes on which has lost the lease, in milliseconds.
 const ENDING_MS: u64 = 15_000;
 /// Longest time until one comes back that has ended, in milliseconds.
@@ -130,6 +133,8 @@ struct Stands {
     cuts: Cuts,
     /// It was seen to have the lease.
     is_elected: bool,
+    /// When it begins to lead then.
+    begins_at: u64,
     /// It was seen to have lost it.
     is_lost: bool,
     /// As what it leads, or has led.
@@ -186,6 +191,7 @@ impl World {
             standing,
             cuts,
             is_elected: false,
+            begins_at: 0,
             is_lost: false,
             leads: None,
             _candidature: candidature,
@@ -202,13 +208,16 @@ impl World {
                 Standing::By { .. } => {}
                 Standing::Leads if std::mem::replace(&mut stands.is_elected, true) => {}
                 Standing::Leads => {
-                    let pause = self.random.within(0..=BEGINNING_MS);
+                    let most = BEGINNING_MS[usize::from(self.random.per_mille(STOPPED))];
+                    let pause = self.random.within(0..=most);
+                    stands.begins_at = self.now + pause;
                     self.at(self.now + pause, Happening::Elected(seat, life));
                 }
                 Standing::Lost(_) | Standing::Over if std::mem::replace(&mut stands.is_lost, true) => {}
                 Standing::Lost(_) | Standing::Over => {
                     let pause = self.random.within(0..=ENDING_MS);
-                    self.at(self.now + pause, Happening::JobManagerEnds(seat, life));
+                    let ends_at = self.now.max(stands.begins_at) + pause;
+                    self.at(ends_at, Happening::JobManagerEnds(seat, life));
                 }
             }
         }
@@ -234,7 +243,7 @@ impl World {
     }
 
     /// Where the JobManager at hand is, and in which life.
-    fn seat(&self) -> Option<(usize, u32)> {
+    pub(super) fn seat(&self) -> Option<(usize, u32)> {
         let leader = self.jobmanager.leader;
         let is_it = |seat: &Seat| seat.stands.as_ref().is_some_and(|stands| stands.leads == Some(leader));
         let seat = self.elections.seats.iter().position(is_it)?;
@@ -250,7 +259,13 @@ impl World {
 
     /// The JobManager at hand learns from the log of jobs that another leads.
     pub(super) fn learns_deposed(&mut self) {
-        let Some((seat, life)) = self.seat() else { return };
+        if let Some((seat, life)) = self.seat() {
+            self.is_deposed(seat, life);
+        }
+    }
+
+    /// A JobManager learns that it has lost the lead: it ends, but not at once.
+    pub(super) fn is_deposed(&mut self, seat: usize, life: u32) {
         if let Some(stands) = self.elections.at(seat, life)
             && !std::mem::replace(&mut stands.is_lost, true)
         {

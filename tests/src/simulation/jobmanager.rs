@@ -112,6 +112,8 @@ impl World {
         let done = what(self);
         self.is_past = false;
         self.turn_to_deposed();
+        // It may have been killed meanwhile.
+        self.deposed.take_if(|deposed| deposed.is_down);
         done
     }
 
@@ -148,6 +150,7 @@ impl World {
         }
         let records = Arc::new(Mutex::new(records));
         self.jobmanager.records = Some(Arc::clone(&records));
+        self.look_into_log();
         // Nobody else has it yet.
         records.try_lock().map_or(Ok(()), |records| self.take_up(&records, jobs, leftovers))
     }

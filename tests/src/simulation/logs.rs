@@ -31,7 +31,7 @@ use tokio::{
 use super::{
     check::{Broken, Invariant},
     host::STATE,
-    records::{Asked, Begun},
+    records::{Asked, Beginning},
     store::FaultyStore,
     stores::Pending,
     world::{Happening, World},
@@ -141,9 +141,9 @@ pub struct Logs {
     sender: mpsc::Sender<(LeaderEpoch, JobId, News)>,
     news: mpsc::Receiver<(LeaderEpoch, JobId, News)>,
     tasks: Vec<(Owner, JoinHandle<()>)>,
-    /// Those that have begun to lead.
-    pub begun: mpsc::Sender<Begun>,
-    beginnings: mpsc::Receiver<Begun>,
+    /// Those that have begun to lead, or have not.
+    pub beginning: mpsc::Sender<Beginning>,
+    beginnings: mpsc::Receiver<Beginning>,
     /// Savepoints whose files were removed that were there then.
     pub abandoned: BTreeMap<String, Instant>,
     /// Savepoints that somebody began to complete.
@@ -160,11 +160,11 @@ impl Logs {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime without any I/O can be made");
         let (sender, news) = mpsc::channel();
-        let (begun, beginnings) = mpsc::channel();
+        let (beginning, beginnings) = mpsc::channel();
         let (tasks, abandoned, completing, wake) = Default::default();
         let store = FaultyStore::new(random);
         let came_to = now;
-        Self { runtime, store, sender, news, tasks, begun, beginnings, abandoned, completing, came_to, wake }
+        Self { runtime, store, sender, news, tasks, beginning, beginnings, abandoned, completing, came_to, wake }
     }
 
     /// What a savepoint holds, read without faults.
@@ -300,8 +300,11 @@ impl World {
         self.logs.store.set_faults(if self.has_faults() { self.plan.faults.stores } else { 0 });
         self.logs.advance(self.now);
         self.elections_go_on();
-        while let Ok(begun) = self.logs.beginnings.try_recv() {
-            self.leads(begun)?;
+        while let Ok(beginning) = self.logs.beginnings.try_recv() {
+            match beginning {
+                Beginning::Done(begun) => self.leads(begun)?,
+                Beginning::Deposed(seat, life) => self.is_deposed(seat, life),
+            }
         }
         while let Ok((leader, job, news)) = self.logs.news.try_recv() {
             self.tell(leader, |world| world.hear(job, news))?;
@@ -387,6 +390,8 @@ impl World {
         }
         self.summary.deposed += 1;
         self.master(id, Event::Suspend);
+        // It writes that the job has ended, and is refused.
+        self.learns_deposed();
         Ok(())
     }
 

@@ -29,6 +29,9 @@ pub type Records = Arc<Mutex<SharedLog>>;
 /// Longest time that a client waits for an answer until it asks another, in milliseconds.
 const CLIENT_MS: u64 = 10_000;
 
+/// How often a JobManager looks whether another leads, in milliseconds. Seldom, for many that are deposed to live for a while.
+const LOOK_MS: u64 = 20_000;
+
 /// A JobManager that has written that it leads, and what it begins with.
 pub struct Begun {
     pub seat: usize,
@@ -40,13 +43,20 @@ pub struct Begun {
     pub leftovers: Vec<Leftover>,
 }
 
+/// What has become of one that has the lease.
+pub enum Beginning {
+    Done(Begun),
+    /// Another has begun meanwhile, or later.
+    Deposed(usize, u32),
+}
+
 /// What has become of something that was asked of the log.
 pub type Asked<T> = Result<T, StoreError>;
 
 impl World {
     /// Whoever has the lease opens the log, and writes that it leads.
     pub(super) fn begin_leading(&mut self, seat: usize, life: u32) {
-        let (directory, sender) = (self.logs.records_directory(), self.logs.begun.clone());
+        let (directory, sender) = (self.logs.records_directory(), self.logs.beginning.clone());
         let begin = async move {
             loop {
                 let Ok(mut records) = SharedLog::open(directory.clone(), CancellationToken::new()).await else {
@@ -63,16 +73,30 @@ impl World {
                 for record in records.unfinished() {
                     match begin_mastership(&mut records, record.job).await {
                         Ok(epoch) => jobs.push((record, epoch)),
-                        // It is deposed before it has begun.
-                        Err(_) => return,
+                        // The world that hears of it ends the tasks when it ends.
+                        Err(_) => return drop(sender.send(Beginning::Deposed(seat, life))),
                     }
                 }
-                // The world that hears of it ends the tasks when it ends.
-                drop(sender.send(Begun { seat, life, leader, records, jobs, leftovers }));
-                return;
+                let begun = Begun { seat, life, leader, records, jobs, leftovers };
+                return drop(sender.send(Beginning::Done(begun)));
             }
         };
         self.logs.spawn(Owner::Beginning(seat, life), begin);
+        self.expect_logs(self.now + 1);
+    }
+
+    /// The JobManager at hand looks into the log whether another leads, and will again.
+    pub(super) fn look_into_log(&mut self) {
+        let (leader, sender) = (self.jobmanager.leader, self.logs.beginning.clone());
+        self.at(self.now + LOOK_MS, Happening::Look(leader));
+        let (Some(records), Some((seat, life))) = (self.jobmanager.records.clone(), self.seat()) else { return };
+        let look = async move {
+            if let Err(StoreError::Deposed(_)) = records.lock().await.look().await {
+                // The world that hears of it ends the tasks when it ends.
+                drop(sender.send(Beginning::Deposed(seat, life)));
+            }
+        };
+        self.logs.spawn(Owner::Leading(leader), look);
         self.expect_logs(self.now + 1);
     }
 

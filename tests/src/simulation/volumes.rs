@@ -87,7 +87,10 @@ impl World {
             | Action::WakeAt(_)
             | Action::StatusChanged(_)
             | Action::PersistPast(_)
-            | Action::StepAside { .. } => true,
+            | Action::StepAside { .. }
+            // It does nothing of what it is asked.
+            | Action::SnapshotAnswered { result: Err(_), .. }
+            | Action::RescaleAnswered { result: Err(_), .. } => true,
             Action::Send { .. }
             | Action::PersistCommit(_)
             | Action::PersistScale(_)

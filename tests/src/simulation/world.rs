@@ -52,6 +52,8 @@ pub(super) enum Happening {
     Logs,
     /// A JobManager sees the checkpoints of a job as they are.
     Mounted(LeaderEpoch, JobId),
+    /// A JobManager looks whether another leads.
+    Look(LeaderEpoch),
     /// A JobManager comes.
     Stand(usize),
     /// In this life it has got the lease.
@@ -262,6 +264,10 @@ impl World {
             Happening::Stored(leader, job) => self.tell(leader, |world| world.stored(job))?,
             Happening::Logs => self.logs_go_on()?,
             Happening::Mounted(leader, job) => self.tell(leader, |world| world.mounted(job))?,
+            Happening::Look(leader) => self.tell(leader, |world| {
+                world.look_into_log();
+                Ok(())
+            })?,
             Happening::Stand(seat) => self.stand(seat),
             Happening::Elected(seat, life) => self.elected(seat, life),
             Happening::JobManagerEnds(seat, life) => self.jobmanager_ends(seat, life),

@@ -54,6 +54,8 @@ fn who_was_overtaken_writes_nothing_that_counts() {
         append(&mut old, 1).await.unwrap();
         let (mut new, _) = open(&directory).await;
         append(&mut new, 2).await.unwrap();
+        assert!(matches!(old.look().await, Err(AppendError::Overtaken(at)) if at.ends_with('2')));
+        new.look().await.unwrap();
         assert!(matches!(append(&mut old, 9).await, Err(AppendError::Overtaken(_))));
         assert_eq!(open(&directory).await.1, [1, 2]);
     });
@@ -67,6 +69,8 @@ fn a_place_that_a_compaction_has_freed_is_not_written_to() {
         let (mut new, _) = open(&directory).await;
         append(&mut new, 1).await.unwrap();
         new.compact(Bytes::from_static(&[1])).await.unwrap();
+        new.look().await.unwrap();
+        assert!(matches!(old.look().await, Err(AppendError::Overtaken(_))));
         // The place of record 1 is free again, and this writer knows nothing of a snapshot.
         assert!(matches!(append(&mut old, 9).await, Err(AppendError::Overtaken(at)) if at.ends_with(".snapshot")));
         append(&mut new, 2).await.unwrap();
