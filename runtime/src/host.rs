@@ -11,12 +11,12 @@ use std::{
     time::Duration,
 };
 
-use commits::{Commits, Round};
+use commits::Commits;
 use ended::Ended;
 use snapshots::Snapshots;
 
 use flott_core::{
-    failure::Failure,
+    failure::{Failure, Location},
     id::{AllocationId, AttemptId, OperatorId, ProcessId, WorkerId},
     job_graph::JobGraph,
     message::{Committable, HostToJob, JobSetup, JobToHost, ProcessLocation, TaskStateChange},
@@ -210,11 +210,13 @@ impl Host {
                 attempts.into_iter().for_each(|attempt| shared.tell_source(attempt, ToSource::Barrier(barrier)));
             }
             JobToHost::AbortCheckpoints { first, last } => shared.snapshots.abort(first, last),
-            JobToHost::Commit { round, committables } => {
-                if let Some(round) = shared.commits.ask(Round { number: round, committables }) {
-                    runtime.spawn_blocking(move || shared.commit(round));
+            JobToHost::Commit { round, committables } => match shared.commits.begin() {
+                Ok(()) => drop(runtime.spawn_blocking(move || shared.commit(round, committables))),
+                Err(failure) => {
+                    let result = Err(failure.at(|place| shared.name_place(place)));
+                    (shared.report)(HostToJob::Committed { round, result });
                 }
-            }
+            },
             JobToHost::Abort { kept } => {
                 runtime.spawn_blocking(move || {
                     let result = guard::catch(|| shared.program.abort(kept)).map_err(|failure| *failure);
@@ -250,6 +252,12 @@ fn reachable(bound: SocketAddr, host: &str) -> Result<SocketAddr, Failure> {
 }
 
 impl Shared {
+    /// Where this process is.
+    fn name_place(&self, place: &mut Location) {
+        place.host = Some(self.location.data_address.to_string());
+        place.worker = Some(self.location.worker.clone());
+    }
+
     fn tell_source(&self, attempt: AttemptId, message: ToSource) {
         if let Some(running) = self.attempts.lock().running.get(&attempt) {
             // A task that has just ended does not need it.
@@ -257,14 +265,11 @@ impl Shared {
         }
     }
 
-    /// Commits, and goes on with the round that has come meanwhile and waits.
-    fn commit(&self, round: Round) {
-        let mut next = Some(round);
-        while let Some(Round { number: round, committables }) = next {
-            let result = guard::catch(|| self.program.commit(committables)).map_err(|failure| *failure);
-            (self.report)(HostToJob::Committed { round, result });
-            next = self.commits.over();
-        }
+    fn commit(&self, round: u32, committables: Vec<Committable>) {
+        let result = guard::catch(|| self.program.commit(committables)).map_err(|failure| *failure);
+        // First: who hears the answer may ask for the next round at once.
+        self.commits.over();
+        (self.report)(HostToJob::Committed { round, result });
     }
 
     async fn run(&self, info: Arc<TaskInfo>, mut task: Run, cancel: CancellationToken, offered: Offered) {
@@ -305,8 +310,7 @@ impl Shared {
                     place.task = Some(info.task_name.clone());
                     place.subtask = Some((info.subtask(), info.parallelism));
                     place.attempt = Some(info.attempt.attempt.0);
-                    place.host = Some(self.location.data_address.to_string());
-                    place.worker = Some(info.worker.clone());
+                    self.name_place(place);
                 });
                 self.finish(info, ExecutionState::Failed, Some(failure), Prepared::new());
             }

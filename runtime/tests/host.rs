@@ -302,22 +302,35 @@ impl JobProgram for Hanging {
 }
 
 #[test]
-fn commits_that_hang_take_few_threads_and_the_last_round_comes_in_the_end() {
+fn commits_that_hang_take_few_threads_and_later_rounds_are_told_so_at_once() {
     let program = Arc::new(Hanging::default());
     let cluster = faulty_cluster(1, program.clone());
-    let ask = |round| cluster.hosts[0].deliver(JobToHost::Commit { round, committables: Vec::new() });
-    (1..=1_000).for_each(ask);
-    *program.goes_on.lock().unwrap() = true;
-    program.told.notify_all();
+    let host = &cluster.hosts[0];
+    let ask = |round| host.deliver(JobToHost::Commit { round, committables: Vec::new() });
     let answer = || match cluster.next().1 {
-        HostToJob::Committed { round, result: Ok(_) } => round,
+        HostToJob::Committed { round, result } => (round, result),
         other => panic!("{other:?}"),
     };
-    let mut answered: Vec<u32> = (0..5).map(|_| answer()).collect();
-    answered.sort_unstable();
-    assert_eq!(answered, [1, 2, 3, 4, 1_000]);
+    (1..=1_000).for_each(ask);
+    for expected in 5..=1_000 {
+        let (round, Err(failure)) = answer() else { panic!("round {expected} is made") };
+        assert!(
+            failure.may_pass() && failure.message.starts_with("4 rounds of commits hang in this process"),
+            "{failure}"
+        );
+        let place = (failure.location.worker.as_ref(), failure.location.host.is_some());
+        assert_eq!((round, place), (expected, (Some(&host.location().worker), true)));
+    }
+    // The job ends: nothing commits behind that but what had begun.
+    host.deliver(JobToHost::Abort { kept: BTreeMap::new() });
+    assert_eq!(cluster.next().1, HostToJob::Aborted { result: Ok(()) });
+    *program.goes_on.lock().unwrap() = true;
+    program.told.notify_all();
+    let mut answered: Vec<_> = (0..4).map(|_| answer()).collect();
+    answered.sort_unstable_by_key(|(round, _)| *round);
+    assert_eq!(answered, [1, 2, 3, 4].map(|round| (round, Ok(Vec::new()))));
     ask(1_001);
-    assert_eq!((answer(), program.commits.load(SeqCst)), (1_001, 6));
+    assert_eq!((answer(), program.commits.load(SeqCst)), ((1_001, Ok(Vec::new())), 5));
 }
 
 /// With one slot the task that spins has the only thread there is for tasks.

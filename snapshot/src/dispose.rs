@@ -1,7 +1,7 @@
 //! Removing savepoints, which nobody does but who asked for them, and snapshots that were given to another job.
 
 use crate::{
-    directory::{Directory, S3Options, Stores},
+    directory::{Directory, Stores},
     error::Error,
     log::Checkpoints,
     manifest::SnapshotKind,
@@ -9,22 +9,16 @@ use crate::{
 };
 
 impl Snapshot {
-    /// Removes the savepoint at `location`, its directory or the manifest in it: the files that the manifest names, then the
-    /// manifest, then the directory if nothing else is in it. Done again after a failure, it goes on.
+    /// Removes a savepoint: the files that its manifest names, then the manifest, then the directory if nothing else is in it. Done again
+    /// after a failure, it goes on.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when nothing is there, [`Error::Damaged`] when it is no manifest, [`Error::Location`] when it is one
-    /// of a checkpoint; nothing was removed then. [`Error::Store`] when the store fails.
-    pub async fn dispose(location: &str, s3: &S3Options) -> Result<(), Error> {
-        let snapshot = Self::load(location, s3).await?;
-        if snapshot.manifest.kind != SnapshotKind::Savepoint {
+    /// [`Error::Location`] when it is a checkpoint; nothing was removed then. [`Error::Store`] when the store fails.
+    pub async fn dispose(self) -> Result<(), Error> {
+        if self.manifest.kind != SnapshotKind::Savepoint {
             let problem = "is a checkpoint, which its job removes by itself; expected a savepoint".to_owned();
-            return Err(Error::Location { location: location.to_owned(), problem });
+            return Err(Error::Location { location: self.directory.location().to_owned(), problem });
         }
-        snapshot.dispose_savepoint().await
-    }
-
-    async fn dispose_savepoint(self) -> Result<(), Error> {
         let Self { manifest, directory } = self;
         directory.delete(manifest.files().map(|file| file.path.as_str().to_owned()).collect()).await?;
         directory.delete(vec![METADATA.to_owned()]).await?;
@@ -45,7 +39,7 @@ impl Snapshot {
             loaded => loaded?,
         };
         match snapshot.log()? {
-            None => snapshot.dispose_savepoint().await,
+            None => snapshot.dispose().await,
             Some(log) => log.remove(snapshot.manifest.checkpoint).await,
         }
     }

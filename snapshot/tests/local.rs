@@ -156,6 +156,10 @@ async fn a_savepoint_that_is_moved_restores() {
     assert_eq!(restore(&snapshot, KeyGroupRange::all(MaxParallelism::LARGEST)).await.len(), usize::from(GROUPS));
 }
 
+async fn dispose(location: &str) -> Result<(), Error> {
+    Snapshot::load(location, &S3Options::default()).await?.dispose().await
+}
+
 #[tokio::test]
 async fn a_savepoint_is_removed_with_what_it_names_and_nothing_else() {
     let root = tempfile::tempdir().unwrap();
@@ -166,33 +170,31 @@ async fn a_savepoint_is_removed_with_what_it_names_and_nothing_else() {
         directory.commit_savepoint(&manifest(SnapshotKind::Savepoint, CheckpointId(3), 1, vec![file])).await.unwrap();
     }
     fs::write(Path::new(shared.location()).join("notes.txt"), "mine").unwrap();
-    let options = S3Options::default();
-    Snapshot::dispose(disposed.location(), &options).await.unwrap();
+    dispose(disposed.location()).await.unwrap();
     assert!(!Path::new(disposed.location()).exists());
-    Snapshot::dispose(&format!("{}/_metadata", shared.location()), &options).await.unwrap();
+    dispose(&format!("{}/_metadata", shared.location())).await.unwrap();
     let left: Vec<_> = fs::read_dir(shared.location()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["notes.txt"]);
-    let gone = Snapshot::dispose(disposed.location(), &options).await.unwrap_err();
+    let gone = dispose(disposed.location()).await.unwrap_err();
     assert!(matches!(gone, Error::NotFound(_)), "{gone}");
 }
 
 #[tokio::test]
 async fn what_is_no_savepoint_is_not_removed() {
     let root = tempfile::tempdir().unwrap();
-    let options = S3Options::default();
     let mut log = Checkpoints::new(&open(root.path()), JOB).claim(JobMasterEpoch(1)).await.unwrap().log;
     let id = log.next();
     let file = write_file(&open(root.path()).of_job(JOB), SnapshotKind::Checkpoint, id).await.unwrap();
     log.commit(&manifest(SnapshotKind::Checkpoint, id, 1, vec![file])).await.unwrap();
     let checkpoint = open(root.path()).of_job(JOB).location().to_owned() + &format!("/chk-{id}");
-    let refused = Snapshot::dispose(&checkpoint, &options).await.unwrap_err().to_string();
+    let refused = dispose(&checkpoint).await.unwrap_err().to_string();
     assert!(refused.contains("is a checkpoint, which its job removes by itself"), "{refused}");
-    assert!(Snapshot::load(&checkpoint, &options).await.unwrap().verify().await.unwrap().is_empty());
+    assert!(Snapshot::load(&checkpoint, &S3Options::default()).await.unwrap().verify().await.unwrap().is_empty());
 
     let other = root.path().join("other");
     fs::create_dir(&other).unwrap();
     fs::write(other.join("_metadata"), "{}").unwrap();
-    let refused = Snapshot::dispose(other.to_str().unwrap(), &options).await.unwrap_err();
+    let refused = dispose(other.to_str().unwrap()).await.unwrap_err();
     assert!(matches!(refused, Error::Damaged { .. }), "{refused}");
     assert!(other.join("_metadata").exists());
 }

@@ -11,7 +11,7 @@ use flott_core::{
     status::JobStatus,
 };
 use flott_jobmaster::{CheckpointKeeper, JobMasterHandle, SnapshotRequest};
-use flott_snapshot::{Directory, S3Options, Snapshot};
+use flott_snapshot::{Directory, Error as SnapshotError, S3Options, Snapshot};
 
 use super::{
     Dispatcher, Leading, Start,
@@ -91,7 +91,7 @@ impl Dispatcher {
     }
 
     /// Begins to remove a savepoint. One in S3 is reached with the settings of the job that has taken it, as far as its name tells and the
-    /// job is known; else with those of the cluster.
+    /// job is known, and is looked for with those of the cluster then.
     ///
     /// # Errors
     /// [`Error::Snapshot`] for a path that cannot be one, [`Error::Busy`], [`Error::Ending`].
@@ -103,31 +103,59 @@ impl Dispatcher {
             Ok(async move {
                 notes.undertake(Undertaken::Other).await;
                 this.dispose(&leading, &path).await?;
-                tracing::info!(path, "a savepoint was removed");
                 Ok(Done::Disposed)
             })
         })
         .await
     }
 
+    /// The first of those settings with which a savepoint is found are those that it is removed with: a copy of it may be elsewhere.
     async fn dispose(&self, leading: &Leading, path: &str) -> Result<(), Failure> {
-        let is_remote = path.starts_with("s3://");
-        let taken_by = {
-            let jobs = self.inner.jobs.lock();
-            jobs.by_id.keys().copied().find(|job| is_remote && Directory::is_named_savepoint_of(path, *job))
-        };
-        let (s3, whose) = match taken_by {
-            Some(job) => (S3Options::of(&self.configuration_of(leading, job).await?), format!("of job {job}")),
-            None => (S3Options::of(&self.inner.setup.configuration), "of the cluster".to_owned()),
-        };
-        Snapshot::dispose(path, &s3).await.map_err(|error| {
-            let failure = Failure::from(error);
-            if is_remote {
-                failure.because(format!("its store was reached with the S3 settings {whose}"))
-            } else {
-                failure
+        let (mut why, mut tried) = (SnapshotError::NotFound(path.to_owned()), Vec::new());
+        for (s3, whose) in self.settings_for(leading, path).await? {
+            let loaded = Snapshot::load(path, &s3).await;
+            let may_be_elsewhere = matches!(loaded, Err(SnapshotError::NotFound(_) | SnapshotError::Store { .. }));
+            let disposed = match loaded {
+                Ok(snapshot) => snapshot.dispose().await,
+                Err(error) => Err(error),
+            };
+            let Err(error) = disposed else {
+                tracing::info!(path, s3_settings_of = whose, "a savepoint was removed");
+                return Ok(());
+            };
+            tried.extend(whose.map(|whose| format!("with the S3 settings of {whose}: {error}")));
+            if !may_be_elsewhere || matches!(why, SnapshotError::NotFound(_)) {
+                why = error;
             }
-        })
+            if !may_be_elsewhere {
+                break;
+            }
+        }
+        Err(tried.into_iter().fold(Failure::from(why), Failure::because))
+    }
+
+    /// With which S3 settings what is at `path` may be reached, and whose those are: of the jobs whose savepoints are named so, and of the
+    /// cluster.
+    async fn settings_for(&self, leading: &Leading, path: &str) -> Result<Vec<(S3Options, Option<String>)>, Failure> {
+        let cluster = S3Options::of(&self.inner.setup.configuration);
+        if !path.starts_with("s3://") {
+            return Ok(vec![(cluster, None)]);
+        }
+        let jobs: Vec<JobId> = {
+            let jobs = self.inner.jobs.lock();
+            jobs.by_id.keys().copied().filter(|job| Directory::is_named_savepoint_of(path, *job)).collect()
+        };
+        let mut settings: Vec<(S3Options, Option<String>)> = Vec::new();
+        for job in jobs {
+            let s3 = S3Options::of(&self.configuration_of(leading, job).await?);
+            if settings.iter().all(|(known, _)| *known != s3) {
+                settings.push((s3, Some(format!("job {job}"))));
+            }
+        }
+        if settings.iter().all(|(known, _)| *known != cluster) {
+            settings.push((cluster, Some("the cluster".to_owned())));
+        }
+        Ok(settings)
     }
 
     /// How an operation has ended, or that it is under way. `None`: there was none with this id, or it is long ago. Waits until what

@@ -1,15 +1,11 @@
 //! Checkpoints and savepoints over REST: shapes, and what is refused.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use flott_core::{
     checkpoint::{SnapshotFigures, SnapshotKind},
     config::Configuration,
     id::{CheckpointId, JobMasterEpoch, OperatorId, SubtaskIndex, VertexId},
-    job_graph::document,
     status::JobStatus,
     view::{
         CheckpointStatus, CheckpointView, CheckpointsSummary, CheckpointsView, Extent, FigureSummary, Percentiles,
@@ -26,8 +22,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::{Cluster, job, submission},
-    graph,
+    cluster::{Cluster, job},
     shape::{differences, golden},
     worker::Tasks,
 };
@@ -189,7 +184,7 @@ async fn sent(cluster: &Cluster, path: &str, body: Value) -> (u16, Value) {
 }
 
 /// Asks for something at `path`, and waits until it has ended; gives how.
-async fn done(cluster: &Cluster, path: &str, body: Value) -> Value {
+pub async fn done(cluster: &Cluster, path: &str, body: Value) -> Value {
     let (_, begun) = sent(cluster, path, body).await;
     let id = begun["request-id"].as_str().unwrap_or_else(|| panic!("{path}: {begun}"));
     let ended = async {
@@ -221,53 +216,6 @@ async fn a_checkpoint_is_full_if_that_is_asked_for() {
         let details = cluster.get(&format!("{path}/details/{number}")).await;
         assert_eq!(details["checkpointed_size"], stored, "{asked}: {details}");
     }
-}
-
-/// A store that has nothing, and what it was asked for.
-async fn empty_store() -> (String, Arc<Mutex<Vec<String>>>) {
-    let asked = Arc::<Mutex<Vec<String>>>::default();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let noted = asked.clone();
-    let nothing = move |uri: axum::http::Uri| {
-        noted.lock().unwrap().push(uri.path().to_owned());
-        std::future::ready(axum::http::StatusCode::NOT_FOUND)
-    };
-    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(nothing)).await });
-    (endpoint, asked)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_savepoint_is_removed_with_the_settings_of_the_job_that_has_taken_it() {
-    let ((own, of_job), (common, of_cluster)) = (empty_store().await, empty_store().await);
-    let keys = [("s3.endpoint", common.as_str()), ("s3.access-key", "a"), ("s3.secret-key", "b")];
-    let cluster = Cluster::start_with(&keys).await;
-    let _worker = cluster.worker("tm1", Tasks::Run).await;
-    let mut graph = graph::graph(job(1));
-    graph.configuration.insert("s3.endpoint".to_owned(), own);
-    let (status, answer) = cluster.post("/v1/jobs", submission(document::write(&graph), graph::program())).await;
-    assert_eq!(status, 202, "{answer}");
-    cluster.wait(job(1), "RUNNING").await;
-    let dispose = async |name: &str| {
-        let path = format!("s3://bucket/{name}");
-        let ended = done(&cluster, "/savepoint-disposal", json!({ "savepoint-path": path })).await;
-        ended["failure-cause"]["stack-trace"].as_str().unwrap().to_owned()
-    };
-    let told = dispose("savepoint-010101-0a0b0c").await;
-    assert!(told.contains("no checkpoint or savepoint there"), "{told}");
-    assert!(told.contains(&format!("with the S3 settings of job {}", job(1))), "{told}");
-    let told = dispose("savepoint-020202-0a0b0c").await;
-    assert!(told.contains("with the S3 settings of the cluster"), "{told}");
-    // It has ended.
-    assert_eq!(cluster.send(Method::PATCH, &format!("/jobs/{}?mode=cancel", job(1))).await.0, 202);
-    cluster.wait(job(1), "CANCELED").await;
-    dispose("a/savepoint-010101-0d0e0f/_metadata").await;
-    let paths = |asked: &Mutex<Vec<String>>| asked.lock().unwrap().clone();
-    assert_eq!(
-        paths(&of_job),
-        ["/bucket/savepoint-010101-0a0b0c/_metadata", "/bucket/a/savepoint-010101-0d0e0f/_metadata"]
-    );
-    assert_eq!(paths(&of_cluster), ["/bucket/savepoint-020202-0a0b0c/_metadata"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,7 @@ mod worker;
 
 mod access;
 mod checkpoints;
+mod disposal;
 mod hostile;
 mod jars;
 mod leftovers;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A savepoint that is complete, of some job.
-fn complete() -> String {
+pub fn complete() -> String {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/savepoint-version-3/savepoint");
     fixture.canonicalize().unwrap().to_str().unwrap().to_owned()
 }

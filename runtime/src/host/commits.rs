@@ -1,54 +1,36 @@
 //! Rounds of commits under way in a process.
 //!
 //! A commit may hang in the file system, each on a thread of its own. The JobMaster asks again when a round is late, for as long as it takes, and
-//! the threads are those that snapshots need: so few rounds are under way at a time, and of those that come meanwhile the last
-//! waits, as it has all that is to become visible. A round that it takes the place of has no answer; the JobMaster has
-//! given it up.
+//! the threads are those that snapshots need: so few rounds are under way at a time. None waits for another, since what waits here could
+//! still commit when the JobMaster has asked for the opposite, and nobody would know why: it is answered at once, and the JobMaster, which shows that,
+//! asks again after a pause.
 
-use flott_core::message::Committable;
-use parking_lot::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use flott_core::failure::Failure;
 
 /// Rounds at a time: one that hangs for good does not keep later ones from what has been mended.
 const ROUNDS_AT_ONCE: usize = 4;
 
-/// A round of a commit.
-pub(super) struct Round {
-    pub number: u32,
-    pub committables: Vec<Committable>,
-}
-
-/// Those of a process.
+/// How many there are of a process.
 #[derive(Default)]
-pub(super) struct Commits(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    under_way: usize,
-    waiting: Option<Round>,
-}
+pub(super) struct Commits(AtomicUsize);
 
 impl Commits {
-    /// A round is asked for. Given back, it is to begin now; else another gives it, when that is [over](Self::over).
-    pub fn ask(&self, round: Round) -> Option<Round> {
-        let mut state = self.0.lock();
-        if state.under_way < ROUNDS_AT_ONCE {
-            state.under_way += 1;
-            return Some(round);
-        }
-        if let Some(given_up) = state.waiting.replace(round) {
-            tracing::warn!(
-                round = given_up.number,
-                "commits of earlier rounds hang, and a later round is waiting for them"
+    /// A round begins, unless too many hang. One that has begun is [over](Self::over) some time.
+    pub fn begin(&self) -> Result<(), Failure> {
+        let next = |under_way| (under_way < ROUNDS_AT_ONCE).then_some(under_way + 1);
+        self.0.fetch_update(SeqCst, SeqCst, next).map(drop).map_err(|under_way| {
+            let message = format!(
+                "{under_way} rounds of commits hang in this process, and no other begins before one of them is over; see whether what \
+                 the sinks write to (mounts, stores, brokers) answers, and where it does, end this process"
             );
-        }
-        None
+            Failure::environment(message)
+        })
     }
 
-    /// A round is over: the one to begin in its place.
-    pub fn over(&self) -> Option<Round> {
-        let mut state = self.0.lock();
-        let next = state.waiting.take();
-        state.under_way -= usize::from(next.is_none());
-        next
+    /// A round is over.
+    pub fn over(&self) {
+        self.0.fetch_sub(1, SeqCst);
     }
 }

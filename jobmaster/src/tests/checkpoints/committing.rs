@@ -61,6 +61,32 @@ fn it_is_tried_until_what_is_in_its_way_is_mended_and_shows_meanwhile() {
     check_ended(&mut cluster, JobStatus::Finished);
 }
 
+/// A process in which rounds hang refuses more at once. What the ones that hang say in the end, when they were given up, is no answer to
+/// another round, nor to none.
+#[test]
+fn an_answer_to_a_round_that_was_given_up_changes_nothing() {
+    let mut cluster = refused(&Failure::environment("4 rounds of commits hang in this process"));
+    let workers: Vec<_> = cluster.workers.keys().cloned().collect();
+    let late = |cluster: &mut FakeCluster| {
+        for worker in &workers {
+            let answer = HostToJob::Committed { round: 1, result: Ok(Vec::new()) };
+            let message = cluster.from_process(worker, answer).expect("its process is up");
+            cluster.inject(worker, cluster.core.spec().epoch, message);
+        }
+        // Time stands still: only answers at hand are given.
+        cluster.settle();
+    };
+    for tried in 1..4 {
+        late(&mut cluster);
+        assert_eq!((tries(&cluster), shown(&cluster).is_some()), (tried, true), "it waits for its pause to end");
+        cluster.now = cluster.now.plus(60_000);
+        cluster.tell(Event::Wake);
+        late(&mut cluster);
+        assert_eq!((tries(&cluster), shown(&cluster).is_some()), (tried + 1, true), "another round was under way");
+    }
+    assert!(cluster.visible().is_empty());
+}
+
 #[test]
 fn another_trouble_is_told_too() {
     let mut cluster = refused(&Failure::environment(DISK_FULL));

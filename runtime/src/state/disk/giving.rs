@@ -8,7 +8,7 @@
 //! - Where all is given, it goes to the tree. Nothing that changed later does meanwhile: so when all is there, the tree is as the
 //!   table was at the cut. From then on it is read as it was, whatever comes after.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flott_core::codec;
 
@@ -39,13 +39,43 @@ const WRITE_COST: usize = 1024;
 /// What bringing one to the changes costs.
 const NOTE_COST: usize = 256;
 
+/// What passes between two steps that find the disk behind counts no more than this: who does not ask does not wait.
+const STEP_MAX: Duration = Duration::from_secs(1);
+
 /// A snapshot that is being given.
 pub(super) struct Giving {
     stage: Stage,
-    /// Since when nothing could be brought to the tree, as the disk is behind.
-    pub(super) waits_since: Option<Instant>,
+    /// Nothing could be brought to the tree, as the disk is behind.
+    pub(super) behind: Option<Behind>,
     removed: Runs,
     values: Runs,
+}
+
+/// How long the disk has taken up nothing, of a snapshot or of what records write.
+#[derive(Debug)]
+pub(super) struct Behind {
+    /// What it had taken up by then.
+    taken_up: u64,
+    asked: Instant,
+    pub(super) waited: Duration,
+}
+
+impl Behind {
+    /// A step finds it behind.
+    pub(super) fn new(now: Instant, taken_up: u64) -> Self {
+        Self { taken_up, asked: now, waited: Duration::ZERO }
+    }
+
+    /// So does the next one, which is told how long that is.
+    pub(super) fn again(&mut self, now: Instant, taken_up: u64) -> Duration {
+        if self.taken_up == taken_up {
+            self.waited += now.saturating_duration_since(self.asked).min(STEP_MAX);
+            self.asked = now;
+        } else {
+            *self = Self::new(now, taken_up);
+        }
+        self.waited
+    }
 }
 
 /// What to do with something for which the disk is not ready.
@@ -70,7 +100,7 @@ impl Giving {
     /// A snapshot of these changes, and of what has changed and is in memory alone; or of all there is.
     pub fn new(changes: Option<Changes>, groups: GroupSpace) -> Self {
         let (removed, values) = (Runs::new(groups, Content::Removed), Runs::new(groups, Content::Values));
-        Self { stage: Stage::Settle { next: 0, changes }, waits_since: None, removed, values }
+        Self { stage: Stage::Settle { next: 0, changes }, behind: None, removed, values }
     }
 
     /// How much it has, if something of that may be in memory alone.
@@ -212,13 +242,12 @@ impl<K: Key, V: Data> DiskTable<K, V> {
     fn is_behind(&mut self) -> TaskResult<bool> {
         let (Some(store), Some(giving)) = (&self.store, &mut self.giving) else { return Ok(false) };
         if store.has_room()? {
-            giving.waits_since = None;
+            giving.behind = None;
             return Ok(false);
         }
-        if giving.waits_since.get_or_insert_with(Instant::now).elapsed() > WAIT_MAX {
-            return Err(store.behind());
-        }
-        Ok(true)
+        let (now, taken_up) = (Instant::now(), store.taken_up());
+        let behind = giving.behind.get_or_insert_with(|| Behind::new(now, taken_up));
+        if behind.again(now, taken_up) > WAIT_MAX { Err(store.behind()) } else { Ok(true) }
     }
 
     /// What is in the next place, which may be nothing. Behind the last place, what has settled is read from now on.

@@ -143,6 +143,11 @@ impl Store {
         Ok(false)
     }
 
+    /// Another number whenever files were written or merged.
+    pub fn taken_up(&self) -> u64 {
+        self.tree.tree.current_version().id()
+    }
+
     /// Why nothing is written that has waited for so long.
     pub fn behind(&self) -> Box<Failure> {
         let (directory, wait) = (self.tree.place.files().display(), WAIT_MAX.as_secs());

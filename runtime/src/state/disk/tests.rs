@@ -183,6 +183,11 @@ fn until_it_waits(table: &mut DiskTable<u64, u64>) {
     }
 }
 
+/// Has the snapshot wait for long already.
+fn long_behind(table: &mut DiskTable<u64, u64>) {
+    table.giving.as_mut().unwrap().behind.as_mut().unwrap().waited = 2 * store::WAIT_MAX;
+}
+
 /// A disk whose tables have a thousand entries in memory, and write small parts.
 fn small_parts() -> Arc<Disk> {
     Disk::with_least(&directory(), 0, Least { hot: 1 << 20, part: 2 << 10, changes: 300 }).unwrap()
@@ -209,8 +214,7 @@ fn a_snapshot_that_waits_for_the_disk_fails_with_it_or_when_that_is_too_long() {
     let (mut table, tree) = begun(&disk);
     let held = tree.hold();
     until_it_waits(&mut table);
-    let since = std::time::Instant::now().checked_sub(2 * store::WAIT_MAX).unwrap();
-    table.giving.as_mut().unwrap().waits_since = Some(since);
+    long_behind(&mut table);
     let failure = table.advance(1 << 10, &mut |_| Ok(())).unwrap_err();
     assert!(failure.message.starts_with("the disk took up no state within 120 s"), "{failure}");
     // None builds on it.
@@ -221,6 +225,40 @@ fn a_snapshot_that_waits_for_the_disk_fails_with_it_or_when_that_is_too_long() {
     let failure = table.advance(1 << 10, &mut |_| Ok(())).unwrap_err();
     assert_eq!(failure.message, "the disk is gone");
     drop(held);
+}
+
+#[test]
+fn a_snapshot_waits_for_as_long_as_the_disk_takes_up_what_records_write() {
+    let disk = small_parts();
+    let (mut table, tree) = begun(&disk);
+    for _ in 0..2 {
+        let held = tree.hold();
+        until_it_waits(&mut table);
+        long_behind(&mut table);
+        drop(held);
+        tree.write_sealed();
+        let held = tree.hold();
+        // Before it goes on itself, there is no room again.
+        while table.store.as_ref().unwrap().has_room().unwrap() {
+            assert_eq!(table.cool(1).unwrap(), Progress::More);
+        }
+        until_it_waits(&mut table);
+        drop(held);
+    }
+    assert!(table.is_settling(Extent::Whole));
+    given(&mut table);
+}
+
+#[test]
+fn time_in_which_no_step_asks_for_the_disk_hardly_counts() {
+    let mut now = std::time::Instant::now();
+    let mut behind = giving::Behind::new(now, 7);
+    let mut after = |milliseconds: u64, taken_up| {
+        now += std::time::Duration::from_millis(milliseconds);
+        behind.again(now, taken_up).as_millis()
+    };
+    assert_eq!([after(300, 7), after(700, 7), after(3_600_000, 7), after(1, 7)], [300, 1_000, 2_000, 2_001]);
+    assert_eq!([after(500, 8), after(500, 8)], [0, 500]);
 }
 
 #[test]
@@ -245,15 +283,18 @@ fn what_large_values_take_up_in_memory_is_known_when_they_come_again_and_are_giv
     table.begin(Extent::Whole, all(4)).unwrap();
     given(&mut table);
     table.remove(hash, &key).unwrap();
+    assert!(table.hot.bytes() < bytes / 2, "what was removed takes up {} bytes", table.hot.bytes());
     table.insert(hash, &key, large.clone()).unwrap();
     assert_eq!(table.hot.bytes(), bytes);
-    table.remove(hash, &key).unwrap();
-    table.insert(hash, &key, String::new()).unwrap();
-    table.get_mut(hash, &key).unwrap().unwrap().push_str(&large);
-    assert!(table.hot.bytes() < bytes);
-    table.begin(Extent::Changed, all(4)).unwrap();
-    given(&mut table);
-    assert_eq!(table.hot.bytes(), bytes);
+    for extent in [Extent::Changed, Extent::Whole] {
+        table.remove(hash, &key).unwrap();
+        table.insert(hash, &key, String::new()).unwrap();
+        table.get_mut(hash, &key).unwrap().unwrap().push_str(&large);
+        assert!(table.hot.bytes() < bytes);
+        table.begin(extent, all(4)).unwrap();
+        given(&mut table);
+        assert_eq!(table.hot.bytes(), bytes);
+    }
 }
 
 #[test]

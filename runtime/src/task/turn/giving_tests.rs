@@ -22,10 +22,14 @@ use crate::{
     time::ManualClock,
 };
 
+/// Far more than who asks with pauses does in the times of these tests.
+const ASKED_MAX: usize = 200_000;
+
 /// Takes state when it is told to.
 #[derive(Default)]
 struct Store {
     has_room: AtomicBool,
+    asked: AtomicUsize,
     given_up: AtomicBool,
     stored: AtomicUsize,
     /// Those that are of no use.
@@ -42,6 +46,7 @@ impl SnapshotPort for Store {
     fn give_in_flight(&self, _: AttemptId, _: Vec<Piece>) {}
 
     fn has_room(&self, task: AttemptId) -> bool {
+        assert!(self.asked.fetch_add(1, Relaxed) < ASKED_MAX, "it is asked without a pause");
         self.has_room.load(Relaxed) || self.is_given_up(task)
     }
 
@@ -242,7 +247,7 @@ impl Output<u32> for Late {
     }
 
     fn snapshot_more(&mut self) -> Progress {
-        assert!(self.asked.fetch_add(1, Relaxed) < 200_000, "it is asked without a pause");
+        assert!(self.asked.fetch_add(1, Relaxed) < ASKED_MAX, "it is asked without a pause");
         if tokio::time::Instant::now() < self.until { Progress::Waiting } else { Progress::Done }
     }
 
