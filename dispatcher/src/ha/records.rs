@@ -124,13 +124,20 @@ impl Records {
     /// Looks whether another has written, without writing.
     ///
     /// # Errors
-    /// [`AppendError::Overtaken`] if so, [`AppendError::NotWritten`] when the store fails.
+    /// [`AppendError::Overtaken`] if so, [`AppendError::NotWritten`] when the store fails or has lost what was written last.
     pub(crate) async fn look(&self) -> Result<(), AppendError> {
         let names = list(&self.directory).await.map_err(AppendError::NotWritten)?;
-        match names.into_iter().find(|name| name.number() >= self.next) {
-            Some(at) => Err(AppendError::Overtaken(self.directory.shown(&at.to_string()))),
-            None => Ok(()),
+        if let Some(at) = names.iter().find(|name| name.number() >= self.next) {
+            return Err(AppendError::Overtaken(self.directory.shown(&at.to_string())));
         }
+        let last = self.next - 1;
+        if last > 0 && names.iter().all(|name| name.number() != last) {
+            let path = self.directory.shown(&Name::Record(last).to_string());
+            let problem =
+                "what was written last is not there any more; is its directory mounted, and whole?".to_owned();
+            return Err(AppendError::NotWritten(Error::Damaged { path, problem }));
+        }
+        Ok(())
     }
 
     /// Writes what all records up to now amount to, and deletes them.

@@ -318,7 +318,9 @@ async fn look_now_and_then(store: &Arc<dyn JobStore>, interval: Duration) -> Inf
         match spawn_blocking(move || looking.look()).await {
             // Of another one the store's token tells.
             Ok(Ok(()) | Err(StoreError::Deposed(_))) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "whether another JobManager leads is not to be seen now"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the log of jobs is not to be seen as it should be, nor whether another JobManager leads")
+            }
             Err(error) => tracing::warn!(%error, "looking whether another JobManager leads has crashed"),
         }
     }

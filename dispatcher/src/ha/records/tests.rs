@@ -62,6 +62,24 @@ fn who_was_overtaken_writes_nothing_that_counts() {
 }
 
 #[test]
+fn a_directory_that_was_emptied_is_noticed() {
+    runtime().block_on(async {
+        let directory = directory();
+        let (mut log, _) = open(&directory).await;
+        log.look().await.unwrap();
+        append(&mut log, 1).await.unwrap();
+        log.look().await.unwrap();
+        log.compact(Bytes::from_static(&[1])).await.unwrap();
+        log.look().await.unwrap();
+        append(&mut log, 2).await.unwrap();
+        log.look().await.unwrap();
+        directory.delete(vec![Name::Record(2).to_string()]).await.unwrap();
+        let Err(AppendError::NotWritten(error)) = log.look().await else { panic!("it is gone") };
+        assert!(error.to_string().contains("is its directory mounted"), "{error}");
+    });
+}
+
+#[test]
 fn a_place_that_a_compaction_has_freed_is_not_written_to() {
     runtime().block_on(async {
         let directory = directory();
