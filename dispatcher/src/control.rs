@@ -112,10 +112,6 @@ impl Control {
         self.inner.masters.lock().get(&job).cloned()
     }
 
-    fn masters(&self) -> Vec<JobMasterHandle> {
-        self.inner.masters.lock().values().map(|(_, master)| master.clone()).collect()
-    }
-
     fn send(&self, to: &WorkerKey, message: &ToWorker) {
         self.inner.sessions.lock().send(to, message);
     }
@@ -165,12 +161,36 @@ impl Control {
 
 #[cfg(test)]
 mod tests {
+    use flott_core::failure::Failure;
     use flott_jobmaster::{Event, testing::Overheard};
+    use flott_resource_manager::ResourceListener;
 
     use super::{
         awaiting::tests::{JOB, found, worker},
         *,
     };
+
+    /// What it hands on was found before.
+    #[tokio::test]
+    async fn what_is_lost_while_a_job_master_steps_aside_is_not_for_the_next_one() {
+        let (control, older, epoch) = (Control::default(), JobMasterEpoch(1), JobMasterEpoch(2));
+        let [a, b] = ["a", "b"].map(worker);
+        let (master, mut overheard) = Overheard::of(JOB, epoch);
+        control.lead(JOB, || Ok::<_, ()>(master)).unwrap();
+        overheard.close();
+        control.worker_lost(&a, &Failure::environment("no heartbeat"));
+        let handed_on = [&a, &b].map(|on| match found(on) {
+            WorkerToJob::Found(found) => (on.clone(), older, found),
+            other => panic!("{other:?}"),
+        });
+        control.await_another(JOB, epoch, handed_on.into());
+        // Nor is what was given back.
+        control.route(&a, JOB, older, found(&a)).await;
+        let (next, mut told) = Overheard::of(JOB, epoch);
+        control.lead(JOB, || Ok::<_, ()>(next)).unwrap();
+        let told: Vec<_> = std::iter::from_fn(|| told.try_event()).collect();
+        assert!(matches!(&told[..], [Event::Worker { worker, .. }] if *worker == b), "{told:?}");
+    }
 
     /// A JobMaster that ends as it is told of a process: when it was there in time, and when it was not.
     #[tokio::test]

@@ -314,6 +314,7 @@ impl JobMasterService {
             Action::StepAside { checkpoint, found } => {
                 let found = self.with_unheard(found);
                 self.listener.stepped_aside(job, epoch, checkpoint, found);
+                self.shared.status.send_replace(JobStatus::Suspended);
             }
             Action::RescaleAnswered { request, result } => {
                 if let Some(answer) = self.rescales.remove(&request) {

@@ -1,7 +1,7 @@
 //! Jobs of an earlier JobManager whose JobMasters are still to come: the store of their checkpoints is away. Their tasks run on
 //! meanwhile, so what TaskManagers say of them is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flott_core::{
     id::{JobId, JobMasterEpoch, WorkerKey},
@@ -13,7 +13,14 @@ type Found = (WorkerKey, JobMasterEpoch, WorkerToJob);
 
 /// What was found, by job.
 #[derive(Debug, Default)]
-pub(super) struct Awaiting(BTreeMap<JobId, Vec<Found>>);
+pub(super) struct Awaiting(BTreeMap<JobId, Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    found: Vec<Found>,
+    /// TaskManagers that went before it was known what was found there.
+    lost: BTreeSet<WorkerKey>,
+}
 
 impl Awaiting {
     /// The JobMaster of a job is still to come.
@@ -21,9 +28,11 @@ impl Awaiting {
         self.0.entry(job).or_default();
     }
 
-    /// Keeps what was found of a job, once of each TaskManager; `false` if nobody is to come for it, or it is something else.
+    /// Keeps what was found of a job, once of each TaskManager; `false` if nobody is to come for it, the TaskManager is gone, or it is
+    /// something else.
     pub fn keep(&mut self, from: &WorkerKey, job: JobId, epoch: JobMasterEpoch, message: &WorkerToJob) -> bool {
-        let Some(found) = self.0.get_mut(&job).filter(|_| matches!(message, WorkerToJob::Found(_))) else {
+        let waiting = self.0.get_mut(&job).filter(|_| matches!(message, WorkerToJob::Found(_)));
+        let Some(Waiting { found, .. }) = waiting.filter(|waiting| !waiting.lost.contains(from)) else {
             return false;
         };
         found.retain(|(worker, ..)| worker != from);
@@ -33,12 +42,17 @@ impl Awaiting {
 
     /// A TaskManager is gone, with all that was found there.
     pub fn lose(&mut self, lost: &WorkerKey) {
-        self.0.values_mut().for_each(|found| found.retain(|(worker, ..)| worker != lost));
+        self.0.values_mut().for_each(|Waiting { found, .. }| found.retain(|(worker, ..)| worker != lost));
+    }
+
+    /// As [`lose`](Self::lose), of a job of which something may be on its way that was found there before.
+    pub fn lose_of(&mut self, job: JobId, lost: &WorkerKey) {
+        self.0.entry(job).or_default().lost.insert(lost.clone());
     }
 
     /// Somebody has come for it, or nobody will.
     pub fn take(&mut self, job: JobId) -> Vec<Found> {
-        self.0.remove(&job).unwrap_or_default()
+        self.0.remove(&job).unwrap_or_default().found
     }
 }
 

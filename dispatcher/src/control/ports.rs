@@ -53,9 +53,13 @@ impl ResourceListener for Control {
 
     fn worker_lost(&self, worker: &WorkerKey, failure: &Failure) {
         tracing::warn!(%worker, %failure, "worker lost");
-        self.inner.awaiting.lock().lose(worker);
-        for master in self.masters() {
-            master.worker_lost(worker.clone(), failure.clone());
+        let (masters, mut awaiting) = (self.inner.masters.lock(), self.inner.awaiting.lock());
+        awaiting.lose(worker);
+        for (job, (_, master)) in &*masters {
+            if !master.worker_lost(worker.clone(), failure.clone()) {
+                // It is about to step aside, and what it hands on may have been found there; or to resign.
+                awaiting.lose_of(*job, worker);
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use flott_core::{
     status::JobStatus,
     view::{JobView, WorkerView},
 };
+use flott_jobmaster::Stopped;
 use flott_resource_manager::handle::{Census, LogRead};
 use futures::{StreamExt, stream};
 
@@ -72,7 +73,7 @@ impl Dispatcher {
             let fed: BTreeSet<_> = active.graph.edges.iter().map(|edge| edge.target).collect();
             let vertices = active.graph.vertices.iter().map(|vertex| vertex.id);
             let sources = vertices.filter(|id| !fed.contains(id)).collect();
-            Some(MeasuredJob { view: view_of(&active).await?, sources })
+            Some(MeasuredJob { view: shown(&active).await?, sources })
         };
         let jobs = stream::iter(active).map(measured).buffered(ASKED_AT_ONCE);
         Some(Measured { census, statuses, jobs: jobs.filter_map(std::future::ready).collect().await })
@@ -151,7 +152,7 @@ impl Dispatcher {
     pub async fn running(&self) -> Result<Vec<Arc<JobView>>, Error> {
         self.leading().await?;
         let active = self.inner.jobs.lock().active();
-        let views = stream::iter(active).map(|active| async move { view_of(&active).await }).buffered(ASKED_AT_ONCE);
+        let views = stream::iter(active).map(|active| async move { shown(&active).await }).buffered(ASKED_AT_ONCE);
         Ok(views.filter_map(std::future::ready).collect().await)
     }
 
@@ -217,10 +218,38 @@ fn as_it_runs(mut graph: Arc<JobGraph>, view: &JobView, default: u32) -> Arc<Job
     graph
 }
 
-/// What a job's JobMaster says; `None` when it has ended, or has stepped aside.
-async fn view_of(active: &Active) -> Option<Arc<JobView>> {
+/// What a job's JobMaster says; `None` when the job has ended, an error when that one has stepped aside.
+async fn said(active: &Active) -> Result<Option<Arc<JobView>>, Stopped> {
     match &active.master {
-        None => Some(Arc::new(active.first_view())),
-        Some(master) => master.view().await.ok().filter(|view| !view.status.is_terminal()),
+        None => Ok(Some(Arc::new(active.first_view()))),
+        Some(master) => master.view().await.map(|view| Some(view).filter(|view| !view.status.is_terminal())),
+    }
+}
+
+/// As [`said`], for who waits for what becomes of the job where nothing is said.
+async fn view_of(active: &Active) -> Option<Arc<JobView>> {
+    said(active).await.ok().flatten()
+}
+
+/// As [`said`], for who does not: a job whose JobMaster has stepped aside waits for one.
+async fn shown(active: &Active) -> Option<Arc<JobView>> {
+    said(active).await.unwrap_or_else(|_| Some(Arc::new(active.first_view())))
+}
+
+#[cfg(test)]
+mod tests {
+    use flott_core::id::JobMasterEpoch;
+    use flott_jobmaster::testing::Overheard;
+
+    use super::*;
+    use crate::dispatcher::jobs::tests::led_by;
+
+    #[tokio::test]
+    async fn a_job_whose_job_master_has_stepped_aside_is_measured_as_one_that_waits() {
+        let (master, mut overheard) = Overheard::of(JobId::from_bytes([1; 16]), JobMasterEpoch(2));
+        let active = led_by(master);
+        overheard.close();
+        assert!(view_of(&active).await.is_none());
+        assert_eq!(shown(&active).await.map(|view| view.status), Some(JobStatus::Initializing));
     }
 }

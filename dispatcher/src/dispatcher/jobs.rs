@@ -160,29 +160,33 @@ impl Jobs {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use flott_jobmaster::testing::{Overheard, TestGraph};
 
     use super::*;
 
-    #[tokio::test]
-    async fn who_meets_a_job_master_that_has_stepped_aside_waits_for_no_end() {
-        let (graph, epoch) = (Arc::new(TestGraph::new("waiting").build()), JobMasterEpoch(2));
-        let job = graph.job_id;
-        let (master, mut overheard) = Overheard::of(job, epoch);
-        let jobs = Mutex::new(Jobs::default());
-        jobs.lock().enter(Active {
-            graph,
+    /// A job that is led.
+    pub fn led_by(master: JobMasterHandle) -> Active {
+        Active {
+            graph: Arc::new(TestGraph::new("waiting").build()),
             default_parallelism: 1,
             accepted_at: 0,
-            epoch,
+            epoch: master.epoch(),
             status: JobStatus::Created,
             master: Some(master),
             keeper: None,
             cancelled: false,
             trouble: None,
             past: Arc::default(),
-        });
+        }
+    }
+
+    #[tokio::test]
+    async fn who_meets_a_job_master_that_has_stepped_aside_waits_for_no_end() {
+        let (job, epoch) = (TestGraph::new("waiting").build().job_id, JobMasterEpoch(2));
+        let (master, mut overheard) = Overheard::of(job, epoch);
+        let jobs = Mutex::new(Jobs::default());
+        jobs.lock().enter(led_by(master));
         overheard.close();
         let known = async {
             match settled(&jobs, job).await {

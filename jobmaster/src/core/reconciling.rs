@@ -12,6 +12,7 @@ use flott_core::{
     id::{JobMasterEpoch, ProcessId, VertexId, WorkerKey},
     journal::Journal,
     message::{Found, HostToJob, JobToWorker, WorkerToJob},
+    status::JobStatus,
 };
 
 use super::{Action, JobMasterCore, Phase};
@@ -141,7 +142,8 @@ impl JobMasterCore {
         let with_epoch = |(worker, found)| told_by.remove(&worker).map(|epoch| (worker, epoch, Box::new(found)));
         let found = found.into_iter().filter_map(with_epoch).collect();
         tracing::error!(%job, %checkpoint, "tasks of the job know a checkpoint that is not in its log");
-        self.suspend();
+        // No state of the job: its owner shows it as one that waits for its JobMaster.
+        (self.status, self.phase) = (JobStatus::Suspended, Phase::Done);
         self.actions.push(Action::StepAside { checkpoint, found });
         true
     }

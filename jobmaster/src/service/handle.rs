@@ -60,9 +60,10 @@ impl JobMasterHandle {
         *self.shared.status.borrow()
     }
 
-    fn tell(&self, event: Event) {
+    /// Says whether it hears that.
+    fn tell(&self, event: Event) -> bool {
         // A closed mailbox means that the job has ended.
-        let _ = self.mailbox.send(Mail::Event { event: Box::new(event), _permit: None });
+        self.mailbox.send(Mail::Event { event: Box::new(event), _permit: None }).is_ok()
     }
 
     /// A TaskManager says something to the JobMaster of `epoch`. Waits while too many messages are unhandled. Gives back what a JobMaster
@@ -98,9 +99,10 @@ impl JobMasterHandle {
         self.tell(Event::Worker { worker, epoch, message });
     }
 
-    /// A TaskManager is gone for good, in this life of it.
-    pub fn worker_lost(&self, worker: WorkerKey, failure: Failure) {
-        self.tell(Event::WorkerLost { worker, failure });
+    /// A TaskManager is gone for good, in this life of it. `false` if that is not heard any more: what was found there may have been
+    /// handed on already.
+    pub fn worker_lost(&self, worker: WorkerKey, failure: Failure) -> bool {
+        self.tell(Event::WorkerLost { worker, failure })
     }
 
     /// Why declared slots are missing: all reasons, in place of earlier ones.

@@ -75,7 +75,7 @@ pub struct ToStore {
 /// - `persist_past` is not answered, but manifests of savepoints wait for it. It may come often while tasks fail; of those that wait to be
 ///   written only the last is needed.
 /// - `stepped_aside` is called at most once, by a JobMaster of a recovered job that has taken nothing over, since tasks know a checkpoint
-///   to be complete that the log which it was started with lacks. The JobMaster is stopped, and no other call follows. What was found is
+///   to be complete that the log which it was started with lacks. The JobMaster is stopped, and no other call follows: no state is told. What was found is
 ///   told once, so it is for the next JobMaster, which may have the same epoch; so is what comes from now on, which
 ///   [`JobMasterHandle::worker_message`](crate::JobMasterHandle::worker_message) gives back.
 /// - `ended` is called at most once, after the last `status_changed`; no other call of the job follows it. It is not called

@@ -240,6 +240,10 @@ fn what_does_not_fit_makes_the_job_start_over() {
 #[track_caller]
 fn check_steps_aside(next: &Next, actions: &[Action], found: usize) {
     assert_eq!(told(actions, |_| true), 0, "nobody hears of it: {actions:?}");
+    assert!(
+        !actions.iter().any(|action| matches!(action, Action::StatusChanged(_))),
+        "nor has the job another state: {actions:?}"
+    );
     let mut asides = actions.iter().filter_map(|action| match action {
         Action::StepAside { checkpoint, found } => Some((*checkpoint, found)),
         _ => None,

@@ -144,25 +144,30 @@ mod tests {
 
     proptest! {
         #[test]
-        fn once_one_is_stored_later_ones_build_on_nothing_older(steps in prop::collection::vec(0..10u8, 1..60)) {
+        fn once_one_is_stored_later_ones_build_on_nothing_older(steps in prop::collection::vec(0..11u8, 1..60)) {
             let chains = Chains::default();
             let (mut next, mut under_way, mut known) = (1, Vec::new(), Vec::<(u64, Vec<u64>)>::new());
+            let mut cuts = BTreeMap::<u64, (SnapshotKind, Extent)>::new();
             for step in steps {
-                match step {
-                    0..4 => {
-                        begin(&chains, next);
-                        under_way.push((next, SnapshotKind::Checkpoint));
-                    }
-                    4 => {
-                        chains.begin(ATTEMPT, barrier(next, SnapshotKind::Savepoint));
-                        under_way.push((next, SnapshotKind::Savepoint));
-                    }
+                let cut = match step {
+                    0..4 => barrier(next, SnapshotKind::Checkpoint),
+                    4 => barrier(next, SnapshotKind::Savepoint),
+                    5 => Barrier { full: true, ..barrier(next, SnapshotKind::Checkpoint) },
                     // Slow ones are stored behind later ones.
                     _ if under_way.is_empty() => continue,
-                    5..9 => {
-                        let (id, kind) = under_way.remove(usize::from(step) % under_way.len());
+                    6..10 => {
+                        let cut: Barrier = under_way.remove(usize::from(step) % under_way.len());
+                        let id = cut.checkpoint.0;
                         let files = stored(&chains, id, 10);
-                        if kind == SnapshotKind::Checkpoint {
+                        prop_assert_eq!(cuts[&files[0]].1, Extent::Whole);
+                        for file in &files[1..] {
+                            let follows = cuts[file].1 == Extent::Changed && files.contains(&(file - 1));
+                            prop_assert!(follows && cuts[&(file - 1)].0 == SnapshotKind::Checkpoint, "{id} is {files:?}");
+                        }
+                        if cut.is_whole() {
+                            prop_assert_eq!(&files, &[id]);
+                        }
+                        if cut.kind == SnapshotKind::Checkpoint {
                             for (older, has) in known.iter().filter(|(older, _)| *older < id) {
                                 let is_new = |file: &u64| *file > *older || has.contains(file);
                                 prop_assert!(files.iter().all(is_new), "{id} is {files:?}, and {older} was {has:?}");
@@ -172,10 +177,12 @@ mod tests {
                         continue;
                     }
                     _ => {
-                        chains.failed(ATTEMPT, CheckpointId(under_way.remove(0).0));
+                        chains.failed(ATTEMPT, under_way.remove(0).checkpoint);
                         continue;
                     }
-                }
+                };
+                cuts.insert(next, (cut.kind, chains.begin(ATTEMPT, cut)));
+                under_way.push(cut);
                 next += 1;
             }
         }
