@@ -1,10 +1,10 @@
 //! Savepoints and checkpoints that are asked for, on the command line and over REST.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use flott_tests::{
     eventually::{PATIENCE, eventually},
-    plain::PlainJob,
+    plain::{PlainJob, RECORDS, records_read},
     program::test_program,
     rest::{Answer, Rest},
     sandbox::Sandbox,
@@ -83,6 +83,51 @@ fn a_checkpoint_is_shown_with_its_vertices_and_subtasks() {
     assert_eq!(rest.get(&format!("{path}/config"))["interval"], i64::MAX);
     job.session.cancel(&job.job);
     job.session.stop();
+}
+
+/// The state files that a checkpoint names, and the bytes that they have together.
+fn state_files(checkpoint: &Value) -> (BTreeSet<String>, u64) {
+    let location = Path::new(checkpoint["location"].as_str().expect("it says where it is"));
+    let document: Value = serde_json::from_slice(&fs::read(location.join("_metadata")).unwrap()).unwrap();
+    let vertices = document["manifest"]["vertices"].as_array().unwrap();
+    let subtasks = vertices.iter().flat_map(|vertex| vertex["subtasks"].as_array().unwrap());
+    let mut bytes = 0;
+    let files = subtasks.flat_map(|subtask| subtask["files"].as_array().unwrap()).map(|file| {
+        let path = location.join("..").join(file["path"].as_str().unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().len(), file["bytes"].as_u64().unwrap(), "{file}");
+        bytes += file["bytes"].as_u64().unwrap();
+        file["path"].as_str().unwrap().to_owned()
+    });
+    (files.collect(), bytes)
+}
+
+#[test]
+fn a_full_checkpoint_has_all_state_in_files_of_its_own() {
+    let sandbox = Sandbox::with(ON_REQUEST);
+    let session = sandbox.session(&[]);
+    let hold = format!("hold={}", sandbox.at("hold"));
+    let arguments = ["held", &format!("records={RECORDS}"), &hold];
+    let job = session.run(&["-d", "-p", "2"], &test_program(), arguments).success().job();
+    eventually("half of the records to be read", PATIENCE, || {
+        let read = records_read(&session, &job);
+        if read == RECORDS / 2 { Ok(()) } else { Err(read) }
+    });
+    let take = |options: &[&str]| {
+        let command = [&["checkpoint", &job, "--json"], options].concat();
+        state_files(&sandbox.flott(command).success().json())
+    };
+    let (first, whole) = take(&[]);
+    assert!(!first.is_empty());
+    // Nothing has changed: it builds on the first.
+    let (second, _) = take(&[]);
+    assert!(second.is_superset(&first), "{first:?} and {second:?}");
+    let (full, bytes) = take(&["--full"]);
+    assert!(full.is_disjoint(&second), "{second:?} and {full:?}");
+    assert_eq!((full.len(), bytes), (first.len(), whole));
+    let (next, _) = take(&[]);
+    assert!(next.is_superset(&full), "{full:?} and {next:?}");
+    session.cancel(&job);
+    session.stop();
 }
 
 #[test]
