@@ -302,7 +302,7 @@ impl World {
         self.elections_go_on();
         while let Ok(beginning) = self.logs.beginnings.try_recv() {
             match beginning {
-                Beginning::Done(begun) => self.leads(begun)?,
+                Beginning::Done(begun) => self.leads(*begun)?,
                 Beginning::Deposed(seat, life) => self.is_deposed(seat, life),
             }
         }

@@ -45,7 +45,7 @@ pub struct Begun {
 
 /// What has become of one that has the lease.
 pub enum Beginning {
-    Done(Begun),
+    Done(Box<Begun>),
     /// Another has begun meanwhile, or later.
     Deposed(usize, u32),
 }
@@ -78,7 +78,7 @@ impl World {
                     }
                 }
                 let begun = Begun { seat, life, leader, records, jobs, leftovers };
-                return drop(sender.send(Beginning::Done(begun)));
+                return drop(sender.send(Beginning::Done(Box::new(begun))));
             }
         };
         self.logs.spawn(Owner::Beginning(seat, life), begin);
