@@ -69,7 +69,8 @@ impl Life {
             None => self.lead(Some((ha, &candidature))).await,
         };
         candidature.resign(Resignation::of(&outcome)).await;
-        if !matches!(outcome, Ok(Outcome::Suspended)) {
+        // Jobs run on behind one that is deposed, too: who asks for them hears that nobody answers, not that there are none.
+        if !matches!(outcome, Ok(Outcome::Suspended | Outcome::Deposed)) {
             address.remove().await;
         }
         outcome
