@@ -120,6 +120,8 @@ async fn one_behind_which_another_has_begun_learns_it_though_it_writes_nothing()
     late.ask(Ask::begin_leadership()).await.unwrap();
     let outcome = tokio::time::timeout(Duration::from_secs(60), manager.wait()).await.expect("it learns it");
     assert_eq!(outcome.unwrap(), Outcome::Deposed);
+    // Its jobs run on, so who looks for them here is not to think that there are none.
+    assert!(Options::address_file(state.path()).exists());
 }
 
 /// Waits until all tasks of a job have finished, its commit apart.
